@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base/err: what went wrong, as one stable number and one fixed-size record.
+ *
+ * Library code returns enum rc and fills struct err; it never logs, never exits and never touches a
+ * ret argument on failure.  Programs turn the record into words.  The numbers come from base/rc.def
+ * and go down in reports.
+ */
+#ifndef BERTH_BASE_ERR_H
+#define BERTH_BASE_ERR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define must_check __attribute__((warn_unused_result))
+#define printf_like(fmt, first) __attribute__((format(printf, fmt, first)))
+
+enum rc {
+#define RC(name, number, class, text) RC_##name = (number),
+#include "base/rc.def"
+#undef RC
+};
+
+/* What a caller should do about a code. */
+enum rc_class {
+    RC_CLASS_FINE,
+    RC_CLASS_MALFORMED,
+    RC_CLASS_REFUSED,
+    RC_CLASS_RETRY,
+    RC_CLASS_BROKEN,
+};
+
+/* Why a step failed, for the log and the downlinked report.  Fixed size: filling it never
+ * allocates. */
+struct err {
+    enum rc rc;
+    int sys;       /* errno, or 0 */
+    uint64_t at;   /* offset in the input in bytes, or 0 */
+    char what[96]; /* field, file or reason in printable ASCII, truncated */
+};
+
+/* The short upper-case name of a code, such as "BUNDLE_CRC"; "?" for a number that is not in the
+ * table. */
+const char *rc_name(enum rc rc);
+
+/* The one-line text of a code, in English; never NULL. */
+const char *rc_text(enum rc rc);
+
+/* The class of a code; BROKEN for a number that is not in the table. */
+enum rc_class rc_class(enum rc rc);
+
+/* Look a number from a report up.  RC_INTERNAL when the table does not have it. */
+enum rc rc_from_number(uint64_t number);
+
+/* Fill *err (NULL allowed) and return rc, so that a failure is one statement.  errno is stored only
+ * by err_sys. The text is cut at the size of what and every byte outside printable ASCII becomes
+ * '?': it may name hostile input, and ends up in logs. */
+enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...) printf_like(3, 4);
+
+/* Like err_set, and stores errno as it is at the call.  ENOSPC and EDQUOT turn RC_IO into
+ * RC_NO_SPACE. */
+enum rc err_sys(struct err *err, enum rc rc, const char *fmt, ...) printf_like(3, 4);
+
+/* Like err_set, with the offset in the input. */
+enum rc err_at(struct err *err, enum rc rc, uint64_t at, const char *fmt, ...) printf_like(4, 5);
+
+/* Write "what: text (NAME number): errno text" into out, always NUL-terminated, and return out. */
+const char *err_text(const struct err *err, char *out, size_t cap);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * manifest/trust: who may be believed, and the only makers of the types that later steps take.
+ *
+ * A struct trust holds the verified root and grants; it does no I/O: bytes come in as arguments and
+ * what must be kept (the envelopes themselves, the highest numbers seen) goes out through getters.
+ * With no root everything is refused. `now_ms` arguments are Unix time from the caller; the trust
+ * keeps a floor that never goes back.
+ */
+#ifndef BERTH_MANIFEST_TRUST_H
+#define BERTH_MANIFEST_TRUST_H
+
+#include "manifest/doc.h"
+
+struct trust;             /* opaque; owns copies of root and grants */
+struct verified_manifest; /* opaque; exists only after the tenant's signatures held */
+struct verified_order;    /* opaque; exists only after the operator's signatures held */
+
+/* Start from the root envelope that was put on board at provisioning.  It must be signed by its own
+ * threshold. Empty input is RC_TRUST_MISSING.  Free with trust_free (takes the address, a scope
+ * cleaner). */
+must_check enum rc trust_new(struct bytes root_envelope, struct trust **ret, struct err *err);
+void trust_free(struct trust **trust);
+
+/* Replace the root by the next: version exactly one higher, signed by the old and by the new
+ * threshold, keys as committed.  RC_VERSION_OLD, RC_ROOT_COMMITMENT. */
+must_check enum rc trust_next_root(struct trust *trust, struct bytes envelope, struct err *err);
+
+/* Take a grant: signed by the operator role, epoch above the one held.  The same epoch with the
+ * same bytes is RC_OK, with other bytes RC_EQUIVOCATION; a lower one RC_GRANT_OLD. */
+must_check enum rc trust_add_grant(struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                                   struct err *err);
+
+/* Views that live as long as the trust and until the next change of it; NULL if there is none. */
+const struct root *trust_root(const struct trust *trust);
+const struct grant *trust_grant(const struct trust *trust, const char *tenant);
+size_t trust_grants(const struct trust *trust, const struct grant **ret, size_t cap);
+
+/* Verify a manifest: the payload names its tenant, so the tenant is read from the bytes only to
+ * choose the grant, and nothing else is read before the signatures of that grant's keys hold. Then:
+ * grant not expired, manifest inside the grant.  manifest_digest is SHA-256 over the payload. */
+must_check enum rc trust_verify_manifest(const struct trust *trust, struct bytes envelope,
+                                         uint64_t now_ms, struct verified_manifest **ret,
+                                         struct err *err);
+void verified_manifest_free(struct verified_manifest **m);
+const struct manifest *verified_manifest_get(const struct verified_manifest *m);
+const struct digest *verified_manifest_digest(const struct verified_manifest *m);
+
+/* Verify an order for this satellite.  in_force is the generation in force (0 = none) and
+ * in_force_digest the SHA-256 of its payload: a lower generation is RC_ORDER_OLD, the same
+ * generation with other content RC_EQUIVOCATION, with the same content RC_OK.  Expiry counts only
+ * for a generation that is not yet in force. */
+must_check enum rc trust_verify_order(const struct trust *trust, struct bytes envelope,
+                                      const char *satellite, uint64_t in_force,
+                                      const struct digest *in_force_digest, uint64_t now_ms,
+                                      struct verified_order **ret, struct err *err);
+void verified_order_free(struct verified_order **o);
+const struct order *verified_order_get(const struct verified_order *o);
+const struct digest *verified_order_digest(const struct verified_order *o);
+
+/* The highest time in any document verified so far, Unix ms; persisted by the caller and given back
+ * at start. */
+uint64_t trust_time_floor(const struct trust *trust);
+void trust_raise_floor(struct trust *trust, uint64_t floor_ms);
+
+#endif
