@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cmd: the command tables, one per cmd_*.c file; main_berth.c lists them.
+ */
+#ifndef BERTH_ORCHESTRATOR_CMD_H
+#define BERTH_ORCHESTRATOR_CMD_H
+
+#include "orchestrator/cli.h"
+
+extern const struct cli_command cmd_key[];
+extern const struct cli_command cmd_fleet_init[];
+extern const struct cli_command cmd_grant[];
+extern const struct cli_command cmd_init[];
+extern const struct cli_command cmd_build[];
+extern const struct cli_command cmd_sign[];
+extern const struct cli_command cmd_inspect[];
+extern const struct cli_command cmd_verify[];
+extern const struct cli_command cmd_push[];
+extern const struct cli_command cmd_provision[];
+extern const struct cli_command cmd_explain[];
+extern const struct cli_command cmd_uplink[];
+extern const struct cli_command cmd_plan[];
+extern const struct cli_command cmd_apply[];
+extern const struct cli_command cmd_status[];
+extern const struct cli_command cmd_ps[];
+extern const struct cli_command cmd_rollout[];
+
+#endif

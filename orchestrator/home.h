@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/home: the ground's home directory: store.sqlite, objects/ (files named by the hex of
+ * their SHA-256), keys/ (private key files, 0700), sats/ID/ (link keys and, unless given elsewhere,
+ * up/ and down/).
+ *
+ * What lies in objects/ was verified when it came in by `berth push`, and may be anything when it
+ * came in by `berth uplink`; satellites trust neither.
+ */
+#ifndef BERTH_ORCHESTRATOR_HOME_H
+#define BERTH_ORCHESTRATOR_HOME_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "manifest/trust.h"
+#include "orchestrator/store.h"
+
+#define HOME_PATH_CAP 1024U
+
+struct home {
+    int dirfd;
+    char path[HOME_PATH_CAP]; /* absolute */
+    struct store *store;
+};
+
+/* Open a home directory.  Without create a missing one is RC_NOT_FOUND; with it the directories and
+ * the store are made (0700).  Close with home_close (scope cleaner; fine on a zeroed one with dirfd
+ * -1). */
+#define HOME_NONE                                                                                  \
+    {                                                                                              \
+        .dirfd = -1                                                                                \
+    }
+must_check enum rc home_open(const char *path, bool create, struct home *ret, struct err *err);
+void home_close(struct home *home);
+
+/* Put bytes, or the first size bytes of a file, into objects/ under their SHA-256; one that is
+ * there already is RC_OK.  ret_path gets "objects/HEX", relative to the home. */
+#define HOME_OBJECT_CAP 80U
+must_check enum rc home_add_bytes(const struct home *home, struct bytes content,
+                                  struct digest *ret_digest, char ret_path[HOME_OBJECT_CAP],
+                                  struct err *err);
+must_check enum rc home_add_file(const struct home *home, int fd, uint64_t size,
+                                 struct digest *ret_digest, char ret_path[HOME_OBJECT_CAP],
+                                 struct err *err);
+
+/* Open an object for reading and give its size. */
+must_check enum rc home_open_object(const struct home *home, const struct digest *digest,
+                                    int *ret_fd, uint64_t *ret_size, struct err *err);
+
+/* The mission's trust from the store: root and every tenant's newest grant.  RC_TRUST_MISSING
+ * before `berth fleet init`.  Free with trust_free. */
+must_check enum rc home_trust(const struct home *home, uint64_t now_ms, struct trust **ret,
+                              struct err *err);
+
+/* Path of the operator's private key file: as `berth fleet init` recorded it.  RC_KEY_FILE if none
+ * was. */
+must_check enum rc home_operator_key(const struct home *home, char *out, size_t cap,
+                                     struct err *err);
+
+/* Queue an object for a satellite: add its bytes to objects/ and the row to the store.  again: send
+ * it even though it went there before. */
+must_check enum rc home_queue_bytes(const struct home *home, const char *satellite, unsigned kind,
+                                    struct bytes content, bool again, uint64_t now_ms,
+                                    struct err *err);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/store: everything the ground remembers, in one SQLite file that the berth command
+ * and the berth-ground daemon share (WAL, busy timeout, STRICT tables, prepared statements only).
+ *
+ * The one door to SQLite.  Rows are plain values of fixed size; lists come as one array that the
+ * caller frees (scoped(free_ptr)).  Times are Unix milliseconds and always an argument.  Envelopes
+ * are kept as the exact bytes that were signed; nobody believes them because they are here, they
+ * are verified again where they are used.  Every change that a person asks for is an entry of the
+ * hash-chained audit table, written in the same transaction.
+ *
+ * Failures are RC_STORE with SQLite's words, RC_NOT_FOUND, RC_EXISTS, and RC_BUSY when the other
+ * program held the lock for too long.
+ */
+#ifndef BERTH_ORCHESTRATOR_STORE_H
+#define BERTH_ORCHESTRATOR_STORE_H
+
+#include "manifest/doc.h"
+
+#define STORE_PATH_CAP 1024U
+#define STORE_LABELS_CAP 256U
+#define STORE_TEXT_CAP 160U
+
+struct store;
+
+/* Open (and with create, make) the file at path; migrates nothing: another schema number is
+ * RC_STORE. */
+must_check enum rc store_open(const char *path, bool create, struct store **ret, struct err *err);
+void store_close(struct store **store); /* scope cleaner */
+
+/* A transaction, IMMEDIATE.  The scope cleaner rolls back what was not committed:
+ *     scoped(store_rollback) struct store *open = NULL;
+ *     rc = store_begin(store, &open, err); ... rc = store_commit(&open, err);
+ * Calls outside of one are each their own transaction.  They do not nest. */
+must_check enum rc store_begin(struct store *store, struct store **ret_open, struct err *err);
+must_check enum rc store_commit(struct store **open, struct err *err);
+void store_rollback(struct store **open);
+
+/* A number that differs from the last call's when another connection changed the file since. */
+must_check enum rc store_watch(struct store *store, uint64_t *ret, struct err *err);
+
+/* ---- settings: "fleet" (name), "operator-key" (path) ---- */
+
+must_check enum rc store_set(struct store *store, const char *key, const char *value,
+                             struct err *err);
+must_check enum rc store_get(struct store *store, const char *key, char *out, size_t cap,
+                             struct err *err); /* RC_NOT_FOUND */
+
+/* ---- satellites ---- */
+
+struct store_satellite {
+    char id[NAME_CAP];
+    uint64_t node;                  /* ipn node number */
+    char up[STORE_PATH_CAP];        /* directory into which the ground puts bundle files */
+    char down[STORE_PATH_CAP];      /* directory from which it takes them */
+    char link_keys[STORE_PATH_CAP]; /* directory of the ground's copy of the link keys */
+    char labels[STORE_LABELS_CAP];  /* "k=v,k=v", sorted by key */
+    uint64_t added_ms;
+};
+
+/* Add or replace; a node number in use by another satellite is RC_EXISTS. */
+must_check enum rc store_put_satellite(struct store *store, const struct store_satellite *row,
+                                       struct err *err);
+must_check enum rc store_satellite(struct store *store, const char *id, struct store_satellite *ret,
+                                   struct err *err); /* NO_SATELLITE */
+must_check enum rc store_satellites(struct store *store, struct store_satellite **ret,
+                                    size_t *ret_n, struct err *err); /* by id */
+
+/* ---- trust documents: roots and grants as signed ---- */
+
+/* name: "root", or the tenant.  version: root version or grant epoch.  The same version with other
+ * bytes is RC_EQUIVOCATION. */
+must_check enum rc store_put_document(struct store *store, enum doc_type type, const char *name,
+                                      uint64_t version, struct bytes envelope, uint64_t now_ms,
+                                      struct err *err);
+/* The newest version; the caller frees *ret. */
+must_check enum rc store_document(struct store *store, enum doc_type type, const char *name,
+                                  uint8_t **ret, size_t *ret_n, struct err *err);
+/* Names that have a document of the type, in order. */
+struct store_name {
+    char name[NAME_CAP];
+    uint64_t version;
+};
+must_check enum rc store_documents(struct store *store, enum doc_type type, struct store_name **ret,
+                                   size_t *ret_n, struct err *err);
+
+/* ---- packages ---- */
+
+struct store_package {
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+    char version[VERSION_CAP];
+    uint64_t release;
+    struct digest manifest;    /* what orders and reports name */
+    struct digest object;      /* SHA-256 of the whole .berth file: what the link transfers */
+    uint64_t size;             /* of the .berth file */
+    char path[STORE_PATH_CAP]; /* relative to the home: "objects/HEX" */
+    uint64_t pushed_ms;
+};
+
+/* The same tenant, name and version with another manifest is RC_EQUIVOCATION; with the same, RC_OK.
+ */
+must_check enum rc store_put_package(struct store *store, const struct store_package *row,
+                                     struct err *err);
+must_check enum rc store_package(struct store *store, const char *tenant, const char *name,
+                                 const char *version, struct store_package *ret,
+                                 struct err *err); /* NO_PACKAGE */
+must_check enum rc store_package_by_manifest(struct store *store, const struct digest *manifest,
+                                             struct store_package *ret, struct err *err);
+must_check enum rc store_packages(struct store *store, struct store_package **ret, size_t *ret_n,
+                                  struct err *err);
+
+/* ---- desired: what should run where, as of the last apply ---- */
+
+struct store_desired {
+    char satellite[NAME_CAP];
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+    char version[VERSION_CAP];
+    struct digest manifest;
+    uint64_t generation; /* of the order that carries it */
+};
+
+/* Replace the whole desired set of one satellite. */
+must_check enum rc store_replace_desired(struct store *store, const char *satellite,
+                                         const struct store_desired *rows, size_t n,
+                                         struct err *err);
+/* satellite NULL = all, by satellite, tenant, name. */
+must_check enum rc store_desired(struct store *store, const char *satellite,
+                                 struct store_desired **ret, size_t *ret_n, struct err *err);
+
+/* ---- orders: signed, one chain of generations per satellite ---- */
+
+enum order_state {
+    ORDER_HELD = 1,       /* signed, not to be sent yet */
+    ORDER_RELEASED = 2,   /* may be sent */
+    ORDER_ACKED = 3,      /* a report names its generation as in force */
+    ORDER_SUPERSEDED = 4, /* a newer one was made before this was acked */
+    ORDER_CANCELLED = 5,  /* its rollout was aborted before it was released */
+};
+
+struct store_order {
+    char satellite[NAME_CAP];
+    uint64_t generation;
+    enum order_state state;
+    struct digest payload; /* SHA-256 of the order's CBOR */
+    struct digest object;  /* SHA-256 of the envelope: what the link transfers */
+    uint64_t rollout;      /* 0 = none */
+    uint32_t wave;
+    uint64_t created_ms;
+    uint64_t changed_ms;
+};
+
+/* A generation that exists, or is not above the newest, is RC_ORDER_OLD. */
+must_check enum rc store_add_order(struct store *store, const struct store_order *row,
+                                   struct bytes envelope, struct err *err);
+must_check enum rc store_set_order_state(struct store *store, const char *satellite,
+                                         uint64_t generation, enum order_state state,
+                                         uint64_t now_ms, struct err *err);
+/* The newest of any state; RC_NOT_FOUND if none. */
+must_check enum rc store_newest_order(struct store *store, const char *satellite,
+                                      struct store_order *ret, struct err *err);
+/* Orders of a state (0 = any) and satellite (NULL = any) and rollout (0 = any), by satellite and
+ * generation. */
+struct store_order_filter {
+    const char *satellite;
+    enum order_state state;
+    uint64_t rollout;
+};
+must_check enum rc store_orders(struct store *store, const struct store_order_filter *filter,
+                                struct store_order **ret, size_t *ret_n, struct err *err);
+/* The signed bytes; the caller frees *ret. */
+must_check enum rc store_order_envelope(struct store *store, const char *satellite,
+                                        uint64_t generation, uint8_t **ret, size_t *ret_n,
+                                        struct err *err);
+
+/* ---- outgoing: objects on their way to satellites ---- */
+
+enum outgoing_state {
+    OUTGOING_QUEUED = 1,
+    OUTGOING_COMPLETE = 2,  /* a report says that the satellite has it */
+    OUTGOING_CANCELLED = 3, /* no longer wanted */
+};
+
+/* Order in which a pass is filled. */
+enum outgoing_class { CLASS_TRUST = 0, CLASS_ORDER = 1, CLASS_PACKAGE = 2, CLASS_RAW = 3 };
+
+struct store_range {
+    uint32_t first;
+    uint32_t count;
+};
+
+struct store_outgoing {
+    uint64_t id; /* rises in the order of queueing */
+    char satellite[NAME_CAP];
+    struct digest object;
+    uint32_t kind; /* enum of link/port.h: 1 root, 2 grant, 3 order, 4 package */
+    enum outgoing_class class;
+    enum outgoing_state state;
+    uint64_t size;
+    char path[STORE_PATH_CAP]; /* relative to the home */
+    /* What the satellite is believed to lack: from its last report, or a guess of the sender. */
+    bool missing_known; /* else everything */
+    bool missing_more;  /* more is missing behind the last range */
+    uint32_t chunks;    /* in all; 0 = not known */
+    uint32_t n_missing;
+    struct store_range missing[REPORT_RANGES_MAX];
+    uint64_t sent_bytes; /* bundle bytes written for it so far */
+    uint64_t sent_ms;    /* when last; 0 = never */
+    uint64_t queued_ms;
+};
+
+/* Queue an object; one that is queued or complete for that satellite already stays as it is, unless
+ * again is set or it was cancelled: then it starts anew.  id, state and sent_* are set here. */
+must_check enum rc store_queue(struct store *store, const struct store_outgoing *row, bool again,
+                               struct err *err);
+/* Write back state, missing_*, chunks, n_missing, missing, sent_*. */
+must_check enum rc store_update_outgoing(struct store *store, const struct store_outgoing *row,
+                                         struct err *err);
+/* satellite NULL = any, state 0 = any; by satellite, class, id. */
+must_check enum rc store_outgoing(struct store *store, const char *satellite,
+                                  enum outgoing_state state, struct store_outgoing **ret,
+                                  size_t *ret_n, struct err *err);
+
+/* ---- observed: what satellites say of themselves ---- */
+
+struct store_observed {
+    char satellite[NAME_CAP];
+    uint64_t epoch;
+    uint64_t seq;
+    uint64_t received_ms;
+};
+
+/* Keep a report's bytes (its CBOR).  Not above the (epoch, seq) held: RC_REPORT_OLD. */
+must_check enum rc store_put_report(struct store *store, const struct store_observed *row,
+                                    struct bytes report, struct err *err);
+/* The newest report; RC_NOT_FOUND if there is none.  The caller frees *ret. */
+must_check enum rc store_report(struct store *store, const char *satellite,
+                                struct store_observed *ret_row, uint8_t **ret, size_t *ret_n,
+                                struct err *err);
+
+struct store_event {
+    char satellite[NAME_CAP];
+    uint64_t seq;
+    uint32_t code; /* rc number */
+    uint32_t count;
+    char what[64];
+    uint64_t received_ms;
+};
+
+/* An event that is there already gets the higher count. */
+must_check enum rc store_put_event(struct store *store, const struct store_event *row,
+                                   struct err *err);
+/* The newest `last` events of a satellite (NULL = all), oldest first. */
+must_check enum rc store_events(struct store *store, const char *satellite, size_t last,
+                                struct store_event **ret, size_t *ret_n, struct err *err);
+
+/* ---- rollouts ---- */
+
+enum rollout_state {
+    ROLLOUT_RUNNING = 1,
+    ROLLOUT_PAUSED = 2,
+    ROLLOUT_COMPLETED = 3,
+    ROLLOUT_ABORTED = 4,
+};
+
+enum wave_state { WAVE_WAITING = 1, WAVE_ACTIVE = 2, WAVE_DONE = 3, WAVE_FAILED = 4 };
+
+struct store_rollout {
+    uint64_t id; /* from 1 */
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+    char from[VERSION_CAP];    /* "" = not there before */
+    char to[VERSION_CAP];      /* "" = removed */
+    struct digest to_manifest; /* all zero = removed */
+    enum rollout_state state;
+    char reason[STORE_TEXT_CAP]; /* why it is paused or aborted */
+    uint32_t wave;               /* the active one, from 1 */
+    uint64_t created_ms;
+    uint64_t changed_ms;
+};
+
+struct store_wave {
+    uint64_t rollout;
+    uint32_t index; /* from 1 */
+    char satellite[NAME_CAP];
+    enum wave_state state; /* of the wave; the same in all its rows */
+    uint64_t generation;   /* of the order that this satellite gets */
+};
+
+/* Add a rollout; gives its id.  Fields id and changed_ms of row are ignored. */
+must_check enum rc store_add_rollout(struct store *store, const struct store_rollout *row,
+                                     uint64_t *ret_id, struct err *err);
+/* Write back state, reason, wave, changed_ms. */
+must_check enum rc store_update_rollout(struct store *store, const struct store_rollout *row,
+                                        struct err *err);
+must_check enum rc store_rollout(struct store *store, uint64_t id, struct store_rollout *ret,
+                                 struct err *err); /* NOT_FOUND */
+/* state 0 = any; by id. */
+must_check enum rc store_rollouts(struct store *store, enum rollout_state state,
+                                  struct store_rollout **ret, size_t *ret_n, struct err *err);
+
+/* One row per satellite of a wave. */
+must_check enum rc store_add_wave(struct store *store, const struct store_wave *row,
+                                  struct err *err);
+must_check enum rc store_set_wave_state(struct store *store, uint64_t rollout, uint32_t index,
+                                        enum wave_state state, struct err *err);
+/* By index, then satellite. */
+must_check enum rc store_waves(struct store *store, uint64_t rollout, struct store_wave **ret,
+                               size_t *ret_n, struct err *err);
+
+/* ---- audit: SHA-256 over (previous hash, seq, time, who, action, detail) ---- */
+
+#define STORE_DETAIL_CAP 512U
+struct store_audit {
+    uint64_t seq; /* from 1, no gaps */
+    uint64_t at_ms;
+    char who[64];
+    char action[32]; /* "apply", "push", "rollout-pause", ... */
+    char detail[STORE_DETAIL_CAP];
+    struct digest hash;
+};
+
+/* Append; detail is cut to fit.  who NULL = the login name of the process. */
+must_check enum rc store_audit(struct store *store, const char *who, const char *action,
+                               uint64_t now_ms, struct err *err, const char *detail, ...)
+    printf_like(6, 7);
+/* Whether the chain is whole, and its length and head.  RC_STORE names the first bad entry. */
+must_check enum rc store_audit_check(struct store *store, uint64_t *ret_entries,
+                                     struct digest *ret_head, struct err *err);
+/* The newest `last` entries, oldest first. */
+must_check enum rc store_audit_list(struct store *store, size_t last, struct store_audit **ret,
+                                    size_t *ret_n, struct err *err);
+
+#endif
