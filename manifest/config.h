@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * manifest/config: config.cbor, the few facts that make one satellite different from its sisters.
+ *
+ * `berth provision` writes it into the state directory, berthd reads it at start and never writes
+ * it.  It carries no secret and no authority: orders name the satellite, and the trust root names
+ * the mission; config.cbor only says which of them are ours.  It is read as strictly as anything
+ * that came over the link.
+ */
+#ifndef BERTH_MANIFEST_CONFIG_H
+#define BERTH_MANIFEST_CONFIG_H
+
+#include "manifest/doc.h"
+
+#define CONFIG_FILE "config.cbor"
+#define CONFIG_MAX 128U /* bytes of the file */
+#define CONFIG_FORMAT 1U
+
+struct agent_config {
+    char satellite[NAME_CAP];
+    uint32_t node;          /* ipn:NODE.1 is this satellite; not 0 */
+    uint32_t ground;        /* ipn:GROUND.1 is the other end of the link; not 0, not node */
+    struct mission mission; /* must be that of the trust root beside it */
+};
+
+/* Decode strictly and check.  *ret is untouched on failure. */
+must_check enum rc config_decode(struct bytes in, struct agent_config *ret, struct err *err);
+
+/* Whether the values make sense together: RC_NAME, RC_VALUE. */
+must_check enum rc config_check(const struct agent_config *config, struct err *err);
+
+/* Encode into buf (CONFIG_MAX bytes are enough); *ret is a view of what was written.  Checks first.
+ */
+must_check enum rc config_encode(const struct agent_config *config, uint8_t *buf, size_t cap,
+                                 struct bytes *ret, struct err *err);
+
+#endif
