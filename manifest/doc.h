@@ -241,12 +241,27 @@ must_check enum rc order_encode(const struct order *doc, uint8_t *buf, size_t ca
 must_check enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap,
                                  struct bytes *ret, struct err *err);
 
+/* Name of a type, such as "manifest"; "?" for a number that is none. */
+const char *doc_type_name(enum doc_type type);
+
+/* The type that unverified document bytes say they are: for display and for choosing a decoder on
+ * the ground. On board the caller knows the type it wants.  RC_DOC_TYPE, RC_DOC_VERSION. */
+must_check enum rc doc_peek_type(struct bytes payload, enum doc_type *ret, struct err *err);
+
 /* The id of a key: SHA-256 over its record, cut to KEY_ID_SIZE. */
 must_check enum rc public_key_id(const struct public_key *key, uint8_t ret[KEY_ID_SIZE],
                                  struct err *err);
 
 /* The commitment to a key set, for root.next_keys. */
 must_check enum rc key_set_digest(const struct key_set *keys, struct digest *ret, struct err *err);
+
+/* Thresholds and distinctness of a key set: RC_THRESHOLD_INVALID, RC_KEY_DUPLICATE (two keys that
+ * share an id or either half are the same key). */
+must_check enum rc key_set_check(const struct key_set *keys, struct err *err);
+
+/* Whether a payload name is one of this prefix: equal to it, or it and '-' and more; "" takes any.
+ */
+bool prefix_allows(const char *prefix, const char *name);
 
 /* Whether the manifest stays inside the grant: tenant, name prefix, each limit (RC_GRANT_EXCEEDED,
  * RC_NAME_NOT_GRANTED).  Sums over several payloads are the agent's business. */

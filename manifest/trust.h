@@ -5,12 +5,16 @@
  * A struct trust holds the verified root and grants; it does no I/O: bytes come in as arguments and
  * what must be kept (the envelopes themselves, the highest numbers seen) goes out through getters.
  * With no root everything is refused. `now_ms` arguments are Unix time from the caller; the trust
- * keeps a floor that never goes back.
+ * keeps a floor that never goes back, and judges expiry by the later of the two.  A document issued
+ * more than TRUST_AHEAD_MAX_MS past that is RC_TIME_JUMP: no single document moves time without
+ * bound.  Every function that refuses leaves the trust as it was.
  */
 #ifndef BERTH_MANIFEST_TRUST_H
 #define BERTH_MANIFEST_TRUST_H
 
 #include "manifest/doc.h"
+
+#define TRUST_AHEAD_MAX_MS (5ULL * 366 * 24 * 3600 * 1000) /* five years */
 
 struct trust;             /* opaque; owns copies of root and grants */
 struct verified_manifest; /* opaque; exists only after the tenant's signatures held */
@@ -22,12 +26,19 @@ struct verified_order;    /* opaque; exists only after the operator's signatures
 must_check enum rc trust_new(struct bytes root_envelope, struct trust **ret, struct err *err);
 void trust_free(struct trust **trust);
 
-/* Replace the root by the next: version exactly one higher, signed by the old and by the new
- * threshold, keys as committed.  RC_VERSION_OLD, RC_ROOT_COMMITMENT. */
+/* Replace the root by the next: same mission, version exactly one higher, signed by the old and by
+ * the new threshold, keys as committed.  RC_VERSION_OLD, RC_ROOT_COMMITMENT, RC_MISSION.  The very
+ * root that is held is RC_OK and changes nothing; the same version with other content is
+ * RC_EQUIVOCATION.  A root may be expired already, so that a chain of roots can be walked at any
+ * later time.  Grants that the new operator keys did not sign are dropped, as if they had never
+ * come: what a stolen operator key pushed too high is forgotten with the key. */
 must_check enum rc trust_next_root(struct trust *trust, struct bytes envelope, struct err *err);
 
 /* Take a grant: signed by the operator role, epoch above the one held.  The same epoch with the
- * same bytes is RC_OK, with other bytes RC_EQUIVOCATION; a lower one RC_GRANT_OLD. */
+ * same content is RC_OK, with other content RC_EQUIVOCATION; a lower one RC_GRANT_OLD.  A grant
+ * that has expired (or came under an expired root) does not replace one that is held (RC_EXPIRED),
+ * but the first one for a tenant is taken, so that an expired grant put back at start still holds
+ * its epoch; it verifies no manifest. At most TENANTS_MAX tenants (RC_NO_ROOM). */
 must_check enum rc trust_add_grant(struct trust *trust, struct bytes envelope, uint64_t now_ms,
                                    struct err *err);
 
@@ -35,6 +46,10 @@ must_check enum rc trust_add_grant(struct trust *trust, struct bytes envelope, u
 const struct root *trust_root(const struct trust *trust);
 const struct grant *trust_grant(const struct trust *trust, const char *tenant);
 size_t trust_grants(const struct trust *trust, const struct grant **ret, size_t cap);
+
+/* The envelopes they came in, for the caller to persist; same lifetime; empty if there is none. */
+struct bytes trust_root_envelope(const struct trust *trust);
+struct bytes trust_grant_envelope(const struct trust *trust, const char *tenant);
 
 /* Verify a manifest: the payload names its tenant, so the tenant is read from the bytes only to
  * choose the grant, and nothing else is read before the signatures of that grant's keys hold. Then:
@@ -46,13 +61,19 @@ void verified_manifest_free(struct verified_manifest **m);
 const struct manifest *verified_manifest_get(const struct verified_manifest *m);
 const struct digest *verified_manifest_digest(const struct verified_manifest *m);
 
-/* Verify an order for this satellite.  in_force is the generation in force (0 = none) and
- * in_force_digest the SHA-256 of its payload: a lower generation is RC_ORDER_OLD, the same
- * generation with other content RC_EQUIVOCATION, with the same content RC_OK.  Expiry counts only
- * for a generation that is not yet in force. */
-must_check enum rc trust_verify_order(const struct trust *trust, struct bytes envelope,
-                                      const char *satellite, uint64_t in_force,
-                                      const struct digest *in_force_digest, uint64_t now_ms,
+/* Where a satellite stands when an order comes in. */
+struct order_position {
+    const char *satellite;
+    uint64_t generation;         /* in force, 0 = none */
+    const struct digest *digest; /* SHA-256 of the payload in force; NULL if there is none */
+};
+
+/* Verify an order for this satellite: signed by the operator role; a generation below the one in
+ * force is RC_ORDER_OLD, the same generation with other content RC_EQUIVOCATION, with the same
+ * content RC_OK; another satellite's is RC_ORDER_TARGET.  Expiry (of the order and of the root)
+ * counts only for a generation that is not yet in force.  Raises the time floor. */
+must_check enum rc trust_verify_order(struct trust *trust, struct bytes envelope,
+                                      const struct order_position *position, uint64_t now_ms,
                                       struct verified_order **ret, struct err *err);
 void verified_order_free(struct verified_order **o);
 const struct order *verified_order_get(const struct verified_order *o);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * update/sign: private document keys and what they make.  Ground only: nothing on board refers to
+ * this file, so no board program contains a signing function (docs/architecture.md).
+ *
+ * A signing key is hybrid: an Ed25519 half (libsodium) and an ML-DSA-65 half (OpenSSL 3.5), each
+ * grown from a 32-byte seed.  Secrets live in guarded, locked memory (sodium_malloc) and are wiped
+ * when the key is freed.  Files of keys are update/keyfile.
+ */
+#ifndef BERTH_UPDATE_SIGN_H
+#define BERTH_UPDATE_SIGN_H
+
+#include "manifest/doc.h"
+#include "manifest/envelope.h"
+
+#define SIGN_SEEDS_SIZE 64U /* Ed25519 seed (RFC 8032) || ML-DSA-65 seed (FIPS 204, xi) */
+#define SIGN_SALT_SIZE 16U  /* Argon2id */
+#define SIGN_NONCE_SIZE 24U /* XChaCha20-Poly1305 */
+#define SIGN_BOX_SIZE (SIGN_SEEDS_SIZE + 16U)
+
+struct sign_key; /* opaque; owns the private halves */
+
+/* The private seeds, encrypted under a passphrase. */
+struct sign_sealed {
+    uint8_t salt[SIGN_SALT_SIZE];
+    uint8_t nonce[SIGN_NONCE_SIZE];
+    uint8_t box[SIGN_BOX_SIZE];
+};
+
+/* A fresh key from the system's random source.  Free with sign_key_free (takes the address, a scope
+ * cleaner). */
+must_check enum rc sign_key_new(struct sign_key **ret, struct err *err);
+
+/* The key that grows from these seeds: always the same one.  The caller keeps and wipes seeds. */
+must_check enum rc sign_key_from_seeds(const uint8_t seeds[SIGN_SEEDS_SIZE], struct sign_key **ret,
+                                       struct err *err);
+void sign_key_free(struct sign_key **key);
+
+/* The public halves and the id; lives as long as the key. */
+const struct public_key *sign_key_public(const struct sign_key *key);
+
+/* Encrypt the seeds: Argon2id (libsodium's interactive limits) over the passphrase, then
+ * XChaCha20-Poly1305 that also covers ad.  An empty passphrase is RC_KEY_FILE. */
+must_check enum rc sign_key_seal(const struct sign_key *key, struct bytes passphrase,
+                                 struct bytes ad, struct sign_sealed *ret, struct err *err);
+
+/* The reverse.  A wrong passphrase, other ad or damage is RC_KEY_FILE. */
+must_check enum rc sign_key_open(const struct sign_sealed *sealed, struct bytes passphrase,
+                                 struct bytes ad, struct sign_key **ret, struct err *err);
+
+/* Put payload (the encoding of a document of this type) into an envelope signed by each of the n
+ * keys, 1 to SIGNERS_MAX, no key twice (RC_KEY_DUPLICATE).  *ret is a view of what was written to
+ * buf; DOCUMENT_MAX is always enough room for what a verifier accepts. */
+must_check enum rc sign_document(enum doc_type type, const struct mission *mission,
+                                 struct bytes payload, const struct sign_key *const *keys, size_t n,
+                                 uint8_t *buf, size_t cap, struct bytes *ret, struct err *err);
+
+/* Add the signatures of n more keys to an envelope (m of n, one safe at a time).  The signatures
+ * that are there are carried over unchecked; a key that has signed already is RC_KEY_DUPLICATE. buf
+ * must not overlap envelope. */
+must_check enum rc sign_attach(enum doc_type type, const struct mission *mission,
+                               struct bytes envelope, const struct sign_key *const *keys, size_t n,
+                               uint8_t *buf, size_t cap, struct bytes *ret, struct err *err);
+
+#endif
