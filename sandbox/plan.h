@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/plan: what the launcher is asked to do for one payload, as plain data.
+ *
+ * plan_make is pure: manifest + grant + id-range slot in, struct plan out, no I/O and no clock, so
+ * what will happen can be printed and tested without privileges (`berth explain`).  A plan is
+ * fixed-size and holds no pointers: it is copied as it is over the socket to berth-launch, which
+ * believes nothing in it and calls plan_check before the first step.
+ */
+#ifndef BERTH_SANDBOX_PLAN_H
+#define BERTH_SANDBOX_PLAN_H
+
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/limits.h"
+
+struct manifest;
+struct grant;
+
+#define PLAN_MAGIC 0x42504c31U /* "BPL1" */
+#define PLAN_UID_BASE 524288U  /* first host id of slot 0: systemd's container range */
+#define PLAN_UID_COUNT 65536U  /* ids per payload */
+#define PLAN_SLOTS 1024U       /* id ranges there are */
+#define PLAN_UID 1000U         /* the payload's uid and gid inside its range: not root even there */
+#define PLAN_OPS_MAX 12U
+#define PLAN_PATH_CAP 32U
+#define PLAN_ENV_MAX (PAYLOAD_ENV_MAX + 8U)
+#define PLAN_NOTIFY_PATH "/run/notify"
+
+/* Smallest and largest of each limit.  Below the smallest nothing can start. */
+#define PLAN_MEMORY_MIN (4ULL * 1024U * 1024U)
+#define PLAN_MEMORY_MAX (64ULL * 1024U * 1024U * 1024U)
+#define PLAN_DATA_MIN (1024ULL * 1024U)
+#define PLAN_DATA_MAX (64ULL * 1024U * 1024U * 1024U)
+#define PLAN_CPU_MIN 10U     /* permille of one core */
+#define PLAN_CPU_MAX 256000U /* 256 cores */
+#define PLAN_PIDS_MIN 2U     /* the reaper and the payload */
+#define PLAN_PIDS_MAX 4096U
+#define PLAN_FILES_MIN 8U
+#define PLAN_FILES_MAX 65536U
+#define PLAN_RUN_BYTES (256ULL * 1024U)
+
+/* Operations on the payload's file tree, carried out in the order of the list. */
+enum plan_op_type {
+    PLAN_OP_NONE = 0,
+    PLAN_OP_ROOT = 1,  /* the slot, read-only, nosuid, nodev, becomes "/" */
+    PLAN_OP_PROC = 2,  /* procfs: own processes only, nothing but process entries */
+    PLAN_OP_DEV = 3,   /* null zero full random urandom and nothing else, read-only directory */
+    PLAN_OP_TMPFS = 4, /* empty memory file system of `bytes` and `inodes`, noexec nosuid nodev */
+    PLAN_OP_DATA =
+        5, /* the data image, ids shifted into the payload's range, noexec nosuid nodev */
+    PLAN_OP_TYPES
+};
+
+struct plan_op {
+    uint32_t type;            /* enum plan_op_type */
+    uint32_t inodes;          /* tmpfs: most files, 0 elsewhere */
+    uint64_t bytes;           /* tmpfs and data: size, 0 elsewhere */
+    char path[PLAN_PATH_CAP]; /* where, absolute inside the sandbox */
+};
+
+/* Which system calls the payload may make.  Zero is invalid. */
+enum plan_profile {
+    PLAN_PROFILE_NONE = 0,
+    PLAN_PROFILE_POSIX = 1, /* files, memory, threads, processes, AF_UNIX sockets */
+    PLAN_PROFILES
+};
+
+struct plan_limits {
+    uint64_t memory_bytes; /* with page cache and tmpfs; no swap */
+    uint64_t tmp_bytes;    /* of /tmp */
+    uint64_t data_bytes;   /* of /data, 0 = none */
+    uint32_t cpu_permille; /* 1000 = one core */
+    uint32_t pids;         /* processes and threads, with the reaper */
+    uint32_t open_files;   /* per process */
+    uint32_t reserved;     /* 0 */
+};
+
+struct plan {
+    uint32_t magic;   /* PLAN_MAGIC */
+    uint32_t profile; /* enum plan_profile */
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+    char hostname[NAME_CAP]; /* in its own UTS namespace */
+    char reserved[1];        /* 0 */
+    uint32_t uid_base;       /* host id of id 0 inside; PLAN_UID_COUNT ids follow */
+    uint32_t has_data;       /* 1: a data image descriptor comes with the request */
+    uint32_t n_args;
+    uint32_t n_env;
+    uint32_t n_ops;
+    uint32_t watchdog_ms; /* told to the payload, kept by berthd; 0 = none */
+    struct plan_limits limits;
+    struct plan_op ops[PLAN_OPS_MAX];
+    char args[PAYLOAD_ARGS_MAX][PAYLOAD_ARG_CAP]; /* args[0] is the program, absolute */
+    char env[PLAN_ENV_MAX][PAYLOAD_ARG_CAP];      /* "NAME=value" */
+};
+
+/* Make the plan.  slot is the number of the id range (below PLAN_SLOTS), one per payload.  has_data
+ * says whether there is a data image; it must be so exactly when the manifest asks for data_bytes.
+ * RC_PLAN_LIMIT (limit missing, outside the possible, or above the grant), RC_PLAN_PATH (entry
+ * point or environment not allowed). */
+must_check enum rc plan_make(const struct manifest *manifest, const struct grant *grant,
+                             uint32_t slot, bool has_data, struct plan *ret, struct err *err);
+
+/* Whether a plan is complete and inside the bounds above: for the side that did not make it.
+ * RC_PLAN_LIMIT, RC_PLAN_PATH, RC_LAUNCH_REQUEST. */
+must_check enum rc plan_check(const struct plan *plan, struct err *err);
+
+const char *plan_op_name(uint32_t type);
+const char *plan_profile_name(uint32_t profile);
+
+/* Print a checked plan for people, or as one JSON object. */
+void plan_print(const struct plan *plan, FILE *out);
+void plan_print_json(const struct plan *plan, FILE *out);
+
+#endif

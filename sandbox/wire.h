@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/wire: the messages between berthd and berth-launch, on one SOCK_SEQPACKET socket.
+ *
+ * Every message is one packet, one fixed-size struct that begins with struct wire_head, with a
+ * number of descriptors that its type fixes.  The receiver checks all of that before anyone sees
+ * the message; anything else is RC_PROTOCOL and every descriptor that came with it is closed.
+ *
+ *     berthd -> berth-launch                      descriptors
+ *       LAUNCH   start this plan                    slot root directory, and data image if has_data
+ *       STOP     SIGTERM, after grace_ms kill       -
+ *       STAT     ask for usage                      -
+ *     berth-launch -> berthd
+ *       LAUNCHED        the program was exec'd      pidfd, notify socket, stdout and stderr pipe
+ *       LAUNCH_FAILED   it was not; nothing is left -
+ *       EXITED          all of it is gone, cleaned  -
+ *       STATS           usage now                   -
+ *
+ * Each LAUNCH is answered by exactly one LAUNCHED or LAUNCH_FAILED, each LAUNCHED is followed by
+ * exactly one EXITED.  STOP and STAT for an instance that is not running are not answered.
+ */
+#ifndef BERTH_SANDBOX_WIRE_H
+#define BERTH_SANDBOX_WIRE_H
+
+#include "sandbox/plan.h"
+
+enum wire_type {
+    WIRE_LAUNCH = 1,
+    WIRE_STOP = 2,
+    WIRE_STAT = 3,
+    WIRE_LAUNCHED = 16,
+    WIRE_LAUNCH_FAILED = 17,
+    WIRE_EXITED = 18,
+    WIRE_STATS = 19,
+};
+
+struct wire_head {
+    uint32_t type;     /* enum wire_type */
+    uint32_t size;     /* of the whole message in bytes */
+    uint64_t instance; /* chosen by berthd, unique among what runs, never 0 */
+};
+
+struct wire_launch {
+    struct wire_head head;
+    struct plan plan;
+};
+
+struct wire_stop {
+    struct wire_head head;
+    uint32_t grace_ms; /* 0 = kill at once */
+    uint32_t reserved; /* 0 */
+};
+
+struct wire_stat {
+    struct wire_head head;
+};
+
+/* What the kernel says of the running payload, read back after exec. */
+struct wire_receipt {
+    uint64_t caps_effective;
+    uint64_t caps_bounding;
+    uint32_t uid; /* on the host */
+    uint32_t no_new_privs;
+    uint32_t seccomp_mode; /* 2 = filter */
+    uint32_t seccomp_filters;
+    uint32_t landlock_abi;   /* that was applied */
+    uint32_t cgroup_version; /* of the controllers: 1 or 2 */
+};
+
+struct wire_launched {
+    struct wire_head head;
+    int32_t pid;       /* of the payload itself on the host, for display */
+    uint32_t start_us; /* from receiving LAUNCH to exec */
+    struct wire_receipt receipt;
+};
+
+struct wire_launch_failed {
+    struct wire_head head;
+    uint32_t rc;   /* enum rc */
+    int32_t sys;   /* errno, or 0 */
+    char step[32]; /* name of the step */
+    char what[96];
+};
+
+struct wire_usage {
+    uint64_t memory_bytes;
+    uint64_t memory_peak_bytes;
+    uint64_t cpu_us;
+    uint32_t pids;
+    uint32_t oom_kills;
+};
+
+struct wire_exited {
+    struct wire_head head;
+    uint32_t rc;    /* RC_EXITED, RC_KILLED, RC_OOM or RC_SECCOMP */
+    int32_t status; /* RC_EXITED: exit code; else the signal */
+    struct wire_usage usage;
+};
+
+struct wire_stats {
+    struct wire_head head;
+    struct wire_usage usage;
+};
+
+union wire_message {
+    struct wire_head head;
+    struct wire_launch launch;
+    struct wire_stop stop;
+    struct wire_stat stat;
+    struct wire_launched launched;
+    struct wire_launch_failed failed;
+    struct wire_exited exited;
+    struct wire_stats stats;
+};
+
+#define WIRE_FDS_MAX 3U
+
+/* Order of the descriptors that come with a message. */
+enum { WIRE_FD_ROOT = 0, WIRE_FD_DATA = 1 };                        /* LAUNCH */
+enum { WIRE_FD_PIDFD = 0, WIRE_FD_NOTIFY = 1, WIRE_FD_OUTPUT = 2 }; /* LAUNCHED */
+
+struct wire_fds {
+    int fd[WIRE_FDS_MAX]; /* -1 where there is none */
+    size_t n;
+};
+
+#define WIRE_FDS_INIT ((struct wire_fds){ .fd = { -1, -1, -1 }, .n = 0 })
+
+/* Close what is left in it: a scope cleaner.  Take one out with take_fd(&fds.fd[WIRE_FD_X]). */
+void wire_fds_close(struct wire_fds *fds);
+
+/* Fill in a head for a message of this type; size is sizeof of its struct. */
+struct wire_head wire_head(enum wire_type type, uint64_t instance);
+
+/* Send one message with its descriptors (n_fds of them, borrowed).  Never raises SIGPIPE.
+ * RC_NO_ROOM when a non-blocking socket is full, RC_IO otherwise. */
+must_check enum rc wire_send(int sock, const struct wire_head *message, const int *fds,
+                             size_t n_fds, struct err *err);
+
+/* Receive one message.  On RC_OK *ret holds it and *ret_fds its descriptors, close-on-exec, owned
+ * by the caller; else both are untouched.  RC_SHORT: the other end is closed.  RC_TIMEOUT: nothing
+ * is there (non-blocking socket).  RC_PROTOCOL: a message that no honest peer sends. */
+must_check enum rc wire_recv(int sock, union wire_message *ret, struct wire_fds *ret_fds,
+                             struct err *err);
+
+#endif
