@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/ground: the ground's end of the link to one satellite: a state directory (keys, counter,
+ * replay window), an uplink directory to write bundles into, a downlink directory to read them
+ * from, and a sender.  Downlink files are hostile until they open.
+ *
+ * One process at a time may have a satellite's link open: the state directory is locked.
+ */
+#ifndef BERTH_LINK_GROUND_H
+#define BERTH_LINK_GROUND_H
+
+#include "link/keys.h"
+#include "link/sender.h"
+
+struct link_ground;
+
+/* Descriptors are duplicated; the caller keeps its own. */
+struct link_ground_options {
+    int state_dirfd; /* made by link_state_make */
+    int up_dirfd;
+    int down_dirfd;
+    uint64_t up_files_max; /* stop sending while so many bundle files wait there; 0 = 4096 */
+    struct sender_options sender;
+};
+
+/* What a receive pass met. */
+struct link_ground_counts {
+    uint32_t files;
+    uint32_t objects;
+    uint32_t duplicates; /* RC_REPLAY: benign */
+    uint32_t refused;
+    struct err last; /* of the refused */
+};
+
+/* RC_KEY_FILE, RC_COUNTER, RC_STATE_DAMAGED: nothing can be sent or received; RC_BUSY: open
+ * elsewhere. */
+must_check enum rc link_ground_open(const struct link_ground_options *options,
+                                    struct link_ground **ret, struct err *err);
+void link_ground_close(struct link_ground **link); /* scope cleaner */
+
+/* Queue an object that fd (O_RDONLY, duplicated) holds.  As sender_add. */
+must_check enum rc link_ground_add(struct link_ground *link, const struct sender_object *object,
+                                   int fd, struct err *err);
+
+/* The sender, for sender_report, sender_remove and sender_at. */
+struct sender *link_ground_sender(struct link_ground *link);
+
+/* Write bundles that are due into the uplink directory, durably, until *budget bytes are used up or
+ * nothing is due.  *ret_sent counts files; RC_OK also for 0. */
+must_check enum rc link_ground_send(struct link_ground *link, uint64_t now_ms, uint64_t *budget,
+                                    uint32_t *ret_sent, struct err *err);
+
+/* Open what is in the downlink directory, at most max files, remove it (refused files too), and
+ * call fn for each object that is authentic and not a replay.  The window is saved before fn is
+ * called; an object whose fn was cut off by a power cut does not come again.  unix_ms is now. */
+must_check enum rc link_ground_receive(struct link_ground *link, size_t max,
+                                       void (*fn)(void *arg, enum object_kind kind,
+                                                  struct bytes object),
+                                       void *arg, struct link_ground_counts *ret, struct err *err);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/receiver: the satellite's end of a transfer, over the spool directory.
+ *
+ *     partial/HEX.desc   descriptor of an object under way, as it came
+ *     partial/HEX.part   its bytes, sparse
+ *     ready/HEX.KIND     complete objects, whole digest checked, until berthd is done with them
+ *     done.{a,b}         state file: what was done lately, so that a late duplicate starts nothing
+ *
+ * There is no record of which chunks are there that could be wrong: after a restart every chunk of
+ * a .part file is hashed against the descriptor.  Messages are authentic but not trusted:
+ * everything is bounded, and a chunk only counts if it matches its digest.  Call receiver_take for
+ * each message of a batch, then receiver_commit, which makes the batch durable and completes
+ * objects.
+ */
+#ifndef BERTH_LINK_RECEIVER_H
+#define BERTH_LINK_RECEIVER_H
+
+#include "link/port.h"
+
+#define RECEIVER_OBJECTS_MAX 16U /* under way; packages use at most 12 of them */
+#define RECEIVER_READY_MAX 32U   /* complete and not done; packages use at most 16 */
+#define RECEIVER_DONE_MAX 256U   /* remembered */
+#define RECEIVER_EARLY_MAX 64U   /* chunks held before their descriptor, in memory */
+#define RECEIVER_EARLY_BYTES (2U * 1024U * 1024U)
+
+struct receiver;
+
+struct receiver_options {
+    uint64_t quota; /* bytes in partial and ready; packages use at most 7/8; 0 = 1 GiB */
+    uint64_t
+        stale_ms; /* an object without progress for so long goes when room is needed; 0 = 6 h */
+};
+
+/* Open the spool (its directories are made if missing), hash what is there, drop what is not
+ * whole. */
+must_check enum rc receiver_open(int spool_dirfd, const struct receiver_options *options,
+                                 uint64_t now_ms, struct receiver **ret, struct err *err);
+void receiver_close(struct receiver **receiver); /* scope cleaner */
+
+/* Apply one message.  RC_OK also for what is known already.  A refusal changes nothing:
+ * RC_TRANSFER_FORMAT and CBOR codes, RC_OBJECT_KIND, RC_CHUNK_DIGEST, RC_CHUNK_UNKNOWN (held early
+ * chunks are full), RC_SPOOL_FULL, RC_NO_SPACE, RC_IO. */
+must_check enum rc receiver_take(struct receiver *receiver, struct bytes message, uint64_t now_ms,
+                                 struct err *err);
+
+/* End of a batch: data is synced, complete objects are checked as a whole and move to ready/.
+ * RC_OBJECT_DIGEST if one did not match (its wrong chunks are missing again); the rest is done
+ * anyway. */
+must_check enum rc receiver_commit(struct receiver *receiver, struct err *err);
+
+/* The i-th complete object that is not done; false behind the last. */
+bool receiver_ready(const struct receiver *receiver, size_t i, struct port_object *ret);
+
+/* Open a ready object for reading; the descriptor is the caller's.  RC_NOT_FOUND. */
+must_check enum rc receiver_open_object(struct receiver *receiver,
+                                        const uint8_t digest[DIGEST_SIZE], int *ret_fd,
+                                        struct err *err);
+
+/* berthd is done with an object: remember that, then remove it.  RC_NOT_FOUND if it is not ready.
+ */
+must_check enum rc receiver_done(struct receiver *receiver, const uint8_t digest[DIGEST_SIZE],
+                                 struct err *err);
+
+/* What is missing and what is complete (ready or done), for the report. */
+void receiver_status(const struct receiver *receiver, struct port_transfers *ret);
+
+/* A number that changes whenever receiver_status would give something else. */
+uint64_t receiver_version(const struct receiver *receiver);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/sender: the ground's end of a transfer, for one satellite: which message to send next.
+ *
+ * A pure core: time comes in as an argument, object bytes through a callback, what the satellite
+ * still misses through its reports; what goes out is encoded messages to seal.  It holds nothing
+ * that must survive a restart: a new sender starts by sending again and is corrected by the first
+ * report.  Small objects go whole in one message, larger ones as a descriptor and chunks.  All
+ * documents go before any package, each class in the order in which it was queued.
+ */
+#ifndef BERTH_LINK_SENDER_H
+#define BERTH_LINK_SENDER_H
+
+#include "link/port.h"
+
+#define SENDER_OVERHEAD                                                                            \
+    256U /* bytes that a bundle adds to a message, as counted against a budget */
+
+struct sender;
+
+struct sender_options {
+    uint32_t chunk_size; /* bytes, 0 = 16 KiB; made larger for an object of too many chunks */
+    uint64_t flight_ms;  /* what was sent this recently may still be on the way when a report says
+                            that it is missing; 0 = 1000 */
+    uint64_t resend_ms;  /* send again what no report acknowledged for so long; 0 = 30000 */
+};
+
+/* Where an object's bytes come from: read exactly n bytes at offset. */
+struct sender_source {
+    enum rc (*read)(void *arg, uint64_t offset, uint8_t *buf, size_t n, struct err *err);
+    void *arg;
+};
+
+struct sender_object {
+    uint8_t digest[DIGEST_SIZE];
+    enum object_kind kind;
+    uint64_t size;
+    uint64_t serial; /* higher every time the same object is queued anew (a row id, a time) */
+};
+
+/* How far an object is. */
+struct sender_progress {
+    uint8_t digest[DIGEST_SIZE];
+    uint32_t chunks;   /* 1 for an object that goes whole */
+    uint32_t missing;  /* chunks that the satellite is believed to miss */
+    bool acknowledged; /* the satellite has shown that it knows the object */
+    bool complete;
+};
+
+must_check enum rc sender_new(const struct sender_options *options, struct sender **ret,
+                              struct err *err);
+void sender_free(struct sender **sender); /* scope cleaner */
+
+/* Queue an object.  Reads it once to make the chunk digests and checks the object's own
+ * (RC_OBJECT_DIGEST).  RC_EXISTS if it is queued and not complete. source must stay usable until
+ * the object is complete or removed. */
+must_check enum rc sender_add(struct sender *sender, const struct sender_object *object,
+                              struct sender_source source, struct err *err);
+
+/* Forget an object, queued or complete.  False if there is none. */
+bool sender_remove(struct sender *sender, const uint8_t digest[DIGEST_SIZE]);
+
+/* What an authentic report says: transfers under way and complete objects.  Ranges beyond an object
+ * are ignored. */
+void sender_report(struct sender *sender, const struct port_transfers *report, uint64_t now_ms);
+
+/* The next message that is due, encoded into buf of cap >= TRANSFER_MESSAGE_MAX bytes.  *budget is
+ * lowered by its size and SENDER_OVERHEAD.  RC_NOT_FOUND: nothing is due now; RC_NO_ROOM: the next
+ * message does not fit into the budget; another code: the source failed, and the object waits for
+ * resend_ms. */
+must_check enum rc sender_next(struct sender *sender, uint64_t now_ms, uint64_t *budget,
+                               uint8_t *buf, size_t cap, struct bytes *ret, struct err *err);
+
+/* The i-th object in the queue, complete ones included; false behind the last. */
+bool sender_at(const struct sender *sender, size_t i, struct sender_progress *ret);
+
+#endif

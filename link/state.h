@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/state: what one end of a link keeps in its key directory: the keys, the send counter and the
+ * replay window of the other end.  Made once at provisioning; afterwards a missing or damaged part
+ * is an error and never a fresh start, because a fresh counter would repeat nonces and a fresh
+ * window would accept old bundles.
+ */
+#ifndef BERTH_LINK_STATE_H
+#define BERTH_LINK_STATE_H
+
+#include "link/counter.h"
+#include "link/keys.h"
+#include "link/replay.h"
+
+enum link_side { LINK_SIDE_GROUND, LINK_SIDE_SATELLITE };
+
+struct link_state {
+    enum link_side side;
+    int dirfd; /* borrowed from the caller, who keeps it open as long as the state */
+    struct keys keys;
+    struct counter counter;
+    struct replay replay;
+};
+
+/* Write key, counter and window into an empty directory; mode of the files is 0600.  Used by
+ * provisioning, once for the satellite's STATE/link and once for the ground's own directory of that
+ * satellite, with the same keys.  RC_EXISTS if the directory holds a key already. */
+must_check enum rc link_state_make(int dirfd, const struct keys *keys, struct err *err);
+
+/* Load all three.  RC_KEY_FILE, RC_COUNTER or RC_STATE_DAMAGED: refuse everything. */
+must_check enum rc link_state_open(int dirfd, enum link_side side, struct link_state *ret,
+                                   struct err *err);
+
+/* Save the unused rest of the counter lease back is not attempted: wipe the keys, nothing else. */
+void link_state_done(struct link_state *state);
+
+/* Node numbers and keys as this side sees them. */
+uint32_t link_state_self(const struct link_state *state);
+uint32_t link_state_peer(const struct link_state *state);
+const struct keys_half *link_state_send_keys(const struct link_state *state);
+const struct keys_half *link_state_receive_keys(const struct link_state *state);
+
+#endif
