@@ -12,16 +12,9 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "link/bpsec.h"
 
 #define LINK_SECRET_SIZE 32U
-#define LINK_MAC_KEY_SIZE 48U  /* HMAC-384 */
-#define LINK_AEAD_KEY_SIZE 32U /* AES-256 */
-
-/* Both keys of one direction. */
-struct keys_half {
-    uint8_t mac[LINK_MAC_KEY_SIZE];
-    uint8_t aead[LINK_AEAD_KEY_SIZE];
-};
 
 /* Secret: wipe with keys_wipe. */
 struct keys {
@@ -29,8 +22,8 @@ struct keys {
     uint32_t satellite; /* node number, not 0, another one */
     uint32_t epoch;     /* of the secret; from 1 */
     uint8_t secret[LINK_SECRET_SIZE];
-    struct keys_half up;   /* ground to satellite */
-    struct keys_half down; /* satellite to ground */
+    struct link_keys up;   /* ground to satellite */
+    struct link_keys down; /* satellite to ground */
 };
 
 /* A fresh secret and its keys.  RC_VALUE for node numbers that are zero or equal. */

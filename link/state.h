@@ -31,13 +31,13 @@ must_check enum rc link_state_make(int dirfd, const struct keys *keys, struct er
 must_check enum rc link_state_open(int dirfd, enum link_side side, struct link_state *ret,
                                    struct err *err);
 
-/* Save the unused rest of the counter lease back is not attempted: wipe the keys, nothing else. */
+/* Wipe the keys.  The unused rest of the counter lease is lost, as after a power cut. */
 void link_state_done(struct link_state *state);
 
 /* Node numbers and keys as this side sees them. */
 uint32_t link_state_self(const struct link_state *state);
 uint32_t link_state_peer(const struct link_state *state);
-const struct keys_half *link_state_send_keys(const struct link_state *state);
-const struct keys_half *link_state_receive_keys(const struct link_state *state);
+const struct link_keys *link_state_send_keys(const struct link_state *state);
+const struct link_keys *link_state_receive_keys(const struct link_state *state);
 
 #endif
