@@ -38,8 +38,8 @@ enum cbor_major {
 /* One open array or map. */
 struct cbor_frame {
     uint64_t left;  /* items (or key/value pairs) not yet begun */
-    size_t key_at;  /* map: where the previous key began, 0 = none yet */
-    size_t key_end; /* map: where the previous key ended */
+    size_t key_at;  /* map: where the previous key began */
+    size_t key_end; /* map: where the previous key ended, 0 = none yet */
     bool map;
 };
 

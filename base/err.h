@@ -58,7 +58,7 @@ enum rc rc_from_number(uint64_t number);
 enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...) printf_like(3, 4);
 
 /* Like err_set, and stores errno as it is at the call.  ENOSPC and EDQUOT turn RC_IO into
- * RC_NO_SPACE. */
+ * RC_NO_SPACE, ENOENT into RC_NOT_FOUND. */
 enum rc err_sys(struct err *err, enum rc rc, const char *fmt, ...) printf_like(3, 4);
 
 /* Like err_set, with the offset in the input. */
