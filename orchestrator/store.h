@@ -16,6 +16,7 @@
 #define BERTH_ORCHESTRATOR_STORE_H
 
 #include "manifest/doc.h"
+#include "orchestrator/rollout.h"
 
 #define STORE_PATH_CAP 1024U
 #define STORE_LABELS_CAP 256U
@@ -257,15 +258,6 @@ must_check enum rc store_events(struct store *store, const char *satellite, size
 
 /* ---- rollouts ---- */
 
-enum rollout_state {
-    ROLLOUT_RUNNING = 1,
-    ROLLOUT_PAUSED = 2,
-    ROLLOUT_COMPLETED = 3,
-    ROLLOUT_ABORTED = 4,
-};
-
-enum wave_state { WAVE_WAITING = 1, WAVE_ACTIVE = 2, WAVE_DONE = 3, WAVE_FAILED = 4 };
-
 struct store_rollout {
     uint64_t id; /* from 1 */
     char tenant[NAME_CAP];
@@ -276,6 +268,8 @@ struct store_rollout {
     enum rollout_state state;
     char reason[STORE_TEXT_CAP]; /* why it is paused or aborted */
     uint32_t wave;               /* the active one, from 1 */
+    uint32_t fail_max;           /* pause at this many failed satellites; at least 1 */
+    uint64_t soak_ms;            /* how long a wave stays healthy before it is done */
     uint64_t created_ms;
     uint64_t changed_ms;
 };

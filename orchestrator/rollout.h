@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/rollout: how a change spreads over a fleet: wave by wave, and not one satellite
+ * further once something went wrong.  Pure: the state, what the satellites were seen to do and the
+ * clock go in, one action comes out; the caller carries it out and records it.
+ *
+ * What was seen comes from authenticated reports only (orchestrator/verdict).  A satellite that
+ * says nothing is waited for; silence is never a failure.
+ *
+ * Rules, each with its test: wave k+1 opens only while every satellite of the waves before is
+ * healthy; a rollout that is not running opens nothing; a wave opens once.
+ */
+#ifndef BERTH_ORCHESTRATOR_ROLLOUT_H
+#define BERTH_ORCHESTRATOR_ROLLOUT_H
+
+#include "base/err.h"
+#include "base/limits.h"
+
+#define ROLLOUT_WAVES_MAX 16U
+#define ROLLOUT_TASKS_MAX 256U
+#define ROLLOUT_REASON_CAP 96U
+
+/* Numbers are in the store.  Zero is no state, and opens nothing. */
+enum rollout_state {
+    ROLLOUT_RUNNING = 1,
+    ROLLOUT_PAUSED = 2,
+    ROLLOUT_COMPLETED = 3,
+    ROLLOUT_ABORTED = 4,
+    ROLLOUT_STATES
+};
+
+enum rollout_event {
+    ROLLOUT_EV_PAUSE,
+    ROLLOUT_EV_RESUME,
+    ROLLOUT_EV_ABORT,
+    ROLLOUT_EV_COMPLETE,
+    ROLLOUT_EVENTS
+};
+
+/* Numbers are in the store.  Failed: it is why the rollout is paused; resuming makes it active. */
+enum wave_state { WAVE_WAITING = 1, WAVE_ACTIVE = 2, WAVE_DONE = 3, WAVE_FAILED = 4, WAVE_STATES };
+
+/* What one satellite was seen to do with its order.  Zero is "nothing yet", silence included. */
+enum outcome { OUTCOME_WAITING = 0, OUTCOME_HEALTHY = 1, OUTCOME_FAILED = 2 };
+
+struct rollout_seen {
+    enum outcome outcome;
+    uint32_t code;                 /* failed: the rc number in the report */
+    char what[2U * NAME_CAP + 1U]; /* failed: "acme/beacon" */
+};
+
+struct rollout_wave {
+    enum wave_state state;
+    uint64_t healthy_ms; /* since when every satellite of it is healthy, 0 = not now; not stored: a
+                            restart begins the soak again */
+};
+
+struct rollout_task {
+    char satellite[NAME_CAP];
+    uint32_t wave; /* below n_waves */
+};
+
+struct rollout {
+    enum rollout_state state;
+    char reason[ROLLOUT_REASON_CAP]; /* paused, aborted: why */
+    uint32_t fail_max;               /* pause at this many failed satellites; at least 1 */
+    uint64_t soak_ms;                /* how long a wave stays healthy before it has passed */
+    uint32_t n_waves;
+    uint32_t n_tasks;
+    struct rollout_wave wave[ROLLOUT_WAVES_MAX];
+    struct rollout_task task[ROLLOUT_TASKS_MAX];
+};
+
+enum rollout_verb {
+    ROLLOUT_DO_NOTHING = 0,
+    ROLLOUT_DO_SETTLE,   /* wave became healthy as a whole: its soak begins */
+    ROLLOUT_DO_UNSETTLE, /* and no longer is */
+    ROLLOUT_DO_PASS,     /* wave has soaked: it is done */
+    ROLLOUT_DO_RELEASE,  /* open wave: its orders may be sent */
+    ROLLOUT_DO_PAUSE,    /* with reason */
+    ROLLOUT_DO_COMPLETE,
+};
+
+struct rollout_action {
+    enum rollout_verb verb;
+    uint32_t wave;
+    char reason[ROLLOUT_REASON_CAP];
+};
+
+/* "paused", "running", "completed", "aborted". */
+const char *rollout_state_name(enum rollout_state state);
+/* "waiting", "active", "done", "failed". */
+const char *wave_state_name(enum wave_state state);
+
+/* Whether the values fit together: limits, every task in a wave, no empty wave, no wave
+ * active before the ones ahead of it are done.  RC_ROLLOUT_STATE. */
+must_check enum rc rollout_check(const struct rollout *r, struct err *err);
+
+/* The one thing to do now.  seen has n_tasks entries in the order of r->task; an entry of a wave
+ * that is not open is not looked at.  now_ms is Unix time; a clock that went back restarts a soak.
+ */
+struct rollout_action rollout_next(const struct rollout *r, const struct rollout_seen *seen,
+                                   uint64_t now_ms);
+
+/* Record that the action was carried out. */
+void rollout_took(struct rollout *r, const struct rollout_action *action, uint64_t now_ms);
+
+/* What a person, or rollout_took, asks for.  RC_ROLLOUT_STATE and nothing changed when it does not
+ * fit the state; reason may be NULL. */
+must_check enum rc rollout_enter(struct rollout *r, enum rollout_event event, const char *reason,
+                                 struct err *err);
+
+/* How many waves have been opened. */
+uint32_t rollout_wave_now(const struct rollout *r);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/verdict: desired beside observed.  Pure.
+ *
+ * Desired is the newest order that was released to a satellite; observed is its newest report,
+ * which came through the link's authentication and report_decode.  A verdict is always computed,
+ * never stored: it cannot be out of date.
+ */
+#ifndef BERTH_ORCHESTRATOR_VERDICT_H
+#define BERTH_ORCHESTRATOR_VERDICT_H
+
+#include "manifest/doc.h"
+#include "orchestrator/rollout.h"
+
+enum verdict {
+    VERDICT_UNKNOWN = 0, /* no report ever */
+    VERDICT_PENDING = 1, /* heard of lately, and not there yet, or failed */
+    VERDICT_SILENT = 2,  /* not heard of for longer than expected; says nothing about its state */
+    VERDICT_SYNCED = 3,  /* runs exactly what the order names, all of it committed */
+    VERDICTS
+};
+
+/* "unknown", "pending", "silent", "synced". */
+const char *verdict_name(enum verdict verdict);
+
+/* Whether a payload of a report runs this manifest and has committed it. */
+bool verdict_line_synced(const struct order_line *want, const struct report_payload *seen);
+
+/* A satellite as a whole.  want NULL: nothing was ever ordered.  seen NULL: nothing was ever
+ * reported.  age_ms is how long ago the report came in; silent_ms the longest that is expected. */
+enum verdict verdict_of(const struct order *want, const struct report *seen, uint64_t age_ms,
+                        uint64_t silent_ms);
+
+/* The entry of a payload in a report, NULL if it has none (or seen is NULL). */
+const struct report_payload *verdict_payload(const struct report *seen, const char *tenant,
+                                             const char *name);
+
+/* The line of a payload in an order, NULL if it has none (or want is NULL). */
+const struct order_line *verdict_order_line(const struct order *want, const char *tenant,
+                                            const char *name);
+
+/* One payload that a rollout changes. */
+struct verdict_change {
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+};
+
+/* What a satellite did with the payloads that a rollout changes, under this order.  Others of its
+ * payloads do not count: a tenant's failing payload must not stop its neighbour's rollout.  A
+ * report from before the order took effect is OUTCOME_WAITING. */
+struct rollout_seen verdict_outcome(const struct order *want, const struct verdict_change *change,
+                                    size_t n_changes, const struct report *seen);
+
+#endif
