@@ -15,12 +15,14 @@
 
 #define REPLAY_WINDOW 1024U
 #define REPLAY_JUMP_MAX (UINT64_C(1) << 20)
+#define REPLAY_SKIP 128U /* numbers given up when one copy of the state file is damaged */
 
 struct replay {
     uint32_t peer;                     /* node number */
     uint32_t epoch;                    /* of the keys */
     uint64_t high;                     /* highest counter accepted, 0 = none */
     uint64_t seen[REPLAY_WINDOW / 64]; /* bit c % REPLAY_WINDOW, for c in (high - window, high] */
+    uint64_t saved;                    /* high as it was saved last */
     bool dirty;                        /* differs from what is on disk */
 };
 

@@ -23,9 +23,11 @@ struct link_state {
 };
 
 /* Write key, counter and window into an empty directory; mode of the files is 0600.  Used by
- * provisioning, once for the satellite's STATE/link and once for the ground's own directory of that
- * satellite, with the same keys.  RC_EXISTS if the directory holds a key already. */
-must_check enum rc link_state_make(int dirfd, const struct keys *keys, struct err *err);
+ * provisioning, once for the satellite's STATE/link (side satellite) and once for the ground's own
+ * directory of that satellite (side ground), with the same keys.  RC_EXISTS if the directory holds
+ * a key already. */
+must_check enum rc link_state_make(int dirfd, enum link_side side, const struct keys *keys,
+                                   struct err *err);
 
 /* Load all three.  RC_KEY_FILE, RC_COUNTER or RC_STATE_DAMAGED: refuse everything. */
 must_check enum rc link_state_open(int dirfd, enum link_side side, struct link_state *ret,

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link/port.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#define MESSAGE_HEAD offsetof(struct port_message, object)
+#define FDS_MAX 4U /* taken from a packet before it is judged, so that none leaks */
+
+static_assert(MESSAGE_HEAD == 8, "the body follows two words");
+static_assert(sizeof(struct port_transfers) < 64U * 1024U, "a message fits into a packet");
+
+/* Is the text printable ASCII with a terminator, and zero behind it? */
+static bool text_ok(const char *text, size_t cap)
+{
+    size_t n = strnlen(text, cap);
+
+    if (n == cap)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] < 0x20 || text[i] > 0x7e)
+            return false;
+    }
+    return true;
+}
+
+static bool object_ok(const struct port_message *msg)
+{
+    const struct port_object *o = &msg->object;
+
+    return o->kind >= OBJECT_ROOT && o->kind <= OBJECT_REPORT && o->reserved == 0 && o->size > 0 &&
+           o->size <= OBJECT_MAX;
+}
+
+static bool event_ok(const struct port_message *msg)
+{
+    const struct port_event *e = &msg->event;
+
+    return e->rc != RC_OK && rc_from_number(e->rc) == (enum rc)e->rc && e->count > 0 &&
+           text_ok(e->what, sizeof e->what);
+}
+
+static bool transfer_ok(const struct transfer_status *t)
+{
+    uint64_t next = 0; /* lowest first chunk that the next range may have */
+
+    if (t->chunks > CHUNKS_MAX || t->n_missing > PORT_RANGES_MAX || t->more > 1)
+        return false;
+    if (t->chunks == 0 && (t->n_missing != 0 || t->more != 0))
+        return false;
+    for (uint32_t i = 0; i < t->n_missing; i++) {
+        uint64_t end = (uint64_t)t->missing[i].first + t->missing[i].count;
+
+        if (t->missing[i].count == 0 || t->missing[i].first < next || end > t->chunks)
+            return false;
+        next = end + 1;
+    }
+    return true;
+}
+
+static bool transfers_ok(const struct port_message *msg)
+{
+    const struct port_transfers *t = &msg->transfers;
+
+    if (t->n_transfers > PORT_TRANSFERS_MAX || t->n_complete > PORT_COMPLETE_MAX)
+        return false;
+    for (uint32_t i = 0; i < t->n_transfers; i++) {
+        if (!transfer_ok(&t->transfer[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool any_ok(const struct port_message *msg)
+{
+    (void)msg;
+    return true;
+}
+
+static bool report_ok(const struct port_message *msg)
+{
+    return msg->report.n > 0 && msg->report.n <= REPORT_MAX;
+}
+
+/* Every message there is. */
+static const struct kind {
+    size_t size; /* of the body in bytes; 0 = no such message */
+    size_t fds;
+    enum port_side from;
+    bool (*ok)(const struct port_message *msg);
+} kinds[] = {
+    /* clang-format off */
+    [PORT_OBJECT]      = { sizeof(struct port_object),    1, PORT_FROM_LINK,  object_ok },
+    [PORT_EVENT]       = { sizeof(struct port_event),     0, PORT_FROM_LINK,  event_ok },
+    [PORT_TRANSFERS]   = { sizeof(struct port_transfers), 0, PORT_FROM_LINK,  transfers_ok },
+    [PORT_CONTACT]     = { 0,                             0, PORT_FROM_LINK,  any_ok },
+    [PORT_OBJECT_DONE] = { sizeof(struct port_done),      0, PORT_FROM_AGENT, any_ok },
+    [PORT_REPORT]      = { sizeof(struct port_report),    0, PORT_FROM_AGENT, report_ok },
+    /* clang-format on */
+};
+
+/* The table's line for a type, or NULL. */
+static const struct kind *kind_of(uint32_t type)
+{
+    if (type >= sizeof kinds / sizeof kinds[0] || kinds[type].ok == NULL)
+        return NULL;
+    return &kinds[type];
+}
+
+enum rc port_check(struct bytes raw, enum port_side from, size_t n_fds, struct port_message *ret,
+                   struct err *err)
+{
+    uint32_t head[2] = { 0 };
+
+    if (raw.n < MESSAGE_HEAD || raw.n > sizeof *ret)
+        return err_set(err, RC_PROTOCOL, "port message of %zu bytes", raw.n);
+    memcpy(head, raw.p, sizeof head);
+
+    const struct kind *kind = kind_of(head[0]);
+
+    if (kind == NULL || kind->from != from || head[1] != 0)
+        return err_set(err, RC_PROTOCOL, "port message type %u", head[0]);
+    if (raw.n != MESSAGE_HEAD + kind->size || n_fds != kind->fds)
+        return err_set(err, RC_PROTOCOL, "port message %u: %zu bytes, %zu fds", head[0], raw.n,
+                       n_fds);
+
+    /* Judged in place of the result only after a copy: raw may not be aligned. */
+    struct port_message msg = { 0 };
+
+    memcpy(&msg, raw.p, raw.n);
+    if (!kind->ok(&msg))
+        return err_set(err, RC_PROTOCOL, "port message %u: values", head[0]);
+    *ret = msg;
+    return RC_OK;
+}
+
+enum rc port_send(int sock, const struct port_message *msg, int fd, struct err *err)
+{
+    const struct kind *kind = kind_of(msg->type);
+
+    assert(kind != NULL);
+    assert((kind->fds == 1) == (fd >= 0));
+
+    union {
+        char buf[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    /* The system's type has no const; sendmsg does not write. */
+    struct iovec iov = { .iov_base = (void *)(uintptr_t)msg, .iov_len = MESSAGE_HEAD + kind->size };
+    struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+    if (fd >= 0) {
+        hdr.msg_control = control.buf;
+        hdr.msg_controllen = sizeof control.buf;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
+
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+
+    ssize_t n = 0;
+
+    do
+        n = sendmsg(sock, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
+        return err_set(err, RC_TIMEOUT, "port is full");
+    if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+        return err_set(err, RC_SHORT, "port is closed");
+    if (n < 0)
+        return err_sys(err, RC_IO, "send to port");
+    return RC_OK;
+}
+
+/* Take every descriptor out of a packet, at most FDS_MAX; how many there were. */
+static size_t take_fds(struct msghdr *hdr, int fds[FDS_MAX])
+{
+    size_t n = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c != NULL; c = CMSG_NXTHDR(hdr, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t here = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        for (size_t i = 0; i < here; i++) {
+            int fd = -1;
+
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (n < FDS_MAX)
+                fds[n++] = fd;
+            else
+                close_fd(&fd);
+        }
+    }
+    return n;
+}
+
+enum rc port_recv(int sock, enum port_side from, struct port_message *ret, int *ret_fd,
+                  struct err *err)
+{
+    union {
+        char buf[CMSG_SPACE(FDS_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    struct port_message raw = { 0 };
+    struct iovec iov = { .iov_base = &raw, .iov_len = sizeof raw };
+    struct msghdr hdr = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = control.buf,
+                          .msg_controllen = sizeof control.buf };
+    ssize_t n = 0;
+
+    do
+        n = recvmsg(sock, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return err_set(err, RC_TIMEOUT, "nothing on the port");
+    if (n == 0 || (n < 0 && errno == ECONNRESET))
+        return err_set(err, RC_SHORT, "port is closed");
+    if (n < 0)
+        return err_sys(err, RC_IO, "receive from port");
+
+    int fds[FDS_MAX] = { -1, -1, -1, -1 };
+    size_t n_fds = take_fds(&hdr, fds);
+    enum rc rc = RC_PROTOCOL;
+
+    if ((hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+        err_set(err, rc, "port message is cut off");
+    else
+        rc = port_check((struct bytes){ (const uint8_t *)&raw, (size_t)n }, from, n_fds, ret, err);
+    if (rc == RC_OK) {
+        *ret_fd = fds[0]; /* -1 if the message has none */
+        return RC_OK;
+    }
+    for (size_t i = 0; i < n_fds; i++)
+        close_fd(&fds[i]);
+    return rc;
+}
