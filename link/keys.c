@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "link/keys.h"
 
+#include <stdio.h>
+
 #include "base/cbor.h"
 #include "base/crypto.h"
 #include "base/statefile.h"
