@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/store_orders: orders, outgoing objects, what satellites report, rollouts.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "orchestrator/store_query.h"
+
+static_assert(sizeof(enum order_state) == sizeof(uint32_t), "enums are stored as FIELD_U32");
+
+/* ---- orders ---- */
+
+#define ORDER(kind, member) FIELD(kind, struct store_order, member)
+static const struct field order_fields[] = {
+    ORDER(FIELD_TEXT, satellite), ORDER(FIELD_U64, generation), ORDER(FIELD_U32, state),
+    ORDER(FIELD_DIGEST, payload), ORDER(FIELD_DIGEST, object),  ORDER(FIELD_U64, rollout),
+    ORDER(FIELD_U32, wave),       ORDER(FIELD_U64, created_ms), ORDER(FIELD_U64, changed_ms),
+};
+static const struct row_type order_row = ROW_TYPE(struct store_order, order_fields);
+#define ORDER_COLUMNS                                                                              \
+    "satellite, generation, state, payload, object, rollout, wave, created_ms, changed_ms"
+
+enum rc store_newest_order(struct store *store, const char *satellite, struct store_order *ret,
+                           struct err *err)
+{
+    struct query q = query_start(store, "SELECT " ORDER_COLUMNS " FROM sat_order WHERE "
+                                        "satellite = ? ORDER BY generation DESC LIMIT 1");
+
+    query_text(&q, satellite);
+    return query_one(&q, &order_row, ret, RC_NOT_FOUND, "order", err);
+}
+
+static enum rc insert_order(struct store *store, const struct store_order *row,
+                            struct bytes envelope, struct err *err)
+{
+    struct query q = query_start(store, "INSERT INTO sat_order (" ORDER_COLUMNS ", envelope) "
+                                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+
+    query_row(&q, &order_row, row);
+    query_blob(&q, envelope);
+    return query_run(&q, err);
+}
+
+enum rc store_add_order(struct store *store, const struct store_order *row, struct bytes envelope,
+                        struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    struct store_order newest;
+    enum rc rc = store_join(store, &open, err);
+
+    if (rc != RC_OK)
+        return rc;
+    rc = store_newest_order(store, row->satellite, &newest, err);
+    if (rc == RC_NOT_FOUND)
+        rc = RC_OK;
+    else if (rc == RC_OK && row->generation <= newest.generation)
+        rc = err_set(err, RC_ORDER_OLD, "%s generation %llu", row->satellite,
+                     (unsigned long long)row->generation);
+    if (rc == RC_OK)
+        rc = insert_order(store, row, envelope, err);
+    return rc == RC_OK ? store_commit(&open, err) : rc;
+}
+
+enum rc store_set_order_state(struct store *store, const char *satellite, uint64_t generation,
+                              enum order_state state, uint64_t now_ms, struct err *err)
+{
+    struct query q = query_start(store, "UPDATE sat_order SET state = ?, changed_ms = ? "
+                                        "WHERE satellite = ? AND generation = ?");
+    enum rc rc;
+
+    query_u64(&q, (uint64_t)state);
+    query_u64(&q, now_ms);
+    query_text(&q, satellite);
+    query_u64(&q, generation);
+    rc = query_run(&q, err);
+    if (rc == RC_OK && query_changes(store) != 1)
+        rc = err_set(err, RC_NOT_FOUND, "order of %s", satellite);
+    return rc;
+}
+
+enum rc store_orders(struct store *store, const struct store_order_filter *filter,
+                     struct store_order **ret, size_t *ret_n, struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT " ORDER_COLUMNS " FROM sat_order WHERE "
+                           "(?1 IS NULL OR satellite = ?1) AND (?2 = 0 OR state = ?2) AND "
+                           "(?3 = 0 OR rollout = ?3) ORDER BY satellite, generation");
+
+    query_text(&q, filter->satellite);
+    query_u64(&q, (uint64_t)filter->state);
+    query_u64(&q, filter->rollout);
+    return query_list(&q, &order_row, (void **)ret, ret_n, err);
+}
+
+enum rc store_order_envelope(struct store *store, const char *satellite, uint64_t generation,
+                             uint8_t **ret, size_t *ret_n, struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT envelope FROM sat_order WHERE satellite = ? AND generation = ?");
+    uint8_t *envelope = NULL;
+    size_t n = 0;
+    enum rc rc;
+
+    query_text(&q, satellite);
+    query_u64(&q, generation);
+    if (query_next(&q))
+        envelope = query_get_blob(&q, DOCUMENT_MAX, &n);
+    rc = query_end(&q, err);
+    if (rc == RC_OK && !envelope)
+        rc = err_set(err, RC_NOT_FOUND, "order of %s", satellite);
+    if (rc != RC_OK) {
+        free(envelope);
+        return rc;
+    }
+    *ret = envelope;
+    *ret_n = n;
+    return RC_OK;
+}
+
+/* ---- outgoing ---- */
+
+#define OUTGOING(kind, member) FIELD(kind, struct store_outgoing, member)
+static const struct field outgoing_fields[] = {
+    OUTGOING(FIELD_U64, id),
+    OUTGOING(FIELD_TEXT, satellite),
+    OUTGOING(FIELD_DIGEST, object),
+    OUTGOING(FIELD_U32, kind),
+    OUTGOING(FIELD_U32, class),
+    OUTGOING(FIELD_U32, state),
+    OUTGOING(FIELD_U64, size),
+    OUTGOING(FIELD_TEXT, path),
+    OUTGOING(FIELD_BOOL, missing_known),
+    OUTGOING(FIELD_BOOL, missing_more),
+    OUTGOING(FIELD_U32, chunks),
+    { .kind = FIELD_RANGES,
+      .at = offsetof(struct store_outgoing, missing),
+      .size = sizeof(((struct store_outgoing *)NULL)->missing),
+      .count = offsetof(struct store_outgoing, n_missing) },
+    OUTGOING(FIELD_U64, sent_bytes),
+    OUTGOING(FIELD_U64, sent_ms),
+    OUTGOING(FIELD_U64, queued_ms),
+};
+static const struct row_type outgoing_row = ROW_TYPE(struct store_outgoing, outgoing_fields);
+/* The same without id, which the table gives. */
+static const struct row_type outgoing_new = {
+    .size = sizeof(struct store_outgoing),
+    .n = sizeof outgoing_fields / sizeof outgoing_fields[0] - 1,
+    .fields = outgoing_fields + 1
+};
+#define OUTGOING_COLUMNS                                                                           \
+    "satellite, object, kind, class, state, size, path, missing_known, missing_more, chunks, "     \
+    "missing, sent_bytes, sent_ms, queued_ms"
+
+enum rc store_queue(struct store *store, const struct store_outgoing *row, bool again,
+                    struct err *err)
+{
+    struct query q = query_start(
+        store, "INSERT INTO outgoing (" OUTGOING_COLUMNS ") "
+               "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
+               "ON CONFLICT (satellite, object) DO UPDATE SET kind = excluded.kind, "
+               "class = excluded.class, state = 1, path = excluded.path, missing_known = 0, "
+               "missing_more = 0, missing = x'', sent_ms = 0, queued_ms = excluded.queued_ms "
+               "WHERE ?15 OR state = 3");
+    struct store_outgoing fresh = *row;
+
+    fresh.state = OUTGOING_QUEUED;
+    fresh.sent_bytes = 0;
+    fresh.sent_ms = 0;
+    query_row(&q, &outgoing_new, &fresh);
+    query_u64(&q, again);
+    return query_run(&q, err);
+}
+
+enum rc store_update_outgoing(struct store *store, const struct store_outgoing *row,
+                              struct err *err)
+{
+    static const struct field fields[] = {
+        OUTGOING(FIELD_U32, state),
+        OUTGOING(FIELD_BOOL, missing_known),
+        OUTGOING(FIELD_BOOL, missing_more),
+        OUTGOING(FIELD_U32, chunks),
+        { .kind = FIELD_RANGES,
+          .at = offsetof(struct store_outgoing, missing),
+          .size = sizeof(((struct store_outgoing *)NULL)->missing),
+          .count = offsetof(struct store_outgoing, n_missing) },
+        OUTGOING(FIELD_U64, sent_bytes),
+        OUTGOING(FIELD_U64, sent_ms),
+    };
+    static const struct row_type type = ROW_TYPE(struct store_outgoing, fields);
+    struct query q = query_start(
+        store, "UPDATE outgoing SET state = ?, missing_known = ?, missing_more = ?, chunks = ?, "
+               "missing = ?, sent_bytes = ?, sent_ms = ? WHERE satellite = ? AND object = ?");
+    enum rc rc;
+
+    query_row(&q, &type, row);
+    query_text(&q, row->satellite);
+    query_blob(&q, (struct bytes){ .p = row->object.b, .n = sizeof row->object.b });
+    rc = query_run(&q, err);
+    if (rc == RC_OK && query_changes(store) != 1)
+        rc = err_set(err, RC_NOT_FOUND, "outgoing object of %s", row->satellite);
+    return rc;
+}
+
+enum rc store_outgoing(struct store *store, const char *satellite, enum outgoing_state state,
+                       struct store_outgoing **ret, size_t *ret_n, struct err *err)
+{
+    struct query q = query_start(store, "SELECT id, " OUTGOING_COLUMNS " FROM outgoing WHERE "
+                                        "(?1 IS NULL OR satellite = ?1) AND (?2 = 0 OR state = ?2) "
+                                        "ORDER BY satellite, class, id");
+
+    query_text(&q, satellite);
+    query_u64(&q, (uint64_t)state);
+    return query_list(&q, &outgoing_row, (void **)ret, ret_n, err);
+}
+
+/* ---- observed ---- */
+
+#define OBSERVED(kind, member) FIELD(kind, struct store_observed, member)
+static const struct field observed_fields[] = {
+    OBSERVED(FIELD_TEXT, satellite),
+    OBSERVED(FIELD_U64, epoch),
+    OBSERVED(FIELD_U64, seq),
+    OBSERVED(FIELD_U64, received_ms),
+};
+static const struct row_type observed_row = ROW_TYPE(struct store_observed, observed_fields);
+
+enum rc store_put_report(struct store *store, const struct store_observed *row, struct bytes report,
+                         struct err *err)
+{
+    struct query q = query_start(
+        store, "INSERT INTO observed (satellite, epoch, seq, received_ms, report) "
+               "VALUES (?, ?, ?, ?, ?) ON CONFLICT (satellite) DO UPDATE SET "
+               "epoch = excluded.epoch, seq = excluded.seq, received_ms = excluded.received_ms, "
+               "report = excluded.report WHERE (excluded.epoch, excluded.seq) > (epoch, seq)");
+    enum rc rc;
+
+    query_row(&q, &observed_row, row);
+    query_blob(&q, report);
+    rc = query_run(&q, err);
+    if (rc == RC_OK && query_changes(store) != 1)
+        rc = err_set(err, RC_REPORT_OLD, "%s epoch %llu report %llu", row->satellite,
+                     (unsigned long long)row->epoch, (unsigned long long)row->seq);
+    return rc;
+}
+
+enum rc store_report(struct store *store, const char *satellite, struct store_observed *ret_row,
+                     uint8_t **ret, size_t *ret_n, struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT satellite, epoch, seq, received_ms, report FROM observed WHERE "
+                           "satellite = ?");
+    struct store_observed row = { 0 };
+    uint8_t *report = NULL;
+    size_t n = 0;
+    enum rc rc;
+
+    query_text(&q, satellite);
+    if (query_next(&q)) {
+        query_get_row(&q, &observed_row, &row);
+        report = query_get_blob(&q, REPORT_MAX, &n);
+    }
+    rc = query_end(&q, err);
+    if (rc == RC_OK && !report)
+        rc = err_set(err, RC_NOT_FOUND, "report of %s", satellite);
+    if (rc != RC_OK) {
+        free(report);
+        return rc;
+    }
+    *ret_row = row;
+    *ret = report;
+    *ret_n = n;
+    return RC_OK;
+}
+
+#define EVENT(kind, member) FIELD(kind, struct store_event, member)
+static const struct field event_fields[] = {
+    EVENT(FIELD_TEXT, satellite), EVENT(FIELD_U64, seq),   EVENT(FIELD_U32, code),
+    EVENT(FIELD_U32, count),      EVENT(FIELD_TEXT, what), EVENT(FIELD_U64, received_ms),
+};
+static const struct row_type event_row = ROW_TYPE(struct store_event, event_fields);
+#define EVENT_COLUMNS "satellite, seq, code, count, what, received_ms"
+
+enum rc store_put_event(struct store *store, const struct store_event *row, struct err *err)
+{
+    struct query q =
+        query_start(store, "INSERT INTO event (" EVENT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?) "
+                           "ON CONFLICT (satellite, seq) DO UPDATE SET "
+                           "count = max(count, excluded.count)");
+
+    query_row(&q, &event_row, row);
+    return query_run(&q, err);
+}
+
+enum rc store_events(struct store *store, const char *satellite, size_t last,
+                     struct store_event **ret, size_t *ret_n, struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT * FROM (SELECT " EVENT_COLUMNS " FROM event WHERE ?1 IS NULL OR "
+                           "satellite = ?1 ORDER BY received_ms DESC, seq DESC LIMIT ?2) "
+                           "ORDER BY received_ms, satellite, seq");
+
+    query_text(&q, satellite);
+    query_u64(&q, last);
+    return query_list(&q, &event_row, (void **)ret, ret_n, err);
+}
+
+/* ---- rollouts ---- */
+
+#define ROLLOUT(kind, member) FIELD(kind, struct store_rollout, member)
+static const struct field rollout_fields[] = {
+    ROLLOUT(FIELD_U64, id),         ROLLOUT(FIELD_TEXT, tenant),
+    ROLLOUT(FIELD_TEXT, name),      ROLLOUT(FIELD_TEXT, from),
+    ROLLOUT(FIELD_TEXT, to),        ROLLOUT(FIELD_DIGEST, to_manifest),
+    ROLLOUT(FIELD_U32, state),      ROLLOUT(FIELD_TEXT, reason),
+    ROLLOUT(FIELD_U32, wave),       ROLLOUT(FIELD_U64, created_ms),
+    ROLLOUT(FIELD_U64, changed_ms),
+};
+static const struct row_type rollout_row = ROW_TYPE(struct store_rollout, rollout_fields);
+static const struct row_type rollout_new = { .size = sizeof(struct store_rollout),
+                                             .n = sizeof rollout_fields / sizeof rollout_fields[0] -
+                                                  1,
+                                             .fields = rollout_fields + 1 };
+#define ROLLOUT_COLUMNS                                                                            \
+    "tenant, name, from_version, to_version, to_manifest, state, reason, wave, created_ms, "       \
+    "changed_ms"
+
+enum rc store_add_rollout(struct store *store, const struct store_rollout *row, uint64_t *ret_id,
+                          struct err *err)
+{
+    struct query q = query_start(store, "INSERT INTO rollout (" ROLLOUT_COLUMNS
+                                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    struct store_rollout fresh = *row;
+    enum rc rc;
+
+    fresh.changed_ms = row->created_ms;
+    query_row(&q, &rollout_new, &fresh);
+    rc = query_run(&q, err);
+    if (rc == RC_OK)
+        *ret_id = query_last_id(store);
+    return rc;
+}
+
+enum rc store_update_rollout(struct store *store, const struct store_rollout *row, struct err *err)
+{
+    struct query q = query_start(store, "UPDATE rollout SET state = ?, reason = ?, wave = ?, "
+                                        "changed_ms = ? WHERE id = ?");
+    enum rc rc;
+
+    query_u64(&q, (uint64_t)row->state);
+    query_text(&q, row->reason);
+    query_u64(&q, row->wave);
+    query_u64(&q, row->changed_ms);
+    query_u64(&q, row->id);
+    rc = query_run(&q, err);
+    if (rc == RC_OK && query_changes(store) != 1)
+        rc = err_set(err, RC_NOT_FOUND, "rollout %llu", (unsigned long long)row->id);
+    return rc;
+}
+
+enum rc store_rollout(struct store *store, uint64_t id, struct store_rollout *ret, struct err *err)
+{
+    struct query q = query_start(store, "SELECT id, " ROLLOUT_COLUMNS " FROM rollout WHERE id = ?");
+    char what[40];
+
+    query_u64(&q, id);
+    (void)snprintf(what, sizeof what, "rollout %llu", (unsigned long long)id);
+    return query_one(&q, &rollout_row, ret, RC_NOT_FOUND, what, err);
+}
+
+enum rc store_rollouts(struct store *store, enum rollout_state state, struct store_rollout **ret,
+                       size_t *ret_n, struct err *err)
+{
+    struct query q = query_start(store, "SELECT id, " ROLLOUT_COLUMNS
+                                        " FROM rollout WHERE ?1 = 0 OR state = ?1 ORDER BY id");
+
+    query_u64(&q, (uint64_t)state);
+    return query_list(&q, &rollout_row, (void **)ret, ret_n, err);
+}
+
+#define WAVE(kind, member) FIELD(kind, struct store_wave, member)
+static const struct field wave_fields[] = {
+    WAVE(FIELD_U64, rollout), WAVE(FIELD_U32, index),      WAVE(FIELD_TEXT, satellite),
+    WAVE(FIELD_U32, state),   WAVE(FIELD_U64, generation),
+};
+static const struct row_type wave_row = ROW_TYPE(struct store_wave, wave_fields);
+#define WAVE_COLUMNS "rollout, wave, satellite, state, generation"
+
+enum rc store_add_wave(struct store *store, const struct store_wave *row, struct err *err)
+{
+    struct query q =
+        query_start(store, "INSERT INTO wave (" WAVE_COLUMNS ") VALUES (?, ?, ?, ?, ?)");
+
+    query_row(&q, &wave_row, row);
+    return query_run(&q, err);
+}
+
+enum rc store_set_wave_state(struct store *store, uint64_t rollout, uint32_t index,
+                             enum wave_state state, struct err *err)
+{
+    struct query q = query_start(store, "UPDATE wave SET state = ? WHERE rollout = ? AND wave = ?");
+    enum rc rc;
+
+    query_u64(&q, (uint64_t)state);
+    query_u64(&q, rollout);
+    query_u64(&q, index);
+    rc = query_run(&q, err);
+    if (rc == RC_OK && query_changes(store) == 0)
+        rc = err_set(err, RC_NOT_FOUND, "wave %u of rollout %llu", index,
+                     (unsigned long long)rollout);
+    return rc;
+}
+
+enum rc store_waves(struct store *store, uint64_t rollout, struct store_wave **ret, size_t *ret_n,
+                    struct err *err)
+{
+    struct query q = query_start(store, "SELECT " WAVE_COLUMNS " FROM wave WHERE rollout = ? "
+                                        "ORDER BY wave, satellite");
+
+    query_u64(&q, rollout);
+    return query_list(&q, &wave_row, (void **)ret, ret_n, err);
+}

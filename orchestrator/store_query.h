@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/store_query: how the store's own files (store_*.c) talk to SQLite without seeing it.
+ *
+ * A row type is a table of fields that maps columns to members, in order; binding, reading and
+ * listing are then the same code for every kind of row.  A query's failure is sticky: bind, step
+ * and read in a straight line and ask once at the end.
+ */
+#ifndef BERTH_ORCHESTRATOR_STORE_QUERY_H
+#define BERTH_ORCHESTRATOR_STORE_QUERY_H
+
+#include "orchestrator/store.h"
+
+enum field_kind {
+    FIELD_TEXT,   /* char[size] */
+    FIELD_U64,    /* uint64_t, at most INT64_MAX */
+    FIELD_U32,    /* uint32_t or an enum */
+    FIELD_BOOL,   /* bool */
+    FIELD_DIGEST, /* struct digest */
+    FIELD_RANGES, /* struct store_range[size], their number in the uint32_t at count */
+};
+
+struct field {
+    enum field_kind kind;
+    size_t at; /* offset of the member */
+    size_t size;
+    size_t count;
+};
+
+#define FIELD(kind_, type, member)                                                                 \
+    {                                                                                              \
+        .kind = (kind_), .at = offsetof(type, member), .size = sizeof(((type *)NULL)->member)      \
+    }
+
+struct row_type {
+    size_t size; /* of the struct */
+    size_t n;
+    const struct field *fields;
+};
+
+#define ROW_TYPE(type, fields_)                                                                    \
+    {                                                                                              \
+        .size = sizeof(type), .n = sizeof(fields_) / sizeof((fields_)[0]), .fields = (fields_)     \
+    }
+
+struct query {
+    struct store *store;
+    void *statement;
+    int next_bind;   /* from 1 */
+    int next_column; /* from 0 */
+    bool row;        /* on a row */
+    enum rc rc;      /* first failure, sticky */
+    struct err err;
+};
+
+/* Prepare a statement; sql is a constant of the program, values are bound.  query_end frees it. */
+struct query query_start(struct store *store, const char *sql);
+
+void query_text(struct query *q, const char *value); /* NULL = SQL NULL; must outlive the query */
+void query_u64(struct query *q, uint64_t value);
+void query_blob(struct query *q, struct bytes value); /* must outlive the query */
+void query_row(struct query *q, const struct row_type *type, const void *row);
+
+/* Step to the next row; false at the end and after a failure. */
+bool query_next(struct query *q);
+
+/* Read the columns of the row in order. */
+uint64_t query_get_u64(struct query *q);
+void query_get_text(struct query *q, char *out, size_t cap);
+void query_get_digest(struct query *q, struct digest *out);
+void query_get_row(struct query *q, const struct row_type *type, void *row);
+/* A copy of a blob, at most max bytes; the caller frees it.  NULL after a failure. */
+uint8_t *query_get_blob(struct query *q, size_t max, size_t *ret_n);
+
+/* Finish: free the statement and give the first failure.  query_run steps once before, for
+ * statements without rows. */
+must_check enum rc query_end(struct query *q, struct err *err);
+must_check enum rc query_run(struct query *q, struct err *err);
+
+/* Rows changed by the last statement that was run on the store. */
+uint64_t query_changes(const struct store *store);
+uint64_t query_last_id(const struct store *store);
+
+/* Read all rows into one array (NULL for none) and finish. */
+must_check enum rc query_list(struct query *q, const struct row_type *type, void **ret,
+                              size_t *ret_n, struct err *err);
+
+/* Read exactly one row and finish; none is the given rc, naming what. */
+must_check enum rc query_one(struct query *q, const struct row_type *type, void *ret,
+                             enum rc missing, const char *what, struct err *err);
+
+/* Begin a transaction unless one is open: for calls that take more than one statement.  *ret_open
+ * is NULL when the caller's transaction is used; store_commit and store_rollback then do nothing.
+ */
+must_check enum rc store_join(struct store *store, struct store **ret_open, struct err *err);
+
+#endif
