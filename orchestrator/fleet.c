@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/fleet.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/name.h"
+
+static const struct fleet_policy built_in = {
+    .n_waves = 2,
+    .wave = { { .n = 1, .label = { .key = "canary" } }, { .percent = 100 } },
+    .n_first = 1,
+    .first = { { .percent = 100 } },
+    .fail_max = 1,
+};
+
+bool fleet_split(const char *text, char tenant[NAME_CAP], char name[NAME_CAP])
+{
+    char part[2U * NAME_CAP];
+    int n = snprintf(part, sizeof part, "%s", text);
+    char *slash = strchr(part, '/');
+
+    if (n < 0 || (size_t)n >= sizeof part || !slash)
+        return false;
+    *slash = '\0';
+    if (!name_valid(part) || !name_valid(slash + 1))
+        return false;
+    (void)snprintf(tenant, NAME_CAP, "%.*s", (int)NAME_MAX_LEN, part);
+    (void)snprintf(name, NAME_CAP, "%.*s", (int)NAME_MAX_LEN, slash + 1);
+    return true;
+}
+
+bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_label *condition)
+{
+    if (condition->key[0] == '\0')
+        return true;
+    if (strcmp(condition->key, "id") == 0)
+        return strcmp(condition->value, satellite->id) == 0;
+    for (uint32_t i = 0; i < satellite->n_labels; i++)
+        if (strcmp(satellite->label[i].key, condition->key) == 0)
+            return condition->value[0] == '\0' ||
+                   strcmp(satellite->label[i].value, condition->value) == 0;
+    return false;
+}
+
+const struct fleet_policy *fleet_policy_of(const struct fleet *fleet, const char *tenant,
+                                           const char *name)
+{
+    const struct fleet_policy *found = &built_in;
+
+    for (uint32_t i = 0; i < fleet->n_policies; i++) {
+        const struct fleet_policy *p = &fleet->policy[i];
+
+        if (strcmp(p->tenant, tenant) == 0 && strcmp(p->name, name) == 0)
+            return p;
+        if (p->tenant[0] == '\0')
+            found = p;
+    }
+    return found;
+}
+
+/* A name or a label's value: a scalar in the alphabet of names. */
+static void read_name(struct yaml_in *r, const struct yaml_node *node, const char *what, char *out)
+{
+    yaml_scalar(r, node, out, NAME_CAP);
+    if (r->err.rc == RC_OK && !name_valid(out))
+        yaml_fail(r, node, "%s: lower-case letters, digits and '-' only", what);
+}
+
+/* "all", "key" or "key=value".  `all` is not a condition on waves. */
+static void read_condition(struct yaml_in *r, const struct yaml_node *node, struct fleet_label *ret)
+{
+    char text[2U * NAME_CAP] = "";
+
+    yaml_scalar(r, node, text, sizeof text);
+    if (r->err.rc != RC_OK)
+        return;
+    char *equals = strchr(text, '=');
+
+    if (equals)
+        *equals = '\0';
+    if (!name_valid(text) || (equals && !name_valid(equals + 1))) {
+        yaml_fail(r, node, "expected label or label=value");
+        return;
+    }
+    (void)snprintf(ret->key, sizeof ret->key, "%.*s", (int)NAME_MAX_LEN, text);
+    (void)snprintf(ret->value, sizeof ret->value, "%.*s", (int)NAME_MAX_LEN,
+                   equals ? equals + 1 : "");
+}
+
+static void read_labels(struct yaml_in *r, const struct yaml_node *map, struct fleet_satellite *sat)
+{
+    for (const struct yaml_node *n = yaml_first(r, map); n; n = yaml_next(r, n)) {
+        if (sat->n_labels == FLEET_LABELS_MAX) {
+            yaml_fail(r, n, "more than %u labels", FLEET_LABELS_MAX);
+            return;
+        }
+        struct fleet_label *label = &sat->label[sat->n_labels++];
+
+        if (!name_valid(n->key) || strcmp(n->key, "id") == 0 || strcmp(n->key, "all") == 0) {
+            yaml_fail(r, n, "label: lower-case letters, digits and '-' only, not 'id' or 'all'");
+            return;
+        }
+        (void)snprintf(label->key, sizeof label->key, "%s", n->key);
+        read_name(r, n, "label value", label->value);
+    }
+}
+
+static void read_satellite(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
+{
+    static const char *const keys[] = { "id", "labels", NULL };
+
+    if (fleet->n_satellites == FLEET_SATELLITES_MAX) {
+        yaml_fail(r, node, "more than %u satellites", FLEET_SATELLITES_MAX);
+        return;
+    }
+    struct fleet_satellite *sat = &fleet->satellite[fleet->n_satellites];
+
+    yaml_keys(r, node, keys);
+    yaml_text(r, node, "id", NULL, sat->id, sizeof sat->id);
+    read_labels(r, yaml_map(r, node, "labels", false), sat);
+    sat->line = node->line;
+    if (r->err.rc == RC_OK && !name_valid(sat->id))
+        yaml_fail(r, node, "id: lower-case letters, digits and '-' only");
+    for (uint32_t i = 0; i < fleet->n_satellites; i++)
+        if (strcmp(fleet->satellite[i].id, sat->id) == 0)
+            yaml_fail(r, node, "%s is listed twice (line %u)", sat->id, fleet->satellite[i].line);
+    fleet->n_satellites++;
+}
+
+static void read_want_map(struct yaml_in *r, const struct yaml_node *node, struct fleet_want *want)
+{
+    static const char *const keys[] = { "version", "digest", "hold", NULL };
+    char hex[2U * DIGEST_SIZE + 1U] = "";
+
+    yaml_keys(r, node, keys);
+    want->hold = yaml_bool(r, node, "hold", false);
+    yaml_text(r, node, "version", want->hold ? "" : NULL, want->version, sizeof want->version);
+    yaml_text(r, node, "digest", "", hex, sizeof hex);
+    want->has_digest = hex[0] != '\0';
+    if (want->has_digest && !bytes_unhex(hex, want->manifest.b, DIGEST_SIZE))
+        yaml_fail(r, yaml_get(r, node, "digest"), "digest: 64 hex digits");
+}
+
+static void read_want(struct yaml_in *r, const struct yaml_node *node,
+                      const struct fleet_label *select, struct fleet *fleet)
+{
+    if (fleet->n_wants == FLEET_WANTS_MAX) {
+        yaml_fail(r, node, "more than %u payload lines", FLEET_WANTS_MAX);
+        return;
+    }
+    struct fleet_want *want = &fleet->want[fleet->n_wants++];
+
+    want->select = *select;
+    want->line = node->key_line;
+    if (!fleet_split(node->key, want->tenant, want->name)) {
+        yaml_fail(r, node, "expected tenant/payload: version");
+        return;
+    }
+    if (node->type == YAML_SCALAR)
+        yaml_scalar(r, node, want->version, sizeof want->version);
+    else
+        read_want_map(r, node, want);
+    if (r->err.rc == RC_OK && !(want->hold && want->version[0] == '\0') &&
+        !version_valid(want->version))
+        yaml_fail(r, node, "not a valid version");
+}
+
+static void check_select(struct yaml_in *r, const struct yaml_node *node, const struct fleet *fleet,
+                         const struct fleet_label *select)
+{
+    for (uint32_t i = 0; i < fleet->n_satellites; i++)
+        if (fleet_matches(&fleet->satellite[i], select))
+            return;
+    yaml_fail(r, node, "selects no satellite of this file");
+}
+
+static void read_desired(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
+{
+    static const char *const keys[] = { "select", "payloads", NULL };
+    struct fleet_label select = { 0 };
+
+    yaml_keys(r, node, keys);
+    const struct yaml_node *which = yaml_get(r, node, "select");
+    const struct yaml_node *payloads = yaml_map(r, node, "payloads", true);
+
+    if (!which)
+        yaml_fail(r, node, "needs 'select: all' or 'select: label=value'");
+    else
+        read_condition(r, which, &select);
+    if (strcmp(select.key, "all") == 0 && select.value[0] == '\0')
+        select.key[0] = '\0';
+    if (r->err.rc == RC_OK)
+        check_select(r, which, fleet, &select);
+    for (const struct yaml_node *n = yaml_first(r, payloads); n && r->err.rc == RC_OK;
+         n = yaml_next(r, n))
+        read_want(r, n, &select, fleet);
+}
+
+/* "25%" */
+static void read_percent(struct yaml_in *r, const struct yaml_node *node, struct fleet_wave *wave)
+{
+    char text[8] = "";
+    char *end = text;
+
+    yaml_scalar(r, node, text, sizeof text);
+    if (r->err.rc != RC_OK)
+        return;
+    unsigned long value = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+
+    if (value == 0 || value > 100 || strcmp(end, "%") != 0)
+        yaml_fail(r, node, "expected 1%% to 100%%, or {n: N, label: L}");
+    else
+        wave->percent = (uint32_t)value;
+}
+
+static void read_wave(struct yaml_in *r, const struct yaml_node *node, struct fleet_wave *wave)
+{
+    static const char *const keys[] = { "n", "label", NULL };
+
+    if (node->type == YAML_SCALAR) {
+        read_percent(r, node, wave);
+        return;
+    }
+    yaml_keys(r, node, keys);
+    wave->n = (uint32_t)yaml_uint(r, node, "n", 0, 1, FLEET_SATELLITES_MAX);
+    const struct yaml_node *label = yaml_get(r, node, "label");
+
+    if (label)
+        read_condition(r, label, &wave->label);
+    if (wave->n == 0 && !label)
+        yaml_fail(r, node, "a wave needs n, label or a percentage");
+}
+
+/* Returns the number of waves; the last one must take everything that is left. */
+static uint32_t read_waves(struct yaml_in *r, const struct yaml_node *map, const char *key,
+                           struct fleet_wave *waves)
+{
+    const struct yaml_node *list = yaml_list(r, map, key, true);
+    uint32_t n = 0;
+
+    for (const struct yaml_node *node = yaml_first(r, list); node; node = yaml_next(r, node)) {
+        if (n == ROLLOUT_WAVES_MAX) {
+            yaml_fail(r, node, "more than %u waves", ROLLOUT_WAVES_MAX);
+            return 0;
+        }
+        waves[n] = (struct fleet_wave){ 0 };
+        read_wave(r, node, &waves[n]);
+        if (n > 0 && waves[n].percent != 0 && waves[n].percent <= waves[n - 1].percent)
+            yaml_fail(r, node, "percentages must rise: they count all waves up to this one");
+        n++;
+    }
+    if (r->err.rc == RC_OK && (n == 0 || waves[n - 1].percent != 100))
+        yaml_fail(r, list, "the last wave must be 100%%");
+    return n;
+}
+
+static void read_policy(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
+{
+    static const char *const keys[] = { "waves", "first", "fail", "soak", NULL };
+
+    if (fleet->n_policies == FLEET_POLICIES_MAX) {
+        yaml_fail(r, node, "more than %u rollout entries", FLEET_POLICIES_MAX);
+        return;
+    }
+    struct fleet_policy *p = &fleet->policy[fleet->n_policies];
+
+    *p = built_in;
+    if (strcmp(node->key, "default") != 0 && !fleet_split(node->key, p->tenant, p->name)) {
+        yaml_fail(r, node, "expected default or tenant/payload");
+        return;
+    }
+    yaml_keys(r, node, keys);
+    if (yaml_get(r, node, "waves"))
+        p->n_waves = read_waves(r, node, "waves", p->wave);
+    if (yaml_get(r, node, "first"))
+        p->n_first = read_waves(r, node, "first", p->first);
+    p->fail_max = (uint32_t)yaml_uint(r, node, "fail", built_in.fail_max, 1, FLEET_FAIL_MAX);
+    p->soak_ms = yaml_time(r, node, "soak", built_in.soak_ms, 0, UINT32_MAX);
+    fleet->n_policies++;
+}
+
+static void read_top(struct yaml_in *r, struct fleet *fleet)
+{
+    static const char *const keys[] = { "fleet", "satellites", "desired", "rollout", NULL };
+    const struct yaml_node *top = yaml_root(r);
+
+    yaml_keys(r, top, keys);
+    yaml_text(r, top, "fleet", NULL, fleet->name, sizeof fleet->name);
+    if (r->err.rc == RC_OK && !name_valid(fleet->name))
+        yaml_fail(r, yaml_get(r, top, "fleet"), "fleet: lower-case letters, digits and '-' only");
+
+    const struct yaml_node *list = yaml_list(r, top, "satellites", true);
+
+    for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
+         n = yaml_next(r, n))
+        read_satellite(r, n, fleet);
+    if (r->err.rc == RC_OK && fleet->n_satellites == 0)
+        yaml_fail(r, list, "no satellites");
+
+    list = yaml_list(r, top, "desired", true);
+    for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
+         n = yaml_next(r, n))
+        read_desired(r, n, fleet);
+
+    list = yaml_map(r, top, "rollout", false);
+    for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
+         n = yaml_next(r, n))
+        read_policy(r, n, fleet);
+}
+
+enum rc fleet_read(const struct yaml *doc, const char *source, struct fleet **ret, struct err *err)
+{
+    scoped(free_ptr) struct fleet *fleet = calloc(1, sizeof *fleet);
+    struct yaml_in r = yaml_read(doc);
+
+    if (!fleet)
+        return err_set(err, RC_NO_MEMORY, "fleet");
+    const char *slash = strrchr(source, '/');
+
+    (void)snprintf(fleet->source, sizeof fleet->source, "%.63s", slash ? slash + 1 : source);
+    read_top(&r, fleet);
+    enum rc rc = yaml_done(&r, err);
+
+    if (rc != RC_OK)
+        return rc;
+    *ret = fleet;
+    fleet = NULL;
+    return RC_OK;
+}
+
+enum rc fleet_load(const char *path, struct fleet **ret, struct err *err)
+{
+    scoped(yaml_free) struct yaml *doc = NULL;
+    enum rc rc = yaml_load(AT_FDCWD, path, &doc, err);
+
+    return rc == RC_OK ? fleet_read(doc, path, ret, err) : rc;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/fleet: the fleet file: which payload should run at which version on which
+ * satellites, and how a change spreads.
+ *
+ *     fleet: aurora
+ *     satellites:
+ *       - {id: aurora-1, labels: {canary: yes, plane: a}}
+ *       - {id: aurora-2, labels: {plane: b}}
+ *     desired:
+ *       - select: all                      # or label=value, or id=aurora-1
+ *         payloads:
+ *           acme/beacon: 1.0.0             # or {version: 1.0.0, digest: HEX, hold: true}
+ *     rollout:                             # all of it optional
+ *       default: {waves: [{n: 1, label: canary}, 100%], fail: 1, soak: 0}
+ *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 10s}
+ *
+ * Written by the operator: trusted to mean what it says, read strictly.  Whether the satellites and
+ * packages exist is orchestrator/plan's to find out.
+ */
+#ifndef BERTH_ORCHESTRATOR_FLEET_H
+#define BERTH_ORCHESTRATOR_FLEET_H
+
+#include "manifest/doc.h"
+#include "orchestrator/rollout.h"
+#include "orchestrator/yaml.h"
+
+#define FLEET_SATELLITES_MAX ROLLOUT_TASKS_MAX
+#define FLEET_LABELS_MAX 8U
+#define FLEET_WANTS_MAX 512U
+#define FLEET_POLICIES_MAX 64U
+#define FLEET_FAIL_MAX 1000U
+
+/* "key=value".  As a condition: key "" is always true, value "" is true for any value. */
+struct fleet_label {
+    char key[NAME_CAP];
+    char value[NAME_CAP];
+};
+
+struct fleet_satellite {
+    char id[NAME_CAP];
+    unsigned line; /* in the file */
+    uint32_t n_labels;
+    struct fleet_label label[FLEET_LABELS_MAX];
+};
+
+/* One payload of one entry of `desired`. */
+struct fleet_want {
+    struct fleet_label select; /* key "id" compares with the satellite's id */
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+    char version[VERSION_CAP];
+    bool has_digest;
+    struct digest manifest; /* the version must be exactly this one */
+    bool hold;              /* leave what runs there as it is */
+    unsigned line;
+};
+
+/* Which satellites come next: of those that are left, those with the label first, then, to fill n
+ * up, any. */
+struct fleet_wave {
+    uint32_t percent; /* until so many percent of all are in a wave; 0 = n and label count */
+    uint32_t n;       /* so many; 0 = every one with the label */
+    struct fleet_label label;
+};
+
+/* How a change of one payload spreads. */
+struct fleet_policy {
+    char tenant[NAME_CAP]; /* "" = the default */
+    char name[NAME_CAP];
+    uint32_t n_waves;
+    struct fleet_wave wave[ROLLOUT_WAVES_MAX];
+    uint32_t n_first; /* for a payload that runs nowhere yet: one wave of all, unless given */
+    struct fleet_wave first[ROLLOUT_WAVES_MAX];
+    uint32_t fail_max; /* pause at this many failed satellites */
+    uint64_t soak_ms;
+};
+
+struct fleet {
+    char name[NAME_CAP];
+    char source[64]; /* file name, for messages */
+    uint32_t n_satellites;
+    uint32_t n_wants;
+    uint32_t n_policies;
+    struct fleet_satellite satellite[FLEET_SATELLITES_MAX];
+    struct fleet_want want[FLEET_WANTS_MAX];
+    struct fleet_policy policy[FLEET_POLICIES_MAX];
+};
+
+/* Read a parsed document.  source is how messages call the file.  RC_YAML with file, line and
+ * column.  The caller frees *ret (scoped(free_ptr)). */
+must_check enum rc fleet_read(const struct yaml *doc, const char *source, struct fleet **ret,
+                              struct err *err);
+
+/* The same from a file. */
+must_check enum rc fleet_load(const char *path, struct fleet **ret, struct err *err);
+
+/* Whether a satellite meets a condition. */
+bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_label *condition);
+
+/* The policy of a payload: its own, the file's default, or the built-in one: a canary, then all. */
+const struct fleet_policy *fleet_policy_of(const struct fleet *fleet, const char *tenant,
+                                           const char *name);
+
+/* "tenant/name" to its parts.  False unless both are valid names. */
+bool fleet_split(const char *text, char tenant[NAME_CAP], char name[NAME_CAP]);
+
+#endif

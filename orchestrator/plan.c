@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/plan.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cbor.h"
+#include "base/crypto.h"
+#include "orchestrator/verdict.h"
+
+#define PLAN_CHANGES_MAX (2U * PAYLOADS_MAX * FLEET_SATELLITES_MAX)
+#define PLAN_RECORD_MAX 8192U /* one satellite in the hash: at most PAYLOADS_MAX lines */
+
+void plan_free(struct plan **plan)
+{
+    if (!*plan)
+        return;
+    free((*plan)->satellite);
+    free((*plan)->change);
+    free((*plan)->rollout);
+    free(*plan);
+    *plan = NULL;
+}
+
+static bool same_payload(const char *tenant_a, const char *name_a, const char *tenant_b,
+                         const char *name_b)
+{
+    return strcmp(tenant_a, tenant_b) == 0 && strcmp(name_a, name_b) == 0;
+}
+
+static bool same_digest(const struct digest *a, const struct digest *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
+/* ---- what the file asks for, as order lines ---------------------------------------------------
+ */
+
+static const struct store_package *find_package(const struct plan_input *in,
+                                                const struct fleet_want *want)
+{
+    for (size_t i = 0; i < in->n_packages; i++)
+        if (same_payload(in->packages[i].tenant, in->packages[i].name, want->tenant, want->name) &&
+            strcmp(in->packages[i].version, want->version) == 0)
+            return &in->packages[i];
+    return NULL;
+}
+
+static const struct store_package *find_manifest(const struct plan_input *in,
+                                                 const struct digest *manifest)
+{
+    for (size_t i = 0; i < in->n_packages; i++)
+        if (same_digest(&in->packages[i].manifest, manifest))
+            return &in->packages[i];
+    return NULL;
+}
+
+static const char *version_of(const struct plan_input *in, const struct order_line *line)
+{
+    const struct store_package *package = line ? find_manifest(in, &line->manifest) : NULL;
+
+    if (package)
+        return package->version;
+    return line ? "?" : "";
+}
+
+/* Keeps the lines sorted by tenant, then name, as an order must be. */
+static enum rc insert_line(struct order *order, const struct fleet *fleet, unsigned at,
+                           const struct order_line *line, struct err *err)
+{
+    uint32_t i = order->n_lines;
+
+    if (verdict_order_line(order, line->tenant, line->name))
+        return err_set(err, RC_YAML, "%s:%u: %s/%s is given twice for %s", fleet->source, at,
+                       line->tenant, line->name, order->satellite);
+    if (i == PAYLOADS_MAX)
+        return err_set(err, RC_YAML, "%s:%u: more than %u payloads on %s", fleet->source, at,
+                       PAYLOADS_MAX, order->satellite);
+    while (i > 0) {
+        const struct order_line *before = &order->line[i - 1];
+        int by_tenant = strcmp(before->tenant, line->tenant);
+
+        if (by_tenant < 0 || (by_tenant == 0 && strcmp(before->name, line->name) < 0))
+            break;
+        order->line[i] = *before;
+        i--;
+    }
+    order->line[i] = *line;
+    order->n_lines++;
+    return RC_OK;
+}
+
+static enum rc add_want(const struct plan_input *in, const struct fleet_want *want,
+                        const struct plan_base *base, struct order *order, struct err *err)
+{
+    const struct order_line *held = verdict_order_line(&base->order, want->tenant, want->name);
+
+    if (want->hold)
+        return held ? insert_line(order, in->fleet, want->line, held, err) : RC_OK;
+
+    const struct store_package *package = find_package(in, want);
+    struct order_line line = { 0 };
+
+    if (!package)
+        return err_set(err, RC_NO_PACKAGE, "%s:%u: %s/%s %s", in->fleet->source, want->line,
+                       want->tenant, want->name, want->version);
+    if (want->has_digest && !same_digest(&want->manifest, &package->manifest))
+        return err_set(err, RC_DIGEST_MISMATCH, "%s:%u: %s/%s %s", in->fleet->source, want->line,
+                       want->tenant, want->name, want->version);
+    (void)snprintf(line.tenant, sizeof line.tenant, "%s", want->tenant);
+    (void)snprintf(line.name, sizeof line.name, "%s", want->name);
+    line.manifest = package->manifest;
+    return insert_line(order, in->fleet, want->line, &line, err);
+}
+
+static enum rc desired_order(const struct plan_input *in, uint32_t index, struct order *ret,
+                             struct err *err)
+{
+    const struct fleet *fleet = in->fleet;
+    const struct fleet_satellite *sat = &fleet->satellite[index];
+    enum rc rc = RC_OK;
+
+    if (!in->base[index].known)
+        return err_set(err, RC_NO_SATELLITE, "%s:%u: %s", fleet->source, sat->line, sat->id);
+    (void)snprintf(ret->satellite, sizeof ret->satellite, "%s", sat->id);
+    ret->generation = in->base[index].newest + 1;
+    for (uint32_t i = 0; rc == RC_OK && i < fleet->n_wants; i++)
+        if (fleet_matches(sat, &fleet->want[i].select))
+            rc = add_want(in, &fleet->want[i], &in->base[index], ret, err);
+    return rc;
+}
+
+/* ---- the difference ---------------------------------------------------------------------------
+ */
+
+/* Whether the newest report shows that the satellite has this package. */
+static bool on_board(const struct report *seen, const struct store_package *package)
+{
+    for (uint32_t i = 0; seen && i < seen->n_objects; i++)
+        if (same_digest(&seen->object[i], &package->object))
+            return true;
+    for (uint32_t i = 0; seen && i < seen->n_payloads; i++)
+        if (seen->payload[i].is_running &&
+            same_digest(&seen->payload[i].running, &package->manifest))
+            return true;
+    return false;
+}
+
+static struct plan_change *add_change(struct plan *plan, uint32_t index, enum plan_verb verb,
+                                      const struct order_line *line)
+{
+    assert(plan->n_changes < PLAN_CHANGES_MAX);
+    struct plan_change *change = &plan->change[plan->n_changes++];
+
+    *change = (struct plan_change){ .verb = verb, .satellite = index };
+    (void)snprintf(change->tenant, sizeof change->tenant, "%s", line->tenant);
+    (void)snprintf(change->name, sizeof change->name, "%s", line->name);
+    return change;
+}
+
+static void diff_line(const struct plan_input *in, struct plan *plan, uint32_t index,
+                      const struct order_line *line)
+{
+    const struct plan_base *base = &in->base[index];
+    const struct order_line *old = verdict_order_line(&base->order, line->tenant, line->name);
+    const struct store_package *package = find_manifest(in, &line->manifest);
+
+    if (old && same_digest(&old->manifest, &line->manifest))
+        return;
+    struct plan_change *change = add_change(plan, index, old ? PLAN_CHANGE : PLAN_ADD, line);
+
+    (void)snprintf(change->from, sizeof change->from, "%s", version_of(in, old));
+    (void)snprintf(change->to, sizeof change->to, "%s", version_of(in, line));
+    change->to_manifest = line->manifest;
+    if (package && !on_board(base->seen, package)) {
+        change->object = package->object;
+        change->bytes = package->size;
+        plan->satellite[index].bytes += package->size;
+    }
+}
+
+static void diff_removed(const struct plan_input *in, struct plan *plan, uint32_t index,
+                         const struct order_line *old)
+{
+    if (verdict_order_line(&plan->satellite[index].order, old->tenant, old->name))
+        return;
+    struct plan_change *change = add_change(plan, index, PLAN_REMOVE, old);
+
+    (void)snprintf(change->from, sizeof change->from, "%s", version_of(in, old));
+}
+
+static enum rc diff_satellite(const struct plan_input *in, struct plan *plan, uint32_t index,
+                              struct err *err)
+{
+    struct plan_satellite *sat = &plan->satellite[index];
+    uint32_t before = plan->n_changes;
+    enum rc rc = desired_order(in, index, &sat->order, err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (uint32_t i = 0; i < sat->order.n_lines; i++)
+        diff_line(in, plan, index, &sat->order.line[i]);
+    for (uint32_t i = 0; i < in->base[index].order.n_lines; i++)
+        diff_removed(in, plan, index, &in->base[index].order.line[i]);
+    sat->changes = plan->n_changes > before;
+    plan->n_changed += sat->changes;
+    plan->bytes += sat->bytes;
+    if (!sat->changes)
+        sat->order = (struct order){ 0 };
+    return RC_OK;
+}
+
+/* ---- rollouts and waves -----------------------------------------------------------------------
+ */
+
+static uint32_t rollout_of(const struct plan_input *in, struct plan *plan,
+                           const struct plan_change *change)
+{
+    for (uint32_t i = 0; i < plan->n_rollouts; i++)
+        if (same_payload(plan->rollout[i].tenant, plan->rollout[i].name, change->tenant,
+                         change->name) &&
+            same_digest(&plan->rollout[i].to_manifest, &change->to_manifest))
+            return i;
+
+    const struct fleet_policy *policy = fleet_policy_of(in->fleet, change->tenant, change->name);
+    struct plan_rollout *r = &plan->rollout[plan->n_rollouts];
+
+    *r = (struct plan_rollout){ .to_manifest = change->to_manifest,
+                                .fail_max = policy->fail_max,
+                                .soak_ms = policy->soak_ms };
+    (void)snprintf(r->tenant, sizeof r->tenant, "%s", change->tenant);
+    (void)snprintf(r->name, sizeof r->name, "%s", change->name);
+    (void)snprintf(r->from, sizeof r->from, "%s", change->from);
+    (void)snprintf(r->to, sizeof r->to, "%s", change->to);
+    return plan->n_rollouts++;
+}
+
+/* Whether any satellite of the file was ever ordered to run the payload. */
+static bool runs_somewhere(const struct plan_input *in, const char *tenant, const char *name)
+{
+    for (uint32_t i = 0; i < in->fleet->n_satellites; i++)
+        if (verdict_order_line(&in->base[i].order, tenant, name))
+            return true;
+    return false;
+}
+
+struct wave_choice {
+    const struct fleet_wave *wave;
+    uint32_t n;
+};
+
+/* One order carries all changes of a satellite, so all changes share the waves: those of the most
+ * careful policy among them. */
+static struct wave_choice choose_waves(const struct plan_input *in, const struct plan *plan)
+{
+    struct wave_choice best = { 0 };
+
+    for (uint32_t i = 0; i < plan->n_rollouts; i++) {
+        const struct plan_rollout *r = &plan->rollout[i];
+        const struct fleet_policy *policy = fleet_policy_of(in->fleet, r->tenant, r->name);
+        bool first = !runs_somewhere(in, r->tenant, r->name);
+        uint32_t n = first ? policy->n_first : policy->n_waves;
+
+        if (n > best.n)
+            best = (struct wave_choice){ .wave = first ? policy->first : policy->wave, .n = n };
+    }
+    return best;
+}
+
+struct dealing {
+    const struct fleet *fleet;
+    const uint32_t *which;
+    uint32_t n;
+    uint32_t dealt;
+    uint32_t *wave; /* UINT32_MAX = not dealt */
+};
+
+/* Deal at most `most` satellites that meet the condition into a wave; returns how many. */
+static uint32_t deal(struct dealing *d, const struct fleet_label *condition, uint32_t most,
+                     uint32_t wave)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < d->n && n < most; i++) {
+        if (d->wave[i] != UINT32_MAX ||
+            !fleet_matches(&d->fleet->satellite[d->which[i]], condition))
+            continue;
+        d->wave[i] = wave;
+        n++;
+    }
+    d->dealt += n;
+    return n;
+}
+
+uint32_t plan_waves(const struct fleet *fleet, const struct fleet_wave *waves, uint32_t n_waves,
+                    const uint32_t *which, uint32_t n, uint32_t *ret)
+{
+    struct dealing d = { .fleet = fleet, .which = which, .n = n, .wave = ret };
+    static const struct fleet_label any;
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        ret[i] = UINT32_MAX;
+    for (uint32_t i = 0; i < n_waves; i++) {
+        const struct fleet_wave *w = &waves[i];
+        uint32_t got = 0;
+
+        if (w->percent != 0) {
+            uint32_t until = (n * w->percent + 99) / 100;
+
+            got = until > d.dealt ? deal(&d, &any, until - d.dealt, used) : 0;
+        } else {
+            got = deal(&d, &w->label, w->n != 0 ? w->n : n, used);
+            if (got < w->n)
+                got += deal(&d, &any, w->n - got, used);
+        }
+        used += got > 0;
+    }
+    assert(d.dealt == n);
+    return used;
+}
+
+static enum rc assign_waves(const struct plan_input *in, struct plan *plan, struct err *err)
+{
+    uint32_t which[FLEET_SATELLITES_MAX];
+    uint32_t wave[FLEET_SATELLITES_MAX];
+    uint32_t n = 0;
+
+    plan->rollout = calloc(plan->n_changes + 1, sizeof *plan->rollout);
+    if (!plan->rollout)
+        return err_set(err, RC_NO_MEMORY, "plan");
+    for (uint32_t i = 0; i < plan->n_changes; i++)
+        plan->change[i].rollout = rollout_of(in, plan, &plan->change[i]);
+    for (uint32_t i = 0; i < plan->n_satellites; i++)
+        if (plan->satellite[i].changes)
+            which[n++] = i;
+
+    struct wave_choice choice = choose_waves(in, plan);
+
+    plan->n_waves = plan_waves(in->fleet, choice.wave, choice.n, which, n, wave);
+    for (uint32_t i = 0; i < n; i++)
+        plan->satellite[which[i]].wave = wave[i];
+    return RC_OK;
+}
+
+/* ---- the hash ---------------------------------------------------------------------------------
+ */
+
+static void put_lines(struct cbor_out *w, const struct order *order)
+{
+    cbor_put_array(w, order->n_lines);
+    for (uint32_t i = 0; i < order->n_lines; i++) {
+        cbor_put_array(w, 3);
+        cbor_put_text(w, order->line[i].tenant);
+        cbor_put_text(w, order->line[i].name);
+        cbor_put_bstr(w, (struct bytes){ order->line[i].manifest.b, DIGEST_SIZE });
+    }
+}
+
+static enum rc add_record(struct sha256 *hash, const struct cbor_out *w, struct err *err)
+{
+    struct bytes record;
+    enum rc rc = cbor_written(w, &record, err);
+
+    return rc == RC_OK ? sha256_add(hash, record, err) : rc;
+}
+
+static enum rc hash_satellite(const struct plan_input *in, const struct plan *plan, uint32_t index,
+                              struct sha256 *hash, struct err *err)
+{
+    static_assert(PAYLOADS_MAX * (2U * (NAME_CAP + 1U) + DIGEST_SIZE + 4U) < PLAN_RECORD_MAX,
+                  "all lines of one satellite fit into a record");
+    uint8_t buf[2U * PLAN_RECORD_MAX];
+    struct cbor_out w = { .p = buf, .cap = sizeof buf };
+    const struct plan_base *base = &in->base[index];
+    const struct plan_satellite *sat = &plan->satellite[index];
+
+    cbor_put_array(&w, 7);
+    cbor_put_text(&w, in->fleet->satellite[index].id);
+    cbor_put_uint(&w, base->newest);
+    cbor_put_uint(&w, base->order.generation);
+    put_lines(&w, &base->order);
+    cbor_put_uint(&w, sat->changes ? sat->wave + 1 : 0);
+    cbor_put_uint(&w, sat->order.generation);
+    put_lines(&w, &sat->order);
+    return add_record(hash, &w, err);
+}
+
+static enum rc hash_plan(const struct plan_input *in, struct plan *plan, struct err *err)
+{
+    scoped(sha256_free) struct sha256 *hash = NULL;
+    uint8_t buf[256];
+    struct cbor_out w = { .p = buf, .cap = sizeof buf };
+    enum rc rc = sha256_new(&hash, err);
+
+    cbor_put_text(&w, "berth plan 1");
+    cbor_put_text(&w, in->fleet->name);
+    cbor_put_uint(&w, in->rollouts);
+    cbor_put_uint(&w, plan->n_waves);
+    cbor_put_uint(&w, plan->n_satellites);
+    cbor_put_uint(&w, plan->n_rollouts);
+    if (rc == RC_OK)
+        rc = add_record(hash, &w, err);
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_satellites; i++)
+        rc = hash_satellite(in, plan, i, hash, err);
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_rollouts; i++) {
+        w.n = 0;
+        cbor_put_uint(&w, plan->rollout[i].fail_max);
+        cbor_put_uint(&w, plan->rollout[i].soak_ms);
+        rc = add_record(hash, &w, err);
+    }
+    return rc == RC_OK ? sha256_end(hash, plan->hash.b, err) : rc;
+}
+
+const char *plan_hash_text(const struct plan *plan, char out[PLAN_HASH_CAP])
+{
+    (void)bytes_hex((struct bytes){ plan->hash.b, DIGEST_SIZE }, out);
+    out[PLAN_HASH_SHOWN] = '\0';
+    return out;
+}
+
+bool plan_hash_matches(const struct plan *plan, const char *text)
+{
+    char hex[PLAN_HASH_CAP];
+    size_t n = strlen(text);
+
+    (void)bytes_hex((struct bytes){ plan->hash.b, DIGEST_SIZE }, hex);
+    return n >= 8 && n < sizeof hex && strncmp(hex, text, n) == 0;
+}
+
+enum rc plan_make(const struct plan_input *in, struct plan **ret, struct err *err)
+{
+    scoped(plan_free) struct plan *plan = calloc(1, sizeof *plan);
+    uint32_t n = in->fleet->n_satellites;
+    enum rc rc = RC_OK;
+
+    if (!plan)
+        return err_set(err, RC_NO_MEMORY, "plan");
+    plan->n_satellites = n;
+    plan->satellite = calloc(n, sizeof *plan->satellite);
+    plan->change = calloc((size_t)n * 2U * PAYLOADS_MAX, sizeof *plan->change);
+    if (!plan->satellite || !plan->change)
+        return err_set(err, RC_NO_MEMORY, "plan");
+    for (uint32_t i = 0; rc == RC_OK && i < n; i++)
+        rc = diff_satellite(in, plan, i, err);
+    if (rc == RC_OK)
+        rc = assign_waves(in, plan, err);
+    if (rc == RC_OK)
+        rc = hash_plan(in, plan, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = plan;
+    plan = NULL;
+    return RC_OK;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/plan: what must change so that the satellites run what the fleet file says.  Pure:
+ * the file, the packages, and for each satellite its newest released order and newest report go in;
+ * the full new order of each satellite that changes, the waves and a hash come out.
+ *
+ * The hash covers the outcome and everything it was computed from: applying it is refused when the
+ * store has moved on in between.
+ */
+#ifndef BERTH_ORCHESTRATOR_PLAN_H
+#define BERTH_ORCHESTRATOR_PLAN_H
+
+#include "orchestrator/fleet.h"
+#include "orchestrator/store.h"
+
+#define PLAN_HASH_CAP (2U * DIGEST_SIZE + 1U)
+#define PLAN_HASH_SHOWN 16U /* hex digits that people see and type */
+
+/* What is known of one satellite of the file. */
+struct plan_base {
+    bool known;                /* the store has it */
+    uint64_t newest;           /* highest generation in any order or report */
+    struct order order;        /* newest order that was released; generation 0 = none */
+    const struct report *seen; /* newest report, NULL = none */
+};
+
+struct plan_input {
+    const struct fleet *fleet;
+    const struct store_package *packages;
+    size_t n_packages;
+    const struct plan_base *base; /* fleet->n_satellites of them, in the file's order */
+    uint64_t rollouts;            /* number of rollouts in the store: part of the hash */
+};
+
+enum plan_verb { PLAN_ADD = 1, PLAN_CHANGE = 2, PLAN_REMOVE = 3 };
+
+/* One payload that changes on one satellite. */
+struct plan_change {
+    enum plan_verb verb;
+    uint32_t satellite; /* index in the file */
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+    char from[VERSION_CAP]; /* "" = not there; "?" = a manifest that the store does not know */
+    char to[VERSION_CAP];   /* "" = removed */
+    struct digest to_manifest;
+    struct digest object; /* package to send; all zero = on board, or removed */
+    uint64_t bytes;       /* to send: 0 = on board as observed, or removed */
+    uint32_t rollout;     /* index of the rollout it belongs to */
+};
+
+/* One satellite of the file. */
+struct plan_satellite {
+    bool changes;
+    uint32_t wave;      /* changes: from 0 */
+    uint64_t bytes;     /* packages to send */
+    struct order order; /* changes: the new one, without times; else empty */
+};
+
+/* A change of one payload to one version, over all satellites that it touches. */
+struct plan_rollout {
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+    char from[VERSION_CAP]; /* of the first satellite */
+    char to[VERSION_CAP];
+    struct digest to_manifest;
+    uint32_t fail_max;
+    uint64_t soak_ms;
+};
+
+struct plan {
+    uint32_t n_satellites;
+    uint32_t n_changed; /* satellites */
+    uint32_t n_waves;
+    uint32_t n_changes;
+    uint32_t n_rollouts;
+    uint64_t bytes;
+    struct digest hash;
+    struct plan_satellite *satellite;
+    struct plan_change *change; /* by satellite, tenant, name */
+    struct plan_rollout *rollout;
+};
+
+/* Make the plan.  A satellite or package that the store does not know, another digest than the file
+ * asks for, and a payload that is given twice for one satellite are refused with the file's name
+ * and line: RC_NO_SATELLITE, RC_NO_PACKAGE, RC_DIGEST_MISMATCH, RC_YAML.  Free with plan_free. */
+must_check enum rc plan_make(const struct plan_input *in, struct plan **ret, struct err *err);
+void plan_free(struct plan **plan); /* scope cleaner */
+
+/* The hash as people see it, PLAN_HASH_SHOWN digits. */
+const char *plan_hash_text(const struct plan *plan, char out[PLAN_HASH_CAP]);
+
+/* Whether text is this plan's hash, or at least its first 8 digits. */
+bool plan_hash_matches(const struct plan *plan, const char *text);
+
+/* Divide n satellites (their entries in the file) into waves; ret[i] is the wave of which[i].
+ * Empty waves are left out.  Returns the number of waves. */
+uint32_t plan_waves(const struct fleet *fleet, const struct fleet_wave *waves, uint32_t n_waves,
+                    const uint32_t *which, uint32_t n, uint32_t *ret);
+
+#endif
