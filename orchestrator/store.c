@@ -55,7 +55,7 @@ static const char schema[] =
     "  name TEXT NOT NULL, from_version TEXT NOT NULL, to_version TEXT NOT NULL,"
     "  to_manifest BLOB NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),"
     "  reason TEXT NOT NULL, wave INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
-    "  changed_ms INTEGER NOT NULL) STRICT;"
+    "  changed_ms INTEGER NOT NULL, fail_max INTEGER NOT NULL, soak_ms INTEGER NOT NULL) STRICT;"
     "CREATE TABLE wave (rollout INTEGER NOT NULL REFERENCES rollout, wave INTEGER NOT NULL,"
     "  satellite TEXT NOT NULL REFERENCES satellite,"
     "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4), generation INTEGER NOT NULL,"

@@ -314,7 +314,8 @@ static const struct field rollout_fields[] = {
     ROLLOUT(FIELD_TEXT, to),        ROLLOUT(FIELD_DIGEST, to_manifest),
     ROLLOUT(FIELD_U32, state),      ROLLOUT(FIELD_TEXT, reason),
     ROLLOUT(FIELD_U32, wave),       ROLLOUT(FIELD_U64, created_ms),
-    ROLLOUT(FIELD_U64, changed_ms),
+    ROLLOUT(FIELD_U64, changed_ms), ROLLOUT(FIELD_U32, fail_max),
+    ROLLOUT(FIELD_U64, soak_ms),
 };
 static const struct row_type rollout_row = ROW_TYPE(struct store_rollout, rollout_fields);
 static const struct row_type rollout_new = { .size = sizeof(struct store_rollout),
@@ -323,13 +324,13 @@ static const struct row_type rollout_new = { .size = sizeof(struct store_rollout
                                              .fields = rollout_fields + 1 };
 #define ROLLOUT_COLUMNS                                                                            \
     "tenant, name, from_version, to_version, to_manifest, state, reason, wave, created_ms, "       \
-    "changed_ms"
+    "changed_ms, fail_max, soak_ms"
 
 enum rc store_add_rollout(struct store *store, const struct store_rollout *row, uint64_t *ret_id,
                           struct err *err)
 {
     struct query q = query_start(store, "INSERT INTO rollout (" ROLLOUT_COLUMNS
-                                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     struct store_rollout fresh = *row;
     enum rc rc;
 

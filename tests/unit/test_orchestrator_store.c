@@ -304,7 +304,9 @@ static void events_are_merged(void **state)
 
 static void rollouts_and_waves(void **state)
 {
-    struct store_rollout row = { .tenant = "acme",
+    struct store_rollout row = { .fail_max = 2,
+                                 .soak_ms = 5000,
+                                 .tenant = "acme",
                                  .name = "cam",
                                  .from = "1",
                                  .to = "2",
@@ -330,6 +332,8 @@ static void rollouts_and_waves(void **state)
     assert_int_equal(n, 1);
     assert_int_equal(waves[0].state, WAVE_FAILED);
     assert_rc(store_rollout(store, id, &got, &err), RC_OK);
+    assert_int_equal(got.fail_max, 2);
+    assert_int_equal(got.soak_ms, 5000);
     got.state = ROLLOUT_PAUSED;
     (void)snprintf(got.reason, sizeof got.reason, "sat-1: HEALTH_TIMEOUT");
     assert_rc(store_update_rollout(store, &got, &err), RC_OK);
