@@ -4,10 +4,11 @@
  *
  * A struct trust holds the verified root and grants; it does no I/O: bytes come in as arguments and
  * what must be kept (the envelopes themselves, the highest numbers seen) goes out through getters.
- * With no root everything is refused. `now_ms` arguments are Unix time from the caller; the trust
- * keeps a floor that never goes back, and judges expiry by the later of the two.  A document issued
- * more than TRUST_AHEAD_MAX_MS past that is RC_TIME_JUMP: no single document moves time without
- * bound.  Every function that refuses leaves the trust as it was.
+ * With no root everything is refused: a NULL trust is RC_TRUST_MISSING to every function that takes
+ * a document, and holds nothing to trust_root and trust_grant. `now_ms` arguments are Unix time
+ * from the caller; the trust keeps a floor that never goes back, and judges expiry by the later of
+ * the two.  A document issued more than TRUST_AHEAD_MAX_MS past that is RC_TIME_JUMP: no single
+ * document moves time without bound.  Every function that refuses leaves the trust as it was.
  */
 #ifndef BERTH_MANIFEST_TRUST_H
 #define BERTH_MANIFEST_TRUST_H

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manifest/wire.h"
+
+enum rc order_encode(const struct order *doc, uint8_t *buf, size_t cap, struct bytes *ret,
+                     struct err *err)
+{
+    struct cbor_out w = { .p = buf, .cap = cap };
+    enum rc rc = order_check(doc, err);
+
+    if (rc != RC_OK)
+        return rc;
+    wire_put_open(&w, DOC_ORDER, 6);
+    wire_put_text_at(&w, 1, doc->satellite);
+    wire_put_uint_at(&w, 2, doc->generation);
+    wire_put_uint_at(&w, 3, doc->issued_ms);
+    wire_put_uint_at(&w, 4, doc->expires_ms);
+    cbor_put_uint(&w, 5);
+    cbor_put_array(&w, doc->n_lines);
+    for (uint32_t i = 0; i < doc->n_lines; i++) {
+        cbor_put_array(&w, 3);
+        cbor_put_text(&w, doc->line[i].tenant);
+        cbor_put_text(&w, doc->line[i].name);
+        wire_put_digest(&w, &doc->line[i].manifest);
+    }
+    return cbor_written(&w, ret, err);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manifest/wire.h"
+
+enum rc root_encode(const struct root *doc, uint8_t *buf, size_t cap, struct bytes *ret,
+                    struct err *err)
+{
+    struct cbor_out w = { .p = buf, .cap = cap };
+    enum rc rc = root_check(doc, err);
+
+    if (rc != RC_OK)
+        return rc;
+    wire_put_open(&w, DOC_ROOT, 8);
+    wire_put_uint_at(&w, 1, doc->version);
+    cbor_put_uint(&w, 2);
+    cbor_put_bstr(&w, (struct bytes){ doc->mission.b, sizeof doc->mission.b });
+    wire_put_uint_at(&w, 3, doc->issued_ms);
+    wire_put_uint_at(&w, 4, doc->expires_ms);
+    cbor_put_uint(&w, 5);
+    wire_put_key_set(&w, &doc->root_keys);
+    cbor_put_uint(&w, 6);
+    wire_put_key_set(&w, &doc->operator_keys);
+    cbor_put_uint(&w, 7);
+    wire_put_digest(&w, &doc->next_keys);
+    return cbor_written(&w, ret, err);
+}

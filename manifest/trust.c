@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manifest/trust.h"
+
+#include <stdlib.h>
+
+#include "base/cbor.h"
+#include "base/crypto.h"
+#include "base/name.h"
+#include "manifest/envelope.h"
+#include "manifest/wire.h"
+
+/* An envelope that was verified, copied, and the digest of its payload: the identity of a document
+ * is that of its payload, since signatures may be added. */
+struct kept {
+    uint8_t *p;
+    size_t n;
+    struct digest payload;
+};
+
+struct held_grant {
+    struct kept kept;
+    struct grant doc;
+};
+
+struct trust {
+    struct kept root_kept;
+    struct root root;
+    uint64_t floor_ms;
+    size_t n_grants;
+    struct held_grant *grant[TENANTS_MAX];
+};
+
+struct verified_manifest {
+    struct manifest doc;
+    struct digest digest;
+};
+
+struct verified_order {
+    struct order doc;
+    struct digest digest;
+};
+
+/* ---- pieces ---- */
+
+static void kept_done(struct kept *kept)
+{
+    free(kept->p);
+    *kept = (struct kept){ 0 };
+}
+
+static enum rc kept_init(struct kept *ret, struct bytes envelope, struct bytes payload,
+                         struct err *err)
+{
+    struct kept k = { .n = envelope.n };
+
+    enum rc rc = sha256_of(payload, k.payload.b, err);
+    if (rc != RC_OK)
+        return rc;
+    k.p = malloc(envelope.n);
+    if (!k.p)
+        return err_set(err, RC_NO_MEMORY, "envelope");
+    memcpy(k.p, envelope.p, envelope.n);
+    *ret = k;
+    return RC_OK;
+}
+
+static bool same_payload(const struct kept *a, const struct kept *b)
+{
+    return memcmp(&a->payload, &b->payload, sizeof a->payload) == 0;
+}
+
+static void held_grant_free(struct held_grant **g)
+{
+    if (*g)
+        kept_done(&(*g)->kept);
+    free(*g);
+    *g = NULL;
+}
+
+static size_t grant_index(const struct trust *trust, const char *tenant)
+{
+    size_t i = 0;
+
+    while (i < trust->n_grants && strcmp(trust->grant[i]->doc.tenant, tenant) != 0)
+        i++;
+    return i;
+}
+
+/* What time it is at least. */
+static uint64_t time_at_least(const struct trust *trust, uint64_t now_ms)
+{
+    return now_ms > trust->floor_ms ? now_ms : trust->floor_ms;
+}
+
+static enum rc check_issued(const struct trust *trust, uint64_t issued_ms, uint64_t now_ms,
+                            struct err *err)
+{
+    uint64_t now = time_at_least(trust, now_ms);
+
+    if (issued_ms > now && issued_ms - now > TRUST_AHEAD_MAX_MS)
+        return err_set(err, RC_TIME_JUMP, "issued");
+    return RC_OK;
+}
+
+static bool is_expired(const struct trust *trust, uint64_t expires_ms, uint64_t now_ms)
+{
+    return expires_ms != 0 && time_at_least(trust, now_ms) >= expires_ms;
+}
+
+/* Open an envelope and have a role's keys vouch for it; nothing of the payload is read. */
+static enum rc open_verified(const struct trust *trust, struct bytes bytes, enum doc_type type,
+                             const struct key_set *keys, struct envelope *ret, struct err *err)
+{
+    enum rc rc = envelope_open(bytes, ret, err);
+
+    if (rc == RC_OK)
+        rc = envelope_verify(ret, type, &trust->root.mission, keys, err);
+    return rc;
+}
+
+/* ---- root ---- */
+
+/* The first root is the one document that is read before any signature: its keys are inside it.
+ * Provisioning put it on board, and it is believed for that; the signatures show it whole. */
+static enum rc read_first_root(struct bytes bytes, struct trust *trust, struct err *err)
+{
+    struct envelope envelope;
+
+    enum rc rc = envelope_open(bytes, &envelope, err);
+    if (rc == RC_OK)
+        rc = root_decode(envelope.payload, &trust->root, err);
+    if (rc == RC_OK)
+        rc =
+            envelope_verify(&envelope, DOC_ROOT, &trust->root.mission, &trust->root.root_keys, err);
+    if (rc == RC_OK)
+        rc = kept_init(&trust->root_kept, bytes, envelope.payload, err);
+    return rc;
+}
+
+enum rc trust_new(struct bytes root_envelope, struct trust **ret, struct err *err)
+{
+    scoped(trust_free) struct trust *trust = NULL;
+
+    if (root_envelope.n == 0)
+        return err_set(err, RC_TRUST_MISSING, "root");
+    trust = calloc(1, sizeof *trust);
+    if (!trust)
+        return err_set(err, RC_NO_MEMORY, "trust");
+
+    enum rc rc = read_first_root(root_envelope, trust, err);
+    if (rc != RC_OK)
+        return rc;
+    trust->floor_ms = trust->root.issued_ms;
+    *ret = trust;
+    trust = NULL;
+    return RC_OK;
+}
+
+void trust_free(struct trust **trust)
+{
+    struct trust *t = *trust;
+
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->n_grants; i++)
+        held_grant_free(&t->grant[i]);
+    kept_done(&t->root_kept);
+    free(t);
+    *trust = NULL;
+}
+
+/* Whether the keys of the next root are the ones that the present root promised. */
+static enum rc check_commitment(const struct root *now, const struct root *next, struct err *err)
+{
+    struct digest keys;
+
+    enum rc rc = key_set_digest(&next->root_keys, &keys, err);
+    if (rc == RC_OK && memcmp(&keys, &now->next_keys, sizeof keys) != 0)
+        rc = err_set(err, RC_ROOT_COMMITMENT, "root.root_keys");
+    return rc;
+}
+
+/* RC_OK: take it.  RC_EXISTS: it is the one held already. */
+static enum rc check_succession(const struct trust *trust, const struct root *next,
+                                const struct kept *kept, struct err *err)
+{
+    unsigned long long version = next->version;
+
+    if (memcmp(&next->mission, &trust->root.mission, sizeof next->mission) != 0)
+        return err_set(err, RC_MISSION, "root.mission");
+    if (next->version == trust->root.version && same_payload(kept, &trust->root_kept))
+        return RC_EXISTS;
+    if (next->version == trust->root.version)
+        return err_set(err, RC_EQUIVOCATION, "root %llu", version);
+    if (next->version < trust->root.version)
+        return err_set(err, RC_VERSION_OLD, "root %llu", version);
+    if (next->version != trust->root.version + 1)
+        return err_set(err, RC_VALUE, "root %llu: one is missing before it", version);
+
+    enum rc rc = check_commitment(&trust->root, next, err);
+    if (rc == RC_OK)
+        rc = check_issued(trust, next->issued_ms, 0, err);
+    return rc;
+}
+
+/* Whether a grant that is held would also be taken under another root. */
+static bool grant_survives(const struct held_grant *g, const struct root *root)
+{
+    struct envelope envelope;
+    struct bytes bytes = { g->kept.p, g->kept.n };
+
+    return envelope_open(bytes, &envelope, NULL) == RC_OK &&
+           envelope_verify(&envelope, DOC_GRANT, &root->mission, &root->operator_keys, NULL) ==
+               RC_OK;
+}
+
+static void drop_orphaned_grants(struct trust *trust)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < trust->n_grants; i++) {
+        if (grant_survives(trust->grant[i], &trust->root))
+            trust->grant[kept++] = trust->grant[i];
+        else
+            held_grant_free(&trust->grant[i]);
+    }
+    trust->n_grants = kept;
+}
+
+static enum rc verify_next_root(const struct trust *trust, struct bytes bytes, struct root *ret,
+                                struct kept *ret_kept, struct err *err)
+{
+    struct envelope envelope;
+
+    enum rc rc = open_verified(trust, bytes, DOC_ROOT, &trust->root.root_keys, &envelope, err);
+    if (rc == RC_OK)
+        rc = root_decode(envelope.payload, ret, err);
+    if (rc == RC_OK)
+        rc = kept_init(ret_kept, bytes, envelope.payload, err);
+    if (rc == RC_OK)
+        rc = check_succession(trust, ret, ret_kept, err);
+    if (rc == RC_OK)
+        rc = envelope_verify(&envelope, DOC_ROOT, &trust->root.mission, &ret->root_keys, err);
+    return rc;
+}
+
+enum rc trust_next_root(struct trust *trust, struct bytes envelope, struct err *err)
+{
+    scoped(free_ptr) struct root *next = NULL;
+    scoped(kept_done) struct kept kept = { 0 };
+
+    if (!trust)
+        return err_set(err, RC_TRUST_MISSING, "root");
+    next = calloc(1, sizeof *next);
+    if (!next)
+        return err_set(err, RC_NO_MEMORY, "root");
+
+    enum rc rc = verify_next_root(trust, envelope, next, &kept, err);
+    if (rc == RC_EXISTS)
+        return RC_OK;
+    if (rc != RC_OK)
+        return rc;
+    /* Everything has been checked: only now does anything change. */
+    kept_done(&trust->root_kept);
+    trust->root_kept = kept;
+    kept = (struct kept){ 0 };
+    trust->root = *next;
+    trust_raise_floor(trust, next->issued_ms);
+    drop_orphaned_grants(trust);
+    return RC_OK;
+}
+
+/* ---- grants ---- */
+
+/* RC_OK: take it.  RC_EXISTS: it is the one held already. */
+static enum rc check_replaces(const struct trust *trust, const struct held_grant *held,
+                              const struct held_grant *next, uint64_t now_ms, struct err *err)
+{
+    if (next->doc.epoch < held->doc.epoch)
+        return err_set(err, RC_GRANT_OLD, "grant %s", next->doc.tenant);
+    if (next->doc.epoch == held->doc.epoch) {
+        if (same_payload(&next->kept, &held->kept))
+            return RC_EXISTS;
+        return err_set(err, RC_EQUIVOCATION, "grant %s", next->doc.tenant);
+    }
+    if (is_expired(trust, next->doc.expires_ms, now_ms))
+        return err_set(err, RC_EXPIRED, "grant %s", next->doc.tenant);
+    if (is_expired(trust, trust->root.expires_ms, now_ms))
+        return err_set(err, RC_EXPIRED, "root");
+    return RC_OK;
+}
+
+static enum rc verify_grant(const struct trust *trust, struct bytes bytes, uint64_t now_ms,
+                            struct held_grant *ret, struct err *err)
+{
+    struct envelope envelope;
+
+    enum rc rc = open_verified(trust, bytes, DOC_GRANT, &trust->root.operator_keys, &envelope, err);
+    if (rc == RC_OK)
+        rc = grant_decode(envelope.payload, &ret->doc, err);
+    if (rc == RC_OK)
+        rc = check_issued(trust, ret->doc.issued_ms, now_ms, err);
+    if (rc == RC_OK)
+        rc = kept_init(&ret->kept, bytes, envelope.payload, err);
+    return rc;
+}
+
+enum rc trust_add_grant(struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                        struct err *err)
+{
+    scoped(held_grant_free) struct held_grant *next = NULL;
+
+    if (!trust)
+        return err_set(err, RC_TRUST_MISSING, "grant");
+    next = calloc(1, sizeof *next);
+    if (!next)
+        return err_set(err, RC_NO_MEMORY, "grant");
+
+    enum rc rc = verify_grant(trust, envelope, now_ms, next, err);
+    if (rc != RC_OK)
+        return rc;
+
+    size_t i = grant_index(trust, next->doc.tenant);
+    if (i < trust->n_grants)
+        rc = check_replaces(trust, trust->grant[i], next, now_ms, err);
+    else if (i == TENANTS_MAX)
+        rc = err_set(err, RC_NO_ROOM, "grant %s", next->doc.tenant);
+    if (rc == RC_EXISTS)
+        return RC_OK;
+    if (rc != RC_OK)
+        return rc;
+    if (i < trust->n_grants)
+        held_grant_free(&trust->grant[i]);
+    else
+        trust->n_grants++;
+    trust_raise_floor(trust, next->doc.issued_ms);
+    trust->grant[i] = next;
+    next = NULL;
+    return RC_OK;
+}
+
+/* ---- getters ---- */
+
+const struct root *trust_root(const struct trust *trust)
+{
+    return trust ? &trust->root : NULL;
+}
+
+const struct grant *trust_grant(const struct trust *trust, const char *tenant)
+{
+    size_t i = trust ? grant_index(trust, tenant) : 0;
+
+    return trust && i < trust->n_grants ? &trust->grant[i]->doc : NULL;
+}
+
+size_t trust_grants(const struct trust *trust, const struct grant **ret, size_t cap)
+{
+    size_t n = trust->n_grants < cap ? trust->n_grants : cap;
+
+    for (size_t i = 0; i < n; i++)
+        ret[i] = &trust->grant[i]->doc;
+    return n;
+}
+
+struct bytes trust_root_envelope(const struct trust *trust)
+{
+    return (struct bytes){ trust->root_kept.p, trust->root_kept.n };
+}
+
+struct bytes trust_grant_envelope(const struct trust *trust, const char *tenant)
+{
+    size_t i = grant_index(trust, tenant);
+
+    if (i == trust->n_grants)
+        return (struct bytes){ 0 };
+    return (struct bytes){ trust->grant[i]->kept.p, trust->grant[i]->kept.n };
+}
+
+uint64_t trust_time_floor(const struct trust *trust)
+{
+    return trust->floor_ms;
+}
+
+void trust_raise_floor(struct trust *trust, uint64_t floor_ms)
+{
+    if (floor_ms > trust->floor_ms)
+        trust->floor_ms = floor_ms;
+}
+
+/* ---- manifests ---- */
+
+/* The one look into unverified payload bytes, to know whose keys to ask: the map's head, the type,
+ * and the tenant's name, which must be the first things in it.  At most 48 bytes are read, the name
+ * is only compared with those of grants held, and the decoder reads it again once the signatures
+ * hold. */
+static enum rc peek_tenant(struct bytes payload, char ret[NAME_CAP], struct err *err)
+{
+    struct cbor_in r = cbor_read(payload);
+    char tenant[NAME_CAP] = "";
+
+    wire_open(&r, DOC_MANIFEST);
+    wire_key(&r, 1, "manifest.tenant");
+    cbor_text(&r, "manifest.tenant", tenant, sizeof tenant);
+    if (r.rc != RC_OK)
+        return err_at(err, r.rc, r.fail_at, "%s", r.field);
+    if (!name_valid(tenant))
+        return err_set(err, RC_NAME, "manifest.tenant");
+    memcpy(ret, tenant, sizeof tenant);
+    return RC_OK;
+}
+
+static enum rc find_grant(const struct trust *trust, struct bytes payload, uint64_t now_ms,
+                          const struct grant **ret, struct err *err)
+{
+    char tenant[NAME_CAP];
+
+    enum rc rc = peek_tenant(payload, tenant, err);
+    if (rc != RC_OK)
+        return rc;
+
+    const struct grant *grant = trust_grant(trust, tenant);
+    if (!grant)
+        return err_set(err, RC_GRANT_MISSING, "tenant %s", tenant);
+    if (is_expired(trust, grant->expires_ms, now_ms))
+        return err_set(err, RC_EXPIRED, "grant %s", tenant);
+    *ret = grant;
+    return RC_OK;
+}
+
+static enum rc verify_manifest(const struct trust *trust, struct bytes bytes, uint64_t now_ms,
+                               struct verified_manifest *ret, struct err *err)
+{
+    struct envelope envelope;
+    const struct grant *grant = NULL;
+
+    enum rc rc = envelope_open(bytes, &envelope, err);
+    if (rc == RC_OK)
+        rc = find_grant(trust, envelope.payload, now_ms, &grant, err);
+    if (rc == RC_OK)
+        rc = envelope_verify(&envelope, DOC_MANIFEST, &trust->root.mission, &grant->keys, err);
+    if (rc == RC_OK)
+        rc = manifest_decode(envelope.payload, &ret->doc, err);
+    if (rc == RC_OK)
+        rc = grant_allows(grant, &ret->doc, err);
+    if (rc == RC_OK)
+        rc = sha256_of(envelope.payload, ret->digest.b, err);
+    return rc;
+}
+
+enum rc trust_verify_manifest(const struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                              struct verified_manifest **ret, struct err *err)
+{
+    scoped(verified_manifest_free) struct verified_manifest *m = NULL;
+
+    if (!trust)
+        return err_set(err, RC_TRUST_MISSING, "manifest");
+    m = calloc(1, sizeof *m);
+    if (!m)
+        return err_set(err, RC_NO_MEMORY, "manifest");
+
+    enum rc rc = verify_manifest(trust, envelope, now_ms, m, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = m;
+    m = NULL;
+    return RC_OK;
+}
+
+void verified_manifest_free(struct verified_manifest **m)
+{
+    free(*m);
+    *m = NULL;
+}
+
+const struct manifest *verified_manifest_get(const struct verified_manifest *m)
+{
+    return &m->doc;
+}
+
+const struct digest *verified_manifest_digest(const struct verified_manifest *m)
+{
+    return &m->digest;
+}
+
+/* ---- orders ---- */
+
+static enum rc check_position(const struct trust *trust, const struct verified_order *o,
+                              const struct order_position *position, uint64_t now_ms,
+                              struct err *err)
+{
+    uint64_t generation = o->doc.generation;
+
+    if (strcmp(o->doc.satellite, position->satellite) != 0)
+        return err_set(err, RC_ORDER_TARGET, "order for %s", o->doc.satellite);
+    if (generation < position->generation)
+        return err_set(err, RC_ORDER_OLD, "order %llu", (unsigned long long)generation);
+    if (generation == position->generation) {
+        if (!position->digest)
+            return err_set(err, RC_DIGEST_MISSING, "order in force");
+        if (memcmp(position->digest, &o->digest, sizeof o->digest) != 0)
+            return err_set(err, RC_EQUIVOCATION, "order %llu", (unsigned long long)generation);
+        return RC_OK;
+    }
+    if (is_expired(trust, o->doc.expires_ms, now_ms))
+        return err_set(err, RC_EXPIRED, "order %llu", (unsigned long long)generation);
+    if (is_expired(trust, trust->root.expires_ms, now_ms))
+        return err_set(err, RC_EXPIRED, "root");
+    return RC_OK;
+}
+
+static enum rc verify_order(const struct trust *trust, struct bytes bytes,
+                            const struct order_position *position, uint64_t now_ms,
+                            struct verified_order *ret, struct err *err)
+{
+    struct envelope envelope;
+
+    enum rc rc = open_verified(trust, bytes, DOC_ORDER, &trust->root.operator_keys, &envelope, err);
+    if (rc == RC_OK)
+        rc = order_decode(envelope.payload, &ret->doc, err);
+    if (rc == RC_OK)
+        rc = check_issued(trust, ret->doc.issued_ms, now_ms, err);
+    if (rc == RC_OK)
+        rc = sha256_of(envelope.payload, ret->digest.b, err);
+    if (rc == RC_OK)
+        rc = check_position(trust, ret, position, now_ms, err);
+    return rc;
+}
+
+enum rc trust_verify_order(struct trust *trust, struct bytes envelope,
+                           const struct order_position *position, uint64_t now_ms,
+                           struct verified_order **ret, struct err *err)
+{
+    scoped(verified_order_free) struct verified_order *o = NULL;
+
+    if (!trust)
+        return err_set(err, RC_TRUST_MISSING, "order");
+    o = calloc(1, sizeof *o);
+    if (!o)
+        return err_set(err, RC_NO_MEMORY, "order");
+
+    enum rc rc = verify_order(trust, envelope, position, now_ms, o, err);
+    if (rc != RC_OK)
+        return rc;
+    trust_raise_floor(trust, o->doc.issued_ms);
+    *ret = o;
+    o = NULL;
+    return RC_OK;
+}
+
+void verified_order_free(struct verified_order **o)
+{
+    free(*o);
+    *o = NULL;
+}
+
+const struct order *verified_order_get(const struct verified_order *o)
+{
+    return &o->doc;
+}
+
+const struct digest *verified_order_digest(const struct verified_order *o)
+{
+    return &o->digest;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manifest/wire.h"
+
+#include "base/crypto.h"
+
+/* More than any document has, so that one key too many is named as such. */
+#define KEYS_MAX 64U
+
+#define RESOURCE_FIELDS 6U
+#define KEY_RECORD_MAX 2048U
+
+static_assert(sizeof((struct public_key *)0)->ed25519 == ED25519_PUBLIC_SIZE, "Ed25519 key");
+static_assert(sizeof((struct public_key *)0)->mldsa65 == MLDSA65_PUBLIC_SIZE, "ML-DSA-65 key");
+
+bool digest_is_none(const struct digest *digest)
+{
+    static const struct digest none;
+
+    return memcmp(digest->b, none.b, sizeof none.b) == 0;
+}
+
+void wire_open(struct cbor_in *r, enum doc_type type)
+{
+    (void)cbor_map(r, "document", KEYS_MAX);
+    wire_key(r, 0, "document.type");
+    (void)cbor_array(r, "document.type", 2, 2);
+    if (cbor_uint(r, "document.type", UINT32_MAX) != type)
+        cbor_fail(r, RC_DOC_TYPE, "document.type");
+    if (cbor_uint(r, "document.format", UINT32_MAX) != DOC_FORMAT)
+        cbor_fail(r, RC_DOC_VERSION, "document.format");
+    cbor_end(r);
+}
+
+void wire_key(struct cbor_in *r, uint64_t key, const char *field)
+{
+    uint64_t got = 0;
+
+    if (!cbor_key(r, &got) || got != key)
+        cbor_fail(r, RC_CBOR_MISSING, field);
+}
+
+void wire_close(struct cbor_in *r)
+{
+    uint64_t key = 0;
+
+    if (cbor_key(r, &key))
+        cbor_fail(r, RC_CBOR_UNKNOWN_KEY, "document");
+    cbor_end(r);
+}
+
+uint32_t wire_u32(struct cbor_in *r, const char *field)
+{
+    return (uint32_t)cbor_uint(r, field, UINT32_MAX);
+}
+
+uint64_t wire_u64(struct cbor_in *r, const char *field)
+{
+    return cbor_uint(r, field, WIRE_UINT_MAX);
+}
+
+void wire_digest(struct cbor_in *r, const char *field, struct digest *ret)
+{
+    cbor_fixed(r, field, ret->b, sizeof ret->b);
+}
+
+void wire_digest_or_none(struct cbor_in *r, const char *field, struct digest *ret)
+{
+    struct bytes b = cbor_bstr(r, field, 0, DIGEST_SIZE);
+    struct digest d = { 0 };
+
+    if (b.n != 0 && b.n != DIGEST_SIZE) {
+        cbor_fail(r, RC_VALUE, field);
+        return;
+    }
+    if (b.n == DIGEST_SIZE) {
+        memcpy(d.b, b.p, sizeof d.b);
+        /* "None" has one encoding, and this is not it. */
+        if (digest_is_none(&d))
+            cbor_fail(r, RC_VALUE, field);
+    }
+    *ret = d;
+}
+
+void wire_public_key(struct cbor_in *r, struct public_key *ret)
+{
+    struct public_key key = { .suite = SUITE_ED25519_MLDSA65 };
+
+    (void)cbor_array(r, "key", 3, 3);
+    if (cbor_uint(r, "key.suite", UINT32_MAX) != SUITE_ED25519_MLDSA65)
+        cbor_fail(r, RC_SUITE_UNKNOWN, "key.suite");
+    cbor_fixed(r, "key.ed25519", key.ed25519, sizeof key.ed25519);
+    cbor_fixed(r, "key.mldsa65", key.mldsa65, sizeof key.mldsa65);
+    cbor_end(r);
+    if (r->rc != RC_OK)
+        return;
+    /* The id is never on the wire, so that no key can go under two. */
+    if (public_key_id(&key, key.id, NULL) != RC_OK) {
+        cbor_fail(r, RC_CRYPTO, "key.id");
+        return;
+    }
+    *ret = key;
+}
+
+void wire_key_set(struct cbor_in *r, const char *field, struct key_set *ret)
+{
+    (void)cbor_array(r, field, 2, 2);
+    ret->threshold = wire_u32(r, field);
+    ret->n = (uint32_t)cbor_array(r, field, 1, ROLE_KEYS_MAX);
+    for (uint32_t i = 0; i < ret->n && r->rc == RC_OK; i++)
+        wire_public_key(r, &ret->key[i]);
+    cbor_end(r);
+    cbor_end(r);
+}
+
+void wire_resources(struct cbor_in *r, const char *field, struct resources *ret)
+{
+    (void)cbor_array(r, field, RESOURCE_FIELDS, RESOURCE_FIELDS);
+    ret->memory_bytes = wire_u64(r, field);
+    ret->data_bytes = wire_u64(r, field);
+    ret->tmp_bytes = wire_u64(r, field);
+    ret->cpu_permille = wire_u32(r, field);
+    ret->pids = wire_u32(r, field);
+    ret->open_files = wire_u32(r, field);
+    cbor_end(r);
+}
+
+void wire_put_open(struct cbor_out *w, enum doc_type type, size_t keys)
+{
+    cbor_put_map(w, keys);
+    cbor_put_uint(w, 0);
+    cbor_put_array(w, 2);
+    cbor_put_uint(w, type);
+    cbor_put_uint(w, DOC_FORMAT);
+}
+
+void wire_put_digest(struct cbor_out *w, const struct digest *digest)
+{
+    cbor_put_bstr(w, (struct bytes){ digest->b, sizeof digest->b });
+}
+
+void wire_put_digest_or_none(struct cbor_out *w, const struct digest *digest)
+{
+    if (digest_is_none(digest))
+        cbor_put_bstr(w, (struct bytes){ 0 });
+    else
+        wire_put_digest(w, digest);
+}
+
+void wire_put_public_key(struct cbor_out *w, const struct public_key *key)
+{
+    cbor_put_array(w, 3);
+    cbor_put_uint(w, key->suite);
+    cbor_put_bstr(w, (struct bytes){ key->ed25519, sizeof key->ed25519 });
+    cbor_put_bstr(w, (struct bytes){ key->mldsa65, sizeof key->mldsa65 });
+}
+
+void wire_put_key_set(struct cbor_out *w, const struct key_set *keys)
+{
+    cbor_put_array(w, 2);
+    cbor_put_uint(w, keys->threshold);
+    cbor_put_array(w, keys->n);
+    for (uint32_t i = 0; i < keys->n; i++)
+        wire_put_public_key(w, &keys->key[i]);
+}
+
+void wire_put_resources(struct cbor_out *w, const struct resources *res)
+{
+    cbor_put_array(w, RESOURCE_FIELDS);
+    cbor_put_uint(w, res->memory_bytes);
+    cbor_put_uint(w, res->data_bytes);
+    cbor_put_uint(w, res->tmp_bytes);
+    cbor_put_uint(w, res->cpu_permille);
+    cbor_put_uint(w, res->pids);
+    cbor_put_uint(w, res->open_files);
+}
+
+void wire_put_text_at(struct cbor_out *w, uint64_t key, const char *text)
+{
+    cbor_put_uint(w, key);
+    cbor_put_text(w, text);
+}
+
+void wire_put_uint_at(struct cbor_out *w, uint64_t key, uint64_t value)
+{
+    cbor_put_uint(w, key);
+    cbor_put_uint(w, value);
+}
+
+enum rc public_key_id(const struct public_key *key, uint8_t ret[KEY_ID_SIZE], struct err *err)
+{
+    uint8_t record[KEY_RECORD_MAX];
+    uint8_t digest[DIGEST_SIZE];
+    struct cbor_out w = { .p = record, .cap = sizeof record };
+    struct bytes view;
+
+    wire_put_public_key(&w, key);
+
+    enum rc rc = cbor_written(&w, &view, err);
+    if (rc == RC_OK)
+        rc = sha256_of(view, digest, err);
+    if (rc == RC_OK)
+        memcpy(ret, digest, KEY_ID_SIZE);
+    return rc;
+}
+
+enum rc key_set_digest(const struct key_set *keys, struct digest *ret, struct err *err)
+{
+    uint8_t record[ROLE_KEYS_MAX * KEY_RECORD_MAX];
+    struct cbor_out w = { .p = record, .cap = sizeof record };
+    struct bytes view;
+    struct digest d;
+
+    enum rc rc = key_set_check(keys, err);
+    if (rc != RC_OK)
+        return rc;
+    wire_put_key_set(&w, keys);
+    rc = cbor_written(&w, &view, err);
+    if (rc == RC_OK)
+        rc = sha256_of(view, d.b, err);
+    if (rc == RC_OK)
+        *ret = d;
+    return rc;
+}
