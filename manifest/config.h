@@ -16,6 +16,14 @@
 #define CONFIG_MAX 128U /* bytes of the file */
 #define CONFIG_FORMAT 1U
 
+/* Beside it in the state directory: what provisioning puts into trust/ as plain files, each one
+ * envelope.  berthd takes them over into state files of its own at its first start
+ * (root.{a,b}, grant-TENANT.{a,b}), and what came later over the link wins from then on. */
+#define TRUST_DIR "trust"
+#define TRUST_ROOT_FILE "root.cose"
+#define TRUST_GRANT_PREFIX "grant-" /* grant-TENANT.cose */
+#define TRUST_GRANT_SUFFIX ".cose"
+
 struct agent_config {
     char satellite[NAME_CAP];
     uint32_t node;          /* ipn:NODE.1 is this satellite; not 0 */

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rules of rollouts: a table of single decisions, a walk over every state and event, and random
+ * histories of which every step must keep the rules.
+ */
+#include "tests/unit/test.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/rollout.h"
+
+#define NOW 1000000ULL
+
+/* Three satellites: one canary, then two. */
+static struct rollout three(enum wave_state first, enum wave_state second)
+{
+    struct rollout r = { .state = ROLLOUT_RUNNING, .fail_max = 1, .n_waves = 2, .n_tasks = 3 };
+
+    r.wave[0].state = first;
+    r.wave[1].state = second;
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)snprintf(r.task[i].satellite, sizeof r.task[i].satellite, "sat-%u", i + 1);
+        r.task[i].wave = i > 0;
+    }
+    return r;
+}
+
+struct decision {
+    const char *why;
+    enum rollout_state state;
+    enum wave_state wave[2];
+    uint32_t fail_max;
+    uint64_t soak_ms;
+    uint64_t healthy_ms[2];
+    enum outcome seen[3];
+    enum rollout_verb verb;
+    uint32_t of_wave;
+};
+
+#define W OUTCOME_WAITING
+#define H OUTCOME_HEALTHY
+#define F OUTCOME_FAILED
+#define RUN ROLLOUT_RUNNING
+
+/* clang-format off */
+static const struct decision decisions[] = {
+    { "the first wave opens at once", RUN, { WAVE_WAITING, WAVE_WAITING }, 1, 0, { 0, 0 }, { W, W, W }, ROLLOUT_DO_RELEASE, 0 },
+    { "a silent canary is waited for", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 0, { 0, 0 }, { W, W, W }, ROLLOUT_DO_NOTHING, 0 },
+    { "what is not released does not count", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 0, { 0, 0 }, { W, H, F }, ROLLOUT_DO_NOTHING, 0 },
+    { "a healthy canary settles", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 0, { 0, 0 }, { H, W, W }, ROLLOUT_DO_SETTLE, 0 },
+    { "and passes without soak", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 0, { NOW, 0 }, { H, W, W }, ROLLOUT_DO_PASS, 0 },
+    { "soaks", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 500, { NOW - 499, 0 }, { H, W, W }, ROLLOUT_DO_NOTHING, 0 },
+    { "has soaked", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 500, { NOW - 500, 0 }, { H, W, W }, ROLLOUT_DO_PASS, 0 },
+    { "the clock went back: soak again", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 500, { NOW + 1, 0 }, { H, W, W }, ROLLOUT_DO_SETTLE, 0 },
+    { "no longer healthy: soak is lost", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 500, { NOW - 400, 0 }, { W, W, W }, ROLLOUT_DO_UNSETTLE, 0 },
+    { "done opens the next", RUN, { WAVE_DONE, WAVE_WAITING }, 1, 0, { NOW, 0 }, { H, W, W }, ROLLOUT_DO_RELEASE, 1 },
+    { "done, then unhealthy, opens nothing", RUN, { WAVE_DONE, WAVE_WAITING }, 1, 0, { NOW, 0 }, { W, W, W }, ROLLOUT_DO_NOTHING, 0 },
+    { "a failed canary pauses", RUN, { WAVE_ACTIVE, WAVE_WAITING }, 1, 0, { 0, 0 }, { F, W, W }, ROLLOUT_DO_PAUSE, 0 },
+    { "a canary that fails late pauses", RUN, { WAVE_DONE, WAVE_ACTIVE }, 1, 0, { NOW, 0 }, { F, W, H }, ROLLOUT_DO_PAUSE, 1 },
+    { "one of two below the limit", RUN, { WAVE_DONE, WAVE_ACTIVE }, 2, 0, { NOW, 0 }, { H, F, W }, ROLLOUT_DO_NOTHING, 0 },
+    { "below the limit, but all decided", RUN, { WAVE_DONE, WAVE_ACTIVE }, 3, 0, { NOW, 0 }, { H, F, H }, ROLLOUT_DO_PAUSE, 1 },
+    { "both fail", RUN, { WAVE_DONE, WAVE_ACTIVE }, 2, 0, { NOW, 0 }, { H, F, F }, ROLLOUT_DO_PAUSE, 1 },
+    { "the last wave passes", RUN, { WAVE_DONE, WAVE_ACTIVE }, 1, 0, { NOW, NOW }, { H, H, H }, ROLLOUT_DO_PASS, 1 },
+    { "the end", RUN, { WAVE_DONE, WAVE_DONE }, 1, 0, { NOW, NOW }, { H, H, H }, ROLLOUT_DO_COMPLETE, 2 },
+    { "one of the last is silent", RUN, { WAVE_DONE, WAVE_ACTIVE }, 1, 0, { NOW, 0 }, { H, H, W }, ROLLOUT_DO_NOTHING, 0 },
+    { "paused opens nothing", ROLLOUT_PAUSED, { WAVE_DONE, WAVE_WAITING }, 1, 0, { NOW, 0 }, { H, H, H }, ROLLOUT_DO_NOTHING, 0 },
+    { "paused before the first wave", ROLLOUT_PAUSED, { WAVE_WAITING, WAVE_WAITING }, 1, 0, { 0, 0 }, { H, H, H }, ROLLOUT_DO_NOTHING, 0 },
+    { "aborted opens nothing", ROLLOUT_ABORTED, { WAVE_DONE, WAVE_WAITING }, 1, 0, { NOW, 0 }, { H, H, H }, ROLLOUT_DO_NOTHING, 0 },
+    { "completed stays", ROLLOUT_COMPLETED, { WAVE_DONE, WAVE_DONE }, 1, 0, { NOW, NOW }, { F, F, F }, ROLLOUT_DO_NOTHING, 0 },
+    { "no state opens nothing", 0, { WAVE_WAITING, WAVE_WAITING }, 1, 0, { 0, 0 }, { H, H, H }, ROLLOUT_DO_NOTHING, 0 },
+};
+/* clang-format on */
+
+static void decides(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof decisions / sizeof decisions[0]; i++) {
+        const struct decision *d = &decisions[i];
+        struct rollout r = three(d->wave[0], d->wave[1]);
+        struct rollout_seen seen[3] = { 0 };
+
+        r.state = d->state;
+        r.fail_max = d->fail_max;
+        r.soak_ms = d->soak_ms;
+        r.wave[0].healthy_ms = d->healthy_ms[0];
+        r.wave[1].healthy_ms = d->healthy_ms[1];
+        for (size_t k = 0; k < 3; k++)
+            seen[k].outcome = d->seen[k];
+
+        struct rollout_action got = rollout_next(&r, seen, NOW);
+
+        if (got.verb != d->verb || (got.verb != ROLLOUT_DO_NOTHING && got.wave != d->of_wave))
+            fail_msg("%s: verb %d wave %u", d->why, got.verb, got.wave);
+    }
+}
+
+static void pause_says_why(void **state)
+{
+    struct rollout r = three(WAVE_ACTIVE, WAVE_WAITING);
+    struct rollout_seen seen[3] = {
+        { .outcome = F, .code = RC_HEALTH_TIMEOUT, .what = "acme/beacon" }
+    };
+    struct rollout_action action = rollout_next(&r, seen, NOW);
+
+    (void)state;
+    rollout_took(&r, &action, NOW);
+    assert_int_equal(r.state, ROLLOUT_PAUSED);
+    assert_int_equal(r.wave[0].state, WAVE_FAILED);
+    assert_string_equal(r.reason, "sat-1: acme/beacon HEALTH_TIMEOUT");
+
+    /* Resumed while it is still so: it pauses again, and opens nothing in between. */
+    assert_rc(rollout_enter(&r, ROLLOUT_EV_RESUME, NULL, NULL), RC_OK);
+    assert_int_equal(r.wave[0].state, WAVE_ACTIVE);
+    assert_string_equal(r.reason, "");
+    action = rollout_next(&r, seen, NOW);
+    assert_int_equal(action.verb, ROLLOUT_DO_PAUSE);
+}
+
+static void every_state_and_event(void **state)
+{
+    static const int to[ROLLOUT_STATES][ROLLOUT_EVENTS] = {
+        [ROLLOUT_RUNNING] = { [ROLLOUT_EV_PAUSE] = ROLLOUT_PAUSED,
+                              [ROLLOUT_EV_ABORT] = ROLLOUT_ABORTED,
+                              [ROLLOUT_EV_COMPLETE] = ROLLOUT_COMPLETED },
+        [ROLLOUT_PAUSED] = { [ROLLOUT_EV_RESUME] = ROLLOUT_RUNNING,
+                             [ROLLOUT_EV_ABORT] = ROLLOUT_ABORTED },
+    };
+
+    (void)state;
+    for (int s = 0; s < ROLLOUT_STATES; s++)
+        for (int e = 0; e < ROLLOUT_EVENTS; e++) {
+            struct rollout r = three(WAVE_ACTIVE, WAVE_WAITING);
+
+            r.state = (enum rollout_state)s;
+            assert_rc(rollout_enter(&r, (enum rollout_event)e, "said so", NULL),
+                      to[s][e] ? RC_OK : RC_ROLLOUT_STATE);
+            assert_int_equal(r.state, to[s][e] ? to[s][e] : s);
+            assert_string_equal(r.reason, to[s][e] ? "said so" : "");
+        }
+}
+
+static void refuses_what_cannot_be(void **state)
+{
+    struct rollout good = three(WAVE_DONE, WAVE_ACTIVE);
+    struct rollout r;
+    struct err err;
+
+    (void)state;
+    assert_rc(rollout_check(&good, &err), RC_OK);
+    r = good, r.state = 0;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.fail_max = 0;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.n_waves = 0;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.n_waves = ROLLOUT_WAVES_MAX + 1;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.n_tasks = ROLLOUT_TASKS_MAX + 1;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.task[0].wave = 2;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.task[0].wave = 1; /* wave 1 is empty */
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.wave[0].state = WAVE_WAITING;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.wave[1].state = 0;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+}
+
+/* ---- random histories -------------------------------------------------------------------------
+ */
+
+static uint64_t dice_state;
+
+static uint32_t dice(uint32_t sides)
+{
+    dice_state ^= dice_state << 13;
+    dice_state ^= dice_state >> 7;
+    dice_state ^= dice_state << 17;
+    return (uint32_t)(dice_state >> 33) % sides;
+}
+
+static struct rollout random_rollout(void)
+{
+    struct rollout r = { .state = ROLLOUT_RUNNING };
+
+    r.fail_max = 1 + dice(3);
+    r.soak_ms = dice(3) * 10;
+    r.n_waves = 1 + dice(4);
+    r.n_tasks = r.n_waves + dice(6);
+    for (uint32_t i = 0; i < r.n_waves; i++)
+        r.wave[i].state = WAVE_WAITING;
+    for (uint32_t i = 0; i < r.n_tasks; i++)
+        r.task[i].wave = i < r.n_waves ? i : dice(r.n_waves);
+    return r;
+}
+
+static bool all_healthy_before(const struct rollout *r, const struct rollout_seen *seen,
+                               uint32_t wave)
+{
+    for (uint32_t i = 0; i < r->n_tasks; i++)
+        if (r->task[i].wave < wave && seen[i].outcome != OUTCOME_HEALTHY)
+            return false;
+    return true;
+}
+
+static uint32_t failures(const struct rollout *r, const struct rollout_seen *seen)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < r->n_tasks; i++)
+        n += r->wave[r->task[i].wave].state != WAVE_WAITING && seen[i].outcome == OUTCOME_FAILED;
+    return n;
+}
+
+static void keep_rules(const struct rollout *before, const struct rollout_seen *seen,
+                       const struct rollout_action *action)
+{
+    if (action->verb != ROLLOUT_DO_NOTHING)
+        assert_int_equal(before->state, ROLLOUT_RUNNING);
+    if (action->verb == ROLLOUT_DO_RELEASE) {
+        assert_int_equal(before->wave[action->wave].state, WAVE_WAITING); /* opens once */
+        assert_true(all_healthy_before(before, seen, action->wave));
+        assert_int_equal(action->wave, rollout_wave_now(before)); /* none is left out */
+    }
+    if (action->verb == ROLLOUT_DO_COMPLETE)
+        assert_true(all_healthy_before(before, seen, before->n_waves));
+    if (action->verb == ROLLOUT_DO_PAUSE)
+        assert_true(failures(before, seen) > 0); /* never for silence */
+    if (before->state == ROLLOUT_RUNNING && failures(before, seen) >= before->fail_max)
+        assert_int_equal(action->verb, ROLLOUT_DO_PAUSE);
+}
+
+static void one_history(void)
+{
+    struct rollout r = random_rollout();
+    struct rollout_seen seen[16] = { 0 };
+    uint64_t now = NOW;
+
+    assert_rc(rollout_check(&r, NULL), RC_OK);
+    for (int step = 0; step < 120; step++) {
+        uint32_t who = dice(r.n_tasks);
+        uint32_t what = dice(40);
+
+        seen[who].outcome = what == 0  ? OUTCOME_FAILED
+                            : what < 8 ? OUTCOME_WAITING
+                                       : OUTCOME_HEALTHY;
+        if (dice(50) == 0)
+            (void)!rollout_enter(&r, (enum rollout_event)dice(ROLLOUT_EV_ABORT), "dice", NULL);
+        now += dice(20);
+
+        struct rollout before = r;
+        struct rollout_action action = rollout_next(&r, seen, now);
+
+        keep_rules(&before, seen, &action);
+        rollout_took(&r, &action, now);
+        assert_rc(rollout_check(&r, NULL), RC_OK);
+    }
+}
+
+static void histories_keep_the_rules(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3000; seed++) {
+        dice_state = seed * 0x9e3779b97f4a7c15ULL;
+        one_history();
+    }
+}
+
+static void all_healthy_always_ends(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 500; seed++) {
+        dice_state = seed * 0x9e3779b97f4a7c15ULL;
+        struct rollout r = random_rollout();
+        struct rollout_seen seen[16] = { 0 };
+
+        for (uint32_t i = 0; i < r.n_tasks; i++)
+            seen[i].outcome = OUTCOME_HEALTHY;
+        for (uint64_t step = 0; step < 100 && r.state == ROLLOUT_RUNNING; step++) {
+            struct rollout_action action = rollout_next(&r, seen, NOW + step * 10);
+
+            rollout_took(&r, &action, NOW + step * 10);
+        }
+        assert_int_equal(r.state, ROLLOUT_COMPLETED);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decides),
+        cmocka_unit_test(pause_says_why),
+        cmocka_unit_test(every_state_and_event),
+        cmocka_unit_test(refuses_what_cannot_be),
+        cmocka_unit_test(histories_keep_the_rules),
+        cmocka_unit_test(all_healthy_always_ends),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "orchestrator/store.h"
+
+static char dir[64];
+static char path[96];
+static struct store *store;
+static struct err err;
+
+static int setup(void **state)
+{
+    struct store_satellite sat = { .id = "sat-1",
+                                   .node = 101,
+                                   .up = "/u",
+                                   .down = "/d",
+                                   .link_keys = "/k",
+                                   .labels = "lot=1",
+                                   .added_ms = 5 };
+
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/berth-store-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/store.sqlite", dir);
+    assert_rc(store_open(path, true, &store, &err), RC_OK);
+    assert_rc(store_put_satellite(store, &sat, &err), RC_OK);
+    return 0;
+}
+
+/* fs_* resolve beneath a descriptor, so an absolute path is cut in two. */
+static enum rc test_remove_dir(const char *absolute)
+{
+    scoped(close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fs_remove_tree(tmp, absolute + strlen("/tmp/"), &err);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    store_close(&store);
+    assert_rc(test_remove_dir(dir), RC_OK);
+    return 0;
+}
+
+static struct digest digest_of(uint8_t fill)
+{
+    struct digest d;
+
+    memset(d.b, fill, sizeof d.b);
+    return d;
+}
+
+static void missing_file_is_not_made(void **state)
+{
+    struct store *other = NULL;
+    char gone[128];
+
+    (void)state;
+    (void)snprintf(gone, sizeof gone, "%s/none.sqlite", dir);
+    assert_rc(store_open(gone, false, &other, &err), RC_STORE);
+    assert_null(other);
+}
+
+static void another_schema_is_refused(void **state)
+{
+    struct store *other = NULL;
+    sqlite3 *db = NULL;
+
+    (void)state;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 7", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_rc(store_open(path, true, &other, &err), RC_STORE);
+    assert_null(other);
+}
+
+static void settings(void **state)
+{
+    char value[16] = "same";
+
+    (void)state;
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_NOT_FOUND);
+    assert_string_equal(value, "same");
+    assert_rc(store_set(store, "fleet", "aurora", &err), RC_OK);
+    assert_rc(store_set(store, "fleet", "borealis", &err), RC_OK);
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
+    assert_string_equal(value, "borealis");
+    assert_rc(store_get(store, "fleet", value, 4, &err), RC_STORE);
+}
+
+static void satellites(void **state)
+{
+    scoped(free_ptr) struct store_satellite *rows = NULL;
+    struct store_satellite sat = { .id = "sat-0", .node = 101 };
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_put_satellite(store, &sat, &err), RC_EXISTS); /* node of sat-1 */
+    sat.node = 100;
+    assert_rc(store_put_satellite(store, &sat, &err), RC_OK);
+    assert_rc(store_satellites(store, &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(rows[0].id, "sat-0");
+    assert_string_equal(rows[1].labels, "lot=1");
+    assert_int_equal(rows[1].added_ms, 5);
+    assert_rc(store_satellite(store, "sat-9", &sat, &err), RC_NO_SATELLITE);
+    assert_string_equal(sat.id, "sat-0");
+    assert_rc(store_satellite(store, "sat-1", &sat, &err), RC_OK);
+    assert_string_equal(sat.link_keys, "/k");
+}
+
+static void documents_do_not_equivocate(void **state)
+{
+    scoped(free_ptr) struct store_name *names = NULL;
+    scoped(free_ptr) uint8_t *got = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_put_document(store, DOC_GRANT, "acme", 1, bytes_of("one"), 1, &err), RC_OK);
+    assert_rc(store_put_document(store, DOC_GRANT, "acme", 1, bytes_of("one"), 2, &err), RC_OK);
+    assert_rc(store_put_document(store, DOC_GRANT, "acme", 1, bytes_of("two"), 2, &err),
+              RC_EQUIVOCATION);
+    assert_rc(store_put_document(store, DOC_GRANT, "acme", 2, bytes_of("three"), 3, &err), RC_OK);
+    assert_rc(store_document(store, DOC_GRANT, "acme", &got, &n, &err), RC_OK);
+    assert_int_equal(n, 5);
+    assert_memory_equal(got, "three", 5);
+    assert_rc(store_documents(store, DOC_GRANT, &names, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(names[0].version, 2);
+    assert_rc(store_document(store, DOC_ROOT, "root", &got, &n, &err), RC_NOT_FOUND);
+}
+
+static void packages(void **state)
+{
+    struct store_package row = { .tenant = "acme",
+                                 .name = "cam",
+                                 .version = "1.0",
+                                 .release = 1,
+                                 .manifest = digest_of(1),
+                                 .object = digest_of(2),
+                                 .size = 99,
+                                 .path = "objects/02" };
+    struct store_package got = { 0 };
+
+    (void)state;
+    assert_rc(store_put_package(store, &row, &err), RC_OK);
+    assert_rc(store_put_package(store, &row, &err), RC_OK);
+    row.manifest = digest_of(3);
+    assert_rc(store_put_package(store, &row, &err), RC_EQUIVOCATION);
+    assert_rc(store_package(store, "acme", "cam", "2.0", &got, &err), RC_NO_PACKAGE);
+    row.manifest = digest_of(1);
+    assert_rc(store_package_by_manifest(store, &row.manifest, &got, &err), RC_OK);
+    assert_memory_equal(&got, &row, sizeof got);
+}
+
+static void desired_is_replaced_whole(void **state)
+{
+    struct store_desired rows[2] = {
+        { .satellite = "sat-1", .tenant = "acme", .name = "cam", .version = "1" },
+        { .satellite = "sat-1", .tenant = "zeta", .name = "log", .version = "2" },
+    };
+    scoped(free_ptr) struct store_desired *got = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_replace_desired(store, "sat-1", rows, 2, &err), RC_OK);
+    assert_rc(store_replace_desired(store, "sat-1", rows + 1, 1, &err), RC_OK);
+    /* A row of another satellite undoes the whole call. */
+    memcpy(rows[1].satellite, "sat-2", 6);
+    assert_rc(store_replace_desired(store, "sat-1", rows, 2, &err), RC_INTERNAL);
+    assert_rc(store_desired(store, NULL, &got, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(got[0].name, "log");
+}
+
+static void generations_only_rise(void **state)
+{
+    struct store_order order = { .satellite = "sat-1", .generation = 3, .state = ORDER_HELD };
+    struct store_order_filter filter = { .state = ORDER_HELD };
+    scoped(free_ptr) struct store_order *rows = NULL;
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    struct store_order newest;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_newest_order(store, "sat-1", &newest, &err), RC_NOT_FOUND);
+    assert_rc(store_add_order(store, &order, bytes_of("e3"), &err), RC_OK);
+    assert_rc(store_add_order(store, &order, bytes_of("x"), &err), RC_ORDER_OLD);
+    order.generation = 2;
+    assert_rc(store_add_order(store, &order, bytes_of("x"), &err), RC_ORDER_OLD);
+    order.generation = 4;
+    order.rollout = 8;
+    assert_rc(store_add_order(store, &order, bytes_of("e4"), &err), RC_OK);
+    assert_rc(store_set_order_state(store, "sat-1", 3, ORDER_RELEASED, 77, &err), RC_OK);
+    assert_rc(store_set_order_state(store, "sat-1", 9, ORDER_RELEASED, 77, &err), RC_NOT_FOUND);
+    assert_rc(store_orders(store, &filter, &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].generation, 4);
+    assert_int_equal(rows[0].rollout, 8);
+    assert_rc(store_newest_order(store, "sat-1", &newest, &err), RC_OK);
+    assert_int_equal(newest.generation, 4);
+    assert_rc(store_order_envelope(store, "sat-1", 3, &envelope, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_memory_equal(envelope, "e3", 2);
+    memcpy(order.satellite, "sat-7", 6);
+    order.generation = 5;
+    assert_rc(store_add_order(store, &order, bytes_of("x"), &err), RC_EXISTS); /* foreign key */
+}
+
+static void outgoing_keeps_what_is_missing(void **state)
+{
+    struct store_outgoing row = { .satellite = "sat-1",
+                                  .object = digest_of(9),
+                                  .kind = 4,
+                                  .class = CLASS_PACKAGE,
+                                  .size = 1000,
+                                  .path = "objects/09",
+                                  .queued_ms = 10 };
+    struct store_outgoing *got = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_queue(store, &row, false, &err), RC_OK);
+    row.state = OUTGOING_COMPLETE;
+    row.missing_known = true;
+    row.chunks = 7;
+    row.n_missing = 2;
+    row.missing[0] = (struct store_range){ .first = 1, .count = 2 };
+    row.missing[1] = (struct store_range){ .first = 70000, .count = 0xffffffff };
+    row.sent_bytes = 500;
+    assert_rc(store_update_outgoing(store, &row, &err), RC_OK);
+    assert_rc(store_queue(store, &row, false, &err), RC_OK); /* complete: stays so */
+    assert_rc(store_outgoing(store, "sat-1", 0, &got, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(got[0].state, OUTGOING_COMPLETE);
+    assert_int_equal(got[0].n_missing, 2);
+    assert_int_equal(got[0].missing[1].first, 70000);
+    assert_int_equal(got[0].missing[1].count, 0xffffffff);
+    assert_true(got[0].missing_known);
+    free(got);
+    assert_rc(store_queue(store, &row, true, &err), RC_OK);
+    assert_rc(store_outgoing(store, NULL, OUTGOING_QUEUED, &got, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(got[0].n_missing, 0);
+    assert_false(got[0].missing_known);
+    free(got);
+    row.n_missing = REPORT_RANGES_MAX + 1;
+    assert_rc(store_update_outgoing(store, &row, &err), RC_VALUE);
+}
+
+static void reports_only_get_newer(void **state)
+{
+    static const struct {
+        uint64_t epoch, seq;
+        enum rc rc;
+    } rows[] = {
+        { 2, 5, RC_OK },         { 2, 5, RC_REPORT_OLD }, { 2, 4, RC_REPORT_OLD },
+        { 1, 9, RC_REPORT_OLD }, { 2, 6, RC_OK },         { 3, 0, RC_OK },
+    };
+    struct store_observed row = { .satellite = "sat-1", .received_ms = 1 };
+    scoped(free_ptr) uint8_t *report = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_report(store, "sat-1", &row, &report, &n, &err), RC_NOT_FOUND);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        row.epoch = rows[i].epoch;
+        row.seq = rows[i].seq;
+        assert_rc(store_put_report(store, &row, bytes_of("cbor"), &err), rows[i].rc);
+    }
+    assert_rc(store_report(store, "sat-1", &row, &report, &n, &err), RC_OK);
+    assert_int_equal(row.epoch, 3);
+    assert_int_equal(n, 4);
+}
+
+static void events_are_merged(void **state)
+{
+    struct store_event row = { .satellite = "sat-1", .code = 164, .what = "bundle" };
+    scoped(free_ptr) struct store_event *got = NULL;
+    size_t n = 0;
+
+    (void)state;
+    for (uint64_t seq = 1; seq <= 5; seq++) {
+        row.seq = seq;
+        row.count = (uint32_t)seq;
+        row.received_ms = 100 * seq;
+        assert_rc(store_put_event(store, &row, &err), RC_OK);
+    }
+    row.count = 2; /* an older view of event 5 changes nothing */
+    assert_rc(store_put_event(store, &row, &err), RC_OK);
+    assert_rc(store_events(store, "sat-1", 2, &got, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(got[0].seq, 4);
+    assert_int_equal(got[1].count, 5);
+}
+
+static void rollouts_and_waves(void **state)
+{
+    struct store_rollout row = { .fail_max = 2,
+                                 .soak_ms = 5000,
+                                 .tenant = "acme",
+                                 .name = "cam",
+                                 .from = "1",
+                                 .to = "2",
+                                 .state = ROLLOUT_RUNNING,
+                                 .wave = 1,
+                                 .created_ms = 50 };
+    struct store_wave wave = { .index = 1, .satellite = "sat-1", .state = WAVE_WAITING };
+    scoped(free_ptr) struct store_rollout *rollouts = NULL;
+    scoped(free_ptr) struct store_wave *waves = NULL;
+    struct store_rollout got;
+    uint64_t id = 0;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_add_rollout(store, &row, &id, &err), RC_OK);
+    assert_int_equal(id, 1);
+    wave.rollout = id;
+    assert_rc(store_add_wave(store, &wave, &err), RC_OK);
+    assert_rc(store_add_wave(store, &wave, &err), RC_EXISTS);
+    assert_rc(store_set_wave_state(store, id, 1, WAVE_FAILED, &err), RC_OK);
+    assert_rc(store_set_wave_state(store, id, 2, WAVE_FAILED, &err), RC_NOT_FOUND);
+    assert_rc(store_waves(store, id, &waves, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(waves[0].state, WAVE_FAILED);
+    assert_rc(store_rollout(store, id, &got, &err), RC_OK);
+    assert_int_equal(got.fail_max, 2);
+    assert_int_equal(got.soak_ms, 5000);
+    got.state = ROLLOUT_PAUSED;
+    (void)snprintf(got.reason, sizeof got.reason, "sat-1: HEALTH_TIMEOUT");
+    assert_rc(store_update_rollout(store, &got, &err), RC_OK);
+    assert_rc(store_rollouts(store, ROLLOUT_PAUSED, &rollouts, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(rollouts[0].reason, "sat-1: HEALTH_TIMEOUT");
+    assert_rc(store_rollout(store, 77, &got, &err), RC_NOT_FOUND);
+}
+
+static void abandoned_transaction_leaves_nothing(void **state)
+{
+    char value[8];
+
+    (void)state;
+    {
+        scoped(store_rollback) struct store *open = NULL;
+
+        assert_rc(store_begin(store, &open, &err), RC_OK);
+        assert_rc(store_set(store, "fleet", "x", &err), RC_OK);
+        assert_rc(store_audit(store, "me", "apply", 1, &err, "one"), RC_OK); /* joins */
+    }
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_NOT_FOUND);
+    {
+        scoped(store_rollback) struct store *open = NULL;
+
+        assert_rc(store_begin(store, &open, &err), RC_OK);
+        assert_rc(store_set(store, "fleet", "y", &err), RC_OK);
+        assert_rc(store_commit(&open, &err), RC_OK);
+    }
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
+}
+
+static void others_changes_are_seen(void **state)
+{
+    scoped(store_close) struct store *other = NULL;
+    uint64_t before = 0, own = 0, after = 0;
+
+    (void)state;
+    assert_rc(store_open(path, false, &other, &err), RC_OK);
+    assert_rc(store_watch(store, &before, &err), RC_OK);
+    assert_rc(store_set(store, "a", "1", &err), RC_OK);
+    assert_rc(store_watch(store, &own, &err), RC_OK);
+    assert_int_equal(own, before);
+    assert_rc(store_set(other, "a", "2", &err), RC_OK);
+    assert_rc(store_watch(store, &after, &err), RC_OK);
+    assert_int_not_equal(after, before);
+}
+
+static void audit_is_a_chain(void **state)
+{
+    scoped(free_ptr) struct store_audit *rows = NULL;
+    struct digest head = { 0 };
+    uint64_t entries = 0;
+    sqlite3 *db = NULL;
+    size_t n = 0;
+
+    (void)state;
+    for (unsigned i = 1; i <= 3; i++)
+        assert_rc(store_audit(store, "op", "apply", i, &err, "plan %u", i), RC_OK);
+    assert_rc(store_audit_check(store, &entries, &head, &err), RC_OK);
+    assert_int_equal(entries, 3);
+    assert_rc(store_audit_list(store, 2, &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(rows[1].seq, 3);
+    assert_string_equal(rows[0].detail, "plan 2");
+    assert_memory_equal(&rows[1].hash, &head, sizeof head);
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_not_equal(sqlite3_exec(db, "DELETE FROM audit WHERE seq = 2", NULL, NULL, NULL),
+                         SQLITE_OK);
+    /* Whoever drops the triggers first is found out by the hashes. */
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP TRIGGER audit_no_update;"
+                                  "UPDATE audit SET detail = 'plan 9' WHERE seq = 2",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    assert_rc(store_audit_check(store, &entries, &head, &err), RC_STORE);
+    assert_non_null(strstr(err.what, "entry 2"));
+}
+
+int main(void)
+{
+#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        ROW(missing_file_is_not_made),
+        ROW(another_schema_is_refused),
+        ROW(settings),
+        ROW(satellites),
+        ROW(documents_do_not_equivocate),
+        ROW(packages),
+        ROW(desired_is_replaced_whole),
+        ROW(generations_only_rise),
+        ROW(outgoing_keeps_what_is_missing),
+        ROW(reports_only_get_newer),
+        ROW(events_are_merged),
+        ROW(rollouts_and_waves),
+        ROW(abandoned_transaction_leaves_nothing),
+        ROW(others_changes_are_seen),
+        ROW(audit_is_a_chain),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

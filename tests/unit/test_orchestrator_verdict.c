@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Desired beside observed: when a satellite counts as synced, and what a rollout sees of it.
+ */
+#include "tests/unit/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "orchestrator/verdict.h"
+
+#define SILENT_MS 60000U
+
+static struct order want;
+static struct report seen;
+
+static void name_line(struct order_line *line, const char *tenant, const char *name, uint8_t digest)
+{
+    (void)snprintf(line->tenant, sizeof line->tenant, "%s", tenant);
+    (void)snprintf(line->name, sizeof line->name, "%s", name);
+    memset(line->manifest.b, digest, sizeof line->manifest.b);
+}
+
+/* Two payloads, both as ordered. */
+static int set_up(void **state)
+{
+    (void)state;
+    want = (struct order){ .generation = 4, .n_lines = 2 };
+    name_line(&want.line[0], "acme", "beacon", 1);
+    name_line(&want.line[1], "zeta", "weather", 2);
+    seen = (struct report){ .generation = 4, .n_payloads = 2 };
+    for (int i = 0; i < 2; i++) {
+        struct report_payload *p = &seen.payload[i];
+
+        (void)snprintf(p->tenant, sizeof p->tenant, "%s", want.line[i].tenant);
+        (void)snprintf(p->name, sizeof p->name, "%s", want.line[i].name);
+        p->state = SLOT_COMMITTED;
+        p->is_running = true;
+        p->wanted = p->running = want.line[i].manifest;
+    }
+    return 0;
+}
+
+static enum verdict verdict(void)
+{
+    return verdict_of(&want, &seen, 0, SILENT_MS);
+}
+
+static const struct verdict_change beacon[] = { { .tenant = "acme", .name = "beacon" } };
+
+static enum outcome outcome(void)
+{
+    return verdict_outcome(&want, beacon, 1, &seen).outcome;
+}
+
+static void synced_means_everything(void **state)
+{
+    (void)state;
+    assert_int_equal(verdict(), VERDICT_SYNCED);
+    assert_int_equal(outcome(), OUTCOME_HEALTHY);
+    assert_int_equal(verdict_of(NULL, NULL, 0, SILENT_MS), VERDICT_UNKNOWN);
+    assert_int_equal(verdict_of(&want, NULL, 0, SILENT_MS), VERDICT_UNKNOWN);
+    assert_int_equal(verdict_of(&want, &seen, SILENT_MS, SILENT_MS), VERDICT_SYNCED);
+    assert_int_equal(verdict_of(&want, &seen, SILENT_MS + 1, SILENT_MS), VERDICT_SILENT);
+}
+
+static void nothing_ordered(void **state)
+{
+    (void)state;
+    assert_int_equal(verdict_of(NULL, &seen, 0, SILENT_MS), VERDICT_PENDING);
+    seen.generation = 0;
+    assert_int_equal(verdict_of(NULL, &seen, 0, SILENT_MS), VERDICT_PENDING); /* strangers run */
+    seen.n_payloads = 0;
+    assert_int_equal(verdict_of(NULL, &seen, 0, SILENT_MS), VERDICT_SYNCED);
+}
+
+/* Each of these alone is enough not to be synced. */
+static void any_difference_is_pending(void **state)
+{
+    (void)state;
+    seen.generation = 3;
+    assert_int_equal(verdict(), VERDICT_PENDING);
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+    seen.generation = 5;
+    assert_int_equal(verdict(), VERDICT_PENDING);
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+    (void)set_up(NULL);
+    seen.payload[0].is_running = false;
+    assert_int_equal(verdict(), VERDICT_PENDING);
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+    (void)set_up(NULL);
+    seen.payload[0].running.b[31] ^= 1;
+    assert_int_equal(verdict(), VERDICT_PENDING);
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+    (void)set_up(NULL);
+    seen.payload[0].wanted.b[0] ^= 1;
+    assert_int_equal(verdict(), VERDICT_PENDING);
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+    (void)set_up(NULL);
+    seen.n_payloads = 1;
+    assert_int_equal(verdict(), VERDICT_PENDING);
+    (void)set_up(NULL);
+    (void)snprintf(seen.payload[1].name, sizeof seen.payload[1].name, "stranger");
+    assert_int_equal(verdict(), VERDICT_PENDING);
+}
+
+static void zero_digest_proves_nothing(void **state)
+{
+    (void)state;
+    memset(want.line[0].manifest.b, 0, DIGEST_SIZE);
+    memset(seen.payload[0].wanted.b, 0, DIGEST_SIZE);
+    memset(seen.payload[0].running.b, 0, DIGEST_SIZE);
+    assert_int_equal(verdict(), VERDICT_PENDING);
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+}
+
+static void only_committed_is_healthy(void **state)
+{
+    static const struct {
+        enum slot_state state;
+        enum outcome want;
+    } rows[SLOT_STATES] = {
+        { SLOT_ABSENT, OUTCOME_WAITING },    { SLOT_RECEIVING, OUTCOME_WAITING },
+        { SLOT_STAGED, OUTCOME_WAITING },    { SLOT_VERIFIED, OUTCOME_WAITING },
+        { SLOT_INSTALLED, OUTCOME_WAITING }, { SLOT_TRIAL, OUTCOME_WAITING },
+        { SLOT_COMMITTED, OUTCOME_HEALTHY }, { SLOT_REFUSED, OUTCOME_FAILED },
+        { SLOT_FAILED, OUTCOME_FAILED },     { SLOT_ROLLED_BACK, OUTCOME_FAILED },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < SLOT_STATES; i++) {
+        seen.payload[0].state = rows[i].state;
+        assert_int_equal(outcome(), rows[i].want);
+        assert_int_equal(verdict(),
+                         rows[i].state == SLOT_COMMITTED ? VERDICT_SYNCED : VERDICT_PENDING);
+    }
+}
+
+static void failure_names_payload_and_code(void **state)
+{
+    (void)state;
+    seen.payload[0].state = SLOT_ROLLED_BACK;
+    seen.payload[0].code = RC_HEALTH_TIMEOUT;
+    struct rollout_seen got = verdict_outcome(&want, beacon, 1, &seen);
+
+    assert_int_equal(got.outcome, OUTCOME_FAILED);
+    assert_int_equal(got.code, RC_HEALTH_TIMEOUT);
+    assert_string_equal(got.what, "acme/beacon");
+}
+
+/* A report about an older order says nothing about this one, however bad it is. */
+static void old_failure_does_not_count(void **state)
+{
+    (void)state;
+    seen.payload[0].state = SLOT_FAILED;
+    seen.generation = 3;
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+    seen.generation = 4;
+    seen.payload[0].wanted.b[0] ^= 1;
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+}
+
+static void neighbours_do_not_count(void **state)
+{
+    (void)state;
+    seen.payload[1].state = SLOT_FAILED;
+    assert_int_equal(outcome(), OUTCOME_HEALTHY);
+    assert_int_equal(verdict(), VERDICT_PENDING);
+}
+
+static void removal_is_healthy_once_it_stopped(void **state)
+{
+    (void)state;
+    want.line[0] = want.line[1];
+    want.n_lines = 1;
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+    seen.payload[0].is_running = false;
+    assert_int_equal(outcome(), OUTCOME_HEALTHY);
+    assert_int_equal(verdict(), VERDICT_SYNCED);
+    assert_int_equal(verdict_outcome(&want, beacon, 1, NULL).outcome, OUTCOME_WAITING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(synced_means_everything, set_up),
+        cmocka_unit_test_setup(nothing_ordered, set_up),
+        cmocka_unit_test_setup(any_difference_is_pending, set_up),
+        cmocka_unit_test_setup(zero_digest_proves_nothing, set_up),
+        cmocka_unit_test_setup(only_committed_is_healthy, set_up),
+        cmocka_unit_test_setup(failure_names_payload_and_code, set_up),
+        cmocka_unit_test_setup(old_failure_does_not_count, set_up),
+        cmocka_unit_test_setup(neighbours_do_not_count, set_up),
+        cmocka_unit_test_setup(removal_is_healthy_once_it_stopped, set_up),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
