@@ -40,6 +40,10 @@ void package_done(struct package *package);
 /* The fixed head for an envelope of n bytes, 1 to DOCUMENT_MAX. */
 void package_head(size_t n, uint8_t ret[PACKAGE_HEAD_SIZE]);
 
+/* SHA-256 of n bytes of fd from offset at, read in bounded memory.  RC_SHORT. */
+must_check enum rc package_digest(int fd, uint64_t at, uint64_t n, uint8_t ret[DIGEST_SIZE],
+                                  struct err *err);
+
 /* The envelope as a view that lives as long as the package. */
 static inline struct bytes package_envelope(const struct package *package)
 {
