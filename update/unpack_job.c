@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The agent's side of update/unpack: start berth-unpack, collect its verdict.  Knows nothing of
+ * archives.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "update/unpack.h"
+
+#define CHILD_FDS 4U
+#define ABOVE_CHILD_FDS 16 /* no descriptor that the child is given lies here */
+
+/* "any", or what this machine calls itself. */
+static enum rc check_arch(const struct manifest *m, struct err *err)
+{
+    struct utsname u;
+
+    if (uname(&u) != 0)
+        return err_sys(err, RC_IO, "uname");
+    if (strcmp(m->arch, "any") != 0 && strcmp(m->arch, u.machine) != 0)
+        return err_set(err, RC_ARCH, "%s on %s", m->arch, u.machine);
+    return RC_OK;
+}
+
+/* Every byte is set, padding too: the struct crosses a pipe. */
+static void fill_spec(const struct verified_payload *payload, struct unpack_spec *ret)
+{
+    const struct manifest *m = payload_manifest(payload);
+
+    memset(ret, 0, sizeof *ret);
+    ret->content_at = payload_content_at(payload);
+    ret->content_bytes = m->content_bytes;
+    ret->unpacked_bytes = m->unpacked_bytes;
+    ret->content = m->content;
+    ret->files = m->files;
+    memcpy(ret->entry, m->args[0], sizeof ret->entry);
+}
+
+/* In the child: put the descriptors where berth-unpack finds them, die with the parent, exec.  Only
+ * async-signal-safe calls. */
+static _Noreturn void become(int program_fd, const int from[CHILD_FDS], pid_t parent)
+{
+    static char name[] = "berth-unpack";
+    static char *const argv[] = { name, NULL };
+    static char *const envp[] = { NULL };
+    int high[CHILD_FDS];
+    int program = fcntl(program_fd, F_DUPFD_CLOEXEC, ABOVE_CHILD_FDS);
+
+    for (unsigned i = 0; i < CHILD_FDS; i++)
+        high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, ABOVE_CHILD_FDS);
+    for (unsigned i = 0; i < CHILD_FDS; i++) {
+        if (dup2(high[i], (int)(UNPACK_FD_CONTENT + i)) < 0)
+            _exit(126);
+    }
+    if (close_range(UNPACK_FD_RESULT + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        _exit(126);
+
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)fexecve(program, argv, envp);
+    _exit(127);
+}
+
+enum rc unpack_start(const struct verified_payload *payload, int program_fd, int staging_dirfd,
+                     struct unpack_job *ret, struct err *err)
+{
+    scoped(close_fd) int spec_read = -1;
+    scoped(close_fd) int result_read = -1;
+    scoped(close_fd) int result_write = -1;
+    int pipes[2];
+    struct unpack_spec spec;
+    enum rc rc = check_arch(payload_manifest(payload), err);
+
+    if (rc != RC_OK)
+        return rc;
+    fill_spec(payload, &spec);
+    if (pipe2(pipes, O_CLOEXEC) != 0)
+        return err_sys(err, RC_UNPACK_FAILED, "pipe");
+    spec_read = pipes[0];
+    rc = fs_write_all(pipes[1], (struct bytes){ .p = (const uint8_t *)&spec, .n = sizeof spec },
+                      err);
+    close_fd(&pipes[1]);
+    if (rc != RC_OK)
+        return rc;
+    if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) != 0)
+        return err_sys(err, RC_UNPACK_FAILED, "pipe");
+    result_read = pipes[0];
+    result_write = pipes[1];
+
+    const int from[CHILD_FDS] = { payload_fd(payload), staging_dirfd, spec_read, result_write };
+    pid_t parent = getpid();
+    pid_t pid = fork();
+
+    if (pid == 0)
+        become(program_fd, from, parent);
+    if (pid < 0)
+        return err_sys(err, RC_UNPACK_FAILED, "fork");
+
+    int pidfd = pidfd_open(pid, 0);
+
+    if (pidfd < 0) {
+        rc = err_sys(err, RC_UNPACK_FAILED, "pidfd");
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        return rc;
+    }
+    *ret = (struct unpack_job){ .pid = pid, .pidfd = pidfd, .result_fd = take_fd(&result_read) };
+    return RC_OK;
+}
+
+static void job_done(struct unpack_job *job)
+{
+    close_fd(&job->pidfd);
+    close_fd(&job->result_fd);
+    job->pid = 0;
+}
+
+/* What the child said, if it said exactly one verdict that this program knows. */
+static enum rc read_verdict(int fd, struct err *err)
+{
+    struct unpack_verdict verdict;
+    ssize_t n = read(fd, &verdict, sizeof verdict);
+
+    if (n != (ssize_t)sizeof verdict)
+        return err_set(err, RC_UNPACK_FAILED, "no verdict");
+
+    enum rc rc = rc_from_number(verdict.rc);
+
+    if (rc == RC_OK && verdict.rc == RC_OK)
+        return RC_OK;
+    if ((uint32_t)rc != verdict.rc)
+        return err_set(err, RC_UNPACK_FAILED, "verdict %u", verdict.rc);
+    rc = err_at(err, rc, verdict.at, "%.*s", (int)sizeof verdict.what - 1, verdict.what);
+    if (err)
+        err->sys = verdict.sys;
+    return rc;
+}
+
+enum rc unpack_result(struct unpack_job *job, struct err *err)
+{
+    siginfo_t info = { 0 };
+    int r;
+
+    do
+        r = waitid(P_PIDFD, (id_t)job->pidfd, &info, WEXITED | WNOHANG);
+    while (r != 0 && errno == EINTR);
+    if (r == 0 && info.si_pid == 0)
+        return err_set(err, RC_BUSY, "berth-unpack");
+
+    enum rc rc;
+
+    if (r != 0)
+        rc = err_sys(err, RC_UNPACK_FAILED, "wait");
+    else if (info.si_code != CLD_EXITED)
+        rc = err_set(err, RC_UNPACK_FAILED, "killed by signal %d", info.si_status);
+    else
+        rc = read_verdict(job->result_fd, err);
+    if (rc == RC_OK && info.si_status != 0)
+        rc = err_set(err, RC_UNPACK_FAILED, "exit code %d", info.si_status);
+    job_done(job);
+    return rc;
+}
+
+void unpack_cancel(struct unpack_job *job)
+{
+    siginfo_t info;
+
+    if (job->pid <= 0)
+        return;
+    (void)pidfd_send_signal(job->pidfd, SIGKILL, NULL, 0);
+    while (waitid(P_PIDFD, (id_t)job->pidfd, &info, WEXITED) != 0 && errno == EINTR)
+        ;
+    job_done(job);
+}
+
+enum rc unpack_run(const struct verified_payload *payload, int program_fd, int staging_dirfd,
+                   uint32_t timeout_ms, struct err *err)
+{
+    struct unpack_job job;
+    enum rc rc = unpack_start(payload, program_fd, staging_dirfd, &job, err);
+
+    if (rc != RC_OK)
+        return rc;
+
+    struct pollfd ready = { .fd = job.pidfd, .events = POLLIN };
+    int n;
+
+    do
+        n = poll(&ready, 1, (int)timeout_ms);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        unpack_cancel(&job);
+        return err_set(err, RC_TIMEOUT, "berth-unpack");
+    }
+    return unpack_result(&job, err);
+}
