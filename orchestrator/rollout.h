@@ -51,8 +51,7 @@ struct rollout_seen {
 
 struct rollout_wave {
     enum wave_state state;
-    uint64_t healthy_ms; /* since when every satellite of it is healthy, 0 = not now; not stored: a
-                            restart begins the soak again */
+    uint64_t healthy_ms; /* since when every satellite of it is healthy, 0 = not now */
 };
 
 struct rollout_task {

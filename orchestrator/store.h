@@ -280,6 +280,7 @@ struct store_wave {
     char satellite[NAME_CAP];
     enum wave_state state; /* of the wave; the same in all its rows */
     uint64_t generation;   /* of the order that this satellite gets */
+    uint64_t healthy_ms;   /* of the wave: since when it soaks, 0 = it does not */
 };
 
 /* Add a rollout; gives its id.  Fields id and changed_ms of row are ignored. */
@@ -298,10 +299,23 @@ must_check enum rc store_rollouts(struct store *store, enum rollout_state state,
 must_check enum rc store_add_wave(struct store *store, const struct store_wave *row,
                                   struct err *err);
 must_check enum rc store_set_wave_state(struct store *store, uint64_t rollout, uint32_t index,
-                                        enum wave_state state, struct err *err);
+                                        enum wave_state state, uint64_t healthy_ms,
+                                        struct err *err);
 /* By index, then satellite. */
 must_check enum rc store_waves(struct store *store, uint64_t rollout, struct store_wave **ret,
                                size_t *ret_n, struct err *err);
+
+/* Whether an order may be sent: every rollout that has it is running or completed, and its wave in
+ * there is active or done.  False for an order that no rollout has. */
+must_check enum rc store_order_ready(struct store *store, const char *satellite,
+                                     uint64_t generation, bool *ret, struct err *err);
+/* The lowest rollout that is running or paused and shares with this one (not itself) an
+ * order that was never released; 0 = none. */
+must_check enum rc store_rollout_shared(struct store *store, uint64_t rollout, uint64_t *ret,
+                                        struct err *err);
+/* The lowest rollout that is running or paused and has a wave for this satellite; 0 = none. */
+must_check enum rc store_rollout_on(struct store *store, const char *satellite, uint64_t *ret,
+                                    struct err *err);
 
 /* ---- audit: SHA-256 over (previous hash, seq, time, who, action, detail) ---- */
 

@@ -382,27 +382,29 @@ enum rc store_rollouts(struct store *store, enum rollout_state state, struct sto
 #define WAVE(kind, member) FIELD(kind, struct store_wave, member)
 static const struct field wave_fields[] = {
     WAVE(FIELD_U64, rollout), WAVE(FIELD_U32, index),      WAVE(FIELD_TEXT, satellite),
-    WAVE(FIELD_U32, state),   WAVE(FIELD_U64, generation),
+    WAVE(FIELD_U32, state),   WAVE(FIELD_U64, generation), WAVE(FIELD_U64, healthy_ms),
 };
 static const struct row_type wave_row = ROW_TYPE(struct store_wave, wave_fields);
-#define WAVE_COLUMNS "rollout, wave, satellite, state, generation"
+#define WAVE_COLUMNS "rollout, wave, satellite, state, generation, healthy_ms"
 
 enum rc store_add_wave(struct store *store, const struct store_wave *row, struct err *err)
 {
     struct query q =
-        query_start(store, "INSERT INTO wave (" WAVE_COLUMNS ") VALUES (?, ?, ?, ?, ?)");
+        query_start(store, "INSERT INTO wave (" WAVE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)");
 
     query_row(&q, &wave_row, row);
     return query_run(&q, err);
 }
 
 enum rc store_set_wave_state(struct store *store, uint64_t rollout, uint32_t index,
-                             enum wave_state state, struct err *err)
+                             enum wave_state state, uint64_t healthy_ms, struct err *err)
 {
-    struct query q = query_start(store, "UPDATE wave SET state = ? WHERE rollout = ? AND wave = ?");
+    struct query q = query_start(store, "UPDATE wave SET state = ?, healthy_ms = ? WHERE "
+                                        "rollout = ? AND wave = ?");
     enum rc rc;
 
     query_u64(&q, (uint64_t)state);
+    query_u64(&q, healthy_ms);
     query_u64(&q, rollout);
     query_u64(&q, index);
     rc = query_run(&q, err);

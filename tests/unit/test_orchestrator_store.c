@@ -326,11 +326,12 @@ static void rollouts_and_waves(void **state)
     wave.rollout = id;
     assert_rc(store_add_wave(store, &wave, &err), RC_OK);
     assert_rc(store_add_wave(store, &wave, &err), RC_EXISTS);
-    assert_rc(store_set_wave_state(store, id, 1, WAVE_FAILED, &err), RC_OK);
-    assert_rc(store_set_wave_state(store, id, 2, WAVE_FAILED, &err), RC_NOT_FOUND);
+    assert_rc(store_set_wave_state(store, id, 1, WAVE_FAILED, 77, &err), RC_OK);
+    assert_rc(store_set_wave_state(store, id, 2, WAVE_FAILED, 77, &err), RC_NOT_FOUND);
     assert_rc(store_waves(store, id, &waves, &n, &err), RC_OK);
     assert_int_equal(n, 1);
     assert_int_equal(waves[0].state, WAVE_FAILED);
+    assert_int_equal(waves[0].healthy_ms, 77);
     assert_rc(store_rollout(store, id, &got, &err), RC_OK);
     assert_int_equal(got.fail_max, 2);
     assert_int_equal(got.soak_ms, 5000);
