@@ -55,6 +55,10 @@ bool eid_equal(const struct eid *a, const struct eid *b);
 must_check enum rc eid_decode(struct bytes in, enum bundle_level level, struct eid *ret,
                               struct err *err);
 
+/* The same from an open cursor (link/cursor.h), whose failure it sets. */
+struct cursor;
+void eid_read(struct cursor *c, enum bundle_level level, struct eid *ret);
+
 /* Append the EID in the form it says. */
 void eid_put(struct cbor_out *w, const struct eid *eid);
 
