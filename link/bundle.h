@@ -86,9 +86,9 @@ struct bundle {
 /* Decode and check one bundle that fills in.  Strict enforces every MUST.  Lenient lets pass, and
  * nothing else: a primary block with neither CRC nor BIB; creation time 0 without a bundle age
  * block; ipn:0.x as source or report-to; dtn names without "//"; a block of an anonymous bundle
- * that asks for reports.  The content of encrypted blocks is not looked at.  The error says where.
- * On failure *ret is all zero: it is the decoder's only working space, so that nothing is copied.
- */
+ * that asks for reports; a fragment of a whole whose length is given as 0.  The content of
+ * encrypted blocks is not looked at.  The error says where.  On failure *ret is all zero: it is the
+ * decoder's only working space, so that nothing is copied. */
 must_check enum rc bundle_decode(struct bytes in, enum bundle_level level, struct bundle *ret,
                                  struct err *err);
 
@@ -121,5 +121,10 @@ void bundle_put_block(struct cbor_out *w, const struct bundle *bundle,
 must_check enum rc bundle_decode_primary(struct bytes in, enum bundle_level level,
                                          struct bundle *ret, struct err *err);
 must_check enum rc bundle_decode_block(struct bytes in, struct bundle_block *ret, struct err *err);
+
+/* Read previous node, age or hop count again from a block that was encrypted when the bundle was
+ * decoded; other types are left alone. */
+must_check enum rc bundle_decode_extension(struct bundle *bundle, const struct bundle_block *block,
+                                           struct err *err);
 
 #endif
