@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/test.h"
+
+#include "base/crypto.h"
+#include "link/bpsec.h"
+#include "tests/unit/vectors.h"
+
+#define PAYLOAD_MAX 300U
+
+/* One sealed bundle, and what went into it. */
+struct sealed {
+    uint8_t p[PAYLOAD_MAX + LINK_OVERHEAD_MAX];
+    size_t n;
+    uint8_t payload[PAYLOAD_MAX];
+    size_t n_payload;
+};
+
+static struct link_keys test_keys(uint8_t seed)
+{
+    struct link_keys keys;
+
+    memset(keys.mac, seed, sizeof keys.mac);
+    memset(keys.aead, seed + 1, sizeof keys.aead);
+    return keys;
+}
+
+static struct link_message message_of(const struct sealed *s)
+{
+    return (struct link_message){
+        .src = eid_ipn(1, 1),
+        .dst = eid_ipn(42, 1),
+        .time_ms = 800000000000,
+        .sequence = 7,
+        .lifetime_ms = 86400000,
+        .counter = 0x0102030405060708,
+        .payload = { .p = s->payload, .n = s->n_payload },
+    };
+}
+
+static void seal(struct sealed *s, size_t n_payload, bool clock)
+{
+    struct link_keys keys = test_keys(3);
+    struct link_message m;
+
+    s->n_payload = n_payload;
+    for (size_t i = 0; i < n_payload; i++)
+        s->payload[i] = (uint8_t)(i * 7 + 1);
+    m = message_of(s);
+    if (!clock) {
+        m.time_ms = 0;
+        m.age_ms = 1234;
+    }
+    assert_rc(link_seal(&m, &keys, s->p, sizeof s->p, &s->n, NULL), RC_OK);
+}
+
+/* Knows ipn:1.x only. */
+static enum rc find_keys(void *arg, const struct eid *src, struct link_keys *ret, struct err *err)
+{
+    unsigned *asked = arg;
+
+    if (asked)
+        (*asked)++;
+    if (src->scheme != EID_IPN || src->node != 1)
+        return err_set(err, RC_BPSEC_KEY, "source");
+    *ret = test_keys(3);
+    return RC_OK;
+}
+
+static const struct link_keyring keyring = { .find = find_keys };
+
+static enum rc open_copy(const struct sealed *s, uint8_t *buf, struct link_opened *ret)
+{
+    memcpy(buf, s->p, s->n);
+    return link_open(buf, s->n, &keyring, ret, NULL);
+}
+
+static void test_round_trip(void **state)
+{
+    static const size_t sizes[] = { 0, 1, 23, 24, 255, 256, PAYLOAD_MAX };
+    static struct sealed s;
+    static uint8_t buf[sizeof s.p];
+
+    (void)state;
+    for (size_t i = 0; i < 2 * (sizeof sizes / sizeof sizes[0]); i++) {
+        struct link_opened o = { 0 };
+        bool clock = i % 2 == 0;
+        struct eid src = eid_ipn(1, 1);
+        struct eid dst = eid_ipn(42, 1);
+
+        seal(&s, sizes[i / 2], clock);
+        assert_true(s.n <= s.n_payload + LINK_OVERHEAD_MAX);
+        assert_rc(open_copy(&s, buf, &o), RC_OK);
+        assert_true(eid_equal(&o.src, &src));
+        assert_true(eid_equal(&o.dst, &dst));
+        assert_int_equal(o.time_ms, clock ? 800000000000 : 0);
+        assert_int_equal(o.sequence, 7);
+        assert_int_equal(o.lifetime_ms, 86400000);
+        assert_int_equal(o.counter, 0x0102030405060708);
+        assert_int_equal(o.node, 1);
+        assert_int_equal(o.payload.n, s.n_payload);
+        assert_memory_equal(o.payload.p, s.payload, s.n_payload);
+        assert_true(o.payload.p >= buf && o.payload.p + o.payload.n <= buf + s.n);
+    }
+}
+
+/* The policy of the link, read back with the general decoder. */
+static void test_sealed_form(void **state)
+{
+    static struct sealed s;
+    struct bundle b;
+    struct bpsec_asb asb;
+
+    (void)state;
+    seal(&s, 100, true);
+    assert_rc(bundle_decode((struct bytes){ .p = s.p, .n = s.n }, BUNDLE_STRICT, &b, NULL), RC_OK);
+    assert_rc(bpsec_check(&b, BUNDLE_STRICT, NULL), RC_OK);
+    assert_int_equal(b.crc_type, CRC_NONE);
+    assert_int_equal(b.n_blocks, 3);
+    assert_int_equal(b.blocks[0].type, BLOCK_BIB);
+    assert_rc(bpsec_asb_decode(b.blocks[0].data, BLOCK_BIB, BUNDLE_STRICT, &asb, NULL), RC_OK);
+    assert_int_equal(asb.context, BPSEC_BIB_HMAC);
+    assert_int_equal(asb.n_targets, 1);
+    assert_int_equal(asb.targets[0], 0);
+    assert_int_equal(asb.variant, BPSEC_HMAC_384);
+    assert_int_equal(asb.scope, BPSEC_SCOPE_ALL);
+    assert_int_equal(b.blocks[1].type, BLOCK_BCB);
+    assert_rc(bpsec_asb_decode(b.blocks[1].data, BLOCK_BCB, BUNDLE_STRICT, &asb, NULL), RC_OK);
+    assert_int_equal(asb.context, BPSEC_BCB_GCM);
+    assert_int_equal(asb.n_targets, 1);
+    assert_int_equal(asb.targets[0], 1);
+    assert_int_equal(asb.variant, BPSEC_A256GCM);
+    assert_int_equal(asb.scope, BPSEC_SCOPE_ALL);
+    assert_memory_equal(asb.iv.p, "\0\0\0\1\1\2\3\4\5\6\7\10", GCM_IV_SIZE);
+    assert_memory_not_equal(bundle_payload(&b).p, s.payload, 100);
+}
+
+/* Whatever single bit changes anywhere outside the unauthenticated age block: never opened, and no
+ * plaintext stays behind. */
+static void test_every_bit(void **state)
+{
+    static struct sealed s;
+    static uint8_t buf[sizeof s.p];
+    unsigned refused = 0;
+
+    (void)state;
+    seal(&s, 64, true);
+    for (size_t bit = 0; bit < s.n * 8; bit++) {
+        static const struct link_opened marker = { .counter = 99 };
+        struct link_opened o = marker;
+
+        memcpy(buf, s.p, s.n);
+        buf[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        if (link_open(buf, s.n, &keyring, &o, NULL) == RC_OK)
+            fail_msg("bit %zu of byte %zu", bit % 8, bit / 8);
+        refused++;
+        assert_memory_equal(&o, &marker, sizeof o);
+        for (size_t i = 0; i + 16 <= s.n; i++)
+            assert_memory_not_equal(buf + i, s.payload + 8, 16);
+    }
+    print_message("%u single-bit changes refused\n", refused);
+    assert_int_equal(refused, s.n * 8);
+}
+
+static void test_every_cut(void **state)
+{
+    static struct sealed s;
+    static uint8_t buf[sizeof s.p];
+
+    (void)state;
+    seal(&s, 64, false);
+    for (size_t n = 0; n < s.n; n++) {
+        struct link_opened o;
+
+        memcpy(buf, s.p, n);
+        assert_int_not_equal(link_open(buf, n, &keyring, &o, NULL), RC_OK);
+    }
+}
+
+/* Bundles made by someone who knows no key, or breaks the policy with one. */
+enum change {
+    NO_BIB,
+    NO_BIB_BUT_CRC,
+    NO_BCB,
+    TWO_BIBS,
+    BIB_OVER_PAYLOAD_TOO,
+    BIB_ONLY_OVER_PAYLOAD,
+    SCOPE_0,
+    HMAC_256,
+    TAG_APPENDED,
+    OTHER_SECURITY_SOURCE,
+    FRAGMENT,
+    UNKNOWN_SOURCE,
+    NULL_SOURCE,
+    DTN_SOURCE,
+    UNKNOWN_BLOCK,
+    UNKNOWN_BLOCK_DELETES,
+    TOO_OLD,
+};
+
+/* A decoded sealed bundle with room for changed security blocks. */
+struct forged {
+    struct bundle b;
+    uint8_t asb[2][400];
+};
+
+static void put_asb(struct forged *f, size_t i, const struct bpsec_asb *asb)
+{
+    struct cbor_out w = { .p = f->asb[i], .cap = sizeof f->asb[i] };
+
+    bpsec_asb_put(&w, asb);
+    assert_rc(cbor_written(&w, &f->b.blocks[i].data, NULL), RC_OK);
+}
+
+static void drop_block(struct bundle *b, size_t i)
+{
+    memmove(&b->blocks[i], &b->blocks[i + 1], (b->n_blocks - i - 1) * sizeof b->blocks[0]);
+    b->n_blocks--;
+}
+
+static void add_block(struct bundle *b, struct bundle_block block)
+{
+    memmove(&b->blocks[1], &b->blocks[0], b->n_blocks * sizeof b->blocks[0]);
+    b->blocks[0] = block;
+    b->n_blocks++;
+}
+
+static void change_asbs(struct forged *f, enum change change)
+{
+    static const uint8_t mac[48] = { 1 };
+    struct bpsec_asb bib;
+    struct bpsec_asb bcb;
+
+    assert_rc(bpsec_asb_decode(f->b.blocks[0].data, BLOCK_BIB, BUNDLE_STRICT, &bib, NULL), RC_OK);
+    assert_rc(bpsec_asb_decode(f->b.blocks[1].data, BLOCK_BCB, BUNDLE_STRICT, &bcb, NULL), RC_OK);
+    if (change == BIB_OVER_PAYLOAD_TOO) {
+        bib.targets[bib.n_targets] = 1;
+        bib.results[bib.n_targets++] = (struct bytes){ .p = mac, .n = sizeof mac };
+    } else if (change == BIB_ONLY_OVER_PAYLOAD) {
+        bib.targets[0] = 1;
+        f->b.crc_type = CRC_32C;
+    } else if (change == SCOPE_0) {
+        bib.scope = 0;
+    } else if (change == HMAC_256) {
+        bib.variant = BPSEC_HMAC_256;
+        bib.results[0].n = 32;
+    } else if (change == TAG_APPENDED) {
+        bcb.results[0].n = 0;
+    } else if (change == OTHER_SECURITY_SOURCE) {
+        bib.source = eid_ipn(2, 1);
+    }
+    put_asb(f, 0, &bib);
+    put_asb(f, 1, &bcb);
+}
+
+static void change_bundle(struct forged *f, enum change change)
+{
+    static const uint8_t data[1] = { 0 };
+    struct bundle *b = &f->b;
+    struct bundle_block extra = { .type = 200, .number = 9, .data = { .p = data, .n = 1 } };
+
+    if (change == NO_BIB || change == NO_BIB_BUT_CRC) {
+        drop_block(b, 0);
+        b->crc_type = change == NO_BIB_BUT_CRC ? CRC_32C : CRC_NONE;
+    } else if (change == NO_BCB) {
+        drop_block(b, 1);
+    } else if (change == TWO_BIBS) {
+        extra = b->blocks[0];
+        extra.number = 9;
+        add_block(b, extra);
+    } else if (change == FRAGMENT) {
+        b->flags = BUNDLE_FRAGMENT;
+        b->fragment_total = 4096;
+    } else if (change == UNKNOWN_SOURCE) {
+        b->src = eid_ipn(5, 1);
+    } else if (change == NULL_SOURCE) {
+        b->src = (struct eid){ .scheme = EID_NONE };
+    } else if (change == DTN_SOURCE) {
+        b->src = (struct eid){ .scheme = EID_DTN, .name = bytes_of("//ground/1") };
+    } else if (change == UNKNOWN_BLOCK || change == UNKNOWN_BLOCK_DELETES) {
+        extra.flags = change == UNKNOWN_BLOCK ? 0 : BLOCK_DELETE_BUNDLE;
+        add_block(b, extra);
+    } else if (change == TOO_OLD) {
+        add_block(b, (struct bundle_block){ .type = BLOCK_AGE, .number = 9 });
+        b->age_ms = b->lifetime_ms + 1;
+    }
+}
+
+/* The security source follows the bundle's source where that is what is changed. */
+static void follow_source(struct forged *f)
+{
+    struct bpsec_asb bib;
+    struct bpsec_asb bcb;
+
+    assert_rc(bpsec_asb_decode(f->b.blocks[0].data, BLOCK_BIB, BUNDLE_STRICT, &bib, NULL), RC_OK);
+    assert_rc(bpsec_asb_decode(f->b.blocks[1].data, BLOCK_BCB, BUNDLE_STRICT, &bcb, NULL), RC_OK);
+    bib.source = f->b.src;
+    bcb.source = f->b.src;
+    put_asb(f, 0, &bib);
+    put_asb(f, 1, &bcb);
+}
+
+static void test_policy(void **state)
+{
+    static const struct {
+        enum change change;
+        enum rc want;
+    } rows[] = {
+        { NO_BIB, RC_BPSEC_MISSING },
+        { NO_BIB_BUT_CRC, RC_BPSEC_MISSING },
+        { NO_BCB, RC_BPSEC_MISSING },
+        { TWO_BIBS, RC_BPSEC_TARGET },
+        { BIB_OVER_PAYLOAD_TOO, RC_BPSEC_TARGET },
+        { BIB_ONLY_OVER_PAYLOAD, RC_BPSEC_MISSING },
+        { SCOPE_0, RC_BPSEC_CONTEXT },
+        { HMAC_256, RC_BPSEC_CONTEXT },
+        { TAG_APPENDED, RC_BPSEC_CONTEXT },
+        { OTHER_SECURITY_SOURCE, RC_BPSEC_CONTEXT },
+        { FRAGMENT, RC_BUNDLE_FRAGMENT },
+        { UNKNOWN_SOURCE, RC_BPSEC_KEY },
+        { NULL_SOURCE, RC_BUNDLE_SOURCE },
+        { DTN_SOURCE, RC_BUNDLE_SOURCE },
+        { UNKNOWN_BLOCK, RC_OK },
+        { UNKNOWN_BLOCK_DELETES, RC_BUNDLE_BLOCK_UNSUPPORTED },
+        { TOO_OLD, RC_BUNDLE_EXPIRED },
+    };
+    static struct sealed s;
+    static struct forged f;
+    static uint8_t buf[sizeof s.p + 512];
+
+    (void)state;
+    seal(&s, 64, true);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct link_opened o;
+        struct bytes out;
+        struct err err = { 0 };
+        enum rc got;
+
+        assert_rc(bundle_decode((struct bytes){ .p = s.p, .n = s.n }, BUNDLE_STRICT, &f.b, NULL),
+                  RC_OK);
+        change_asbs(&f, rows[i].change);
+        if (rows[i].change == UNKNOWN_SOURCE || rows[i].change == NULL_SOURCE ||
+            rows[i].change == DTN_SOURCE) {
+            change_bundle(&f, rows[i].change);
+            follow_source(&f);
+        } else {
+            change_bundle(&f, rows[i].change);
+        }
+        assert_rc(bundle_encode(&f.b, buf, sizeof buf, &out, NULL), RC_OK);
+        got = link_open(buf, out.n, &keyring, &o, &err);
+        if (got != rows[i].want)
+            fail_msg("row %zu: got %s (%s), want %s", i, rc_name(got), err.what,
+                     rc_name(rows[i].want));
+    }
+}
+
+/* A valid payload under another primary block, signed by nobody. */
+static void test_moved_payload(void **state)
+{
+    static struct sealed s;
+    static uint8_t buf[sizeof s.p + 512];
+    struct bundle b;
+    struct bytes out;
+    struct link_opened o;
+    unsigned asked = 0;
+    struct link_keyring counting = { .find = find_keys, .arg = &asked };
+
+    (void)state;
+    seal(&s, 64, true);
+    assert_rc(bundle_decode((struct bytes){ .p = s.p, .n = s.n }, BUNDLE_STRICT, &b, NULL), RC_OK);
+    b.dst = eid_ipn(43, 1);
+    assert_rc(bundle_encode(&b, buf, sizeof buf, &out, NULL), RC_OK);
+    assert_rc(link_open(buf, out.n, &counting, &o, NULL), RC_BPSEC_AUTH);
+    assert_int_equal(asked, 1);
+}
+
+/* With the right keys but an IV that names another node. */
+static void test_iv_of_another_node(void **state)
+{
+    static struct sealed s;
+    struct link_keys keys = test_keys(3);
+    struct link_message m;
+    struct bundle b;
+    struct bpsec_asb asb;
+    struct link_opened o;
+    uint8_t *iv;
+
+    (void)state;
+    seal(&s, 64, true);
+    m = message_of(&s);
+    assert_rc(bundle_decode((struct bytes){ .p = s.p, .n = s.n }, BUNDLE_STRICT, &b, NULL), RC_OK);
+    assert_rc(bpsec_asb_decode(b.blocks[1].data, BLOCK_BCB, BUNDLE_STRICT, &asb, NULL), RC_OK);
+    iv = s.p + (asb.iv.p - s.p);
+    iv[3] = 2;
+    /* Sealed again under that IV by a peer that has the key: the tag is right. */
+    assert_rc(bpsec_encrypt(&b, &b.blocks[1], &asb, 1,
+                            (struct bytes){ .p = keys.aead, .n = sizeof keys.aead }, m.payload,
+                            s.p + (bundle_payload(&b).p - s.p), s.p + (asb.results[0].p - s.p),
+                            NULL),
+              RC_OK);
+    assert_rc(link_open(s.p, s.n, &keyring, &o, NULL), RC_BPSEC_AUTH);
+}
+
+static void test_seal_room(void **state)
+{
+    static struct sealed s;
+    static uint8_t buf[sizeof s.p];
+    struct link_keys keys = test_keys(3);
+    struct link_message m;
+    size_t n = 0;
+
+    (void)state;
+    seal(&s, 64, true);
+    m = message_of(&s);
+    for (size_t cap = 0; cap < s.n; cap++) {
+        memset(buf, 0xee, sizeof buf);
+        assert_rc(link_seal(&m, &keys, buf, cap, &n, NULL), RC_NO_ROOM);
+        assert_int_equal(n, 0);
+        for (size_t i = cap; i < s.n; i++)
+            assert_int_equal(buf[i], 0xee);
+    }
+    assert_rc(link_seal(&m, &keys, buf, s.n, &n, NULL), RC_OK);
+    assert_int_equal(n, s.n);
+    assert_memory_equal(buf, s.p, s.n);
+
+    m.src = (struct eid){ .scheme = EID_NONE };
+    assert_rc(link_seal(&m, &keys, buf, sizeof buf, &n, NULL), RC_BUNDLE_EID);
+    m.src = eid_ipn(1, 1);
+    m.src.node = 1ULL << 32 | 1;
+    assert_rc(link_seal(&m, &keys, buf, sizeof buf, &n, NULL), RC_BUNDLE_EID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_sealed_form),
+        cmocka_unit_test(test_every_bit),
+        cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_moved_payload),
+        cmocka_unit_test(test_iv_of_another_node),
+        cmocka_unit_test(test_seal_room),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
