@@ -53,7 +53,8 @@ struct yaml; /* one document; owns its nodes and their text */
 must_check enum rc yaml_parse(struct bytes text, const char *name, struct yaml **ret,
                               struct err *err);
 
-/* The same for a file. */
+/* The same for a file.  With AT_FDCWD path is any path that a person typed; else it is beneath
+ * dirfd and no link. */
 must_check enum rc yaml_load(int dirfd, const char *path, struct yaml **ret, struct err *err);
 
 void yaml_free(struct yaml **doc); /* scope cleaner */
