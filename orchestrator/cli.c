@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/cli.h"
+
+#include <stdlib.h>
+
+#include "orchestrator/cli_help.h"
+#include "orchestrator/suggest.h"
+
+#define HOME_DEFAULT ".berth"
+#define NAMES_MAX 128U
+
+bool cli_flag(const struct cli *cli, const char *name)
+{
+    return cli_value_at(cli, name, 0) != NULL;
+}
+
+const char *cli_value(const struct cli *cli, const char *name)
+{
+    const char *last = NULL;
+
+    for (size_t i = 0; i < cli->n_values; i++) {
+        if (strcmp(cli->values[i].name, name) == 0)
+            last = cli->values[i].value;
+    }
+    return last;
+}
+
+const char *cli_value_at(const struct cli *cli, const char *name, size_t i)
+{
+    for (size_t v = 0; v < cli->n_values; v++) {
+        if (strcmp(cli->values[v].name, name) == 0 && i-- == 0)
+            return cli->values[v].value ? cli->values[v].value : "";
+    }
+    return NULL;
+}
+
+const char *cli_arg(const struct cli *cli, size_t i)
+{
+    return i < cli->n_args ? cli->args[i] : NULL;
+}
+
+enum rc cli_number(const struct cli *cli, const char *name, uint64_t fallback, uint64_t min,
+                   uint64_t max, uint64_t *ret, struct err *err)
+{
+    const char *text = cli_value(cli, name);
+    uint64_t value = 0;
+
+    if (!text) {
+        *ret = fallback;
+        return RC_OK;
+    }
+    if (*text == '\0')
+        return err_set(err, RC_USAGE, "--%s wants a number", name);
+    for (const char *p = text; *p; p++) {
+        unsigned digit = (unsigned)(unsigned char)*p - '0';
+
+        if (digit > 9 || __builtin_mul_overflow(value, 10U, &value) ||
+            __builtin_add_overflow(value, digit, &value))
+            return err_set(err, RC_USAGE, "--%s wants a number, not '%s'", name, text);
+    }
+    if (value < min || value > max)
+        return err_set(err, RC_USAGE, "--%s must be %llu to %llu", name, (unsigned long long)min,
+                       (unsigned long long)max);
+    *ret = value;
+    return RC_OK;
+}
+
+/* ---- parsing ---- */
+
+static enum rc add_value(struct cli *cli, const char *name, const char *value, struct err *err)
+{
+    if (cli->n_values == CLI_VALUES_MAX)
+        return err_set(err, RC_USAGE, "too many options");
+    cli->values[cli->n_values].name = name;
+    cli->values[cli->n_values++].value = value;
+    return RC_OK;
+}
+
+static enum rc unknown_option(const struct cli *cli, const char *name, struct err *err)
+{
+    const char *names[NAMES_MAX];
+    const char *nearest;
+    size_t n = 0;
+
+    for (const struct cli_option *o = cli->command ? cli->command->options : NULL;
+         o && o->name && n < NAMES_MAX - 8; o++)
+        names[n++] = o->name;
+    for (const struct cli_option *o = cli_common_options; o->name; o++)
+        names[n++] = o->name;
+    names[n] = NULL;
+    nearest = suggest_nearest(name, names);
+    if (nearest)
+        return err_set(err, RC_USAGE, "unknown option --%s, did you mean --%s?", name, nearest);
+    return err_set(err, RC_USAGE, "unknown option --%s", name);
+}
+
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] != '\0';
+}
+
+/* argv[*at] is an option: take it and its values, and move *at behind them. */
+static enum rc parse_option(struct cli *cli, size_t n, char *const *words, size_t *at,
+                            struct err *err)
+{
+    const char *word = strcmp(words[*at], "-h") == 0 ? "--help" : words[*at];
+    char name[40];
+    size_t len = strcspn(word, "=");
+    const struct cli_option *option;
+    const char *value = NULL;
+    enum rc rc;
+
+    if (word[1] != '-' || len < 3 || len - 2 >= sizeof name)
+        return err_set(err, RC_USAGE, "unknown option %s", word);
+    (void)snprintf(name, sizeof name, "%.*s", (int)(len - 2), word + 2);
+    option = cli_find_option(cli->command, name);
+    if (!option)
+        return unknown_option(cli, name, err);
+    (*at)++;
+    if (option->kind == CLI_FLAG)
+        return word[len] == '=' ? err_set(err, RC_USAGE, "--%s takes no value", name)
+                                : add_value(cli, option->name, NULL, err);
+    if (word[len] == '=')
+        value = word + len + 1;
+    else if (*at < n)
+        value = words[(*at)++];
+    if (!value)
+        return err_set(err, RC_USAGE, "--%s wants a value: %s", name, option->value);
+    rc = add_value(cli, option->name, value, err);
+    while (rc == RC_OK && option->kind == CLI_LIST && word[len] != '=' && *at < n &&
+           !is_option(words[*at]))
+        rc = add_value(cli, option->name, words[(*at)++], err);
+    return rc;
+}
+
+static enum rc add_arg(struct cli *cli, const char *word, struct err *err)
+{
+    if (cli->n_args == CLI_VALUES_MAX)
+        return err_set(err, RC_USAGE, "too many arguments");
+    cli->args[cli->n_args++] = word;
+    return RC_OK;
+}
+
+static enum rc parse(struct cli *cli, size_t n, char *const *words, struct err *err)
+{
+    bool only_args = false;
+    enum rc rc = RC_OK;
+    size_t at = 0;
+
+    while (at < n && rc == RC_OK) {
+        if (!only_args && strcmp(words[at], "--") == 0) {
+            only_args = true;
+            at++;
+        } else if (!only_args && is_option(words[at])) {
+            rc = parse_option(cli, n, words, &at, err);
+        } else {
+            rc = add_arg(cli, words[at++], err);
+        }
+    }
+    return rc;
+}
+
+static enum rc check_counts(const struct cli *cli, struct err *err)
+{
+    const struct cli_command *command = cli->command;
+
+    if (cli->n_args < command->args_min)
+        return err_set(err, RC_USAGE, "an argument is missing: %s", command->args);
+    if (cli->n_args > command->args_max)
+        return err_set(err, RC_USAGE, "unexpected argument '%s'", cli->args[command->args_max]);
+    return RC_OK;
+}
+
+/* ---- dispatch ---- */
+
+static int unknown_command(struct cli *cli, const struct cli_command *const *tables,
+                           const char *word)
+{
+    const char *names[NAMES_MAX];
+    const struct cli_command *command;
+    const char *nearest;
+    size_t n = 0, at = 0;
+    struct err err;
+
+    while (n + 1 < NAMES_MAX && (command = cli_next_command(tables, &at)) != NULL)
+        names[n++] = command->name;
+    names[n] = NULL;
+    nearest = suggest_nearest(word, names);
+    (void)!err_set(&err, RC_USAGE, "unknown command '%s'", word);
+    if (nearest)
+        return cli_fail(cli, &err, "berth %s", nearest);
+    return cli_fail(cli, &err, "berth --help");
+}
+
+static int run_command(struct cli *cli, size_t n, char *const *words)
+{
+    const char *env = getenv("BERTH_HOME");
+    struct err err;
+    enum rc rc = parse(cli, n, words, &err);
+
+    cli->json = cli_flag(cli, "json");
+    cli->home = cli_value(cli, "home");
+    if (!cli->home)
+        cli->home = env && env[0] != '\0' ? env : HOME_DEFAULT;
+    if (cli_flag(cli, "help")) {
+        cli_help_command(cli->command, cli->out);
+        return CLI_OK;
+    }
+    if (rc == RC_OK)
+        rc = check_counts(cli, &err);
+    if (rc != RC_OK)
+        return cli_fail(cli, &err, "berth %s --help", cli->command->name);
+    return cli->command->run(cli);
+}
+
+/* Words that are no commands of a table. */
+static bool run_builtin(const struct cli_command *const *tables, size_t n, char *const *words,
+                        FILE *out)
+{
+    const struct cli_command *command = NULL;
+
+    if (n == 0 || strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0) {
+        cli_help_overview(tables, out);
+    } else if (strcmp(words[0], "help") == 0) {
+        if (cli_match_command(tables, n - 1, words + 1, &command) > 0)
+            cli_help_command(command, out);
+        else
+            cli_help_overview(tables, out);
+    } else if (n == 2 && strcmp(words[0], "completion") == 0 && strcmp(words[1], "bash") == 0) {
+        cli_completion_bash(out);
+    } else if (strcmp(words[0], "__complete") == 0) {
+        cli_complete(tables, n - 1, words + 1, out);
+    } else if (n == 1 && strcmp(words[0], "__man") == 0) {
+        cli_help_man(tables, out);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+int cli_main(const struct cli_command *const *tables, int argc, char **argv, FILE *out, FILE *err)
+{
+    struct cli cli = { .out = out, .err = err };
+    size_t n = argc > 1 ? (size_t)argc - 1 : 0, used;
+    char *const *words = argv + 1;
+    int code;
+
+    if (run_builtin(tables, n, words, out))
+        return n == 0 ? CLI_USAGE : CLI_OK;
+    used = cli_match_command(tables, n, words, &cli.command);
+    if (used == 0)
+        return unknown_command(&cli, tables, words[0]);
+    code = run_command(&cli, n - used, words + used);
+    /* Data that could not be written (a full disk, a closed pipe) was not delivered. */
+    if (fflush(out) != 0 && code == CLI_OK)
+        code = CLI_FAILED;
+    return code;
+}

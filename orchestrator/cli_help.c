@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/cli_help.h"
+
+const struct cli_option cli_common_options[] = {
+    { "home", CLI_PATH, "DIR", "the ground's home directory (else $BERTH_HOME, else .berth)" },
+    { "json", CLI_FLAG, NULL, "print data and errors as JSON" },
+    { "help", CLI_FLAG, NULL, "this text" },
+    { 0 },
+};
+
+static const char exit_codes[] =
+    "0 done, 1 failed, 2 wrong usage, 3 the plan has changes, 4 a precondition does not hold or "
+    "the plan is stale, 5 denied by a signature, grant or trust rule, 6 timeout, 7 the rollout is "
+    "paused";
+
+static const struct cli_option *find_in(const struct cli_option *options, const char *name)
+{
+    for (; options && options->name; options++) {
+        if (strcmp(options->name, name) == 0)
+            return options;
+    }
+    return NULL;
+}
+
+const struct cli_option *cli_find_option(const struct cli_command *command, const char *name)
+{
+    const struct cli_option *own = command ? find_in(command->options, name) : NULL;
+
+    return own ? own : find_in(cli_common_options, name);
+}
+
+const struct cli_command *cli_next_command(const struct cli_command *const *tables, size_t *at)
+{
+    size_t skip = *at;
+
+    for (; *tables; tables++) {
+        for (const struct cli_command *command = *tables; command->name; command++) {
+            if (skip == 0) {
+                (*at)++;
+                return command;
+            }
+            skip--;
+        }
+    }
+    return NULL;
+}
+
+/* How many words the name has if all of them are the first words of the list, else 0. */
+static size_t words_matched(const char *name, size_t n, char *const *words)
+{
+    size_t used = 0;
+
+    while (*name != '\0') {
+        size_t len = strcspn(name, " ");
+
+        if (used == n || strlen(words[used]) != len || strncmp(words[used], name, len) != 0)
+            return 0;
+        used++;
+        name += len + (name[len] == ' ');
+    }
+    return used;
+}
+
+size_t cli_match_command(const struct cli_command *const *tables, size_t n, char *const *words,
+                         const struct cli_command **ret)
+{
+    const struct cli_command *command;
+    size_t best = 0, at = 0;
+
+    *ret = NULL;
+    while ((command = cli_next_command(tables, &at)) != NULL) {
+        size_t used = words_matched(command->name, n, words);
+
+        if (used > best) {
+            best = used;
+            *ret = command;
+        }
+    }
+    return best;
+}
+
+/* ---- help ---- */
+
+static bool seen_group(const struct cli_command *const *tables, const char *group, size_t before)
+{
+    const struct cli_command *command;
+    size_t at = 0;
+
+    while (at + 1 < before && (command = cli_next_command(tables, &at)) != NULL) {
+        if (strcmp(command->group, group) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_group(const struct cli_command *const *tables, const char *group, FILE *out)
+{
+    const struct cli_command *command;
+    size_t at = 0;
+
+    (void)fprintf(out, "\n%s\n", group);
+    while ((command = cli_next_command(tables, &at)) != NULL) {
+        if (strcmp(command->group, group) == 0)
+            (void)fprintf(out, "  %-18s %s\n", command->name, command->summary);
+    }
+}
+
+void cli_help_overview(const struct cli_command *const *tables, FILE *out)
+{
+    const struct cli_command *command;
+    size_t at = 0;
+
+    (void)fprintf(out, "usage: berth COMMAND [OPTIONS] [ARGUMENTS]\n"
+                       "Runs tenants' payloads on a fleet of satellites: pack, sign, roll out, see "
+                       "what runs.\n");
+    while ((command = cli_next_command(tables, &at)) != NULL) {
+        if (!seen_group(tables, command->group, at))
+            print_group(tables, command->group, out);
+    }
+    (void)fprintf(out, "\n`berth COMMAND --help` tells more about one.\nExit codes: %s.\n",
+                  exit_codes);
+}
+
+static void print_options(const struct cli_option *options, FILE *out)
+{
+    char left[64];
+
+    for (; options && options->name; options++) {
+        (void)snprintf(left, sizeof left, "--%s%s%s%s", options->name, options->value ? " " : "",
+                       options->value ? options->value : "",
+                       options->kind == CLI_LIST ? "..." : "");
+        (void)fprintf(out, "  %-26s %s\n", left, options->help);
+    }
+}
+
+void cli_help_command(const struct cli_command *command, FILE *out)
+{
+    (void)fprintf(out, "usage: berth %s%s%s [OPTIONS]\n%s.\n", command->name,
+                  command->args[0] != '\0' ? " " : "", command->args, command->summary);
+    if (command->about)
+        (void)fprintf(out, "\n%s\n", command->about);
+    (void)fprintf(out, "\noptions:\n");
+    print_options(command->options, out);
+    print_options(cli_common_options, out);
+    (void)fprintf(out, "\nExit codes: %s.\n", exit_codes);
+}
+
+/* ---- man page ---- */
+
+/* roff takes a leading dot or quote as a request, and '-' as a hyphen. */
+static void print_roff(const char *text, FILE *out)
+{
+    bool line_start = true;
+
+    for (; *text; text++) {
+        if (line_start && (*text == '.' || *text == '\''))
+            (void)fputs("\\&", out);
+        if (*text == '-' || *text == '\\')
+            (void)fputc('\\', out);
+        (void)fputc(*text, out);
+        line_start = *text == '\n';
+    }
+}
+
+static void print_roff_options(const struct cli_option *options, FILE *out)
+{
+    for (; options && options->name; options++) {
+        (void)fprintf(out, ".TP\n.B ");
+        print_roff("--", out);
+        print_roff(options->name, out);
+        if (options->value)
+            (void)fprintf(out, " \\fI%s\\fR", options->value);
+        (void)fputc('\n', out);
+        print_roff(options->help, out);
+        (void)fputc('\n', out);
+    }
+}
+
+void cli_help_man(const struct cli_command *const *tables, FILE *out)
+{
+    const struct cli_command *command;
+    size_t at = 0;
+
+    (void)fprintf(out, ".\\\" Made by `berth __man` from the command tables.\n.TH BERTH 1\n"
+                       ".SH NAME\nberth \\- pack, sign and roll out payloads on a fleet of "
+                       "satellites\n.SH SYNOPSIS\n.B berth\n.I COMMAND\n"
+                       "[\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]\n.SH OPTIONS OF ALL COMMANDS\n");
+    print_roff_options(cli_common_options, out);
+    (void)fprintf(out, ".SH COMMANDS\n");
+    while ((command = cli_next_command(tables, &at)) != NULL) {
+        (void)fprintf(out, ".SS berth %s %s\n", command->name, command->args);
+        print_roff(command->summary, out);
+        (void)fprintf(out, ".\n");
+        if (command->about) {
+            (void)fprintf(out, ".PP\n");
+            print_roff(command->about, out);
+            (void)fputc('\n', out);
+        }
+        print_roff_options(command->options, out);
+    }
+    (void)fprintf(out,
+                  ".SH EXIT STATUS\n%s.\n.SH ENVIRONMENT\n.TP\n.B BERTH_HOME\nThe home "
+                  "directory when there is no \\-\\-home.\n.TP\n.B BERTH_PASSPHRASE_FILE\n"
+                  "File whose first line is the passphrase of private keys.\n",
+                  exit_codes);
+}
+
+/* ---- completion ---- */
+
+void cli_completion_bash(FILE *out)
+{
+    (void)fputs("_berth()\n"
+                "{\n"
+                "    local IFS=$'\\n'\n"
+                "    COMPREPLY=( $(berth __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" "
+                "2>/dev/null) )\n"
+                "}\n"
+                "complete -o default -F _berth berth\n",
+                out);
+}
+
+static void complete_options(const struct cli_option *options, const char *typed, FILE *out)
+{
+    for (; options && options->name; options++) {
+        if (strncmp(options->name, typed + 2, strlen(typed) - 2) == 0)
+            (void)fprintf(out, "--%s\n", options->name);
+    }
+}
+
+/* Whether this word would be printed for an earlier command already. */
+static bool printed_before(const struct cli_command *const *tables, size_t before, size_t offset,
+                           const char *name, size_t len)
+{
+    const struct cli_command *command;
+    size_t at = 0;
+
+    while (at + 1 < before && (command = cli_next_command(tables, &at)) != NULL) {
+        if (strncmp(command->name, name, offset + len) == 0 &&
+            (command->name[offset + len] == '\0' || command->name[offset + len] == ' '))
+            return true;
+    }
+    return false;
+}
+
+/* The next word of every command whose first words are there already. */
+static void complete_names(const struct cli_command *const *tables, size_t n, char *const *words,
+                           FILE *out)
+{
+    const struct cli_command *command;
+    const char *typed = words[n - 1];
+    size_t at = 0;
+
+    while ((command = cli_next_command(tables, &at)) != NULL) {
+        const char *rest = command->name;
+        size_t i = 0, len = strcspn(rest, " ");
+
+        while (i + 1 < n && rest[len] == ' ' && strlen(words[i]) == len &&
+               strncmp(rest, words[i], len) == 0) {
+            rest += len + 1;
+            len = strcspn(rest, " ");
+            i++;
+        }
+        if (i + 1 == n && strncmp(rest, typed, strlen(typed)) == 0 &&
+            !printed_before(tables, at, (size_t)(rest - command->name), command->name, len))
+            (void)fprintf(out, "%.*s\n", (int)len, rest);
+    }
+}
+
+void cli_complete(const struct cli_command *const *tables, size_t n, char *const *words, FILE *out)
+{
+    const struct cli_command *command = NULL;
+
+    if (n == 0)
+        return;
+    (void)cli_match_command(tables, n - 1, words, &command);
+    if (strncmp(words[n - 1], "--", 2) != 0) {
+        complete_names(tables, n, words, out);
+        return;
+    }
+    complete_options(command ? command->options : NULL, words[n - 1], out);
+    complete_options(cli_common_options, words[n - 1], out);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cli_print: what commands print: errors, notes, tables, JSON, sizes.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "orchestrator/cli.h"
+
+/* Codes whose exit is not that of their range. */
+static const struct {
+    enum rc rc;
+    enum cli_exit exit;
+} exits[] = {
+    { RC_OK, CLI_OK },
+    { RC_USAGE, CLI_USAGE },
+    { RC_TIMEOUT, CLI_TIMEOUT },
+    { RC_PLAN_STALE, CLI_STALE },
+    { RC_NO_SATELLITE, CLI_STALE },
+    { RC_NO_PACKAGE, CLI_STALE },
+    { RC_ROLLOUT_STATE, CLI_STALE },
+    { RC_EXISTS, CLI_STALE },
+};
+
+enum cli_exit cli_exit_of(enum rc rc)
+{
+    for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++) {
+        if (exits[i].rc == rc)
+            return exits[i].exit;
+    }
+    /* Documents, trust, keys and packages: somebody was not allowed to do this. */
+    return (unsigned)rc >= RC_ENVELOPE && (unsigned)rc < RC_BUNDLE_FORMAT ? CLI_DENIED : CLI_FAILED;
+}
+
+static const char *command_name(const struct cli *cli)
+{
+    return cli->command ? cli->command->name : "";
+}
+
+static void print_json_error(struct cli *cli, const struct err *err, const char *fix)
+{
+    json_t *error =
+        json_pack("{s:o, s:i, s:s, s:s, s:o, s:o}", "what", json_safe(err->what), "code",
+                  (int)err->rc, "code_name", rc_name(err->rc), "why", rc_text(err->rc), "fix",
+                  fix ? json_safe(fix) : json_null(), "exit", json_integer(cli_exit_of(err->rc)));
+
+    (void)cli_json(cli, json_pack("{s:o}", "error", error));
+}
+
+static void print_text_error(struct cli *cli, const struct err *err, const char *fix)
+{
+    const char *space = command_name(cli)[0] != '\0' ? " " : "";
+    char system[64] = "";
+
+    if (err->sys != 0)
+        (void)snprintf(system, sizeof system, ": %s", strerrordesc_np(err->sys));
+    (void)fprintf(cli->err, "berth%s%s: %s\n", space, command_name(cli),
+                  err->what[0] != '\0' ? err->what : rc_text(err->rc));
+    (void)fprintf(cli->err, "  why: %s (%s %d)%s\n", rc_text(err->rc), rc_name(err->rc),
+                  (int)err->rc, system);
+    if (fix)
+        (void)fprintf(cli->err, "  fix: %s\n", fix);
+}
+
+int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
+{
+    char text[1024];
+    va_list args;
+
+    if (fix) {
+        va_start(args, fix);
+        (void)vsnprintf(text, sizeof text, fix, args);
+        va_end(args);
+    }
+    if (cli->json)
+        print_json_error(cli, err, fix ? text : NULL);
+    else
+        print_text_error(cli, err, fix ? text : NULL);
+    return cli_exit_of(err->rc);
+}
+
+void cli_note(struct cli *cli, const char *fmt, ...)
+{
+    va_list args;
+
+    if (cli->json)
+        return;
+    va_start(args, fmt);
+    (void)vfprintf(cli->err, fmt, args);
+    va_end(args);
+    (void)fputc('\n', cli->err);
+}
+
+void cli_say(struct cli *cli, const char *fmt, ...)
+{
+    va_list args;
+
+    if (cli->json)
+        return;
+    va_start(args, fmt);
+    (void)vfprintf(cli->out, fmt, args);
+    va_end(args);
+    (void)fputc('\n', cli->out);
+}
+
+int cli_json(struct cli *cli, json_t *value)
+{
+    int code = CLI_OK;
+
+    if (cli->json) {
+        if (!value || json_dumpf(value, cli->out, JSON_INDENT(2)) != 0 ||
+            fputc('\n', cli->out) == EOF || fflush(cli->out) != 0)
+            code = CLI_FAILED;
+    }
+    json_decref(value);
+    return code;
+}
+
+/* ---- tables ---- */
+
+struct cli_table {
+    size_t columns;
+    size_t rows; /* the headings are row 0 */
+    size_t cap;
+    char **cells; /* rows * columns, row by row */
+    bool failed;
+};
+
+static char *clean_copy(const char *text)
+{
+    char *copy = strdup(text && text[0] != '\0' ? text : "-");
+
+    for (char *p = copy; p && *p; p++) {
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p == 0x7f)
+            *p = '?';
+    }
+    return copy;
+}
+
+struct cli_table *cli_table_new(const char *const *headings, size_t n)
+{
+    struct cli_table *table = calloc(1, sizeof *table);
+
+    if (table) {
+        table->columns = n < CLI_COLUMNS_MAX ? n : CLI_COLUMNS_MAX;
+        cli_table_row(table, headings);
+    }
+    return table;
+}
+
+void cli_table_row(struct cli_table *table, const char *const *cells)
+{
+    if (!table || table->failed)
+        return;
+    if (table->rows == table->cap) {
+        size_t cap = table->cap == 0 ? 16 : 2 * table->cap;
+        char **grown = reallocarray(table->cells, cap * table->columns, sizeof *grown);
+
+        if (!grown) {
+            table->failed = true;
+            return;
+        }
+        table->cells = grown;
+        table->cap = cap;
+    }
+    for (size_t c = 0; c < table->columns; c++) {
+        char *copy = clean_copy(cells[c]);
+
+        table->cells[table->rows * table->columns + c] = copy;
+        table->failed = table->failed || !copy;
+    }
+    table->rows++;
+}
+
+/* Characters on screen: UTF-8 continuation bytes take no place. */
+static size_t shown_width(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0U) != 0x80U;
+    return n;
+}
+
+void cli_table_print(struct cli *cli, const struct cli_table *table)
+{
+    size_t width[CLI_COLUMNS_MAX] = { 0 };
+
+    if (!table || table->failed || cli->json)
+        return;
+    for (size_t i = 0; i < table->rows * table->columns; i++) {
+        size_t n = shown_width(table->cells[i]);
+
+        if (n > width[i % table->columns])
+            width[i % table->columns] = n;
+    }
+    for (size_t i = 0; i < table->rows * table->columns; i++) {
+        size_t c = i % table->columns;
+        bool last = c + 1 == table->columns;
+
+        (void)fputs(table->cells[i], cli->out);
+        (void)fprintf(cli->out, "%*s",
+                      last ? 0 : (int)(width[c] - shown_width(table->cells[i]) + 2), "");
+        if (last)
+            (void)fputc('\n', cli->out);
+    }
+}
+
+void cli_table_free(struct cli_table **table)
+{
+    if (*table) {
+        for (size_t i = 0; i < (*table)->rows * (*table)->columns; i++)
+            free((*table)->cells[i]);
+        free((*table)->cells);
+        free(*table);
+    }
+    *table = NULL;
+}
+
+char *cli_size(uint64_t bytes, char out[CLI_SIZE_CAP])
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    while (value >= 1024.0 && unit + 1 < sizeof units / sizeof units[0]) {
+        value /= 1024.0;
+        unit++;
+    }
+    (void)snprintf(out, CLI_SIZE_CAP, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return out;
+}
+
+char *cli_age(uint64_t ms, char out[CLI_SIZE_CAP])
+{
+    uint64_t s = ms / 1000;
+
+    if (s < 120)
+        (void)snprintf(out, CLI_SIZE_CAP, "%" PRIu64 "s", s);
+    else if (s < UINT64_C(2) * 3600)
+        (void)snprintf(out, CLI_SIZE_CAP, "%" PRIu64 "m", s / 60);
+    else if (s < UINT64_C(2) * 86400)
+        (void)snprintf(out, CLI_SIZE_CAP, "%" PRIu64 "h", s / 3600);
+    else
+        (void)snprintf(out, CLI_SIZE_CAP, "%" PRIu64 "d", s / 86400);
+    return out;
+}
