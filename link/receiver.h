@@ -4,7 +4,7 @@
  *
  *     partial/HEX.desc   descriptor of an object under way, as it came
  *     partial/HEX.part   its bytes, sparse
- *     ready/HEX.KIND     complete objects, whole digest checked, until berthd is done with them
+ *     ready/HEX.K.SERIAL complete objects (K = kind), whole digest checked, until berthd is done
  *     done.{a,b}         state file: what was done lately, so that a late duplicate starts nothing
  *
  * There is no record of which chunks are there that could be wrong: after a restart every chunk of
@@ -38,9 +38,10 @@ must_check enum rc receiver_open(int spool_dirfd, const struct receiver_options 
                                  uint64_t now_ms, struct receiver **ret, struct err *err);
 void receiver_close(struct receiver **receiver); /* scope cleaner */
 
-/* Apply one message.  RC_OK also for what is known already.  A refusal changes nothing:
- * RC_TRANSFER_FORMAT and CBOR codes, RC_OBJECT_KIND, RC_CHUNK_DIGEST, RC_CHUNK_UNKNOWN (held early
- * chunks are full), RC_SPOOL_FULL, RC_NO_SPACE, RC_IO. */
+/* Apply one message.  RC_OK also for what is known already, and for a chunk that came before its
+ * descriptor (held in memory, the oldest such chunks make room).  A refusal changes nothing:
+ * RC_TRANSFER_FORMAT and CBOR codes, RC_OBJECT_KIND, RC_CHUNK_DIGEST, RC_SPOOL_FULL, RC_NO_SPACE,
+ * RC_IO. */
 must_check enum rc receiver_take(struct receiver *receiver, struct bytes message, uint64_t now_ms,
                                  struct err *err);
 
@@ -61,6 +62,10 @@ must_check enum rc receiver_open_object(struct receiver *receiver,
  */
 must_check enum rc receiver_done(struct receiver *receiver, const uint8_t digest[DIGEST_SIZE],
                                  struct err *err);
+
+/* Something that was lost or dropped outside of receiver_take, such as a spooled object whose bytes
+ * no longer match.  Fetched once; false when there is nothing (more). */
+bool receiver_note(struct receiver *receiver, struct err *ret);
 
 /* What is missing and what is complete (ready or done), for the report. */
 void receiver_status(const struct receiver *receiver, struct port_transfers *ret);

@@ -1,0 +1,725 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link/receiver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cbor.h"
+#include "base/crypto.h"
+#include "base/fs.h"
+#include "base/statefile.h"
+#include "link/partial.h"
+#include "link/transfer.h"
+
+#define QUOTA_DEFAULT (UINT64_C(1) << 30)
+#define STALE_DEFAULT_MS (UINT64_C(6) * 3600U * 1000U)
+#define PACKAGES_UNDER_WAY_MAX 12U
+#define PACKAGES_READY_MAX 16U
+#define DONE_FILE "done"
+#define DONE_FILE_MAX (RECEIVER_DONE_MAX * (DIGEST_SIZE + 16U) + 16U)
+#define FILES_MAX 4096U /* looked at in one spool directory at start */
+
+static_assert(RECEIVER_OBJECTS_MAX <= PORT_TRANSFERS_MAX, "every object under way can be reported");
+static_assert(RECEIVER_READY_MAX <= PORT_COMPLETE_MAX, "every ready object can be reported");
+
+/* An object that is complete and not done. */
+struct ready {
+    struct port_object object;
+    uint64_t serial;
+};
+
+struct done {
+    uint8_t digest[DIGEST_SIZE];
+    uint64_t serial;
+};
+
+/* A chunk whose descriptor is not there yet. */
+struct early {
+    struct transfer_chunk chunk;
+    uint8_t *data; /* what chunk.data views, owned */
+};
+
+struct receiver {
+    int spool;
+    int partial_dir;
+    int ready_dir;
+    uint64_t quota;
+    uint64_t stale_ms;
+    uint64_t version;
+    struct err note; /* RC_OK = none */
+    size_t n_ready, n_done, n_early;
+    size_t early_bytes;
+    struct partial partial[RECEIVER_OBJECTS_MAX];
+    struct ready ready[RECEIVER_READY_MAX]; /* oldest first, as the next two */
+    struct done done[RECEIVER_DONE_MAX];
+    struct early early[RECEIVER_EARLY_MAX];
+};
+
+/* ---- names ------------------------------------------------------------------------------------
+ */
+
+static const char *ready_name(const struct ready *r, char out[PARTIAL_NAME_CAP])
+{
+    char suffix[32];
+
+    snprintf(suffix, sizeof suffix, "%u.%016" PRIx64, r->object.kind, r->serial);
+    return partial_name(r->object.digest, suffix, out);
+}
+
+/* ---- small tables -----------------------------------------------------------------------------
+ */
+
+static struct partial *find_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE])
+{
+    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
+        if (r->partial[i].used && memcmp(r->partial[i].d.object, object, DIGEST_SIZE) == 0)
+            return &r->partial[i];
+    }
+    return NULL;
+}
+
+static size_t find_ready(const struct receiver *r, const uint8_t object[DIGEST_SIZE])
+{
+    size_t i = 0;
+
+    while (i < r->n_ready && memcmp(r->ready[i].object.digest, object, DIGEST_SIZE) != 0)
+        i++;
+    return i;
+}
+
+static size_t find_done(const struct receiver *r, const uint8_t object[DIGEST_SIZE])
+{
+    size_t i = 0;
+
+    while (i < r->n_done && memcmp(r->done[i].digest, object, DIGEST_SIZE) != 0)
+        i++;
+    return i;
+}
+
+static void drop_done(struct receiver *r, size_t i)
+{
+    r->n_done--;
+    memmove(&r->done[i], &r->done[i + 1], (r->n_done - i) * sizeof r->done[0]);
+}
+
+/* As the newest; the oldest goes when there is no room. */
+static void add_done(struct receiver *r, const uint8_t object[DIGEST_SIZE], uint64_t serial)
+{
+    size_t i = find_done(r, object);
+
+    if (i < r->n_done)
+        drop_done(r, i);
+    else if (r->n_done == RECEIVER_DONE_MAX)
+        drop_done(r, 0);
+    struct done *d = &r->done[r->n_done++];
+
+    memcpy(d->digest, object, DIGEST_SIZE);
+    d->serial = serial;
+}
+
+/* Whether (object, serial) is complete already.  A higher serial of something that is done opens it
+ * anew. */
+static bool is_known(struct receiver *r, const uint8_t object[DIGEST_SIZE], uint64_t serial)
+{
+    if (find_ready(r, object) < r->n_ready)
+        return true;
+    size_t i = find_done(r, object);
+    if (i == r->n_done)
+        return false;
+    r->version++;
+    if (serial <= r->done[i].serial) {
+        add_done(r, object, r->done[i].serial); /* newest again: the sender has not heard yet */
+        return true;
+    }
+    drop_done(r, i);
+    return false;
+}
+
+static void drop_early(struct receiver *r, size_t i)
+{
+    r->early_bytes -= r->early[i].chunk.data.n;
+    free(r->early[i].data);
+    r->n_early--;
+    memmove(&r->early[i], &r->early[i + 1], (r->n_early - i) * sizeof r->early[0]);
+}
+
+/* ---- state file of what is done ---------------------------------------------------------------
+ */
+
+static enum rc save_done(const struct receiver *r, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(DONE_FILE_MAX);
+    struct bytes content = { 0 };
+
+    if (buf == NULL)
+        return err_set(err, RC_NO_MEMORY, "list of done objects");
+    struct cbor_out w = { .p = buf, .cap = DONE_FILE_MAX };
+
+    cbor_put_array(&w, 2 * r->n_done);
+    for (size_t i = 0; i < r->n_done; i++) {
+        cbor_put_bstr(&w, (struct bytes){ r->done[i].digest, DIGEST_SIZE });
+        cbor_put_uint(&w, r->done[i].serial);
+    }
+    enum rc rc = cbor_written(&w, &content, err);
+    return rc == RC_OK ? statefile_save(r->spool, DONE_FILE, content, err) : rc;
+}
+
+/* The list only saves work: without it objects may come a second time, nothing worse. */
+static void load_done(struct receiver *r)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(DONE_FILE_MAX);
+    size_t n = 0;
+    struct err err = { 0 };
+
+    if (buf == NULL)
+        return;
+    enum rc rc = statefile_load(r->spool, DONE_FILE, buf, DONE_FILE_MAX, &n, NULL, &err);
+    if (rc == RC_NOT_FOUND)
+        return;
+    struct cbor_in in = cbor_read((struct bytes){ buf, rc == RC_OK ? n : 0 });
+    size_t items = cbor_array(&in, "done", 0, (size_t)2 * RECEIVER_DONE_MAX);
+
+    for (size_t i = 0; i + 1 < items && in.rc == RC_OK; i += 2) {
+        cbor_fixed(&in, "digest", r->done[r->n_done].digest, DIGEST_SIZE);
+        r->done[r->n_done].serial = cbor_uint(&in, "serial", UINT64_MAX);
+        r->n_done += in.rc == RC_OK ? 1 : 0;
+    }
+    cbor_end(&in);
+    if (cbor_done(&in, &err) == RC_OK)
+        return;
+    r->n_done = 0;
+    err_set(&r->note, RC_STATE_DAMAGED, "list of done objects");
+    /* Both copies damaged would keep it from ever being saved again. */
+    (void)unlinkat(r->spool, DONE_FILE ".a", 0);
+    (void)unlinkat(r->spool, DONE_FILE ".b", 0);
+}
+
+/* ---- objects under way ------------------------------------------------------------------------
+ */
+
+/* Forget an object; with files, remove them too. */
+static void drop_partial(struct receiver *r, struct partial *p, bool files)
+{
+    char name[PARTIAL_NAME_CAP];
+
+    if (files) {
+        (void)unlinkat(r->partial_dir, partial_name(p->d.object, "desc", name), 0);
+        (void)unlinkat(r->partial_dir, partial_name(p->d.object, "part", name), 0);
+    }
+    partial_close(p);
+    r->version++;
+}
+
+/* Bytes and objects that a kind of object may use, and what is used. */
+static bool has_room(const struct receiver *r, const struct transfer_descriptor *d)
+{
+    bool package = d->kind == OBJECT_PACKAGE;
+    size_t way = 0, way_packages = 0, ready_packages = 0;
+    uint64_t bytes = d->size;
+
+    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
+        if (!r->partial[i].used)
+            continue;
+        way++;
+        way_packages += r->partial[i].d.kind == OBJECT_PACKAGE ? 1 : 0;
+        bytes += r->partial[i].d.size;
+    }
+    for (size_t i = 0; i < r->n_ready; i++) {
+        ready_packages += r->ready[i].object.kind == OBJECT_PACKAGE ? 1 : 0;
+        bytes += r->ready[i].object.size;
+    }
+    if (package && (way_packages >= PACKAGES_UNDER_WAY_MAX ||
+                    way_packages + ready_packages >= PACKAGES_READY_MAX))
+        return false;
+    return way < RECEIVER_OBJECTS_MAX && way + r->n_ready < RECEIVER_READY_MAX &&
+           bytes <= (package ? r->quota - r->quota / 8 : r->quota);
+}
+
+/* Make room by dropping objects that have not moved for long, the longest first. */
+static enum rc make_room(struct receiver *r, const struct transfer_descriptor *d, uint64_t now_ms,
+                         struct err *err)
+{
+    while (!has_room(r, d)) {
+        struct partial *oldest = NULL;
+
+        for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
+            struct partial *p = &r->partial[i];
+
+            if (p->used && now_ms - p->moved_ms >= r->stale_ms &&
+                (oldest == NULL || p->moved_ms < oldest->moved_ms))
+                oldest = p;
+        }
+        if (oldest == NULL)
+            return err_set(err, RC_SPOOL_FULL, "object of %" PRIu64 " bytes", d->size);
+        err_set(&r->note, RC_SPOOL_FULL, "an object under way made room");
+        drop_partial(r, oldest, true);
+    }
+    return RC_OK;
+}
+
+/* A slot that has_room promised. */
+static struct partial *free_partial(struct receiver *r)
+{
+    size_t i = 0;
+
+    while (i < RECEIVER_OBJECTS_MAX && r->partial[i].used)
+        i++;
+    assert(i < RECEIVER_OBJECTS_MAX);
+    return &r->partial[i];
+}
+
+/* Store a chunk of an object under way. */
+static enum rc store_chunk(struct receiver *r, struct partial *p, const struct transfer_chunk *c,
+                           uint64_t now_ms, struct err *err)
+{
+    bool is_new = false;
+    enum rc rc = partial_store(p, c, &is_new, err);
+
+    if (rc != RC_OK || !is_new)
+        return rc;
+    p->moved_ms = now_ms;
+    r->version++;
+    return RC_OK;
+}
+
+static enum rc take_descriptor(struct receiver *r, const struct transfer_descriptor *d,
+                               struct bytes message, uint64_t now_ms, struct err *err)
+{
+    char name[PARTIAL_NAME_CAP];
+    struct err ignored;
+
+    if (is_known(r, d->object, d->serial))
+        return RC_OK;
+    struct partial *p = find_partial(r, d->object);
+    if (p != NULL && partial_same(p, d))
+        return RC_OK;
+    if (p != NULL)
+        drop_partial(r, p, true); /* cut in another way now */
+    enum rc rc = make_room(r, d, now_ms, err);
+    if (rc == RC_OK)
+        rc = partial_open(p = free_partial(r), r->partial_dir, d, O_CREAT | O_TRUNC, err);
+    if (rc != RC_OK)
+        return rc;
+    p->moved_ms = now_ms;
+    r->version++;
+    rc = fs_write_file(r->partial_dir, partial_name(d->object, "desc", name), message, 0600, err);
+    if (rc != RC_OK) {
+        drop_partial(r, p, true);
+        return rc;
+    }
+    for (size_t i = 0; i < r->n_early;) {
+        if (memcmp(r->early[i].chunk.object, d->object, DIGEST_SIZE) != 0) {
+            i++;
+            continue;
+        }
+        if (store_chunk(r, p, &r->early[i].chunk, now_ms, &ignored) != RC_OK)
+            r->note = ignored;
+        drop_early(r, i);
+    }
+    return RC_OK;
+}
+
+/* Keep a chunk until its descriptor comes; the oldest make room. */
+static enum rc hold_early(struct receiver *r, const struct transfer_chunk *c, struct err *err)
+{
+    for (size_t i = 0; i < r->n_early; i++) {
+        if (r->early[i].chunk.index == c->index &&
+            memcmp(r->early[i].chunk.object, c->object, DIGEST_SIZE) == 0)
+            drop_early(r, i--); /* which of two is right is not known yet: the newer one */
+    }
+    while (r->n_early == RECEIVER_EARLY_MAX || r->early_bytes + c->data.n > RECEIVER_EARLY_BYTES)
+        drop_early(r, 0);
+    uint8_t *data = malloc(c->data.n);
+
+    if (data == NULL)
+        return err_set(err, RC_NO_MEMORY, "chunk before its descriptor");
+    memcpy(data, c->data.p, c->data.n);
+    struct early *e = &r->early[r->n_early++];
+
+    *e = (struct early){ .chunk = *c, .data = data };
+    e->chunk.data.p = data;
+    r->early_bytes += c->data.n;
+    r->version++;
+    return RC_OK;
+}
+
+static enum rc take_chunk(struct receiver *r, const struct transfer_chunk *c, uint64_t now_ms,
+                          struct err *err)
+{
+    struct partial *p = find_partial(r, c->object);
+
+    if (p != NULL)
+        return store_chunk(r, p, c, now_ms, err);
+    /* Without a serial nothing is opened anew. */
+    if (find_ready(r, c->object) < r->n_ready || find_done(r, c->object) < r->n_done)
+        return RC_OK;
+    return hold_early(r, c, err);
+}
+
+static void add_ready(struct receiver *r, const struct transfer_descriptor *d)
+{
+    struct ready *ready = &r->ready[r->n_ready++];
+
+    assert(r->n_ready <= RECEIVER_READY_MAX);
+    *ready = (struct ready){ .object = { .kind = d->kind, .size = d->size }, .serial = d->serial };
+    memcpy(ready->object.digest, d->object, DIGEST_SIZE);
+    r->version++;
+}
+
+/* An object that came whole. */
+static enum rc take_inline(struct receiver *r, const struct transfer_inline *w, uint64_t now_ms,
+                           struct err *err)
+{
+    struct transfer_descriptor d = { .kind = w->kind, .size = w->data.n, .serial = w->serial };
+    char name[PARTIAL_NAME_CAP];
+    enum rc rc = sha256_of(w->data, d.object, err);
+
+    if (rc != RC_OK || is_known(r, d.object, d.serial))
+        return rc;
+    struct partial *p = find_partial(r, d.object);
+    if (p != NULL)
+        drop_partial(r, p, true);
+    rc = make_room(r, &d, now_ms, err);
+    if (rc != RC_OK)
+        return rc;
+    struct ready ready = { .object = { .kind = w->kind }, .serial = w->serial };
+
+    memcpy(ready.object.digest, d.object, DIGEST_SIZE);
+    rc = fs_write_file(r->ready_dir, ready_name(&ready, name), w->data, 0600, err);
+    if (rc == RC_OK)
+        add_ready(r, &d);
+    return rc;
+}
+
+enum rc receiver_take(struct receiver *r, struct bytes message, uint64_t now_ms, struct err *err)
+{
+    struct transfer_message msg = { 0 };
+    enum rc rc = transfer_decode(message, &msg, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (msg.type == TRANSFER_CHUNK)
+        return take_chunk(r, &msg.chunk, now_ms, err);
+    enum object_kind kind = msg.type == TRANSFER_INLINE ? msg.whole.kind : msg.descriptor.kind;
+    if (kind == OBJECT_REPORT)
+        return err_set(err, RC_OBJECT_KIND, "a report on the uplink");
+    if (msg.type == TRANSFER_INLINE)
+        return take_inline(r, &msg.whole, now_ms, err);
+    return take_descriptor(r, &msg.descriptor, message, now_ms, err);
+}
+
+/* ---- completion -------------------------------------------------------------------------------
+ */
+
+/* All chunks are there: check the whole and move it to ready/. */
+static enum rc complete(struct receiver *r, struct partial *p, struct err *err)
+{
+    char from[PARTIAL_NAME_CAP], to[PARTIAL_NAME_CAP];
+    struct err ignored;
+    enum rc rc = partial_check_whole(p->fd, p->d.size, p->d.object, err);
+
+    if (rc == RC_OBJECT_DIGEST) {
+        /* Either the file has changed under us, then some chunks go missing again; or the
+         * descriptor never described the object, then there is nothing to wait for. */
+        if (partial_rehash(p, &ignored) == RC_OK && p->n_have == p->d.chunks)
+            drop_partial(r, p, true);
+        r->version++;
+        return rc;
+    }
+    if (rc != RC_OK)
+        return rc;
+    struct ready ready = { .object = { .kind = p->d.kind }, .serial = p->d.serial };
+
+    memcpy(ready.object.digest, p->d.object, DIGEST_SIZE);
+    rc = fs_rename(r->partial_dir, partial_name(p->d.object, "part", from), r->ready_dir,
+                   ready_name(&ready, to), false, err);
+    if (rc != RC_OK)
+        return rc;
+    add_ready(r, &p->d);
+    drop_partial(r, p, true);
+    return RC_OK;
+}
+
+enum rc receiver_commit(struct receiver *r, struct err *err)
+{
+    enum rc first = RC_OK;
+    struct err other;
+
+    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
+        struct partial *p = &r->partial[i];
+        struct err *at = first == RC_OK ? err : &other;
+        enum rc rc = RC_OK;
+
+        if (!p->used)
+            continue;
+        if (p->dirty && fdatasync(p->fd) < 0) {
+            /* After a failed sync the kernel may have dropped pages: believe only what is read. */
+            rc = err_sys(at, RC_IO, "sync of an object");
+            if (partial_rehash(p, &other) != RC_OK)
+                drop_partial(r, p, true);
+        } else if (p->n_have == p->d.chunks) {
+            rc = complete(r, p, at);
+        }
+        p->dirty = false;
+        first = first == RC_OK ? rc : first;
+    }
+    return first;
+}
+
+/* ---- start ------------------------------------------------------------------------------------
+ */
+
+/* Load one .desc with its .part; RC_NOT_FOUND etc. mean that both should go. */
+static enum rc load_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE], const char *name,
+                            uint64_t now_ms, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = NULL;
+    size_t n = 0;
+    struct transfer_message msg = { 0 };
+    enum rc rc = fs_read_alloc(r->partial_dir, name, TRANSFER_MESSAGE_MAX, &buf, &n, err);
+
+    if (rc == RC_OK)
+        rc = transfer_decode((struct bytes){ buf, n }, &msg, err);
+    if (rc != RC_OK)
+        return rc;
+    const struct transfer_descriptor *d = &msg.descriptor;
+    if (msg.type != TRANSFER_DESCRIPTOR || memcmp(d->object, object, DIGEST_SIZE) != 0 ||
+        d->kind == OBJECT_REPORT)
+        return err_set(err, RC_TRANSFER_FORMAT, "%s", name);
+    if (is_known(r, d->object, d->serial))
+        return err_set(err, RC_EXISTS, "%s", name);
+    if (!has_room(r, d))
+        return err_set(err, RC_SPOOL_FULL, "%s", name);
+    struct partial *p = free_partial(r);
+
+    rc = partial_open(p, r->partial_dir, d, 0, err);
+    if (rc != RC_OK)
+        return rc;
+    p->moved_ms = now_ms;
+    return partial_rehash(p, err);
+}
+
+struct loader {
+    struct receiver *r;
+    uint64_t now_ms;
+};
+
+static bool load_partial_name(void *arg, const char *name)
+{
+    struct loader *l = arg;
+    uint8_t object[DIGEST_SIZE];
+    const char *suffix = "";
+    struct err err = { 0 };
+
+    if (partial_parse_name(name, object, &suffix) && strcmp(suffix, "desc") == 0 &&
+        load_partial(l->r, object, name, l->now_ms, &err) != RC_OK) {
+        if (err.rc != RC_EXISTS)
+            l->r->note = err;
+        (void)unlinkat(l->r->partial_dir, name, 0);
+    }
+    return true;
+}
+
+/* Second look: remove what belongs to no object under way. */
+static bool sweep_partial_name(void *arg, const char *name)
+{
+    struct loader *l = arg;
+    uint8_t object[DIGEST_SIZE];
+    const char *suffix = "";
+
+    if (!partial_parse_name(name, object, &suffix) || find_partial(l->r, object) == NULL ||
+        (strcmp(suffix, "desc") != 0 && strcmp(suffix, "part") != 0))
+        (void)unlinkat(l->r->partial_dir, name, 0);
+    return true;
+}
+
+/* Load one complete object, or say why it cannot stay. */
+static enum rc load_ready(struct receiver *r, const char *name, struct err *err)
+{
+    struct ready ready = { 0 };
+    const char *suffix = "";
+    char again[PARTIAL_NAME_CAP];
+    scoped(close_fd) int fd = -1;
+
+    if (!partial_parse_name(name, ready.object.digest, &suffix) || suffix[0] < '1' ||
+        suffix[0] >= '0' + OBJECT_REPORT || suffix[1] != '.')
+        return err_set(err, RC_NAME, "%s", name);
+    ready.object.kind = (uint32_t)(suffix[0] - '0');
+    ready.serial = strtoull(suffix + 2, NULL, 16);
+    if (strcmp(ready_name(&ready, again), name) != 0)
+        return err_set(err, RC_NAME, "%s", name);
+    if (r->n_ready == RECEIVER_READY_MAX)
+        return err_set(err, RC_SPOOL_FULL, "%s", name);
+    size_t done = find_done(r, ready.object.digest);
+    if (done < r->n_done && ready.serial <= r->done[done].serial)
+        return err_set(err, RC_EXISTS, "%s", name); /* cut off between remembering and removing */
+    enum rc rc = fs_open_plain(r->ready_dir, name, OBJECT_MAX, &fd, &ready.object.size, err);
+    if (rc == RC_OK)
+        rc = partial_check_whole(fd, ready.object.size, ready.object.digest, err);
+    if (rc == RC_OK && find_ready(r, ready.object.digest) < r->n_ready)
+        rc = err_set(err, RC_EXISTS, "%s", name);
+    if (rc == RC_OK)
+        r->ready[r->n_ready++] = ready;
+    return rc;
+}
+
+static bool load_ready_name(void *arg, const char *name)
+{
+    struct loader *l = arg;
+    struct err err = { 0 };
+
+    if (load_ready(l->r, name, &err) == RC_OK)
+        return true;
+    if (err.rc != RC_EXISTS && name[0] != '.')
+        l->r->note = err;
+    (void)unlinkat(l->r->ready_dir, name, 0);
+    return true;
+}
+
+static enum rc load(struct receiver *r, uint64_t now_ms, struct err *err)
+{
+    struct loader l = { .r = r, .now_ms = now_ms };
+
+    load_done(r);
+    enum rc rc = fs_list(r->ready_dir, ".", FILES_MAX, load_ready_name, &l, NULL, err);
+    if (rc == RC_OK)
+        rc = fs_list(r->partial_dir, ".", FILES_MAX, load_partial_name, &l, NULL, err);
+    if (rc == RC_OK)
+        rc = fs_list(r->partial_dir, ".", FILES_MAX, sweep_partial_name, &l, NULL, err);
+    return rc;
+}
+
+enum rc receiver_open(int spool_dirfd, const struct receiver_options *options, uint64_t now_ms,
+                      struct receiver **ret, struct err *err)
+{
+    scoped(receiver_close) struct receiver *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return err_set(err, RC_NO_MEMORY, "receiver");
+    r->spool = r->partial_dir = r->ready_dir = -1;
+    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++)
+        r->partial[i].fd = -1;
+    r->quota = options->quota == 0 ? QUOTA_DEFAULT : options->quota;
+    r->stale_ms = options->stale_ms == 0 ? STALE_DEFAULT_MS : options->stale_ms;
+    r->version = 1;
+    r->spool = fcntl(spool_dirfd, F_DUPFD_CLOEXEC, 3);
+    if (r->spool < 0)
+        return err_sys(err, RC_IO, "spool directory");
+    enum rc rc = fs_open_dir(r->spool, "partial", 0700, &r->partial_dir, err);
+    if (rc == RC_OK)
+        rc = fs_open_dir(r->spool, "ready", 0700, &r->ready_dir, err);
+    if (rc == RC_OK)
+        rc = load(r, now_ms, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = r;
+    r = NULL;
+    return RC_OK;
+}
+
+void receiver_close(struct receiver **receiver)
+{
+    struct receiver *r = *receiver;
+
+    if (r == NULL)
+        return;
+    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++)
+        drop_partial(r, &r->partial[i], false);
+    while (r->n_early > 0)
+        drop_early(r, r->n_early - 1);
+    close_fd(&r->ready_dir);
+    close_fd(&r->partial_dir);
+    close_fd(&r->spool);
+    free(r);
+    *receiver = NULL;
+}
+
+/* ---- what the rest of the process asks --------------------------------------------------------
+ */
+
+bool receiver_ready(const struct receiver *r, size_t i, struct port_object *ret)
+{
+    if (i >= r->n_ready)
+        return false;
+    *ret = r->ready[i].object;
+    return true;
+}
+
+enum rc receiver_open_object(struct receiver *r, const uint8_t digest[DIGEST_SIZE], int *ret_fd,
+                             struct err *err)
+{
+    size_t i = find_ready(r, digest);
+    char name[PARTIAL_NAME_CAP];
+
+    if (i == r->n_ready)
+        return err_set(err, RC_NOT_FOUND, "ready object");
+    return fs_open(r->ready_dir, ready_name(&r->ready[i], name), O_RDONLY, 0, ret_fd, err);
+}
+
+enum rc receiver_done(struct receiver *r, const uint8_t digest[DIGEST_SIZE], struct err *err)
+{
+    size_t i = find_ready(r, digest);
+    char name[PARTIAL_NAME_CAP];
+
+    if (i == r->n_ready)
+        return err_set(err, RC_NOT_FOUND, "ready object");
+    ready_name(&r->ready[i], name);
+    add_done(r, digest, r->ready[i].serial);
+    r->n_ready--;
+    memmove(&r->ready[i], &r->ready[i + 1], (r->n_ready - i) * sizeof r->ready[0]);
+    r->version++;
+    enum rc rc = save_done(r, err);
+    if (rc != RC_OK)
+        return rc; /* the file stays and is offered again after a restart */
+    return fs_unlink(r->ready_dir, name, err);
+}
+
+bool receiver_note(struct receiver *r, struct err *ret)
+{
+    if (r->note.rc == RC_OK)
+        return false;
+    *ret = r->note;
+    r->note = (struct err){ 0 };
+    return true;
+}
+
+/* Objects of which only chunks have come. */
+static void status_of_early(const struct receiver *r, struct port_transfers *ret)
+{
+    for (size_t i = 0; i < r->n_early && ret->n_transfers < PORT_TRANSFERS_MAX; i++) {
+        bool listed = false;
+
+        for (uint32_t k = 0; k < ret->n_transfers; k++)
+            listed |= memcmp(ret->transfer[k].object, r->early[i].chunk.object, DIGEST_SIZE) == 0;
+        if (!listed)
+            memcpy(ret->transfer[ret->n_transfers++].object, r->early[i].chunk.object, DIGEST_SIZE);
+    }
+}
+
+void receiver_status(const struct receiver *r, struct port_transfers *ret)
+{
+    *ret = (struct port_transfers){ 0 };
+    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
+        if (r->partial[i].used)
+            partial_status(&r->partial[i], &ret->transfer[ret->n_transfers++]);
+    }
+    status_of_early(r, ret);
+
+    size_t room = PORT_COMPLETE_MAX - r->n_ready;
+    size_t skip = r->n_done > room ? r->n_done - room : 0;
+
+    for (size_t i = skip; i < r->n_done; i++)
+        memcpy(ret->complete[ret->n_complete++], r->done[i].digest, DIGEST_SIZE);
+    for (size_t i = 0; i < r->n_ready; i++)
+        memcpy(ret->complete[ret->n_complete++], r->ready[i].object.digest, DIGEST_SIZE);
+}
+
+uint64_t receiver_version(const struct receiver *r)
+{
+    return r->version;
+}
