@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/reconcile.h"
+
+#include <assert.h>
+
+/* ---- small parts ------------------------------------------------------------------------------
+ */
+
+static void act(struct table *t, const struct unit *u, enum action_type type, enum rc code,
+                const struct digest *manifest)
+{
+    assert(t->n_actions < RECONCILE_ACTIONS_MAX);
+    t->action[t->n_actions++] = (struct action){
+        .type = type,
+        .unit = (uint32_t)(u - t->unit),
+        .code = code,
+        .instance = u->run.instance,
+        .manifest = *manifest,
+    };
+}
+
+/* A note may be lost when very many happen at once, an order to start or stop may not. */
+static void note(struct table *t, const struct unit *u, enum rc code, const struct digest *manifest)
+{
+    if (t->n_actions < RECONCILE_ACTIONS_MAX - 2 * UNITS_MAX)
+        act(t, u, ACTION_NOTE, code, manifest);
+}
+
+/* The one place where a state changes.  False: the table has no such move, nothing changed. */
+static bool move(struct table *t, struct unit *u, enum slot_event event, enum rc code)
+{
+    enum slot_state to = SLOT_ABSENT;
+
+    if (slot_next(u->kept.state, event, &to) != RC_OK)
+        return false;
+    u->kept.state = to;
+    u->kept.code = (uint32_t)code;
+    t->changed = true;
+    return true;
+}
+
+static void must_move(struct table *t, struct unit *u, enum slot_event event, enum rc code)
+{
+    bool moved = move(t, u, event, code);
+
+    assert(moved);
+    (void)moved;
+}
+
+static bool runs(const struct unit *u, const struct digest *manifest)
+{
+    return u->run.phase != RUN_NONE && digest_same(&u->run.manifest, manifest);
+}
+
+static bool is_trial(const struct unit *u)
+{
+    return u->kept.state == SLOT_TRIAL && runs(u, &u->kept.wanted);
+}
+
+static enum rc failed_code(const struct unit_record *r, const struct digest *manifest)
+{
+    for (uint32_t i = 0; i < r->n_failed; i++)
+        if (digest_same(&r->failed[i].manifest, manifest))
+            return (enum rc)r->failed[i].code;
+    return RC_OK;
+}
+
+static void remember_failed(struct unit_record *r, const struct digest *manifest, enum rc code)
+{
+    if (failed_code(r, manifest) != RC_OK)
+        return;
+    if (r->n_failed == UNIT_FAILED_MAX) {
+        memmove(&r->failed[0], &r->failed[1], (UNIT_FAILED_MAX - 1) * sizeof r->failed[0]);
+        r->n_failed--;
+    }
+    r->failed[r->n_failed++] =
+        (struct unit_failed){ .manifest = *manifest, .code = (uint32_t)code };
+}
+
+static uint64_t backoff_ms(uint32_t failures)
+{
+    uint32_t doublings = failures > 0 ? failures - 1 : 0;
+    uint64_t ms =
+        doublings < 16 ? (uint64_t)RECONCILE_BACKOFF_MIN_MS << doublings : RECONCILE_BACKOFF_MAX_MS;
+
+    return ms < RECONCILE_BACKOFF_MAX_MS ? ms : RECONCILE_BACKOFF_MAX_MS;
+}
+
+static void wake_at(struct table *t, uint64_t at_ms)
+{
+    if (at_ms < t->wake_ms)
+        t->wake_ms = at_ms;
+}
+
+/* Ask again what was refused or denied, of one tenant or (NULL) of all. */
+static void reconsider(struct table *t, const char *tenant)
+{
+    for (uint32_t i = 0; i < t->n_units; i++) {
+        struct unit *u = &t->unit[i];
+
+        if (tenant && strcmp(u->kept.tenant, tenant) != 0)
+            continue;
+        if (u->kept.state == SLOT_REFUSED && failed_code(&u->kept, &u->kept.wanted) == RC_OK)
+            must_move(t, u, SLOT_EV_RECONSIDER, RC_OK);
+        if (u->denied != RC_OK) {
+            u->denied = RC_OK;
+            u->not_before_ms = 0;
+        }
+    }
+}
+
+/* ---- finding and making units -----------------------------------------------------------------
+ */
+
+static int place(const struct unit_record *r, const char *tenant, const char *name)
+{
+    int order = strcmp(r->tenant, tenant);
+
+    return order != 0 ? order : strcmp(r->name, name);
+}
+
+struct unit *reconcile_find(struct table *t, const char *tenant, const char *name)
+{
+    for (uint32_t i = 0; i < t->n_units; i++)
+        if (place(&t->unit[i].kept, tenant, name) == 0)
+            return &t->unit[i];
+    return NULL;
+}
+
+struct unit *reconcile_find_instance(struct table *t, uint64_t instance)
+{
+    for (uint32_t i = 0; i < t->n_units; i++)
+        if (t->unit[i].run.phase != RUN_NONE && t->unit[i].run.instance == instance)
+            return &t->unit[i];
+    return NULL;
+}
+
+static bool free_index(const struct table *t, uint32_t *ret)
+{
+    uint8_t used[UNIT_INDEX_MAX] = { 0 };
+
+    for (uint32_t i = 0; i < t->n_units; i++)
+        used[t->unit[i].kept.index] = 1;
+    for (uint32_t i = 0; i < UNIT_INDEX_MAX; i++)
+        if (!used[i]) {
+            *ret = i;
+            return true;
+        }
+    return false;
+}
+
+static struct unit *add_unit(struct table *t, const struct order_line *line)
+{
+    uint32_t at = 0;
+    uint32_t index = 0;
+
+    if (t->n_units == UNITS_MAX || !free_index(t, &index))
+        return NULL;
+    while (at < t->n_units && place(&t->unit[at].kept, line->tenant, line->name) < 0)
+        at++;
+    memmove(&t->unit[at + 1], &t->unit[at], (t->n_units - at) * sizeof t->unit[0]);
+    for (uint32_t i = 0; i < t->n_actions; i++)
+        if (t->action[i].unit >= at)
+            t->action[i].unit++;
+
+    struct unit *u = &t->unit[at];
+    *u = (struct unit){ .kept.index = index };
+    memcpy(u->kept.tenant, line->tenant, sizeof u->kept.tenant);
+    memcpy(u->kept.name, line->name, sizeof u->kept.name);
+    t->n_units++;
+    t->changed = true;
+    return u;
+}
+
+/* ---- orders and packages ----------------------------------------------------------------------
+ */
+
+static void want(struct table *t, struct unit *u, const struct digest *manifest)
+{
+    static const struct digest none;
+
+    if (digest_same(&u->kept.wanted, manifest ? manifest : &none))
+        return;
+    must_move(t, u, SLOT_EV_SUPERSEDE, RC_OK);
+    u->kept.wanted = manifest ? *manifest : none;
+    u->kept.trials = 0;
+    u->failures = 0;
+    u->not_before_ms = 0;
+    u->denied = RC_OK;
+    if (manifest)
+        must_move(t, u, SLOT_EV_ORDER, RC_OK);
+}
+
+static const struct order_line *line_of(const struct order *order, const struct unit_record *r)
+{
+    for (uint32_t i = 0; order && i < order->n_lines; i++)
+        if (place(r, order->line[i].tenant, order->line[i].name) == 0)
+            return &order->line[i];
+    return NULL;
+}
+
+uint32_t reconcile_order(struct table *t, const struct order *order)
+{
+    uint32_t left_out = 0;
+
+    for (uint32_t i = 0; i < t->n_units; i++) {
+        const struct order_line *line = line_of(order, &t->unit[i].kept);
+
+        want(t, &t->unit[i], line ? &line->manifest : NULL);
+    }
+    for (uint32_t i = 0; order && i < order->n_lines; i++) {
+        const struct order_line *line = &order->line[i];
+
+        if (reconcile_find(t, line->tenant, line->name))
+            continue;
+        struct unit *u = add_unit(t, line);
+        if (u)
+            want(t, u, &line->manifest);
+        else
+            left_out++;
+    }
+    reconcile_reconsider(t);
+    return left_out;
+}
+
+bool reconcile_forget(struct table *t, uint32_t i)
+{
+    assert(i < t->n_units && t->n_actions == 0);
+    if (!digest_none(&t->unit[i].kept.wanted) || t->unit[i].run.phase != RUN_NONE)
+        return false;
+    memmove(&t->unit[i], &t->unit[i + 1], (t->n_units - i - 1) * sizeof t->unit[0]);
+    t->n_units--;
+    t->changed = true;
+    return true;
+}
+
+void reconcile_package(struct table *t, const char *tenant, const char *name,
+                       const struct digest *manifest, enum slot_event event, enum rc code)
+{
+    struct unit *u = reconcile_find(t, tenant, name);
+
+    if (!u || !digest_same(&u->kept.wanted, manifest))
+        return;
+    /* What is being decided about a version that runs is not for its package to disturb. */
+    if (event == SLOT_EV_REFUSE && u->kept.state != SLOT_STAGED && u->kept.state != SLOT_VERIFIED &&
+        u->kept.state != SLOT_RECEIVING)
+        return;
+    (void)move(t, u, event, code);
+}
+
+void reconcile_reconsider(struct table *t)
+{
+    reconsider(t, NULL);
+}
+
+bool reconcile_needs(const struct table *t, const char *tenant, const char *name,
+                     const struct digest *manifest)
+{
+    for (uint32_t i = 0; i < t->n_units; i++) {
+        const struct unit *u = &t->unit[i];
+
+        if (place(&u->kept, tenant, name) != 0)
+            continue;
+        return digest_same(manifest, &u->kept.wanted) || digest_same(manifest, &u->kept.good) ||
+               digest_same(manifest, &u->kept.previous) || runs(u, manifest);
+    }
+    return false;
+}
+
+enum rc reconcile_failed(const struct table *t, const char *tenant, const char *name,
+                         const struct digest *manifest)
+{
+    for (uint32_t i = 0; i < t->n_units; i++)
+        if (place(&t->unit[i].kept, tenant, name) == 0)
+            return failed_code(&t->unit[i].kept, manifest);
+    return RC_OK;
+}
+
+/* ---- the course of one run --------------------------------------------------------------------
+ */
+
+static void stop_run(struct table *t, struct unit *u, enum rc verdict, uint64_t now_ms)
+{
+    assert(u->run.phase == RUN_UP || u->run.phase == RUN_READY);
+    u->run.phase = RUN_STOPPING;
+    u->run.since_ms = now_ms;
+    u->run.verdict = verdict;
+    act(t, u, ACTION_STOP, verdict, &u->run.manifest);
+    wake_at(t, now_ms + RECONCILE_ANSWER_MS);
+}
+
+static void start_run(struct table *t, struct unit *u, const struct digest *manifest,
+                      const struct admission *admission, uint64_t now_ms)
+{
+    assert(u->run.phase == RUN_NONE);
+    if (!digest_same(&u->run.manifest, manifest))
+        u->restarts = 0;
+    u->run = (struct run){
+        .phase = RUN_STARTING,
+        .instance = t->next_instance++,
+        .manifest = *manifest,
+        .health = admission->health,
+        .floor = admission->floor,
+        .since_ms = now_ms,
+    };
+    u->denied = RC_OK;
+    act(t, u, ACTION_START, RC_OK, manifest);
+    wake_at(t, now_ms + RECONCILE_ANSWER_MS);
+}
+
+/* The wanted version has not proven itself: never again, and back to the one before. */
+static void fail_wanted(struct table *t, struct unit *u, enum rc code)
+{
+    bool has_good = !digest_none(&u->kept.good);
+
+    remember_failed(&u->kept, &u->kept.wanted, code);
+    u->kept.trials = 0;
+    u->failures = 0;
+    u->not_before_ms = 0;
+    must_move(t, u, has_good ? SLOT_EV_ROLLBACK : SLOT_EV_FAIL, code);
+    note(t, u, code, &u->kept.wanted);
+    if (has_good)
+        note(t, u, RC_ROLLED_BACK, &u->kept.good);
+}
+
+static void run_ended(struct table *t, struct unit *u, enum rc code, bool launched, uint64_t now_ms)
+{
+    bool trial = is_trial(u);
+    bool planned = u->run.phase == RUN_STOPPING && u->run.verdict == RC_OK;
+    enum rc verdict = u->run.verdict != RC_OK ? u->run.verdict : code;
+
+    u->run.phase = RUN_NONE;
+    if (planned) {
+        u->not_before_ms = 0;
+        reconsider(t, u->kept.tenant); /* its share of the grant is free again */
+        return;
+    }
+    /* A machine that could not build a sandbox says nothing about the payload: try again. */
+    bool machine =
+        !launched && rc_class(code) != RC_CLASS_REFUSED && rc_class(code) != RC_CLASS_MALFORMED;
+    if (trial && !(machine && u->kept.trials < RECONCILE_TRIALS_MAX)) {
+        fail_wanted(t, u, verdict);
+        return;
+    }
+    u->failures++;
+    if (launched)
+        u->restarts++;
+    u->not_before_ms = now_ms + backoff_ms(u->failures);
+    if (digest_same(&u->run.manifest, &u->kept.wanted) && u->kept.code != (uint32_t)verdict) {
+        u->kept.code = (uint32_t)verdict;
+        t->changed = true;
+    }
+    note(t, u, verdict, &u->run.manifest);
+}
+
+void reconcile_launched(struct table *t, uint64_t instance, uint64_t now_ms)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    if (!u || u->run.phase != RUN_STARTING)
+        return;
+    u->run.phase = RUN_UP;
+    u->run.since_ms = now_ms;
+}
+
+void reconcile_launch_failed(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    if (u && u->run.phase == RUN_STARTING)
+        run_ended(t, u, code, false, now_ms);
+}
+
+void reconcile_exited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    if (u)
+        run_ended(t, u, code, true, now_ms);
+}
+
+static void became_ready(struct unit *u, uint64_t now_ms)
+{
+    u->run.phase = RUN_READY;
+    u->run.since_ms = now_ms;
+    u->run.beat_ms = now_ms;
+    u->run.healthy_ms = now_ms;
+}
+
+void reconcile_ready(struct table *t, uint64_t instance, uint64_t now_ms)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    /* A message that was sent in time counts even if the timer was looked at first. */
+    if (u && u->run.phase == RUN_UP && u->run.health.type == HEALTH_NOTIFY)
+        became_ready(u, now_ms);
+}
+
+void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    if (u && u->run.phase == RUN_READY)
+        u->run.beat_ms = now_ms;
+}
+
+void reconcile_deny(struct table *t, struct unit *u, enum rc code, uint64_t now_ms)
+{
+    if (u->run.phase != RUN_UP && u->run.phase != RUN_READY)
+        return;
+    note(t, u, code, &u->run.manifest);
+    stop_run(t, u, RC_OK, now_ms);
+}
+
+/* ---- deciding ---------------------------------------------------------------------------------
+ */
+
+static void commit(struct table *t, struct unit *u)
+{
+    if (!digest_same(&u->kept.good, &u->kept.wanted)) {
+        u->kept.previous = u->kept.good;
+        u->kept.good = u->kept.wanted;
+    }
+    if (u->run.floor > u->kept.floor)
+        u->kept.floor = u->run.floor;
+    u->kept.trials = 0;
+    must_move(t, u, SLOT_EV_COMMIT, RC_OK);
+    act(t, u, ACTION_COMMIT, RC_OK, &u->kept.good);
+}
+
+static void watch_up(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    uint64_t until = u->run.since_ms + u->run.health.ready_ms;
+
+    if (now_ms < until)
+        wake_at(t, until);
+    else if (u->run.health.type == HEALTH_ALIVE)
+        became_ready(u, now_ms);
+    else
+        stop_run(t, u, RC_HEALTH_TIMEOUT, now_ms);
+}
+
+static void watch_ready(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    uint64_t late = u->run.beat_ms + u->run.health.watchdog_ms;
+    uint64_t soaked = u->run.since_ms + u->run.health.soak_ms;
+
+    if (u->run.health.watchdog_ms > 0) {
+        if (now_ms > late) {
+            stop_run(t, u, RC_WATCHDOG, now_ms);
+            return;
+        }
+        wake_at(t, late + 1);
+    }
+    if (is_trial(u)) {
+        if (now_ms >= soaked)
+            commit(t, u);
+        else
+            wake_at(t, soaked);
+    }
+    while (u->failures > 0 && now_ms - u->run.healthy_ms >= RECONCILE_HEALTHY_MS) {
+        u->failures /= 2;
+        u->run.healthy_ms += RECONCILE_HEALTHY_MS;
+    }
+    if (u->failures > 0)
+        wake_at(t, u->run.healthy_ms + RECONCILE_HEALTHY_MS);
+}
+
+static void watch(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    switch (u->run.phase) {
+    case RUN_NONE:
+        break;
+    case RUN_STARTING:
+    case RUN_STOPPING:
+        if (now_ms - u->run.since_ms >= RECONCILE_ANSWER_MS)
+            t->stuck = true;
+        wake_at(t, u->run.since_ms + RECONCILE_ANSWER_MS);
+        break;
+    case RUN_UP:
+        watch_up(t, u, now_ms);
+        if (u->run.phase != RUN_READY)
+            break;
+        __attribute__((fallthrough));
+    case RUN_READY:
+        watch_ready(t, u, now_ms);
+        break;
+    }
+}
+
+/* From an order to a version that may be tried: what needs nothing but looking. */
+static void settle(struct table *t, struct unit *u, const struct reconcile_ask *ask)
+{
+    struct unit_record *r = &u->kept;
+    struct admission unused = { 0 };
+
+    if (r->state == SLOT_RECEIVING) {
+        enum rc before = failed_code(r, &r->wanted);
+        enum rc rc = before == RC_OK ? ask->admit(ask->arg, r, &r->wanted, &unused) : before;
+
+        if (before != RC_OK) {
+            must_move(t, u, SLOT_EV_REFUSE, RC_FAILED_BEFORE);
+            note(t, u, RC_FAILED_BEFORE, &r->wanted);
+        } else if (rc != RC_NOT_FOUND) {
+            must_move(t, u, SLOT_EV_FIND, RC_OK);
+        }
+    }
+    if (r->state == SLOT_INSTALLED && digest_same(&r->wanted, &r->good))
+        must_move(t, u, SLOT_EV_KNOWN, RC_OK);
+    if (r->state == SLOT_INSTALLED && runs(u, &r->wanted) && u->run.phase != RUN_STOPPING) {
+        must_move(t, u, SLOT_EV_START, RC_OK); /* ordered away and back before it was stopped */
+        r->trials++;
+    }
+    if (r->state == SLOT_INSTALLED) {
+        /* Asked before the version that runs is stopped, so that a refusal costs nothing. */
+        enum rc rc = ask->admit(ask->arg, r, &r->wanted, &unused);
+
+        if (rc == RC_NOT_FOUND) {
+            must_move(t, u, SLOT_EV_LOSE, RC_OK);
+        } else if (rc != RC_OK && rc != RC_BUSY) {
+            must_move(t, u, SLOT_EV_REFUSE, rc);
+            note(t, u, rc, &r->wanted);
+        }
+    }
+}
+
+/* What should run now; NULL = nothing. */
+static const struct digest *target(const struct unit_record *r)
+{
+    if (digest_none(&r->wanted))
+        return NULL;
+    if (r->state == SLOT_INSTALLED || r->state == SLOT_TRIAL || r->state == SLOT_COMMITTED)
+        return &r->wanted;
+    return digest_none(&r->good) ? NULL : &r->good;
+}
+
+/* The version that should run may not. */
+static void denied(struct table *t, struct unit *u, const struct digest *manifest, enum rc code,
+                   uint64_t now_ms)
+{
+    bool wanted = manifest == &u->kept.wanted; /* not merely the same version */
+
+    if (u->denied != code)
+        note(t, u, code, manifest);
+    u->denied = code;
+    u->not_before_ms = now_ms + RECONCILE_BACKOFF_MAX_MS;
+    wake_at(t, u->not_before_ms);
+    if (!wanted)
+        return;
+    if (code == RC_NOT_FOUND)
+        must_move(t, u, SLOT_EV_LOSE, RC_OK);
+    else if (u->kept.state == SLOT_TRIAL || u->kept.state == SLOT_INSTALLED)
+        must_move(t, u, SLOT_EV_REFUSE, code);
+    else if (u->kept.code != (uint32_t)code) {
+        u->kept.code = (uint32_t)code;
+        t->changed = true;
+    }
+    if (u->kept.state != SLOT_COMMITTED)
+        u->not_before_ms = 0; /* the version before it, if any, may run at once */
+}
+
+/* A committed version that keeps failing gives way to the one before it, if that may still run. */
+static bool crash_loop(struct table *t, struct unit *u, const struct reconcile_ask *ask)
+{
+    struct unit_record *r = &u->kept;
+    struct admission unused = { 0 };
+
+    if (r->state != SLOT_COMMITTED || u->failures < RECONCILE_LOOP_MAX ||
+        digest_none(&r->previous) || failed_code(r, &r->previous) != RC_OK ||
+        ask->admit(ask->arg, r, &r->previous, &unused) != RC_OK)
+        return false;
+    r->good = r->previous;
+    r->previous = (struct digest){ 0 };
+    fail_wanted(t, u, RC_CRASH_LOOP);
+    return true;
+}
+
+static void begin(struct table *t, struct unit *u, uint64_t now_ms, const struct reconcile_ask *ask)
+{
+    const struct digest *manifest = target(&u->kept);
+    struct admission admission = { 0 };
+
+    if (crash_loop(t, u, ask))
+        manifest = target(&u->kept);
+    if (!manifest)
+        return;
+    if (now_ms < u->not_before_ms) {
+        wake_at(t, u->not_before_ms);
+        return;
+    }
+    if (u->kept.state == SLOT_TRIAL && u->kept.trials >= RECONCILE_TRIALS_MAX) {
+        fail_wanted(t, u, RC_CRASH_LOOP);
+        manifest = target(&u->kept);
+        if (!manifest)
+            return;
+    }
+
+    enum rc rc = ask->admit(ask->arg, &u->kept, manifest, &admission);
+    if (rc == RC_BUSY)
+        return; /* what has to end first brings the next step */
+    if (rc != RC_OK) {
+        denied(t, u, manifest, rc, now_ms);
+        wake_at(t, u->not_before_ms > now_ms ? u->not_before_ms : now_ms + 1);
+        return;
+    }
+    if (u->kept.state == SLOT_INSTALLED || u->kept.state == SLOT_TRIAL) {
+        must_move(t, u, SLOT_EV_START, RC_OK);
+        u->kept.trials++;
+    }
+    start_run(t, u, manifest, &admission, now_ms);
+}
+
+static void step_unit(struct table *t, struct unit *u, uint64_t now_ms,
+                      const struct reconcile_ask *ask)
+{
+    watch(t, u, now_ms);
+    settle(t, u, ask);
+
+    const struct digest *manifest = target(&u->kept);
+    if (u->run.phase == RUN_NONE)
+        begin(t, u, now_ms, ask);
+    else if ((u->run.phase == RUN_UP || u->run.phase == RUN_READY) &&
+             (!manifest || !runs(u, manifest)))
+        stop_run(t, u, RC_OK, now_ms);
+}
+
+void reconcile_step(struct table *t, uint64_t now_ms, const struct reconcile_ask *ask)
+{
+    t->wake_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < t->n_units; i++)
+        step_unit(t, &t->unit[i], now_ms, ask);
+}
+
+void reconcile_reset(struct table *t)
+{
+    t->n_actions = 0;
+    t->changed = false;
+}
+
+void reconcile_shutdown(struct table *t, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < t->n_units; i++)
+        if (t->unit[i].run.phase == RUN_UP || t->unit[i].run.phase == RUN_READY)
+            stop_run(t, &t->unit[i], RC_OK, now_ms);
+}

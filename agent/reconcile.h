@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * agent/reconcile: what should run, what does run, and the next steps from one to the other.
+ *
+ * A pure core: time is an argument, the world comes in as events, what to do goes out as actions,
+ * and whether a version may start is asked through one callback.  So the same code runs under
+ * berthd, under the simulator and under a test that throws random events at it.  Inputs are what
+ * the agent verified (an order) or saw itself (exits, notify messages); a payload can time its
+ * notify messages as it likes, and nothing else.
+ *
+ * Whatever the events, these hold (tests/unit/test_agent_reconcile.c):
+ *   at most one version of a payload runs; it is the ordered one or the one that committed last;
+ *   a version that failed is not started again; when events stop, so do the actions.
+ */
+#ifndef BERTH_AGENT_RECONCILE_H
+#define BERTH_AGENT_RECONCILE_H
+
+#include "agent/slot.h"
+#include "agent/state.h"
+
+#define RECONCILE_GRACE_MS 2000U       /* from SIGTERM to SIGKILL */
+#define RECONCILE_BACKOFF_MIN_MS 1000U /* before the first restart; doubles */
+#define RECONCILE_BACKOFF_MAX_MS 60000U
+#define RECONCILE_HEALTHY_MS 60000U /* of running well halve the number of failures */
+#define RECONCILE_TRIALS_MAX 3U     /* starts of a version that never got to a verdict */
+#define RECONCILE_LOOP_MAX 10U      /* failures in a row of a committed version: a crash loop */
+#define RECONCILE_ANSWER_MS 30000U  /* berth-launch answers by then, or is beyond help */
+#define RECONCILE_ACTIONS_MAX (4U * UNITS_MAX)
+
+enum run_phase {
+    RUN_NONE = 0,
+    RUN_STARTING, /* launch asked for */
+    RUN_UP,       /* exec'd */
+    RUN_READY,    /* said so, or survived ready_ms */
+    RUN_STOPPING, /* stop asked for */
+};
+
+/* The running instance of a payload. */
+struct run {
+    enum run_phase phase;
+    uint64_t instance;
+    struct digest manifest;
+    struct health health;
+    uint64_t floor;      /* that its commit sets */
+    uint64_t since_ms;   /* of the phase */
+    uint64_t beat_ms;    /* last WATCHDOG=1, or ready */
+    uint64_t healthy_ms; /* since when the failures decay */
+    enum rc verdict;     /* why it is being stopped; RC_OK = because something else should run */
+};
+
+struct unit {
+    struct unit_record kept; /* survives the agent */
+    struct run run;
+    uint32_t failures; /* in a row, decaying */
+    uint32_t restarts; /* of this version, for the report */
+    uint64_t not_before_ms;
+    enum rc denied; /* last answer of admit for what should run, so that it is told once */
+};
+
+/* What admit says of a version that may start. */
+struct admission {
+    struct health health;
+    uint64_t floor;
+};
+
+/* Asked before a version is started.  RC_OK fills *ret.  RC_NOT_FOUND: not installed.  RC_BUSY: not
+ * before something that is ending has ended.  Else the reason why it must not run.  Must not change
+ * what reconcile works on. */
+struct reconcile_ask {
+    enum rc (*admit)(void *arg, const struct unit_record *unit, const struct digest *manifest,
+                     struct admission *ret);
+    void *arg;
+};
+
+enum action_type {
+    ACTION_START,  /* launch manifest as instance */
+    ACTION_STOP,   /* stop instance within RECONCILE_GRACE_MS */
+    ACTION_COMMIT, /* manifest has proven itself: for the log, and to collect what is not needed */
+    ACTION_NOTE,   /* code happened to manifest: an event for the report */
+};
+
+struct action {
+    enum action_type type;
+    uint32_t unit; /* index in the table */
+    enum rc code;
+    uint64_t instance;
+    struct digest manifest;
+};
+
+struct table {
+    uint64_t next_instance; /* unique over starts of the agent: epoch in the upper half */
+    bool changed;           /* a record changed: save before acting */
+    bool stuck;             /* berth-launch owes an answer for too long: start again */
+    uint64_t wake_ms;       /* when to step again if nothing happens before; UINT64_MAX = never */
+    uint32_t n_actions;
+    struct action action[RECONCILE_ACTIONS_MAX];
+    uint32_t n_units;
+    struct unit unit[UNITS_MAX]; /* sorted by tenant, then name */
+};
+
+/* Make the table fit an order, or nothing ordered (NULL).  What is not named has no wanted version
+ * any more.  Returns how many lines found no room or no id range. */
+uint32_t reconcile_order(struct table *t, const struct order *order);
+
+/* Drop unit i, which owns nothing on disk any more, and so its id range.  False if it is ordered or
+ * runs.  No actions may be pending. */
+bool reconcile_forget(struct table *t, uint32_t i);
+
+/* The unit of a payload, or NULL. */
+struct unit *reconcile_find(struct table *t, const char *tenant, const char *name);
+struct unit *reconcile_find_instance(struct table *t, uint64_t instance);
+
+/* What became of a package: SLOT_EV_STAGE, VERIFY, INSTALL, REFUSE (with code) or LOSE.  Passed
+ * over if no order names this version, or its state has no use for the event. */
+void reconcile_package(struct table *t, const char *tenant, const char *name,
+                       const struct digest *manifest, enum slot_event event, enum rc code);
+
+/* Something that refusals and admissions rest on has changed (a grant, another payload's end). */
+void reconcile_reconsider(struct table *t);
+
+/* The payload was told that it may not run any longer: it stops, and admit decides what follows. */
+void reconcile_deny(struct table *t, struct unit *u, enum rc code, uint64_t now_ms);
+
+/* What berth-launch and the payload say.  Unknown or stale instances are passed over. */
+void reconcile_launched(struct table *t, uint64_t instance, uint64_t now_ms);
+void reconcile_launch_failed(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
+void reconcile_exited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
+void reconcile_ready(struct table *t, uint64_t instance, uint64_t now_ms);
+void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms);
+
+/* Decide.  Actions collected since the last reset are in t->action; the caller saves the records if
+ * t->changed, carries the actions out in order, and calls reconcile_reset. */
+void reconcile_step(struct table *t, uint64_t now_ms, const struct reconcile_ask *ask);
+void reconcile_reset(struct table *t);
+
+/* Stop everything, for a clean end of the agent: no starts from here on. */
+void reconcile_shutdown(struct table *t, uint64_t now_ms);
+
+/* Whether an installed version must be kept: wanted, good or previous of its unit. */
+bool reconcile_needs(const struct table *t, const char *tenant, const char *name,
+                     const struct digest *manifest);
+
+/* Whether the version is remembered as failed; its code, or RC_OK. */
+enum rc reconcile_failed(const struct table *t, const char *tenant, const char *name,
+                         const struct digest *manifest);
+
+#endif

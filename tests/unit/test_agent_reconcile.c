@@ -1,0 +1,784 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The reconcile core against scripted courses, and against a random world over thousands of seeds.
+ */
+#include "tests/unit/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/reconcile.h"
+
+#define READY_MS 500U
+#define SOAK_MS 1000U
+#define WATCHDOG_MS 400U
+
+/* ---- a world of one table ----------------------------------------------------------------------
+ */
+
+struct world {
+    struct table t;
+    uint64_t now;
+    enum health_type health;
+    uint32_t watchdog_ms;
+    uint8_t not_installed[256]; /* by first byte of the digest */
+    enum rc refused[256];
+    uint64_t floor[256];
+    uint32_t commits, notes, starts;
+    enum rc last_note;
+};
+
+static struct digest version(uint8_t n)
+{
+    struct digest d = { { n, 0xaa } };
+
+    return d;
+}
+
+static enum rc admit(void *arg, const struct unit_record *unit, const struct digest *manifest,
+                     struct admission *ret)
+{
+    struct world *w = arg;
+    uint8_t n = manifest->b[0];
+
+    (void)unit;
+    if (w->not_installed[n])
+        return RC_NOT_FOUND;
+    if (w->refused[n] != RC_OK)
+        return w->refused[n];
+    *ret = (struct admission){
+        .health = { .type = w->health,
+                    .ready_ms = READY_MS,
+                    .soak_ms = SOAK_MS,
+                    .watchdog_ms = w->watchdog_ms },
+        .floor = w->floor[n],
+    };
+    return RC_OK;
+}
+
+static struct world *world_new(void)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    assert_non_null(w);
+    w->now = 1000;
+    w->health = HEALTH_NOTIFY;
+    w->t.next_instance = 1;
+    return w;
+}
+
+static void step(struct world *w)
+{
+    const struct reconcile_ask ask = { .admit = admit, .arg = w };
+
+    reconcile_step(&w->t, w->now, &ask);
+    for (uint32_t i = 0; i < w->t.n_actions; i++) {
+        const struct action *a = &w->t.action[i];
+
+        w->starts += a->type == ACTION_START;
+        w->commits += a->type == ACTION_COMMIT;
+        if (a->type == ACTION_NOTE) {
+            w->notes++;
+            w->last_note = a->code;
+        }
+    }
+    reconcile_reset(&w->t);
+}
+
+static void order_add(struct order *o, const char *name, uint8_t v)
+{
+    struct order_line *line = &o->line[o->n_lines++];
+
+    memcpy(line->tenant, "acme", 5);
+    (void)snprintf(line->name, sizeof line->name, "%s", name);
+    line->manifest = version(v);
+}
+
+static struct unit *order_cam(struct world *w, uint8_t v)
+{
+    struct order *o = calloc(1, sizeof *o);
+
+    assert_non_null(o);
+    if (v)
+        order_add(o, "cam", v);
+    assert_int_equal(reconcile_order(&w->t, o), 0);
+    free(o);
+    step(w);
+    return reconcile_find(&w->t, "acme", "cam");
+}
+
+static void launched(struct world *w, struct unit *u)
+{
+    assert_int_equal(u->run.phase, RUN_STARTING);
+    reconcile_launched(&w->t, u->run.instance, w->now);
+    step(w);
+}
+
+static void pass(struct world *w, uint64_t ms)
+{
+    w->now += ms;
+    step(w);
+}
+
+static void exited(struct world *w, struct unit *u, enum rc code)
+{
+    reconcile_exited(&w->t, u->run.instance, code, w->now);
+    step(w);
+}
+
+static struct unit *committed(struct world *w, uint8_t v)
+{
+    struct unit *u = order_cam(w, v);
+
+    if (u->run.phase == RUN_STOPPING)
+        exited(w, u, RC_KILLED);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, SOAK_MS);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    return u;
+}
+
+#define assert_runs(u, v)                                                                          \
+    do {                                                                                           \
+        assert_int_not_equal((u)->run.phase, RUN_NONE);                                            \
+        assert_int_equal((u)->run.manifest.b[0], v);                                               \
+    } while (0)
+
+/* ---- scripted ----------------------------------------------------------------------------------
+ */
+
+static void first_install_commits(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u;
+
+    (void)state;
+    w->not_installed[1] = 1;
+    u = order_cam(w, 1);
+    assert_int_equal(u->kept.state, SLOT_RECEIVING);
+    assert_int_equal(u->run.phase, RUN_NONE);
+    struct digest v1 = version(1);
+    reconcile_package(&w->t, "acme", "cam", &v1, SLOT_EV_STAGE, RC_OK);
+    reconcile_package(&w->t, "acme", "cam", &v1, SLOT_EV_VERIFY, RC_OK);
+    w->not_installed[1] = 0;
+    reconcile_package(&w->t, "acme", "cam", &v1, SLOT_EV_INSTALL, RC_OK);
+    step(w);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, SOAK_MS - 1);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    pass(w, 1);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_int_equal(w->commits, 1);
+    assert_int_equal(w->notes, 0);
+    assert_int_equal(w->t.wake_ms, UINT64_MAX);
+    free(w);
+}
+
+static void silent_first_install_fails(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = order_cam(w, 1);
+
+    (void)state;
+    launched(w, u);
+    assert_int_equal(w->t.wake_ms, w->now + READY_MS);
+    pass(w, READY_MS);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    exited(w, u, RC_KILLED);
+    assert_int_equal(u->kept.state, SLOT_FAILED);
+    assert_int_equal(u->kept.code, RC_HEALTH_TIMEOUT);
+    pass(w, 1000000);
+    assert_int_equal(u->run.phase, RUN_NONE);
+    assert_int_equal(w->starts, 1);
+    free(w);
+}
+
+static void silent_update_rolls_back(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 2);
+
+    (void)state;
+    order_cam(w, 3);
+    assert_int_equal(u->kept.state, SLOT_INSTALLED);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    assert_runs(u, 2);
+    exited(w, u, RC_EXITED);
+    assert_runs(u, 3);
+    launched(w, u);
+    pass(w, READY_MS);
+    exited(w, u, RC_KILLED);
+    assert_int_equal(u->kept.state, SLOT_ROLLED_BACK);
+    assert_int_equal(u->kept.code, RC_HEALTH_TIMEOUT);
+    assert_runs(u, 2);
+    assert_int_equal(w->last_note, RC_ROLLED_BACK);
+
+    /* The same order again changes nothing; another one with the old version settles it. */
+    order_cam(w, 3);
+    assert_int_equal(u->kept.state, SLOT_ROLLED_BACK);
+    uint64_t instance = u->run.instance;
+    order_cam(w, 2);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_int_equal(u->run.instance, instance);
+
+    /* And the failed one is not tried again. */
+    order_cam(w, 3);
+    assert_int_equal(u->kept.state, SLOT_REFUSED);
+    assert_int_equal(u->kept.code, RC_FAILED_BEFORE);
+    assert_int_equal(u->run.instance, instance);
+    free(w);
+}
+
+static void every_end_of_a_trial(void **state)
+{
+    static const enum rc ends[] = { RC_EXITED, RC_KILLED, RC_OOM, RC_SECCOMP };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct world *w = world_new();
+        struct unit *u = committed(w, 1);
+
+        order_cam(w, 2);
+        exited(w, u, RC_EXITED);
+        launched(w, u);
+        reconcile_ready(&w->t, u->run.instance, w->now);
+        pass(w, SOAK_MS / 2);
+        exited(w, u, ends[i]);
+        assert_int_equal(u->kept.state, SLOT_ROLLED_BACK);
+        assert_int_equal(u->kept.code, ends[i]);
+        assert_runs(u, 1);
+        free(w);
+    }
+}
+
+static void watchdog_is_kept(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u;
+
+    (void)state;
+    w->watchdog_ms = WATCHDOG_MS;
+    u = order_cam(w, 1);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    for (int i = 0; i < 10; i++) {
+        pass(w, WATCHDOG_MS);
+        reconcile_beat(&w->t, u->run.instance, w->now);
+    }
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    pass(w, WATCHDOG_MS + 1);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    exited(w, u, RC_KILLED);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_int_equal(u->kept.code, RC_WATCHDOG);
+    free(w);
+}
+
+static void alive_is_enough_where_asked(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u;
+
+    (void)state;
+    w->health = HEALTH_ALIVE;
+    u = order_cam(w, 1);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now); /* means nothing here */
+    assert_int_equal(u->run.phase, RUN_UP);
+    pass(w, READY_MS);
+    assert_int_equal(u->run.phase, RUN_READY);
+    pass(w, SOAK_MS);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    free(w);
+}
+
+static void restarts_back_off_and_decay(void **state)
+{
+    static const uint64_t waits[] = { 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000 };
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        exited(w, u, RC_OOM);
+        assert_int_equal(u->kept.state, SLOT_COMMITTED);
+        assert_int_equal(u->kept.code, RC_OOM);
+        pass(w, waits[i] - 1);
+        assert_int_equal(u->run.phase, RUN_NONE);
+        pass(w, 1);
+        launched(w, u);
+        reconcile_ready(&w->t, u->run.instance, w->now);
+    }
+    assert_int_equal(u->restarts, 8);
+    pass(w, 4 * RECONCILE_HEALTHY_MS);
+    exited(w, u, RC_EXITED);
+    assert_int_equal(w->t.wake_ms, w->now + RECONCILE_BACKOFF_MIN_MS);
+    free(w);
+}
+
+static void crash_loop_returns_to_previous(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    committed(w, 2);
+    for (uint32_t i = 0; i < RECONCILE_LOOP_MAX; i++) {
+        assert_runs(u, 2);
+        exited(w, u, RC_KILLED);
+        if (u->run.phase == RUN_NONE)
+            pass(w, RECONCILE_BACKOFF_MAX_MS);
+        launched(w, u);
+    }
+    assert_int_equal(u->kept.state, SLOT_ROLLED_BACK);
+    assert_int_equal(u->kept.code, RC_CRASH_LOOP);
+    assert_runs(u, 1);
+    free(w);
+}
+
+/* An agent that dies in every trial must not try for ever. */
+static void trials_are_counted_over_restarts(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    order_cam(w, 2);
+    exited(w, u, RC_EXITED);
+    for (uint32_t i = 0; i < RECONCILE_TRIALS_MAX; i++) {
+        assert_runs(u, 2);
+        assert_int_equal(u->kept.trials, i + 1);
+        u->run = (struct run){ 0 }; /* what is left after SIGKILL: the record */
+        step(w);
+    }
+    assert_int_equal(u->kept.state, SLOT_ROLLED_BACK);
+    assert_int_equal(u->kept.code, RC_CRASH_LOOP);
+    assert_runs(u, 1);
+    free(w);
+}
+
+static void machine_faults_are_tried_again(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = order_cam(w, 1);
+
+    (void)state;
+    reconcile_launch_failed(&w->t, u->run.instance, RC_CGROUP, w->now);
+    step(w);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    pass(w, 1000);
+    reconcile_launch_failed(&w->t, u->run.instance, RC_LAUNCH_EXEC, w->now);
+    step(w);
+    assert_int_equal(u->kept.state, SLOT_FAILED);
+    assert_int_equal(u->kept.code, RC_LAUNCH_EXEC);
+    free(w);
+}
+
+static void refusal_before_the_old_one_stops(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+    uint64_t instance = u->run.instance;
+
+    (void)state;
+    w->refused[2] = RC_GRANT_EXCEEDED;
+    order_cam(w, 2);
+    assert_int_equal(u->kept.state, SLOT_REFUSED);
+    assert_int_equal(u->kept.code, RC_GRANT_EXCEEDED);
+    assert_int_equal(u->run.instance, instance);
+    assert_int_equal(u->run.phase, RUN_READY);
+    w->refused[2] = RC_OK;
+    reconcile_reconsider(&w->t);
+    step(w);
+    assert_int_equal(u->kept.state, SLOT_INSTALLED);
+    exited(w, u, RC_EXITED);
+    assert_runs(u, 2);
+    free(w);
+}
+
+static void what_is_not_ordered_stops(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    order_cam(w, 0);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    assert_int_equal(u->kept.state, SLOT_ABSENT);
+    exited(w, u, RC_KILLED);
+    pass(w, 1000000);
+    assert_int_equal(u->run.phase, RUN_NONE);
+    assert_true(reconcile_forget(&w->t, 0));
+    assert_null(reconcile_find(&w->t, "acme", "cam"));
+    free(w);
+}
+
+static void lost_slot_waits_for_its_package(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    exited(w, u, RC_KILLED);
+    w->not_installed[1] = 1;
+    pass(w, 2000);
+    assert_int_equal(u->kept.state, SLOT_RECEIVING);
+    pass(w, RECONCILE_BACKOFF_MAX_MS);
+    w->not_installed[1] = 0;
+    pass(w, RECONCILE_BACKOFF_MAX_MS);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_runs(u, 1);
+    free(w);
+}
+
+static void lost_grant_stops_what_runs(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    w->refused[1] = RC_KEY_UNKNOWN;
+    reconcile_deny(&w->t, u, RC_KEY_UNKNOWN, w->now);
+    step(w);
+    exited(w, u, RC_EXITED);
+    assert_int_equal(u->run.phase, RUN_NONE);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_int_equal(u->kept.code, RC_KEY_UNKNOWN);
+    uint32_t notes = w->notes;
+    pass(w, RECONCILE_BACKOFF_MAX_MS);
+    assert_int_equal(w->notes, notes);
+    w->refused[1] = RC_OK;
+    reconcile_reconsider(&w->t);
+    step(w);
+    assert_runs(u, 1);
+    free(w);
+}
+
+static void silence_of_the_launcher_is_noticed(void **state)
+{
+    struct world *w = world_new();
+
+    (void)state;
+    order_cam(w, 1);
+    assert_int_equal(w->t.wake_ms, w->now + RECONCILE_ANSWER_MS);
+    pass(w, RECONCILE_ANSWER_MS - 1);
+    assert_false(w->t.stuck);
+    pass(w, 1);
+    assert_true(w->t.stuck);
+    free(w);
+}
+
+static void ids_are_unique(void **state)
+{
+    struct world *w = world_new();
+    struct order *o = calloc(1, sizeof *o);
+    uint8_t seen[UNITS_MAX] = { 0 };
+
+    (void)state;
+    assert_non_null(o);
+    for (int round = 0; round < 3; round++) {
+        *o = (struct order){ 0 };
+        for (int i = 0; i < (int)PAYLOADS_MAX; i++) {
+            char name[NAME_CAP];
+
+            (void)snprintf(name, sizeof name, "p%d-%02d", round, i);
+            order_add(o, name, 1);
+        }
+        assert_int_equal(reconcile_order(&w->t, o), round < 2 ? 0 : PAYLOADS_MAX);
+        reconcile_reset(&w->t);
+    }
+    assert_int_equal(w->t.n_units, UNITS_MAX);
+    for (uint32_t i = 0; i < w->t.n_units; i++) {
+        assert_true(w->t.unit[i].kept.index < UNITS_MAX);
+        assert_false(seen[w->t.unit[i].kept.index]++);
+    }
+    free(o);
+    free(w);
+}
+
+/* ---- random ------------------------------------------------------------------------------------
+ */
+
+/* What berth-launch would know: which instances exist. */
+#define LIVE_MAX 8U
+struct live {
+    bool used, up, dying;
+    uint64_t instance;
+    uint32_t unit;
+    uint8_t version;
+};
+
+struct chaos {
+    struct world *w;
+    uint64_t rng;
+    struct live live[LIVE_MAX];
+    uint8_t ordered[3];
+    bool failed[3][256];
+    uint8_t good[3]; /* committed last */
+    uint8_t last_good[3];
+};
+
+static uint32_t roll(struct chaos *c, uint32_t n)
+{
+    c->rng ^= c->rng << 13;
+    c->rng ^= c->rng >> 7;
+    c->rng ^= c->rng << 17;
+    return (uint32_t)(c->rng >> 33) % n;
+}
+
+static uint32_t unit_no(const struct chaos *c, uint32_t i)
+{
+    return (uint32_t)(c->w->t.unit[i].kept.name[0] - 'a');
+}
+
+static void on_start(struct chaos *c, const struct action *a)
+{
+    uint32_t p = unit_no(c, a->unit);
+    uint8_t v = a->manifest.b[0];
+    struct live *slot = NULL;
+
+    for (uint32_t i = 0; i < LIVE_MAX; i++) {
+        if (!c->live[i].used)
+            slot = &c->live[i];
+        else
+            assert_false(c->live[i].unit == p); /* one version at a time */
+    }
+    assert_non_null(slot);
+    assert_int_not_equal(c->ordered[p], 0); /* nothing starts that is not ordered at all */
+    assert_true(v == c->ordered[p] || v == c->good[p]);
+    assert_false(c->failed[p][v]);
+    *slot = (struct live){ .used = true, .instance = a->instance, .unit = p, .version = v };
+}
+
+static void on_action(struct chaos *c, const struct action *a)
+{
+    uint32_t p = unit_no(c, a->unit);
+    const struct unit_record *r = &c->w->t.unit[a->unit].kept;
+
+    if (a->type == ACTION_START)
+        on_start(c, a);
+    if (a->type == ACTION_COMMIT) {
+        if (c->good[p] != a->manifest.b[0])
+            c->last_good[p] = c->good[p];
+        c->good[p] = a->manifest.b[0];
+    }
+    for (uint32_t i = 0; a->type == ACTION_STOP && i < LIVE_MAX; i++)
+        if (c->live[i].used && c->live[i].instance == a->instance) {
+            assert_true(c->live[i].up);
+            c->live[i].dying = true;
+        }
+    if (a->type == ACTION_NOTE && a->code == RC_ROLLED_BACK && r->good.b[0] != c->good[p]) {
+        assert_int_equal(r->good.b[0], c->last_good[p]); /* out of a crash loop */
+        c->good[p] = r->good.b[0];
+    }
+    for (uint32_t i = 0; i < r->n_failed; i++)
+        c->failed[p][r->failed[i].manifest.b[0]] = true;
+}
+
+static uint32_t chaos_step(struct chaos *c)
+{
+    const struct reconcile_ask ask = { .admit = admit, .arg = c->w };
+    uint32_t moves = 0;
+
+    reconcile_step(&c->w->t, c->w->now, &ask);
+    for (uint32_t i = 0; i < c->w->t.n_actions; i++) {
+        on_action(c, &c->w->t.action[i]);
+        moves += c->w->t.action[i].type != ACTION_NOTE;
+    }
+    reconcile_reset(&c->w->t);
+    assert_false(c->w->t.stuck);
+    return moves;
+}
+
+static void reorder(struct chaos *c)
+{
+    struct order *o = calloc(1, sizeof *o);
+    char name[2] = "a";
+
+    assert_non_null(o);
+    for (uint32_t p = 0; p < 3; p++) {
+        c->ordered[p] = roll(c, 4) == 0 ? c->ordered[p] : (uint8_t)roll(c, 7);
+        name[0] = (char)('a' + p);
+        if (c->ordered[p])
+            order_add(o, name, c->ordered[p]);
+    }
+    assert_int_equal(reconcile_order(&c->w->t, o), 0);
+    free(o);
+}
+
+static void finish(struct chaos *c, struct live *l, enum rc code)
+{
+    l->used = false;
+    if (l->up)
+        reconcile_exited(&c->w->t, l->instance, code, c->w->now);
+    else
+        reconcile_launch_failed(&c->w->t, l->instance, code, c->w->now);
+}
+
+static void restart_agent(struct chaos *c)
+{
+    struct table *t = &c->w->t;
+
+    for (uint32_t i = 0; i < t->n_units; i++) {
+        struct unit_record kept = t->unit[i].kept;
+        t->unit[i] = (struct unit){ .kept = kept };
+    }
+    t->next_instance = (t->next_instance | 0xffffU) + 1;
+    memset(c->live, 0, sizeof c->live);
+}
+
+static void disturb(struct chaos *c)
+{
+    static const enum rc ends[] = { RC_EXITED, RC_KILLED, RC_OOM, RC_SECCOMP, RC_CGROUP };
+    static const enum rc whims[] = { RC_OK, RC_OK, RC_GRANT_EXCEEDED, RC_BUSY, RC_EXPIRED };
+    struct live *l = &c->live[roll(c, LIVE_MAX)];
+    uint64_t stray = l->instance + roll(c, 2);
+
+    switch (roll(c, 12)) {
+    case 0:
+        reorder(c);
+        break;
+    case 1:
+        c->w->not_installed[roll(c, 7)] ^= 1;
+        break;
+    case 2:
+        c->w->refused[roll(c, 7)] = whims[roll(c, 5)];
+        reconcile_reconsider(&c->w->t);
+        break;
+    case 3:
+        if (roll(c, 8) == 0)
+            restart_agent(c);
+        break;
+    case 4:
+        if (l->used)
+            finish(c, l, ends[roll(c, 5)]);
+        break;
+    case 5: /* messages for instances that may not exist */
+        reconcile_ready(&c->w->t, stray, c->w->now);
+        reconcile_beat(&c->w->t, stray, c->w->now);
+        break;
+    case 6: {
+        struct digest d = version((uint8_t)roll(c, 7));
+        static const enum slot_event events[] = { SLOT_EV_STAGE, SLOT_EV_VERIFY, SLOT_EV_INSTALL,
+                                                  SLOT_EV_REFUSE };
+        reconcile_package(&c->w->t, "acme", roll(c, 2) ? "a" : "b", &d, events[roll(c, 4)],
+                          RC_ARCHIVE_PATH);
+        break;
+    }
+    default: /* the ordinary course */
+        if (l->used && !l->up) {
+            l->up = true;
+            reconcile_launched(&c->w->t, l->instance, c->w->now);
+        } else if (l->used && l->dying) {
+            finish(c, l, RC_KILLED);
+        } else if (l->used && roll(c, 3)) {
+            reconcile_ready(&c->w->t, l->instance, c->w->now);
+            reconcile_beat(&c->w->t, l->instance, c->w->now);
+        }
+        break;
+    }
+    c->w->now += roll(c, 300);
+}
+
+/* From here on the world is kind: everything is installed, allowed and healthy. */
+static void calm(struct chaos *c)
+{
+    uint32_t idle = 0;
+
+    memset(c->w->not_installed, 0, sizeof c->w->not_installed);
+    memset(c->w->refused, 0, sizeof c->w->refused);
+    c->w->watchdog_ms = 0;
+    for (uint32_t i = 0; i < c->w->t.n_units; i++) { /* an install under way ends somehow */
+        const struct unit_record *r = &c->w->t.unit[i].kept;
+        const struct digest wanted = r->wanted;
+
+        if (r->state == SLOT_STAGED || r->state == SLOT_VERIFIED)
+            reconcile_package(&c->w->t, r->tenant, r->name, &wanted, SLOT_EV_LOSE, RC_OK);
+    }
+    reconcile_reconsider(&c->w->t);
+    for (uint32_t round = 0; idle < 50; round++) {
+        assert_true(round < 5000); /* converges */
+        for (uint32_t i = 0; i < LIVE_MAX; i++) {
+            struct live *l = &c->live[i];
+
+            if (l->used && !l->up) {
+                l->up = true;
+                reconcile_launched(&c->w->t, l->instance, c->w->now);
+                reconcile_ready(&c->w->t, l->instance, c->w->now);
+            } else if (l->used && l->dying) {
+                finish(c, l, RC_KILLED);
+            }
+            if (l->used)
+                reconcile_beat(&c->w->t, l->instance, c->w->now);
+        }
+        idle = chaos_step(c) == 0 ? idle + 1 : 0;
+        c->w->now += 2000;
+    }
+}
+
+static void check_calm(struct chaos *c)
+{
+    for (uint32_t p = 0; p < 3; p++) {
+        char name[2] = { (char)('a' + p), 0 };
+        const struct unit *u = reconcile_find(&c->w->t, "acme", name);
+
+        if (!u)
+            continue;
+        uint8_t want = c->ordered[p];
+        if (want && c->failed[p][want])
+            want = c->good[p];
+        if (want == 0) {
+            assert_int_equal(u->run.phase, RUN_NONE);
+            continue;
+        }
+        assert_int_equal(u->run.phase, RUN_READY);
+        assert_int_equal(u->run.manifest.b[0], want);
+        assert_int_equal(u->kept.state == SLOT_COMMITTED, want == c->ordered[p]);
+    }
+}
+
+static void random_worlds_converge(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20000; seed++) {
+        struct chaos c = { .w = world_new(), .rng = seed * 0x9e3779b97f4a7c15U };
+
+        c.w->watchdog_ms = seed % 3 == 0 ? WATCHDOG_MS : 0;
+        c.w->health = seed % 5 == 0 ? HEALTH_ALIVE : HEALTH_NOTIFY;
+        for (int i = 0; i < 200; i++) {
+            disturb(&c);
+            chaos_step(&c);
+        }
+        calm(&c);
+        check_calm(&c);
+        free(c.w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_install_commits),
+        cmocka_unit_test(silent_first_install_fails),
+        cmocka_unit_test(silent_update_rolls_back),
+        cmocka_unit_test(every_end_of_a_trial),
+        cmocka_unit_test(watchdog_is_kept),
+        cmocka_unit_test(alive_is_enough_where_asked),
+        cmocka_unit_test(restarts_back_off_and_decay),
+        cmocka_unit_test(crash_loop_returns_to_previous),
+        cmocka_unit_test(trials_are_counted_over_restarts),
+        cmocka_unit_test(machine_faults_are_tried_again),
+        cmocka_unit_test(refusal_before_the_old_one_stops),
+        cmocka_unit_test(what_is_not_ordered_stops),
+        cmocka_unit_test(lost_slot_waits_for_its_package),
+        cmocka_unit_test(lost_grant_stops_what_runs),
+        cmocka_unit_test(silence_of_the_launcher_is_noticed),
+        cmocka_unit_test(ids_are_unique),
+        cmocka_unit_test(random_worlds_converge),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

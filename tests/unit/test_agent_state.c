@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/state.h"
+#include "base/fs.h"
+
+static struct digest digest(uint8_t n)
+{
+    struct digest d = { { n } };
+
+    return d;
+}
+
+/* Three payloads, one in each interesting state. */
+static struct state *sample(void)
+{
+    struct state *s = calloc(1, sizeof *s);
+
+    assert_non_null(s);
+    s->epoch = 7;
+    s->event_seq = 1234;
+    s->generation = 3;
+    s->order = digest(9);
+    s->time_floor = 1800000000000;
+    s->n_units = 3;
+    s->unit[0] = (struct unit_record){ .tenant = "acme", .name = "cam", .index = 5 };
+    s->unit[0].state = SLOT_ROLLED_BACK;
+    s->unit[0].code = RC_HEALTH_TIMEOUT;
+    s->unit[0].wanted = digest(3);
+    s->unit[0].good = digest(2);
+    s->unit[0].previous = digest(1);
+    s->unit[0].floor = 2;
+    s->unit[0].n_failed = 1;
+    s->unit[0].failed[0] = (struct unit_failed){ digest(3), RC_HEALTH_TIMEOUT };
+    s->unit[1] = (struct unit_record){ .tenant = "acme", .name = "log", .index = 0 };
+    s->unit[2] = (struct unit_record){ .tenant = "zeta", .name = "cam", .index = 1 };
+    s->unit[2].state = SLOT_TRIAL;
+    s->unit[2].wanted = digest(4);
+    s->unit[2].trials = 2;
+    return s;
+}
+
+static void round_trip(void **state)
+{
+    scoped(free_ptr) struct state *s = sample();
+    scoped(free_ptr) struct state *back = calloc(1, sizeof *back);
+    scoped(free_ptr) uint8_t *buf = malloc(STATE_MAX);
+    struct bytes out = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    assert_rc(state_encode(s, buf, STATE_MAX, &out, &err), RC_OK);
+    assert_rc(state_decode(out, back, &err), RC_OK);
+    assert_memory_equal(s, back, sizeof *s);
+}
+
+static void largest_fits(void **state)
+{
+    scoped(free_ptr) struct state *s = calloc(1, sizeof *s);
+    scoped(free_ptr) uint8_t *buf = malloc(STATE_MAX);
+    struct bytes out = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    *s = (struct state){ .epoch = UINT64_MAX, .event_seq = UINT64_MAX, .n_units = UNITS_MAX };
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct unit_record *u = &s->unit[i];
+
+        (void)snprintf(u->tenant, sizeof u->tenant, "%032u", 1U);
+        (void)snprintf(u->name, sizeof u->name, "%032u", i);
+        u->index = UNIT_INDEX_MAX - 1 - i;
+        u->floor = UINT64_MAX;
+        u->trials = UINT32_MAX;
+        u->n_failed = UNIT_FAILED_MAX;
+        for (uint32_t k = 0; k < UNIT_FAILED_MAX; k++)
+            u->failed[k] = (struct unit_failed){ digest((uint8_t)(k + 1)), RC_FAILED_BEFORE };
+    }
+    assert_rc(state_encode(s, buf, STATE_MAX, &out, &err), RC_OK);
+}
+
+static void nonsense_is_refused(void **state)
+{
+    (void)state;
+    scoped(free_ptr) struct state *s = sample();
+    struct err err = { 0 };
+
+    s->unit[1].index = 5;
+    assert_rc(state_check(s, &err), RC_VALUE); /* two payloads, one id range */
+    s->unit[1].index = 0;
+    s->unit[1].state = SLOT_COMMITTED;
+    assert_rc(state_check(s, &err), RC_VALUE); /* a state, but nothing is wanted */
+    s->unit[1].wanted = digest(8);
+    assert_rc(state_check(s, &err), RC_VALUE); /* committed, but not the good one */
+    s->unit[1].good = digest(8);
+    assert_rc(state_check(s, &err), RC_OK);
+    memcpy(s->unit[1].name, "cam", 4);
+    assert_rc(state_check(s, &err), RC_CBOR_ORDER); /* one payload twice */
+    memcpy(s->unit[1].name, "../", 4);
+    assert_rc(state_check(s, &err), RC_NAME);
+    memcpy(s->unit[1].name, "log", 4);
+    s->unit[0].code = 99999;
+    assert_rc(state_check(s, &err), RC_VALUE);
+    s->unit[0].code = 0;
+    s->generation = 0;
+    assert_rc(state_check(s, &err), RC_VALUE); /* an order's digest without an order */
+}
+
+/* A changed byte either gives another sensible state or a refusal that leaves ret alone. */
+static void damage_is_refused(void **state)
+{
+    scoped(free_ptr) struct state *s = sample();
+    scoped(free_ptr) struct state *back = calloc(1, sizeof *back);
+    scoped(free_ptr) uint8_t *buf = malloc(STATE_MAX);
+    struct bytes out = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    assert_rc(state_encode(s, buf, STATE_MAX, &out, &err), RC_OK);
+    for (size_t i = 0; i < out.n; i++) {
+        back->epoch = 4711;
+        assert_int_not_equal(state_decode((struct bytes){ buf, i }, back, &err), RC_OK);
+        assert_int_equal(back->epoch, 4711);
+        buf[i] ^= 0x40;
+        if (state_decode(out, back, &err) == RC_OK)
+            assert_rc(state_check(back, &err), RC_OK);
+        else
+            assert_int_equal(back->epoch, 4711);
+        buf[i] ^= 0x40;
+    }
+}
+
+static void file_keeps_the_newest_whole_copy(void **state)
+{
+    char path[] = "/tmp/berth-state-XXXXXX";
+    struct err err = { 0 };
+    bool repair = true;
+
+    (void)state;
+    assert_non_null(mkdtemp(path));
+    scoped(close_fd) int dir = open(path, O_DIRECTORY | O_CLOEXEC);
+    scoped(free_ptr) struct state *s = sample();
+    scoped(free_ptr) struct state *back = calloc(1, sizeof *back);
+
+    assert_rc(state_load(dir, back, NULL, &err), RC_NOT_FOUND);
+    assert_rc(state_save(dir, s, &err), RC_OK);
+    s->epoch = 8;
+    assert_rc(state_save(dir, s, &err), RC_OK);
+    assert_rc(state_load(dir, back, &repair, &err), RC_OK);
+    assert_int_equal(back->epoch, 8);
+    assert_false(repair);
+
+    assert_rc(fs_write_file(dir, "agent.a", bytes_of("garbage"), 0600, &err), RC_OK);
+    assert_rc(state_load(dir, back, &repair, &err), RC_OK);
+    assert_true(repair);
+    assert_rc(fs_write_file(dir, "agent.b", bytes_of("garbage"), 0600, &err), RC_OK);
+    assert_rc(state_load(dir, back, &repair, &err), RC_STATE_DAMAGED);
+    (void)unlinkat(dir, "agent.a", 0);
+    (void)unlinkat(dir, "agent.b", 0);
+    (void)rmdir(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(largest_fits),
+        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(file_keeps_the_newest_whole_copy),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
