@@ -77,6 +77,7 @@ PROGRAMS  := $(foreach p,berthd berth-link berth-unpack berth-launch berth-expla
 UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c))
+EXAMPLES  := $(basename $(notdir $(wildcard examples/payloads/*/*.c)))
 PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c))
 
 .PHONY: all deps check unit e2e asan fuzz fuzzers lint analyze bench demo install clean help programs
@@ -85,7 +86,7 @@ PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c))
 
 all: deps ## build every program
 	$(Q)$(MAKE) --no-print-directory programs
-programs: $(addprefix $(B)/,$(PROGRAMS)) $(addprefix $(B)/tests/probe/,$(PROBES))
+programs: $(addprefix $(B)/,$(PROGRAMS)) $(addprefix $(B)/tests/probe/,$(PROBES)) $(addprefix $(B)/examples/,$(EXAMPLES))
 
 deps: ## install what is missing and build libcrypto where the system's is too old
 	$(Q)tools/deps build check
@@ -131,6 +132,15 @@ $(B)/tests/probe/%: tests/probe/%.c
 	@mkdir -p $(@D)
 	@echo '  CC      $<'
 	$(Q)gcc -I. -D_GNU_SOURCE -std=gnu17 -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+# Example payloads are what tenants would write: plain C, no header and no library of ours.
+define example_rules
+$(B)/examples/$(basename $(notdir $(1))): $(1)
+	@mkdir -p $$(@D)
+	@echo '  CC      $$<'
+	$$(Q)gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -s -o $$@ $$<
+endef
+$(foreach s,$(wildcard examples/payloads/*/*.c),$(eval $(call example_rules,$(s))))
 
 # ---- tests ----------------------------------------------------------------------------------------------------
 check: ## install what is missing, build, run every test

@@ -1,0 +1,10 @@
+#!/bin/busybox sh
+# Debian's sqlite3, unchanged and with its shared libraries, keeps a catalogue in /data.
+PATH=/bin
+n=0
+sqlite3 /data/catalog.db 'CREATE TABLE IF NOT EXISTS observation (id INTEGER PRIMARY KEY, target TEXT NOT NULL)' || exit 1
+while :; do
+    n=$((n + 1))
+    sqlite3 /data/catalog.db "INSERT INTO observation (target) VALUES ('target-$n'); SELECT 'rows: ' || count(*) FROM observation" || exit 1
+    busybox sleep 1
+done
