@@ -27,15 +27,17 @@ char *bytes_hex(struct bytes in, char *out)
     return out;
 }
 
-static int nibble(char c)
+#define NOT_HEX 16U
+
+static unsigned nibble(char c)
 {
     if (c >= '0' && c <= '9')
-        return c - '0';
+        return (unsigned)(c - '0');
     if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
+        return (unsigned)(c - 'a') + 10;
     if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
+        return (unsigned)(c - 'A') + 10;
+    return NOT_HEX;
 }
 
 bool bytes_unhex(const char *text, uint8_t *out, size_t n)
@@ -43,7 +45,7 @@ bool bytes_unhex(const char *text, uint8_t *out, size_t n)
     if (strlen(text) != 2 * n)
         return false;
     for (size_t i = 0; i < 2 * n; i++)
-        if (nibble(text[i]) < 0)
+        if (nibble(text[i]) == NOT_HEX)
             return false;
     for (size_t i = 0; i < n; i++)
         out[i] = (uint8_t)(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));

@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef err_set
+#undef err_sys
+#undef err_at
+
 struct entry {
     enum rc rc;
     enum rc_class class;

@@ -37,21 +37,22 @@ static const char *level_word(enum log_level level)
 static void write_line(enum log_level level, const char *text)
 {
     char line[LINE_MAX_LEN + 64];
-    int n;
+    int printed;
 
     if (getenv("JOURNAL_STREAM"))
-        n = snprintf(line, sizeof line, "<%d>%s\n", (int)level, text);
+        printed = snprintf(line, sizeof line, "<%d>%s\n", (int)level, text);
     else
-        n = snprintf(line, sizeof line, "%s %s %s\n", program, level_word(level), text);
-    if (n < 0)
+        printed = snprintf(line, sizeof line, "%s %s %s\n", program, level_word(level), text);
+    if (printed < 1)
         return;
-    if ((size_t)n >= sizeof line)
-        n = (int)sizeof line - 1;
-    for (int i = 0; i < n - 1; i++)
+
+    size_t n = (size_t)printed < sizeof line ? (size_t)printed : sizeof line - 1;
+
+    for (size_t i = 0; i < n - 1; i++)
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = '?';
     line[n - 1] = '\n';
-    if (write(STDERR_FILENO, line, (size_t)n) < 0)
+    if (write(STDERR_FILENO, line, n) < 0)
         return; /* there is nowhere left to say so */
 }
 
