@@ -147,10 +147,10 @@ static void tar_head(struct tar *t, const struct tar_entry *e)
     unsigned sum = 0;
 
     memcpy(head, e->name, strnlen(e->name, 100));
-    (void)snprintf(head + 100, 8, "%07o", e->mode);
+    (void)snprintf(head + 100, 8, "%07o", e->mode & 07777777U);
     (void)snprintf(head + 108, 8, "%07o", 0U);
     (void)snprintf(head + 116, 8, "%07o", 0U);
-    (void)snprintf(head + 124, 12, "%011zo", e->n);
+    (void)snprintf(head + 124, 12, "%011zo", e->n & 077777777777U);
     (void)snprintf(head + 136, 12, "%011o", 0U);
     memset(head + 148, ' ', 8);
     head[156] = e->type;
