@@ -559,6 +559,8 @@ static enum rc find_key(const struct bpsec_keyring *keys, const struct bpsec_asb
         ret->bytes = key;
         return RC_OK;
     }
+    if (key.n != 16 && key.n != 32)
+        return err_set(err, RC_BPSEC_KEY, "length of a key-encryption key");
     ret->bytes = (struct bytes){ .p = ret->room, .n = asb->wrapped_key.n - 8 };
     return crypto_unwrap(key, asb->wrapped_key, ret->room, err);
 }
