@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/advance: carries out in the store what orchestrator/rollout decides.  Each rollout
+ * moves in one transaction, each order is released in one; after a crash at any point the next call
+ * goes on from what was committed.
+ */
+#ifndef BERTH_ORCHESTRATOR_ADVANCE_H
+#define BERTH_ORCHESTRATOR_ADVANCE_H
+
+#include "orchestrator/rollout.h"
+#include "orchestrator/view.h"
+
+/* What happened, for the log. */
+struct advance_event {
+    uint64_t rollout;   /* 0 when it is about an order */
+    const char *what;   /* "wave-open", "wave-done", "paused", "completed", "order-released" */
+    const char *detail; /* the reason, or the satellite; "" = none */
+    uint64_t number;    /* wave from 1, or generation; 0 = none */
+};
+
+struct advance_log {
+    void (*fn)(void *arg, const struct advance_event *event);
+    void *arg;
+};
+
+/* Read one rollout with its waves, and the generation that each of its tasks has (ROLLOUT_TASKS_MAX
+ * entries).  ret_generation may be NULL. */
+must_check enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret_row,
+                                struct rollout *ret, uint64_t *ret_generation, struct err *err);
+
+/* Move every running rollout as far as the view allows, then release the held orders that may go:
+ * they are queued for the link, and what they replace is withdrawn from it.  Not inside a
+ * transaction. */
+must_check enum rc advance_all(struct store *store, const struct view *view, uint64_t now_ms,
+                               const struct advance_log *log, struct err *err);
+
+/* Pause, resume or abort on a person's word, with an entry in the audit log.  Aborting cancels the
+ * orders that were not released, withdraws their packages from the link, and aborts every rollout
+ * that waits for one of those orders.  Inside a transaction. */
+must_check enum rc advance_enter(struct store *store, uint64_t id, enum rollout_event event,
+                                 const char *reason, uint64_t now_ms, struct err *err);
+
+#endif

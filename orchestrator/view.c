@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/view.h"
+
+#include <stdlib.h>
+
+#include "manifest/envelope.h"
+
+void view_free(struct view **view)
+{
+    struct view *v = *view;
+
+    if (!v)
+        return;
+    for (size_t i = 0; v->satellite && i < v->n; i++)
+        free(v->satellite[i].seen);
+    free(v->satellite);
+    free(v->packages);
+    free(v);
+    *view = NULL;
+}
+
+static enum rc load_order(struct store *store, const char *id, uint64_t generation,
+                          struct order *ret, struct err *err)
+{
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    struct envelope envelope;
+    size_t n = 0;
+    enum rc rc = store_order_envelope(store, id, generation, &bytes, &n, err);
+
+    if (rc == RC_OK)
+        rc = envelope_open((struct bytes){ bytes, n }, &envelope, err);
+    return rc == RC_OK ? order_decode(envelope.payload, ret, err) : rc;
+}
+
+static enum rc load_orders(struct store *store, struct view_satellite *sat, struct err *err)
+{
+    struct store_order_filter filter = { .satellite = sat->row.id };
+    scoped(free_ptr) struct store_order *orders = NULL;
+    uint64_t released = 0;
+    size_t n = 0;
+    enum rc rc = store_orders(store, &filter, &orders, &n, err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        sat->newest = orders[i].generation;
+        if (orders[i].state == ORDER_RELEASED || orders[i].state == ORDER_ACKED)
+            released = orders[i].generation;
+    }
+    return released ? load_order(store, sat->row.id, released, &sat->order, err) : RC_OK;
+}
+
+static enum rc load_report(struct store *store, struct view_satellite *sat, struct err *err)
+{
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    scoped(free_ptr) struct report *seen = calloc(1, sizeof *seen);
+    struct store_observed row;
+    size_t n = 0;
+
+    if (!seen)
+        return err_set(err, RC_NO_MEMORY, "report");
+    enum rc rc = store_report(store, sat->row.id, &row, &bytes, &n, err);
+
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    if (rc != RC_OK)
+        return rc;
+    if (report_decode((struct bytes){ bytes, n }, seen, NULL) != RC_OK)
+        return RC_OK;
+    sat->received_ms = row.received_ms;
+    if (seen->generation > sat->newest)
+        sat->newest = seen->generation;
+    sat->seen = seen;
+    seen = NULL;
+    return RC_OK;
+}
+
+static enum rc load_satellites(struct store *store, struct view *view, struct err *err)
+{
+    scoped(free_ptr) struct store_satellite *rows = NULL;
+    size_t n = 0;
+    enum rc rc = store_satellites(store, &rows, &n, err);
+
+    if (rc != RC_OK)
+        return rc;
+    view->satellite = calloc(n + 1, sizeof *view->satellite);
+    if (!view->satellite)
+        return err_set(err, RC_NO_MEMORY, "view");
+    view->n = n;
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        view->satellite[i].row = rows[i];
+        rc = load_orders(store, &view->satellite[i], err);
+        if (rc == RC_OK)
+            rc = load_report(store, &view->satellite[i], err);
+    }
+    return rc;
+}
+
+enum rc view_load(struct store *store, struct view **ret, struct err *err)
+{
+    scoped(view_free) struct view *view = calloc(1, sizeof *view);
+
+    if (!view)
+        return err_set(err, RC_NO_MEMORY, "view");
+    enum rc rc = load_satellites(store, view, err);
+
+    if (rc == RC_OK)
+        rc = store_packages(store, &view->packages, &view->n_packages, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = view;
+    view = NULL;
+    return RC_OK;
+}
+
+const struct view_satellite *view_find(const struct view *view, const char *id)
+{
+    for (size_t i = 0; i < view->n; i++)
+        if (strcmp(view->satellite[i].row.id, id) == 0)
+            return &view->satellite[i];
+    return NULL;
+}
+
+const struct store_package *view_package(const struct view *view, const struct digest *manifest)
+{
+    for (size_t i = 0; i < view->n_packages; i++)
+        if (memcmp(view->packages[i].manifest.b, manifest->b, sizeof manifest->b) == 0)
+            return &view->packages[i];
+    return NULL;
+}
+
+const struct order *view_want(const struct view_satellite *sat)
+{
+    return sat->order.generation ? &sat->order : NULL;
+}
+
+uint64_t view_age_ms(const struct view_satellite *sat, uint64_t now_ms)
+{
+    if (!sat->seen)
+        return UINT64_MAX;
+    return now_ms > sat->received_ms ? now_ms - sat->received_ms : 0;
+}
+
+enum rc view_bases(const struct view *view, const struct fleet *fleet, struct plan_base **ret,
+                   struct err *err)
+{
+    struct plan_base *bases = calloc(fleet->n_satellites + 1U, sizeof *bases);
+
+    if (!bases)
+        return err_set(err, RC_NO_MEMORY, "plan");
+    for (uint32_t i = 0; i < fleet->n_satellites; i++) {
+        const struct view_satellite *sat = view_find(view, fleet->satellite[i].id);
+
+        if (sat)
+            bases[i] = (struct plan_base){
+                .known = true, .newest = sat->newest, .order = sat->order, .seen = sat->seen
+            };
+    }
+    *ret = bases;
+    return RC_OK;
+}

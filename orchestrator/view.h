@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/view: the fleet as the store has it now, decoded: for each satellite its newest
+ * released order and its newest report.  What `berth status`, `plan` and the daemon look at.
+ *
+ * Orders were signed here; reports came through the link's authentication and are decoded strictly
+ * again.  A report that the store holds and that does not decode counts as none.
+ */
+#ifndef BERTH_ORCHESTRATOR_VIEW_H
+#define BERTH_ORCHESTRATOR_VIEW_H
+
+#include "orchestrator/plan.h"
+#include "orchestrator/store.h"
+#include "orchestrator/verdict.h"
+
+#define VIEW_SILENT_MS (10ULL * 60U * 1000U) /* default: longest expected gap between reports */
+
+struct view_satellite {
+    struct store_satellite row;
+    struct order order;   /* newest released one; generation 0 = none */
+    uint64_t newest;      /* highest generation in any order or report */
+    struct report *seen;  /* newest report, NULL = none */
+    uint64_t received_ms; /* of the report, Unix time */
+};
+
+struct view {
+    size_t n;
+    struct view_satellite *satellite; /* by id */
+    size_t n_packages;
+    struct store_package *packages;
+};
+
+/* Read everything, best inside a transaction.  Free with view_free. */
+must_check enum rc view_load(struct store *store, struct view **ret, struct err *err);
+void view_free(struct view **view); /* scope cleaner */
+
+/* A satellite by id, or NULL. */
+const struct view_satellite *view_find(const struct view *view, const char *id);
+
+/* The package with this manifest, or NULL. */
+const struct store_package *view_package(const struct view *view, const struct digest *manifest);
+
+/* The order as an argument of verdict functions: NULL when nothing was ever released. */
+const struct order *view_want(const struct view_satellite *sat);
+
+/* Age of the newest report; UINT64_MAX when there is none. */
+uint64_t view_age_ms(const struct view_satellite *sat, uint64_t now_ms);
+
+/* Bases for a plan, one for each satellite of the fleet file; views of view.  The caller frees
+ * *ret. */
+must_check enum rc view_bases(const struct view *view, const struct fleet *fleet,
+                              struct plan_base **ret, struct err *err);
+
+#endif
