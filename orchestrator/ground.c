@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/ground.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "link/ground.h"
+#include "orchestrator/advance.h"
+#include "orchestrator/home.h"
+#include "orchestrator/ingest.h"
+#include "orchestrator/view.h"
+
+#define PEERS_MAX ROLLOUT_TASKS_MAX
+#define RECEIVE_MAX 64U        /* downlink files per satellite and tick */
+#define REOPEN_MS 5000U        /* try a link again that could not be opened */
+#define REPAIR_EVERY_MS 10000U /* look for what was lost on board */
+
+struct peer {
+    char id[NAME_CAP];
+    struct link_ground *link; /* NULL = not open */
+    uint64_t retry_ms;        /* mono: when to try to open it again */
+    enum rc last;             /* last failure that was logged, so that it is logged once */
+};
+
+struct ground {
+    struct home home;
+    struct ground_options options;
+    int lock_fd;
+    bool view_stale;   /* the store has changed since the view was read */
+    bool queue_stale;  /* ... since the senders were given their queues */
+    uint64_t watched;  /* number of store_watch */
+    uint64_t repaired; /* mono: when ground last looked for losses */
+    struct view *view;
+    size_t n_peers;
+    struct peer peer[PEERS_MAX];
+};
+
+/* This program changed the store: store_watch tells about others only. */
+static void changed(struct ground *g)
+{
+    g->view_stale = true;
+    g->queue_stale = true;
+}
+
+void ground_close(struct ground **ground)
+{
+    struct ground *g = *ground;
+
+    if (!g)
+        return;
+    for (size_t i = 0; i < g->n_peers; i++)
+        link_ground_close(&g->peer[i].link);
+    view_free(&g->view);
+    home_close(&g->home);
+    close_fd(&g->lock_fd);
+    free(g);
+    *ground = NULL;
+}
+
+enum rc ground_open(const struct ground_options *options, struct ground **ret, struct err *err)
+{
+    scoped(ground_close) struct ground *g = calloc(1, sizeof *g);
+
+    if (!g)
+        return err_set(err, RC_NO_MEMORY, "ground");
+    g->home.dirfd = -1;
+    g->lock_fd = -1;
+    g->options = *options;
+    g->view_stale = g->queue_stale = true;
+    enum rc rc = home_open(options->home, false, &g->home, err);
+
+    if (rc == RC_OK)
+        rc = fs_lock(g->home.dirfd, "ground.lock", &g->lock_fd, err);
+    if (rc == RC_OK)
+        rc = store_watch(g->home.store, &g->watched, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = g;
+    g = NULL;
+    return RC_OK;
+}
+
+/* ---- links ------------------------------------------------------------------------------------
+ */
+
+/* Log a failure of one satellite once, until it is another one or gone. */
+static void complain(struct peer *peer, enum rc rc, const struct err *err, const char *what)
+{
+    if (rc != RC_OK && rc != peer->last)
+        log_err(LOG_LEVEL_ERROR, err, "%s satellite=%s", what, peer->id);
+    peer->last = rc;
+}
+
+static enum rc open_dir(const struct ground *g, const char *path, int *ret_fd, struct err *err)
+{
+    return fs_open(path[0] == '/' ? AT_FDCWD : g->home.dirfd, path, O_RDONLY | O_DIRECTORY, 0,
+                   ret_fd, err);
+}
+
+static enum rc open_link(const struct ground *g, const struct store_satellite *row,
+                         struct link_ground **ret, struct err *err)
+{
+    scoped(close_fd) int keys = -1;
+    scoped(close_fd) int up = -1;
+    scoped(close_fd) int down = -1;
+    enum rc rc = open_dir(g, row->link_keys, &keys, err);
+
+    if (rc == RC_OK)
+        rc = open_dir(g, row->up, &up, err);
+    if (rc == RC_OK)
+        rc = open_dir(g, row->down, &down, err);
+    if (rc != RC_OK)
+        return rc;
+    struct link_ground_options options = {
+        .state_dirfd = keys,
+        .up_dirfd = up,
+        .down_dirfd = down,
+        .up_files_max = g->options.up_files,
+        .sender = { .resend_ms = g->options.resend_ms },
+    };
+
+    return link_ground_open(&options, ret, err);
+}
+
+static struct peer *peer_of(struct ground *g, const char *id)
+{
+    for (size_t i = 0; i < g->n_peers; i++)
+        if (strcmp(g->peer[i].id, id) == 0)
+            return &g->peer[i];
+    if (g->n_peers == PEERS_MAX)
+        return NULL;
+    struct peer *peer = &g->peer[g->n_peers++];
+
+    *peer = (struct peer){ 0 };
+    (void)snprintf(peer->id, sizeof peer->id, "%s", id);
+    return peer;
+}
+
+static void open_links(struct ground *g, uint64_t mono_ms)
+{
+    for (size_t i = 0; i < g->view->n; i++) {
+        const struct store_satellite *row = &g->view->satellite[i].row;
+        struct peer *peer = peer_of(g, row->id);
+        struct err err = { 0 };
+
+        if (!peer) {
+            log_event(LOG_LEVEL_ERROR, "too-many-satellites satellite=%s", row->id);
+            return;
+        }
+        if (peer->link || mono_ms < peer->retry_ms)
+            continue;
+        peer->retry_ms = mono_ms + REOPEN_MS;
+        enum rc rc = open_link(g, row, &peer->link, &err);
+
+        complain(peer, rc, &err, "link");
+        if (rc != RC_OK)
+            continue;
+        log_event(LOG_LEVEL_INFO, "link-open satellite=%s node=%llu", row->id,
+                  (unsigned long long)row->node);
+        g->queue_stale = true;
+    }
+}
+
+/* ---- what to send -----------------------------------------------------------------------------
+ */
+
+static bool in_rows(const struct store_outgoing *rows, size_t n, const char *id,
+                    const uint8_t digest[DIGEST_SIZE])
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(rows[i].satellite, id) == 0 &&
+            memcmp(rows[i].object.b, digest, DIGEST_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/* Forget what is no longer queued: withdrawn by a person, or by a newer order. */
+static void drop_withdrawn(struct peer *peer, const struct store_outgoing *rows, size_t n)
+{
+    struct sender *sender = link_ground_sender(peer->link);
+    struct sender_progress at;
+    size_t i = 0;
+
+    while (sender_at(sender, i, &at)) {
+        if (!in_rows(rows, n, peer->id, at.digest) && sender_remove(sender, at.digest))
+            continue;
+        i++;
+    }
+}
+
+static void feed_one(struct ground *g, struct peer *peer, const struct store_outgoing *row)
+{
+    struct sender_object object = { .kind = (enum object_kind)row->kind, .serial = row->queued_ms };
+    scoped(close_fd) int fd = -1;
+    struct err err = { 0 };
+    enum rc rc = home_open_object(&g->home, &row->object, &fd, &object.size, &err);
+
+    memcpy(object.digest, row->object.b, sizeof object.digest);
+    if (rc == RC_OK)
+        rc = link_ground_add(peer->link, &object, fd, &err);
+    if (rc != RC_EXISTS)
+        complain(peer, rc, &err, "object");
+}
+
+static bool in_sender(const struct sender *sender, const uint8_t digest[DIGEST_SIZE])
+{
+    struct sender_progress at;
+
+    for (size_t i = 0; sender_at(sender, i, &at); i++)
+        if (!at.complete && memcmp(at.digest, digest, DIGEST_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/* Make each sender's queue what the store says. */
+static enum rc feed(struct ground *g, struct err *err)
+{
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    size_t n = 0;
+    enum rc rc = store_outgoing(g->home.store, NULL, OUTGOING_QUEUED, &rows, &n, err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < g->n_peers; i++)
+        if (g->peer[i].link)
+            drop_withdrawn(&g->peer[i], rows, n);
+    for (size_t i = 0; i < n; i++) {
+        struct peer *peer = peer_of(g, rows[i].satellite);
+
+        if (peer && peer->link && !in_sender(link_ground_sender(peer->link), rows[i].object.b))
+            feed_one(g, peer, &rows[i]);
+    }
+    g->queue_stale = false;
+    return RC_OK;
+}
+
+static void send_all(struct ground *g, uint64_t mono_ms)
+{
+    for (size_t i = 0; i < g->n_peers; i++) {
+        struct peer *peer = &g->peer[i];
+        uint64_t budget = g->options.up_budget;
+        uint32_t sent = 0;
+        struct err err = { 0 };
+
+        if (!peer->link)
+            continue;
+        enum rc rc = link_ground_send(peer->link, mono_ms, &budget, &sent, &err);
+
+        if (rc != RC_OK)
+            complain(peer, rc, &err, "send");
+        if (sent > 0)
+            log_event(LOG_LEVEL_DEBUG, "sent satellite=%s files=%u bytes=%llu", peer->id, sent,
+                      (unsigned long long)(g->options.up_budget - budget));
+    }
+}
+
+/* Record the objects that a satellite has shown to have. */
+static enum rc settle_peer(struct ground *g, struct peer *peer, uint64_t unix_ms, struct err *err)
+{
+    struct sender *sender = link_ground_sender(peer->link);
+    struct sender_progress at;
+    enum rc rc = RC_OK;
+    size_t i = 0;
+
+    while (rc == RC_OK && sender_at(sender, i, &at)) {
+        if (!at.complete) {
+            i++;
+            continue;
+        }
+        rc = ingest_complete(g->home.store, peer->id, at.digest, unix_ms, err);
+        if (rc != RC_OK)
+            break;
+        changed(g);
+        if (!sender_remove(sender, at.digest))
+            i++;
+    }
+    return rc;
+}
+
+/* ---- what comes in ----------------------------------------------------------------------------
+ */
+
+struct inbox {
+    struct ground *g;
+    struct peer *peer;
+    uint64_t mono_ms;
+    uint64_t unix_ms;
+};
+
+static void take_report(void *arg, enum object_kind kind, struct bytes object)
+{
+    struct inbox *in = arg;
+    scoped(free_ptr) struct report *report = malloc(sizeof *report);
+    struct port_transfers transfers;
+    struct err err = { 0 };
+
+    if (!report) {
+        log_event(LOG_LEVEL_ERROR, "out-of-memory");
+        return;
+    }
+    if (kind != OBJECT_REPORT) {
+        log_event(LOG_LEVEL_WARN, "refused satellite=%s code=%s kind=%d", in->peer->id,
+                  rc_name(RC_OBJECT_KIND), (int)kind);
+        return;
+    }
+    enum rc rc = ingest_report(in->g->home.store, in->peer->id, object, in->unix_ms, report, &err);
+
+    if (rc == RC_REPORT_OLD) {
+        log_event(LOG_LEVEL_DEBUG, "report-old satellite=%s", in->peer->id);
+        return;
+    }
+    if (rc != RC_OK) {
+        log_err(LOG_LEVEL_WARN, &err, "report-refused satellite=%s", in->peer->id);
+        return;
+    }
+    changed(in->g);
+    ingest_transfers(report, &transfers);
+    sender_report(link_ground_sender(in->peer->link), &transfers, in->mono_ms);
+    log_event(LOG_LEVEL_INFO, "report satellite=%s epoch=%llu seq=%llu generation=%llu",
+              in->peer->id, (unsigned long long)report->epoch, (unsigned long long)report->seq,
+              (unsigned long long)report->generation);
+}
+
+static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++) {
+        struct inbox in = { .g = g, .peer = &g->peer[i], .mono_ms = mono_ms, .unix_ms = unix_ms };
+        struct link_ground_counts counts = { 0 };
+        struct err why = { 0 };
+
+        if (!g->peer[i].link)
+            continue;
+        enum rc got =
+            link_ground_receive(g->peer[i].link, RECEIVE_MAX, take_report, &in, &counts, &why);
+
+        complain(&g->peer[i], got, &why, "receive");
+        if (counts.refused > 0)
+            log_err(LOG_LEVEL_WARN, &counts.last, "downlink-refused satellite=%s count=%u",
+                    g->peer[i].id, counts.refused);
+        rc = settle_peer(g, &g->peer[i], unix_ms, err);
+    }
+    return rc;
+}
+
+/* ---- one round --------------------------------------------------------------------------------
+ */
+
+static void log_advance(void *arg, const struct advance_event *event)
+{
+    struct ground *g = arg;
+
+    changed(g);
+    if (event->rollout != 0)
+        log_event(LOG_LEVEL_INFO, "%s rollout=%llu wave=%llu reason=\"%s\"", event->what,
+                  (unsigned long long)event->rollout, (unsigned long long)event->number,
+                  event->detail);
+    else
+        log_event(LOG_LEVEL_INFO, "%s satellite=%s generation=%llu", event->what, event->detail,
+                  (unsigned long long)event->number);
+}
+
+/* Read the view again if this program or another one changed the store. */
+static enum rc refresh(struct ground *g, struct err *err)
+{
+    struct view *view = NULL;
+    uint64_t watched = 0;
+    enum rc rc = store_watch(g->home.store, &watched, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (watched != g->watched)
+        changed(g);
+    if (!g->view_stale && g->view)
+        return RC_OK;
+    rc = view_load(g->home.store, &view, err);
+    if (rc != RC_OK)
+        return rc;
+    view_free(&g->view);
+    g->view = view;
+    g->watched = watched;
+    g->view_stale = false;
+    return RC_OK;
+}
+
+static enum rc repair(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    if (mono_ms - g->repaired < REPAIR_EVERY_MS)
+        return RC_OK;
+    g->repaired = mono_ms;
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < g->view->n; i++) {
+        uint32_t again = 0;
+
+        rc = ingest_repair(g->home.store, g->view, &g->view->satellite[i], unix_ms, &again, err);
+        if (again > 0) {
+            log_event(LOG_LEVEL_WARN, "sent-again satellite=%s objects=%u",
+                      g->view->satellite[i].row.id, again);
+            changed(g);
+        }
+    }
+    return rc;
+}
+
+enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    const struct advance_log log = { .fn = log_advance, .arg = g };
+    enum rc rc = refresh(g, err);
+
+    if (rc != RC_OK)
+        return rc;
+    open_links(g, mono_ms);
+    rc = receive_all(g, mono_ms, unix_ms, err);
+    if (rc == RC_OK)
+        rc = refresh(g, err);
+    if (rc == RC_OK)
+        rc = advance_all(g->home.store, g->view, unix_ms, &log, err);
+    if (rc == RC_OK)
+        rc = repair(g, mono_ms, unix_ms, err);
+    if (rc == RC_OK && g->queue_stale)
+        rc = feed(g, err);
+    if (rc != RC_OK)
+        return rc;
+    send_all(g, mono_ms);
+    return RC_OK;
+}

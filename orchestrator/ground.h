@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/ground: the work of berth-ground, one tick at a time: take in what satellites
+ * report, move rollouts on, release orders, feed the links.
+ *
+ * It holds link keys and no private document key: it can delay what the operator signed, and
+ * nothing more.  Files in the downlink directories are hostile until link/ground has opened them;
+ * what they hold is a report only once report_decode says so and it names the satellite whose keys
+ * opened it.  All state is in the store and in the links' own directories: killed at any moment, it
+ * goes on where it was.
+ */
+#ifndef BERTH_ORCHESTRATOR_GROUND_H
+#define BERTH_ORCHESTRATOR_GROUND_H
+
+#include "base/err.h"
+
+struct ground;
+
+struct ground_options {
+    const char *home;
+    uint64_t up_budget; /* bytes per satellite and tick */
+    uint64_t up_files;  /* stop sending to a satellite while so many bundle files wait for the
+                           carrier */
+    uint64_t resend_ms; /* send again what no report acknowledged for so long; 0 = the link's own */
+};
+
+/* Open the home directory; RC_BUSY when another berth-ground has it. */
+must_check enum rc ground_open(const struct ground_options *options, struct ground **ret,
+                               struct err *err);
+void ground_close(struct ground **ground); /* scope cleaner */
+
+/* One round.  What fails for one satellite is logged and does not hold up the others; an error of
+ * the store ends the round, and the next one tries again.  mono_ms is for durations, unix_ms for
+ * the store. */
+must_check enum rc ground_tick(struct ground *ground, uint64_t mono_ms, uint64_t unix_ms,
+                               struct err *err);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/ingest.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static_assert(REPORT_TRANSFERS_MAX == PORT_TRANSFERS_MAX && REPORT_RANGES_MAX == PORT_RANGES_MAX &&
+                  PAYLOADS_MAX <= PORT_COMPLETE_MAX,
+              "all that a report lists fits into the sender's argument");
+
+static enum rc keep_events(struct store *store, const char *satellite, const struct report *report,
+                           uint64_t now_ms, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && i < report->n_events; i++) {
+        const struct report_event *event = &report->event[i];
+        struct store_event row = {
+            .seq = event->seq, .code = event->code, .count = event->count, .received_ms = now_ms
+        };
+
+        (void)snprintf(row.satellite, sizeof row.satellite, "%s", satellite);
+        (void)snprintf(row.what, sizeof row.what, "%s", event->what);
+        rc = store_put_event(store, &row, err);
+    }
+    return rc;
+}
+
+/* Released orders up to the one in force: that one is acknowledged, older ones no longer matter. */
+static enum rc ack_orders(struct store *store, const char *satellite, uint64_t generation,
+                          uint64_t now_ms, struct err *err)
+{
+    struct store_order_filter filter = { .satellite = satellite, .state = ORDER_RELEASED };
+    scoped(free_ptr) struct store_order *rows = NULL;
+    size_t n = 0;
+    enum rc rc = store_orders(store, &filter, &rows, &n, err);
+
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        if (rows[i].generation > generation)
+            continue;
+        rc = store_set_order_state(
+            store, satellite, rows[i].generation,
+            rows[i].generation == generation ? ORDER_ACKED : ORDER_SUPERSEDED, now_ms, err);
+    }
+    return rc;
+}
+
+enum rc ingest_report(struct store *store, const char *satellite, struct bytes bytes,
+                      uint64_t now_ms, struct report *ret, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    struct store_observed row = { .received_ms = now_ms };
+    enum rc rc = report_decode(bytes, ret, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (strcmp(ret->satellite, satellite) != 0)
+        return err_set(err, RC_NO_SATELLITE, "report of %s under the keys of %s", ret->satellite,
+                       satellite);
+    row.epoch = ret->epoch;
+    row.seq = ret->seq;
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", satellite);
+    rc = store_begin(store, &open, err);
+    if (rc == RC_OK)
+        rc = store_put_report(store, &row, bytes, err);
+    if (rc == RC_OK)
+        rc = keep_events(store, satellite, ret, now_ms, err);
+    if (rc == RC_OK)
+        rc = ack_orders(store, satellite, ret->generation, now_ms, err);
+    return rc == RC_OK ? store_commit(&open, err) : rc;
+}
+
+void ingest_transfers(const struct report *report, struct port_transfers *ret)
+{
+    *ret = (struct port_transfers){ .n_transfers = report->n_transfers,
+                                    .n_complete = report->n_objects };
+    for (uint32_t i = 0; i < report->n_transfers; i++) {
+        const struct report_transfer *from = &report->transfer[i];
+        struct transfer_status *to = &ret->transfer[i];
+
+        memcpy(to->object, from->object.b, sizeof to->object);
+        to->chunks = from->chunks;
+        to->n_missing = from->n_missing;
+        to->more = from->more;
+        for (uint32_t k = 0; k < from->n_missing; k++)
+            to->missing[k] = (struct transfer_range){ .first = from->missing[k].first,
+                                                      .count = from->missing[k].count };
+    }
+    for (uint32_t i = 0; i < report->n_objects; i++)
+        memcpy(ret->complete[i], report->object[i].b, DIGEST_SIZE);
+}
+
+/* Find an outgoing row of any state.  *ret_found is false if there is none. */
+static enum rc find_row(struct store *store, const char *satellite,
+                        const uint8_t object[DIGEST_SIZE], struct store_outgoing *ret,
+                        bool *ret_found, struct err *err)
+{
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    size_t n = 0;
+    enum rc rc = store_outgoing(store, satellite, 0, &rows, &n, err);
+
+    if (rc != RC_OK)
+        return rc;
+    *ret_found = false;
+    for (size_t i = 0; i < n && !*ret_found; i++) {
+        *ret_found = memcmp(rows[i].object.b, object, DIGEST_SIZE) == 0;
+        *ret = rows[i];
+    }
+    return RC_OK;
+}
+
+enum rc ingest_complete(struct store *store, const char *satellite,
+                        const uint8_t object[DIGEST_SIZE], uint64_t now_ms, struct err *err)
+{
+    struct store_outgoing row;
+    bool found = false;
+    enum rc rc = find_row(store, satellite, object, &row, &found, err);
+
+    if (rc != RC_OK || !found || row.state != OUTGOING_QUEUED)
+        return rc;
+    row.state = OUTGOING_COMPLETE;
+    row.sent_ms = now_ms;
+    row.missing_known = true;
+    row.missing_more = false;
+    row.n_missing = 0;
+    return store_update_outgoing(store, &row, err);
+}
+
+/* Queue an object again unless it is on its way, or was delivered only just now. */
+static enum rc send_again(struct store *store, const char *satellite, struct store_outgoing fresh,
+                          uint64_t now_ms, uint32_t *again, struct err *err)
+{
+    struct store_outgoing row;
+    bool found = false;
+    enum rc rc = find_row(store, satellite, fresh.object.b, &row, &found, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (found && row.state == OUTGOING_QUEUED)
+        return RC_OK;
+    if (found && row.state == OUTGOING_COMPLETE && now_ms < row.sent_ms + INGEST_LOST_MS)
+        return RC_OK;
+    (void)snprintf(fresh.satellite, sizeof fresh.satellite, "%s", satellite);
+    fresh.queued_ms = now_ms;
+    rc = store_queue(store, &fresh, true, err);
+    *again += rc == RC_OK;
+    return rc;
+}
+
+static enum rc repair_package(struct store *store, const struct view *view,
+                              const struct view_satellite *sat, const struct order_line *line,
+                              uint64_t now_ms, uint32_t *again, struct err *err)
+{
+    const struct report_payload *seen = verdict_payload(sat->seen, line->tenant, line->name);
+    const struct store_package *package = view_package(view, &line->manifest);
+    struct store_outgoing fresh = { .kind = OBJECT_PACKAGE, .class = CLASS_PACKAGE };
+
+    if (!package || !seen || seen->state != SLOT_ABSENT ||
+        memcmp(seen->wanted.b, line->manifest.b, DIGEST_SIZE) != 0)
+        return RC_OK;
+    fresh.object = package->object;
+    fresh.size = package->size;
+    (void)snprintf(fresh.path, sizeof fresh.path, "%s", package->path);
+    return send_again(store, sat->row.id, fresh, now_ms, again, err);
+}
+
+static enum rc repair_order(struct store *store, const struct view_satellite *sat, uint64_t now_ms,
+                            uint32_t *again, struct err *err)
+{
+    struct store_order_filter filter = { .satellite = sat->row.id, .state = ORDER_RELEASED };
+    scoped(free_ptr) struct store_order *rows = NULL;
+    struct store_outgoing row;
+    bool found = false;
+    size_t n = 0;
+    enum rc rc = store_orders(store, &filter, &rows, &n, err);
+
+    if (rc != RC_OK || n == 0)
+        return rc;
+    rc = find_row(store, sat->row.id, rows[n - 1].object.b, &row, &found, err);
+    if (rc != RC_OK || !found)
+        return rc;
+    return send_again(store, sat->row.id, row, now_ms, again, err);
+}
+
+enum rc ingest_repair(struct store *store, const struct view *view,
+                      const struct view_satellite *sat, uint64_t now_ms, uint32_t *ret_again,
+                      struct err *err)
+{
+    uint32_t again = 0;
+    enum rc rc = RC_OK;
+
+    if (!sat->seen || sat->order.generation == 0)
+        return RC_OK;
+    if (sat->seen->generation < sat->order.generation)
+        rc = repair_order(store, sat, now_ms, &again, err);
+    for (uint32_t i = 0;
+         rc == RC_OK && sat->seen->generation == sat->order.generation && i < sat->order.n_lines;
+         i++)
+        rc = repair_package(store, view, sat, &sat->order.line[i], now_ms, &again, err);
+    if (rc == RC_OK)
+        *ret_again = again;
+    return rc;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/ingest: what a report changes in the store.  The bytes are authentic (the
+ * satellite's link keys opened them) and still not trusted: a satellite may be taken over.  A
+ * report speaks for its own satellite only, and what it says is kept as what it said.
+ */
+#ifndef BERTH_ORCHESTRATOR_INGEST_H
+#define BERTH_ORCHESTRATOR_INGEST_H
+
+#include "link/port.h"
+#include "orchestrator/view.h"
+
+/* An object that was delivered and whose effect no report shows after so long is sent again. */
+#define INGEST_LOST_MS (60ULL * 1000U)
+
+/* Take one report in, as one transaction: keep it and its events, and mark the order that it names
+ * as in force.  RC_REPORT_OLD when (epoch, seq) is not above what is held; RC_NO_SATELLITE when it
+ * names another satellite than the one whose keys opened it; nothing is changed then. */
+must_check enum rc ingest_report(struct store *store, const char *satellite, struct bytes bytes,
+                                 uint64_t now_ms, struct report *ret, struct err *err);
+
+/* What the report says about transfers, as the link's sender takes it. */
+void ingest_transfers(const struct report *report, struct port_transfers *ret);
+
+/* A satellite has shown that it has this object. */
+must_check enum rc ingest_complete(struct store *store, const char *satellite,
+                                   const uint8_t object[DIGEST_SIZE], uint64_t now_ms,
+                                   struct err *err);
+
+/* Queue again what the satellite once had and, by its newest report, has lost: the package of a
+ * payload that it wants and lacks, and a released order that never came into force.  *ret_again
+ * counts. */
+must_check enum rc ingest_repair(struct store *store, const struct view *view,
+                                 const struct view_satellite *sat, uint64_t now_ms,
+                                 uint32_t *ret_again, struct err *err);
+
+#endif
