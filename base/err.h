@@ -66,15 +66,15 @@ enum rc err_at(struct err *err, enum rc rc, uint64_t at, const char *fmt, ...) p
 
 #if defined(__clang_analyzer__)
 /* A static analyzer looks at one file at a time: tell it that a failure stays a failure. */
-static inline enum rc err_analyzed(struct err *err, enum rc rc, ...)
+int err_uses(const char *fmt, ...);
+static inline void err_clear(struct err *err)
 {
     if (err)
-        *err = (struct err){ .rc = rc };
-    return rc;
+        *err = (struct err){ .sys = 0 };
 }
-#define err_set err_analyzed
-#define err_sys err_analyzed
-#define err_at err_analyzed
+#define err_set(err, rc, ...) (err_clear(err), (void)sizeof(err_uses(__VA_ARGS__)), (rc))
+#define err_sys(err, rc, ...) err_set(err, rc, __VA_ARGS__)
+#define err_at(err, rc, at, ...) ((void)(at), err_set(err, rc, __VA_ARGS__))
 #endif
 
 /* Write "what: text (NAME number): errno text" into out, always NUL-terminated, and return out. */
