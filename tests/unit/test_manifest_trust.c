@@ -55,6 +55,570 @@ static void test_true_path(void **state)
     assert_int_equal(trust_time_floor(trust), ISSUED_MS + DAY_MS / 2);
 }
 
+/* ---- roots ---- */
+
+static void test_no_root_no_trust(void **state)
+{
+    (void)state;
+    struct trust *trust = NULL;
+    struct verified_manifest *vm = NULL;
+    struct verified_order *vo = NULL;
+    struct order_position position = { .satellite = "aurora-1" };
+
+    assert_rc(trust_new((struct bytes){ 0 }, &trust, NULL), RC_TRUST_MISSING);
+    assert_null(trust);
+    assert_rc(trust_add_grant(NULL, one.bytes, NOW_MS, NULL), RC_TRUST_MISSING);
+    assert_rc(trust_next_root(NULL, one.bytes, NULL), RC_TRUST_MISSING);
+    assert_rc(trust_verify_manifest(NULL, one.bytes, NOW_MS, &vm, NULL), RC_TRUST_MISSING);
+    assert_rc(trust_verify_order(NULL, one.bytes, &position, NOW_MS, &vo, NULL), RC_TRUST_MISSING);
+    assert_null(vm);
+    assert_null(vo);
+    assert_null(trust_root(NULL));
+    assert_null(trust_grant(NULL, "acme"));
+}
+
+static void test_first_root_must_hold_together(void **state)
+{
+    (void)state;
+    struct root root = doc_root();
+    struct order order = doc_order();
+    struct trust *trust = NULL;
+
+    doc_signed(&one, DOC_ROOT, root_encode, &root, K_ROOT_A);
+    assert_rc(trust_new(one.bytes, &trust, NULL), RC_THRESHOLD);
+    doc_signed(&one, DOC_ROOT, root_encode, &root, K_ROOT_A, K_STRANGER);
+    assert_rc(trust_new(one.bytes, &trust, NULL), RC_THRESHOLD);
+    doc_signed(&one, DOC_GRANT, root_encode, &root, K_ROOT_A, K_ROOT_B);
+    assert_rc(trust_new(one.bytes, &trust, NULL), RC_SIG_BAD);
+    doc_signed(&one, DOC_ORDER, order_encode, &order, K_ROOT_A, K_ROOT_B);
+    assert_rc(trust_new(one.bytes, &trust, NULL), RC_DOC_TYPE);
+    assert_rc(trust_new(one.payload, &trust, NULL), RC_CBOR_TYPE);
+    assert_null(trust);
+}
+
+static void r_none(struct root *r)
+{
+    (void)r;
+}
+
+static void r_skip(struct root *r)
+{
+    r->version = 3;
+}
+
+static void r_same(struct root *r)
+{
+    r->version = 1;
+}
+
+static void r_far(struct root *r)
+{
+    r->issued_ms += TRUST_AHEAD_MAX_MS + 2 * DAY_MS;
+    r->expires_ms = 0;
+}
+
+static void r_expired(struct root *r)
+{
+    r->expires_ms = r->issued_ms + 1;
+}
+
+static noinline void r_mission(struct root *r)
+{
+    r->mission = other_mission;
+}
+
+static noinline void r_keys(struct root *r)
+{
+    r->root_keys = doc_key_set(2, 2, K_ACME);
+}
+
+static noinline void r_threshold(struct root *r)
+{
+    r->root_keys.threshold = 1;
+}
+
+#define OLD K_ROOT_A, K_ROOT_B
+#define NEXT K_NEXT_A, K_NEXT_B
+
+static const struct {
+    const char *why;
+    void (*change)(struct root *r);
+    enum doc_key who[4];
+    size_t n;
+    enum rc rc;
+} root_rows[] = {
+    { "the next root", r_none, { OLD, NEXT }, 4, RC_OK },
+    { "expired already, as a link of a chain", r_expired, { OLD, NEXT }, 4, RC_OK },
+    { "signed by the old keys only", r_none, { OLD }, 2, RC_KEY_UNKNOWN },
+    { "signed by the new keys only", r_none, { NEXT }, 2, RC_KEY_UNKNOWN },
+    { "old keys below their threshold", r_none, { K_ROOT_A, NEXT }, 3, RC_THRESHOLD },
+    { "new keys below their threshold", r_none, { OLD, K_NEXT_A }, 3, RC_THRESHOLD },
+    { "one is missing before it", r_skip, { OLD, NEXT }, 4, RC_VALUE },
+    { "the same version, other content", r_same, { OLD, NEXT }, 4, RC_EQUIVOCATION },
+    { "issued in ten years", r_far, { OLD, NEXT }, 4, RC_TIME_JUMP },
+    { "another mission", r_mission, { OLD, NEXT }, 4, RC_MISSION },
+    { "keys that were not promised", r_keys, { OLD, K_ACME, K_ACME_2 }, 4, RC_ROOT_COMMITMENT },
+    { "promised keys, lower threshold", r_threshold, { OLD, NEXT }, 4, RC_ROOT_COMMITMENT },
+};
+
+static void test_succession(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof root_rows / sizeof root_rows[0]; i++) {
+        scoped(trust_free) struct trust *trust = trust_at_start();
+        struct root root = doc_next_root();
+        struct err err;
+
+        root_rows[i].change(&root);
+        doc_must(root_encode(&root, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+                 &err);
+        doc_sign(&one, DOC_ROOT, &doc_mission, root_rows[i].who, root_rows[i].n);
+        enum rc rc = trust_next_root(trust, one.bytes, &err);
+        if (rc != root_rows[i].rc)
+            fail_msg("%s: got %s", root_rows[i].why, rc_name(rc));
+        assert_int_equal(trust_root(trust)->version, rc == RC_OK ? 2 : 1);
+        assert_int_equal(trust_time_floor(trust), rc == RC_OK ? root.issued_ms : ISSUED_MS);
+        /* The same again changes nothing; the old one never comes back. */
+        if (rc == RC_OK)
+            assert_rc(trust_next_root(trust, one.bytes, NULL), RC_OK);
+    }
+}
+
+static void test_old_root_does_not_come_back(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *kept = NULL;
+    static struct root root, first; /* two are more than a frame should hold */
+
+    root = doc_next_root();
+    first = doc_root();
+
+    root.root_keys = doc_key_set(2, 3, K_ROOT_A);
+
+    /* A root that promises its own keys again, so that its signers could also sign the old one. */
+    assert_rc(key_set_digest(&first.root_keys, &first.next_keys, NULL), RC_OK);
+    doc_signed(&two, DOC_ROOT, root_encode, &first, OLD);
+    assert_rc(trust_new(two.bytes, &kept, NULL), RC_OK);
+    doc_signed(&one, DOC_ROOT, root_encode, &root, OLD);
+    assert_rc(trust_next_root(kept, one.bytes, NULL), RC_OK);
+    assert_rc(trust_next_root(kept, two.bytes, NULL), RC_VERSION_OLD);
+    assert_true(bytes_equal(trust_root_envelope(kept), one.bytes));
+}
+
+/* Fifty roots, each promising the keys of the next, walked long after they have expired. */
+static void test_a_long_chain(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = NULL;
+    struct root root = doc_root();
+
+    root.root_keys = doc_key_set(1, 1, K_ROOT_A);
+    root.expires_ms = ISSUED_MS + 1;
+    for (uint64_t v = 1; v <= 50; v++) {
+        enum doc_key mine = v % 2 ? K_ROOT_A : K_ROOT_B, other = v % 2 ? K_ROOT_B : K_ROOT_A;
+        struct key_set next = doc_key_set(1, 1, other);
+
+        root.version = v;
+        root.root_keys = doc_key_set(1, 1, mine);
+        assert_rc(key_set_digest(&next, &root.next_keys, NULL), RC_OK);
+        doc_signed(&one, DOC_ROOT, root_encode, &root, mine, other);
+        if (v == 1)
+            assert_rc(trust_new(one.bytes, &trust, NULL), RC_OK);
+        else
+            assert_rc(trust_next_root(trust, one.bytes, NULL), RC_OK);
+    }
+    assert_int_equal(trust_root(trust)->version, 50);
+}
+
+/* ---- grants ---- */
+
+static void test_grants_only_go_up(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_with_grant();
+    struct grant grant = doc_grant();
+
+    /* The same content with another signature is the same grant. */
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_OK);
+    grant.payloads_max++;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_EQUIVOCATION);
+    grant.epoch = 2;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_GRANT_OLD);
+    assert_int_equal(trust_grant(trust, "acme")->epoch, 3);
+    grant.epoch = 4;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_OK);
+    assert_int_equal(trust_grant(trust, "acme")->epoch, 4);
+    assert_true(bytes_equal(trust_grant_envelope(trust, "acme"), one.bytes));
+    assert_int_equal(trust_grant_envelope(trust, "zenith").n, 0);
+}
+
+static void test_grants_come_from_the_operator(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_at_start();
+    struct grant grant = doc_grant();
+    const enum doc_key op = K_OPERATOR_A;
+
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_ACME); /* a tenant raises its own quota */
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_KEY_UNKNOWN);
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_ROOT_A, K_ROOT_B);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_KEY_UNKNOWN);
+    doc_signed(&one, DOC_ORDER, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_SIG_BAD);
+    doc_sign(&one, DOC_GRANT, &other_mission, &op, 1);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_SIG_BAD);
+    /* Signed rightly, but not a grant: believed, and still refused. */
+    one.payload = bytes_of("\x80");
+    doc_sign(&one, DOC_GRANT, &doc_mission, &op, 1);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_CBOR_TYPE);
+    assert_int_equal(trust_grants(trust, NULL, 0), 0);
+    assert_null(trust_grant(trust, "acme"));
+}
+
+static void test_tenants_are_bounded(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_at_start();
+    struct grant grant = doc_grant();
+    const struct grant *all[TENANTS_MAX + 1];
+
+    for (unsigned i = 0; i <= TENANTS_MAX; i++) {
+        (void)snprintf(grant.tenant, sizeof grant.tenant, "tenant-%u", i);
+        doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+        assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL),
+                  i < TENANTS_MAX ? RC_OK : RC_NO_ROOM);
+    }
+    assert_int_equal(trust_grants(trust, all, TENANTS_MAX + 1), TENANTS_MAX);
+    assert_string_equal(all[TENANTS_MAX - 1]->tenant, "tenant-15");
+    assert_int_equal(trust_grants(trust, all, 2), 2);
+}
+
+static void test_new_operator_keys_drop_old_grants(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_with_grant(); /* signed by operator B */
+    struct grant grant = doc_grant();
+    struct root root = doc_next_root();
+
+    memcpy(grant.tenant, "zenith", 7);
+    grant.epoch = INT64_MAX; /* pushed as high as it goes by a stolen key */
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_OK);
+    root.operator_keys = doc_key_set(1, 1, K_OPERATOR_B);
+    doc_signed(&one, DOC_ROOT, root_encode, &root, OLD, NEXT);
+    assert_rc(trust_next_root(trust, one.bytes, NULL), RC_OK);
+    assert_non_null(trust_grant(trust, "acme"));
+    assert_null(trust_grant(trust, "zenith"));
+    grant.epoch = 1;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_B);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_OK);
+}
+
+/* ---- manifests ---- */
+
+static void m_none(struct manifest *m)
+{
+    (void)m;
+}
+
+static void m_tenant(struct manifest *m)
+{
+    memcpy(m->tenant, "zenith", 7);
+}
+
+static void m_prefix(struct manifest *m)
+{
+    memcpy(m->name, "camera", 7);
+}
+
+static void m_whole_prefix(struct manifest *m)
+{
+    memcpy(m->name, "cam", 4);
+}
+
+static void m_memory(struct manifest *m)
+{
+    m->limits.memory_bytes = (64U << 20) + 1;
+}
+
+static void m_data(struct manifest *m)
+{
+    m->limits.data_bytes = (32U << 20) + 1;
+}
+
+static void m_tmp(struct manifest *m)
+{
+    m->limits.memory_bytes = 64U << 20;
+    m->limits.tmp_bytes = (16U << 20) + 1;
+}
+
+static void m_cpu(struct manifest *m)
+{
+    m->limits.cpu_permille = 501;
+}
+
+static void m_pids(struct manifest *m)
+{
+    m->limits.pids = 33;
+}
+
+static void m_files(struct manifest *m)
+{
+    m->limits.open_files = 129;
+}
+
+static void m_store(struct manifest *m)
+{
+    m->unpacked_bytes = (100U << 20) - m->content_bytes + 1;
+}
+
+static const struct {
+    const char *why;
+    void (*change)(struct manifest *m);
+    enum doc_key who;
+    enum doc_type type;
+    uint64_t now_ms;
+    enum rc rc;
+} manifest_rows[] = {
+    { "good", m_none, K_ACME, DOC_MANIFEST, NOW_MS, RC_OK },
+    { "named like the prefix", m_whole_prefix, K_ACME, DOC_MANIFEST, NOW_MS, RC_OK },
+    { "another tenant's key", m_none, K_ZENITH, DOC_MANIFEST, NOW_MS, RC_KEY_UNKNOWN },
+    { "the operator's key", m_none, K_OPERATOR_A, DOC_MANIFEST, NOW_MS, RC_KEY_UNKNOWN },
+    { "another tenant's name", m_tenant, K_ACME, DOC_MANIFEST, NOW_MS, RC_GRANT_MISSING },
+    { "signed as a report", m_none, K_ACME, DOC_REPORT, NOW_MS, RC_SIG_BAD },
+    { "name that only begins like the prefix", m_prefix, K_ACME, DOC_MANIFEST, NOW_MS,
+      RC_NAME_NOT_GRANTED },
+    { "memory", m_memory, K_ACME, DOC_MANIFEST, NOW_MS, RC_GRANT_EXCEEDED },
+    { "data", m_data, K_ACME, DOC_MANIFEST, NOW_MS, RC_GRANT_EXCEEDED },
+    { "tmp", m_tmp, K_ACME, DOC_MANIFEST, NOW_MS, RC_GRANT_EXCEEDED },
+    { "cpu", m_cpu, K_ACME, DOC_MANIFEST, NOW_MS, RC_GRANT_EXCEEDED },
+    { "pids", m_pids, K_ACME, DOC_MANIFEST, NOW_MS, RC_GRANT_EXCEEDED },
+    { "files", m_files, K_ACME, DOC_MANIFEST, NOW_MS, RC_GRANT_EXCEEDED },
+    { "store", m_store, K_ACME, DOC_MANIFEST, NOW_MS, RC_GRANT_EXCEEDED },
+    { "clock at 1970", m_none, K_ACME, DOC_MANIFEST, 0, RC_OK },
+    { "the moment before the grant expires", m_none, K_ACME, DOC_MANIFEST,
+      ISSUED_MS + 100 * DAY_MS - 1, RC_OK },
+    { "grant expired", m_none, K_ACME, DOC_MANIFEST, ISSUED_MS + 100 * DAY_MS, RC_EXPIRED },
+    { "clock at its end", m_none, K_ACME, DOC_MANIFEST, UINT64_MAX, RC_EXPIRED },
+};
+
+static void test_manifests(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_with_grant();
+
+    for (size_t i = 0; i < sizeof manifest_rows / sizeof manifest_rows[0]; i++) {
+        scoped(verified_manifest_free) struct verified_manifest *vm = NULL;
+        struct manifest m = doc_manifest();
+        struct err err;
+
+        manifest_rows[i].change(&m);
+        doc_must(manifest_encode(&m, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+                 &err);
+        doc_sign(&one, manifest_rows[i].type, &doc_mission, &manifest_rows[i].who, 1);
+        enum rc rc = trust_verify_manifest(trust, one.bytes, manifest_rows[i].now_ms, &vm, &err);
+        if (rc != manifest_rows[i].rc)
+            fail_msg("%s: got %s", manifest_rows[i].why, rc_name(rc));
+        assert_true((vm != NULL) == (rc == RC_OK));
+    }
+}
+
+static void test_other_documents_are_no_manifest(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_with_grant();
+    struct verified_manifest *vm = NULL;
+    struct order order = doc_order();
+    const enum doc_key acme = K_ACME;
+
+    doc_signed(&one, DOC_MANIFEST, order_encode, &order, K_ACME);
+    assert_rc(trust_verify_manifest(trust, one.bytes, NOW_MS, &vm, NULL), RC_DOC_TYPE);
+    one.payload = bytes_of("hello");
+    doc_sign(&one, DOC_MANIFEST, &doc_mission, &acme, 1);
+    assert_rc(trust_verify_manifest(trust, one.bytes, NOW_MS, &vm, NULL), RC_CBOR_TYPE);
+    assert_rc(trust_verify_manifest(trust, (struct bytes){ 0 }, NOW_MS, &vm, NULL), RC_SHORT);
+    assert_null(vm);
+}
+
+/* A clock that is put back does not revive a grant once a later document has been seen. */
+static void test_floor_holds_time_up(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_with_grant();
+    scoped(verified_manifest_free) struct verified_manifest *vm = NULL;
+    struct manifest m = doc_manifest();
+
+    doc_signed(&one, DOC_MANIFEST, manifest_encode, &m, K_ACME);
+    assert_rc(trust_verify_manifest(trust, one.bytes, 0, &vm, NULL), RC_OK);
+    verified_manifest_free(&vm);
+    trust_raise_floor(trust, ISSUED_MS + 100 * DAY_MS);
+    trust_raise_floor(trust, 5);
+    assert_int_equal(trust_time_floor(trust), ISSUED_MS + 100 * DAY_MS);
+    assert_rc(trust_verify_manifest(trust, one.bytes, 0, &vm, NULL), RC_EXPIRED);
+    assert_null(vm);
+}
+
+/* ---- orders ---- */
+
+static void o_none(struct order *o)
+{
+    (void)o;
+}
+
+static void o_generation_11(struct order *o)
+{
+    o->generation = 11;
+}
+
+static void o_generation_13(struct order *o)
+{
+    o->generation = 13;
+}
+
+static void o_content(struct order *o)
+{
+    o->line[0].manifest.b[5] ^= 1;
+}
+
+static void o_target(struct order *o)
+{
+    memcpy(o->satellite, "aurora-2", 9);
+}
+
+static void o_far(struct order *o)
+{
+    o->generation = 13;
+    o->issued_ms = NOW_MS + TRUST_AHEAD_MAX_MS + 1;
+    o->expires_ms = 0;
+}
+
+static const struct {
+    const char *why;
+    void (*change)(struct order *o);
+    enum doc_key who;
+    enum doc_type type;
+    uint64_t now_ms;
+    enum rc rc;
+} order_rows[] = {
+    { "the one in force", o_none, K_OPERATOR_A, DOC_ORDER, NOW_MS, RC_OK },
+    { "in force, expired since", o_none, K_OPERATOR_A, DOC_ORDER, UINT64_MAX, RC_OK },
+    { "the next", o_generation_13, K_OPERATOR_B, DOC_ORDER, NOW_MS, RC_OK },
+    { "the next, clock at 1970", o_generation_13, K_OPERATOR_B, DOC_ORDER, 0, RC_OK },
+    { "the next, expired", o_generation_13, K_OPERATOR_A, DOC_ORDER, ISSUED_MS + 10 * DAY_MS,
+      RC_EXPIRED },
+    { "replayed", o_generation_11, K_OPERATOR_A, DOC_ORDER, NOW_MS, RC_ORDER_OLD },
+    { "same generation, other content", o_content, K_OPERATOR_A, DOC_ORDER, NOW_MS,
+      RC_EQUIVOCATION },
+    { "another satellite's", o_target, K_OPERATOR_A, DOC_ORDER, NOW_MS, RC_ORDER_TARGET },
+    { "issued in six years", o_far, K_OPERATOR_A, DOC_ORDER, NOW_MS, RC_TIME_JUMP },
+    { "signed by a tenant", o_generation_13, K_ACME, DOC_ORDER, NOW_MS, RC_KEY_UNKNOWN },
+    { "signed by a root key", o_generation_13, K_ROOT_A, DOC_ORDER, NOW_MS, RC_KEY_UNKNOWN },
+    { "signed as a grant", o_generation_13, K_OPERATOR_A, DOC_GRANT, NOW_MS, RC_SIG_BAD },
+};
+
+static void test_orders(void **state)
+{
+    (void)state;
+    struct order held = doc_order();
+    struct digest digest;
+    struct order_position position = { "aurora-1", 12, &digest };
+
+    doc_signed(&two, DOC_ORDER, order_encode, &held, K_OPERATOR_A);
+    assert_rc(sha256_of(two.payload, digest.b, NULL), RC_OK);
+    for (size_t i = 0; i < sizeof order_rows / sizeof order_rows[0]; i++) {
+        scoped(trust_free) struct trust *trust = trust_at_start();
+        scoped(verified_order_free) struct verified_order *vo = NULL;
+        struct order o = doc_order();
+        struct err err;
+
+        order_rows[i].change(&o);
+        doc_must(order_encode(&o, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+                 &err);
+        doc_sign(&one, order_rows[i].type, &doc_mission, &order_rows[i].who, 1);
+        enum rc rc =
+            trust_verify_order(trust, one.bytes, &position, order_rows[i].now_ms, &vo, &err);
+        if (rc != order_rows[i].rc)
+            fail_msg("%s: got %s", order_rows[i].why, rc_name(rc));
+        assert_true((vo != NULL) == (rc == RC_OK));
+        assert_int_equal(trust_time_floor(trust), ISSUED_MS);
+    }
+}
+
+static void test_position_without_digest(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_at_start();
+    struct verified_order *vo = NULL;
+    struct order o = doc_order();
+    struct order_position position = { .satellite = "aurora-1", .generation = 12 };
+
+    doc_signed(&one, DOC_ORDER, order_encode, &o, K_OPERATOR_A);
+    assert_rc(trust_verify_order(trust, one.bytes, &position, NOW_MS, &vo, NULL),
+              RC_DIGEST_MISSING);
+    assert_null(vo);
+}
+
+/* ---- expiry and restarts ---- */
+
+static void test_expired_grants_keep_their_epoch(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_at_start();
+    scoped(verified_manifest_free) struct verified_manifest *vm = NULL;
+    struct grant grant = doc_grant();
+    struct manifest m = doc_manifest();
+    uint64_t late = ISSUED_MS + 200 * DAY_MS;
+
+    /* At start, from the state directory, long after it ended: it counts, but allows nothing. */
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, late, NULL), RC_OK);
+    doc_signed(&two, DOC_MANIFEST, manifest_encode, &m, K_ACME);
+    assert_rc(trust_verify_manifest(trust, two.bytes, late, &vm, NULL), RC_EXPIRED);
+    grant.epoch = 2;
+    grant.expires_ms = 0;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, late, NULL), RC_GRANT_OLD);
+    grant.epoch = 4;
+    grant.expires_ms = late;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, late, NULL), RC_EXPIRED);
+    grant.expires_ms = 0;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, late, NULL), RC_OK);
+    assert_rc(trust_verify_manifest(trust, two.bytes, late, &vm, NULL), RC_OK);
+}
+
+static void test_expired_root_lets_nothing_new_in(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_with_grant();
+    struct verified_order *vo = NULL;
+    struct grant grant = doc_grant();
+    struct order order = doc_order();
+    struct root root = doc_next_root();
+    struct order_position position = { .satellite = "aurora-1" };
+    uint64_t late = ISSUED_MS + 1000 * DAY_MS;
+
+    grant.epoch = 4;
+    grant.expires_ms = 0;
+    order.expires_ms = 0;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    assert_rc(trust_add_grant(trust, one.bytes, late, NULL), RC_EXPIRED);
+    doc_signed(&two, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
+    assert_rc(trust_verify_order(trust, two.bytes, &position, late, &vo, NULL), RC_EXPIRED);
+    assert_null(vo);
+    /* The next root opens the door again: nothing is bricked. */
+    root.expires_ms = 0;
+    doc_signed(&one, DOC_ROOT, root_encode, &root, OLD, NEXT);
+    assert_rc(trust_next_root(trust, one.bytes, NULL), RC_OK);
+    assert_rc(trust_verify_order(trust, two.bytes, &position, late, &vo, NULL), RC_OK);
+    verified_order_free(&vo);
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -64,9 +628,24 @@ static int teardown(void **state)
 
 int main(void)
 {
-    (void)two;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_true_path),
+        cmocka_unit_test(test_no_root_no_trust),
+        cmocka_unit_test(test_first_root_must_hold_together),
+        cmocka_unit_test(test_succession),
+        cmocka_unit_test(test_old_root_does_not_come_back),
+        cmocka_unit_test(test_a_long_chain),
+        cmocka_unit_test(test_grants_only_go_up),
+        cmocka_unit_test(test_grants_come_from_the_operator),
+        cmocka_unit_test(test_tenants_are_bounded),
+        cmocka_unit_test(test_new_operator_keys_drop_old_grants),
+        cmocka_unit_test(test_manifests),
+        cmocka_unit_test(test_other_documents_are_no_manifest),
+        cmocka_unit_test(test_floor_holds_time_up),
+        cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_position_without_digest),
+        cmocka_unit_test(test_expired_grants_keep_their_epoch),
+        cmocka_unit_test(test_expired_root_lets_nothing_new_in),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);
