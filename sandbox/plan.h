@@ -32,6 +32,7 @@ struct grant;
 /* Smallest and largest of each limit.  Below the smallest nothing can start. */
 #define PLAN_MEMORY_MIN (4ULL * 1024U * 1024U)
 #define PLAN_MEMORY_MAX (64ULL * 1024U * 1024U * 1024U)
+#define PLAN_TMP_MIN (64ULL * 1024U) /* at most half of memory */
 #define PLAN_DATA_MIN (1024ULL * 1024U)
 #define PLAN_DATA_MAX (64ULL * 1024U * 1024U * 1024U)
 #define PLAN_CPU_MIN 10U     /* permille of one core */
@@ -91,6 +92,7 @@ struct plan {
     uint32_t n_env;
     uint32_t n_ops;
     uint32_t watchdog_ms; /* told to the payload, kept by berthd; 0 = none */
+    uint32_t slot;        /* number of the id range: uid_base = PLAN_UID_BASE + slot * count */
     struct plan_limits limits;
     struct plan_op ops[PLAN_OPS_MAX];
     char args[PAYLOAD_ARGS_MAX][PAYLOAD_ARG_CAP]; /* args[0] is the program, absolute */
@@ -107,6 +109,10 @@ must_check enum rc plan_make(const struct manifest *manifest, const struct grant
 /* Whether a plan is complete and inside the bounds above: for the side that did not make it.
  * RC_PLAN_LIMIT, RC_PLAN_PATH, RC_LAUNCH_REQUEST. */
 must_check enum rc plan_check(const struct plan *plan, struct err *err);
+
+/* The operations that follow from has_data and the limits: part of plan_make, and what plan_check
+ * compares with. */
+void plan_fill_ops(struct plan *plan);
 
 const char *plan_op_name(uint32_t type);
 const char *plan_profile_name(uint32_t profile);

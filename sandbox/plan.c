@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/plan.h"
+
+#include <stdarg.h>
+
+#include "base/name.h"
+#include "manifest/doc.h"
+
+#define TMP_INODES_MIN 64U
+#define TMP_INODES_MAX 16384U
+#define RUN_INODES 64U
+
+static_assert(PLAN_UID_BASE + (uint64_t)PLAN_SLOTS * PLAN_UID_COUNT < UINT32_MAX,
+              "every id range is a range of valid ids");
+static_assert(PLAN_UID < PLAN_UID_COUNT, "the payload's id lies in its range");
+static_assert(sizeof(struct plan_limits) == 3 * 8 + 4 * 4,
+              "no padding: plans are compared as bytes");
+
+/* One limit: what is wanted, what is possible, what is granted. */
+struct limit {
+    const char *name;
+    uint64_t value;
+    uint64_t min;
+    uint64_t max;
+    uint64_t granted;
+};
+
+static bool text_ends(const char *text, size_t cap)
+{
+    return memchr(text, '\0', cap) != NULL;
+}
+
+/* ---- paths and environment ------------------------------------------------------------------ */
+
+/* Directories that the sandbox itself fills: no program can come from there. */
+static const char *const own_dirs[] = { "/proc", "/dev", "/tmp", "/run", "/data" };
+
+static bool path_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* Absolute, in its one shortest form: no empty, "." or ".." component. */
+static bool path_plain(const char *path)
+{
+    if (path[0] != '/' || path[1] == '\0')
+        return false;
+    for (const char *at = path; *at != '\0';) {
+        const char *name = at + 1;
+        size_t n = strcspn(name, "/");
+
+        if (n == 0 || (n == 1 && name[0] == '.') || (n == 2 && name[0] == '.' && name[1] == '.'))
+            return false;
+        at = name + n;
+    }
+    return true;
+}
+
+static bool program_allowed(const char *path)
+{
+    if (!path_plain(path))
+        return false;
+    for (size_t i = 0; i < sizeof own_dirs / sizeof own_dirs[0]; i++) {
+        if (path_below(path, own_dirs[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool env_names(const char *line, const char *name)
+{
+    size_t n = strlen(name);
+
+    return strncmp(line, name, n) == 0 && line[n] == '=';
+}
+
+/* [A-Za-z_][A-Za-z0-9_]*=anything */
+static bool env_valid(const char *line)
+{
+    size_t n = strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+    return n > 0 && line[n] == '=' && !(line[0] >= '0' && line[0] <= '9');
+}
+
+/* Names that the sandbox sets: a payload that set them itself would lie to its own libraries. */
+static bool env_reserved(const char *line)
+{
+    return env_names(line, "NOTIFY_SOCKET") || env_names(line, "WATCHDOG_USEC") ||
+           env_names(line, "WATCHDOG_PID") || strncmp(line, "BERTH_", 6) == 0;
+}
+
+/* ---- making --------------------------------------------------------------------------------- */
+
+static enum rc check_limit(const struct limit *l, struct err *err)
+{
+    if (l->value < l->min || l->value > l->max)
+        return err_set(err, RC_PLAN_LIMIT, "%s %llu", l->name, (unsigned long long)l->value);
+    if (l->value > l->granted)
+        return err_set(err, RC_PLAN_LIMIT, "%s %llu above grant %llu", l->name,
+                       (unsigned long long)l->value, (unsigned long long)l->granted);
+    return RC_OK;
+}
+
+static enum rc check_limits(const struct resources *want, const struct resources *granted,
+                            struct err *err)
+{
+    const struct limit limits[] = {
+        { "memory_bytes", want->memory_bytes, PLAN_MEMORY_MIN, PLAN_MEMORY_MAX,
+          granted->memory_bytes },
+        { "tmp_bytes", want->tmp_bytes, PLAN_TMP_MIN, want->memory_bytes / 2, granted->tmp_bytes },
+        { "data_bytes", want->data_bytes, want->data_bytes == 0 ? 0 : PLAN_DATA_MIN, PLAN_DATA_MAX,
+          granted->data_bytes },
+        { "cpu_permille", want->cpu_permille, PLAN_CPU_MIN, PLAN_CPU_MAX, granted->cpu_permille },
+        { "pids", want->pids, PLAN_PIDS_MIN - 1, PLAN_PIDS_MAX - 1, granted->pids },
+        { "open_files", want->open_files, PLAN_FILES_MIN, PLAN_FILES_MAX, granted->open_files },
+    };
+
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        enum rc rc = check_limit(&limits[i], err);
+
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
+}
+
+static void add_op(struct plan *plan, enum plan_op_type type, const char *path, uint64_t bytes,
+                   uint32_t inodes)
+{
+    assert(plan->n_ops < PLAN_OPS_MAX);
+    struct plan_op *op = &plan->ops[plan->n_ops++];
+
+    assert(strlen(path) < sizeof op->path);
+    op->type = type;
+    op->bytes = bytes;
+    op->inodes = inodes;
+    memcpy(op->path, path, strlen(path) + 1);
+}
+
+/* The file tree follows from the limits alone, so the launcher can make it again and compare. */
+void plan_fill_ops(struct plan *plan)
+{
+    uint64_t inodes = plan->limits.tmp_bytes / 4096;
+
+    if (inodes < TMP_INODES_MIN)
+        inodes = TMP_INODES_MIN;
+    if (inodes > TMP_INODES_MAX)
+        inodes = TMP_INODES_MAX;
+
+    plan->n_ops = 0;
+    memset(plan->ops, 0, sizeof plan->ops);
+    add_op(plan, PLAN_OP_ROOT, "/", 0, 0);
+    add_op(plan, PLAN_OP_PROC, "/proc", 0, 0);
+    add_op(plan, PLAN_OP_DEV, "/dev", 0, 0);
+    add_op(plan, PLAN_OP_TMPFS, "/tmp", plan->limits.tmp_bytes, (uint32_t)inodes);
+    add_op(plan, PLAN_OP_TMPFS, "/run", PLAN_RUN_BYTES, RUN_INODES);
+    if (plan->has_data != 0)
+        add_op(plan, PLAN_OP_DATA, "/data", plan->limits.data_bytes, 0);
+}
+
+/* Set one variable unless the payload's own list has it. */
+static void __attribute__((format(printf, 3, 4)))
+add_env(struct plan *plan, const char *name, const char *fmt, ...)
+{
+    for (uint32_t i = 0; i < plan->n_env; i++) {
+        if (env_names(plan->env[i], name))
+            return;
+    }
+    assert(plan->n_env < PLAN_ENV_MAX);
+    char *line = plan->env[plan->n_env++];
+    int n = snprintf(line, PAYLOAD_ARG_CAP, "%s=", name);
+    va_list args;
+
+    va_start(args, fmt);
+    n += vsnprintf(line + n, PAYLOAD_ARG_CAP - (size_t)n, fmt, args);
+    va_end(args);
+    assert(n > 0 && (size_t)n < PAYLOAD_ARG_CAP);
+}
+
+static enum rc fill_command(const struct manifest *m, struct plan *plan, struct err *err)
+{
+    if (m->n_args == 0 || m->n_args > PAYLOAD_ARGS_MAX || m->n_env > PAYLOAD_ENV_MAX)
+        return err_set(err, RC_PLAN_LIMIT, "%u args, %u env", m->n_args, m->n_env);
+    if (!text_ends(m->args[0], sizeof m->args[0]) || !program_allowed(m->args[0]))
+        return err_set(err, RC_PLAN_PATH, "args[0] %.64s", m->args[0]);
+
+    for (uint32_t i = 0; i < m->n_args; i++) {
+        if (!text_ends(m->args[i], sizeof m->args[i]))
+            return err_set(err, RC_PLAN_PATH, "args[%u]", i);
+        (void)snprintf(plan->args[i], sizeof plan->args[i], "%s", m->args[i]);
+    }
+    for (uint32_t i = 0; i < m->n_env; i++) {
+        if (!text_ends(m->env[i], sizeof m->env[i]) || !env_valid(m->env[i]) ||
+            env_reserved(m->env[i]))
+            return err_set(err, RC_PLAN_PATH, "env[%u] %.64s", i, m->env[i]);
+        (void)snprintf(plan->env[i], sizeof plan->env[i], "%s", m->env[i]);
+    }
+    plan->n_args = m->n_args;
+    plan->n_env = m->n_env;
+
+    add_env(plan, "PATH", "/usr/local/bin:/usr/bin:/bin");
+    add_env(plan, "HOME", "%s", plan->has_data != 0 ? "/data" : "/tmp");
+    add_env(plan, "NOTIFY_SOCKET", "%s", PLAN_NOTIFY_PATH);
+    add_env(plan, "BERTH_TENANT", "%s", plan->tenant);
+    add_env(plan, "BERTH_PAYLOAD", "%s", plan->name);
+    if (plan->watchdog_ms != 0)
+        add_env(plan, "WATCHDOG_USEC", "%llu", (unsigned long long)plan->watchdog_ms * 1000);
+    return RC_OK;
+}
+
+enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t slot, bool has_data,
+                  struct plan *ret, struct err *err)
+{
+    struct plan plan = { .magic = PLAN_MAGIC, .profile = PLAN_PROFILE_POSIX, .slot = slot };
+
+    if (slot >= PLAN_SLOTS)
+        return err_set(err, RC_PLAN_LIMIT, "id range %u of %u", slot, PLAN_SLOTS);
+    if (!name_valid(m->tenant) || !name_valid(m->name))
+        return err_set(err, RC_NAME, "tenant or payload");
+    if (strcmp(m->tenant, grant->tenant) != 0)
+        return err_set(err, RC_GRANT_MISSING, "%s", m->tenant);
+    if (has_data != (m->limits.data_bytes != 0))
+        return err_set(err, RC_PLAN_LIMIT, "data image %s, data_bytes %llu",
+                       has_data ? "yes" : "no", (unsigned long long)m->limits.data_bytes);
+
+    enum rc rc = check_limits(&m->limits, &grant->total, err);
+    if (rc != RC_OK)
+        return rc;
+
+    (void)snprintf(plan.tenant, sizeof plan.tenant, "%s", m->tenant);
+    (void)snprintf(plan.name, sizeof plan.name, "%s", m->name);
+    (void)snprintf(plan.hostname, sizeof plan.hostname, "%s", m->name);
+    plan.uid_base = PLAN_UID_BASE + slot * PLAN_UID_COUNT;
+    plan.has_data = has_data ? 1 : 0;
+    plan.watchdog_ms = m->health.watchdog_ms;
+    plan.limits = (struct plan_limits){
+        .memory_bytes = m->limits.memory_bytes,
+        .tmp_bytes = m->limits.tmp_bytes,
+        .data_bytes = m->limits.data_bytes,
+        .cpu_permille = m->limits.cpu_permille,
+        .pids = m->limits.pids + 1, /* the reaper is ours, not the tenant's */
+        .open_files = m->limits.open_files,
+    };
+    plan_fill_ops(&plan);
+    rc = fill_command(m, &plan, err);
+    if (rc != RC_OK)
+        return rc;
+
+    /* What is sent is checked by the same rules as what is received. */
+    rc = plan_check(&plan, err);
+    if (rc == RC_OK)
+        *ret = plan;
+    return rc;
+}
+
+/* ---- checking ------------------------------------------------------------------------------- */
+
+static enum rc check_command(const struct plan *p, struct err *err)
+{
+    if (p->n_args == 0 || p->n_args > PAYLOAD_ARGS_MAX || p->n_env > PLAN_ENV_MAX)
+        return err_set(err, RC_LAUNCH_REQUEST, "%u args, %u env", p->n_args, p->n_env);
+    for (uint32_t i = 0; i < p->n_args; i++) {
+        if (!text_ends(p->args[i], sizeof p->args[i]))
+            return err_set(err, RC_LAUNCH_REQUEST, "args[%u]", i);
+    }
+    for (uint32_t i = 0; i < p->n_env; i++) {
+        if (!text_ends(p->env[i], sizeof p->env[i]) || !env_valid(p->env[i]))
+            return err_set(err, RC_LAUNCH_REQUEST, "env[%u]", i);
+    }
+    if (!program_allowed(p->args[0]))
+        return err_set(err, RC_PLAN_PATH, "%.64s", p->args[0]);
+    return RC_OK;
+}
+
+static enum rc check_ops(const struct plan *p, struct err *err)
+{
+    struct plan want = { .limits = p->limits, .has_data = p->has_data };
+
+    plan_fill_ops(&want);
+    if (p->n_ops != want.n_ops || memcmp(p->ops, want.ops, sizeof want.ops) != 0)
+        return err_set(err, RC_PLAN_PATH, "operations differ from the limits");
+    return RC_OK;
+}
+
+enum rc plan_check(const struct plan *p, struct err *err)
+{
+    const struct resources limits = {
+        .memory_bytes = p->limits.memory_bytes,
+        .data_bytes = p->limits.data_bytes,
+        .tmp_bytes = p->limits.tmp_bytes,
+        .cpu_permille = p->limits.cpu_permille,
+        .pids = p->limits.pids - 1,
+        .open_files = p->limits.open_files,
+    };
+
+    if (p->magic != PLAN_MAGIC || p->reserved[0] != 0 || p->limits.reserved != 0 || p->has_data > 1)
+        return err_set(err, RC_LAUNCH_REQUEST, "head");
+    if (p->profile == PLAN_PROFILE_NONE || p->profile >= PLAN_PROFILES)
+        return err_set(err, RC_LAUNCH_REQUEST, "profile %u", p->profile);
+    if (!text_ends(p->tenant, sizeof p->tenant) || !name_valid(p->tenant) ||
+        !text_ends(p->name, sizeof p->name) || !name_valid(p->name) ||
+        !text_ends(p->hostname, sizeof p->hostname) || !name_valid(p->hostname))
+        return err_set(err, RC_LAUNCH_REQUEST, "names");
+    if (p->slot >= PLAN_SLOTS || p->uid_base != PLAN_UID_BASE + p->slot * PLAN_UID_COUNT)
+        return err_set(err, RC_LAUNCH_REQUEST, "id range %u", p->uid_base);
+    if (p->has_data != (p->limits.data_bytes != 0 ? 1U : 0U))
+        return err_set(err, RC_LAUNCH_REQUEST, "data");
+
+    enum rc rc = check_limits(&limits, &limits, err);
+    if (rc == RC_OK)
+        rc = check_ops(p, err);
+    if (rc == RC_OK)
+        rc = check_command(p, err);
+    return rc;
+}
