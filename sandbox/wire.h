@@ -70,7 +70,7 @@ struct wire_receipt {
 struct wire_launched {
     struct wire_head head;
     int32_t pid;       /* of the payload itself on the host, for display */
-    uint32_t start_us; /* from receiving LAUNCH to exec */
+    uint32_t start_ms; /* from receiving LAUNCH to exec */
     struct wire_receipt receipt;
 };
 
