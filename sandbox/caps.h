@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/caps: the few capabilities that berth-launch keeps, in one constant, and how a payload
+ * loses all of them.  The only file of the launcher that knows libcap.
+ */
+#ifndef BERTH_SANDBOX_CAPS_H
+#define BERTH_SANDBOX_CAPS_H
+
+#include "base/err.h"
+
+/* Cut this process down to what launching needs (caps.c, launcher_caps); the rest leaves the
+ * bounding set too.  RC_LAYER_MISSING when one of them is not there. */
+must_check enum rc caps_keep_launcher(struct err *err);
+
+/* In the sandbox, while still root there: lock the securebits, empty bounding and ambient set. */
+must_check int caps_drop_bounding(void);
+
+/* After the last change of user: empty the three remaining sets.  Both functions are raw system
+ * calls without allocation: 0, or -1 with errno. */
+must_check int caps_drop_rest(void);
+
+#endif

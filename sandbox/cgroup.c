@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define ROOT "/sys/fs/cgroup"
+#define CPU_PERIOD_US 100000U
+#define EMPTY_WAIT_MS 2000U
+
+/* Where each hierarchy is mounted on a v1 host, and whether nothing runs without it. */
+struct hierarchy {
+    const char *path;
+    const char *other; /* second usual place, or NULL */
+    bool needed;
+};
+
+static const struct hierarchy hierarchies[CGROUP_KINDS] = {
+    [CGROUP_UNIFIED] = { ROOT "/unified", NULL, false },
+    [CGROUP_MEMORY] = { ROOT "/memory", NULL, true },
+    [CGROUP_PIDS] = { ROOT "/pids", NULL, true },
+    [CGROUP_CPU] = { ROOT "/cpu", ROOT "/cpu,cpuacct", true },
+    [CGROUP_CPUACCT] = { ROOT "/cpuacct", ROOT "/cpu,cpuacct", false },
+    [CGROUP_DEVICES] = { ROOT "/devices", NULL, false },
+};
+
+/* One value in one file of one hierarchy. */
+struct setting {
+    enum cgroup_kind kind;
+    const char *file;
+    bool optional; /* the file may be missing (never the write may fail) */
+    char value[40];
+};
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* 0, or -1 with errno. */
+static int put(int dir, const char *file, const char *value)
+{
+    scoped(close_fd) int fd = openat(dir, file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        return -1;
+    size_t n = strlen(value);
+    return write(fd, value, n) == (ssize_t)n ? 0 : -1;
+}
+
+/* Read a small file as text; "" when it is not there. */
+static void get(int dir, const char *file, char *out, size_t cap)
+{
+    scoped(close_fd) int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1);
+
+    out[n < 0 ? 0 : n] = '\0';
+}
+
+static uint64_t get_number(int dir, const char *file)
+{
+    char text[64];
+
+    get(dir, file, text, sizeof text);
+    return strtoull(text, NULL, 10);
+}
+
+/* The value of a "key value" line. */
+static uint64_t get_keyed(int dir, const char *file, const char *key)
+{
+    char text[4096];
+    size_t n = strlen(key);
+
+    get(dir, file, text, sizeof text);
+    for (const char *at = text; at != NULL && *at != '\0';) {
+        if (strncmp(at, key, n) == 0 && at[n] == ' ')
+            return strtoull(at + n + 1, NULL, 10);
+        at = strchr(at, '\n');
+        at = at == NULL ? NULL : at + 1;
+    }
+    return 0;
+}
+
+/* ---- ending what is in a directory ---------------------------------------------------------- */
+
+static void close_file(FILE **file)
+{
+    if (*file != NULL)
+        (void)fclose(*file);
+}
+
+/* Signal each process listed in cgroup.procs; the caller repeats until the directory is empty. */
+static void kill_listed(int dir)
+{
+    int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    scoped(close_file) FILE *list = fd < 0 ? NULL : fdopen(fd, "re");
+    int pid;
+
+    if (list == NULL)
+        return;
+    while (fscanf(list, "%d", &pid) == 1) {
+        if (pid > 1)
+            (void)kill(pid, SIGKILL);
+    }
+}
+
+static void kill_dir(int dir)
+{
+    if (put(dir, "cgroup.kill", "1") != 0)
+        kill_listed(dir);
+}
+
+/* Remove one directory, killing what is still in it, for at most EMPTY_WAIT_MS. */
+static bool remove_dir(int base, const char *name)
+{
+    uint64_t until = clock_mono_ms() + EMPTY_WAIT_MS;
+
+    for (;;) {
+        if (unlinkat(base, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+            return true;
+        if (errno != EBUSY || clock_mono_ms() >= until)
+            return false;
+
+        scoped(close_fd) int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir >= 0)
+            kill_dir(dir);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void close_dir(DIR **dir)
+{
+    if (*dir != NULL)
+        (void)closedir(*dir);
+}
+
+/* Remove every instance directory below NAME. */
+static void sweep(int base)
+{
+    int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    scoped(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+
+    if (dir == NULL)
+        return;
+    while ((entry = readdir(dir)) != NULL) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            (void)remove_dir(base, entry->d_name);
+    }
+}
+
+/* ---- finding and opening hierarchies -------------------------------------------------------- */
+
+static int open_dir(int at, const char *path)
+{
+    return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static bool is_magic(int fd, long magic)
+{
+    struct statfs st;
+
+    return fd >= 0 && fstatfs(fd, &st) == 0 && (long)st.f_type == magic;
+}
+
+/* A v2 host: the directory for NAME is the root, or, when systemd delegates to our service and put
+ * us into its "sup" subgroup, the service's own directory. */
+static int open_v2_parent(void)
+{
+    char line[512];
+    char path[600];
+
+    get(AT_FDCWD, "/proc/self/cgroup", line, sizeof line);
+    char *own = strstr(line, "0::/");
+    if (own == NULL)
+        return -1;
+    own += 3;
+    own[strcspn(own, "\n")] = '\0';
+
+    size_t n = strlen(own);
+    if (n < 4 || strcmp(own + n - 4, "/sup") != 0)
+        return open_dir(AT_FDCWD, ROOT);
+    own[n - 4] = '\0';
+    (void)snprintf(path, sizeof path, ROOT "%s", own);
+    return open_dir(AT_FDCWD, path);
+}
+
+static enum rc find_v1(struct cgroup_tree *tree, struct err *err)
+{
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        const struct hierarchy *h = &hierarchies[kind];
+        long magic = kind == CGROUP_UNIFIED ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC;
+        scoped(close_fd) int fd = open_dir(AT_FDCWD, h->path);
+
+        if (!is_magic(fd, magic) && h->other != NULL) {
+            close_fd(&fd);
+            fd = open_dir(AT_FDCWD, h->other);
+        }
+        if (!is_magic(fd, magic)) {
+            if (h->needed)
+                return err_set(err, RC_CGROUP, "no cgroup controller at %s", h->path);
+            continue;
+        }
+        tree->parent[kind] = take_fd(&fd);
+    }
+    /* The v2 tree counts cpu time itself; one hierarchy less to attach to. */
+    if (tree->parent[CGROUP_UNIFIED] >= 0)
+        close_fd(&tree->parent[CGROUP_CPUACCT]);
+    tree->version = 1;
+    return RC_OK;
+}
+
+static enum rc find_hierarchies(struct cgroup_tree *tree, struct err *err)
+{
+    scoped(close_fd) int root = open_dir(AT_FDCWD, ROOT);
+
+    if (!is_magic(root, CGROUP2_SUPER_MAGIC))
+        return find_v1(tree, err);
+
+    tree->parent[CGROUP_UNIFIED] = open_v2_parent();
+    tree->version = 2;
+    if (tree->parent[CGROUP_UNIFIED] < 0)
+        return err_sys(err, RC_CGROUP, "own cgroup");
+    if (put(tree->parent[CGROUP_UNIFIED], "cgroup.subtree_control", "+memory +pids +cpu") != 0)
+        return err_sys(err, RC_CGROUP, "controllers for %s", tree->name);
+    return RC_OK;
+}
+
+/* One launcher per NAME: a second one would end the payloads of the first. */
+static enum rc lock_base(int base, uint32_t wait_ms, struct err *err)
+{
+    uint64_t until = clock_mono_ms() + wait_ms;
+
+    while (flock(base, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return err_sys(err, RC_CGROUP, "lock");
+        if (clock_mono_ms() >= until)
+            return err_set(err, RC_BUSY, "another launcher uses this cgroup name");
+        (void)poll(NULL, 0, 10);
+    }
+    return RC_OK;
+}
+
+static enum rc open_bases(struct cgroup_tree *tree, uint32_t wait_ms, struct err *err)
+{
+    bool locked = false;
+
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        int parent = tree->parent[kind];
+
+        if (parent < 0)
+            continue;
+        if (mkdirat(parent, tree->name, 0755) != 0 && errno != EEXIST)
+            return err_sys(err, RC_CGROUP, "create %s", tree->name);
+        tree->base[kind] = open_dir(parent, tree->name);
+        if (tree->base[kind] < 0)
+            return err_sys(err, RC_CGROUP, "open %s", tree->name);
+        if (!locked) {
+            enum rc rc = lock_base(tree->base[kind], wait_ms, err);
+
+            if (rc != RC_OK)
+                return rc;
+            locked = true;
+        }
+        sweep(tree->base[kind]);
+    }
+    if (tree->version == 2 &&
+        put(tree->base[CGROUP_UNIFIED], "cgroup.subtree_control", "+memory +pids +cpu") != 0)
+        return err_sys(err, RC_CGROUP, "controllers below %s", tree->name);
+    return RC_OK;
+}
+
+static void close_all(struct cgroup_tree *tree)
+{
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        close_fd(&tree->base[kind]);
+        close_fd(&tree->parent[kind]);
+    }
+}
+
+enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct cgroup_tree *ret,
+                         struct err *err)
+{
+    struct cgroup_tree tree = { 0 };
+
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
+        tree.parent[kind] = tree.base[kind] = -1;
+    (void)snprintf(tree.name, sizeof tree.name, "%s", name);
+
+    enum rc rc = find_hierarchies(&tree, err);
+    if (rc == RC_OK)
+        rc = open_bases(&tree, wait_ms, err);
+    if (rc != RC_OK) {
+        close_all(&tree);
+        return rc;
+    }
+    *ret = tree;
+    return RC_OK;
+}
+
+void cgroup_tree_close(struct cgroup_tree *tree)
+{
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        if (tree->base[kind] < 0)
+            continue;
+        sweep(tree->base[kind]);
+        (void)unlinkat(tree->parent[kind], tree->name, AT_REMOVEDIR);
+    }
+    close_all(tree);
+}
+
+/* ---- one instance --------------------------------------------------------------------------- */
+
+static enum rc apply(const struct cgroup *cgroup, const struct setting *settings, size_t n,
+                     struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct setting *s = &settings[i];
+        int dir = cgroup->dir[s->kind];
+
+        if (s->optional && (dir < 0 || faccessat(dir, s->file, F_OK, 0) != 0))
+            continue;
+        if (put(dir, s->file, s->value) != 0)
+            return err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
+    }
+    return RC_OK;
+}
+
+static enum rc apply_v2(const struct cgroup *cgroup, const struct plan_limits *limits,
+                        struct err *err)
+{
+    struct setting settings[] = {
+        { CGROUP_UNIFIED, "memory.max", false, "" },
+        { CGROUP_UNIFIED, "memory.swap.max", true, "0" },
+        { CGROUP_UNIFIED, "memory.oom.group", false, "1" },
+        { CGROUP_UNIFIED, "pids.max", false, "" },
+        { CGROUP_UNIFIED, "cpu.max", false, "" },
+        { CGROUP_UNIFIED, "cgroup.max.descendants", false, "0" },
+    };
+
+    (void)snprintf(settings[0].value, sizeof settings[0].value, "%" PRIu64, limits->memory_bytes);
+    (void)snprintf(settings[3].value, sizeof settings[3].value, "%u", limits->pids);
+    (void)snprintf(settings[4].value, sizeof settings[4].value, "%u %u",
+                   limits->cpu_permille * (CPU_PERIOD_US / 1000), CPU_PERIOD_US);
+    return apply(cgroup, settings, sizeof settings / sizeof settings[0], err);
+}
+
+static enum rc apply_v1(const struct cgroup *cgroup, const struct plan_limits *limits,
+                        struct err *err)
+{
+    struct setting settings[] = {
+        { CGROUP_MEMORY, "memory.limit_in_bytes", false, "" },
+        { CGROUP_MEMORY, "memory.memsw.limit_in_bytes", true, "" },
+        { CGROUP_MEMORY, "memory.swappiness", true, "0" },
+        { CGROUP_PIDS, "pids.max", false, "" },
+        { CGROUP_CPU, "cpu.cfs_period_us", false, "" },
+        { CGROUP_CPU, "cpu.cfs_quota_us", false, "" },
+        { CGROUP_DEVICES, "devices.deny", true, "a" },
+        { CGROUP_DEVICES, "devices.allow", true, "c 1:3 rw" }, /* null */
+        { CGROUP_DEVICES, "devices.allow", true, "c 1:5 rw" }, /* zero */
+        { CGROUP_DEVICES, "devices.allow", true, "c 1:7 rw" }, /* full */
+        { CGROUP_DEVICES, "devices.allow", true, "c 1:8 rw" }, /* random */
+        { CGROUP_DEVICES, "devices.allow", true, "c 1:9 rw" }, /* urandom */
+        { CGROUP_UNIFIED, "cgroup.max.descendants", true, "0" },
+    };
+
+    (void)snprintf(settings[0].value, sizeof settings[0].value, "%" PRIu64, limits->memory_bytes);
+    (void)snprintf(settings[1].value, sizeof settings[1].value, "%" PRIu64, limits->memory_bytes);
+    (void)snprintf(settings[3].value, sizeof settings[3].value, "%u", limits->pids);
+    (void)snprintf(settings[4].value, sizeof settings[4].value, "%u", CPU_PERIOD_US);
+    (void)snprintf(settings[5].value, sizeof settings[5].value, "%u",
+                   limits->cpu_permille * (CPU_PERIOD_US / 1000));
+    return apply(cgroup, settings, sizeof settings / sizeof settings[0], err);
+}
+
+static enum rc make_dirs(const struct cgroup_tree *tree, struct cgroup *cgroup, struct err *err)
+{
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        if (tree->base[kind] < 0)
+            continue;
+        if (mkdirat(tree->base[kind], cgroup->name, 0755) != 0)
+            return err_sys(err, RC_CGROUP, "create %s", cgroup->name);
+        cgroup->dir[kind] = open_dir(tree->base[kind], cgroup->name);
+        if (cgroup->dir[kind] < 0)
+            return err_sys(err, RC_CGROUP, "open %s", cgroup->name);
+    }
+    return RC_OK;
+}
+
+enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance,
+                    const struct plan_limits *limits, struct cgroup *ret, struct err *err)
+{
+    struct cgroup cgroup = CGROUP_INIT;
+
+    (void)snprintf(cgroup.name, sizeof cgroup.name, "i%" PRIu64, instance);
+    enum rc rc = make_dirs(tree, &cgroup, err);
+    if (rc == RC_OK)
+        rc = tree->version == 2 ? apply_v2(&cgroup, limits, err) : apply_v1(&cgroup, limits, err);
+    if (rc != RC_OK) {
+        (void)cgroup_remove(tree, &cgroup);
+        return rc;
+    }
+    *ret = cgroup;
+    return RC_OK;
+}
+
+int cgroup_clone_fd(const struct cgroup *cgroup)
+{
+    return cgroup->dir[CGROUP_UNIFIED];
+}
+
+enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct err *err)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%d", pid);
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        if (kind == CGROUP_UNIFIED || cgroup->dir[kind] < 0)
+            continue;
+        if (put(cgroup->dir[kind], "cgroup.procs", text) != 0)
+            return err_sys(err, RC_CGROUP, "attach");
+    }
+    return RC_OK;
+}
+
+enum rc cgroup_oom_watch(const struct cgroup_tree *tree, const struct cgroup *cgroup, int *ret_fd,
+                         struct err *err)
+{
+    if (tree->version == 2) {
+        *ret_fd = -1;
+        return RC_OK;
+    }
+
+    int dir = cgroup->dir[CGROUP_MEMORY];
+    scoped(close_fd) int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    scoped(close_fd) int oom = openat(dir, "memory.oom_control", O_RDONLY | O_CLOEXEC);
+    char text[40];
+
+    (void)snprintf(text, sizeof text, "%d %d", event, oom);
+    if (event < 0 || oom < 0 || put(dir, "cgroup.event_control", text) != 0)
+        return err_sys(err, RC_CGROUP, "watch memory.oom_control");
+    *ret_fd = take_fd(&event);
+    return RC_OK;
+}
+
+void cgroup_kill(const struct cgroup *cgroup)
+{
+    int dir =
+        cgroup->dir[CGROUP_UNIFIED] >= 0 ? cgroup->dir[CGROUP_UNIFIED] : cgroup->dir[CGROUP_PIDS];
+
+    if (dir >= 0)
+        kill_dir(dir);
+}
+
+void cgroup_usage(const struct cgroup_tree *tree, const struct cgroup *cgroup,
+                  struct wire_usage *ret)
+{
+    struct wire_usage usage = { 0 };
+    const int *dir = cgroup->dir;
+
+    if (tree->version == 2) {
+        usage.memory_bytes = get_number(dir[CGROUP_UNIFIED], "memory.current");
+        usage.memory_peak_bytes = get_number(dir[CGROUP_UNIFIED], "memory.peak");
+        usage.oom_kills = (uint32_t)get_keyed(dir[CGROUP_UNIFIED], "memory.events", "oom_kill");
+        usage.pids = (uint32_t)get_number(dir[CGROUP_UNIFIED], "pids.current");
+    } else {
+        usage.memory_bytes = get_number(dir[CGROUP_MEMORY], "memory.usage_in_bytes");
+        usage.memory_peak_bytes = get_number(dir[CGROUP_MEMORY], "memory.max_usage_in_bytes");
+        usage.oom_kills = (uint32_t)get_keyed(dir[CGROUP_MEMORY], "memory.oom_control", "oom_kill");
+        usage.pids = (uint32_t)get_number(dir[CGROUP_PIDS], "pids.current");
+    }
+    if (dir[CGROUP_UNIFIED] >= 0)
+        usage.cpu_us = get_keyed(dir[CGROUP_UNIFIED], "cpu.stat", "usage_usec");
+    else if (dir[CGROUP_CPUACCT] >= 0)
+        usage.cpu_us = get_number(dir[CGROUP_CPUACCT], "cpuacct.usage") / 1000;
+    *ret = usage;
+}
+
+bool cgroup_remove(const struct cgroup_tree *tree, struct cgroup *cgroup)
+{
+    bool all = true;
+
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        if (cgroup->dir[kind] < 0 && (tree->base[kind] < 0 || cgroup->name[0] == '\0'))
+            continue;
+        close_fd(&cgroup->dir[kind]);
+        all = remove_dir(tree->base[kind], cgroup->name) && all;
+    }
+    cgroup->name[0] = '\0';
+    return all;
+}

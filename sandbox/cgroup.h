@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/cgroup: limits, accounting and tracking of one instance, on cgroup v2, on v1, and on
+ * hosts that have v1 controllers beside an empty v2 tree.
+ *
+ * A host has one or more hierarchies; in each that is needed the launcher owns one directory, NAME,
+ * and every instance is one directory below it.  On v1 the controllers are memory, pids and cpu
+ * (and devices, cpuacct if needed); the v2 tree, if there is one, is used to start processes
+ * inside, to count cpu time and to kill.  A limit that cannot be set is an error: nothing runs
+ * without it.
+ *
+ * Nothing here follows what a payload says: payloads do not see any cgroup file system.
+ */
+#ifndef BERTH_SANDBOX_CGROUP_H
+#define BERTH_SANDBOX_CGROUP_H
+
+#include <sys/types.h>
+
+#include "sandbox/wire.h"
+
+/* Which hierarchy.  On pure v2 only UNIFIED is there and carries the controllers. */
+enum cgroup_kind {
+    CGROUP_UNIFIED,
+    CGROUP_MEMORY,
+    CGROUP_PIDS,
+    CGROUP_CPU,
+    CGROUP_CPUACCT,
+    CGROUP_DEVICES,
+    CGROUP_KINDS
+};
+
+/* The launcher's own directory in each hierarchy. */
+struct cgroup_tree {
+    uint32_t version; /* of the controllers: 1 or 2 */
+    char name[NAME_CAP];
+    int parent[CGROUP_KINDS]; /* directory that holds NAME, -1 = hierarchy not used */
+    int base[CGROUP_KINDS];   /* NAME itself, -1 = hierarchy not used */
+};
+
+/* One instance's directories. */
+struct cgroup {
+    char name[24]; /* below base */
+    int dir[CGROUP_KINDS];
+};
+
+#define CGROUP_INIT ((struct cgroup){ .dir = { [CGROUP_UNIFIED] = -1, -1, -1, -1, -1, -1 } })
+
+/* Find the hierarchies, create NAME in each, take its lock (waiting at most wait_ms for an earlier
+ * launcher that is still going down: RC_BUSY), and end and remove what one left behind.  RC_CGROUP
+ * when a needed controller is missing. */
+must_check enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct cgroup_tree *ret,
+                                    struct err *err);
+
+/* End and remove everything below NAME, then NAME; closes all descriptors. */
+void cgroup_tree_close(struct cgroup_tree *tree);
+
+/* Create one instance's directories and set every limit. */
+must_check enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance,
+                               const struct plan_limits *limits, struct cgroup *ret,
+                               struct err *err);
+
+/* The directory to give to clone3 with CLONE_INTO_CGROUP, or -1 when there is no v2 tree. */
+int cgroup_clone_fd(const struct cgroup *cgroup);
+
+/* Move a process, blocked before its first step, into the directories it was not cloned into. */
+must_check enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct err *err);
+
+/* v1 cannot kill as a unit by itself: an eventfd that becomes readable when the memory limit was
+ * hit.  -1 on v2, where the kernel does it. */
+must_check enum rc cgroup_oom_watch(const struct cgroup_tree *tree, const struct cgroup *cgroup,
+                                    int *ret_fd, struct err *err);
+
+/* SIGKILL to everything in it. */
+void cgroup_kill(const struct cgroup *cgroup);
+
+/* Read what is used; what cannot be read stays 0. */
+void cgroup_usage(const struct cgroup_tree *tree, const struct cgroup *cgroup,
+                  struct wire_usage *ret);
+
+/* Remove the directories, which must be empty of processes, and close.  Safe on CGROUP_INIT and
+ * twice.  Returns false if one could not be removed. */
+bool cgroup_remove(const struct cgroup_tree *tree, struct cgroup *cgroup);
+
+#endif

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/caps.h"
+#include "sandbox/landlock.h"
+
+#define FD_SYNC 3   /* where the channel is, from the first step until exec closes it */
+#define FD_STATUS 0 /* where the reaper keeps the status pipe: it has nothing else */
+
+static_assert(FD_SYNC < CHILD_FD_MIN, "no descriptor of the child is overwritten");
+
+struct step {
+    const char *name;
+    int (*run)(const struct child *c); /* 0, or -1 with errno */
+};
+
+/* ---- steps of process 1 --------------------------------------------------------------------- */
+
+/* Without our copy of the launcher's end, end of file means that the launcher is gone. */
+static int take_channel(const struct child *c)
+{
+    if (dup3(c->sync, FD_SYNC, O_CLOEXEC) < 0 || close(c->sync) != 0)
+        return -1;
+    return close(c->sync_launcher);
+}
+
+static int read_go(void)
+{
+    uint8_t go;
+    ssize_t n = read(FD_SYNC, &go, sizeof go);
+
+    if (n == 0)
+        errno = EPIPE;
+    return n == sizeof go ? 0 : -1;
+}
+
+/* The launcher lets go when id map and cgroup are in place. */
+static int wait_for_launcher(const struct child *c)
+{
+    (void)c;
+    return read_go();
+}
+
+static int become_inner_root(const struct child *c)
+{
+    (void)c;
+    if (syscall(SYS_setresgid, 0, 0, 0) != 0)
+        return -1;
+    return (int)syscall(SYS_setresuid, 0, 0, 0);
+}
+
+/* After the attach: done at clone, v1 would show the path from the root. */
+static int new_cgroup_namespace(const struct child *c)
+{
+    (void)c;
+    return unshare(CLONE_NEWCGROUP);
+}
+
+static int write_sysctl(const char *path, const char *value)
+{
+    scoped(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    return write(fd, value, strlen(value)) == (ssize_t)strlen(value) ? 0 : -1;
+}
+
+/* The count belongs to our user namespace: no payload makes another one below it. */
+static int forbid_namespaces(const struct child *c)
+{
+    (void)c;
+    return write_sysctl("/proc/sys/user/max_user_namespaces", "0");
+}
+
+static int attach_root(const struct child *c)
+{
+    return mounts_attach_root(&c->mounts);
+}
+
+static int attach_tree(const struct child *c)
+{
+    return mounts_attach_tree(&c->mounts, c->plan);
+}
+
+static int pivot(const struct child *c)
+{
+    return mounts_pivot(&c->mounts);
+}
+
+static int bind_notify(const struct child *c)
+{
+    const struct sockaddr_un where = { .sun_family = AF_UNIX, .sun_path = PLAN_NOTIFY_PATH };
+
+    if (bind(c->notify, (const struct sockaddr *)&where, sizeof where) != 0)
+        return -1;
+    return chmod(PLAN_NOTIFY_PATH, 0666);
+}
+
+static int set_hostname(const struct child *c)
+{
+    return sethostname(c->plan->hostname, strlen(c->plan->hostname));
+}
+
+static int new_session(const struct child *c)
+{
+    (void)c;
+    (void)umask(022);
+    return setsid() < 0 ? -1 : 0;
+}
+
+/* A kernel without keyrings has none to protect. */
+static int new_keyring(const struct child *c)
+{
+    (void)c;
+    return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS ? -1 : 0;
+}
+
+static int set_limit(__rlimit_resource_t what, rlim_t value)
+{
+    const struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
+
+    return setrlimit(what, &limit);
+}
+
+/* CORE is 1, not 0: with 0 the kernel still starts a core handler that is a pipe. */
+static int set_limits(const struct child *c)
+{
+    (void)c;
+    if (set_limit(RLIMIT_CORE, 1) != 0 ||
+        set_limit(RLIMIT_NOFILE, c->plan->limits.open_files) != 0 ||
+        set_limit(RLIMIT_MEMLOCK, 65536) != 0 || set_limit(RLIMIT_MSGQUEUE, 0) != 0 ||
+        set_limit(RLIMIT_SIGPENDING, 256) != 0 || set_limit(RLIMIT_NICE, 0) != 0)
+        return -1;
+    return set_limit(RLIMIT_RTPRIO, 0);
+}
+
+static int drop_bounding(const struct child *c)
+{
+    (void)c;
+    return caps_drop_bounding();
+}
+
+static int become_payload_user(const struct child *c)
+{
+    (void)c;
+    if (syscall(SYS_setresgid, PLAN_UID, PLAN_UID, PLAN_UID) != 0 ||
+        syscall(SYS_setresuid, PLAN_UID, PLAN_UID, PLAN_UID) != 0)
+        return -1;
+    return caps_drop_rest();
+}
+
+static int no_new_privileges(const struct child *c)
+{
+    (void)c;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL);
+}
+
+/* A change of user clears the death signal, so this comes after it; then ask whether the launcher
+ * died in between.  Not dumpable: the payload, same user, cannot look into process 1. */
+static int die_with_launcher(const struct child *c)
+{
+    struct pollfd p = { .fd = FD_SYNC, .events = 0 };
+
+    (void)c;
+    if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL) != 0 ||
+        prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) != 0)
+        return -1;
+    if (poll(&p, 1, 0) != 0) {
+        errno = EPIPE;
+        return -1;
+    }
+    return 0;
+}
+
+static int confine_files(const struct child *c)
+{
+    return landlock_apply(c->plan, c->landlock_abi);
+}
+
+static const struct step init_steps[] = {
+    { "channel", take_channel },
+    { "wait", wait_for_launcher },
+    { "inner-root", become_inner_root },
+    { "cgroup-namespace", new_cgroup_namespace },
+    { "forbid-namespaces", forbid_namespaces },
+    { "root", attach_root },
+    { "tree", attach_tree },
+    { "pivot", pivot },
+    { "notify", bind_notify },
+    { "hostname", set_hostname },
+    { "session", new_session },
+    { "keyring", new_keyring },
+    { "rlimits", set_limits },
+    { "bounding-set", drop_bounding },
+    { "user", become_payload_user },
+    { "no-new-privs", no_new_privileges },
+    { "die-with-launcher", die_with_launcher },
+    { "landlock", confine_files },
+};
+
+/* ---- steps of the payload's process --------------------------------------------------------- */
+
+static int set_stdio(const struct child *c)
+{
+    scoped(close_fd) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, 0) < 0 || dup2(c->output, 1) < 0)
+        return -1;
+    return dup2(c->output, 2) < 0 ? -1 : 0;
+}
+
+/* The limit on descriptors comes last: until here there are the launcher's, too. */
+static int close_others(const struct child *c)
+{
+    if (syscall(SYS_close_range, FD_SYNC + 1U, ~0U, 0U) != 0)
+        return -1;
+    return set_limit(RLIMIT_NOFILE, c->plan->limits.open_files);
+}
+
+static int reset_signals(const struct child *c)
+{
+    const struct sigaction fresh = { .sa_handler = SIG_DFL };
+    sigset_t none;
+
+    (void)c;
+    for (int signal = 1; signal < NSIG; signal++)
+        (void)sigaction(signal, &fresh, NULL); /* KILL and STOP refuse, and need it not */
+    (void)sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int own_session(const struct child *c)
+{
+    (void)c;
+    return setsid() < 0 ? -1 : 0;
+}
+
+static int filter_calls(const struct child *c)
+{
+    return seccomp_apply(c->payload_filter);
+}
+
+/* Show the launcher the finished process; it looks for itself before it says go. */
+static int await_confirmation(const struct child *c)
+{
+    const struct child_message m = { .kind = CHILD_CONFINED };
+
+    (void)c;
+    if (write(FD_SYNC, &m, sizeof m) != sizeof m)
+        return -1;
+    return read_go();
+}
+
+static int execute(const struct child *c)
+{
+    return execve(c->argv[0], c->argv, c->envp);
+}
+
+static const struct step payload_steps[] = {
+    { "session", own_session },   { "stdio", set_stdio },      { "descriptors", close_others },
+    { "signals", reset_signals }, { "seccomp", filter_calls }, { "confirm", await_confirmation },
+    { "exec", execute },
+};
+
+#define INIT_STEPS ((uint32_t)(sizeof init_steps / sizeof init_steps[0]))
+#define PAYLOAD_STEPS ((uint32_t)(sizeof payload_steps / sizeof payload_steps[0]))
+#define STEP_FORK (INIT_STEPS + PAYLOAD_STEPS)
+
+const char *child_step_name(uint32_t step)
+{
+    if (step < INIT_STEPS)
+        return init_steps[step].name;
+    if (step < STEP_FORK)
+        return payload_steps[step - INIT_STEPS].name;
+    return step == STEP_FORK ? "fork" : "?";
+}
+
+bool child_step_is_exec(uint32_t step)
+{
+    return step == STEP_FORK - 1;
+}
+
+static _Noreturn void fail(uint32_t step)
+{
+    const struct child_message m = { .kind = CHILD_FAILED, .step = step, .error = errno };
+
+    /* If even this cannot be written, the launcher sees the end of the channel without exec. */
+    ssize_t ignored = write(FD_SYNC, &m, sizeof m);
+
+    (void)ignored;
+    _exit(127);
+}
+
+static void run_steps(const struct child *c, const struct step *steps, uint32_t n, uint32_t first)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (steps[i].run(c) != 0)
+            fail(first + i);
+    }
+}
+
+/* ---- process 1 ------------------------------------------------------------------------------ */
+
+/* Keep the status pipe, lose everything else. */
+static int keep_status_only(const struct child *c)
+{
+    if (dup3(c->status, FD_STATUS, O_CLOEXEC) < 0)
+        return -1;
+    return (int)syscall(SYS_close_range, FD_STATUS + 1U, ~0U, 0U);
+}
+
+/* Reap every orphan; pass SIGTERM on; when the payload ends, hand its wait status up and exit,
+ * which makes the kernel end whatever is left in the namespace. */
+static _Noreturn void reap(pid_t payload, const sigset_t *signals)
+{
+    for (;;) {
+        siginfo_t info;
+        int signal = sigwaitinfo(signals, &info);
+
+        if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
+            (void)kill(payload, signal);
+        for (;;) {
+            int status;
+            pid_t pid = (pid_t)syscall(SYS_wait4, -1, &status, WNOHANG, NULL);
+
+            if (pid <= 0)
+                break;
+            if (pid == payload) {
+                ssize_t ignored = write(FD_STATUS, &status, sizeof status);
+
+                (void)ignored;
+                _exit(0);
+            }
+        }
+    }
+}
+
+_Noreturn void child_run(const struct child *c)
+{
+    sigset_t signals;
+
+    run_steps(c, init_steps, INIT_STEPS, 0);
+
+    /* Blocked before the fork, so that no SIGCHLD is lost; the payload unblocks its own. */
+    (void)sigfillset(&signals);
+    if (sigprocmask(SIG_SETMASK, &signals, NULL) != 0)
+        fail(STEP_FORK);
+    pid_t payload = (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
+
+    if (payload < 0)
+        fail(STEP_FORK);
+    if (payload == 0) {
+        run_steps(c, payload_steps, PAYLOAD_STEPS, INIT_STEPS);
+        _exit(127); /* not reached: exec does not return without failing */
+    }
+
+    if (keep_status_only(c) != 0 || seccomp_apply(c->reaper_filter) != 0)
+        _exit(127);
+    reap(payload, &signals);
+}

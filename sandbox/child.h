@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/child: what happens between clone and exec, as a list of named steps.
+ *
+ * The code runs in a copy of berth-launch's memory, in the new namespaces.  It allocates nothing,
+ * calls no library but system-call wrappers, and ends in one of three ways: the payload is exec'd;
+ * process 1 of the sandbox stays as its reaper; or the number of the failed step and its errno go
+ * to the launcher and the process exits.
+ */
+#ifndef BERTH_SANDBOX_CHILD_H
+#define BERTH_SANDBOX_CHILD_H
+
+#include <sys/un.h>
+
+#include "sandbox/mounts.h"
+#include "sandbox/seccomp.h"
+
+enum child_message_kind {
+    CHILD_FAILED = 1, /* step and error */
+    CHILD_CONFINED,   /* everything but exec is done; the credentials name the payload's process */
+};
+
+/* Child to launcher, one packet each. */
+struct child_message {
+    uint32_t kind;
+    uint32_t step;
+    int32_t error; /* errno */
+};
+
+/* Descriptors of struct child are not below this, so that the low ones are free for use. */
+#define CHILD_FD_MIN 10
+
+/* All that the child needs, made ready before clone.  Descriptors belong to the launcher. */
+struct child {
+    const struct plan *plan;
+    const struct seccomp_program *payload_filter;
+    const struct seccomp_program *reaper_filter;
+    struct mounts mounts;
+    int landlock_abi;
+    int sync;          /* SEQPACKET: bytes from the launcher let it go on, messages go back */
+    int sync_launcher; /* the launcher's end, to be closed */
+    int status;        /* write end: the reaper puts the payload's wait status here */
+    int output;        /* write end: stdout and stderr */
+    int notify;        /* datagram socket, to be bound inside */
+    char *argv[PAYLOAD_ARGS_MAX + 1];
+    char *envp[PLAN_ENV_MAX + 1];
+};
+
+/* Run the steps; does not return. */
+_Noreturn void child_run(const struct child *child);
+
+/* The name of a step in a message; "?" for a number that is none. */
+const char *child_step_name(uint32_t step);
+
+/* Whether the step is the exec itself: then the payload is to blame, not the machine. */
+bool child_step_is_exec(uint32_t step);
+
+#endif

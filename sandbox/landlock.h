@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/landlock: a second wall behind the mounts.  Even where the mount set-up had a hole, a
+ * payload could only read and execute its slot, read /proc, use the nodes in /dev and write in
+ * /tmp, /run and /data; it could never make a device, and never signal or reach by abstract socket
+ * what lies outside.
+ */
+#ifndef BERTH_SANDBOX_LANDLOCK_H
+#define BERTH_SANDBOX_LANDLOCK_H
+
+#include "sandbox/plan.h"
+
+/* The version of the kernel's landlock, or 0 when there is none. */
+int landlock_abi(void);
+
+/* Child, after pivot and no_new_privs: apply the rules for good.  Allocates nothing.  0, or -1 with
+ * errno. */
+must_check int landlock_apply(const struct plan *plan, int abi);
+
+#endif

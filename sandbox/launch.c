@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "sandbox/child.h"
+#include "sandbox/landlock.h"
+
+#define CHILD_WAIT_MS 10000U /* set-up may not take longer; a stuck child is killed */
+#define NAMESPACES                                                                                 \
+    (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET)
+
+static_assert((int)PLAN_PROFILE_POSIX == (int)SECCOMP_PROFILE_POSIX, "the same number");
+
+/* All that one start needs; freed as a whole. */
+struct start {
+    const struct launcher *launcher;
+    const struct wire_launch *request;
+    const struct wire_fds *fds;
+    struct instance instance;
+    struct child child; /* its descriptors are closed when the child has them */
+    int sync;           /* our end of child.sync */
+    int proc;           /* /proc/PID of process 1 */
+    const char *step;   /* of the child, when it failed */
+    struct launch_result result;
+};
+
+struct launch_step {
+    const char *name;
+    enum rc (*run)(struct start *s, struct err *err);
+};
+
+/* ---- before clone --------------------------------------------------------------------------- */
+
+static enum rc check_request(struct start *s, struct err *err)
+{
+    return plan_check(&s->request->plan, err);
+}
+
+static enum rc open_tree_mounts(struct start *s, struct err *err)
+{
+    enum rc rc = mounts_open_root(s->fds->fd[WIRE_FD_ROOT], &s->child.mounts, err);
+
+    return rc != RC_OK ? rc : mounts_open_dev(&s->child.mounts, err);
+}
+
+static enum rc open_data(struct start *s, struct err *err)
+{
+    if (s->request->plan.has_data == 0)
+        return RC_OK;
+    return mounts_open_data(s->fds->fd[WIRE_FD_DATA], s->request->plan.limits.data_bytes,
+                            &s->child.mounts, &s->instance.loop, err);
+}
+
+static enum rc make_cgroup(struct start *s, struct err *err)
+{
+    enum rc rc = cgroup_make(&s->launcher->tree, s->request->head.instance,
+                             &s->request->plan.limits, &s->instance.cgroup, err);
+
+    return rc != RC_OK
+               ? rc
+               : cgroup_oom_watch(&s->launcher->tree, &s->instance.cgroup, &s->instance.oom, err);
+}
+
+/* Move a descriptor up, out of the way of the numbers that the child uses. */
+static bool lift(int *fd)
+{
+    int high = *fd < 0 ? -1 : fcntl(*fd, F_DUPFD_CLOEXEC, CHILD_FD_MIN);
+
+    close_fd(fd);
+    *fd = high;
+    return high >= 0;
+}
+
+static bool pass_credentials(int sock)
+{
+    const int on = 1;
+
+    return setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0;
+}
+
+static enum rc make_channels(struct start *s, struct err *err)
+{
+    int sync[2];
+    int status[2];
+    int output[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "channel");
+    s->sync = sync[0];
+    s->child.sync = sync[1];
+    if (pipe2(status, O_CLOEXEC) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "status pipe");
+    s->instance.status = status[0];
+    s->child.status = status[1];
+    if (pipe2(output, O_CLOEXEC) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "output pipe");
+    s->result.fds.fd[WIRE_FD_OUTPUT] = output[0];
+    s->child.output = output[1];
+    s->result.fds.fd[WIRE_FD_NOTIFY] =
+        socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    s->child.notify = fcntl(s->result.fds.fd[WIRE_FD_NOTIFY], F_DUPFD_CLOEXEC, CHILD_FD_MIN);
+
+    if (!lift(&s->sync) || !lift(&s->child.sync) || !lift(&s->child.status) ||
+        !lift(&s->child.output) || s->child.notify < 0 || !pass_credentials(s->sync) ||
+        !pass_credentials(s->child.notify) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
+        fcntl(s->instance.status, F_SETFL, O_NONBLOCK) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "channels");
+    s->child.sync_launcher = s->sync;
+    return RC_OK;
+}
+
+static void fill_child(struct start *s)
+{
+    const struct plan *plan = &s->request->plan;
+    struct child *c = &s->child;
+
+    c->plan = plan;
+    c->payload_filter = &s->launcher->payload_filter[plan->profile];
+    c->reaper_filter = &s->launcher->reaper_filter;
+    c->landlock_abi = s->launcher->landlock_abi;
+    for (uint32_t i = 0; i < plan->n_args; i++)
+        c->argv[i] = (char *)(uintptr_t)plan->args[i];
+    for (uint32_t i = 0; i < plan->n_env; i++)
+        c->envp[i] = (char *)(uintptr_t)plan->env[i];
+}
+
+/* ---- clone, and what only the parent can do for the child ----------------------------------- */
+
+/* A kernel without time namespaces says EINVAL; there is nothing to hide in one. */
+static enum rc clone_child(struct start *s, struct err *err)
+{
+    int into = cgroup_clone_fd(&s->instance.cgroup);
+    struct clone_args args = { .flags = NAMESPACES | CLONE_NEWTIME | CLONE_PIDFD,
+                               .pidfd = (uint64_t)(uintptr_t)&s->instance.pidfd,
+                               .exit_signal = SIGCHLD };
+
+    fill_child(s);
+    if (into >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned int)into;
+    }
+
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid < 0 && errno == EINVAL) {
+        args.flags &= ~(uint64_t)CLONE_NEWTIME;
+        pid = syscall(SYS_clone3, &args, sizeof args);
+    }
+    if (pid == 0)
+        child_run(&s->child);
+    if (pid < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "clone3");
+    s->instance.pid = (pid_t)pid;
+
+    char path[32];
+    (void)snprintf(path, sizeof path, "/proc/%ld", pid);
+    s->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return s->proc < 0 ? err_sys(err, RC_LAUNCH_STEP, "%s", path) : RC_OK;
+}
+
+static int put_proc(int proc, const char *file, const char *text)
+{
+    scoped(close_fd) int fd = openat(proc, file, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* The child is not reaped, so its number is its own: the map cannot reach a stranger. */
+static enum rc map_ids(struct start *s, struct err *err)
+{
+    char map[64];
+
+    (void)snprintf(map, sizeof map, "0 %u %u", s->request->plan.uid_base, PLAN_UID_COUNT);
+    if (put_proc(s->proc, "uid_map", map) != 0 || put_proc(s->proc, "setgroups", "deny") != 0 ||
+        put_proc(s->proc, "gid_map", map) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "id map %s", map);
+    return RC_OK;
+}
+
+static enum rc attach_cgroup(struct start *s, struct err *err)
+{
+    return cgroup_attach(&s->instance.cgroup, s->instance.pid, err);
+}
+
+static enum rc shift_data(struct start *s, struct err *err)
+{
+    if (s->child.mounts.data < 0)
+        return RC_OK;
+
+    scoped(close_fd) int userns = openat(s->proc, "ns/user", O_RDONLY | O_CLOEXEC);
+
+    if (userns < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "user namespace");
+    return mounts_shift_data(&s->child.mounts, userns, err);
+}
+
+static void close_child(struct child *c)
+{
+    mounts_close(&c->mounts);
+    close_fd(&c->sync);
+    close_fd(&c->status);
+    close_fd(&c->output);
+    close_fd(&c->notify);
+}
+
+static enum rc say_go(const struct start *s, struct err *err)
+{
+    const uint8_t go = 1;
+
+    if (send(s->sync, &go, sizeof go, MSG_NOSIGNAL) != sizeof go)
+        return err_sys(err, RC_LAUNCH_STEP, "release child");
+    return RC_OK;
+}
+
+static enum rc release_child(struct start *s, struct err *err)
+{
+    close_child(&s->child);
+    return say_go(s, err);
+}
+
+/* ---- listening to the child ----------------------------------------------------------------- */
+
+union credentials {
+    struct cmsghdr align;
+    char buf[CMSG_SPACE(sizeof(struct ucred))];
+};
+
+/* One message or the end of the channel (*ret_end), within the time allowed.  The kernel names the
+ * sender's process in our numbering. */
+static enum rc hear(const struct start *s, struct child_message *ret, pid_t *ret_pid, bool *ret_end,
+                    struct err *err)
+{
+    struct child_message m = { 0 };
+    union credentials control = { 0 };
+    struct iovec iov = { .iov_base = &m, .iov_len = sizeof m };
+    struct msghdr hdr = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = control.buf,
+                          .msg_controllen = sizeof control.buf };
+    struct pollfd p = { .fd = s->sync, .events = POLLIN };
+
+    if (poll(&p, 1, (int)CHILD_WAIT_MS) <= 0)
+        return err_set(err, RC_TIMEOUT, "sandbox set-up");
+    ssize_t n = recvmsg(s->sync, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    /* A reset is an end that left something of ours unread. */
+    *ret_end = n == 0 || (n < 0 && errno == ECONNRESET);
+    if (*ret_end)
+        return RC_OK;
+    if (n != sizeof m)
+        return err_sys(err, RC_PROTOCOL, "message of %zd bytes from the child", n);
+
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
+        struct ucred cred;
+
+        memcpy(&cred, CMSG_DATA(c), sizeof cred);
+        *ret_pid = cred.pid;
+    }
+    *ret = m;
+    return RC_OK;
+}
+
+static enum rc child_failed(struct start *s, const struct child_message *m, struct err *err)
+{
+    s->step = child_step_name(m->step);
+    errno = m->error;
+    return err_sys(err, child_step_is_exec(m->step) ? RC_LAUNCH_EXEC : RC_LAUNCH_STEP, "%s",
+                   child_step_is_exec(m->step) ? s->request->plan.args[0] : s->step);
+}
+
+/* ---- looking at the finished process before it may exec ------------------------------------- */
+
+static uint64_t status_field(const char *text, const char *key, int base)
+{
+    const char *at = strstr(text, key);
+
+    return at == NULL ? UINT64_MAX : strtoull(at + strlen(key), NULL, base);
+}
+
+static enum rc read_receipt(const struct start *s, pid_t payload, struct wire_receipt *ret,
+                            struct err *err)
+{
+    char path[40];
+    char text[4096];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", payload);
+    scoped(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "receipt");
+    text[n] = '\0';
+    *ret = (struct wire_receipt){
+        .caps_effective = status_field(text, "\nCapEff:\t", 16),
+        .caps_bounding = status_field(text, "\nCapBnd:\t", 16),
+        .uid = (uint32_t)status_field(text, "\nUid:\t", 10),
+        .no_new_privs = (uint32_t)status_field(text, "\nNoNewPrivs:\t", 10),
+        .seccomp_mode = (uint32_t)status_field(text, "\nSeccomp:\t", 10),
+        .seccomp_filters = (uint32_t)status_field(text, "\nSeccomp_filters:\t", 10),
+        .landlock_abi = (uint32_t)s->launcher->landlock_abi,
+        .cgroup_version = s->launcher->tree.version,
+    };
+    return RC_OK;
+}
+
+/* Believe the kernel, not the child: a layer that did not take hold stops the start. */
+static enum rc confirm(struct start *s, struct err *err)
+{
+    struct child_message m = { 0 };
+    bool end = false;
+    pid_t payload = 0;
+    enum rc rc = hear(s, &m, &payload, &end, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (end)
+        return err_set(err, RC_LAUNCH_STEP, "child died during set-up");
+    if (m.kind == CHILD_FAILED)
+        return child_failed(s, &m, err);
+    if (m.kind != CHILD_CONFINED || payload <= 0)
+        return err_set(err, RC_PROTOCOL, "message %u from the child", m.kind);
+
+    struct wire_receipt receipt;
+    rc = read_receipt(s, payload, &receipt, err);
+    if (rc != RC_OK)
+        return rc;
+    if (receipt.caps_effective != 0 || receipt.caps_bounding != 0 || receipt.no_new_privs != 1 ||
+        receipt.seccomp_mode != 2 || receipt.uid != s->request->plan.uid_base + PLAN_UID)
+        return err_set(err, RC_LAYER_MISSING, "payload is not confined as planned");
+    s->result.payload = payload;
+    s->result.receipt = receipt;
+    return say_go(s, err);
+}
+
+/* The channel is close-on-exec: its end without a message means that the program runs. */
+static enum rc await_exec(struct start *s, struct err *err)
+{
+    struct child_message m = { 0 };
+    bool end = false;
+    pid_t pid = 0;
+    enum rc rc = hear(s, &m, &pid, &end, err);
+
+    if (rc == RC_OK && !end)
+        return child_failed(s, &m, err);
+    return rc;
+}
+
+static enum rc copy_pidfd(struct start *s, struct err *err)
+{
+    int fd = fcntl(s->instance.pidfd, F_DUPFD_CLOEXEC, CHILD_FD_MIN);
+
+    s->result.fds.fd[WIRE_FD_PIDFD] = fd;
+    s->result.fds.n = WIRE_FDS_MAX;
+    return fd < 0 ? err_sys(err, RC_LAUNCH_STEP, "pidfd") : RC_OK;
+}
+
+static const struct launch_step steps[] = {
+    { "plan", check_request },     { "mounts", open_tree_mounts },
+    { "data", open_data },         { "cgroup", make_cgroup },
+    { "channels", make_channels }, { "clone", clone_child },
+    { "id-map", map_ids },         { "cgroup-attach", attach_cgroup },
+    { "data-ids", shift_data },    { "release", release_child },
+    { "confirm", confirm },        { "exec", await_exec },
+    { "pidfd", copy_pidfd },
+};
+
+/* ---- whole starts and ends ------------------------------------------------------------------ */
+
+enum rc launch_init(struct launcher *launcher, struct err *err)
+{
+    launcher->landlock_abi = landlock_abi();
+    if (launcher->landlock_abi < 1)
+        return err_set(err, RC_LAYER_MISSING, "landlock");
+
+    enum rc rc = seccomp_build(SECCOMP_PROFILE_REAPER, &launcher->reaper_filter, err);
+    if (rc == RC_OK)
+        rc = seccomp_build(SECCOMP_PROFILE_POSIX, &launcher->payload_filter[PLAN_PROFILE_POSIX],
+                           err);
+    return rc;
+}
+
+static void reap(struct instance *instance)
+{
+    siginfo_t info;
+
+    if (instance->pidfd >= 0)
+        (void)waitid(P_PIDFD, (id_t)instance->pidfd, &info, WEXITED);
+    close_fd(&instance->pidfd);
+    instance->pid = 0;
+}
+
+static void clean(const struct launcher *launcher, struct instance *instance)
+{
+    close_fd(&instance->oom);
+    close_fd(&instance->status);
+    (void)cgroup_remove(&launcher->tree, &instance->cgroup);
+    (void)mounts_release(&instance->loop);
+    instance->id = 0;
+}
+
+static void undo(struct start *s)
+{
+    close_child(&s->child);
+    close_fd(&s->sync);
+    close_fd(&s->proc);
+    wire_fds_close(&s->result.fds);
+    if (s->instance.pidfd >= 0) {
+        launch_kill(&s->instance);
+        reap(&s->instance);
+    }
+    clean(s->launcher, &s->instance);
+}
+
+enum rc launch_start(const struct launcher *launcher, const struct wire_launch *request,
+                     const struct wire_fds *fds, struct instance *ret, struct launch_result *result,
+                     const char **ret_step, struct err *err)
+{
+    struct start s = { .launcher = launcher,
+                       .request = request,
+                       .fds = fds,
+                       .instance = INSTANCE_INIT,
+                       .child = { .mounts = MOUNTS_INIT,
+                                  .sync = -1,
+                                  .sync_launcher = -1,
+                                  .status = -1,
+                                  .output = -1,
+                                  .notify = -1 },
+                       .sync = -1,
+                       .proc = -1,
+                       .result.fds = WIRE_FDS_INIT };
+
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        enum rc rc = steps[i].run(&s, err);
+
+        if (rc != RC_OK) {
+            *ret_step = s.step != NULL ? s.step : steps[i].name;
+            undo(&s);
+            return rc;
+        }
+    }
+    close_fd(&s.sync);
+    close_fd(&s.proc);
+    s.instance.id = request->head.instance;
+    *ret = s.instance;
+    *result = s.result;
+    return RC_OK;
+}
+
+void launch_terminate(const struct instance *instance)
+{
+    (void)syscall(SYS_pidfd_send_signal, instance->pidfd, SIGTERM, NULL, 0U);
+}
+
+void launch_kill(const struct instance *instance)
+{
+    /* Process 1 takes its whole namespace with it; the cgroup is the second rope. */
+    (void)syscall(SYS_pidfd_send_signal, instance->pidfd, SIGKILL, NULL, 0U);
+    cgroup_kill(&instance->cgroup);
+}
+
+/* The payload's own status as its reaper wrote it; if that was killed first, SIGKILL. */
+static int payload_status(const struct instance *instance)
+{
+    int status;
+
+    return read(instance->status, &status, sizeof status) == sizeof status ? status : SIGKILL;
+}
+
+struct wire_exited launch_finish(const struct launcher *launcher, struct instance *instance)
+{
+    struct wire_exited m = { .head = wire_head(WIRE_EXITED, instance->id) };
+    int status = payload_status(instance);
+
+    cgroup_usage(&launcher->tree, &instance->cgroup, &m.usage);
+    reap(instance);
+    m.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+    if (WIFEXITED(status))
+        m.rc = RC_EXITED;
+    else if (m.status == SIGSYS)
+        m.rc = RC_SECCOMP;
+    else
+        m.rc = RC_KILLED;
+    if ((m.usage.oom_kills > 0 || instance->oom_hit) && m.rc == RC_KILLED)
+        m.rc = RC_OOM;
+    clean(launcher, instance);
+    return m;
+}

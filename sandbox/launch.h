@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/launch: the launcher's side of starting one payload, as a list of named steps, and of
+ * cleaning up after it.  A start either ends with the program exec'd or leaves nothing behind: no
+ * process, no cgroup, no mount, no loop device.
+ */
+#ifndef BERTH_SANDBOX_LAUNCH_H
+#define BERTH_SANDBOX_LAUNCH_H
+
+#include "sandbox/cgroup.h"
+#include "sandbox/mounts.h"
+#include "sandbox/seccomp.h"
+
+/* What is made once, at start. */
+struct launcher {
+    struct cgroup_tree tree;
+    struct seccomp_program payload_filter[PLAN_PROFILES]; /* by enum plan_profile */
+    struct seccomp_program reaper_filter;
+    int landlock_abi;
+};
+
+/* One payload that runs, or ran and is not yet cleaned up.  id 0 = the place is free. */
+struct instance {
+    uint64_t id;
+    pid_t pid;  /* of process 1 of the sandbox, on the host */
+    int pidfd;  /* of the same; readable when everything in the sandbox is gone */
+    int status; /* read end: the payload's wait status */
+    int oom;    /* eventfd, or -1 */
+    bool oom_hit;
+    uint64_t kill_at_ms; /* CLOCK_BOOTTIME, 0 = no stop is under way */
+    struct cgroup cgroup;
+    struct mounts_loop loop;
+};
+
+#define INSTANCE_INIT                                                                              \
+    ((struct instance){                                                                            \
+        .pidfd = -1, .status = -1, .oom = -1, .cgroup = CGROUP_INIT, .loop = MOUNTS_LOOP_INIT })
+
+/* What goes to berthd with LAUNCHED; descriptors owned by the receiver. */
+struct launch_result {
+    pid_t payload;
+    struct wire_receipt receipt;
+    struct wire_fds fds; /* in the order of WIRE_FD_PIDFD, _NOTIFY, _OUTPUT */
+};
+
+/* Build the filters and find out what the kernel has: cgroups are opened by the caller.
+ * RC_LAYER_MISSING. */
+must_check enum rc launch_init(struct launcher *launcher, struct err *err);
+
+/* Start one payload.  Descriptors in fds stay the caller's.  On failure err says why and ret_step
+ * (static text) where; ret and result are untouched. */
+must_check enum rc launch_start(const struct launcher *launcher, const struct wire_launch *request,
+                                const struct wire_fds *fds, struct instance *ret,
+                                struct launch_result *result, const char **ret_step,
+                                struct err *err);
+
+/* SIGTERM to the payload through its reaper. */
+void launch_terminate(const struct instance *instance);
+
+/* SIGKILL to everything. */
+void launch_kill(const struct instance *instance);
+
+/* After the pidfd became readable: reap, read usage, remove cgroup and loop device, and say how it
+ * ended. The instance is free afterwards. */
+struct wire_exited launch_finish(const struct launcher *launcher, struct instance *instance);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * berth-launch: the one program that stays privileged on board, and does one thing with it: it
+ * turns plans from berthd into sandboxes, and takes them down again.
+ *
+ * Input: fixed-size messages with descriptors on descriptor 3 (sandbox/wire), from berthd, which is
+ * not root and may have been taken over: a request can choose among the sandboxes that plan_check
+ * allows, and nothing else.  No path from a request is opened outside the payload's own tree.
+ * When the socket closes, or on SIGTERM, everything ends: payloads, mounts, loop devices, cgroups.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/name.h"
+#include "sandbox/caps.h"
+#include "sandbox/launch.h"
+
+#define SOCKET_FD 3
+#define INSTANCES_MAX (2U * PAYLOADS_MAX) /* during a trial, old and new may overlap */
+#define LOCK_WAIT_MS 15000U
+#define END_WAIT_MS 10000U
+
+struct server {
+    struct launcher launcher;
+    struct instance instance[INSTANCES_MAX];
+    int signals;
+    bool ending;
+};
+
+/* One set of descriptors to wait for, and whose they are. */
+struct waiting {
+    struct pollfd fd[2 + 2 * INSTANCES_MAX];
+    struct instance *of[2 + 2 * INSTANCES_MAX];
+    nfds_t n;
+};
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+/* A peer that is gone is noticed by reading; nothing else can go wrong with a blocking socket. */
+static void answer(struct server *s, const struct wire_head *message, const int *fds, size_t n)
+{
+    struct err err;
+
+    if (wire_send(SOCKET_FD, message, fds, n, &err) != RC_OK)
+        s->ending = true;
+}
+
+static struct instance *find(struct server *s, uint64_t id)
+{
+    for (size_t i = 0; i < INSTANCES_MAX; i++) {
+        if (s->instance[i].id == id)
+            return &s->instance[i];
+    }
+    return NULL;
+}
+
+static void refuse(struct server *s, uint64_t id, const char *step, const struct err *err)
+{
+    struct wire_launch_failed m = { .head = wire_head(WIRE_LAUNCH_FAILED, id),
+                                    .rc = err->rc,
+                                    .sys = err->sys };
+
+    (void)snprintf(m.step, sizeof m.step, "%s", step);
+    (void)snprintf(m.what, sizeof m.what, "%s", err->what);
+    log_err(LOG_LEVEL_WARN, err, "launch-failed instance=%llu step=%s", (unsigned long long)id,
+            step);
+    answer(s, &m.head, NULL, 0);
+}
+
+static void on_launch(struct server *s, const union wire_message *m, const struct wire_fds *fds)
+{
+    uint64_t began_ms = clock_mono_ms();
+    struct instance *place = find(s, 0);
+    struct launch_result result = { .fds = WIRE_FDS_INIT };
+    struct err err = { 0 };
+    const char *step = "place";
+
+    if (find(s, m->head.instance) != NULL || place == NULL) {
+        (void)err_set(&err, RC_BUSY, "instance");
+        refuse(s, m->head.instance, step, &err);
+        return;
+    }
+    if (launch_start(&s->launcher, &m->launch, fds, place, &result, &step, &err) != RC_OK) {
+        refuse(s, m->head.instance, step, &err);
+        return;
+    }
+
+    struct wire_launched launched = { .head = wire_head(WIRE_LAUNCHED, m->head.instance),
+                                      .pid = result.payload,
+                                      .start_ms = (uint32_t)(clock_mono_ms() - began_ms),
+                                      .receipt = result.receipt };
+    answer(s, &launched.head, result.fds.fd, result.fds.n);
+    wire_fds_close(&result.fds);
+}
+
+static void on_stop(struct server *s, const union wire_message *m, const struct wire_fds *fds)
+{
+    struct instance *instance = find(s, m->head.instance);
+
+    (void)fds;
+    if (instance == NULL)
+        return;
+    if (m->stop.grace_ms > 0)
+        launch_terminate(instance);
+    /* One past now: the loop kills it at once. */
+    instance->kill_at_ms = clock_mono_ms() + m->stop.grace_ms + (m->stop.grace_ms > 0);
+    if (m->stop.grace_ms == 0)
+        launch_kill(instance);
+}
+
+static void on_stat(struct server *s, const union wire_message *m, const struct wire_fds *fds)
+{
+    const struct instance *instance = find(s, m->head.instance);
+    struct wire_stats stats = { .head = wire_head(WIRE_STATS, m->head.instance) };
+
+    (void)fds;
+    if (instance == NULL)
+        return;
+    cgroup_usage(&s->launcher.tree, &instance->cgroup, &stats.usage);
+    answer(s, &stats.head, NULL, 0);
+}
+
+struct handler {
+    enum wire_type type;
+    void (*run)(struct server *s, const union wire_message *m, const struct wire_fds *fds);
+};
+
+static const struct handler handlers[] = {
+    { WIRE_LAUNCH, on_launch },
+    { WIRE_STOP, on_stop },
+    { WIRE_STAT, on_stat },
+};
+
+static void on_socket(struct server *s)
+{
+    static union wire_message m; /* large, and there is one thread */
+    scoped(wire_fds_close) struct wire_fds fds = WIRE_FDS_INIT;
+    struct err err = { 0 };
+    enum rc rc = wire_recv(SOCKET_FD, &m, &fds, &err);
+
+    if (rc == RC_OK) {
+        for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
+            if (handlers[i].type == m.head.type) {
+                handlers[i].run(s, &m, &fds);
+                return;
+            }
+        }
+        rc = err_set(&err, RC_PROTOCOL, "message %u", m.head.type);
+    }
+    /* A peer that does not keep to the protocol is not berthd as we know it: end like on its end.
+     */
+    if (rc != RC_SHORT)
+        log_err(LOG_LEVEL_ERROR, &err, "socket");
+    s->ending = true;
+}
+
+/* ---- instances ------------------------------------------------------------------------------ */
+
+static void finish(struct server *s, struct instance *instance)
+{
+    struct wire_exited m = launch_finish(&s->launcher, instance);
+
+    if (!s->ending)
+        answer(s, &m.head, NULL, 0);
+}
+
+/* v1 kills one process when the limit is hit; the rest must not go on half. */
+static void on_oom(struct instance *instance)
+{
+    uint64_t times;
+
+    if (read(instance->oom, &times, sizeof times) == sizeof times) {
+        instance->oom_hit = true;
+        launch_kill(instance);
+    }
+}
+
+/* Kill what was asked to stop and did not; returns how long to wait for the next one. */
+static int kill_overdue(struct server *s)
+{
+    uint64_t now = clock_mono_ms();
+    uint64_t next = UINT64_MAX;
+
+    for (size_t i = 0; i < INSTANCES_MAX; i++) {
+        struct instance *instance = &s->instance[i];
+
+        if (instance->id == 0 || instance->kill_at_ms == 0)
+            continue;
+        if (instance->kill_at_ms <= now) {
+            launch_kill(instance);
+            instance->kill_at_ms = now + 100; /* until it is gone */
+        }
+        if (instance->kill_at_ms < next)
+            next = instance->kill_at_ms;
+    }
+    return next == UINT64_MAX ? -1 : (int)(next - now);
+}
+
+/* ---- loop ----------------------------------------------------------------------------------- */
+
+static void wait_add(struct waiting *w, int fd, struct instance *of)
+{
+    w->fd[w->n] = (struct pollfd){ .fd = fd, .events = POLLIN };
+    w->of[w->n++] = of;
+}
+
+static void wait_all(struct server *s, struct waiting *w)
+{
+    w->n = 0;
+    wait_add(w, s->ending ? -1 : SOCKET_FD, NULL);
+    wait_add(w, s->ending ? -1 : s->signals, NULL);
+    for (size_t i = 0; i < INSTANCES_MAX; i++) {
+        struct instance *instance = &s->instance[i];
+
+        if (instance->id == 0)
+            continue;
+        wait_add(w, instance->pidfd, instance);
+        if (instance->oom >= 0 && !instance->oom_hit)
+            wait_add(w, instance->oom, instance);
+    }
+}
+
+static void step(struct server *s, struct waiting *w)
+{
+    wait_all(s, w);
+    if (poll(w->fd, w->n, kill_overdue(s)) <= 0)
+        return;
+    for (nfds_t i = 2; i < w->n; i++) {
+        struct instance *instance = w->of[i];
+
+        if (w->fd[i].revents == 0 || instance->id == 0)
+            continue;
+        if (w->fd[i].fd == instance->pidfd)
+            finish(s, instance);
+        else
+            on_oom(instance);
+    }
+    if (w->fd[1].revents != 0)
+        s->ending = true;
+    else if (w->fd[0].revents != 0)
+        on_socket(s);
+}
+
+static bool any_left(const struct server *s)
+{
+    for (size_t i = 0; i < INSTANCES_MAX; i++) {
+        if (s->instance[i].id != 0)
+            return true;
+    }
+    return false;
+}
+
+static void serve(struct server *s)
+{
+    static struct waiting w;
+
+    while (!s->ending)
+        step(s, &w);
+    for (size_t i = 0; i < INSTANCES_MAX; i++) {
+        if (s->instance[i].id != 0) {
+            launch_kill(&s->instance[i]);
+            s->instance[i].kill_at_ms = clock_mono_ms() + 100;
+        }
+    }
+    for (uint64_t until = clock_mono_ms() + END_WAIT_MS; any_left(s) && clock_mono_ms() < until;)
+        step(s, &w);
+}
+
+/* ---- start ---------------------------------------------------------------------------------- */
+
+static enum rc prepare(struct server *s, const char *cgroup, struct err *err)
+{
+    sigset_t mask;
+
+    (void)umask(0);
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, SIGTERM);
+    (void)sigaddset(&mask, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &mask, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        return err_sys(err, RC_CONFINE, "signals");
+    s->signals = signalfd(-1, &mask, SFD_CLOEXEC);
+    if (s->signals < 0 || fcntl(SOCKET_FD, F_SETFD, FD_CLOEXEC) != 0)
+        return err_sys(err, RC_CONFINE, "descriptor %d", SOCKET_FD);
+    if (setgroups(0, NULL) != 0)
+        return err_sys(err, RC_CONFINE, "groups");
+
+    enum rc rc = launch_init(&s->launcher, err);
+    if (rc == RC_OK)
+        rc = cgroup_tree_open(cgroup, LOCK_WAIT_MS, &s->launcher.tree, err);
+    return rc;
+}
+
+/* No landlock and no allow-list here: both would be inherited by every payload, and landlock
+ * forbids mounting.  What nobody here ever needs is refused for the launcher and all below it. */
+static enum rc confine(struct err *err)
+{
+    static struct seccomp_program filter;
+    enum rc rc = seccomp_build(SECCOMP_PROFILE_LAUNCHER, &filter, err);
+
+    if (rc == RC_OK)
+        rc = caps_keep_launcher(err);
+    if (rc != RC_OK)
+        return rc;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0 || seccomp_apply(&filter) != 0)
+        return err_sys(err, RC_CONFINE, "launcher filter");
+    return RC_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct server server;
+    struct err err = { 0 };
+
+    log_open("berth-launch", LOG_LEVEL_INFO);
+    if (argc != 3 || strcmp(argv[1], "--cgroup") != 0 || !name_valid(argv[2])) {
+        (void)fputs("usage: berth-launch --cgroup NAME   (started by berthd, socket on 3)\n",
+                    stderr);
+        return 2;
+    }
+    for (size_t i = 0; i < INSTANCES_MAX; i++)
+        server.instance[i] = INSTANCE_INIT;
+    if (prepare(&server, argv[2], &err) != RC_OK || confine(&err) != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "start");
+        return 1;
+    }
+    serve(&server);
+    cgroup_tree_close(&server.launcher.tree);
+    return any_left(&server) ? 1 : 0;
+}

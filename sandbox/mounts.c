@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define LOOP_TRIES 16
+#define RELEASE_WAIT_MS 2000U
+#define MIB (1024ULL * 1024U)
+
+struct node {
+    const char *name;
+    unsigned int minor; /* of major 1, the memory devices */
+};
+
+static const struct node nodes[] = {
+    { "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 },
+};
+
+struct symlink {
+    const char *name;
+    const char *target;
+};
+
+static const struct symlink dev_links[] = {
+    { "fd", "/proc/self/fd" },
+    { "stdin", "/proc/self/fd/0" },
+    { "stdout", "/proc/self/fd/1" },
+    { "stderr", "/proc/self/fd/2" },
+};
+
+/* One option of a new file system; ends with a NULL key.  A NULL value makes it a flag. */
+struct fs_option {
+    const char *key;
+    const char *value;
+};
+
+/* Make a detached mount of a new file system.  Descriptor, or -1 with errno. */
+static int new_fs(const char *type, const struct fs_option *options, unsigned int attributes)
+{
+    scoped(close_fd) int fs = fsopen(type, FSOPEN_CLOEXEC);
+
+    if (fs < 0)
+        return -1;
+    for (; options->key != NULL; options++) {
+        unsigned int cmd = options->value == NULL ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING;
+
+        if (fsconfig(fs, cmd, options->key, options->value, 0) != 0)
+            return -1;
+    }
+    if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
+        return -1;
+    return fsmount(fs, FSMOUNT_CLOEXEC, attributes);
+}
+
+static int set_attributes(int mount_fd, uint64_t set, int userns_fd)
+{
+    struct mount_attr attr = { .attr_set = set,
+                               .propagation = MS_PRIVATE,
+                               .userns_fd = (unsigned int)(userns_fd < 0 ? 0 : userns_fd) };
+
+    return mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attr, sizeof attr);
+}
+
+/* ---- launcher ------------------------------------------------------------------------------- */
+
+enum rc mounts_open_root(int slot_dirfd, struct mounts *m, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(slot_dirfd, &st) != 0 || !S_ISDIR(st.st_mode))
+        return err_set(err, RC_LAUNCH_REQUEST, "slot is not a directory");
+
+    scoped(close_fd) int fd =
+        open_tree(slot_dirfd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+    if (fd < 0 ||
+        set_attributes(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "slot mount");
+    m->root = take_fd(&fd);
+    return RC_OK;
+}
+
+enum rc mounts_open_dev(struct mounts *m, struct err *err)
+{
+    const struct fs_option options[] = {
+        { "mode", "0755" }, { "size", "4096" }, { "nr_inodes", "16" }, { NULL, NULL }
+    };
+    scoped(close_fd) int fd = new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+
+    if (fd < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "dev mount");
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+        if (mknodat(fd, nodes[i].name, S_IFCHR | 0666, makedev(1, nodes[i].minor)) != 0)
+            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", nodes[i].name);
+    }
+    for (size_t i = 0; i < sizeof dev_links / sizeof dev_links[0]; i++) {
+        if (symlinkat(dev_links[i].target, fd, dev_links[i].name) != 0)
+            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", dev_links[i].name);
+    }
+    if (set_attributes(fd, MOUNT_ATTR_RDONLY, -1) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "dev read-only");
+    m->dev = take_fd(&fd);
+    return RC_OK;
+}
+
+static void loop_path(int number, char out[32])
+{
+    (void)snprintf(out, 32, "/dev/loop%d", number);
+}
+
+/* Take a free loop device for the image; another program may be faster, hence the tries. */
+static int attach_loop(int image_fd, struct mounts_loop *ret)
+{
+    scoped(close_fd) int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    struct loop_config config = { .fd = (uint32_t)image_fd, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+
+    for (int i = 0; control >= 0 && i < LOOP_TRIES; i++) {
+        int number = ioctl(control, LOOP_CTL_GET_FREE);
+        char path[32];
+
+        if (number < 0)
+            return -1;
+        loop_path(number, path);
+        scoped(close_fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+            return -1;
+        if (ioctl(fd, LOOP_CONFIGURE, &config) == 0) {
+            *ret = (struct mounts_loop){ .fd = take_fd(&fd), .number = number };
+            return 0;
+        }
+        if (errno != EBUSY)
+            return -1;
+    }
+    return -1;
+}
+
+/* A fresh image belongs to root; its top directory becomes the payload's. */
+static int adopt_data(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return -1;
+    if (st.st_uid != 0)
+        return 0;
+    if (fchmodat(fd, ".", 0700, 0) != 0)
+        return -1;
+    return fchownat(fd, ".", PLAN_UID, PLAN_UID, 0);
+}
+
+enum rc mounts_open_data(int image_fd, uint64_t bytes, struct mounts *m, struct mounts_loop *loop,
+                         struct err *err)
+{
+    struct stat st;
+    char path[32];
+
+    if (fstat(image_fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+        (uint64_t)st.st_size > (bytes + MIB - 1) / MIB * MIB)
+        return err_set(err, RC_DATA_IMAGE, "not a file of at most %llu bytes",
+                       (unsigned long long)bytes);
+    /* The lock lives as long as the loop device holds the file: two mounts would destroy it. */
+    if (flock(image_fd, LOCK_EX | LOCK_NB) != 0)
+        return err_sys(err, errno == EWOULDBLOCK ? RC_BUSY : RC_DATA_IMAGE, "lock data image");
+    if (attach_loop(image_fd, loop) != 0)
+        return err_sys(err, RC_DATA_IMAGE, "loop device");
+
+    loop_path(loop->number, path);
+    const struct fs_option options[] = { { "source", path },
+                                         { "errors", "remount-ro" },
+                                         { NULL, NULL } };
+    scoped(close_fd) int fd =
+        new_fs("ext4", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+    if (fd < 0)
+        return err_sys(err, RC_DATA_IMAGE, "mount data image");
+    if (adopt_data(fd) != 0)
+        return err_sys(err, RC_DATA_IMAGE, "owner of /data");
+    m->data = take_fd(&fd);
+    return RC_OK;
+}
+
+enum rc mounts_shift_data(const struct mounts *m, int userns_fd, struct err *err)
+{
+    if (m->data >= 0 && set_attributes(m->data, MOUNT_ATTR_IDMAP, userns_fd) != 0)
+        return err_sys(err, RC_DATA_IMAGE, "shift ids");
+    return RC_OK;
+}
+
+void mounts_close(struct mounts *m)
+{
+    close_fd(&m->root);
+    close_fd(&m->dev);
+    close_fd(&m->data);
+}
+
+bool mounts_release(struct mounts_loop *loop)
+{
+    if (loop->fd < 0)
+        return true;
+
+    uint64_t until = clock_mono_ms() + RELEASE_WAIT_MS;
+    bool free_now = false;
+    char path[32];
+
+    loop_path(loop->number, path);
+    /* Exclusive opening fails as long as the file system is mounted somewhere. */
+    for (;;) {
+        scoped(close_fd) int alone = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+        free_now = alone >= 0;
+        if (free_now || clock_mono_ms() >= until)
+            break;
+        (void)poll(NULL, 0, 1);
+    }
+    (void)ioctl(loop->fd, LOOP_CLR_FD);
+    close_fd(&loop->fd);
+    loop->number = -1;
+    return free_now;
+}
+
+/* ---- child ---------------------------------------------------------------------------------- */
+
+int mounts_attach_root(const struct mounts *m)
+{
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return -1;
+    return move_mount(m->root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+/* The mount point inside the slot: a real directory of the slot itself. */
+static int open_point(const struct mounts *m, const char *path)
+{
+    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+                                       RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
+
+    return (int)syscall(SYS_openat2, m->root, path + 1, &how, sizeof how);
+}
+
+static int attach(const struct mounts *m, int fd, const char *path)
+{
+    scoped(close_fd) int point = fd < 0 ? -1 : open_point(m, path);
+
+    if (point < 0)
+        return -1;
+    return move_mount(fd, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+static int attach_proc(const struct mounts *m, const struct plan_op *op)
+{
+    const struct fs_option options[] = { { "subset", "pid" },
+                                         { "hidepid", "invisible" },
+                                         { NULL, NULL } };
+    scoped(close_fd) int fd =
+        new_fs("proc", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+    return attach(m, fd, op->path);
+}
+
+/* Decimal without stdio: the child allocates nothing. */
+static const char *decimal(uint64_t value, char out[21])
+{
+    char *at = out + 20;
+
+    *at = '\0';
+    do {
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    return at;
+}
+
+static int attach_tmpfs(const struct mounts *m, const struct plan_op *op)
+{
+    char size[21];
+    char inodes[21];
+    char id[21];
+    const struct fs_option options[] = { { "size", decimal(op->bytes, size) },
+                                         { "nr_inodes", decimal(op->inodes, inodes) },
+                                         { "mode", "0700" },
+                                         { "uid", decimal(PLAN_UID, id) },
+                                         { "gid", decimal(PLAN_UID, id) },
+                                         { NULL, NULL } };
+    scoped(close_fd) int fd =
+        new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+    return attach(m, fd, op->path);
+}
+
+static int attach_op(const struct mounts *m, const struct plan_op *op)
+{
+    switch ((enum plan_op_type)op->type) {
+    case PLAN_OP_ROOT:
+        return 0; /* done by mounts_attach_root */
+    case PLAN_OP_PROC:
+        return attach_proc(m, op);
+    case PLAN_OP_DEV:
+        return attach(m, m->dev, op->path);
+    case PLAN_OP_TMPFS:
+        return attach_tmpfs(m, op);
+    case PLAN_OP_DATA:
+        return attach(m, m->data, op->path);
+    case PLAN_OP_NONE:
+    case PLAN_OP_TYPES:
+        break;
+    }
+    errno = EINVAL;
+    return -1;
+}
+
+int mounts_attach_tree(const struct mounts *m, const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        if (attach_op(m, &plan->ops[i]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int mounts_pivot(const struct mounts *m)
+{
+    char cwd[8];
+
+    if (fchdir(m->root) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 ||
+        umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
+        return -1;
+    if (syscall(SYS_getcwd, cwd, sizeof cwd) != 2 || cwd[0] != '/') {
+        errno = EXDEV;
+        return -1;
+    }
+    return 0;
+}

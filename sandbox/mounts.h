@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/mounts: the payload's file tree.  Everything is mounted by descriptor: the launcher makes
+ * detached mounts of what needs privilege (slot, device nodes, data image), the child makes the
+ * rest (procfs, memory file systems) inside its own namespaces and puts all of it together.  No
+ * path from a request is looked up outside the slot, and none inside it through a link or another
+ * mount.
+ */
+#ifndef BERTH_SANDBOX_MOUNTS_H
+#define BERTH_SANDBOX_MOUNTS_H
+
+#include "sandbox/plan.h"
+
+/* Detached mounts, before and while the child takes them. */
+struct mounts {
+    int root; /* the slot, read-only */
+    int dev;
+    int data; /* -1 = none */
+};
+
+/* The loop device under a mounted data image. */
+struct mounts_loop {
+    int fd; /* -1 = none */
+    int number;
+};
+
+#define MOUNTS_INIT ((struct mounts){ .root = -1, .dev = -1, .data = -1 })
+#define MOUNTS_LOOP_INIT ((struct mounts_loop){ .fd = -1, .number = -1 })
+
+/* Launcher: a read-only, nosuid, nodev clone of the slot directory. */
+must_check enum rc mounts_open_root(int slot_dirfd, struct mounts *m, struct err *err);
+
+/* Launcher: a read-only tmpfs with the five device nodes. */
+must_check enum rc mounts_open_dev(struct mounts *m, struct err *err);
+
+/* Launcher: mount the ext4 image that the descriptor holds, whose size may be at most `bytes` and
+ * the rest of a MiB.  RC_BUSY when the image is in use already, RC_DATA_IMAGE when it cannot be
+ * mounted. */
+must_check enum rc mounts_open_data(int image_fd, uint64_t bytes, struct mounts *m,
+                                    struct mounts_loop *loop, struct err *err);
+
+/* Launcher: shift the ids of the data mount into the range of a user namespace. */
+must_check enum rc mounts_shift_data(const struct mounts *m, int userns_fd, struct err *err);
+
+/* Launcher: close its copies of the mounts. */
+void mounts_close(struct mounts *m);
+
+/* Launcher: wait until nobody has the image mounted and detach the device, so that the image may be
+ * used again.  False if that took longer than two seconds.  Safe on MOUNTS_LOOP_INIT and twice. */
+bool mounts_release(struct mounts_loop *loop);
+
+/* Child: make the mount namespace private and put the slot over "/". */
+must_check int mounts_attach_root(const struct mounts *m);
+
+/* Child: carry out the plan's operations below the new root. */
+must_check int mounts_attach_tree(const struct mounts *m, const struct plan *plan);
+
+/* Child: make it the root, and lose the old one.  The three child functions allocate nothing and
+ * return 0, or -1 with errno. */
+must_check int mounts_pivot(const struct mounts *m);
+
+#endif

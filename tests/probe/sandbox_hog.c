@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs inside a sandbox: takes all it can get of one thing, or behaves badly in one way.
+ *   memory         allocate and touch for ever
+ *   memory-child   the same in a child, and wait in the parent
+ *   forks          fork for ever; prints how many there were when the first one failed
+ *   fill PATH      write a file until it fails; prints the errno and the MiB
+ *   files DIR      create files until it fails; prints the errno
+ *   spin           use the cpu for ever
+ *   deaf           ignore every signal, fork two children in new sessions, say READY=1, sleep
+ *   polite         say READY=1, exit 7 on SIGTERM
+ *   keep PATH TEXT if PATH has TEXT exit 0, else write it and exit 3
+ *   flood          write to stdout for ever
+ *   orphans        leave many zombies to process 1, then exit 0
+ *   exit N | abort
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (1024U * 1024U)
+
+static char block[MIB];
+static volatile sig_atomic_t asked;
+
+static void notify(const char *text)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    const char *path = getenv("NOTIFY_SOCKET");
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+    strncpy(a.sun_path, path, sizeof a.sun_path - 1);
+    if (sendto(fd, text, strlen(text), 0, (struct sockaddr *)&a, sizeof a) < 0)
+        printf("notify %d\n", errno);
+    close(fd);
+}
+
+static void eat_memory(void)
+{
+    for (;;) {
+        char *p = malloc(MIB);
+
+        if (p != NULL)
+            memset(p, 1, MIB);
+    }
+}
+
+static void forks(void)
+{
+    int n = 0;
+
+    for (;;) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            for (;;)
+                pause();
+        }
+        if (pid < 0)
+            break;
+        n++;
+    }
+    printf("forks %d %d\n", n, errno);
+    fflush(stdout);
+    for (;;)
+        (void)!fork();
+}
+
+static void fill(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    unsigned int n = 0;
+
+    while (fd >= 0 && write(fd, block, sizeof block) == (ssize_t)sizeof block)
+        n++;
+    printf("fill %d %u\n", errno, n);
+}
+
+static void files(const char *dir)
+{
+    char path[128];
+
+    for (unsigned int i = 0;; i++) {
+        snprintf(path, sizeof path, "%s/%u", dir, i);
+        int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+        if (fd < 0) {
+            printf("files %d %u\n", errno, i);
+            return;
+        }
+        close(fd);
+    }
+}
+
+static void deaf(void)
+{
+    for (int i = 1; i < 65; i++)
+        signal(i, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        if (fork() == 0) {
+            setsid();
+            for (;;)
+                pause();
+        }
+    }
+    notify("READY=1");
+    for (;;)
+        pause();
+}
+
+static void on_term(int signal)
+{
+    (void)signal;
+    asked = 1;
+}
+
+static int polite(void)
+{
+    sigset_t block_all, old;
+
+    sigfillset(&block_all);
+    sigprocmask(SIG_BLOCK, &block_all, &old);
+    signal(SIGTERM, on_term);
+    notify("READY=1");
+    while (!asked)
+        sigsuspend(&old);
+    return 7;
+}
+
+static int keep(const char *path, const char *text)
+{
+    char have[64] = "";
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+    if (fd < 0)
+        return 4;
+    if (read(fd, have, sizeof have - 1) > 0)
+        return strcmp(have, text) == 0 ? 0 : 5;
+    return write(fd, text, strlen(text)) > 0 && fsync(fd) == 0 ? 3 : 6;
+}
+
+static void orphans(void)
+{
+    for (int i = 0; i < 200; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            if (fork() == 0)
+                _exit(0);
+            _exit(0);
+        }
+        if (pid < 0) {
+            printf("orphans %d %d\n", i, errno);
+            exit(1);
+        }
+        waitpid(pid, NULL, 0);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    const char *arg = argc > 2 ? argv[2] : "0";
+
+    if (strcmp(what, "memory") == 0)
+        eat_memory();
+    if (strcmp(what, "memory-child") == 0) {
+        notify("READY=1");
+        if (fork() == 0)
+            eat_memory();
+        for (;;)
+            pause();
+    }
+    if (strcmp(what, "forks") == 0)
+        forks();
+    if (strcmp(what, "fill") == 0)
+        fill(arg);
+    if (strcmp(what, "files") == 0)
+        files(arg);
+    while (strcmp(what, "spin") == 0)
+        ;
+    if (strcmp(what, "deaf") == 0)
+        deaf();
+    if (strcmp(what, "polite") == 0)
+        return polite();
+    if (strcmp(what, "keep") == 0 && argc > 3)
+        return keep(arg, argv[3]);
+    if (strcmp(what, "orphans") == 0)
+        orphans();
+    while (strcmp(what, "flood") == 0)
+        (void)!write(1, block, sizeof block);
+    if (strcmp(what, "abort") == 0)
+        abort();
+    return strcmp(what, "exit") == 0 ? atoi(arg) : 0;
+}
