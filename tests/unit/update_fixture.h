@@ -132,6 +132,8 @@ static void tar_raw(struct tar *t, const void *data, size_t n)
 {
     size_t padded = (n + 511) / 512 * 512;
 
+    if (n == 0)
+        return;
     while (t->n + padded > t->cap) {
         t->cap = t->cap ? 2 * t->cap : 65536;
         t->p = realloc(t->p, t->cap);
