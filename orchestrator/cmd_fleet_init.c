@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cmd_fleet_init: begin a mission: its random id and the first trust root, signed.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/name.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/home.h"
+#include "orchestrator/keys.h"
+#include "orchestrator/path.h"
+
+static bool is_private(const char *path)
+{
+    size_t n = strlen(path), cut = strlen(KEY_SUFFIX);
+
+    return n > cut && strcmp(path + n - cut, KEY_SUFFIX) == 0;
+}
+
+static enum rc fill_root(struct cli *cli, struct root *root, struct err *err)
+{
+    scoped(free_ptr) struct key_set *next = calloc(1, sizeof *next);
+    const char *next_option = cli_value(cli, "next-root") ? "next-root" : "root";
+    uint64_t root_threshold = 0, operator_threshold = 0;
+    enum rc rc = next ? RC_OK : err_set(err, RC_NO_MEMORY, "root");
+
+    if (rc == RC_OK)
+        rc = cli_number(cli, "root-threshold", 0, 1, ROLE_KEYS_MAX, &root_threshold, err);
+    if (rc == RC_OK)
+        rc = cli_number(cli, "operator-threshold", 0, 1, ROLE_KEYS_MAX, &operator_threshold, err);
+    if (rc == RC_OK)
+        rc = keys_set(cli, "root", root_threshold, &root->root_keys, err);
+    if (rc == RC_OK)
+        rc = keys_set(cli, "operator", operator_threshold, &root->operator_keys, err);
+    if (rc == RC_OK)
+        rc = keys_set(cli, next_option, strcmp(next_option, "root") == 0 ? root_threshold : 0, next,
+                      err);
+    if (rc == RC_OK)
+        rc = key_set_digest(next, &root->next_keys, err);
+    root->version = 1;
+    root->issued_ms = clock_unix_ms();
+    crypto_random(root->mission.b, sizeof root->mission.b);
+    return rc;
+}
+
+/* Every private key among --root signs. */
+static enum rc sign_root(struct cli *cli, const struct root *root, uint8_t **ret, size_t *ret_n,
+                         struct err *err)
+{
+    scoped(keyring_done) struct keyring ring = { 0 };
+    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    scoped(trust_free) struct trust *trust = NULL;
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    struct bytes payload = { 0 };
+    const char *path;
+    size_t n = 0;
+    enum rc rc = buf ? root_encode(root, buf, DOCUMENT_MAX, &payload, err)
+                     : err_set(err, RC_NO_MEMORY, "root");
+
+    for (size_t i = 0; rc == RC_OK && (path = cli_value_at(cli, "root", i)) != NULL; i++) {
+        if (is_private(path))
+            rc = keyring_add(cli, &ring, path, err);
+    }
+    if (rc == RC_OK && ring.n < root->root_keys.threshold)
+        rc = err_set(err, RC_THRESHOLD, "%zu private root keys given, %u are needed", ring.n,
+                     root->root_keys.threshold);
+    if (rc == RC_OK)
+        rc = keyring_sign(&ring, DOC_ROOT, &root->mission, payload, &envelope, &n, err);
+    if (rc == RC_OK) /* as every satellite will see it */
+        rc = trust_new((struct bytes){ .p = envelope, .n = n }, &trust, err);
+    if (rc == RC_OK) {
+        *ret = envelope;
+        *ret_n = n;
+        envelope = NULL;
+    }
+    return rc;
+}
+
+/* Remember where the first private operator key lies, so that apply and grant find it. */
+static enum rc keep_operator_key(const struct cli *cli, struct store *store, struct err *err)
+{
+    char full[PATH_MAX];
+    const char *path;
+    enum rc rc;
+
+    for (size_t i = 0; (path = cli_value_at(cli, "operator", i)) != NULL; i++) {
+        if (!is_private(path))
+            continue;
+        rc = path_absolute(path, full, sizeof full, err);
+        return rc == RC_OK ? store_set(store, "operator-key", full, err) : rc;
+    }
+    return RC_OK;
+}
+
+static enum rc keep(struct cli *cli, const struct home *home, const struct root *root,
+                    struct bytes envelope, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    scoped(free_ptr) uint8_t *held = NULL;
+    char hex[2 * MISSION_SIZE + 1];
+    size_t n = 0;
+    enum rc rc = store_begin(home->store, &open, err);
+
+    if (rc != RC_OK)
+        return rc;
+    rc = store_document(home->store, DOC_ROOT, "root", &held, &n, err);
+    if (rc == RC_OK)
+        return err_set(err, RC_EXISTS, "%s has a fleet already", home->path);
+    rc = store_put_document(home->store, DOC_ROOT, "root", root->version, envelope, root->issued_ms,
+                            err);
+    if (rc == RC_OK)
+        rc = store_set(home->store, "fleet", cli_arg(cli, 0), err);
+    if (rc == RC_OK)
+        rc = keep_operator_key(cli, home->store, err);
+    if (rc == RC_OK)
+        rc = store_audit(home->store, NULL, "fleet-init", root->issued_ms, err,
+                         "fleet %s mission %s", cli_arg(cli, 0),
+                         bytes_hex((struct bytes){ .p = root->mission.b, .n = MISSION_SIZE }, hex));
+    return rc == RC_OK ? store_commit(&open, err) : rc;
+}
+
+static int run(struct cli *cli)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) struct root *root = calloc(1, sizeof *root);
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    char hex[2 * MISSION_SIZE + 1];
+    struct bytes mission;
+    struct err err;
+    size_t n = 0;
+    enum rc rc = root ? RC_OK : err_set(&err, RC_NO_MEMORY, "root");
+
+    if (rc == RC_OK && !name_valid(cli_arg(cli, 0)))
+        rc = err_set(&err, RC_NAME, "%s", cli_arg(cli, 0));
+    if (rc == RC_OK)
+        rc = fill_root(cli, root, &err);
+    if (rc == RC_OK)
+        rc = sign_root(cli, root, &envelope, &n, &err);
+    if (rc == RC_OK)
+        rc = home_open(cli->home, true, &home, &err);
+    if (rc == RC_OK)
+        rc = keep(cli, &home, root, (struct bytes){ .p = envelope, .n = n }, &err);
+    if (rc == RC_EXISTS)
+        return cli_fail(cli, &err, "berth fleet init %s --home OTHER_DIRECTORY", cli_arg(cli, 0));
+    if (rc != RC_OK)
+        return cli_fail(cli, &err, "berth fleet init --help");
+    mission = (struct bytes){ .p = root->mission.b, .n = sizeof root->mission.b };
+    if (!cli_value(cli, "next-root"))
+        cli_note(cli,
+                 "note: no --next-root: the same root keys are committed to, so one who steals "
+                 "them can rotate them");
+    cli_say(cli,
+            "fleet %s begun in %s\nmission %s\ntrust root: version 1, %u of %u root keys, "
+            "%u of %u operator keys",
+            cli_arg(cli, 0), home.path, bytes_hex(mission, hex), root->root_keys.threshold,
+            root->root_keys.n, root->operator_keys.threshold, root->operator_keys.n);
+    return cli_json(cli, json_pack("{s:s, s:s, s:o, s:i}", "fleet", cli_arg(cli, 0), "home",
+                                   home.path, "mission", json_hex(mission), "root_version", 1));
+}
+
+static const struct cli_option options[] = {
+    { "root", CLI_LIST, "KEY", "root keys: NAME.key signs, NAME.pub is listed only" },
+    { "operator", CLI_LIST, "KEY", "operator keys; the first NAME.key is used by apply and grant" },
+    { "next-root", CLI_LIST, "KEY", "keys of the next root: kept in a safe, committed to now" },
+    { "root-threshold", CLI_TEXT, "M", "how many root keys must sign (else the majority)" },
+    { "operator-threshold", CLI_TEXT, "M", "how many operator keys must sign (else the majority)" },
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
+const struct cli_command cmd_fleet_init[] = {
+    { .name = "fleet init",
+      .group = "Keys and trust",
+      .args = "NAME",
+      .summary = "Begin a fleet: mission id and trust root",
+      .about = "Makes the home directory, a random mission id and version 1 of the trust root, "
+               "signed by the root keys.\nEvery later signature covers the mission id, so nothing "
+               "that was signed for one fleet is valid in another.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = options,
+      .run = run },
+    { 0 },
+};

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cmd_grant: the operator says what a tenant may use, and which keys speak for it.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/name.h"
+#include "link/port.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/home.h"
+#include "orchestrator/keys.h"
+#include "orchestrator/path.h"
+#include "orchestrator/payload.h"
+
+static enum rc read_quota(const char *path, uint64_t now_ms, struct grant *grant, struct err *err)
+{
+    static const char *const keys[] = { "prefix", "memory", "cpu",      "pids",    "data", "tmp",
+                                        "files",  "store",  "payloads", "expires", NULL };
+    scoped(yaml_free) struct yaml *doc = NULL;
+    const struct yaml_node *top;
+    struct yaml_in r;
+    uint64_t lifetime;
+    enum rc rc = yaml_load(AT_FDCWD, path, &doc, err);
+
+    if (rc != RC_OK)
+        return rc;
+    r = yaml_read(doc);
+    top = yaml_root(&r);
+    yaml_keys(&r, top, keys);
+    yaml_text(&r, top, "prefix", "", grant->prefix, sizeof grant->prefix);
+    resources_read(&r, top, &grant->total);
+    grant->store_bytes = yaml_size(&r, top, "store", YAML_NEEDED, 1, UINT64_C(1) << 40);
+    grant->payloads_max = (uint32_t)yaml_uint(&r, top, "payloads", 1, 1, PAYLOADS_MAX);
+    lifetime = yaml_time(&r, top, "expires", 0, 0, UINT64_C(20) * 366 * 86400 * 1000);
+    grant->expires_ms = lifetime == 0 ? 0 : now_ms + lifetime;
+    return yaml_done(&r, err);
+}
+
+/* One higher than the one held. */
+static enum rc next_epoch(const struct home *home, const char *tenant, uint64_t *ret,
+                          struct err *err)
+{
+    scoped(free_ptr) struct store_name *names = NULL;
+    size_t n = 0;
+    enum rc rc = store_documents(home->store, DOC_GRANT, &names, &n, err);
+
+    if (rc != RC_OK)
+        return rc;
+    *ret = 1;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i].name, tenant) == 0)
+            *ret = names[i].version + 1;
+    }
+    return RC_OK;
+}
+
+static enum rc sign_grant(struct cli *cli, const struct home *home, struct trust *trust,
+                          const struct grant *grant, uint8_t **ret, size_t *ret_n, struct err *err)
+{
+    scoped(keyring_done) struct keyring ring = { 0 };
+    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    char path[HOME_PATH_CAP];
+    struct bytes payload = { 0 };
+    bool given = cli_value(cli, "key") != NULL;
+    size_t n = 0;
+    enum rc rc = buf ? grant_encode(grant, buf, DOCUMENT_MAX, &payload, err)
+                     : err_set(err, RC_NO_MEMORY, "grant");
+
+    if (rc == RC_OK && !given)
+        rc = home_operator_key(home, path, sizeof path, err);
+    if (rc == RC_OK)
+        rc = keyring_load(cli, "key", given ? NULL : path, &ring, err);
+    if (rc == RC_OK)
+        rc = keyring_sign(&ring, DOC_GRANT, &trust_root(trust)->mission, payload, &envelope, &n,
+                          err);
+    if (rc == RC_OK) /* as every satellite will see it */
+        rc = trust_add_grant(trust, (struct bytes){ .p = envelope, .n = n }, grant->issued_ms, err);
+    if (rc == RC_OK) {
+        *ret = envelope;
+        *ret_n = n;
+        envelope = NULL;
+    }
+    return rc;
+}
+
+static enum rc keep(const struct home *home, const struct grant *grant, struct bytes envelope,
+                    size_t *ret_queued, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    scoped(free_ptr) struct store_satellite *sats = NULL;
+    size_t n = 0;
+    enum rc rc = store_begin(home->store, &open, err);
+
+    if (rc == RC_OK)
+        rc = store_put_document(home->store, DOC_GRANT, grant->tenant, grant->epoch, envelope,
+                                grant->issued_ms, err);
+    if (rc == RC_OK)
+        rc = store_satellites(home->store, &sats, &n, err);
+    for (size_t i = 0; i < n && rc == RC_OK; i++)
+        rc = home_queue_bytes(home, sats[i].id, OBJECT_GRANT, envelope, false, grant->issued_ms,
+                              err);
+    if (rc == RC_OK)
+        rc = store_audit(home->store, NULL, "grant", grant->issued_ms, err,
+                         "tenant %s epoch %llu to %zu satellites", grant->tenant,
+                         (unsigned long long)grant->epoch, n);
+    *ret_queued = n;
+    return rc == RC_OK ? store_commit(&open, err) : rc;
+}
+
+static enum rc fill(struct cli *cli, const struct home *home, struct grant *grant, struct err *err)
+{
+    const char *quota = cli_value(cli, "quota");
+    uint64_t threshold = 0;
+    enum rc rc = RC_OK;
+
+    grant->issued_ms = clock_unix_ms();
+    (void)snprintf(grant->tenant, sizeof grant->tenant, "%s", cli_arg(cli, 0));
+    if (!name_valid(cli_arg(cli, 0)))
+        rc = err_set(err, RC_NAME, "%s", cli_arg(cli, 0));
+    if (rc == RC_OK && !quota)
+        rc = err_set(err, RC_USAGE, "--quota is missing");
+    if (rc == RC_OK)
+        rc = cli_number(cli, "threshold", 0, 1, ROLE_KEYS_MAX, &threshold, err);
+    if (rc == RC_OK)
+        rc = keys_set(cli, "keys", threshold, &grant->keys, err);
+    if (rc == RC_OK)
+        rc = read_quota(quota, grant->issued_ms, grant, err);
+    return rc == RC_OK ? next_epoch(home, grant->tenant, &grant->epoch, err) : rc;
+}
+
+static int run(struct cli *cli)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(trust_free) struct trust *trust = NULL;
+    scoped(free_ptr) struct grant *grant = calloc(1, sizeof *grant);
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    size_t n = 0, queued = 0;
+    struct err err;
+    enum rc rc =
+        grant ? home_open(cli->home, false, &home, &err) : err_set(&err, RC_NO_MEMORY, "grant");
+
+    if (rc == RC_NOT_FOUND)
+        return cli_fail(cli, &err, "berth fleet init NAME --root KEY --operator KEY");
+    if (rc == RC_OK)
+        rc = fill(cli, &home, grant, &err);
+    if (rc == RC_OK)
+        rc = home_trust(&home, grant->issued_ms, &trust, &err);
+    if (rc == RC_OK)
+        rc = sign_grant(cli, &home, trust, grant, &envelope, &n, &err);
+    if (rc == RC_OK && cli_value(cli, "out"))
+        rc = path_write(cli_value(cli, "out"), (struct bytes){ .p = envelope, .n = n }, 0644, &err);
+    if (rc == RC_OK)
+        rc = keep(&home, grant, (struct bytes){ .p = envelope, .n = n }, &queued, &err);
+    if (rc != RC_OK)
+        return cli_fail(cli, &err, "berth grant --help");
+    cli_say(cli, "grant for %s: epoch %llu, %u of %u keys, queued for %zu satellites",
+            grant->tenant, (unsigned long long)grant->epoch, grant->keys.threshold, grant->keys.n,
+            queued);
+    return cli_json(cli, json_pack("{s:s, s:o, s:i}", "tenant", grant->tenant, "epoch",
+                                   json_uint(grant->epoch), "satellites", (int)queued));
+}
+
+static const struct cli_option options[] = {
+    { "keys", CLI_LIST, "PUB", "the tenant's public keys" },
+    { "threshold", CLI_TEXT, "M", "how many of them must sign a payload (else the majority)" },
+    { "quota", CLI_PATH, "FILE",
+      "YAML: memory, cpu, pids, files, data, tmp, store, payloads, "
+      "prefix, expires" },
+    { "key", CLI_LIST, "KEY", "operator keys that sign (else the one named at fleet init)" },
+    { "out", CLI_PATH, "FILE", "write the signed grant here too, for the tenant's berth verify" },
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
+const struct cli_command cmd_grant[] = {
+    { .name = "grant",
+      .group = "Keys and trust",
+      .args = "TENANT",
+      .summary = "Let a tenant in: its keys and its limits, signed by the operator",
+      .about = "A grant replaces the one before: its epoch is one higher. It is put into every "
+               "satellite that is provisioned\nlater and queued for all that exist.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = options,
+      .run = run },
+    { 0 },
+};

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cmd_key: make document keys, and look at them.
+ */
+#include <stdlib.h>
+
+#include "base/crypto.h"
+#include "base/name.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/keys.h"
+#include "orchestrator/path.h"
+
+static json_t *key_json(const char *name, const struct public_key *key, const char *role)
+{
+    return json_pack("{s:o, s:s, s:o}", "name", json_safe(name), "role", role, "id",
+                     json_hex((struct bytes){ .p = key->id, .n = sizeof key->id }));
+}
+
+static enum rc make_key(struct cli *cli, int dirfd, enum key_role role, struct sign_key **ret,
+                        struct err *err)
+{
+    uint8_t secret[CLI_PASSPHRASE_CAP];
+    struct bytes passphrase = { 0 };
+    const char *name = cli_arg(cli, 0);
+    enum rc rc = cli_passphrase(cli, name, true, secret, sizeof secret, &passphrase, err);
+
+    if (rc == RC_OK)
+        rc = sign_key_new(ret, err);
+    if (rc == RC_OK)
+        rc = keyfile_save(dirfd, name, role, *ret, passphrase, err);
+    crypto_wipe(secret, sizeof secret);
+    return rc;
+}
+
+static int run_new(struct cli *cli)
+{
+    const char *out = cli_value(cli, "out"), *role_name = cli_value(cli, "role");
+    scoped(sign_key_free) struct sign_key *key = NULL;
+    scoped(close_fd) int dirfd = -1;
+    char hex[2 * KEY_ID_SIZE + 1];
+    enum key_role role;
+    struct err err;
+    enum rc rc;
+
+    if (!role_name || !key_role_parse(role_name, &role)) {
+        (void)!err_set(&err, RC_USAGE, "--role must be root, operator or tenant");
+        return cli_fail(cli, &err, "berth key new %s --role tenant", cli_arg(cli, 0));
+    }
+    rc = name_valid(cli_arg(cli, 0)) ? RC_OK : err_set(&err, RC_NAME, "%s", cli_arg(cli, 0));
+    if (rc == RC_OK)
+        rc = path_open_dir(out ? out : ".", true, &dirfd, &err);
+    if (rc == RC_OK)
+        rc = make_key(cli, dirfd, role, &key, &err);
+    if (rc == RC_EXISTS)
+        return cli_fail(cli, &err, "choose another name; a private key is never overwritten");
+    if (rc == RC_KEY_FILE)
+        return cli_fail(cli, &err, "berth key new %s --role %s --passphrase-file FILE",
+                        cli_arg(cli, 0), role_name);
+    if (rc != RC_OK)
+        return cli_fail(cli, &err, NULL);
+    cli_say(cli, "%s.key and %s.pub written to %s (%s key %s)", cli_arg(cli, 0), cli_arg(cli, 0),
+            out ? out : ".", role_name,
+            bytes_hex((struct bytes){ .p = sign_key_public(key)->id, .n = KEY_ID_SIZE }, hex));
+    return cli_json(cli, key_json(cli_arg(cli, 0), sign_key_public(key), role_name));
+}
+
+static int run_show(struct cli *cli)
+{
+    struct public_key *key = calloc(1, sizeof *key);
+    char hex[2 * KEY_ID_SIZE + 1];
+    struct err err;
+    enum rc rc = key ? keys_public(cli_arg(cli, 0), key, &err) : err_set(&err, RC_NO_MEMORY, "key");
+    int code;
+
+    if (rc != RC_OK) {
+        free(key);
+        return cli_fail(cli, &err, "berth key show NAME.pub");
+    }
+    cli_say(cli, "%s  Ed25519 + ML-DSA-65",
+            bytes_hex((struct bytes){ .p = key->id, .n = KEY_ID_SIZE }, hex));
+    code = cli_json(cli, key_json(cli_arg(cli, 0), key, "?"));
+    free(key);
+    return code;
+}
+
+static const struct cli_option new_options[] = {
+    { "role", CLI_TEXT, "ROLE", "what it is for: root, operator or tenant" },
+    { "out", CLI_PATH, "DIR", "where to put NAME.key and NAME.pub (made if missing; else here)" },
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
+const struct cli_command cmd_key[] = {
+    { .name = "key new",
+      .group = "Keys and trust",
+      .args = "NAME",
+      .summary = "Make a hybrid signing key (Ed25519 and ML-DSA-65)",
+      .about = "Writes NAME.key, encrypted under a passphrase (Argon2id), and NAME.pub, which may "
+               "be given\nto anyone. A key that exists is never overwritten.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = new_options,
+      .run = run_new },
+    { .name = "key show",
+      .group = "Keys and trust",
+      .args = "FILE",
+      .summary = "Print the id of a public key",
+      .args_min = 1,
+      .args_max = 1,
+      .run = run_show },
+    { 0 },
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/keys: the key files that a command line names, loaded.  Private halves are asked a
+ * passphrase for, once per run when it comes from a file.
+ */
+#ifndef BERTH_ORCHESTRATOR_KEYS_H
+#define BERTH_ORCHESTRATOR_KEYS_H
+
+#include "orchestrator/cli.h"
+#include "update/keyfile.h"
+
+#define KEY_SUFFIX ".key"
+#define KEY_PUBLIC_SUFFIX ".pub"
+
+/* Private keys, owned.  keyring_done is a scope cleaner. */
+struct keyring {
+    size_t n;
+    struct sign_key *key[SIGNERS_MAX];
+};
+void keyring_done(struct keyring *ring);
+
+/* Add the private key of one file (NAME.key). */
+must_check enum rc keyring_add(struct cli *cli, struct keyring *ring, const char *path,
+                               struct err *err);
+
+/* Add those of a list option; with other, that file when the option was not given. */
+must_check enum rc keyring_load(struct cli *cli, const char *option, const char *other,
+                                struct keyring *ring, struct err *err);
+
+/* The public half of NAME.pub, or of the NAME.pub beside a NAME.key. */
+must_check enum rc keys_public(const char *path, struct public_key *ret, struct err *err);
+
+/* The public halves of a list option as a key set; threshold 0 = the majority. */
+must_check enum rc keys_set(const struct cli *cli, const char *option, uint64_t threshold,
+                            struct key_set *ret, struct err *err);
+
+/* Sign a document with every key of the ring into fresh memory; the caller frees *ret. */
+must_check enum rc keyring_sign(const struct keyring *ring, enum doc_type type,
+                                const struct mission *mission, struct bytes payload, uint8_t **ret,
+                                size_t *ret_n, struct err *err);
+
+#endif
