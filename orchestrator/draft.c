@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/draft.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/crypto.h"
+#include "base/fs.h"
+
+#define READ_CHUNK 65536U
+
+static void put_be32(uint8_t *p, uint32_t v)
+{
+    for (unsigned i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (24U - 8U * i));
+}
+
+static uint32_t get_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+enum rc draft_write_head(int fd, struct bytes manifest_cbor, struct err *err)
+{
+    uint8_t head[DRAFT_HEAD_SIZE];
+    enum rc rc;
+
+    memcpy(head, DRAFT_MAGIC, 8);
+    put_be32(head + 8, (uint32_t)manifest_cbor.n);
+    rc = fs_write_all(fd, (struct bytes){ .p = head, .n = sizeof head }, err);
+    return rc == RC_OK ? fs_write_all(fd, manifest_cbor, err) : rc;
+}
+
+static enum rc check_content(int fd, const struct draft *draft, const struct manifest *manifest,
+                             struct err *err)
+{
+    scoped(sha256_free) struct sha256 *ctx = NULL;
+    scoped(free_ptr) uint8_t *buf = malloc(READ_CHUNK);
+    struct digest digest;
+    enum rc rc = buf ? sha256_new(&ctx, err) : err_set(err, RC_NO_MEMORY, "draft");
+
+    if (rc == RC_OK && draft->content_bytes != manifest->content_bytes)
+        rc = err_set(err, RC_PACKAGE_SIZE, "content");
+    for (uint64_t at = 0; rc == RC_OK && at < draft->content_bytes; at += READ_CHUNK) {
+        uint64_t left = draft->content_bytes - at;
+        size_t n = left < READ_CHUNK ? (size_t)left : READ_CHUNK;
+
+        rc = fs_pread_exact(fd, buf, n, draft->content_at + at, err);
+        if (rc == RC_OK)
+            rc = sha256_add(ctx, (struct bytes){ .p = buf, .n = n }, err);
+    }
+    if (rc == RC_OK)
+        rc = sha256_end(ctx, digest.b, err);
+    if (rc == RC_OK && memcmp(&digest, &manifest->content, sizeof digest) != 0)
+        rc = err_set(err, RC_DIGEST_MISMATCH, "content");
+    return rc;
+}
+
+static enum rc open_head(int fd, struct draft *draft, struct err *err)
+{
+    uint8_t head[DRAFT_HEAD_SIZE];
+    struct stat st;
+    enum rc rc;
+
+    if (fstat(fd, &st) != 0)
+        return err_sys(err, RC_IO, "draft");
+    rc = fs_pread_exact(fd, head, sizeof head, 0, err);
+    if (rc == RC_SHORT || (rc == RC_OK && memcmp(head, DRAFT_MAGIC, 8) != 0))
+        return err_set(err, RC_PACKAGE_FORMAT, "not a file that `berth build` wrote");
+    if (rc != RC_OK)
+        return rc;
+    draft->manifest_bytes = get_be32(head + 8);
+    if (draft->manifest_bytes == 0 || draft->manifest_bytes > DOCUMENT_MAX)
+        return err_set(err, RC_PACKAGE_FORMAT, "manifest size");
+    draft->content_at = DRAFT_HEAD_SIZE + draft->manifest_bytes;
+    if ((uint64_t)st.st_size <= draft->content_at || (uint64_t)st.st_size > DRAFT_FILE_MAX)
+        return err_set(err, RC_PACKAGE_SIZE, "unsigned package");
+    draft->content_bytes = (uint64_t)st.st_size - draft->content_at;
+    draft->manifest_cbor = malloc(draft->manifest_bytes);
+    if (!draft->manifest_cbor)
+        return err_set(err, RC_NO_MEMORY, "draft");
+    return fs_pread_exact(fd, draft->manifest_cbor, draft->manifest_bytes, DRAFT_HEAD_SIZE, err);
+}
+
+enum rc draft_open(int fd, struct draft *ret, struct manifest *ret_manifest, struct err *err)
+{
+    scoped(draft_done) struct draft draft = { 0 };
+    scoped(free_ptr) struct manifest *manifest = calloc(1, sizeof *manifest);
+    enum rc rc = manifest ? open_head(fd, &draft, err) : err_set(err, RC_NO_MEMORY, "draft");
+
+    if (rc == RC_OK)
+        rc = manifest_decode((struct bytes){ .p = draft.manifest_cbor, .n = draft.manifest_bytes },
+                             manifest, err);
+    if (rc == RC_OK)
+        rc = check_content(fd, &draft, manifest, err);
+    if (rc == RC_OK) {
+        *ret = draft;
+        *ret_manifest = *manifest;
+        draft = (struct draft){ 0 };
+    }
+    return rc;
+}
+
+void draft_done(struct draft *draft)
+{
+    free(draft->manifest_cbor);
+    draft->manifest_cbor = NULL;
+}
