@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/describe: documents as JSON, for people to look at.  Nothing here is verified and
+ * nothing that was described may be believed for it; text from documents goes through json_safe.
+ */
+#ifndef BERTH_ORCHESTRATOR_DESCRIBE_H
+#define BERTH_ORCHESTRATOR_DESCRIBE_H
+
+#include "link/bundle.h"
+#include "manifest/envelope.h"
+#include "orchestrator/json.h"
+
+/* Fields of one document; the caller owns the reference. */
+json_t *describe_root(const struct root *doc);
+json_t *describe_grant(const struct grant *doc);
+json_t *describe_manifest(const struct manifest *doc);
+json_t *describe_order(const struct order *doc);
+json_t *describe_report(const struct report *doc);
+json_t *describe_bundle(const struct bundle *bundle);
+
+/* The ids of the keys that claim to have signed, each once. */
+json_t *describe_signers(const struct envelope *envelope);
+
+/* Find out which type a document is by decoding it; "kind" names it.  NULL, and err filled, when it
+ * is none. */
+json_t *describe_document(struct bytes payload, struct err *err);
+
+#endif
