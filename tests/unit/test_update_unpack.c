@@ -829,13 +829,6 @@ static void test_job(void **state)
     assert_int_equal(job.pidfd, -1);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    doc_keys_free();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -848,5 +841,5 @@ int main(void)
         cmocka_unit_test(test_attacks_signed),
     };
 
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cmd_provision: make the state directory of a satellite, and remember the satellite.
+ *
+ * This is the one time that both ends of a link are in one place: the link secret is made here, one
+ * copy goes into the state directory, the other stays below the home.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/name.h"
+#include "link/state.h"
+#include "manifest/config.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/home.h"
+#include "orchestrator/labels.h"
+#include "orchestrator/path.h"
+
+#define GROUND_NODE 1U
+
+struct provision {
+    struct home home;
+    struct store_satellite sat;
+    uint32_t node;
+    struct mission mission;
+    int state_dirfd;
+    uint64_t now_ms;
+};
+
+static enum rc fill_arguments(struct cli *cli, struct provision *p, struct err *err)
+{
+    const char *id = cli_arg(cli, 0);
+    uint64_t node = 0;
+    enum rc rc = name_valid(id) ? RC_OK : err_set(err, RC_NAME, "%s", id);
+
+    if (rc == RC_OK && !cli_value(cli, "node"))
+        rc = err_set(err, RC_USAGE, "--node is missing");
+    if (rc == RC_OK && !cli_value(cli, "out"))
+        rc = err_set(err, RC_USAGE, "--out is missing");
+    if (rc == RC_OK)
+        rc = cli_number(cli, "node", 0, GROUND_NODE + 1, UINT32_MAX, &node, err);
+    if (rc == RC_OK)
+        rc = labels_join(cli, "labels", p->sat.labels, sizeof p->sat.labels, err);
+    if (rc == RC_OK)
+        memcpy(p->sat.id, id, strlen(id) + 1);
+    p->node = (uint32_t)node;
+    p->sat.node = node;
+    p->now_ms = clock_unix_ms();
+    p->sat.added_ms = p->now_ms;
+    return rc;
+}
+
+/* Where bundle files go: as given, else below the home. */
+static enum rc fill_directory(const struct cli *cli, const struct provision *p, const char *option,
+                              char out[STORE_PATH_CAP], struct err *err)
+{
+    const char *given = cli_value(cli, option);
+    char path[NAME_CAP + 16], full[STORE_PATH_CAP + 64];
+    scoped(close_fd) int fd = -1;
+    enum rc rc;
+
+    if (given) {
+        rc = path_open_dir(given, true, &fd, err);
+        return rc == RC_OK ? path_absolute(given, out, STORE_PATH_CAP, err) : rc;
+    }
+    (void)snprintf(path, sizeof path, "sats/%s/%s", p->sat.id, option);
+    rc = fs_make_dirs(p->home.dirfd, path, 0755, err);
+    (void)snprintf(full, sizeof full, "%s/%s", p->home.path, path);
+    return rc == RC_OK ? path_absolute(full, out, STORE_PATH_CAP, err) : rc;
+}
+
+static enum rc write_config(const struct provision *p, struct err *err)
+{
+    struct agent_config config = { .node = p->node, .ground = GROUND_NODE, .mission = p->mission };
+    uint8_t buf[CONFIG_MAX];
+    struct bytes cbor = { 0 };
+    enum rc rc;
+
+    memcpy(config.satellite, p->sat.id, sizeof config.satellite);
+    rc = config_encode(&config, buf, sizeof buf, &cbor, err);
+    return rc == RC_OK ? fs_write_file(p->state_dirfd, CONFIG_FILE, cbor, 0644, err) : rc;
+}
+
+static enum rc write_document(const struct provision *p, enum doc_type type, const char *name,
+                              const char *file, struct err *err)
+{
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    size_t n = 0;
+    enum rc rc = store_document(p->home.store, type, name, &envelope, &n, err);
+
+    return rc == RC_OK ? fs_write_file(p->state_dirfd, file,
+                                       (struct bytes){ .p = envelope, .n = n }, 0644, err)
+                       : rc;
+}
+
+static enum rc write_trust(const struct provision *p, struct err *err)
+{
+    scoped(free_ptr) struct store_name *names = NULL;
+    size_t n = 0;
+    enum rc rc = fs_make_dirs(p->state_dirfd, TRUST_DIR, 0755, err);
+
+    if (rc == RC_OK)
+        rc = write_document(p, DOC_ROOT, "root", TRUST_DIR "/" TRUST_ROOT_FILE, err);
+    if (rc == RC_OK)
+        rc = store_documents(p->home.store, DOC_GRANT, &names, &n, err);
+    for (size_t i = 0; i < n && rc == RC_OK; i++) {
+        char file[128];
+
+        (void)snprintf(file, sizeof file, TRUST_DIR "/" TRUST_GRANT_PREFIX "%s" TRUST_GRANT_SUFFIX,
+                       names[i].name);
+        rc = write_document(p, DOC_GRANT, names[i].name, file, err);
+    }
+    return rc;
+}
+
+static enum rc make_side(int dirfd, const char *path, enum link_side side, const struct keys *keys,
+                         struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    enum rc rc = fs_make_dirs(dirfd, path, 0700, err);
+
+    if (rc == RC_OK)
+        rc = fs_open_dir(dirfd, path, 0700, &fd, err);
+    return rc == RC_OK ? link_state_make(fd, side, keys, err) : rc;
+}
+
+/* The same secret on both sides, and nowhere else. */
+static enum rc write_link(struct provision *p, struct err *err)
+{
+    scoped(keys_wipe) struct keys keys = { 0 };
+    char path[NAME_CAP + 16], full[STORE_PATH_CAP + 64];
+    enum rc rc = keys_make(GROUND_NODE, p->node, &keys, err);
+
+    (void)snprintf(path, sizeof path, "sats/%s/link", p->sat.id);
+    (void)snprintf(full, sizeof full, "%s/%s", p->home.path, path);
+    if (rc == RC_OK)
+        rc = make_side(p->home.dirfd, path, LINK_SIDE_GROUND, &keys, err);
+    if (rc == RC_OK)
+        rc = path_absolute(full, p->sat.link_keys, sizeof p->sat.link_keys, err);
+    return rc == RC_OK ? make_side(p->state_dirfd, "link", LINK_SIDE_SATELLITE, &keys, err) : rc;
+}
+
+static enum rc check_new(const struct provision *p, const char *out, struct err *err)
+{
+    struct store_satellite held;
+    struct err ignored;
+
+    if (store_satellite(p->home.store, p->sat.id, &held, &ignored) == RC_OK)
+        return err_set(err, RC_EXISTS, "satellite %s", p->sat.id);
+    if (faccessat(p->state_dirfd, CONFIG_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return err_set(err, RC_EXISTS, "%s is the state of a satellite already", out);
+    return RC_OK;
+}
+
+static enum rc keep(const struct provision *p, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    enum rc rc = store_begin(p->home.store, &open, err);
+
+    if (rc == RC_OK)
+        rc = store_put_satellite(p->home.store, &p->sat, err);
+    if (rc == RC_OK)
+        rc = store_audit(p->home.store, NULL, "provision", p->now_ms, err, "%s node %u", p->sat.id,
+                         p->node);
+    return rc == RC_OK ? store_commit(&open, err) : rc;
+}
+
+static enum rc provision(struct cli *cli, struct provision *p, struct err *err)
+{
+    scoped(trust_free) struct trust *trust = NULL;
+    const char *out = cli_value(cli, "out");
+    enum rc rc = fill_arguments(cli, p, err);
+
+    if (rc == RC_OK)
+        rc = home_open(cli->home, false, &p->home, err);
+    if (rc == RC_OK)
+        rc = home_trust(&p->home, p->now_ms, &trust, err);
+    if (rc == RC_OK)
+        rc = path_open_dir(out, true, &p->state_dirfd, err);
+    if (rc == RC_OK)
+        rc = check_new(p, out, err);
+    if (rc == RC_OK)
+        rc = fill_directory(cli, p, "up", p->sat.up, err);
+    if (rc == RC_OK)
+        rc = fill_directory(cli, p, "down", p->sat.down, err);
+    if (rc != RC_OK)
+        return rc;
+    p->mission = trust_root(trust)->mission;
+    rc = write_trust(p, err);
+    if (rc == RC_OK)
+        rc = write_link(p, err);
+    if (rc == RC_OK) /* last: without it the state directory is not one */
+        rc = write_config(p, err);
+    return rc == RC_OK ? keep(p, err) : rc;
+}
+
+static int run(struct cli *cli)
+{
+    struct provision p = { .home = HOME_NONE, .state_dirfd = -1 };
+    struct err err;
+    enum rc rc = provision(cli, &p, &err);
+
+    home_close(&p.home);
+    close_fd(&p.state_dirfd);
+    if (rc == RC_USAGE)
+        return cli_fail(cli, &err, "berth provision %s --node N --out STATEDIR", cli_arg(cli, 0));
+    if (rc == RC_NOT_FOUND || rc == RC_TRUST_MISSING)
+        return cli_fail(cli, &err, "berth fleet init NAME --root KEY --operator KEY");
+    if (rc == RC_EXISTS)
+        return cli_fail(cli, &err, "choose another name, node and state directory");
+    if (rc != RC_OK)
+        return cli_fail(cli, &err, "berth provision --help");
+    cli_say(cli, "%s provisioned as ipn:%u.1; state in %s", p.sat.id, p.node,
+            cli_value(cli, "out"));
+    cli_say(cli, "up    %s\ndown  %s", p.sat.up, p.sat.down);
+    return cli_json(cli,
+                    json_pack("{s:s, s:i, s:o, s:o, s:o}", "satellite", p.sat.id, "node",
+                              (int)p.node, "up", json_safe(p.sat.up), "down", json_safe(p.sat.down),
+                              "state", json_safe(cli_value(cli, "out"))));
+}
+
+static const struct cli_option options[] = {
+    { "node", CLI_TEXT, "N", "its ipn node number, above 1 (the ground is 1)" },
+    { "out", CLI_PATH, "DIR", "the state directory to write: what berthd gets as --state" },
+    { "up", CLI_PATH, "DIR", "where the ground puts bundle files (else HOME/sats/SAT/up)" },
+    { "down", CLI_PATH, "DIR", "where the ground takes bundle files (else HOME/sats/SAT/down)" },
+    { "labels", CLI_LIST, "K=V", "labels that fleet files can select by" },
+    { 0 },
+};
+
+const struct cli_command cmd_provision[] = {
+    { .name = "provision",
+      .group = "Fleet",
+      .args = "SAT",
+      .summary = "Make a satellite's state directory: identity, trust and link keys",
+      .about = "Writes config.cbor, trust/ (root and grants) and link/ (keys, counter, replay "
+               "window) into --out,\nand the other half of the link keys below the home. Both "
+               "halves are secret: move the state directory\nto the satellite and keep no copy.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = options,
+      .run = run },
+    { 0 },
+};
