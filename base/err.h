@@ -72,7 +72,7 @@ static inline void err_clear(struct err *err)
     if (err)
         *err = (struct err){ .sys = 0 };
 }
-#define err_set(err, rc, ...) (err_clear(err), (void)sizeof(err_uses(__VA_ARGS__)), (rc))
+#define err_set(err, rc, ...) (err_clear(err), (void)err_uses(__VA_ARGS__), (rc))
 #define err_sys(err, rc, ...) err_set(err, rc, __VA_ARGS__)
 #define err_at(err, rc, at, ...) ((void)(at), err_set(err, rc, __VA_ARGS__))
 #endif
