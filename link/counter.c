@@ -50,10 +50,10 @@ enum rc counter_load(int dirfd, uint32_t epoch, struct counter *ret, struct err 
         return err_set(err, RC_COUNTER, "send counter is of key epoch %llu",
                        (unsigned long long)saved_epoch);
 
-    /* A damaged copy may have been the newer one, whose lease was in use: skip one more. */
+    *ret = (struct counter){ .next = end, .end = end, .saved = end, .epoch = epoch };
+    /* A damaged copy may have been the newer one, one lease ahead and in use: skip that. */
     if (info.damaged)
-        end += COUNTER_LEASE;
-    *ret = (struct counter){ .next = end, .end = end, .epoch = epoch };
+        ret->next = ret->end = end + COUNTER_LEASE;
     return RC_OK;
 }
 
@@ -64,14 +64,19 @@ enum rc counter_next(struct counter *counter, int dirfd, uint64_t *ret, struct e
     if (counter->next >= counter->end) {
         if (counter->next > COUNTER_END - COUNTER_LEASE)
             return err_set(err, RC_COUNTER, "send counter is used up");
-        enum rc rc = save(dirfd, counter->epoch, counter->next + COUNTER_LEASE, err);
+        uint64_t end = counter->next + COUNTER_LEASE;
+        enum rc rc = save(dirfd, counter->epoch, end, err);
+
+        /* No copy may lag by more than one lease, or the loss of the other would go unnoticed. */
+        if (rc == RC_OK && end - counter->saved > COUNTER_LEASE)
+            rc = save(dirfd, counter->epoch, end, err);
 
         /* What is on disk now is not known; a restart finds out. */
         if (rc != RC_OK) {
             counter->broken = rc != RC_NO_SPACE;
             return err_set(err, RC_COUNTER, "lease of the send counter: %s", rc_name(rc));
         }
-        counter->end = counter->next + COUNTER_LEASE;
+        counter->end = counter->saved = end;
     }
     *ret = counter->next++;
     return RC_OK;

@@ -14,8 +14,9 @@
 #define COUNTER_LEASE 256U
 
 struct counter {
-    uint64_t next; /* to be used next */
-    uint64_t end;  /* first number that is not leased; next == end: lease first */
+    uint64_t next;  /* to be used next */
+    uint64_t end;   /* first number that is not leased; next == end: lease first */
+    uint64_t saved; /* end as the state file has it */
     uint32_t epoch;
     bool broken; /* a lease could not be written: nothing is sent until a restart */
 };

@@ -71,6 +71,7 @@ enum rc replay_load(int dirfd, uint32_t peer, uint32_t epoch, struct replay *ret
     if (found.epoch < epoch)
         found = (struct replay){ .peer = peer, .epoch = epoch, .dirty = true };
 
+    found.saved = found.high;
     /* A damaged copy may have been the newer one.  It was at most REPLAY_SKIP ahead of this one
      * (see replay_save): refuse all that it can have accepted. */
     if (info.damaged && found.high < UINT64_MAX - REPLAY_SKIP) {
@@ -78,7 +79,6 @@ enum rc replay_load(int dirfd, uint32_t peer, uint32_t epoch, struct replay *ret
         found.high += REPLAY_SKIP;
         found.dirty = true;
     }
-    found.saved = found.high;
     *ret = found;
     return RC_OK;
 }
