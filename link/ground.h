@@ -46,13 +46,13 @@ must_check enum rc link_ground_add(struct link_ground *link, const struct sender
 struct sender *link_ground_sender(struct link_ground *link);
 
 /* Write bundles that are due into the uplink directory, durably, until *budget bytes are used up or
- * nothing is due.  *ret_sent counts files; RC_OK also for 0. */
+ * nothing is due.  *ret_sent counts files, on failure too; RC_OK also for 0. */
 must_check enum rc link_ground_send(struct link_ground *link, uint64_t now_ms, uint64_t *budget,
                                     uint32_t *ret_sent, struct err *err);
 
 /* Open what is in the downlink directory, at most max files, remove it (refused files too), and
  * call fn for each object that is authentic and not a replay.  The window is saved before fn is
- * called; an object whose fn was cut off by a power cut does not come again.  unix_ms is now. */
+ * called; an object whose fn was cut off by a power cut does not come again. */
 must_check enum rc link_ground_receive(struct link_ground *link, size_t max,
                                        void (*fn)(void *arg, enum object_kind kind,
                                                   struct bytes object),

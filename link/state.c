@@ -33,8 +33,8 @@ enum rc link_state_open(int dirfd, enum link_side side, struct link_state *ret, 
     scoped(link_state_done) struct link_state state = { .side = side, .dirfd = dirfd };
     enum rc rc = keys_load(dirfd, KEY_NAME, &state.keys, err);
 
-    if (rc == RC_OK)
-        rc = counter_load(dirfd, state.keys.epoch, &state.counter, err);
+    if (rc == RC_OK && counter_load(dirfd, state.keys.epoch, &state.counter, err) != RC_OK)
+        state.counter.broken = true; /* the other direction still works */
     if (rc == RC_OK)
         rc = replay_load(dirfd, peer_of(side, &state.keys), state.keys.epoch, &state.replay, err);
     if (rc == RC_OK)

@@ -12,6 +12,8 @@
 #include "link/keys.h"
 #include "link/replay.h"
 
+#define LINK_SERVICE 1U /* ipn service number of both ends: ipn:NODE.1 */
+
 enum link_side { LINK_SIDE_GROUND, LINK_SIDE_SATELLITE };
 
 struct link_state {
@@ -29,7 +31,8 @@ struct link_state {
 must_check enum rc link_state_make(int dirfd, enum link_side side, const struct keys *keys,
                                    struct err *err);
 
-/* Load all three.  RC_KEY_FILE, RC_COUNTER or RC_STATE_DAMAGED: refuse everything. */
+/* Load all three.  RC_KEY_FILE or RC_STATE_DAMAGED (window): refuse everything.  With only the
+ * counter unusable it opens, and sending is RC_COUNTER. */
 must_check enum rc link_state_open(int dirfd, enum link_side side, struct link_state *ret,
                                    struct err *err);
 

@@ -5,8 +5,7 @@
 #include "orchestrator/cmd.h"
 
 static const struct cli_command *const tables[] = {
-    cmd_init, cmd_build,      cmd_sign,  cmd_inspect,   cmd_verify, cmd_push, cmd_explain,
-    cmd_key,  cmd_fleet_init, cmd_grant, cmd_provision, cmd_uplink, NULL,
+    NULL,
 };
 
 int main(int argc, char **argv)

@@ -829,6 +829,13 @@ static void test_job(void **state)
     assert_int_equal(job.pidfd, -1);
 }
 
+static int teardown(void **state)
+{
+    (void)state;
+    doc_keys_free();
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -841,5 +848,5 @@ int main(void)
         cmocka_unit_test(test_attacks_signed),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, teardown);
 }

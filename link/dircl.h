@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/dircl: the directory convergence layer: bundles as files, one directory each way.
+ *
+ * A writer makes a file under a name that begins with '.', syncs it, and renames it to NAME.bundle;
+ * a reader looks at such names only.  The directory belongs to whoever carries files: anything may
+ * lie in it, of any type, size and name, in any number.
+ */
+#ifndef BERTH_LINK_DIRCL_H
+#define BERTH_LINK_DIRCL_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+#define DIRCL_SUFFIX ".bundle"
+#define DIRCL_NAME_CAP 128U   /* with its terminator; a longer name is refused */
+#define DIRCL_SCAN_MAX 1024U  /* names taken at once */
+#define DIRCL_LIST_MAX 16384U /* entries looked at at once */
+
+/* Names found by a scan, in the order of their bytes. */
+struct dircl_scan {
+    size_t n;
+    size_t junk; /* other things that were there; removed as far as possible */
+    bool more;   /* not everything was looked at */
+    char name[DIRCL_SCAN_MAX][DIRCL_NAME_CAP];
+};
+
+/* Write one bundle under its final name, content durable, replacing an older one of that name.  The
+ * name is durable after dircl_sync, once per batch. */
+must_check enum rc dircl_put(int dirfd, const char *name, struct bytes bundle, struct err *err);
+must_check enum rc dircl_sync(int dirfd, struct err *err);
+
+/* Look for bundles.  A writer's temporary file that is an hour old is removed. */
+must_check enum rc dircl_scan(int dirfd, struct dircl_scan *ret, struct err *err);
+
+/* Read one bundle of 1 to cap bytes: RC_NOT_REGULAR, RC_TOO_LARGE, RC_SHORT for an empty file,
+ * RC_NOT_FOUND when it is gone. */
+must_check enum rc dircl_read(int dirfd, const char *name, uint8_t *buf, size_t cap, size_t *ret_n,
+                              struct err *err);
+
+/* Remove a name, whatever it is; what cannot be removed is renamed out of the reader's sight. */
+void dircl_remove(int dirfd, const char *name);
+
+#endif

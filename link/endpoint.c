@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link/endpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "link/dircl.h"
+#include "link/inbox.h"
+#include "link/outbox.h"
+#include "link/receiver.h"
+#include "link/transfer.h"
+
+#define TICK_FILES 256U       /* uplink files per tick */
+#define RESCAN_MS 1000U       /* look into the uplink at least so often: file events get lost */
+#define TRANSFERS_MS 200U     /* at most so often */
+#define EVENT_MS 200U         /* the same code at most so often */
+#define EVENT_BENIGN_MS 2000U /* duplicates are no news */
+#define QUIET_MS 5000U        /* a gap between contacts */
+#define EVENTS_MAX 32U        /* codes that wait to be told at once */
+#define REPORTS_KEPT 4U       /* newest reports in the downlink, so that one lost file is no loss */
+#define PORT_MESSAGES_MAX 64U /* per call */
+
+struct event {
+    struct port_event event; /* count 0 = nothing to tell */
+    uint64_t told_ms;
+};
+
+struct endpoint {
+    struct endpoint_fds fds;
+    bool refusing; /* no usable keys or window */
+    struct link_state state;
+    int rejects_dir;
+    struct rejects rejects;
+    struct receiver *receiver;
+    struct inbox *inbox;
+    uint64_t now_ms;
+    uint64_t file_ms; /* when an uplink file was there last */
+    bool met;         /* ever */
+    bool contact_due;
+    uint64_t told_version; /* of the receiver */
+    uint64_t transfers_ms;
+    size_t n_events;
+    struct event event[EVENTS_MAX];
+    size_t n_offered;
+    uint8_t offered[RECEIVER_READY_MAX][DIGEST_SIZE];
+    struct port_message msg;
+    uint8_t report[REPORT_MAX + 64U];
+};
+
+/* Count something that was refused, to be told soon.  When the table is full the count of the last
+ * code in it is as good as any. */
+static void note(struct endpoint *e, const struct err *why, uint32_t count)
+{
+    size_t i = 0;
+
+    while (i < e->n_events && e->event[i].event.rc != (uint32_t)why->rc)
+        i++;
+    if (i == EVENTS_MAX)
+        i--;
+    if (i == e->n_events)
+        e->event[e->n_events++] = (struct event){ 0 };
+    struct port_event *event = &e->event[i].event;
+
+    event->rc = (uint32_t)why->rc;
+    event->count = event->count > UINT32_MAX - count ? UINT32_MAX : event->count + count;
+    snprintf(event->what, sizeof event->what, "%.63s", why->what[0] != '\0' ? why->what : "bundle");
+}
+
+static enum rc take(void *arg, struct bytes message, struct err *err)
+{
+    struct endpoint *e = arg;
+
+    return receiver_take(e->receiver, message, e->now_ms, err);
+}
+
+static enum rc commit(void *arg, struct err *err)
+{
+    struct endpoint *e = arg;
+
+    return receiver_commit(e->receiver, err);
+}
+
+static void refused(void *arg, const struct err *why, uint32_t count)
+{
+    note(arg, why, count);
+}
+
+enum rc endpoint_new(const struct endpoint_fds *fds, uint64_t now_ms, struct endpoint **ret,
+                     struct err *err)
+{
+    scoped(endpoint_free) struct endpoint *e = calloc(1, sizeof *e);
+    const struct receiver_options options = { 0 };
+    struct err why = { 0 };
+
+    if (e == NULL)
+        return err_set(err, RC_NO_MEMORY, "endpoint");
+    e->fds = *fds;
+    e->rejects_dir = -1;
+    const struct inbox_ops ops = { .take = take, .commit = commit, .refused = refused, .arg = e };
+
+    enum rc rc = fs_open_dir(fds->spool, "rej", 0700, &e->rejects_dir, err);
+    if (rc == RC_OK)
+        rc = rejects_open(e->rejects_dir, &e->rejects, err);
+    if (rc == RC_OK)
+        rc = receiver_open(fds->spool, &options, now_ms, &e->receiver, err);
+    if (rc == RC_OK)
+        rc = inbox_new(fds->up, &e->state, &e->rejects, &ops, &e->inbox, err);
+    if (rc != RC_OK)
+        return rc;
+    e->refusing = link_state_open(fds->keys, LINK_SIDE_SATELLITE, &e->state, &why) != RC_OK;
+    if (e->refusing)
+        note(e, &why, 1);
+    else if (e->state.counter.broken) {
+        err_set(&why, RC_COUNTER, "reports cannot be sealed");
+        note(e, &why, 1);
+    }
+    *ret = e;
+    e = NULL;
+    return RC_OK;
+}
+
+void endpoint_free(struct endpoint **endpoint)
+{
+    struct endpoint *e = *endpoint;
+
+    if (e == NULL)
+        return;
+    inbox_free(&e->inbox);
+    receiver_close(&e->receiver);
+    close_fd(&e->rejects_dir);
+    link_state_done(&e->state);
+    free(e);
+    *endpoint = NULL;
+}
+
+/* ---- from berthd ------------------------------------------------------------------------------
+ */
+
+/* Seal a report and put it into the downlink; older ones make room. */
+static enum rc send_report(struct endpoint *e, const struct port_report *report, struct err *err)
+{
+    const struct transfer_message msg = { .type = TRANSFER_INLINE,
+                                          .whole = { .kind = OBJECT_REPORT,
+                                                     .data = { report->bytes, report->n } } };
+    struct bytes message = { 0 };
+    enum rc rc = transfer_encode(&msg, e->report, sizeof e->report, &message, err);
+
+    if (rc == RC_OK)
+        rc = outbox_put(&e->state, e->fds.down, message, err);
+    if (rc == RC_OK)
+        rc = outbox_trim(e->fds.down, REPORTS_KEPT, err);
+    return rc == RC_OK ? dircl_sync(e->fds.down, err) : rc;
+}
+
+/* berthd is done with an object. */
+static enum rc object_done(struct endpoint *e, const uint8_t digest[DIGEST_SIZE], struct err *err)
+{
+    for (size_t i = 0; i < e->n_offered; i++) {
+        if (memcmp(e->offered[i], digest, DIGEST_SIZE) != 0)
+            continue;
+        e->n_offered--;
+        memmove(e->offered[i], e->offered[e->n_offered], DIGEST_SIZE);
+        break;
+    }
+    return receiver_done(e->receiver, digest, err);
+}
+
+enum rc endpoint_port(struct endpoint *e, struct err *err)
+{
+    for (unsigned i = 0; i < PORT_MESSAGES_MAX; i++) {
+        int fd = -1;
+        struct err why = { 0 };
+        enum rc rc = port_recv(e->fds.port, PORT_FROM_AGENT, &e->msg, &fd, err);
+
+        if (rc == RC_TIMEOUT)
+            return RC_OK;
+        if (rc != RC_OK)
+            return rc;
+        if (e->msg.type == PORT_OBJECT_DONE)
+            rc = object_done(e, e->msg.done.digest, &why);
+        else if (!e->refusing)
+            rc = send_report(e, &e->msg.report, &why);
+        if (rc != RC_OK && rc != RC_NOT_FOUND)
+            note(e, &why, 1);
+    }
+    return RC_OK;
+}
+
+/* ---- to berthd --------------------------------------------------------------------------------
+ */
+
+/* Send e->msg.  A full port is RC_TIMEOUT: later. */
+static enum rc tell(struct endpoint *e, enum port_type type, int fd, struct err *err)
+{
+    e->msg.type = type;
+    e->msg.reserved = 0;
+    return port_send(e->fds.port, &e->msg, fd, err);
+}
+
+static bool is_offered(const struct endpoint *e, const uint8_t digest[DIGEST_SIZE])
+{
+    for (size_t i = 0; i < e->n_offered; i++) {
+        if (memcmp(e->offered[i], digest, DIGEST_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Offer every complete object once in the life of this process. */
+static enum rc tell_objects(struct endpoint *e, struct err *err)
+{
+    struct port_object object;
+
+    for (size_t i = 0; receiver_ready(e->receiver, i, &object); i++) {
+        scoped(close_fd) int fd = -1;
+        struct err why = { 0 };
+
+        if (is_offered(e, object.digest))
+            continue;
+        if (receiver_open_object(e->receiver, object.digest, &fd, &why) != RC_OK) {
+            note(e, &why, 1);
+            continue;
+        }
+        e->msg.object = object;
+        enum rc rc = tell(e, PORT_OBJECT, fd, err);
+        if (rc != RC_OK)
+            return rc;
+        memcpy(e->offered[e->n_offered++], object.digest, DIGEST_SIZE);
+    }
+    return RC_OK;
+}
+
+static enum rc tell_transfers(struct endpoint *e, struct err *err)
+{
+    uint64_t version = receiver_version(e->receiver);
+
+    if (version == e->told_version || e->now_ms - e->transfers_ms < TRANSFERS_MS)
+        return RC_OK;
+    receiver_status(e->receiver, &e->msg.transfers);
+    enum rc rc = tell(e, PORT_TRANSFERS, -1, err);
+    if (rc == RC_OK) {
+        e->told_version = version;
+        e->transfers_ms = e->now_ms;
+    }
+    return rc;
+}
+
+static enum rc tell_events(struct endpoint *e, struct err *err)
+{
+    for (size_t i = 0; i < e->n_events; i++) {
+        struct event *event = &e->event[i];
+        uint64_t pause = event->event.rc == RC_REPLAY ? EVENT_BENIGN_MS : EVENT_MS;
+
+        if (event->event.count == 0 || (event->told_ms != 0 && e->now_ms - event->told_ms < pause))
+            continue;
+        e->msg.event = event->event;
+        enum rc rc = tell(e, PORT_EVENT, -1, err);
+        if (rc != RC_OK)
+            return rc;
+        log_event(LOG_LEVEL_INFO, "refused code=%s count=%u what=%s",
+                  rc_name((enum rc)event->event.rc), event->event.count, event->event.what);
+        event->event.count = 0;
+        event->told_ms = e->now_ms;
+    }
+    return RC_OK;
+}
+
+static enum rc tell_contact(struct endpoint *e, struct err *err)
+{
+    if (!e->contact_due)
+        return RC_OK;
+    enum rc rc = tell(e, PORT_CONTACT, -1, err);
+    if (rc == RC_OK)
+        e->contact_due = false;
+    return rc;
+}
+
+/* Whether something waits for its time to be told. */
+static bool has_more_to_tell(const struct endpoint *e)
+{
+    bool more = e->contact_due || e->told_version != receiver_version(e->receiver);
+
+    for (size_t i = 0; i < e->n_events; i++)
+        more |= e->event[i].event.count > 0;
+    return more;
+}
+
+enum rc endpoint_tick(struct endpoint *e, uint64_t now_ms, uint64_t *ret_wait_ms, struct err *err)
+{
+    struct err why = { 0 };
+    uint32_t files = 0;
+    bool more = false;
+
+    e->now_ms = now_ms;
+    if (!e->refusing && inbox_run(e->inbox, TICK_FILES, &files, &more, &why) != RC_OK) {
+        note(e, &why, 1);
+        more = false; /* not at once again */
+    }
+    if (files > 0) {
+        e->contact_due |= !e->met || now_ms - e->file_ms >= QUIET_MS;
+        e->met = true;
+        e->file_ms = now_ms;
+    }
+    while (receiver_note(e->receiver, &why))
+        note(e, &why, 1);
+
+    enum rc rc = tell_contact(e, err);
+    if (rc == RC_OK)
+        rc = tell_objects(e, err);
+    if (rc == RC_OK)
+        rc = tell_transfers(e, err);
+    if (rc == RC_OK)
+        rc = tell_events(e, err);
+    *ret_wait_ms = more ? 0 : has_more_to_tell(e) ? TRANSFERS_MS / 2 : RESCAN_MS;
+    return rc == RC_TIMEOUT ? RC_OK : rc; /* berthd is slow: later */
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link/ground.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "link/dircl.h"
+#include "link/inbox.h"
+#include "link/outbox.h"
+#include "link/transfer.h"
+
+#define UP_FILES_DEFAULT 4096U
+#define LOCK_FILE "lock"
+
+/* An object's descriptor, for as long as the sender may read from it. */
+struct source {
+    struct source *next;
+    uint8_t digest[DIGEST_SIZE];
+    int fd;
+};
+
+struct link_ground {
+    int state_dir;
+    int up_dir;
+    int down_dir;
+    int lock;
+    uint64_t up_files_max;
+    struct link_state state;
+    struct sender *sender;
+    struct inbox *inbox;
+    struct source *sources;
+    /* of the receive pass under way */
+    void (*fn)(void *arg, enum object_kind kind, struct bytes object);
+    void *arg;
+    struct link_ground_counts *counts;
+    uint8_t buf[TRANSFER_MESSAGE_MAX];
+};
+
+/* A message from the satellite: a report, whole. */
+static enum rc take(void *arg, struct bytes message, struct err *err)
+{
+    struct link_ground *g = arg;
+    struct transfer_message msg = { 0 };
+    enum rc rc = transfer_decode(message, &msg, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (msg.type != TRANSFER_INLINE || msg.whole.kind != OBJECT_REPORT)
+        return err_set(err, RC_OBJECT_KIND, "message on the downlink");
+    g->counts->objects++;
+    g->fn(g->arg, msg.whole.kind, msg.whole.data);
+    return RC_OK;
+}
+
+static enum rc commit(void *arg, struct err *err)
+{
+    (void)arg;
+    (void)err;
+    return RC_OK;
+}
+
+static void refused(void *arg, const struct err *why, uint32_t count)
+{
+    struct link_ground *g = arg;
+
+    if (why->rc == RC_REPLAY) {
+        g->counts->duplicates += count;
+        return;
+    }
+    g->counts->refused += count;
+    g->counts->last = *why;
+}
+
+static enum rc duplicate(int fd, int *ret, struct err *err)
+{
+    *ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return *ret < 0 ? err_sys(err, RC_IO, "duplicate a descriptor") : RC_OK;
+}
+
+enum rc link_ground_open(const struct link_ground_options *options, struct link_ground **ret,
+                         struct err *err)
+{
+    scoped(link_ground_close) struct link_ground *g = calloc(1, sizeof *g);
+
+    if (g == NULL)
+        return err_set(err, RC_NO_MEMORY, "link");
+    g->state_dir = g->up_dir = g->down_dir = g->lock = -1;
+    g->up_files_max = options->up_files_max == 0 ? UP_FILES_DEFAULT : options->up_files_max;
+    const struct inbox_ops ops = { .take = take, .commit = commit, .refused = refused, .arg = g };
+
+    enum rc rc = duplicate(options->state_dirfd, &g->state_dir, err);
+    if (rc == RC_OK)
+        rc = duplicate(options->up_dirfd, &g->up_dir, err);
+    if (rc == RC_OK)
+        rc = duplicate(options->down_dirfd, &g->down_dir, err);
+    if (rc == RC_OK)
+        rc = fs_lock(g->state_dir, LOCK_FILE, &g->lock, err);
+    if (rc == RC_OK)
+        rc = link_state_open(g->state_dir, LINK_SIDE_GROUND, &g->state, err);
+    if (rc == RC_OK)
+        rc = sender_new(&options->sender, &g->sender, err);
+    if (rc == RC_OK)
+        rc = inbox_new(g->down_dir, &g->state, NULL, &ops, &g->inbox, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = g;
+    g = NULL;
+    return RC_OK;
+}
+
+void link_ground_close(struct link_ground **link)
+{
+    struct link_ground *g = *link;
+
+    if (g == NULL)
+        return;
+    sender_free(&g->sender);
+    inbox_free(&g->inbox);
+    while (g->sources != NULL) {
+        struct source *s = g->sources;
+
+        g->sources = s->next;
+        close_fd(&s->fd);
+        free(s);
+    }
+    link_state_done(&g->state);
+    close_fd(&g->lock);
+    close_fd(&g->down_dir);
+    close_fd(&g->up_dir);
+    close_fd(&g->state_dir);
+    free(g);
+    *link = NULL;
+}
+
+static enum rc read_source(void *arg, uint64_t offset, uint8_t *buf, size_t n, struct err *err)
+{
+    const struct source *s = arg;
+
+    return fs_pread_exact(s->fd, buf, n, offset, err);
+}
+
+/* Close the descriptors of objects that the sender no longer has, or is through with. */
+static void drop_sources(struct link_ground *g)
+{
+    for (struct source **at = &g->sources; *at != NULL;) {
+        struct source *s = *at;
+        struct sender_progress p = { 0 };
+        bool needed = false;
+
+        for (size_t i = 0; !needed && sender_at(g->sender, i, &p); i++)
+            needed = !p.complete && memcmp(p.digest, s->digest, DIGEST_SIZE) == 0;
+        if (needed) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        close_fd(&s->fd);
+        free(s);
+    }
+}
+
+enum rc link_ground_add(struct link_ground *g, const struct sender_object *object, int fd,
+                        struct err *err)
+{
+    drop_sources(g);
+    struct source *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return err_set(err, RC_NO_MEMORY, "source of an object");
+    memcpy(s->digest, object->digest, DIGEST_SIZE);
+    enum rc rc = duplicate(fd, &s->fd, err);
+    if (rc == RC_OK)
+        rc = sender_add(g->sender, object, (struct sender_source){ .read = read_source, .arg = s },
+                        err);
+    if (rc != RC_OK) {
+        close_fd(&s->fd);
+        free(s);
+        return rc;
+    }
+    s->next = g->sources;
+    g->sources = s;
+    return RC_OK;
+}
+
+struct sender *link_ground_sender(struct link_ground *g)
+{
+    return g->sender;
+}
+
+enum rc link_ground_send(struct link_ground *g, uint64_t now_ms, uint64_t *budget,
+                         uint32_t *ret_sent, struct err *err)
+{
+    size_t waiting = 0;
+    uint32_t sent = 0;
+    enum rc rc = outbox_count(g->up_dir, &waiting, err);
+
+    while (rc == RC_OK && waiting + sent < g->up_files_max) {
+        struct bytes message = { 0 };
+
+        rc = sender_next(g->sender, now_ms, budget, g->buf, sizeof g->buf, &message, err);
+        if (rc == RC_OK)
+            rc = outbox_put(&g->state, g->up_dir, message, err);
+        if (rc == RC_OK)
+            sent++;
+    }
+    if (rc == RC_NOT_FOUND || rc == RC_NO_ROOM)
+        rc = RC_OK;
+    if (sent > 0) {
+        struct err why = { 0 };
+        enum rc synced = dircl_sync(g->up_dir, &why);
+
+        if (rc == RC_OK && synced != RC_OK)
+            *err = why;
+        rc = rc == RC_OK ? synced : rc;
+    }
+    *ret_sent = sent;
+    return rc;
+}
+
+enum rc link_ground_receive(struct link_ground *g, size_t max,
+                            void (*fn)(void *arg, enum object_kind kind, struct bytes object),
+                            void *arg, struct link_ground_counts *ret, struct err *err)
+{
+    bool more = false;
+
+    *ret = (struct link_ground_counts){ 0 };
+    g->fn = fn;
+    g->arg = arg;
+    g->counts = ret;
+    enum rc rc = inbox_run(g->inbox, max, &ret->files, &more, err);
+    g->counts = NULL;
+    return rc;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/inbox: from bundle files in a directory to authentic messages, once each.
+ *
+ * In batches: read, open (decrypt, authenticate), check source, destination and replay; save the
+ * replay window; only then hand the messages on; then remove the files.  A refused file goes to the
+ * rejects, or is removed where there are none.  Works the same on both ends of a link.
+ */
+#ifndef BERTH_LINK_INBOX_H
+#define BERTH_LINK_INBOX_H
+
+#include "link/rejects.h"
+#include "link/state.h"
+
+/* What happens to what is found. */
+struct inbox_ops {
+    /* An authentic message that was not seen before.  Another code than RC_OK refuses its file. */
+    enum rc (*take)(void *arg, struct bytes message, struct err *err);
+    /* The end of a batch, before its files are removed. */
+    enum rc (*commit)(void *arg, struct err *err);
+    /* Something was refused; count of the same. */
+    void (*refused)(void *arg, const struct err *why, uint32_t count);
+    void *arg;
+};
+
+struct inbox;
+
+/* state and rejects (NULL allowed) are borrowed; dirfd too. */
+must_check enum rc inbox_new(int dirfd, struct link_state *state, struct rejects *rejects,
+                             const struct inbox_ops *ops, struct inbox **ret, struct err *err);
+void inbox_free(struct inbox **inbox); /* scope cleaner */
+
+/* Work through at most max files.  *ret_files tells how many there were to look at, *ret_more
+ * whether others are left.  An error means that nothing of the last batch was accepted: its files
+ * stay. */
+must_check enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *ret_more,
+                             struct err *err);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * berth-link [--user UID[:GID]]: the process on board that meets bundles.  Started by berthd with
+ * descriptors 3 (port to berthd), 4 (spool), 5 (uplink), 6 (downlink) and 7 (link keys); gives up
+ * everything else before it reads a byte, and ends when berthd does.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/confine.h"
+#include "base/crypto.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "link/endpoint.h"
+#include "link/port.h"
+
+enum { FD_PORT = 3, FD_SPOOL = 4, FD_UP = 5, FD_DOWN = 6, FD_KEYS = 7 };
+
+#define MEMORY_MAX (UINT64_C(256) * 1024U * 1024U)
+#define FILES_MAX 64U
+
+/* Beyond what every process of ours may call (base/confine.c). */
+static const char *const syscalls[] = { "renameat2", "unlinkat", "mkdirat", "fdatasync", NULL };
+
+/* "UID" or "UID:GID", neither 0. */
+static bool parse_user(const char *text, uid_t *ret_uid, gid_t *ret_gid)
+{
+    char *end = NULL;
+
+    errno = 0;
+    unsigned long uid = strtoul(text, &end, 10);
+    unsigned long gid = uid;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    if (*end == ':' && end[1] >= '0' && end[1] <= '9')
+        gid = strtoul(end + 1, &end, 10);
+    if (errno != 0 || *end != '\0' || uid == 0 || gid == 0 || uid >= UINT32_MAX ||
+        gid >= UINT32_MAX)
+        return false;
+    *ret_uid = (uid_t)uid;
+    *ret_gid = (gid_t)gid;
+    return true;
+}
+
+/* Whether the descriptors are what berthd should have given. */
+static enum rc check_fds(struct err *err)
+{
+    for (int fd = FD_PORT; fd <= FD_KEYS; fd++) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+            return err_sys(err, RC_PROTOCOL, "descriptor %d", fd);
+        if (fd == FD_PORT ? !S_ISSOCK(st.st_mode) : !S_ISDIR(st.st_mode))
+            return err_set(err, RC_PROTOCOL, "descriptor %d is of another type", fd);
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+            return err_sys(err, RC_IO, "descriptor %d", fd);
+    }
+    return RC_OK;
+}
+
+/* Tells when files arrive.  Only a hint: without it the directory is looked at by timer. */
+static int watch_uplink(void)
+{
+    scoped(close_fd) int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", FD_UP);
+    if (fd < 0 || inotify_add_watch(fd, path, IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
+        return -1;
+    return take_fd(&fd);
+}
+
+/* Drop everything that is not needed from here on. */
+static enum rc confine(const char *user, struct err *err)
+{
+    static const struct confine_dir dirs[] = {
+        { FD_SPOOL, true },
+        { FD_UP, true },
+        { FD_DOWN, true },
+        { FD_KEYS, true },
+    };
+    static const struct confine rules = { .name = "berth-link",
+                                          .syscalls = syscalls,
+                                          .dirs = dirs,
+                                          .n_dirs = sizeof dirs / sizeof dirs[0],
+                                          .file_size_max = OBJECT_MAX + 65536U,
+                                          .files_max = FILES_MAX,
+                                          .memory_max = MEMORY_MAX };
+    uid_t uid = 0;
+    gid_t gid = 0;
+    uint8_t digest[DIGEST_SIZE];
+
+    if (geteuid() == 0) {
+        if (user == NULL || !parse_user(user, &uid, &gid))
+            return err_set(err, RC_USAGE, "started as root without --user UID[:GID]");
+        enum rc rc = confine_user(uid, gid, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    /* Changing the user clears it; berthd may have died before: then the port has closed as well.
+     */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return err_sys(err, RC_CONFINE, "parent death signal");
+    /* Let libcrypto look for its configuration while it still can. */
+    enum rc rc = sha256_of((struct bytes){ 0 }, digest, err);
+    return rc == RC_OK ? confine_self(&rules, err) : rc;
+}
+
+/* Forget which files arrived: the tick looks itself. */
+static void drain(int fd)
+{
+    char buf[4096];
+
+    while (fd >= 0 && read(fd, buf, sizeof buf) > 0)
+        continue;
+}
+
+static enum rc loop(struct endpoint *e, int watch, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    while (rc == RC_OK) {
+        struct pollfd fds[] = { { .fd = FD_PORT, .events = POLLIN },
+                                { .fd = watch, .events = POLLIN } };
+        uint64_t wait_ms = 0;
+
+        rc = endpoint_tick(e, clock_mono_ms(), &wait_ms, err);
+        if (rc != RC_OK)
+            break;
+        if (poll(fds, 2, (int)wait_ms) < 0 && errno != EINTR)
+            return err_sys(err, RC_IO, "poll");
+        if ((fds[1].revents & POLLIN) != 0)
+            drain(watch);
+        if (fds[0].revents != 0)
+            rc = endpoint_port(e, err);
+    }
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    scoped(endpoint_free) struct endpoint *e = NULL;
+    const struct endpoint_fds fds = {
+        .port = FD_PORT, .spool = FD_SPOOL, .up = FD_UP, .down = FD_DOWN, .keys = FD_KEYS
+    };
+    const char *user = NULL;
+    struct err err = { 0 };
+
+    log_open("berth-link", LOG_LEVEL_INFO);
+    if (argc == 3 && strcmp(argv[1], "--user") == 0) {
+        user = argv[2];
+    } else if (argc != 1) {
+        fprintf(stderr, "usage: berth-link [--user UID[:GID]]   (started by berthd)\n");
+        return 2;
+    }
+    enum rc rc = check_fds(&err);
+    int watch = rc == RC_OK ? watch_uplink() : -1;
+
+    if (rc == RC_OK)
+        rc = confine(user, &err);
+    if (rc == RC_OK)
+        rc = endpoint_new(&fds, clock_mono_ms(), &e, &err);
+    if (rc == RC_OK)
+        rc = loop(e, watch, &err);
+    if (rc == RC_SHORT)
+        return 0; /* berthd is gone */
+    log_err(LOG_LEVEL_ERROR, &err, "end");
+    return 1;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/outbox: from a message to a sealed bundle file.  Works the same on both ends of a link.
+ */
+#ifndef BERTH_LINK_OUTBOX_H
+#define BERTH_LINK_OUTBOX_H
+
+#include "link/state.h"
+
+/* Seal one message under the next counter and write it to dirfd as COUNTER.bundle, so that names
+ * sort by age.  Durable after dircl_sync.  RC_COUNTER: nothing can be sent. */
+must_check enum rc outbox_put(struct link_state *state, int dirfd, struct bytes message,
+                              struct err *err);
+
+/* Remove all but the newest keep bundles of the directory. */
+must_check enum rc outbox_trim(int dirfd, size_t keep, struct err *err);
+
+/* How many bundles wait in the directory, counted up to DIRCL_LIST_MAX. */
+must_check enum rc outbox_count(int dirfd, size_t *ret, struct err *err);
+
+#endif

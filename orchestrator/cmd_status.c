@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cmd_status: desired beside observed, for the whole fleet (status) and for one
+ * satellite (ps).  What is printed of a report is what a satellite said, made printable.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/home.h"
+#include "orchestrator/screen.h"
+#include "orchestrator/view.h"
+
+#define EVENTS_SHOWN 64U
+#define EVENTS_PRINTED 5U
+
+/* One payload of one satellite, ordered or seen or both. */
+struct line {
+    const char *tenant;
+    const char *name;
+    const struct order_line *want;     /* NULL = not ordered */
+    const struct report_payload *seen; /* NULL = not reported */
+};
+
+/* All lines of a satellite; the caller frees *ret. */
+static size_t lines_of(const struct view_satellite *sat, struct line **ret)
+{
+    const struct order *want = view_want(sat);
+    size_t most = (want ? want->n_lines : 0) + (sat->seen ? sat->seen->n_payloads : 0);
+    struct line *lines = calloc(most + 1, sizeof *lines);
+    size_t n = 0;
+
+    for (uint32_t i = 0; lines && want && i < want->n_lines; i++) {
+        const struct order_line *line = &want->line[i];
+
+        lines[n++] = (struct line){ .tenant = line->tenant,
+                                    .name = line->name,
+                                    .want = line,
+                                    .seen = verdict_payload(sat->seen, line->tenant, line->name) };
+    }
+    for (uint32_t i = 0; lines && sat->seen && i < sat->seen->n_payloads; i++) {
+        const struct report_payload *p = &sat->seen->payload[i];
+
+        if (!verdict_order_line(want, p->tenant, p->name))
+            lines[n++] = (struct line){ .tenant = p->tenant, .name = p->name, .seen = p };
+    }
+    *ret = lines;
+    return n;
+}
+
+static const char *want_version(const struct view *view, const struct line *line)
+{
+    const struct store_package *package =
+        line->want ? view_package(view, &line->want->manifest) : NULL;
+
+    if (package)
+        return package->version;
+    return line->want ? "?" : "";
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------
+ */
+
+static json_t *payload_json(const struct view *view, const struct line *line)
+{
+    static const struct report_payload none;
+    const struct report_payload *seen = line->seen ? line->seen : &none;
+
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:s, s:b, s:i, s:i}", "tenant",
+                     json_safe(line->tenant), "name", json_safe(line->name), "want_version",
+                     json_safe(want_version(view, line)), "want_digest",
+                     line->want ? json_digest(&line->want->manifest) : json_null(),
+                     "observed_version", json_safe(seen->version), "observed_digest",
+                     json_digest(&seen->running), "state", slot_state_name(seen->state), "code",
+                     (int)seen->code, "code_name", rc_name(rc_from_number(seen->code)), "running",
+                     seen->is_running, "restarts", (int)(seen->restarts & INT32_MAX), "memory_kib",
+                     (int)(seen->memory_kib & INT32_MAX));
+}
+
+static json_t *events_json(struct store *store, const char *id)
+{
+    scoped(free_ptr) struct store_event *events = NULL;
+    json_t *list = json_array();
+    size_t n = 0;
+
+    if (store_events(store, id, EVENTS_SHOWN, &events, &n, NULL) != RC_OK)
+        n = 0;
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append_new(
+            list,
+            json_pack("{s:o, s:i, s:s, s:i, s:o}", "seq", json_uint(events[i].seq), "code",
+                      (int)events[i].code, "name", rc_name(rc_from_number(events[i].code)), "count",
+                      (int)(events[i].count & INT32_MAX), "what", json_safe(events[i].what)));
+    return list;
+}
+
+static json_t *satellite_json(struct store *store, const struct view *view,
+                              const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms)
+{
+    scoped(free_ptr) struct line *lines = NULL;
+    json_t *payloads = json_array();
+    size_t n = lines_of(sat, &lines);
+    uint64_t age = view_age_ms(sat, now_ms);
+
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append_new(payloads, payload_json(view, &lines[i]));
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", sat->row.id, "verdict",
+                     verdict_name(verdict_of(view_want(sat), sat->seen, age, silent_ms)),
+                     "generation_wanted", json_uint(sat->order.generation), "generation_observed",
+                     json_uint(sat->seen ? sat->seen->generation : 0), "report_age_ms",
+                     sat->seen ? json_uint(age) : json_null(), "payloads", payloads, "events",
+                     events_json(store, sat->row.id));
+}
+
+/* ---- tables -----------------------------------------------------------------------------------
+ */
+
+/* "receiving 62 %" while its package is under way, "rolled-back HEALTH_TIMEOUT", "committed". */
+static void state_text(const struct view *view, const struct view_satellite *sat,
+                       const struct line *line, char *out, size_t cap)
+{
+    const struct store_package *package =
+        line->want ? view_package(view, &line->want->manifest) : NULL;
+
+    if (!line->seen) {
+        (void)snprintf(out, cap, "%s", sat->seen ? "not reported" : "no report yet");
+        return;
+    }
+    (void)snprintf(out, cap, "%s%s%s", slot_state_name(line->seen->state),
+                   line->seen->code ? " " : "",
+                   line->seen->code ? rc_name(rc_from_number(line->seen->code)) : "");
+    for (uint32_t i = 0; package && i < sat->seen->n_transfers; i++) {
+        const struct report_transfer *t = &sat->seen->transfer[i];
+        uint64_t missing = 0;
+
+        if (memcmp(t->object.b, package->object.b, DIGEST_SIZE) != 0 || t->chunks == 0)
+            continue;
+        for (uint32_t k = 0; k < t->n_missing; k++)
+            missing += t->missing[k].count;
+        if (!t->more && missing <= t->chunks)
+            (void)snprintf(out, cap, "receiving %u %%",
+                           (unsigned)(100U * (t->chunks - missing) / t->chunks));
+    }
+}
+
+static void add_payload(struct cli_table *table, const struct view *view,
+                        const struct view_satellite *sat, const struct line *line)
+{
+    char payload[2U * NAME_CAP + 1U];
+    char state[64];
+    char memory[CLI_SIZE_CAP] = "";
+    char restarts[12] = "";
+    const char *const cells[] = { payload,
+                                  line->want ? want_version(view, line) : "(stop)",
+                                  line->seen && line->seen->is_running ? line->seen->version : "",
+                                  state,
+                                  restarts,
+                                  memory };
+
+    (void)snprintf(payload, sizeof payload, "%s/%s", line->tenant, line->name);
+    state_text(view, sat, line, state, sizeof state);
+    if (line->seen && line->seen->is_running) {
+        (void)snprintf(restarts, sizeof restarts, "%u", line->seen->restarts);
+        (void)cli_size((uint64_t)line->seen->memory_kib * 1024U, memory);
+    }
+    cli_table_row(table, cells);
+}
+
+static void print_payloads(struct cli *cli, const struct view *view,
+                           const struct view_satellite *sat)
+{
+    static const char *const headings[] = { "PAYLOAD", "WANT",     "RUNNING",
+                                            "STATE",   "RESTARTS", "MEMORY" };
+    scoped(cli_table_free) struct cli_table *table = cli_table_new(headings, 6);
+    scoped(free_ptr) struct line *lines = NULL;
+    size_t n = lines_of(sat, &lines);
+
+    for (size_t i = 0; i < n; i++)
+        add_payload(table, view, sat, &lines[i]);
+    if (n > 0)
+        cli_table_print(cli, table);
+}
+
+static void print_events(struct cli *cli, struct store *store, const char *id)
+{
+    scoped(free_ptr) struct store_event *events = NULL;
+    size_t n = 0;
+
+    if (store_events(store, id, EVENTS_PRINTED, &events, &n, NULL) != RC_OK)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        char what[sizeof events[i].what];
+
+        cli_say(cli, "  event %llu: %s %s (%u times): %s", (unsigned long long)events[i].seq,
+                screen_safe(events[i].what, what, sizeof what),
+                rc_name(rc_from_number(events[i].code)), events[i].count,
+                rc_text(rc_from_number(events[i].code)));
+    }
+}
+
+static enum screen_mark verdict_mark(enum verdict verdict)
+{
+    static const enum screen_mark marks[VERDICTS] = {
+        [VERDICT_UNKNOWN] = MARK_UNKNOWN,
+        [VERDICT_PENDING] = MARK_BUSY,
+        [VERDICT_SILENT] = MARK_UNKNOWN,
+        [VERDICT_SYNCED] = MARK_GOOD,
+    };
+
+    return marks[verdict];
+}
+
+static void add_satellite(struct cli *cli, struct cli_table *table,
+                          const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms)
+{
+    const struct order *want = view_want(sat);
+    uint64_t age_ms = view_age_ms(sat, now_ms);
+    char verdict[24];
+    char order[48];
+    char synced[24];
+    char age[CLI_SIZE_CAP] = "";
+    char problem[128] = "";
+    uint32_t ok = 0;
+    const char *const cells[] = { sat->row.id, verdict, order, synced, age, problem };
+
+    enum verdict is = verdict_of(want, sat->seen, age_ms, silent_ms);
+
+    (void)screen_word(cli, verdict_mark(is), verdict_name(is), verdict, sizeof verdict);
+    (void)snprintf(order, sizeof order, "%llu/%llu",
+                   (unsigned long long)(sat->seen ? sat->seen->generation : 0),
+                   (unsigned long long)sat->order.generation);
+    for (uint32_t i = 0; want && i < want->n_lines; i++)
+        ok += verdict_line_synced(
+            &want->line[i], verdict_payload(sat->seen, want->line[i].tenant, want->line[i].name));
+    (void)snprintf(synced, sizeof synced, "%u/%u", ok, want ? want->n_lines : 0);
+    if (sat->seen)
+        (void)cli_age(age_ms, age);
+    for (uint32_t i = 0; sat->seen && i < sat->seen->n_payloads; i++) {
+        const struct report_payload *p = &sat->seen->payload[i];
+
+        if (p->code != 0 && problem[0] == '\0')
+            (void)snprintf(problem, sizeof problem, "%s/%s %s %s", p->tenant, p->name,
+                           slot_state_name(p->state), rc_name(rc_from_number(p->code)));
+    }
+    cli_table_row(table, cells);
+}
+
+static void print_fleet(struct cli *cli, const struct view *view, uint64_t now_ms,
+                        uint64_t silent_ms)
+{
+    static const char *const headings[] = { "SATELLITE", "VERDICT", "ORDER",
+                                            "PAYLOADS",  "SEEN",    "PROBLEM" };
+    scoped(cli_table_free) struct cli_table *table = cli_table_new(headings, 6);
+
+    for (size_t i = 0; i < view->n; i++)
+        add_satellite(cli, table, &view->satellite[i], now_ms, silent_ms);
+    cli_table_print(cli, table);
+}
+
+/* ---- commands ---------------------------------------------------------------------------------
+ */
+
+static int status_once(struct cli *cli, struct store *store, uint64_t silent_ms, struct err *err)
+{
+    scoped(view_free) struct view *view = NULL;
+    uint64_t now_ms = clock_unix_ms();
+
+    if (view_load(store, &view, err) != RC_OK)
+        return cli_fail(cli, err, NULL);
+    if (!cli->json) {
+        print_fleet(cli, view, now_ms, silent_ms);
+        return CLI_OK;
+    }
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < view->n; i++)
+        (void)json_array_append_new(
+            list, satellite_json(store, view, &view->satellite[i], now_ms, silent_ms));
+    return cli_json(cli, json_pack("{s:o}", "satellites", list));
+}
+
+static int run_status(struct cli *cli)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    struct err err = { 0 };
+    uint64_t silent_s = 0;
+
+    if (cli_number(cli, "silent-after", VIEW_SILENT_MS / 1000, 1, UINT32_MAX, &silent_s, &err) !=
+        RC_OK)
+        return cli_fail(cli, &err, NULL);
+    if (home_open(cli->home, false, &home, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
+    if (!cli_flag(cli, "watch"))
+        return status_once(cli, home.store, silent_s * 1000, &err);
+    for (;;) {
+        screen_clear(cli);
+        int code = status_once(cli, home.store, silent_s * 1000, &err);
+
+        if (code != CLI_OK || !screen_wait(cli))
+            return code;
+    }
+}
+
+static int run_ps(struct cli *cli)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(view_free) struct view *view = NULL;
+    uint64_t now_ms = clock_unix_ms();
+    struct err err = { 0 };
+    char age[CLI_SIZE_CAP] = "never";
+
+    if (home_open(cli->home, false, &home, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
+    if (view_load(home.store, &view, &err) != RC_OK)
+        return cli_fail(cli, &err, NULL);
+    const struct view_satellite *sat = view_find(view, cli_arg(cli, 0));
+
+    if (!sat) {
+        (void)err_set(&err, RC_NO_SATELLITE, "%s", cli_arg(cli, 0));
+        return cli_fail(cli, &err, "berth status lists them");
+    }
+    if (sat->seen)
+        (void)cli_age(view_age_ms(sat, now_ms), age);
+    cli_say(cli, "%s: order %llu in force, %llu wanted, last report %s%s", sat->row.id,
+            (unsigned long long)(sat->seen ? sat->seen->generation : 0),
+            (unsigned long long)sat->order.generation, age, sat->seen ? " ago" : "");
+    if (!cli->json) {
+        print_payloads(cli, view, sat);
+        print_events(cli, home.store, sat->row.id);
+    }
+    return cli_json(cli, satellite_json(home.store, view, sat, now_ms, VIEW_SILENT_MS));
+}
+
+static const struct cli_option status_options[] = {
+    { "watch", CLI_FLAG, NULL, "print again every second until interrupted" },
+    { "silent-after", CLI_TEXT, "SECONDS", "longest expected gap between reports (600)" },
+    { 0 },
+};
+
+const struct cli_command cmd_status[] = {
+    { .name = "status",
+      .group = "Operate",
+      .args = "",
+      .summary = "desired beside observed, one line per satellite",
+      .about = "synced: runs exactly what its newest order names, all of it committed.  pending:\n"
+               "not there yet, or failed.  silent: no report for --silent-after; says nothing\n"
+               "about its state.  unknown: never heard of.  ORDER is in force/wanted.",
+      .options = status_options,
+      .run = run_status },
+    { 0 },
+};
+
+const struct cli_command cmd_ps[] = {
+    { .name = "ps",
+      .group = "Operate",
+      .args = "SATELLITE",
+      .summary = "what one satellite runs, and its newest events",
+      .args_min = 1,
+      .args_max = 1,
+      .run = run_ps },
+    { 0 },
+};

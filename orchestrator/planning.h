@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/planning: a fleet file held against the store: what `berth plan` prints and what
+ * `berth apply` carries out are made here, by the same steps.
+ */
+#ifndef BERTH_ORCHESTRATOR_PLANNING_H
+#define BERTH_ORCHESTRATOR_PLANNING_H
+
+#include "orchestrator/cli.h"
+#include "orchestrator/plan.h"
+#include "orchestrator/view.h"
+
+struct planning {
+    const char *path;          /* of the fleet file, as given */
+    const struct fleet *fleet; /* the caller's */
+    struct view *view;         /* owned, as is what follows */
+    struct plan_base *bases;
+    struct plan *plan;
+    uint64_t blocked_by;       /* rollout under way on a satellite that would change; 0 = none */
+    char blocked_on[NAME_CAP]; /* that satellite */
+};
+
+/* Read the store and make the plan; inside the caller's transaction, if there is one.  End with
+ * planning_done (scope cleaner; fine on a zeroed one). */
+must_check enum rc planning_make(struct store *store, const struct fleet *fleet, const char *path,
+                                 struct planning *ret, struct err *err);
+void planning_done(struct planning *p);
+
+/* Print the difference, the waves and the hash. */
+void planning_print(struct cli *cli, const struct planning *p);
+
+/* The same as JSON; a new reference. */
+json_t *planning_json(const struct planning *p);
+
+/* What to do about a refusal of fleet_load or planning_make. */
+int planning_fail(struct cli *cli, const struct err *err);
+
+#endif

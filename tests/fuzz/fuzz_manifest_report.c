@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/fuzz/document.h"
+
+/* What is accepted must be the one encoding of what was read. */
+FUZZ_DOCUMENT(report)

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/test.h"
+
+#include <stdlib.h>
+
+#include "manifest/doc.h"
+#include "sandbox/plan.h"
+
+static struct manifest good_manifest(void)
+{
+    return (struct manifest){ .tenant = "acme",
+                              .name = "cam",
+                              .version = "1.0",
+                              .arch = "any",
+                              .n_args = 2,
+                              .args = { "/bin/cam", "--fast" },
+                              .n_env = 1,
+                              .env = { "MODE=night" },
+                              .limits = { .memory_bytes = 32U << 20,
+                                          .data_bytes = 8U << 20,
+                                          .tmp_bytes = 1U << 20,
+                                          .cpu_permille = 250,
+                                          .pids = 8,
+                                          .open_files = 32 },
+                              .health = { .type = HEALTH_NOTIFY, .watchdog_ms = 2000 } };
+}
+
+static struct grant good_grant(void)
+{
+    return (struct grant){ .tenant = "acme",
+                           .total = { .memory_bytes = 64U << 20,
+                                      .data_bytes = 16U << 20,
+                                      .tmp_bytes = 8U << 20,
+                                      .cpu_permille = 1000,
+                                      .pids = 64,
+                                      .open_files = 64 } };
+}
+
+static bool has_env(const struct plan *p, const char *line)
+{
+    for (uint32_t i = 0; i < p->n_env; i++) {
+        if (strcmp(p->env[i], line) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void makes_the_plan(void **state)
+{
+    struct manifest m = good_manifest();
+    struct grant g = good_grant();
+    struct plan p;
+
+    (void)state;
+    assert_rc(plan_make(&m, &g, 3, true, &p, NULL), RC_OK);
+    assert_int_equal(p.uid_base, 524288 + 3 * 65536);
+    assert_string_equal(p.args[0], "/bin/cam");
+    assert_int_equal(p.n_args, 2);
+    assert_int_equal(p.limits.pids, 9); /* with the reaper */
+    assert_int_equal(p.n_ops, 6);
+    assert_int_equal(p.ops[0].type, PLAN_OP_ROOT);
+    assert_int_equal(p.ops[5].type, PLAN_OP_DATA);
+    assert_int_equal(p.ops[5].bytes, 8U << 20);
+    assert_true(has_env(&p, "MODE=night"));
+    assert_true(has_env(&p, "NOTIFY_SOCKET=/run/notify"));
+    assert_true(has_env(&p, "WATCHDOG_USEC=2000000"));
+    assert_true(has_env(&p, "HOME=/data"));
+    assert_rc(plan_check(&p, NULL), RC_OK);
+}
+
+static void lets_the_payload_choose_its_path(void **state)
+{
+    struct manifest m = good_manifest();
+    struct grant g = good_grant();
+    struct plan p;
+
+    (void)state;
+    memcpy(m.env[0], "PATH=/opt", 10);
+    m.limits.data_bytes = 0;
+    assert_rc(plan_make(&m, &g, 0, false, &p, NULL), RC_OK);
+    assert_true(has_env(&p, "PATH=/opt"));
+    assert_false(has_env(&p, "PATH=/usr/local/bin:/usr/bin:/bin"));
+    assert_true(has_env(&p, "HOME=/tmp"));
+    assert_int_equal(p.n_ops, 5);
+}
+
+/* One change to a good manifest, grant or slot, and how it must be refused. */
+struct refusal {
+    const char *why;
+    void (*change)(struct manifest *m, struct grant *g);
+    uint32_t slot;
+    bool has_data;
+    enum rc rc;
+};
+
+#define CHANGE(fn, statement)                                                                      \
+    static void fn(struct manifest *m, struct grant *g)                                            \
+    {                                                                                              \
+        (void)g;                                                                                   \
+        (void)m;                                                                                   \
+        statement;                                                                                 \
+    }
+
+CHANGE(nothing, (void)0)
+CHANGE(no_memory, m->limits.memory_bytes = 0)
+CHANGE(little_memory, m->limits.memory_bytes = PLAN_MEMORY_MIN - 1)
+CHANGE(much_memory, m->limits.memory_bytes = 65U << 20)
+CHANGE(no_tmp, m->limits.tmp_bytes = 0)
+CHANGE(much_tmp, m->limits.tmp_bytes = (16U << 20) + 1; g->total.tmp_bytes = UINT64_MAX)
+CHANGE(no_cpu, m->limits.cpu_permille = 0)
+CHANGE(much_cpu, m->limits.cpu_permille = 1001)
+CHANGE(no_pids, m->limits.pids = 0)
+CHANGE(much_pids, m->limits.pids = 65)
+CHANGE(all_pids, m->limits.pids = UINT32_MAX; g->total.pids = UINT32_MAX)
+CHANGE(no_files, m->limits.open_files = 0)
+CHANGE(much_files, m->limits.open_files = 65)
+CHANGE(much_data, m->limits.data_bytes = 17U << 20)
+CHANGE(little_data, m->limits.data_bytes = 1)
+CHANGE(no_data, m->limits.data_bytes = 0)
+CHANGE(empty_grant, memset(&g->total, 0, sizeof g->total))
+CHANGE(other_tenant, memcpy(g->tenant, "evil", 5))
+CHANGE(bad_tenant, memcpy(m->tenant, "../x", 5); memcpy(g->tenant, "../x", 5))
+CHANGE(bad_name, memcpy(m->name, "a/b", 4))
+CHANGE(no_args, m->n_args = 0)
+CHANGE(many_args, m->n_args = PAYLOAD_ARGS_MAX + 1)
+CHANGE(many_env, m->n_env = PAYLOAD_ENV_MAX + 1)
+CHANGE(relative, memcpy(m->args[0], "bin/cam", 8))
+CHANGE(dotdot, memcpy(m->args[0], "/bin/../x", 10))
+CHANGE(dot, memcpy(m->args[0], "/./x", 5))
+CHANGE(doubled, memcpy(m->args[0], "//x", 4))
+CHANGE(trailing, memcpy(m->args[0], "/bin/", 6))
+CHANGE(root, memcpy(m->args[0], "/", 2))
+CHANGE(self_exe, memcpy(m->args[0], "/proc/self/exe", 15))
+CHANGE(from_tmp, memcpy(m->args[0], "/tmp/x", 7))
+CHANGE(from_data, memcpy(m->args[0], "/data/x", 8))
+CHANGE(from_dev, memcpy(m->args[0], "/dev/null", 10))
+CHANGE(endless_arg, memset(m->args[1], 'x', sizeof m->args[1]))
+CHANGE(endless_env, memset(m->env[0], 'x', sizeof m->env[0]))
+CHANGE(env_no_name, memcpy(m->env[0], "=x", 3))
+CHANGE(env_no_value, memcpy(m->env[0], "MODE", 5))
+CHANGE(env_digit, memcpy(m->env[0], "1A=x", 5))
+CHANGE(env_notify, memcpy(m->env[0], "NOTIFY_SOCKET=@x", 17))
+CHANGE(env_berth, memcpy(m->env[0], "BERTH_TENANT=x", 15))
+
+static const struct refusal refusals[] = {
+    { "slot beyond the last", nothing, PLAN_SLOTS, true, RC_PLAN_LIMIT },
+    { "slot that would wrap", nothing, UINT32_MAX, true, RC_PLAN_LIMIT },
+    { "data asked for, none there", nothing, 0, false, RC_PLAN_LIMIT },
+    { "data there, none asked for", no_data, 0, true, RC_PLAN_LIMIT },
+    { "no memory limit", no_memory, 0, true, RC_PLAN_LIMIT },
+    { "too little memory", little_memory, 0, true, RC_PLAN_LIMIT },
+    { "memory above grant", much_memory, 0, true, RC_PLAN_LIMIT },
+    { "no tmp limit would be no limit", no_tmp, 0, true, RC_PLAN_LIMIT },
+    { "tmp above half of memory", much_tmp, 0, true, RC_PLAN_LIMIT },
+    { "no cpu limit", no_cpu, 0, true, RC_PLAN_LIMIT },
+    { "cpu above grant", much_cpu, 0, true, RC_PLAN_LIMIT },
+    { "no pids limit", no_pids, 0, true, RC_PLAN_LIMIT },
+    { "pids above grant", much_pids, 0, true, RC_PLAN_LIMIT },
+    { "pids that would wrap", all_pids, 0, true, RC_PLAN_LIMIT },
+    { "no files limit", no_files, 0, true, RC_PLAN_LIMIT },
+    { "files above grant", much_files, 0, true, RC_PLAN_LIMIT },
+    { "data above grant", much_data, 0, true, RC_PLAN_LIMIT },
+    { "data too small for a file system", little_data, 0, true, RC_PLAN_LIMIT },
+    { "a grant of nothing", empty_grant, 0, true, RC_PLAN_LIMIT },
+    { "another tenant's grant", other_tenant, 0, true, RC_GRANT_MISSING },
+    { "tenant is not a name", bad_tenant, 0, true, RC_NAME },
+    { "payload is not a name", bad_name, 0, true, RC_NAME },
+    { "no arguments", no_args, 0, true, RC_PLAN_LIMIT },
+    { "too many arguments", many_args, 0, true, RC_PLAN_LIMIT },
+    { "too many variables", many_env, 0, true, RC_PLAN_LIMIT },
+    { "relative program", relative, 0, true, RC_PLAN_PATH },
+    { "program with ..", dotdot, 0, true, RC_PLAN_PATH },
+    { "program with .", dot, 0, true, RC_PLAN_PATH },
+    { "program with //", doubled, 0, true, RC_PLAN_PATH },
+    { "program is a directory", trailing, 0, true, RC_PLAN_PATH },
+    { "program is the root", root, 0, true, RC_PLAN_PATH },
+    { "program through /proc (CVE-2019-5736)", self_exe, 0, true, RC_PLAN_PATH },
+    { "program from /tmp", from_tmp, 0, true, RC_PLAN_PATH },
+    { "program from /data", from_data, 0, true, RC_PLAN_PATH },
+    { "program from /dev", from_dev, 0, true, RC_PLAN_PATH },
+    { "argument without end", endless_arg, 0, true, RC_PLAN_PATH },
+    { "variable without end", endless_env, 0, true, RC_PLAN_PATH },
+    { "variable without name", env_no_name, 0, true, RC_PLAN_PATH },
+    { "variable without value", env_no_value, 0, true, RC_PLAN_PATH },
+    { "variable begins with a digit", env_digit, 0, true, RC_PLAN_PATH },
+    { "variable of the sandbox", env_notify, 0, true, RC_PLAN_PATH },
+    { "variable of Berth", env_berth, 0, true, RC_PLAN_PATH },
+};
+
+static void refuses_and_leaves_the_result_alone(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        const struct refusal *row = &refusals[i];
+        struct manifest m = good_manifest();
+        struct grant g = good_grant();
+        struct plan p;
+        struct plan before;
+        struct err err = { 0 };
+
+        memset(&p, 0xa5, sizeof p);
+        before = p;
+        row->change(&m, &g);
+        enum rc rc = plan_make(&m, &g, row->slot, row->has_data, &p, &err);
+        if (rc != row->rc || err.rc != row->rc)
+            fail_msg("%s: got %s, want %s", row->why, rc_name(rc), rc_name(row->rc));
+        assert_memory_equal(&p, &before, sizeof p);
+    }
+}
+
+/* One change to a plan on its way to the launcher. */
+struct tampering {
+    const char *why;
+    void (*change)(struct plan *p);
+    enum rc rc;
+};
+
+#define TAMPER(fn, statement)                                                                      \
+    static void fn(struct plan *p)                                                                 \
+    {                                                                                              \
+        statement;                                                                                 \
+    }
+
+TAMPER(t_magic, p->magic++)
+TAMPER(t_profile_none, p->profile = PLAN_PROFILE_NONE)
+TAMPER(t_profile_other, p->profile = PLAN_PROFILES)
+TAMPER(t_root_ids, p->uid_base = 0)
+TAMPER(t_other_ids, p->uid_base += 1)
+TAMPER(t_slot, p->slot = PLAN_SLOTS)
+TAMPER(t_no_limit, p->limits.memory_bytes = 0)
+TAMPER(t_no_pids, p->limits.pids = 0)
+TAMPER(t_one_pid, p->limits.pids = 1)
+TAMPER(t_tmp_size, p->ops[3].bytes = 0)
+TAMPER(t_mount_path, memcpy(p->ops[3].path, "/bin", 5))
+TAMPER(t_mount_up, memcpy(p->ops[3].path, "/../x", 6))
+TAMPER(t_op_type, p->ops[1].type = 77)
+TAMPER(t_more_ops, p->n_ops = UINT32_MAX)
+TAMPER(t_hidden_op, p->ops[PLAN_OPS_MAX - 1].type = PLAN_OP_DATA)
+TAMPER(t_data, p->has_data = 0)
+TAMPER(t_data_two, p->has_data = 2)
+TAMPER(t_args, p->n_args = UINT32_MAX)
+TAMPER(t_env, p->n_env = UINT32_MAX)
+TAMPER(t_arg_end, memset(p->args[1], 'x', sizeof p->args[1]))
+TAMPER(t_env_end, memset(p->env[0], 'x', sizeof p->env[0]))
+TAMPER(t_program, memcpy(p->args[0], "/proc/self/exe", 15))
+TAMPER(t_hostname, memcpy(p->hostname, "a\nb", 4))
+TAMPER(t_hostname_end, memset(p->hostname, 'x', sizeof p->hostname))
+
+static const struct tampering tamperings[] = {
+    { "magic", t_magic, RC_LAUNCH_REQUEST },
+    { "no profile", t_profile_none, RC_LAUNCH_REQUEST },
+    { "unknown profile", t_profile_other, RC_LAUNCH_REQUEST },
+    { "host root", t_root_ids, RC_LAUNCH_REQUEST },
+    { "overlapping ids", t_other_ids, RC_LAUNCH_REQUEST },
+    { "slot beyond the last", t_slot, RC_LAUNCH_REQUEST },
+    { "no memory limit", t_no_limit, RC_PLAN_LIMIT },
+    { "no process limit", t_no_pids, RC_PLAN_LIMIT },
+    { "no room for the payload", t_one_pid, RC_PLAN_LIMIT },
+    { "unlimited tmpfs", t_tmp_size, RC_PLAN_PATH },
+    { "mount over the package", t_mount_path, RC_PLAN_PATH },
+    { "mount outside", t_mount_up, RC_PLAN_PATH },
+    { "unknown operation", t_op_type, RC_PLAN_PATH },
+    { "more operations than there are", t_more_ops, RC_PLAN_PATH },
+    { "operation behind the last", t_hidden_op, RC_PLAN_PATH },
+    { "data without image", t_data, RC_LAUNCH_REQUEST },
+    { "data neither yes nor no", t_data_two, RC_LAUNCH_REQUEST },
+    { "too many arguments", t_args, RC_LAUNCH_REQUEST },
+    { "too many variables", t_env, RC_LAUNCH_REQUEST },
+    { "argument without end", t_arg_end, RC_LAUNCH_REQUEST },
+    { "variable without end", t_env_end, RC_LAUNCH_REQUEST },
+    { "program through /proc", t_program, RC_PLAN_PATH },
+    { "hostname with a line break", t_hostname, RC_LAUNCH_REQUEST },
+    { "hostname without end", t_hostname_end, RC_LAUNCH_REQUEST },
+};
+
+static void checks_what_it_did_not_make(void **state)
+{
+    struct manifest m = good_manifest();
+    struct grant g = good_grant();
+    struct plan good;
+
+    (void)state;
+    assert_rc(plan_make(&m, &g, 0, true, &good, NULL), RC_OK);
+    for (size_t i = 0; i < sizeof tamperings / sizeof tamperings[0]; i++) {
+        struct plan p = good;
+
+        tamperings[i].change(&p);
+        enum rc rc = plan_check(&p, NULL);
+        if (rc != tamperings[i].rc)
+            fail_msg("%s: got %s, want %s", tamperings[i].why, rc_name(rc),
+                     rc_name(tamperings[i].rc));
+    }
+}
+
+static char *printed(void (*print)(const struct plan *, FILE *), const struct plan *p)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+
+    assert_non_null(out);
+    print(p, out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void prints_for_people_and_programs(void **state)
+{
+    struct manifest m = good_manifest();
+    struct grant g = good_grant();
+    struct plan p;
+
+    (void)state;
+    memcpy(m.args[1], "\x1b[31m\"", 7); /* tries to colour the terminal and to end the string */
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_OK);
+
+    scoped(free_ptr) char *text = printed(plan_print, &p);
+    assert_non_null(strstr(text, "/bin/cam ?[31m\""));
+    assert_null(strchr(text, '\x1b'));
+    assert_non_null(strstr(text, "32 MiB"));
+    assert_non_null(strstr(text, "0.250 cores"));
+    assert_non_null(strstr(text, "/data  data"));
+
+    scoped(free_ptr) char *json = printed(plan_print_json, &p);
+    assert_non_null(strstr(json, "\"\\u001b[31m\\\"\""));
+    assert_non_null(strstr(json, "{\"type\":\"data\",\"path\":\"/data\",\"bytes\":8388608"));
+    assert_non_null(strstr(json, "\"uid_base\":524288"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(makes_the_plan),
+        cmocka_unit_test(lets_the_payload_choose_its_path),
+        cmocka_unit_test(refuses_and_leaves_the_result_alone),
+        cmocka_unit_test(checks_what_it_did_not_make),
+        cmocka_unit_test(prints_for_people_and_programs),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
