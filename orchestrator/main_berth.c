@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/main_berth: the berth command.  Each line of the table is one cmd_*.c file.
+ * orchestrator/main_berth: the berth command.  Each entry of the table is one array of a cmd_*.c
+ * file; help shows them in this order.
  */
 #include "orchestrator/cmd.h"
 
 static const struct cli_command *const tables[] = {
-    NULL,
+    cmd_init,    cmd_build,  cmd_sign,       cmd_inspect, cmd_verify,    cmd_push,
+    cmd_explain, cmd_key,    cmd_fleet_init, cmd_grant,   cmd_provision, cmd_uplink,
+    cmd_plan,    cmd_status, cmd_ps,         cmd_rollout, NULL,
 };
 
 int main(int argc, char **argv)
