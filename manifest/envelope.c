@@ -16,7 +16,6 @@
 
 #define BODY_HEADER_MAX 32U
 #define ENTRY_HEADER_MAX 16U
-#define TO_SIGN_EXTRA 256U
 
 /* What a suite asks for: one signature per half, all of them. */
 struct half {
@@ -167,9 +166,8 @@ static enum rc external_data(enum doc_type type, const struct mission *mission, 
 }
 
 enum rc envelope_to_sign(enum doc_type type, const struct mission *mission,
-                         struct bytes body_protected, struct bytes sign_protected,
-                         struct bytes payload, uint8_t *buf, size_t cap, struct bytes *ret,
-                         struct err *err)
+                         const struct envelope *envelope, struct bytes sign_protected, uint8_t *buf,
+                         size_t cap, struct bytes *ret, struct err *err)
 {
     uint8_t external[64];
     struct bytes aad;
@@ -180,10 +178,10 @@ enum rc envelope_to_sign(enum doc_type type, const struct mission *mission,
         return rc;
     cbor_put_array(&w, 5);
     cbor_put_text(&w, "Signature");
-    cbor_put_bstr(&w, body_protected);
+    cbor_put_bstr(&w, envelope->protected_header);
     cbor_put_bstr(&w, sign_protected);
     cbor_put_bstr(&w, aad);
-    cbor_put_bstr(&w, payload);
+    cbor_put_bstr(&w, envelope->payload);
     return cbor_written(&w, ret, err);
 }
 
@@ -286,9 +284,8 @@ static enum rc verify_half(const struct check *c, const struct public_key *key,
     if (rc == RC_OK && !bytes_equal(want, s->protected_header))
         rc = err_set(err, RC_ALGORITHM, "signature.protected");
     if (rc == RC_OK)
-        rc = envelope_to_sign(c->type, c->mission, c->envelope->protected_header,
-                              s->protected_header, c->envelope->payload, c->buf, c->cap, &message,
-                              err);
+        rc = envelope_to_sign(c->type, c->mission, c->envelope, s->protected_header, c->buf, c->cap,
+                              &message, err);
     if (rc == RC_OK)
         rc = half->verify(key, message, s->signature, err);
     return rc;
@@ -321,7 +318,7 @@ enum rc envelope_verify(const struct envelope *envelope, enum doc_type type,
     enum rc rc = key_set_check(keys, err);
     if (rc != RC_OK)
         return rc;
-    c.cap = envelope->payload.n + TO_SIGN_EXTRA;
+    c.cap = envelope->payload.n + ENVELOPE_TO_SIGN_EXTRA;
     c.buf = buf = malloc(c.cap);
     if (!buf)
         return err_set(err, RC_NO_MEMORY, "envelope");

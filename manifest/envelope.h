@@ -39,11 +39,12 @@ struct envelope {
 must_check enum rc envelope_open(struct bytes in, struct envelope *ret, struct err *err);
 
 /* The bytes that one entry signs (RFC 9052 section 4.4), into buf; used by verification and by
- * signing alike. buf needs payload.n + 256 bytes. */
+ * signing alike.  Of the envelope, the body's protected header and the payload are read.  buf needs
+ * payload.n + ENVELOPE_TO_SIGN_EXTRA bytes. */
+#define ENVELOPE_TO_SIGN_EXTRA 256U
 must_check enum rc envelope_to_sign(enum doc_type type, const struct mission *mission,
-                                    struct bytes body_protected, struct bytes sign_protected,
-                                    struct bytes payload, uint8_t *buf, size_t cap,
-                                    struct bytes *ret, struct err *err);
+                                    const struct envelope *envelope, struct bytes sign_protected,
+                                    uint8_t *buf, size_t cap, struct bytes *ret, struct err *err);
 
 /* The protected header of the body for a suite, and of one entry for an algorithm. */
 must_check enum rc envelope_body_header(enum suite suite, uint8_t *buf, size_t cap,

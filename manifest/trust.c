@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manifest/trust.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/cbor.h"
@@ -184,18 +185,16 @@ static enum rc check_commitment(const struct root *now, const struct root *next,
 static enum rc check_succession(const struct trust *trust, const struct root *next,
                                 const struct kept *kept, struct err *err)
 {
-    unsigned long long version = next->version;
-
     if (memcmp(&next->mission, &trust->root.mission, sizeof next->mission) != 0)
         return err_set(err, RC_MISSION, "root.mission");
     if (next->version == trust->root.version && same_payload(kept, &trust->root_kept))
         return RC_EXISTS;
     if (next->version == trust->root.version)
-        return err_set(err, RC_EQUIVOCATION, "root %llu", version);
+        return err_set(err, RC_EQUIVOCATION, "root %" PRIu64, next->version);
     if (next->version < trust->root.version)
-        return err_set(err, RC_VERSION_OLD, "root %llu", version);
+        return err_set(err, RC_VERSION_OLD, "root %" PRIu64, next->version);
     if (next->version != trust->root.version + 1)
-        return err_set(err, RC_VALUE, "root %llu: one is missing before it", version);
+        return err_set(err, RC_VALUE, "root %" PRIu64 ": one is missing before it", next->version);
 
     enum rc rc = check_commitment(&trust->root, next, err);
     if (rc == RC_OK)
@@ -493,16 +492,16 @@ static enum rc check_position(const struct trust *trust, const struct verified_o
     if (strcmp(o->doc.satellite, position->satellite) != 0)
         return err_set(err, RC_ORDER_TARGET, "order for %s", o->doc.satellite);
     if (generation < position->generation)
-        return err_set(err, RC_ORDER_OLD, "order %llu", (unsigned long long)generation);
+        return err_set(err, RC_ORDER_OLD, "order %" PRIu64, generation);
     if (generation == position->generation) {
         if (!position->digest)
             return err_set(err, RC_DIGEST_MISSING, "order in force");
         if (memcmp(position->digest, &o->digest, sizeof o->digest) != 0)
-            return err_set(err, RC_EQUIVOCATION, "order %llu", (unsigned long long)generation);
+            return err_set(err, RC_EQUIVOCATION, "order %" PRIu64, generation);
         return RC_OK;
     }
     if (is_expired(trust, o->doc.expires_ms, now_ms))
-        return err_set(err, RC_EXPIRED, "order %llu", (unsigned long long)generation);
+        return err_set(err, RC_EXPIRED, "order %" PRIu64, generation);
     if (is_expired(trust, trust->root.expires_ms, now_ms))
         return err_set(err, RC_EXPIRED, "root");
     return RC_OK;

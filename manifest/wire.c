@@ -208,7 +208,7 @@ enum rc key_set_digest(const struct key_set *keys, struct digest *ret, struct er
     uint8_t record[ROLE_KEYS_MAX * KEY_RECORD_MAX];
     struct cbor_out w = { .p = record, .cap = sizeof record };
     struct bytes view;
-    struct digest d;
+    struct digest d = { 0 };
 
     enum rc rc = key_set_check(keys, err);
     if (rc != RC_OK)

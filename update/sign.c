@@ -11,12 +11,15 @@
 #include "base/crypto.h"
 
 #define HALF_SEED_SIZE 32U
-#define TO_SIGN_EXTRA 256U
 #define HEADER_MAX 32U
 
-static_assert(SIGN_SALT_SIZE == crypto_pwhash_SALTBYTES, "Argon2id salt");
-static_assert(SIGN_NONCE_SIZE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
-static_assert(SIGN_BOX_SIZE == SIGN_SEEDS_SIZE + crypto_aead_xchacha20poly1305_ietf_ABYTES, "box");
+static_assert(sizeof((struct sign_sealed *)0)->salt == crypto_pwhash_SALTBYTES, "Argon2id salt");
+static_assert(sizeof((struct sign_sealed *)0)->nonce ==
+                  crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
+              "XChaCha20 nonce");
+static_assert(sizeof((struct sign_sealed *)0)->box ==
+                  SIGN_SEEDS_SIZE + crypto_aead_xchacha20poly1305_ietf_ABYTES,
+              "box");
 static_assert(SIGN_SEEDS_SIZE == 2 * HALF_SEED_SIZE, "two seeds");
 static_assert(crypto_sign_SEEDBYTES == HALF_SEED_SIZE, "Ed25519 seed");
 
@@ -298,7 +301,7 @@ static enum rc job_new(enum doc_type type, const struct mission *mission,
     job->type = type;
     job->mission = mission;
     job->envelope = *start;
-    job->message_cap = start->payload.n + TO_SIGN_EXTRA;
+    job->message_cap = start->payload.n + ENVELOPE_TO_SIGN_EXTRA;
     job->message = malloc(job->message_cap);
     if (!job->message)
         return err_set(err, RC_NO_MEMORY, "signing");
@@ -326,8 +329,8 @@ static enum rc add_half(struct job *job, const struct sign_key *key, size_t h, s
     enum rc rc =
         envelope_entry_header(halves[h].algorithm, job->entry_header[h], HEADER_MAX, &header, err);
     if (rc == RC_OK)
-        rc = envelope_to_sign(job->type, job->mission, e->protected_header, header, e->payload,
-                              job->message, job->message_cap, &message, err);
+        rc = envelope_to_sign(job->type, job->mission, e, header, job->message, job->message_cap,
+                              &message, err);
     if (rc == RC_OK)
         rc = halves[h].sign(key, message, signature, err);
     if (rc != RC_OK)
@@ -396,9 +399,11 @@ static enum rc write_envelope(const struct job *job, uint8_t *buf, size_t cap, s
     return rc;
 }
 
-enum rc sign_document(enum doc_type type, const struct mission *mission, struct bytes payload,
-                      const struct sign_key *const *keys, size_t n, uint8_t *buf, size_t cap,
-                      struct bytes *ret, struct err *err)
+/* Nine parameters, as is the next: what, with what, and to where; each is the caller's own. */
+enum rc sign_document( // NOLINT(readability-function-size)
+    enum doc_type type, const struct mission *mission, struct bytes payload,
+    const struct sign_key *const *keys, size_t n, uint8_t *buf, size_t cap, struct bytes *ret,
+    struct err *err)
 {
     scoped(job_free) struct job *job = NULL;
     struct envelope start = { .payload = payload };
@@ -414,9 +419,10 @@ enum rc sign_document(enum doc_type type, const struct mission *mission, struct 
     return rc;
 }
 
-enum rc sign_attach(enum doc_type type, const struct mission *mission, struct bytes envelope,
-                    const struct sign_key *const *keys, size_t n, uint8_t *buf, size_t cap,
-                    struct bytes *ret, struct err *err)
+enum rc sign_attach( // NOLINT(readability-function-size)
+    enum doc_type type, const struct mission *mission, struct bytes envelope,
+    const struct sign_key *const *keys, size_t n, uint8_t *buf, size_t cap, struct bytes *ret,
+    struct err *err)
 {
     scoped(job_free) struct job *job = NULL;
     struct envelope start;

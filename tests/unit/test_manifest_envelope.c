@@ -455,14 +455,14 @@ static void test_bytes_to_sign(void **state)
 
     assert_rc(envelope_body_header(SUITE_ED25519_MLDSA65, body, sizeof body, &b, NULL), RC_OK);
     assert_rc(envelope_entry_header(COSE_ALG_MLDSA65, entry, sizeof entry, &e, NULL), RC_OK);
-    assert_rc(envelope_to_sign(DOC_ORDER, &doc_mission, b, e,
-                               (struct bytes){ (const uint8_t *)"\1\2\3", 3 }, message,
-                               sizeof message, &got, NULL),
-              RC_OK);
+    parts = (struct envelope){ .protected_header = b, .payload = bytes_of("\1\2\3") };
+    assert_rc(
+        envelope_to_sign(DOC_ORDER, &doc_mission, &parts, e, message, sizeof message, &got, NULL),
+        RC_OK);
     assert_true(bytes_unhex(hex, want, strlen(hex) / 2));
     assert_int_equal(got.n, strlen(hex) / 2);
     assert_memory_equal(got.p, want, got.n);
-    assert_rc(envelope_to_sign(DOC_ORDER, &doc_mission, b, e, got, message, 16, &got, NULL),
+    assert_rc(envelope_to_sign(DOC_ORDER, &doc_mission, &parts, e, message, 16, &got, NULL),
               RC_NO_ROOM);
 }
 

@@ -50,9 +50,8 @@ static void test_signature(void **state)
 
     doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
     assert_rc(envelope_open(one.bytes, &e, NULL), RC_OK);
-    assert_rc(envelope_to_sign(DOC_ORDER, &doc_mission, e.protected_header,
-                               e.signature[0].protected_header, e.payload, message, sizeof message,
-                               &got, NULL),
+    assert_rc(envelope_to_sign(DOC_ORDER, &doc_mission, &e, e.signature[0].protected_header,
+                               message, sizeof message, &got, NULL),
               RC_OK);
     assert_true(bytes_equal(got, vector("order.to-sign")));
     assert_true(bytes_equal(e.signature[0].signature, vector("order.ed25519")));
