@@ -25,6 +25,7 @@
 #include "sandbox/wire.h"
 
 #define RIG_WAIT_MS 30000
+#define RIG_SLOTS 8U
 
 struct rig {
     pid_t launch;
@@ -32,6 +33,7 @@ struct rig {
     char dir[64]; /* scratch directory */
     char cgroup[NAME_CAP];
     uint64_t next_id;
+    uint32_t slot; /* first of RIG_SLOTS id ranges that no other test uses now */
 };
 
 /* One payload as its owner sees it. */
@@ -152,7 +154,7 @@ static inline void rig_start(struct rig *rig)
 
 static inline void rig_open(struct rig *rig, const char *label)
 {
-    *rig = (struct rig){ .next_id = 1 };
+    *rig = (struct rig){ .next_id = 1, .slot = 512U + (uint32_t)getpid() % 60U * RIG_SLOTS };
     (void)snprintf(rig->dir, sizeof rig->dir, "/tmp/berth-%s-XXXXXX", label);
     (void)snprintf(rig->cgroup, sizeof rig->cgroup, "berth-%s-%d", label, getpid());
     if (mkdtemp(rig->dir) == NULL)
@@ -172,7 +174,15 @@ static inline int rig_end(struct rig *rig)
     return status;
 }
 
-static inline struct plan rig_plan(const char *const *args, uint64_t data_bytes)
+/* Give the plan the number-th range of this rig. */
+static inline void rig_range(const struct rig *rig, struct plan *plan, uint32_t number)
+{
+    plan->slot = rig->slot + number;
+    plan->uid_base = PLAN_UID_BASE + plan->slot * PLAN_UID_COUNT;
+}
+
+static inline struct plan rig_plan(const struct rig *rig, const char *const *args,
+                                   uint64_t data_bytes)
 {
     /* As plan_make does it, without a manifest. */
     struct plan plan = { .magic = PLAN_MAGIC,
@@ -180,7 +190,6 @@ static inline struct plan rig_plan(const char *const *args, uint64_t data_bytes)
                          .tenant = "acme",
                          .name = "probe",
                          .hostname = "probe",
-                         .uid_base = PLAN_UID_BASE,
                          .has_data = data_bytes != 0,
                          .limits = { .memory_bytes = 32U << 20,
                                      .tmp_bytes = 4U << 20,
@@ -194,6 +203,7 @@ static inline struct plan rig_plan(const char *const *args, uint64_t data_bytes)
     plan.n_env = 2;
     (void)snprintf(plan.env[0], PAYLOAD_ARG_CAP, "PATH=/bin");
     (void)snprintf(plan.env[1], PAYLOAD_ARG_CAP, "NOTIFY_SOCKET=" PLAN_NOTIFY_PATH);
+    rig_range(rig, &plan, 0);
     plan_fill_ops(&plan);
     return plan;
 }

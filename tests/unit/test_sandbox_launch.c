@@ -1,0 +1,804 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The real berth-launch with real probes.  Needs root and fails without it: a sandbox that was not
+ * tried is not tested.  Every test uses one launcher of its own, and ends by checking that nothing
+ * of it is left on the host.
+ */
+#include "tests/unit/test.h"
+
+#include <sys/un.h>
+
+#include "base/fs.h"
+#include "tests/unit/sandbox_rig.h"
+
+static struct rig rig;
+static struct rig_run run;
+static struct rig_run other;
+
+/* ---- what is left behind -------------------------------------------------------------------- */
+
+static bool mentions(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "re");
+    char line[1024];
+    bool found = false;
+
+    if (f == NULL)
+        return false; /* gone in between */
+    while (!found && fgets(line, sizeof line, f) != NULL)
+        found = strstr(line, text) != NULL;
+    assert_int_equal(fclose(f), 0);
+    return found;
+}
+
+/* Loop devices over files of ours. */
+static size_t count_loops(void)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < 64; i++) {
+        char path[64];
+
+        (void)snprintf(path, sizeof path, "/sys/block/loop%d/loop/backing_file", i);
+        if (access(path, F_OK) == 0 && mentions(path, rig.dir))
+            n++;
+    }
+    return n;
+}
+
+static size_t count_cgroups(const char *name)
+{
+    static const char *const roots[] = { "",         "/unified", "/memory",
+                                         "/pids",    "/cpu",     "/cpu,cpuacct",
+                                         "/cpuacct", "/devices", "/freezer" };
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
+        char path[128];
+
+        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", roots[i], name);
+        if (access(path, F_OK) == 0)
+            n++;
+    }
+    return n;
+}
+
+/* Whether a /proc/PID/status tells of a live process of a user in [low, high). */
+static bool lives_as(const char *path, uint32_t low, uint32_t high)
+{
+    FILE *f = fopen(path, "re");
+    char line[256];
+    bool found = false;
+    bool dead = false;
+
+    if (f == NULL)
+        return false; /* gone in between */
+    while (fgets(line, sizeof line, f) != NULL) {
+        unsigned int uid = 0;
+
+        if (sscanf(line, "Uid:\t%u", &uid) == 1)
+            found = uid >= low && uid < high;
+        if (strncmp(line, "State:\tZ", 8) == 0)
+            dead = true; /* waits for the host's process 1 */
+    }
+    (void)fclose(f);
+    return found && !dead;
+}
+
+/* Processes of the host whose user lies in one of our ranges. */
+static size_t count_payloads(void)
+{
+    const uint32_t low = PLAN_UID_BASE + rig.slot * PLAN_UID_COUNT;
+    DIR *dir = opendir("/proc");
+    const struct dirent *e;
+    size_t n = 0;
+
+    assert_non_null(dir);
+    while ((e = readdir(dir)) != NULL) {
+        char path[300];
+
+        if (e->d_name[0] < '1' || e->d_name[0] > '9')
+            continue;
+        (void)snprintf(path, sizeof path, "/proc/%s/status", e->d_name);
+        if (lives_as(path, low, low + RIG_SLOTS * PLAN_UID_COUNT))
+            n++;
+    }
+    assert_int_equal(closedir(dir), 0);
+    return n;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_error("the sandbox tests need root\n");
+        return -1;
+    }
+    rig_open(&rig, "launch");
+    return 0;
+}
+
+static void assert_nothing_left(void)
+{
+    assert_int_equal(count_cgroups(rig.cgroup), 0);
+    assert_int_equal(count_payloads(), 0);
+    assert_int_equal(count_loops(), 0);
+    assert_false(mentions("/proc/self/mountinfo", rig.dir));
+}
+
+static int teardown(void **state)
+{
+    int status = rig_end(&rig);
+
+    (void)state;
+    if (status != 0) {
+        print_error("berth-launch ended with %d\n", status);
+        return -1;
+    }
+    assert_nothing_left();
+    scoped(close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fs_remove_tree(tmp, rig.dir + strlen("/tmp/"), NULL) == RC_OK ? 0 : -1;
+}
+
+/* ---- running one probe ---------------------------------------------------------------------- */
+
+static int slot(const char *name)
+{
+    int fd = open(rig_path(&rig, name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void start(struct rig_run *r, const struct plan *plan, int image)
+{
+    scoped(close_fd) int root = slot("slot");
+
+    rig_launch(&rig, plan, root, image, r);
+    if (!r->started)
+        fail_msg("%s at %s: %s, errno %d", rc_name((enum rc)r->first.failed.rc),
+                 r->first.failed.step, r->first.failed.what, r->first.failed.sys);
+}
+
+static struct wire_exited run_probe(const char *probe, const char *const *args)
+{
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    rig_slot(&rig, "slot", probe);
+    start(&run, &plan, -1);
+    return rig_exited(&rig, &run);
+}
+
+/* The value behind "name " at the start of a line of the output; NULL when there is none. */
+static const char *value(const struct rig_run *r, const char *name)
+{
+    static char text[64];
+    size_t n = strlen(name);
+
+    for (const char *at = r->out; at != NULL; at = strchr(at, '\n')) {
+        at += at != r->out;
+        if (strncmp(at, name, n) == 0 && at[n] == ' ') {
+            size_t len = strcspn(at + n + 1, "\n");
+
+            assert_true(len < sizeof text);
+            memcpy(text, at + n + 1, len);
+            text[len] = '\0';
+            return text;
+        }
+    }
+    return NULL;
+}
+
+struct expected {
+    const char *name;
+    const char *value;
+};
+
+static void assert_values(const struct rig_run *r, const struct expected *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *got = value(r, rows[i].name);
+
+        if (got == NULL || strcmp(got, rows[i].value) != 0)
+            fail_msg("%s: got %s, want %s", rows[i].name, got == NULL ? "nothing" : got,
+                     rows[i].value);
+    }
+}
+
+#define ASSERT_VALUES(r, rows) assert_values(r, rows, sizeof(rows) / sizeof(rows)[0])
+
+static uint64_t memory_of(const struct rig_run *r)
+{
+    struct wire_stat m = { .head = wire_head(WIRE_STAT, r->id) };
+    union wire_message got;
+    struct wire_fds none;
+
+    assert_rc(wire_send(rig.sock, &m.head, NULL, 0, NULL), RC_OK);
+    rig_recv(&rig, &got, &none);
+    assert_int_equal(got.head.type, WIRE_STATS);
+    assert_int_equal(got.head.instance, r->id);
+    assert_in_range(got.stats.usage.pids, 2, 32);
+    return got.stats.usage.memory_bytes;
+}
+
+/* Wait for a datagram at the notify socket; returns whether it is READY=1. */
+static bool ready(const struct rig_run *r)
+{
+    char text[64] = "";
+    int fd = r->fds.fd[WIRE_FD_NOTIFY];
+
+    return rig_wait(fd) && recv(fd, text, sizeof text - 1, 0) > 0 && strcmp(text, "READY=1") == 0;
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+static void reports_how_it_ended(void **state)
+{
+    struct {
+        const char *args[4];
+        uint32_t rc;
+        int32_t status;
+    } rows[] = {
+        { { "/bin/probe", NULL }, RC_EXITED, 0 },
+        { { "/bin/probe", "exit", "3", NULL }, RC_EXITED, 3 },
+        { { "/bin/probe", "abort", NULL }, RC_KILLED, SIGABRT },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct wire_exited e = run_probe("sandbox_hog", rows[i].args);
+
+        assert_rc((enum rc)e.rc, (enum rc)rows[i].rc);
+        assert_int_equal(e.status, rows[i].status);
+        assert_true(e.usage.memory_peak_bytes > 0);
+        assert_int_equal(e.usage.oom_kills, 0);
+    }
+}
+
+static void hands_over_a_receipt(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "polite", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    (void)state;
+    rig_range(&rig, &plan, 5);
+    rig_slot(&rig, "slot", "sandbox_hog");
+    start(&run, &plan, -1);
+    const struct wire_receipt *r = &run.first.launched.receipt;
+    assert_int_equal(r->caps_effective, 0);
+    assert_int_equal(r->caps_bounding, 0);
+    assert_int_equal(r->no_new_privs, 1);
+    assert_int_equal(r->seccomp_mode, 2);
+    assert_int_equal(r->uid, plan.uid_base + PLAN_UID);
+    assert_in_range(r->landlock_abi, 1, 100);
+    assert_true(run.first.launched.pid > 0);
+    assert_true(ready(&run));
+    assert_in_range(memory_of(&run), 4096, plan.limits.memory_bytes);
+
+    rig_stop(&rig, &run, 20000);
+    struct wire_exited e = rig_exited(&rig, &run);
+    assert_rc((enum rc)e.rc, RC_EXITED);
+    assert_int_equal(e.status, 7);
+}
+
+static const struct expected refused_calls[] = {
+    { "getpid", "0" },
+    { "mount", "1" },
+    { "umount2", "1" },
+    { "pivot_root", "1" },
+    { "chroot", "1" },
+    { "fsopen", "1" },
+    { "open_tree", "1" },
+    { "move_mount", "1" },
+    { "mount_setattr", "1" },
+    { "unshare-user", "1" },
+    { "clone-user", "38" },
+    { "clone3", "38" },
+    { "setns", "1" },
+    { "ptrace", "1" },
+    { "process_vm_readv", "1" },
+    { "keyctl", "1" },
+    { "add_key", "1" },
+    { "bpf", "1" },
+    { "perf_event_open", "1" },
+    { "userfaultfd", "1" },
+    { "io_uring_setup", "1" },
+    { "memfd_create", "1" },
+    { "splice", "1" },
+    { "vmsplice", "1" },
+    { "open_by_handle_at", "1" },
+    { "mknod-block", "38" },
+    { "mknod-char", "38" },
+    { "setgroups", "1" },
+    { "setuid-0", "1" },
+    { "setresuid-other", "1" },
+    { "setuid-host-root", "22" },
+    { "capset", "1" },
+    { "socket-inet", "38" },
+    { "socket-netlink", "38" },
+    { "socket-packet", "38" },
+    { "socket-vsock", "38" },
+    { "socket-alg", "38" },
+    { "socket-inet-high", "38" },
+    { "socket-unix", "0" },
+    { "ioctl-tiocsti", "38" },
+    { "ioctl-tiocsti-high", "38" },
+    { "personality-exec", "38" },
+    { "prctl-mm", "38" },
+    { "sched_setscheduler", "1" },
+    { "shmget", "38" },
+    { "mq_open", "38" },
+    { "pidfd_getfd", "1" },
+    { "kill-init", "0" }, /* sent, and without effect */
+    { "sethostname", "1" },
+    { "unknown", "38" },
+};
+
+static void refuses_system_calls(void **state)
+{
+    static const char *const args[] = { "/bin/probe", NULL };
+
+    (void)state;
+    struct wire_exited e = run_probe("sandbox_syscalls", args);
+    assert_rc((enum rc)e.rc, RC_EXITED);
+    ASSERT_VALUES(&run, refused_calls);
+}
+
+static void kills_on_tampering(void **state)
+{
+    static const char *const calls[] = { "reboot", "init_module", "settimeofday", "kexec_load",
+                                         "int80" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        const char *const args[] = { "/bin/probe", calls[i], NULL };
+        struct wire_exited e = run_probe("sandbox_syscalls", args);
+
+        if (e.rc != RC_SECCOMP || e.status != SIGSYS || run.n_out != 0)
+            fail_msg("%s: %s, status %d, said %s", calls[i], rc_name((enum rc)e.rc), e.status,
+                     run.out);
+    }
+}
+
+static const struct expected host_views[] = {
+    { "read-shadow", "2" },
+    { "read-dotdot", "2" },
+    { "read-proc-root", "2" },
+    { "read-proc-mem", "2" },
+    { "read-proc-environ", "2" },
+    { "read-proc-cmdline", "2" },
+    { "read-proc-keys", "2" },
+    { "write-core-pattern", "2" },
+    { "write-sysrq", "2" },
+    { "read-sys", "2" },
+    { "read-cgroup", "2" },
+    { "write-self-exe", "13" },
+    { "write-program", "13" },
+    { "create-in-root", "30" },
+    { "create-in-bin", "30" },
+    { "create-in-dev", "30" },
+    { "open-vda", "2" },
+    { "open-loop", "2" },
+    { "open-mem", "2" },
+    { "open-tty", "2" },
+    { "open-null", "0" },
+    { "open-urandom", "0" },
+    { "create-in-tmp", "0" },
+    { "create-in-run", "0" },
+    { "packed-device", "13" },
+    { "uid", "1000" },
+    { "gid", "1000" },
+    { "pid-low", "1" },
+    { "core", "1" },
+    { "files", "64" },
+    { "hostname", "probe" },
+    { "cwd", "/" },
+    { "descriptors", "4" },
+    { "processes", "1" },
+    { "dev-nodes", "9" }, /* five nodes, four links into /proc/self/fd */
+    { "setuid-bit", "1" },
+    { "notify-socket", "/run/notify" },
+    { "leaked", "0" },
+    { "kill-host", "3" },
+    { "abstract-socket", "111" },
+    { "exec-tmp", "13" },
+};
+
+static int listen_abstract(const char *name)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy(a.sun_path + 1, name, strlen(name));
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))),
+                     0);
+    assert_int_equal(listen(fd, 1), 0);
+    return fd;
+}
+
+static void hides_the_host(void **state)
+{
+    char pid[16];
+    const char *const args[] = { "/bin/probe", pid, "berth-test-abstract", NULL };
+    scoped(close_fd) int sock = listen_abstract("berth-test-abstract");
+    struct plan plan;
+    char path[300];
+
+    (void)state;
+    (void)snprintf(pid, sizeof pid, "%d", getpid());
+    plan = rig_plan(&rig, args, 0);
+    rig_slot(&rig, "slot", "sandbox_escape");
+    /* What no unpacker lets through, in the slot all the same. */
+    (void)snprintf(path, sizeof path, "%s/bin/device", rig_path(&rig, "slot"));
+    assert_int_equal(mknod(path, S_IFBLK | 0666, makedev(7, 0)), 0);
+    (void)snprintf(path, sizeof path, "%s/bin/setuid", rig_path(&rig, "slot"));
+    rig_copy("/bin/true", path, 04755);
+    start(&run, &plan, -1);
+    struct wire_exited e = rig_exited(&rig, &run);
+    assert_rc((enum rc)e.rc, RC_EXITED);
+    ASSERT_VALUES(&run, host_views);
+}
+
+static void stops_a_memory_bomb_alone(void **state)
+{
+    static const char *const good[] = { "/bin/probe", "polite", NULL };
+    static const char *const bombs[] = { "memory", "memory-child" };
+    struct plan plan = rig_plan(&rig, good, 0);
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    start(&other, &plan, -1);
+    assert_true(ready(&other));
+    for (size_t i = 0; i < sizeof bombs / sizeof bombs[0]; i++) {
+        const char *const args[] = { "/bin/probe", bombs[i], NULL };
+
+        plan = rig_plan(&rig, args, 0);
+        rig_range(&rig, &plan, 1);
+        start(&run, &plan, -1);
+        struct wire_exited e = rig_exited(&rig, &run);
+        assert_rc((enum rc)e.rc, RC_OOM);
+        assert_int_equal(e.status, SIGKILL);
+        assert_in_range(e.usage.memory_peak_bytes, plan.limits.memory_bytes / 2,
+                        plan.limits.memory_bytes);
+    }
+    assert_true(memory_of(&other) > 0);
+    rig_stop(&rig, &other, 20000);
+    assert_rc((enum rc)rig_exited(&rig, &other).rc, RC_EXITED);
+}
+
+static void stops_a_fork_bomb(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "forks", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    (void)state;
+    plan.limits.memory_bytes = 256U << 20;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    start(&run, &plan, -1);
+    assert_true(rig_wait(run.fds.fd[WIRE_FD_OUTPUT]));
+    uint64_t began = clock_mono_ms();
+    rig_stop(&rig, &run, 0);
+    struct wire_exited e = rig_exited(&rig, &run);
+    assert_in_range(clock_mono_ms() - began, 0, 2000);
+    assert_true(e.rc == RC_KILLED || e.rc == RC_OOM);
+    assert_string_equal(value(&run, "forks"), "30 11"); /* 32 with reaper and payload; EAGAIN */
+    assert_int_equal(count_payloads(), 0);
+}
+
+static void stops_what_does_not_listen(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "deaf", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    start(&run, &plan, -1);
+    assert_true(ready(&run));
+    rig_stop(&rig, &run, 50);
+    struct wire_exited e = rig_exited(&rig, &run);
+    assert_rc((enum rc)e.rc, RC_KILLED);
+    assert_int_equal(e.status, SIGKILL);
+    assert_int_equal(count_payloads(), 0);
+}
+
+static void bounds_memory_file_systems(void **state)
+{
+    struct {
+        const char *args[4];
+        const char *name;
+        const char *value;
+    } rows[] = {
+        { { "/bin/probe", "fill", "/tmp/x", NULL }, "fill", "28 4" }, /* ENOSPC at 4 MiB */
+        { { "/bin/probe", "fill", "/run/x", NULL }, "fill", "0 0" },  /* a short write */
+        { { "/bin/probe", "files", "/run", NULL }, "files", NULL },
+        { { "/bin/probe", "files", "/tmp", NULL }, "files", NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct wire_exited e = run_probe("sandbox_hog", rows[i].args);
+
+        assert_rc((enum rc)e.rc, RC_EXITED);
+        const char *got = value(&run, rows[i].name);
+        assert_non_null(got);
+        if (rows[i].value != NULL)
+            assert_string_equal(got, rows[i].value);
+        else
+            assert_memory_equal(got, "28 ", 3);
+    }
+}
+
+static void keeps_data_and_bounds_it(void **state)
+{
+    static const char *const keep[] = { "/bin/probe", "keep", "/data/x", "hello", NULL };
+    static const char *const fill[] = { "/bin/probe", "fill", "/data/y", NULL };
+    struct plan plan = rig_plan(&rig, keep, 8U << 20);
+    int image;
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    image = rig_image(&rig, "data.img", 8U << 20);
+    start(&run, &plan, image);
+    assert_int_equal(rig_exited(&rig, &run).status, 3); /* written */
+
+    /* Another range of ids, the same files: nothing on disk has to change. */
+    rig_range(&rig, &plan, 2);
+    start(&run, &plan, image);
+    assert_int_equal(rig_exited(&rig, &run).status, 0); /* found */
+
+    plan = rig_plan(&rig, fill, 8U << 20);
+    start(&run, &plan, image);
+    struct wire_exited e = rig_exited(&rig, &run);
+    assert_rc((enum rc)e.rc, RC_EXITED);
+    assert_memory_equal(value(&run, "fill"), "28 ", 3);
+    close_fd(&image);
+}
+
+static void reaps_orphans(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "orphans", NULL };
+
+    (void)state;
+    struct wire_exited e = run_probe("sandbox_hog", args);
+    assert_rc((enum rc)e.rc, RC_EXITED);
+    assert_int_equal(e.status, 0); /* 200 of them did not fill the 32 places */
+}
+
+static void bounds_the_processor(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "spin", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    (void)state;
+    plan.limits.cpu_permille = 100;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    uint64_t began = clock_mono_ms();
+    start(&run, &plan, -1);
+    struct pollfd p = { .fd = run.fds.fd[WIRE_FD_PIDFD], .events = POLLIN };
+    assert_int_equal(poll(&p, 1, 1000), 0); /* a second of its life */
+    rig_stop(&rig, &run, 0);
+    struct wire_exited e = rig_exited(&rig, &run);
+    uint64_t lived_ms = clock_mono_ms() - began;
+    assert_in_range(e.usage.cpu_us, 1, lived_ms * 1000 / 4); /* a tenth, and a margin */
+}
+
+static void does_not_wait_for_a_flood(void **state)
+{
+    static const char *const flood[] = { "/bin/probe", "flood", NULL };
+    static const char *const good[] = { "/bin/probe", "exit", "0", NULL };
+    struct plan plan = rig_plan(&rig, flood, 0);
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    start(&other, &plan, -1); /* nobody reads it: it blocks itself and no one else */
+    plan = rig_plan(&rig, good, 0);
+    rig_range(&rig, &plan, 1);
+    start(&run, &plan, -1);
+    assert_int_equal(rig_exited(&rig, &run).status, 0);
+    rig_stop(&rig, &other, 0);
+    assert_rc((enum rc)rig_exited(&rig, &other).rc, RC_KILLED);
+}
+
+/* ---- refusals ------------------------------------------------------------------------------- */
+
+static void no_program(struct plan *p)
+{
+    memcpy(p->args[0], "/bin/none", 10);
+}
+
+static void no_executable(struct plan *p)
+{
+    memcpy(p->args[0], "/bin/text", 10);
+}
+
+static void bad_plan(struct plan *p)
+{
+    p->uid_base = 0;
+}
+
+static void nothing(struct plan *p)
+{
+    (void)p;
+}
+
+struct refusal {
+    const char *why;
+    void (*change)(struct plan *p);
+    const char *link;    /* mount point that becomes a link, or NULL */
+    const char *missing; /* mount point that is not there, or NULL */
+    uint64_t data;
+    uint64_t image; /* size of a zero file instead of an image, 0 = none */
+    uint32_t rc;
+    const char *step;
+};
+
+static const struct refusal refusals[] = {
+    { "no such program", no_program, NULL, NULL, 0, 0, RC_LAUNCH_EXEC, "exec" },
+    { "not a program", no_executable, NULL, NULL, 0, 0, RC_LAUNCH_EXEC, "exec" },
+    { "ids of the host", bad_plan, NULL, NULL, 0, 0, RC_LAUNCH_REQUEST, "plan" },
+    { "/dev is a link (CVE-2026-41579)", nothing, "dev", NULL, 0, 0, RC_LAUNCH_STEP, "tree" },
+    { "/proc is a link", nothing, "proc", NULL, 0, 0, RC_LAUNCH_STEP, "tree" },
+    { "/tmp is a link", nothing, "tmp", NULL, 0, 0, RC_LAUNCH_STEP, "tree" },
+    { "/run is missing", nothing, NULL, "run", 0, 0, RC_LAUNCH_STEP, "tree" },
+    { "image is not one", nothing, NULL, NULL, 4U << 20, 4U << 20, RC_DATA_IMAGE, "data" },
+    { "image is too large", nothing, NULL, NULL, 4U << 20, 6U << 20, RC_DATA_IMAGE, "data" },
+};
+
+static void refuse_one(const struct refusal *row)
+{
+    static const char *const args[] = { "/bin/probe", NULL };
+    struct plan plan = rig_plan(&rig, args, row->data);
+    char name[24];
+    char path[300];
+    scoped(close_fd) int image = -1;
+
+    (void)snprintf(name, sizeof name, "r%zu", (size_t)(row - refusals));
+    rig_slot(&rig, name, "sandbox_hog");
+    (void)snprintf(path, sizeof path, "%s/bin/text", rig_path(&rig, name));
+    rig_copy("/proc/self/comm", path, 0644);
+    if (row->link != NULL || row->missing != NULL) {
+        (void)snprintf(path, sizeof path, "%s/%s", rig_path(&rig, name),
+                       row->link != NULL ? row->link : row->missing);
+        assert_int_equal(rmdir(path), 0);
+    }
+    if (row->link != NULL)
+        assert_int_equal(symlink("/data", path), 0);
+    if (row->image != 0) {
+        image = open(rig_path(&rig, "zero"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        assert_int_equal(ftruncate(image, (off_t)row->image), 0);
+    }
+    row->change(&plan);
+
+    scoped(close_fd) int root = slot(name);
+    rig_launch(&rig, &plan, root, image, &run);
+    if (run.started || run.first.failed.rc != row->rc ||
+        strcmp(run.first.failed.step, row->step) != 0)
+        fail_msg("%s: %s at %s", row->why,
+                 run.started ? "started" : rc_name((enum rc)run.first.failed.rc),
+                 run.started ? "-" : run.first.failed.step);
+}
+
+static void refuses_and_leaves_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        refuse_one(&refusals[i]);
+        assert_int_equal(count_payloads(), 0);
+        assert_int_equal(count_loops(), 0);
+    }
+}
+
+static void refuses_an_image_in_use(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "polite", NULL };
+    struct plan plan = rig_plan(&rig, args, 8U << 20);
+    scoped(close_fd) int image = -1;
+    scoped(close_fd) int again = -1;
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    image = rig_image(&rig, "shared.img", 8U << 20);
+    again = open(rig_path(&rig, "shared.img"), O_RDWR | O_CLOEXEC);
+    start(&other, &plan, image);
+    assert_true(ready(&other));
+
+    scoped(close_fd) int root = slot("slot");
+    rig_launch(&rig, &plan, root, again, &run);
+    assert_false(run.started);
+    assert_rc((enum rc)run.first.failed.rc, RC_BUSY);
+    rig_stop(&rig, &other, 20000);
+    assert_int_equal(rig_exited(&rig, &other).status, 7);
+}
+
+/* ---- the end of berthd and of berth-launch -------------------------------------------------- */
+
+/* Three that do not listen; run is the last of them. */
+static void start_three(void)
+{
+    static const char *const args[] = { "/bin/probe", "deaf", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    rig_slot(&rig, "slot", "sandbox_hog");
+    run.fds = WIRE_FDS_INIT;
+    for (uint32_t i = 0; i < 3; i++) {
+        rig_range(&rig, &plan, i);
+        wire_fds_close(&run.fds);
+        start(&run, &plan, -1);
+        assert_true(ready(&run));
+    }
+    assert_int_equal(count_payloads(), 12); /* reaper, payload and two children each */
+}
+
+static void ends_with_berthd(void **state)
+{
+    (void)state;
+    start_three();
+    wire_fds_close(&run.fds);
+    /* teardown closes the socket, and finds nothing left */
+}
+
+static void ends_on_a_forged_message(void **state)
+{
+    const uint64_t forged[3] = { 77, 77, 77 };
+    int status;
+
+    (void)state;
+    start_three();
+    assert_int_equal(send(rig.sock, forged, sizeof forged, MSG_NOSIGNAL), sizeof forged);
+    assert_int_equal(waitpid(rig.launch, &status, 0), rig.launch);
+    assert_int_equal(status, 0);
+    wire_fds_close(&run.fds);
+    assert_nothing_left();
+    (void)close(rig.sock);
+    rig_start(&rig); /* for teardown */
+}
+
+static void next_one_cleans_up_after_sigkill(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "exit", "4", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+    struct pollfd gone;
+    int status;
+
+    (void)state;
+    start_three();
+    gone = (struct pollfd){ .fd = run.fds.fd[WIRE_FD_PIDFD], .events = POLLIN };
+    assert_int_equal(kill(rig.launch, SIGKILL), 0);
+    assert_int_equal(waitpid(rig.launch, &status, 0), rig.launch);
+    assert_int_equal(poll(&gone, 1, RIG_WAIT_MS), 1); /* they die with their launcher */
+    wire_fds_close(&run.fds);
+    (void)close(rig.sock);
+
+    rig_start(&rig);
+    start(&run, &plan, -1);
+    assert_int_equal(rig_exited(&rig, &run).status, 4);
+    assert_int_equal(count_payloads(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(reports_how_it_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(hands_over_a_receipt, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_system_calls, setup, teardown),
+        cmocka_unit_test_setup_teardown(kills_on_tampering, setup, teardown),
+        cmocka_unit_test_setup_teardown(hides_the_host, setup, teardown),
+        cmocka_unit_test_setup_teardown(stops_a_memory_bomb_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(stops_a_fork_bomb, setup, teardown),
+        cmocka_unit_test_setup_teardown(stops_what_does_not_listen, setup, teardown),
+        cmocka_unit_test_setup_teardown(bounds_memory_file_systems, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_data_and_bounds_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(reaps_orphans, setup, teardown),
+        cmocka_unit_test_setup_teardown(bounds_the_processor, setup, teardown),
+        cmocka_unit_test_setup_teardown(does_not_wait_for_a_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_and_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_an_image_in_use, setup, teardown),
+        cmocka_unit_test_setup_teardown(ends_with_berthd, setup, teardown),
+        cmocka_unit_test_setup_teardown(ends_on_a_forged_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(next_one_cleans_up_after_sigkill, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
