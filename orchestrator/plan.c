@@ -429,7 +429,7 @@ bool plan_hash_matches(const struct plan *plan, const char *text)
     return n >= 8 && n < sizeof hex && strncmp(hex, text, n) == 0;
 }
 
-enum rc plan_make(const struct plan_input *in, struct plan **ret, struct err *err)
+enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err *err)
 {
     scoped(plan_free) struct plan *plan = calloc(1, sizeof *plan);
     uint32_t n = in->fleet->n_satellites;

@@ -83,7 +83,7 @@ struct plan {
 /* Make the plan.  A satellite or package that the store does not know, another digest than the file
  * asks for, and a payload that is given twice for one satellite are refused with the file's name
  * and line: RC_NO_SATELLITE, RC_NO_PACKAGE, RC_DIGEST_MISMATCH, RC_YAML.  Free with plan_free. */
-must_check enum rc plan_make(const struct plan_input *in, struct plan **ret, struct err *err);
+must_check enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err *err);
 void plan_free(struct plan **plan); /* scope cleaner */
 
 /* The hash as people see it, PLAN_HASH_SHOWN digits. */

@@ -51,7 +51,7 @@ enum rc planning_make(struct store *store, const struct fleet *fleet, const char
     in.packages = p.view->packages;
     in.n_packages = p.view->n_packages;
     in.base = p.bases;
-    rc = plan_make(&in, &p.plan, err);
+    rc = plan_compute(&in, &p.plan, err);
     if (rc == RC_OK)
         rc = find_block(store, &p, err);
     if (rc != RC_OK)

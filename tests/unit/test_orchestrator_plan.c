@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Plans: the difference, the waves, the bytes and the hash, from values alone.
+ */
+#include "tests/unit/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "orchestrator/plan.h"
+
+#define SATS 3U
+
+static struct fleet *fleet;
+static struct plan_base base[SATS];
+static struct report seen;
+static struct store_package packages[4];
+static struct plan_input in;
+
+static void make_package(struct store_package *p, const char *name, const char *version,
+                         uint8_t digest)
+{
+    *p = (struct store_package){ .size = 1000U * digest };
+    (void)snprintf(p->tenant, sizeof p->tenant, "acme");
+    (void)snprintf(p->name, sizeof p->name, "%s", name);
+    (void)snprintf(p->version, sizeof p->version, "%s", version);
+    memset(p->manifest.b, digest, DIGEST_SIZE);
+    memset(p->object.b, 0x80 | digest, DIGEST_SIZE);
+}
+
+static void want(uint32_t i, const char *name, const char *version)
+{
+    struct fleet_want *w = &fleet->want[i];
+
+    *w = (struct fleet_want){ .line = 10 + i };
+    (void)snprintf(w->tenant, sizeof w->tenant, "acme");
+    (void)snprintf(w->name, sizeof w->name, "%s", name);
+    (void)snprintf(w->version, sizeof w->version, "%s", version);
+    if (fleet->n_wants <= i)
+        fleet->n_wants = i + 1;
+}
+
+static void runs(uint32_t sat, uint64_t generation, uint8_t digest)
+{
+    struct order *order = &base[sat].order;
+
+    base[sat].newest = generation;
+    *order = (struct order){ .generation = generation, .n_lines = 1 };
+    (void)snprintf(order->line[0].tenant, NAME_CAP, "acme");
+    (void)snprintf(order->line[0].name, NAME_CAP, "beacon");
+    memset(order->line[0].manifest.b, digest, DIGEST_SIZE);
+}
+
+/* Three satellites, the second one is the canary; beacon 1 and 2 and a camera; beacon 1 is wanted.
+ */
+static int set_up(void **state)
+{
+    (void)state;
+    fleet = calloc(1, sizeof *fleet);
+    assert_non_null(fleet);
+    (void)snprintf(fleet->name, sizeof fleet->name, "aurora");
+    (void)snprintf(fleet->source, sizeof fleet->source, "f.yaml");
+    fleet->n_satellites = SATS;
+    memset(base, 0, sizeof base);
+    for (uint32_t i = 0; i < SATS; i++) {
+        struct fleet_satellite *sat = &fleet->satellite[i];
+
+        (void)snprintf(sat->id, sizeof sat->id, "sat-%u", i + 1);
+        sat->line = 3 + i;
+        base[i].known = true;
+    }
+    fleet->satellite[1].n_labels = 1;
+    (void)snprintf(fleet->satellite[1].label[0].key, NAME_CAP, "canary");
+    (void)snprintf(fleet->satellite[1].label[0].value, NAME_CAP, "yes");
+    make_package(&packages[0], "beacon", "1.0.0", 1);
+    make_package(&packages[1], "beacon", "2.0.0", 2);
+    make_package(&packages[2], "camera", "1.0.0", 3);
+    want(0, "beacon", "1.0.0");
+    seen = (struct report){ 0 };
+    in = (struct plan_input){ .fleet = fleet, .packages = packages, .n_packages = 3, .base = base };
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(fleet);
+    fleet = NULL;
+    return 0;
+}
+
+static struct plan *plan_it(void)
+{
+    struct plan *plan = NULL;
+    struct err err = { 0 };
+
+    assert_rc(plan_compute(&in, &plan, &err), RC_OK);
+    return plan;
+}
+
+static void first_deployment_is_one_wave(void **state)
+{
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->n_changed, 3);
+    assert_int_equal(plan->n_waves, 1);
+    assert_int_equal(plan->n_changes, 3);
+    assert_int_equal(plan->n_rollouts, 1);
+    assert_int_equal(plan->bytes, 3000);
+    assert_int_equal(plan->change[0].verb, PLAN_ADD);
+    assert_string_equal(plan->change[0].from, "");
+    assert_string_equal(plan->change[0].to, "1.0.0");
+    assert_int_equal(plan->satellite[0].order.generation, 1);
+    assert_string_equal(plan->satellite[0].order.satellite, "sat-1");
+    assert_int_equal(plan->satellite[0].order.n_lines, 1);
+}
+
+static void nothing_to_do(void **state)
+{
+    for (uint32_t i = 0; i < SATS; i++)
+        runs(i, 4, 1);
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->n_changed, 0);
+    assert_int_equal(plan->n_waves, 0);
+    assert_int_equal(plan->n_rollouts, 0);
+}
+
+static void change_begins_with_the_canary(void **state)
+{
+    for (uint32_t i = 0; i < SATS; i++)
+        runs(i, 4 + i, 1);
+    base[2].newest = 9; /* an order that was made and never released */
+    want(0, "beacon", "2.0.0");
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->n_waves, 2);
+    assert_int_equal(plan->satellite[0].wave, 1);
+    assert_int_equal(plan->satellite[1].wave, 0);
+    assert_int_equal(plan->satellite[2].wave, 1);
+    assert_int_equal(plan->satellite[0].order.generation, 5);
+    assert_int_equal(plan->satellite[2].order.generation, 10);
+    assert_int_equal(plan->change[0].verb, PLAN_CHANGE);
+    assert_string_equal(plan->rollout[0].from, "1.0.0");
+    assert_string_equal(plan->rollout[0].to, "2.0.0");
+    assert_int_equal(plan->rollout[0].fail_max, 1);
+}
+
+/* Two changes share the satellites' orders, so they share the waves of the more careful one. */
+static void most_careful_policy_counts(void **state)
+{
+    for (uint32_t i = 0; i < SATS; i++)
+        runs(i, 4, 1);
+    want(0, "beacon", "2.0.0");
+    want(1, "camera", "1.0.0");
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->n_rollouts, 2);
+    assert_int_equal(plan->n_waves, 2);
+    assert_int_equal(plan->n_changes, 6);
+    assert_int_equal(plan->satellite[0].order.n_lines, 2);
+    assert_string_equal(plan->satellite[0].order.line[1].name, "camera");
+}
+
+static void sorts_the_order(void **state)
+{
+    want(0, "camera", "1.0.0");
+    want(1, "beacon", "1.0.0");
+    scoped(plan_free) struct plan *plan = plan_it();
+    struct err err;
+
+    (void)state;
+    assert_string_equal(plan->satellite[0].order.line[0].name, "beacon");
+    assert_string_equal(plan->satellite[0].order.line[1].name, "camera");
+    plan->satellite[0].order.issued_ms = 1;
+    assert_rc(order_check(&plan->satellite[0].order, &err), RC_OK);
+}
+
+static void removes_what_is_not_named(void **state)
+{
+    runs(0, 4, 1);
+    fleet->n_wants = 0;
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->n_changed, 1);
+    assert_int_equal(plan->change[0].verb, PLAN_REMOVE);
+    assert_string_equal(plan->change[0].from, "1.0.0");
+    assert_int_equal(plan->satellite[0].order.n_lines, 0);
+    assert_int_equal(plan->bytes, 0);
+}
+
+static void hold_keeps_what_runs(void **state)
+{
+    runs(0, 4, 2);
+    fleet->want[0].hold = true;
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->n_changed, 0);
+}
+
+static void observed_bytes_are_not_sent(void **state)
+{
+    seen.n_objects = 1;
+    seen.object[0] = packages[0].object;
+    base[0].seen = &seen;
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->change[0].bytes, 0);
+    assert_int_equal(plan->change[1].bytes, 1000);
+    assert_int_equal(plan->bytes, 2000);
+}
+
+static void running_package_is_on_board(void **state)
+{
+    seen.n_payloads = 1;
+    seen.payload[0].is_running = true;
+    seen.payload[0].running = packages[0].manifest;
+    base[0].seen = &seen;
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->change[0].bytes, 0);
+}
+
+static void refuses(void **state)
+{
+    static const struct {
+        const char *why;
+        enum rc rc;
+        const char *what;
+    } rows[] = {
+        { "unknown satellite", RC_NO_SATELLITE, "f.yaml:5: sat-3" },
+        { "unknown package", RC_NO_PACKAGE, "f.yaml:10: acme/beacon 7" },
+        { "other digest", RC_DIGEST_MISMATCH, "f.yaml:10: acme/beacon 1.0.0" },
+        { "given twice", RC_YAML, "f.yaml:11: acme/beacon is given twice for sat-1" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct plan *plan = NULL;
+        struct err err = { 0 };
+
+        (void)tear_down(NULL);
+        (void)set_up(NULL);
+        if (i == 0)
+            base[2].known = false;
+        if (i == 1)
+            want(0, "beacon", "7");
+        if (i == 2)
+            fleet->want[0].has_digest = true;
+        if (i == 3)
+            want(1, "beacon", "2.0.0");
+        assert_rc(plan_compute(&in, &plan, &err), rows[i].rc);
+        assert_string_equal(err.what, rows[i].what);
+        assert_null(plan);
+    }
+    (void)state;
+}
+
+/* Whatever the plan was made from is in the hash. */
+static void hash_binds_the_base(void **state)
+{
+    char first[PLAN_HASH_CAP];
+    char again[PLAN_HASH_CAP];
+
+    for (uint32_t i = 0; i < SATS; i++)
+        runs(i, 4, 1);
+    want(0, "beacon", "2.0.0");
+    (void)state;
+    for (int change = 0; change <= 7; change++) {
+        scoped(plan_free) struct plan *before = plan_it();
+
+        (void)plan_hash_text(before, first);
+        assert_true(plan_hash_matches(before, first));
+        assert_false(plan_hash_matches(before, "0123"));
+        if (change == 1)
+            base[0].newest = 5;
+        if (change == 2)
+            base[0].order.generation = 3;
+        if (change == 3)
+            base[0].order.line[0].manifest.b[0] ^= 1;
+        if (change == 4)
+            in.rollouts++;
+        if (change == 5)
+            want(0, "beacon", "1.0.0");
+        if (change == 6)
+            fleet->satellite[0].n_labels = 1, fleet->satellite[0].label[0].key[0] = 'x';
+        if (change == 7)
+            fleet->name[0] = 'b';
+        scoped(plan_free) struct plan *after = plan_it();
+
+        (void)plan_hash_text(after, again);
+        /* A label that moves nobody changes nothing. */
+        if ((strcmp(first, again) == 0) != (change == 0 || change == 6))
+            fail_msg("change %d: %s, %s", change, first, again);
+        assert_int_equal(plan_hash_matches(after, first), change == 0 || change == 6);
+    }
+}
+
+static void deals_waves(void **state)
+{
+    static const struct {
+        const char *why;
+        struct fleet_wave wave[3];
+        uint32_t n_waves;
+        uint32_t n;
+        uint32_t want_waves;
+        uint32_t want[5];
+    } rows[] = {
+        { "all", { { .percent = 100 } }, 1, 3, 1, { 0, 0, 0 } },
+        { "canary by label",
+          { { .n = 1, .label = { .key = "canary" } }, { .percent = 100 } },
+          2,
+          3,
+          2,
+          { 1, 0, 1 } },
+        { "no canary among them: the first",
+          { { .n = 1, .label = { .key = "none" } }, { .percent = 100 } },
+          2,
+          3,
+          2,
+          { 0, 1, 1 } },
+        { "label and fill up",
+          { { .n = 2, .label = { .key = "canary" } }, { .percent = 100 } },
+          2,
+          3,
+          2,
+          { 0, 0, 1 } },
+        { "a third, rounded up", { { .percent = 34 }, { .percent = 100 } }, 2, 3, 2, { 0, 0, 1 } },
+        { "the canary counts",
+          { { .n = 1 }, { .percent = 33 }, { .percent = 100 } },
+          3,
+          3,
+          2,
+          { 0, 1, 1 } },
+        { "fewer than waves",
+          { { .n = 1 }, { .percent = 50 }, { .percent = 100 } },
+          3,
+          1,
+          1,
+          { 0 } },
+        { "label without number",
+          { { .label = { .key = "none" } }, { .percent = 100 } },
+          2,
+          2,
+          1,
+          { 0, 0 } },
+        { "nobody", { { .percent = 100 } }, 1, 0, 0, { 0 } },
+    };
+    static const uint32_t which[] = { 0, 1, 2 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint32_t got[5] = { 0 };
+        uint32_t waves = plan_waves(fleet, rows[i].wave, rows[i].n_waves, which, rows[i].n, got);
+
+        if (waves != rows[i].want_waves ||
+            memcmp(got, rows[i].want, rows[i].n * sizeof got[0]) != 0)
+            fail_msg("%s: %u waves: %u %u %u", rows[i].why, waves, got[0], got[1], got[2]);
+    }
+}
+
+#define ROW(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ROW(first_deployment_is_one_wave),
+        ROW(nothing_to_do),
+        ROW(change_begins_with_the_canary),
+        ROW(most_careful_policy_counts),
+        ROW(sorts_the_order),
+        ROW(removes_what_is_not_named),
+        ROW(hold_keeps_what_runs),
+        ROW(observed_bytes_are_not_sent),
+        ROW(running_package_is_on_board),
+        ROW(refuses),
+        ROW(hash_binds_the_base),
+        ROW(deals_waves),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
