@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cmd_apply: sign what a plan says and hold it ready.  Nothing is sent from here: the
+ * orders are released by berth-ground, wave by wave.
+ *
+ * The store is locked from reading it to committing, so the plan that is signed is the plan that is
+ * recorded, and a --plan made from an older store is refused.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "link/port.h"
+#include "orchestrator/advance.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/home.h"
+#include "orchestrator/keys.h"
+#include "orchestrator/planning.h"
+
+/* Everything that the steps of one apply share. */
+struct apply {
+    struct cli *cli;
+    struct home *home;
+    struct planning *p;
+    struct trust *trust;
+    struct keyring *ring;
+    uint64_t now_ms;
+    uint64_t *rollout; /* ids, by index in the plan */
+};
+
+static enum rc check_key(const struct apply *a, struct err *err)
+{
+    const struct key_set *keys = &trust_root(a->trust)->operator_keys;
+
+    for (size_t i = 0; i < a->ring->n; i++) {
+        const struct public_key *key = sign_key_public(a->ring->key[i]);
+        bool known = false;
+
+        for (uint32_t k = 0; k < keys->n; k++)
+            known = known || memcmp(keys->key[k].id, key->id, KEY_ID_SIZE) == 0;
+        if (!known)
+            return err_set(err, RC_KEY_UNKNOWN, "the root does not list this operator key");
+    }
+    return RC_OK;
+}
+
+/* ---- rollouts ---------------------------------------------------------------------------------
+ */
+
+static enum rc end_older(const struct apply *a, struct err *err)
+{
+    const struct planning *p = a->p;
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && i < p->plan->n_satellites; i++) {
+        uint64_t id = p->plan->satellite[i].changes ? UINT64_MAX : 0;
+
+        while (rc == RC_OK && id != 0) {
+            rc = store_rollout_on(a->home->store, p->fleet->satellite[i].id, &id, err);
+            if (rc != RC_OK || id == 0)
+                break;
+            rc = advance_enter(a->home->store, id, ROLLOUT_EV_ABORT, "superseded by a later apply",
+                               a->now_ms, err);
+            if (rc == RC_OK)
+                cli_note(a->cli, "rollout %llu: aborted, superseded", (unsigned long long)id);
+        }
+    }
+    return rc;
+}
+
+static bool has_change(const struct plan *plan, uint32_t rollout, uint32_t satellite)
+{
+    for (uint32_t i = 0; i < plan->n_changes; i++)
+        if (plan->change[i].rollout == rollout && plan->change[i].satellite == satellite)
+            return true;
+    return false;
+}
+
+/* A rollout has only the waves in which one of its satellites is; they are numbered without gaps,
+ * in the plan's order, so no two rollouts of a plan can wait for each other. */
+static enum rc add_waves(const struct apply *a, uint32_t rollout, struct err *err)
+{
+    const struct plan *plan = a->p->plan;
+    struct store_wave row = { .rollout = a->rollout[rollout], .state = WAVE_WAITING };
+    enum rc rc = RC_OK;
+
+    for (uint32_t w = 0; rc == RC_OK && w < plan->n_waves; w++) {
+        bool used = false;
+
+        for (uint32_t i = 0; rc == RC_OK && i < plan->n_satellites; i++) {
+            if (!plan->satellite[i].changes || plan->satellite[i].wave != w ||
+                !has_change(plan, rollout, i))
+                continue;
+            row.index += !used;
+            used = true;
+            row.generation = plan->satellite[i].order.generation;
+            (void)snprintf(row.satellite, sizeof row.satellite, "%s", a->p->fleet->satellite[i].id);
+            rc = store_add_wave(a->home->store, &row, err);
+        }
+    }
+    return rc;
+}
+
+static enum rc add_rollouts(const struct apply *a, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && i < a->p->plan->n_rollouts; i++) {
+        const struct plan_rollout *r = &a->p->plan->rollout[i];
+        struct store_rollout row = { .to_manifest = r->to_manifest,
+                                     .state = ROLLOUT_RUNNING,
+                                     .fail_max = r->fail_max,
+                                     .soak_ms = r->soak_ms,
+                                     .created_ms = a->now_ms };
+
+        (void)snprintf(row.tenant, sizeof row.tenant, "%s", r->tenant);
+        (void)snprintf(row.name, sizeof row.name, "%s", r->name);
+        (void)snprintf(row.from, sizeof row.from, "%s", r->from);
+        (void)snprintf(row.to, sizeof row.to, "%s", r->to);
+        rc = store_add_rollout(a->home->store, &row, &a->rollout[i], err);
+        if (rc == RC_OK)
+            rc = add_waves(a, i, err);
+    }
+    return rc;
+}
+
+/* ---- orders and packages ----------------------------------------------------------------------
+ */
+
+static uint64_t first_rollout(const struct apply *a, uint32_t satellite)
+{
+    for (uint32_t i = 0; i < a->p->plan->n_rollouts; i++)
+        if (has_change(a->p->plan, i, satellite))
+            return a->rollout[i];
+    return 0;
+}
+
+/* Sign, and verify as the satellite will: what it would refuse must not wait in the store. */
+static enum rc sign_order(const struct apply *a, const struct order *order, uint8_t **ret,
+                          size_t *ret_n, struct digest *ret_payload, struct err *err)
+{
+    scoped(verified_order_free) struct verified_order *verified = NULL;
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    const struct order_position position = { .satellite = order->satellite };
+    struct bytes payload;
+    size_t n = 0;
+
+    if (!buf)
+        return err_set(err, RC_NO_MEMORY, "order");
+    enum rc rc = order_encode(order, buf, DOCUMENT_MAX, &payload, err);
+
+    if (rc == RC_OK)
+        rc = keyring_sign(a->ring, DOC_ORDER, &trust_root(a->trust)->mission, payload, &envelope,
+                          &n, err);
+    if (rc == RC_OK)
+        rc = trust_verify_order(a->trust, (struct bytes){ envelope, n }, &position, a->now_ms,
+                                &verified, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret_payload = *verified_order_digest(verified);
+    *ret_n = n;
+    *ret = envelope;
+    envelope = NULL;
+    return RC_OK;
+}
+
+static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *err)
+{
+    const struct plan_satellite *sat = &a->p->plan->satellite[satellite];
+    scoped(free_ptr) struct order *order = malloc(sizeof *order);
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    struct store_order row = { .state = ORDER_HELD,
+                               .generation = sat->order.generation,
+                               .rollout = first_rollout(a, satellite),
+                               .wave = sat->wave + 1,
+                               .created_ms = a->now_ms,
+                               .changed_ms = a->now_ms };
+    char path[HOME_OBJECT_CAP];
+    size_t n = 0;
+
+    if (!order)
+        return err_set(err, RC_NO_MEMORY, "order");
+    *order = sat->order;
+    order->issued_ms = a->now_ms;
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", order->satellite);
+    enum rc rc = sign_order(a, order, &envelope, &n, &row.payload, err);
+
+    if (rc == RC_OK)
+        rc = home_add_bytes(a->home, (struct bytes){ envelope, n }, &row.object, path, err);
+    return rc == RC_OK ? store_add_order(a->home->store, &row, (struct bytes){ envelope, n }, err)
+                       : rc;
+}
+
+/* Packages of all waves go up at once: what is on board early costs nothing but its room, and the
+ * order alone decides what runs. */
+static enum rc queue_package(const struct apply *a, const struct plan_change *change,
+                             struct err *err)
+{
+    const struct store_package *package = view_package(a->p->view, &change->to_manifest);
+    struct store_outgoing row = { .kind = OBJECT_PACKAGE,
+                                  .class = CLASS_PACKAGE,
+                                  .queued_ms = a->now_ms };
+
+    if (change->bytes == 0 || !package)
+        return RC_OK;
+    row.object = package->object;
+    row.size = package->size;
+    (void)snprintf(row.path, sizeof row.path, "%s", package->path);
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s",
+                   a->p->fleet->satellite[change->satellite].id);
+    return store_queue(a->home->store, &row, false, err);
+}
+
+static enum rc record(const struct apply *a, struct err *err)
+{
+    const struct plan *plan = a->p->plan;
+    char hash[PLAN_HASH_CAP];
+    enum rc rc = end_older(a, err);
+
+    if (rc == RC_OK)
+        rc = add_rollouts(a, err);
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_satellites; i++)
+        if (plan->satellite[i].changes)
+            rc = add_order(a, i, err);
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_changes; i++)
+        rc = queue_package(a, &plan->change[i], err);
+    return rc == RC_OK ? store_audit(a->home->store, NULL, "apply", a->now_ms, err,
+                                     "plan %s of fleet %s: %u satellites, %u rollouts",
+                                     plan_hash_text(plan, hash), a->p->fleet->name, plan->n_changed,
+                                     plan->n_rollouts)
+                       : rc;
+}
+
+/* ---- the command ------------------------------------------------------------------------------
+ */
+
+static int stale(const struct apply *a, struct err *err)
+{
+    const char *want = cli_value(a->cli, "plan");
+    char hash[PLAN_HASH_CAP];
+
+    if (want && !plan_hash_matches(a->p->plan, want)) {
+        (void)err_set(err, RC_PLAN_STALE, "plan %.32s is now %s", want,
+                      plan_hash_text(a->p->plan, hash));
+        return cli_fail(a->cli, err, "berth plan %s", a->p->path);
+    }
+    if (a->p->plan->n_changed > 0 && a->p->blocked_by != 0 && !cli_flag(a->cli, "supersede")) {
+        (void)err_set(err, RC_ROLLOUT_STATE, "rollout %llu is under way on %s",
+                      (unsigned long long)a->p->blocked_by, a->p->blocked_on);
+        return cli_fail(a->cli, err,
+                        "berth rollout status %llu; then berth rollout abort %llu, or apply with "
+                        "--supersede",
+                        (unsigned long long)a->p->blocked_by, (unsigned long long)a->p->blocked_by);
+    }
+    return CLI_OK;
+}
+
+static int done(const struct apply *a)
+{
+    json_t *doc = planning_json(a->p);
+    json_t *ids = json_array();
+
+    for (uint32_t i = 0; i < a->p->plan->n_rollouts; i++) {
+        const struct plan_rollout *r = &a->p->plan->rollout[i];
+
+        (void)json_array_append_new(ids, json_uint(a->rollout[i]));
+        cli_say(a->cli, "rollout %llu: %s/%s %s -> %s", (unsigned long long)a->rollout[i],
+                r->tenant, r->name, r->from[0] ? r->from : "(new)", r->to[0] ? r->to : "(stop)");
+    }
+    if (a->p->plan->n_rollouts > 0)
+        cli_note(a->cli, "follow it with: berth rollout status --watch");
+    (void)json_object_set_new(doc, "rollouts", ids);
+    return cli_json(a->cli, doc);
+}
+
+/* Inside the transaction: plan, compare, sign, record. */
+static int apply_locked(struct apply *a, const struct fleet *fleet, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    scoped(planning_done) struct planning p = { 0 };
+    scoped(free_ptr) uint64_t *rollout = NULL;
+
+    if (store_begin(a->home->store, &open, err) != RC_OK)
+        return cli_fail(a->cli, err, NULL);
+    if (planning_make(a->home->store, fleet, cli_arg(a->cli, 0), &p, err) != RC_OK)
+        return planning_fail(a->cli, err);
+    a->p = &p;
+    int code = stale(a, err);
+
+    if (code != CLI_OK)
+        return code;
+    planning_print(a->cli, &p);
+    rollout = calloc(p.plan->n_rollouts + 1U, sizeof *rollout);
+    if (!rollout)
+        return CLI_FAILED;
+    a->rollout = rollout;
+    if (p.plan->n_changed > 0 && (record(a, err) != RC_OK || store_commit(&open, err) != RC_OK))
+        return cli_fail(a->cli, err, NULL);
+    return done(a);
+}
+
+static int run_apply(struct cli *cli)
+{
+    scoped(free_ptr) struct fleet *fleet = NULL;
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(trust_free) struct trust *trust = NULL;
+    scoped(keyring_done) struct keyring ring = { 0 };
+    char own[HOME_PATH_CAP] = "";
+    struct err err = { 0 };
+    struct apply a = { .cli = cli, .home = &home, .ring = &ring, .now_ms = clock_unix_ms() };
+
+    if (fleet_load(cli_arg(cli, 0), &fleet, &err) != RC_OK)
+        return planning_fail(cli, &err);
+    if (home_open(cli->home, false, &home, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
+    if (home_trust(&home, a.now_ms, &trust, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth fleet init NAME");
+    a.trust = trust;
+    (void)!home_operator_key(&home, own, sizeof own, NULL);
+    if (keyring_load(cli, "key", own[0] ? own : NULL, &ring, &err) != RC_OK || ring.n == 0)
+        return cli_fail(cli, &err, "--key OPERATOR.key, and --passphrase-file FILE");
+    if (check_key(&a, &err) != RC_OK)
+        return cli_fail(cli, &err, "use an operator key of this mission");
+    return apply_locked(&a, fleet, &err);
+}
+
+static const struct cli_option apply_options[] = {
+    { "plan", CLI_TEXT, "HASH", "apply exactly this plan; refused if the store has moved on" },
+    { "key", CLI_LIST, "FILE", "operator key (else the one that fleet init recorded)" },
+    { "supersede", CLI_FLAG, NULL, "abort rollouts under way on the satellites that change" },
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
+const struct cli_command cmd_apply[] = {
+    { .name = "apply",
+      .group = "Operate",
+      .args = "FLEET.yaml",
+      .summary = "sign orders for what differs and start the rollouts",
+      .about = "Signs one order per satellite that changes, each naming the satellite's full\n"
+               "desired set, and holds them; berth-ground releases them wave by wave.  Packages\n"
+               "of all waves are queued at once.  Ends with 4 when --plan is stale or a rollout\n"
+               "is under way on one of the satellites.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = apply_options,
+      .run = run_apply },
+    { 0 },
+};
