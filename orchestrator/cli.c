@@ -182,6 +182,7 @@ static int unknown_command(struct cli *cli, const struct cli_command *const *tab
     size_t n = 0, at = 0;
     struct err err;
 
+    cli->json = cli_flag(cli, "json");
     while (n + 1 < NAMES_MAX && (command = cli_next_command(tables, &at)) != NULL)
         names[n++] = command->name;
     names[n] = NULL;
@@ -190,6 +191,17 @@ static int unknown_command(struct cli *cli, const struct cli_command *const *tab
     if (nearest)
         return cli_fail(cli, &err, "berth %s", nearest);
     return cli_fail(cli, &err, "berth --help");
+}
+
+/* Common options may stand before the command: take them there.  Returns how many words. */
+static size_t parse_leading(struct cli *cli, size_t n, char *const *words, enum rc *ret_rc,
+                            struct err *err)
+{
+    size_t at = 0;
+
+    while (at < n && is_option(words[at]) && *ret_rc == RC_OK)
+        *ret_rc = parse_option(cli, n, words, &at, err);
+    return at;
 }
 
 static int run_command(struct cli *cli, size_t n, char *const *words)
@@ -243,13 +255,20 @@ int cli_main(const struct cli_command *const *tables, int argc, char **argv, FIL
     struct cli cli = { .out = out, .err = err };
     size_t n = argc > 1 ? (size_t)argc - 1 : 0, used;
     char *const *words = argv + 1;
+    struct err failed = { 0 };
+    enum rc rc = RC_OK;
     int code;
 
     if (run_builtin(tables, n, words, out))
         return n == 0 ? CLI_USAGE : CLI_OK;
+    used = parse_leading(&cli, n, words, &rc, &failed);
+    n -= used;
+    words += used;
+    if (rc != RC_OK)
+        return cli_fail(&cli, &failed, "berth --help");
     used = cli_match_command(tables, n, words, &cli.command);
     if (used == 0)
-        return unknown_command(&cli, tables, words[0]);
+        return unknown_command(&cli, tables, n > 0 ? words[0] : "");
     code = run_command(&cli, n - used, words + used);
     /* Data that could not be written (a full disk, a closed pipe) was not delivered. */
     if (fflush(out) != 0 && code == CLI_OK)

@@ -29,8 +29,9 @@ enum cli_exit cli_exit_of(enum rc rc)
         if (exits[i].rc == rc)
             return exits[i].exit;
     }
-    /* Documents, trust, keys and packages: somebody was not allowed to do this. */
-    return (unsigned)rc >= RC_ENVELOPE && (unsigned)rc < RC_BUNDLE_FORMAT ? CLI_DENIED : CLI_FAILED;
+    /* Documents, trust and keys: somebody was not allowed to do this. */
+    return (unsigned)rc >= RC_ENVELOPE && (unsigned)rc < RC_PACKAGE_FORMAT ? CLI_DENIED
+                                                                           : CLI_FAILED;
 }
 
 static const char *command_name(const struct cli *cli)

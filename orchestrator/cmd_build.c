@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
@@ -20,7 +21,7 @@
 struct build {
     struct payload_spec *spec;
     const char *base;   /* directory of payload.yaml */
-    char out[PATH_MAX]; /* NAME-VERSION.unsigned */
+    char out[PATH_MAX]; /* the unsigned package */
     int stage_dirfd;    /* the tree to pack */
     int content_fd;     /* unnamed file with the content */
     struct packed packed;
@@ -94,13 +95,25 @@ static enum rc write_draft(struct build *b, struct err *err)
     return rc == RC_OK ? fs_rename(dirfd, draft, dirfd, name, false, err) : rc;
 }
 
+static bool is_directory(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* DIR/NAME-VERSION.unsigned, or with --out FILE that file, or a draft beside it to sign. */
 static enum rc name_output(struct cli *cli, struct build *b, struct err *err)
 {
-    const char *dir = cli_value(cli, "out");
+    const char *out = cli_value(cli, "out");
     const struct manifest *m = &b->spec->manifest;
-    int n = snprintf(b->out, sizeof b->out, "%s/%s-%s%s", dir ? dir : b->base, m->name, m->version,
-                     DRAFT_SUFFIX);
+    int n;
 
+    if (out && !is_directory(out))
+        return path_with_suffix(out, "", cli_value(cli, "key") ? DRAFT_SUFFIX : "", b->out,
+                                sizeof b->out, err);
+    n = snprintf(b->out, sizeof b->out, "%s/%s-%s%s", out ? out : b->base, m->name, m->version,
+                 DRAFT_SUFFIX);
     return n >= 0 && (size_t)n < sizeof b->out ? RC_OK : err_set(err, RC_TOO_LARGE, "--out");
 }
 
@@ -153,7 +166,10 @@ static int print(struct cli *cli, const struct build *b, const char *file)
 /* --key: sign at once; the unsigned file goes away. */
 static enum rc sign_at_once(struct cli *cli, struct build *b, char out[PATH_MAX], struct err *err)
 {
-    enum rc rc = path_with_suffix(b->out, DRAFT_SUFFIX, SIGNING_SUFFIX, out, PATH_MAX, err);
+    const char *given = cli_value(cli, "out");
+    enum rc rc = given && !is_directory(given)
+                     ? path_with_suffix(given, "", "", out, PATH_MAX, err)
+                     : path_with_suffix(b->out, DRAFT_SUFFIX, SIGNING_SUFFIX, out, PATH_MAX, err);
 
     if (rc == RC_OK)
         rc = signing_draft(cli, b->out, out, err);
@@ -188,7 +204,7 @@ static int run(struct cli *cli)
 }
 
 static const struct cli_option options[] = {
-    { "out", CLI_PATH, "DIR", "where to put the package (else the payload's directory)" },
+    { "out", CLI_PATH, "PATH", "the file to write, or the directory (else the payload's own)" },
     { "level", CLI_TEXT, "N", "zstd level, 1 to 19 (else 19: the link is dear)" },
     SIGNING_OPTIONS,
     { 0 },

@@ -11,12 +11,33 @@
 
 #include "base/fs.h"
 
+/* Like mkdir -p: whatever stands there already is found out when it is opened. */
+static enum rc make_levels(const char *path, struct err *err)
+{
+    char part[PATH_MAX];
+    size_t n = strlen(path);
+
+    if (n >= sizeof part)
+        return err_set(err, RC_TOO_LARGE, "%s", path);
+    memcpy(part, path, n + 1);
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        part[i] = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            return err_sys(err, RC_IO, "%s", part);
+        part[i] = path[i];
+    }
+    return RC_OK;
+}
+
 enum rc path_open_dir(const char *path, bool create, int *ret_fd, struct err *err)
 {
+    enum rc rc = create ? make_levels(path, err) : RC_OK;
     int fd;
 
-    if (create && mkdir(path, 0755) != 0 && errno != EEXIST)
-        return err_sys(err, RC_IO, "%s", path);
+    if (rc != RC_OK)
+        return rc;
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, errno == ENOENT ? RC_NOT_FOUND : RC_IO, "%s", path);

@@ -19,7 +19,7 @@
 must_check enum rc path_open_parent(const char *path, int *ret_dirfd, char ret_name[PATH_NAME_CAP],
                                     struct err *err);
 
-/* Open a directory; with create, make the last level (mode 0755) if it is missing. */
+/* Open a directory; with create, make every missing level (mode 0755). */
 must_check enum rc path_open_dir(const char *path, bool create, int *ret_fd, struct err *err);
 
 /* Open a plain file (links are followed) for reading, at most max bytes large. */
