@@ -22,8 +22,7 @@ struct seen {
     uint64_t sealed[BUNDLE_BLOCKS_MAX];
 };
 
-/* ---- CRC ----------------------------------------------------------------------------------------
- */
+/* ---- CRC ---- */
 
 static size_t crc_size(enum crc_type type)
 {
@@ -34,7 +33,7 @@ static size_t crc_size(enum crc_type type)
  * section 4.2.1), in network order. */
 static void crc_of_block(enum crc_type type, struct bytes block, uint8_t ret[4])
 {
-    static const uint8_t zero[4];
+    static const uint8_t zero[4] = { 0 };
     size_t n = crc_size(type);
     struct bytes body = { .p = block.p, .n = block.n - n };
     struct bytes tail = { .p = zero, .n = n };
@@ -81,8 +80,7 @@ static void read_crc(struct cursor *c, enum crc_type type, size_t start)
         cursor_fail_at(c, RC_BUNDLE_CRC, at, "CRC");
 }
 
-/* ---- primary block ------------------------------------------------------------------------------
- */
+/* ---- primary block ---- */
 
 /* Which of the four lengths of a primary block the flags and CRC type demand. */
 static void check_primary_items(struct cursor *c, size_t start, uint64_t items,
@@ -169,8 +167,7 @@ static void read_primary(struct cursor *c, enum bundle_level level, struct bundl
     b->primary = (struct bytes){ .p = c->p + start, .n = c->at - start };
 }
 
-/* ---- canonical blocks ---------------------------------------------------------------------------
- */
+/* ---- canonical blocks ---- */
 
 /* RFC 9171 section 4.3.2. */
 static void read_block(struct cursor *c, struct bundle_block *ret)
@@ -288,8 +285,7 @@ enum rc bundle_decode_extension(struct bundle *bundle, const struct bundle_block
     return cursor_done(&c, err);
 }
 
-/* ---- the bundle as a whole ----------------------------------------------------------------------
- */
+/* ---- the bundle as a whole ---- */
 
 /* Which blocks there are, and which of them are encrypted. */
 static void take_stock(struct cursor *c, const struct bundle *b, struct seen *seen)
@@ -467,13 +463,12 @@ struct bytes bundle_payload(const struct bundle *bundle)
     return bundle->blocks[bundle->n_blocks - 1].data;
 }
 
-/* ---- encoding -----------------------------------------------------------------------------------
- */
+/* ---- encoding ---- */
 
 /* Append the CRC field of the block that began at start. */
 static void put_crc(struct cbor_out *w, enum crc_type type, size_t start)
 {
-    static const uint8_t zero[4];
+    static const uint8_t zero[4] = { 0 };
     uint8_t crc[4];
     size_t n = crc_size(type);
 

@@ -144,7 +144,7 @@ void eid_put(struct cbor_out *w, const struct eid *eid)
         cbor_put_uint(w, eid->service);
         break;
     default:
-        assert(!"scheme of a struct eid");
+        assert(false);
     }
 }
 

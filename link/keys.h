@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "link/bpsec.h"
+#include "link/seal.h"
 
 #define LINK_SECRET_SIZE 32U
 

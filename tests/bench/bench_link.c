@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "link/bpsec.h"
+#include "link/seal.h"
 #include "tests/unit/vectors.h"
 
 #define COPIES 8U /* bundles opened per timed stretch: opening in place uses them up */
@@ -67,8 +68,7 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
 }
 
-/* ---- the peer
- * --------------------------------------------------------------------------------------- */
+/* ---- the peer ---- */
 
 /* What `openssl speed` prints for one block size, cut at cap; false if it cannot be run or fails.
  */
@@ -117,8 +117,7 @@ static double openssl_speed(unsigned block, bool decrypt)
     return line ? strtod(line + strlen("GCM:"), NULL) / 1e6 : -1;
 }
 
-/* ---- ours
- * ------------------------------------------------------------------------------------------- */
+/* ---- ours ---- */
 
 static uint8_t payload[PAYLOAD_MAX];
 static uint8_t sealed[PAYLOAD_MAX + LINK_OVERHEAD_MAX];

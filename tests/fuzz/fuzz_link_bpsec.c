@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "link/bpsec.h"
+#include "link/seal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,6 +3,7 @@
 
 #include "base/crypto.h"
 #include "link/bpsec.h"
+#include "link/seal.h"
 #include "tests/unit/vectors.h"
 
 #define PAYLOAD_MAX 300U

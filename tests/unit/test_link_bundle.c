@@ -405,106 +405,107 @@ static void test_encode_refuses(void **state)
     assert_rc(bundle_encode(&b, buf, sizeof buf, &bytes, NULL), RC_OK);
 }
 
+static const struct record_row {
+    const char *why;
+    const char *hex;
+    enum rc want;
+} records[] = {
+    { "time before asserted",
+      "8201"
+      "84"
+      "84"
+      "8205f5",
+      RC_CBOR_TYPE },
+    { "received at 5, deleted",
+      "8201"
+      "84"
+      "84"
+      "82f505"
+      "81f4"
+      "81f4"
+      "81f5"
+      "09"
+      "8202820201"
+      "82011864",
+      RC_OK },
+    { "of a fragment",
+      "8201"
+      "86"
+      "84"
+      "81f5"
+      "81f4"
+      "81f4"
+      "81f4"
+      "00"
+      "8202820201"
+      "82011864"
+      "0a14",
+      RC_OK },
+    { "another kind of record",
+      "8202"
+      "80",
+      RC_BUNDLE_BLOCK_TYPE },
+    { "five fields",
+      "8201"
+      "85"
+      "84"
+      "81f5"
+      "81f4"
+      "81f4"
+      "81f4"
+      "00"
+      "8202820201"
+      "82011864"
+      "0a",
+      RC_CBOR_COUNT },
+    { "asserted is a number",
+      "8201"
+      "84"
+      "84"
+      "8101",
+      RC_CBOR_TYPE },
+    { "asserted is null",
+      "8201"
+      "84"
+      "84"
+      "81f6",
+      RC_CBOR_TYPE },
+    { "cut",
+      "8201"
+      "84"
+      "84"
+      "81f5",
+      RC_SHORT },
+    { "trailing",
+      "8201"
+      "84"
+      "84"
+      "81f5"
+      "81f4"
+      "81f4"
+      "81f4"
+      "00"
+      "8202820201"
+      "82011864"
+      "00",
+      RC_TRAILING },
+};
+
 /* Status reports (RFC 9171 section 6.1.1). */
 static void test_record(void **state)
 {
-    static const struct {
-        const char *why;
-        const char *hex;
-        enum rc want;
-    } cases[] = {
-        { "time before asserted",
-          "8201"
-          "84"
-          "84"
-          "8205f5",
-          RC_CBOR_TYPE },
-        { "received at 5, deleted",
-          "8201"
-          "84"
-          "84"
-          "82f505"
-          "81f4"
-          "81f4"
-          "81f5"
-          "09"
-          "8202820201"
-          "82011864",
-          RC_OK },
-        { "of a fragment",
-          "8201"
-          "86"
-          "84"
-          "81f5"
-          "81f4"
-          "81f4"
-          "81f4"
-          "00"
-          "8202820201"
-          "82011864"
-          "0a14",
-          RC_OK },
-        { "another kind of record",
-          "8202"
-          "80",
-          RC_BUNDLE_BLOCK_TYPE },
-        { "five fields",
-          "8201"
-          "85"
-          "84"
-          "81f5"
-          "81f4"
-          "81f4"
-          "81f4"
-          "00"
-          "8202820201"
-          "82011864"
-          "0a",
-          RC_CBOR_COUNT },
-        { "asserted is a number",
-          "8201"
-          "84"
-          "84"
-          "8101",
-          RC_CBOR_TYPE },
-        { "asserted is null",
-          "8201"
-          "84"
-          "84"
-          "81f6",
-          RC_CBOR_TYPE },
-        { "cut",
-          "8201"
-          "84"
-          "84"
-          "81f5",
-          RC_SHORT },
-        { "trailing",
-          "8201"
-          "84"
-          "84"
-          "81f5"
-          "81f4"
-          "81f4"
-          "81f4"
-          "00"
-          "8202820201"
-          "82011864"
-          "00",
-          RC_TRAILING },
-    };
     static struct vector in;
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
         struct record r = { .reason = 99 };
         enum rc got;
 
         in.n = 0;
-        vector_hex(cases[i].hex, &in);
+        vector_hex(records[i].hex, &in);
         got = record_decode(vector_bytes(&in), &r, NULL);
-        if (got != cases[i].want)
-            fail_msg("%s: %s", cases[i].why, rc_name(got));
+        if (got != records[i].want)
+            fail_msg("%s: %s", records[i].why, rc_name(got));
         if (got != RC_OK)
             assert_int_equal(r.reason, 99);
         if (i == 1) {

@@ -70,8 +70,7 @@ static bool starts(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* ---- what this decoder does
- * ------------------------------------------------------------------------- */
+/* ---- what this decoder does ---- */
 
 /* What was seen of one file; rc_name gives the words of OUTCOMES.tsv. */
 struct seen {
@@ -266,8 +265,7 @@ static void see_level(const char *kind, const char *file, const char *expected, 
         fail_msg("%s: kind %s", file, kind);
 }
 
-/* ---- what people expect
- * ----------------------------------------------------------------------------- */
+/* ---- what people expect ---- */
 
 enum words {
     ACCEPTED,       /* at least lenient; strict if the checker found nothing */
@@ -356,8 +354,7 @@ static bool agrees(const char *file, enum words words, const char *expected, con
     }
 }
 
-/* ---- tests
- * ------------------------------------------------------------------------------------------ */
+/* ---- tests ---- */
 
 static int load_all(void **state)
 {
