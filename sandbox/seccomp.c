@@ -99,15 +99,15 @@ static const char *const *const allow_nothing[] = { NULL };
 
 /* Known and dangerous: refused so that the caller notices. */
 static const char *const denied[] = {
-    "bpf", "perf_event_open", "userfaultfd", "ptrace", "process_vm_readv", "process_vm_writev",
+    "bpf", "perf_event_open", "userfaultfd", "process_vm_readv", "process_vm_writev",
     "kcmp", "pidfd_getfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "add_key",
     "request_key", "name_to_handle_at", "open_by_handle_at", "vmsplice", "lookup_dcookie",
     "fanotify_init", "modify_ldt", "move_pages", "migrate_pages", "memfd_secret", NULL,
 };
-/* As above, but berth-launch needs them to set a sandbox up. */
+/* As above, but berth-launch needs them to set a sandbox up (ptrace: its leak checker). */
 static const char *const denied_inside[] = {
     "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount",
-    "fspick", "open_tree", "move_mount", "mount_setattr", "keyctl", "splice", "tee", "memfd_create",
+    "fspick", "open_tree", "move_mount", "mount_setattr", "ptrace", "keyctl", "splice", "tee", "memfd_create",
     "capset", "setgroups", "sethostname", "setdomainname", "seccomp", "sched_setattr",
     "sched_setscheduler", "sched_setparam", "sync", "syncfs", "vhangup", "ioprio_set", "mbind",
     "set_mempolicy", "process_madvise", NULL,
