@@ -149,14 +149,13 @@ static bool free_index(const struct table *t, uint32_t *ret)
     return false;
 }
 
-static struct unit *add_unit(struct table *t, const struct order_line *line)
+static struct unit *add_unit(struct table *t, const char *tenant, const char *name, uint32_t index)
 {
     uint32_t at = 0;
-    uint32_t index = 0;
 
-    if (t->n_units == UNITS_MAX || !free_index(t, &index))
+    if (t->n_units == UNITS_MAX)
         return NULL;
-    while (at < t->n_units && place(&t->unit[at].kept, line->tenant, line->name) < 0)
+    while (at < t->n_units && place(&t->unit[at].kept, tenant, name) < 0)
         at++;
     memmove(&t->unit[at + 1], &t->unit[at], (t->n_units - at) * sizeof t->unit[0]);
     for (uint32_t i = 0; i < t->n_actions; i++)
@@ -165,11 +164,21 @@ static struct unit *add_unit(struct table *t, const struct order_line *line)
 
     struct unit *u = &t->unit[at];
     *u = (struct unit){ .kept.index = index };
-    memcpy(u->kept.tenant, line->tenant, sizeof u->kept.tenant);
-    memcpy(u->kept.name, line->name, sizeof u->kept.name);
+    memcpy(u->kept.tenant, tenant, strnlen(tenant, NAME_MAX_LEN));
+    memcpy(u->kept.name, name, strnlen(name, NAME_MAX_LEN));
     t->n_units++;
     t->changed = true;
     return u;
+}
+
+bool reconcile_adopt(struct table *t, const char *tenant, const char *name, uint32_t index)
+{
+    if (index >= UNIT_INDEX_MAX || reconcile_find(t, tenant, name))
+        return false;
+    for (uint32_t i = 0; i < t->n_units; i++)
+        if (t->unit[i].kept.index == index)
+            return false;
+    return add_unit(t, tenant, name, index) != NULL;
 }
 
 /* ---- orders and packages ----------------------------------------------------------------------
@@ -213,7 +222,9 @@ uint32_t reconcile_order(struct table *t, const struct order *order)
 
         if (reconcile_find(t, line->tenant, line->name))
             continue;
-        struct unit *u = add_unit(t, line);
+        uint32_t index = 0;
+        struct unit *u =
+            free_index(t, &index) ? add_unit(t, line->tenant, line->name, index) : NULL;
         if (u)
             want(t, u, &line->manifest);
         else
@@ -634,7 +645,6 @@ void reconcile_step(struct table *t, uint64_t now_ms, const struct reconcile_ask
 void reconcile_reset(struct table *t)
 {
     t->n_actions = 0;
-    t->changed = false;
 }
 
 void reconcile_shutdown(struct table *t, uint64_t now_ms)

@@ -102,6 +102,10 @@ struct table {
  * any more.  Returns how many lines found no room or no id range. */
 uint32_t reconcile_order(struct table *t, const struct order *order);
 
+/* Add a unit that is known to own this id range.  False if there is no room or the range is taken.
+ */
+bool reconcile_adopt(struct table *t, const char *tenant, const char *name, uint32_t index);
+
 /* Drop unit i, which owns nothing on disk any more, and so its id range.  False if it is ordered or
  * runs.  No actions may be pending. */
 bool reconcile_forget(struct table *t, uint32_t i);
@@ -129,7 +133,7 @@ void reconcile_ready(struct table *t, uint64_t instance, uint64_t now_ms);
 void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms);
 
 /* Decide.  Actions collected since the last reset are in t->action; the caller saves the records if
- * t->changed, carries the actions out in order, and calls reconcile_reset. */
+ * t->changed and clears it, carries the actions out in order, and calls reconcile_reset. */
 void reconcile_step(struct table *t, uint64_t now_ms, const struct reconcile_ask *ask);
 void reconcile_reset(struct table *t);
 

@@ -11,8 +11,9 @@
 
 #include "manifest/doc.h"
 
-#define UNITS_MAX (2U * PAYLOADS_MAX) /* payloads that were ever ordered and still own something   \
-                                       */
+#define UNITS_MAX                                                                                  \
+    (2U * PAYLOADS_MAX) /* payloads that were ever ordered and still own something                 \
+                         */
 #define UNIT_FAILED_MAX 8U
 #define UNIT_INDEX_MAX 1024U /* id ranges, see sandbox/plan.h */
 #define STATE_FILE "agent"

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "agent/install.h"
+#include "agent/receive.h"
+#include "agent/supervise.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define ROUNDS_MAX 8U /* of deciding, before others get their turn */
+#define STOP_WAIT_MS 10000U
+
+uint64_t agent_now_unix(void)
+{
+    return clock_unix_ms();
+}
+
+void agent_exit(struct agent *a, int code)
+{
+    if (a->loop)
+        (void)sd_event_exit(a->loop, code);
+}
+
+/* ---- telling ------------------------------------------------------------------------------------
+ */
+
+void agent_event(struct agent *a, enum rc code, uint32_t count, const char *what)
+{
+    if (events_add(&a->events, code, count, what))
+        log_event(LOG_LEVEL_WARN, "event seq=%llu code=%s what=%s",
+                  (unsigned long long)a->events.seq, rc_name(code), what);
+    if (a->events.seq >= a->state.event_seq)
+        a->unsaved = true;
+    agent_report_soon(a);
+}
+
+void agent_event_err(struct agent *a, const struct err *err, const char *what)
+{
+    log_err(LOG_LEVEL_WARN, err, "refused %s", what);
+    agent_event(a, err->rc, 1, what);
+}
+
+static void wake(sd_event_source *source, uint64_t at_ms)
+{
+    if (!source)
+        return;
+    (void)sd_event_source_set_time(source, at_ms * 1000U);
+    (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+void agent_report_soon(struct agent *a)
+{
+    if (a->report_wanted)
+        return;
+    a->report_wanted = true;
+    wake(a->on_report, a->reported_ms + AGENT_REPORT_GAP_MS);
+}
+
+static enum rc make_report(struct agent *a, struct port_message *m, struct err *err)
+{
+    scoped(free_ptr) struct report *report = calloc(1, sizeof *report);
+    scoped(free_ptr) struct usage *usage = calloc(UNITS_MAX, sizeof *usage);
+    struct bytes out = { 0 };
+
+    if (!report || !usage)
+        return err_set(err, RC_NO_MEMORY, "report");
+    for (uint32_t i = 0; i < a->table.n_units; i++)
+        usage[i] = supervise_usage(a, &a->table.unit[i]);
+    const struct report_parts parts = {
+        .satellite = a->config.satellite,
+        .epoch = a->state.epoch,
+        .seq = ++a->report_seq,
+        .time_ms = agent_now_unix(),
+        .root_version = a->trust ? trust_root(a->trust)->version : 0,
+        .generation = a->state.generation,
+        .table = &a->table,
+        .usage = usage,
+        .events = &a->events,
+        .transfers = &a->transfers,
+    };
+    report_build(&parts, report);
+    enum rc rc = report_fit(report, m->report.bytes, &out, err);
+    if (rc == RC_OK)
+        m->report.n = (uint32_t)out.n;
+    return rc;
+}
+
+static void send_report(struct agent *a)
+{
+    static struct port_message m; /* large, and there is one thread */
+    struct err err = { 0 };
+
+    memset(&m, 0, sizeof m);
+    m.type = PORT_REPORT;
+    a->report_wanted = false;
+    a->reported_ms = clock_mono_ms();
+    wake(a->on_report, a->reported_ms + a->heartbeat_ms);
+    enum rc rc = make_report(a, &m, &err);
+    if (rc == RC_OK)
+        rc = port_send(a->link_sock, &m, -1, &err);
+    if (rc == RC_TIMEOUT)
+        agent_report_soon(a); /* berth-link is behind */
+    else if (rc != RC_OK)
+        log_err(LOG_LEVEL_ERROR, &err, "report");
+}
+
+/* ---- keeping ------------------------------------------------------------------------------------
+ */
+
+static void fill_state(struct agent *a)
+{
+    a->state.n_units = a->table.n_units;
+    memset(a->state.unit, 0, sizeof a->state.unit);
+    for (uint32_t i = 0; i < a->table.n_units; i++)
+        a->state.unit[i] = a->table.unit[i].kept;
+    a->state.event_seq = a->events.seq + (a->stopping ? 0 : AGENT_EVENT_LEASE);
+    if (a->trust)
+        a->state.time_floor = trust_time_floor(a->trust);
+}
+
+void agent_save(struct agent *a)
+{
+    struct err err = { 0 };
+
+    a->table.changed = false;
+    if (a->damaged) /* what is there is evidence, and not ours to replace */
+        return;
+    fill_state(a);
+    bool failed_before = a->save_failed;
+    a->save_failed = state_save(a->state_dir, &a->state, &err) != RC_OK;
+    a->unsaved = a->save_failed;
+    if (a->save_failed && !failed_before)
+        agent_event_err(a, &err, "state");
+}
+
+/* ---- deciding and doing -------------------------------------------------------------------------
+ */
+
+static void tell_action(struct agent *a, const struct action *action)
+{
+    const struct unit_record *r = &a->table.unit[action->unit].kept;
+    char name[2 * NAME_CAP];
+
+    (void)snprintf(name, sizeof name, "%s/%s", r->tenant, r->name);
+    if (action->type == ACTION_NOTE)
+        agent_event(a, action->code, 1, name);
+    if (action->type == ACTION_COMMIT)
+        log_event(LOG_LEVEL_INFO, "committed payload=%s", name);
+}
+
+static void act(struct agent *a)
+{
+    bool committed = false;
+    bool any = a->table.n_actions > 0;
+
+    if (a->table.changed)
+        agent_save(a); /* before anything that rests on it */
+    for (uint32_t i = 0; i < a->table.n_actions; i++) {
+        const struct action action = a->table.action[i];
+
+        tell_action(a, &action);
+        committed |= action.type == ACTION_COMMIT;
+        if (action.type == ACTION_START && !a->stopping)
+            supervise_start(a, &action);
+        if (action.type == ACTION_STOP)
+            supervise_stop(a, action.instance);
+    }
+    /* A start that failed at once has added to the list: it is for the next round. */
+    if (committed)
+        install_collect(a);
+    if (any)
+        agent_report_soon(a);
+}
+
+static bool is_idle(const struct agent *a)
+{
+    for (uint32_t i = 0; i < a->table.n_units; i++)
+        if (a->table.unit[i].run.phase != RUN_NONE)
+            return false;
+    return true;
+}
+
+void agent_step(struct agent *a)
+{
+    const struct reconcile_ask ask = { .admit = supervise_admit, .arg = a };
+
+    supervise_poll(a);
+    for (uint32_t i = 0; i < ROUNDS_MAX; i++) {
+        uint64_t now = clock_mono_ms();
+
+        if (a->stopping)
+            reconcile_shutdown(&a->table, now);
+        else
+            reconcile_step(&a->table, now, &ask);
+        if (a->table.n_actions == 0 && !a->table.changed)
+            break;
+        act(a);
+        reconcile_reset(&a->table);
+    }
+    if (a->table.stuck) {
+        agent_event(a, RC_TIMEOUT, 1, "berth-launch");
+        agent_exit(a, 1);
+    }
+    if (a->stopping && is_idle(a))
+        agent_exit(a, 0);
+    if (a->table.wake_ms != UINT64_MAX)
+        wake(a->on_wake, a->table.wake_ms);
+}
+
+/* Units that are not ordered and own nothing give their place and their id range back. */
+static void forget_units(struct agent *a)
+{
+    for (uint32_t i = a->table.n_units; i-- > 0;) {
+        if (!install_owns(a, &a->table.unit[i].kept))
+            (void)reconcile_forget(&a->table, i);
+    }
+}
+
+void agent_apply_order(struct agent *a)
+{
+    char what[40];
+
+    if (a->table.n_actions == 0)
+        forget_units(a);
+    uint32_t left_out = reconcile_order(&a->table, &a->order);
+    (void)snprintf(what, sizeof what, "order %llu", (unsigned long long)a->order.generation);
+    if (left_out > 0)
+        agent_event(a, RC_NO_ROOM, left_out, what);
+    log_event(LOG_LEVEL_INFO, "in force %s lines=%u", what, a->order.n_lines);
+    agent_save(a);
+    agent_report_soon(a);
+}
+
+/* ---- the loop -----------------------------------------------------------------------------------
+ */
+
+static int on_wake(sd_event_source *source, uint64_t usec, void *arg)
+{
+    (void)source;
+    (void)usec;
+    agent_step(arg);
+    return 0;
+}
+
+static int on_report(sd_event_source *source, uint64_t usec, void *arg)
+{
+    (void)source;
+    (void)usec;
+    send_report(arg);
+    return 0;
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct agent *a = arg;
+    uint64_t now = clock_mono_ms();
+
+    (void)source;
+    (void)usec;
+    /* The floor goes on with the one clock that cannot be set. */
+    if (a->trust)
+        trust_raise_floor(a->trust, trust_time_floor(a->trust) + (now - a->ticked_ms));
+    a->ticked_ms = now;
+    supervise_tick(a);
+    install_tick(a, now);
+    receive_kick(a);
+    if (a->unsaved)
+        agent_save(a);
+    wake(a->on_tick, now + AGENT_TICK_MS);
+    return 0;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+    struct agent *a = arg;
+
+    (void)source;
+    (void)info;
+    if (a->stopping)
+        return 0;
+    log_event(LOG_LEVEL_INFO, "stopping");
+    (void)sd_notify(0, "STOPPING=1");
+    a->stopping = true;
+    wake(a->on_late, clock_mono_ms() + STOP_WAIT_MS);
+    agent_step(a);
+    return 0;
+}
+
+static int on_late(sd_event_source *source, uint64_t usec, void *arg)
+{
+    (void)source;
+    (void)usec;
+    agent_exit(arg, 0); /* berth-launch kills what is left when its socket closes */
+    return 0;
+}
+
+static enum rc add_timer(struct agent *a, sd_event_source **ret, uint64_t at_ms,
+                         sd_event_time_handler_t fn, struct err *err)
+{
+    if (sd_event_add_time(a->loop, ret, CLOCK_BOOTTIME, at_ms * 1000U, 1000, fn, a) < 0)
+        return err_set(err, RC_IO, "timer");
+    return RC_OK;
+}
+
+enum rc agent_open(struct agent *a, struct err *err)
+{
+    uint64_t now = clock_mono_ms();
+
+    a->ticked_ms = now;
+    if (sd_event_default(&a->loop) < 0)
+        return err_set(err, RC_IO, "event loop");
+    if (sd_event_set_watchdog(a->loop, true) < 0 ||
+        sd_event_add_signal(a->loop, NULL, SIGTERM, on_signal, a) < 0 ||
+        sd_event_add_signal(a->loop, NULL, SIGINT, on_signal, a) < 0)
+        return err_set(err, RC_IO, "event loop");
+    enum rc rc = add_timer(a, &a->on_wake, now, on_wake, err);
+    if (rc == RC_OK)
+        rc = add_timer(a, &a->on_report, now, on_report, err);
+    if (rc == RC_OK)
+        rc = add_timer(a, &a->on_tick, now + AGENT_TICK_MS, on_tick, err);
+    if (rc == RC_OK)
+        rc = add_timer(a, &a->on_late, UINT64_MAX / 2000U, on_late, err);
+    if (rc == RC_OK)
+        rc = supervise_open(a, err);
+    if (rc == RC_OK)
+        rc = receive_open(a, err);
+    if (rc == RC_OK && a->ordered)
+        agent_apply_order(a); /* it may be newer than the record of it */
+    return rc;
+}
+
+static void close_loop(struct agent *a)
+{
+    if (a->install.busy)
+        unpack_cancel(&a->install.job);
+    if (!a->damaged)
+        agent_save(a);
+}
+
+int agent_run(struct agent *a)
+{
+    (void)sd_notify(0, "READY=1");
+    log_event(LOG_LEVEL_INFO, "ready satellite=%s epoch=%llu generation=%llu", a->config.satellite,
+              (unsigned long long)a->state.epoch, (unsigned long long)a->state.generation);
+    agent_step(a);
+
+    int code = sd_event_loop(a->loop);
+    close_loop(a);
+    return code < 0 ? 1 : code;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * agent/data: the payloads' persistent files: data/TENANT/PAYLOAD/{data.img,index}.
+ *
+ * data.img is an ext4 image of the manifest's data_bytes, its space taken at once, so that a
+ * payload cannot fill the disk later; berth-launch mounts it.  index is the number of the id range
+ * that owns what is inside: it is kept with the data, so that it is known even if the agent's state
+ * is lost.
+ */
+#ifndef BERTH_AGENT_DATA_H
+#define BERTH_AGENT_DATA_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/limits.h"
+
+#define DATA_MKFS "/sbin/mke2fs"
+
+/* Whose data, and of which id range. */
+struct data_id {
+    const char *tenant;
+    const char *name;
+    uint32_t index;
+};
+
+/* Open the image read-write, making it on the first time (about 0.1 s).  An image that is there
+ * already keeps its size.  RC_DATA_IMAGE: mke2fs failed, or the data belongs to another id range.
+ * RC_NO_SPACE. */
+must_check enum rc data_open(int data_dir, const struct data_id *id, uint64_t bytes, int *ret_fd,
+                             struct err *err);
+
+/* Whether the payload has data; its id range then goes to *ret_index. */
+bool data_index(int data_dir, const char *tenant, const char *name, uint32_t *ret_index);
+
+/* Call fn for every payload that has data, until it returns false. */
+must_check enum rc data_list(int data_dir, bool (*fn)(void *arg, const struct data_id *id),
+                             void *arg, struct err *err);
+
+#endif

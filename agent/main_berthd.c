@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * berthd: the agent on board.  Starts as root to make the state tree and to start berth-launch
+ * (which stays privileged) and berth-link (which becomes a user of its own), then becomes a user
+ * itself and gives up all but its state directory.
+ *
+ * When it ends, for whatever reason, the other two see their sockets close and end too;
+ * berth-launch takes every payload with it.  Whoever starts berthd again finds nothing running.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/spawn.h"
+#include "base/clock.h"
+#include "base/confine.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/name.h"
+
+#define AGENT_USER "berth"
+#define LINK_USER "berth-link"
+#define AGENT_UID 64501U
+#define LINK_UID 64502U
+#define FILES_MAX 1024U
+
+struct user {
+    uid_t uid;
+    gid_t gid;
+};
+
+struct options {
+    const char *state, *uplink, *downlink, *cgroup;
+    const char *user, *link_user;
+    const char *heartbeat_ms;
+    struct user agent, link;
+    uint32_t heartbeat;
+};
+
+/* ---- the command line ---------------------------------------------------------------------------
+ */
+
+static const char usage_text[] =
+    "usage: berthd --state DIR --uplink DIR --downlink DIR [--cgroup NAME]\n"
+    "              [--user UID[:GID]] [--link-user UID[:GID]] [--heartbeat-ms N]\n";
+
+static bool number(const char *text, char end, uint32_t max, uint32_t *ret, const char **ret_rest)
+{
+    char *rest = NULL;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    unsigned long value = strtoul(text, &rest, 10);
+    if (errno != 0 || value > max || (*rest != '\0' && *rest != end))
+        return false;
+    *ret = (uint32_t)value;
+    *ret_rest = rest;
+    return true;
+}
+
+/* "UID" or "UID:GID", never root; without it the named user, or else a number of ours. */
+static bool find_user(const char *text, const char *name, uint32_t fallback, struct user *ret)
+{
+    const struct passwd *known = getpwnam(name);
+    const char *rest = NULL;
+    uint32_t uid = fallback;
+    uint32_t gid = fallback;
+
+    if (text) {
+        if (!number(text, ':', UINT32_MAX - 1, &uid, &rest))
+            return false;
+        gid = uid;
+        if (*rest == ':' && !number(rest + 1, '\0', UINT32_MAX - 1, &gid, &rest))
+            return false;
+    } else if (known) {
+        uid = known->pw_uid;
+        gid = known->pw_gid;
+    }
+    *ret = (struct user){ .uid = uid, .gid = gid };
+    return uid != 0 && gid != 0;
+}
+
+static const char **option_of(struct options *o, const char *name)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } table[] = {
+        { "--state", &o->state },
+        { "--uplink", &o->uplink },
+        { "--downlink", &o->downlink },
+        { "--cgroup", &o->cgroup },
+        { "--user", &o->user },
+        { "--link-user", &o->link_user },
+        { "--heartbeat-ms", &o->heartbeat_ms },
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return table[i].value;
+    return NULL;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    const char *rest = NULL;
+
+    *o = (struct options){ .cgroup = "berth", .heartbeat = AGENT_HEARTBEAT_MS };
+    for (int i = 1; i < argc; i += 2) {
+        const char **value = option_of(o, argv[i]);
+
+        if (!value || i + 1 == argc)
+            return false;
+        *value = argv[i + 1];
+    }
+    if (o->heartbeat_ms &&
+        (!number(o->heartbeat_ms, '\0', 24U * 3600U * 1000U, &o->heartbeat, &rest) ||
+         o->heartbeat < AGENT_REPORT_GAP_MS))
+        return false;
+    return o->state && o->uplink && o->downlink && name_valid(o->cgroup) &&
+           find_user(o->user, AGENT_USER, AGENT_UID, &o->agent) &&
+           find_user(o->link_user, LINK_USER, LINK_UID, &o->link) && o->agent.uid != o->link.uid;
+}
+
+/* ---- as root: the tree --------------------------------------------------------------------------
+ */
+
+static enum rc open_path(const char *path, int *ret_fd, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_sys(err, RC_IO, "%s", path);
+    *ret_fd = fd;
+    return RC_OK;
+}
+
+/* What changes hands, and to whom. */
+struct gift {
+    int dir;
+    struct user user;
+    bool failed;
+};
+
+/* Provisioning wrote as root; berthd reads and replaces as its user.  Links are not followed and
+ * stay root's, so nothing outside the tree changes hands. */
+static bool give_entry(void *arg, const char *name)
+{
+    struct gift *to = arg;
+    struct stat st;
+
+    if (fstatat(to->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+        st.st_nlink == 1 && st.st_uid != to->user.uid &&
+        fchownat(to->dir, name, to->user.uid, to->user.gid, AT_SYMLINK_NOFOLLOW) != 0)
+        to->failed = true;
+    return !to->failed;
+}
+
+/* A directory of the state tree and the plain files in it, for one user. */
+static enum rc give_dir(int dir, const char *path, mode_t mode, struct user user, int *ret_fd,
+                        struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    enum rc rc = fs_open_dir(dir, path, mode, &fd, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (fchown(fd, user.uid, user.gid) != 0 || fchmod(fd, mode) != 0)
+        return err_sys(err, RC_IO, "%s", path);
+
+    struct gift to = { .dir = fd, .user = user };
+    rc = fs_list(fd, ".", SIZE_MAX, give_entry, &to, NULL, err);
+    if (rc == RC_OK && to.failed)
+        rc = err_sys(err, RC_IO, "owner of files in %s", path);
+    if (rc == RC_OK && ret_fd)
+        *ret_fd = take_fd(&fd);
+    return rc;
+}
+
+/* A directory that berth-link must write to and that nobody was given yet. */
+static enum rc lend_dir(int fd, struct user user, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || (st.st_uid == 0 && fchown(fd, user.uid, (gid_t)-1) != 0))
+        return err_sys(err, RC_IO, "directory of the link");
+    return RC_OK;
+}
+
+struct tree {
+    int spool, keys, up, down, own;
+};
+
+static void tree_close(struct tree *t)
+{
+    close_fd(&t->spool);
+    close_fd(&t->keys);
+    close_fd(&t->up);
+    close_fd(&t->down);
+    close_fd(&t->own);
+}
+
+static enum rc make_tree(const struct options *o, struct agent *a, struct tree *t, struct err *err)
+{
+    const struct {
+        const char *path;
+        mode_t mode;
+        struct user user;
+        int *fd;
+    } dirs[] = {
+        { ".", 0755, o->agent, NULL },
+        { "trust", 0700, o->agent, &a->trust_dir },
+        { "objects", 0700, o->agent, NULL },
+        { "slots", 0755, o->agent, NULL },
+        { "data", 0700, o->agent, &a->data_dir },
+        { "staging", 0700, o->agent, NULL },
+        { "log", 0750, o->agent, &a->log_dir },
+        { "link", 0700, o->link, &t->keys },
+        { "spool", 0700, o->link, &t->spool },
+    };
+    enum rc rc = open_path(o->state, &a->state_dir, err);
+
+    for (size_t i = 0; rc == RC_OK && i < sizeof dirs / sizeof *dirs; i++)
+        rc = give_dir(a->state_dir, dirs[i].path, dirs[i].mode, dirs[i].user, dirs[i].fd, err);
+    if (rc == RC_OK)
+        rc = open_path(o->uplink, &t->up, err);
+    if (rc == RC_OK)
+        rc = open_path(o->downlink, &t->down, err);
+    if (rc == RC_OK)
+        rc = lend_dir(t->up, o->link, err);
+    if (rc == RC_OK)
+        rc = lend_dir(t->down, o->link, err);
+    return rc;
+}
+
+/* ---- as root: the others ------------------------------------------------------------------------
+ */
+
+/* A packet socket pair; our end does not block. */
+static enum rc make_pair(int *ret_ours, int *ret_theirs, struct err *err)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return err_sys(err, RC_IO, "socketpair");
+    *ret_ours = pair[0];
+    *ret_theirs = pair[1];
+    if (fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0)
+        return err_sys(err, RC_IO, "socketpair");
+    return RC_OK;
+}
+
+static enum rc start_launch(const struct options *o, struct agent *a, const struct tree *t,
+                            struct err *err)
+{
+    static char name[] = "berth-launch", flag[] = "--cgroup";
+    char cgroup[NAME_CAP];
+    char *const argv[] = { name, flag, cgroup, NULL };
+    scoped(close_fd) int theirs = -1;
+    pid_t pid = -1;
+    enum rc rc = make_pair(&a->launch_sock, &theirs, err);
+
+    (void)snprintf(cgroup, sizeof cgroup, "%s", o->cgroup);
+    return rc == RC_OK ? spawn_program(t->own, argv, &theirs, 1, &pid, err) : rc;
+}
+
+static enum rc start_link(const struct options *o, struct agent *a, const struct tree *t,
+                          struct err *err)
+{
+    static char name[] = "berth-link", flag[] = "--user";
+    char user[32];
+    char *const argv[] = { name, flag, user, NULL };
+    scoped(close_fd) int theirs = -1;
+    pid_t pid = -1;
+    enum rc rc = make_pair(&a->link_sock, &theirs, err);
+    const int fds[] = { theirs, t->spool, t->up, t->down, t->keys };
+
+    (void)snprintf(user, sizeof user, "%u:%u", o->link.uid, o->link.gid);
+    return rc == RC_OK ? spawn_program(t->own, argv, fds, 5, &pid, err) : rc;
+}
+
+/* ---- for good -----------------------------------------------------------------------------------
+ */
+
+/* What berthd and the programs that it starts (berth-unpack, mke2fs) need beyond the common list.
+ */
+static const char *const calls[] = {
+    "accept4",
+    "capget",
+    "chdir",
+    "clone",
+    "clone3",
+    "close_range",
+    "connect",
+    "copy_file_range",
+    "dup2",
+    "epoll_create",
+    "execve",
+    "execveat",
+    "fadvise64",
+    "fallocate",
+    "fchdir",
+    "fchmodat",
+    "fchmodat2",
+    "fstatfs",
+    "getcwd",
+    "getppid",
+    "getresgid",
+    "getresuid",
+    "getrlimit",
+    "getsockopt",
+    "inotify_init1",
+    "kill",
+    "landlock_add_rule",
+    "landlock_create_ruleset",
+    "landlock_restrict_self",
+    "linkat",
+    "mincore",
+    "newfstatat",
+    "personality",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "pipe",
+    "pipe2",
+    "prctl",
+    "readlink",
+    "readlinkat",
+    "rmdir",
+    "sched_setaffinity",
+    "seccomp",
+    "set_tid_address",
+    "setrlimit",
+    "setsockopt",
+    "socket",
+    "statfs",
+    "symlinkat",
+    "sync",
+    "syncfs",
+    "umask",
+    "utimensat",
+    "vfork",
+    "wait4",
+    "waitid",
+    "fchown",
+    "getsockname",
+    "sendmmsg",
+    NULL,
+};
+
+/* Programs and libraries that its children read; no more of the file system than that. */
+static const char *const read_only[] = { "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc" };
+#define READ_ONLY_MAX (sizeof read_only / sizeof *read_only)
+
+static enum rc confine(const struct options *o, const struct agent *a, const struct tree *t,
+                       struct err *err)
+{
+    struct confine_dir dirs[READ_ONLY_MAX + 4];
+    int opened[READ_ONLY_MAX + 2];
+    size_t n = 0;
+    size_t n_opened = 0;
+
+    (void)o;
+    dirs[n++] = (struct confine_dir){ .fd = a->state_dir, .write = true };
+    dirs[n++] = (struct confine_dir){ .fd = t->own };
+    for (size_t i = 0; i < READ_ONLY_MAX; i++) {
+        int fd = open(read_only[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+            continue; /* not every system has every one of them */
+        opened[n_opened++] = fd;
+        dirs[n++] = (struct confine_dir){ .fd = fd };
+    }
+    int private_lib = openat(t->own, "../lib/berth", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (private_lib >= 0) {
+        opened[n_opened++] = private_lib;
+        dirs[n++] = (struct confine_dir){ .fd = private_lib };
+    }
+    const struct confine rules = { .name = "berthd",
+                                   .syscalls = calls,
+                                   .dirs = dirs,
+                                   .n_dirs = n,
+                                   .may_exec = true,
+                                   .files_max = FILES_MAX };
+    enum rc rc = confine_self(&rules, err);
+
+    for (size_t i = 0; i < n_opened; i++)
+        close_fd(&opened[i]);
+    return rc;
+}
+
+/* The privileged part, in order; afterwards there is no way back. */
+static enum rc start(const struct options *o, struct agent *a, struct err *err)
+{
+    scoped(tree_close) struct tree t = { -1, -1, -1, -1, -1 };
+    sigset_t mask;
+
+    (void)umask(0022);
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, SIGTERM);
+    (void)sigaddset(&mask, SIGINT);
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &mask, NULL) != 0)
+        return err_sys(err, RC_IO, "signals");
+    enum rc rc = spawn_own_dir(&t.own, err);
+    if (rc == RC_OK)
+        rc = fs_open(t.own, "berth-unpack", O_RDONLY, 0, &a->unpack_program, err);
+    if (rc == RC_OK)
+        rc = make_tree(o, a, &t, err);
+    if (rc == RC_OK)
+        rc = start_launch(o, a, &t, err);
+    if (rc == RC_OK)
+        rc = start_link(o, a, &t, err);
+    if (rc == RC_OK)
+        rc = confine_user(o->agent.uid, o->agent.gid, err);
+    if (rc == RC_OK)
+        rc = agent_load(a, err);
+    if (rc == RC_OK)
+        rc = agent_open(a, err);
+    if (rc == RC_OK)
+        rc = confine(o, a, &t, err);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct err err = { 0 };
+    struct agent *a = calloc(1, sizeof *a);
+
+    log_open("berthd", LOG_LEVEL_INFO);
+    if (!parse(argc, argv, &o)) {
+        (void)fputs(usage_text, stderr);
+        return 2;
+    }
+    if (!a || geteuid() != 0) {
+        (void)fputs("berthd: must be started as root; it becomes another user by itself\n", stderr);
+        return 1;
+    }
+    a->heartbeat_ms = o.heartbeat;
+    a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;
+    a->link_sock = a->launch_sock = a->unpack_program = -1;
+    if (start(&o, a, &err) != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "start");
+        return 1;
+    }
+    return agent_run(a);
+}

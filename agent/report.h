@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * agent/report: what the satellite says of itself, put together from the table, the events and the
+ * link's transfers.  Pure.  A report always fits: what does not fit is left out, transfers last
+ * wanted first, then events from the oldest, never the payloads.
+ */
+#ifndef BERTH_AGENT_REPORT_H
+#define BERTH_AGENT_REPORT_H
+
+#include "agent/events.h"
+#include "agent/reconcile.h"
+#include "link/port.h"
+
+/* What is known of a running instance besides its unit. */
+struct usage {
+    char version[VERSION_CAP];
+    uint32_t memory_kib;
+    uint32_t cpu_ms;
+};
+
+/* Everything that a report is made of. */
+struct report_parts {
+    const char *satellite;
+    uint64_t epoch, seq, time_ms, root_version, generation;
+    const struct table *table;
+    const struct usage *usage; /* one for each unit of the table */
+    const struct events *events;
+    const struct port_transfers *transfers;
+};
+
+/* Fill in the report. */
+void report_build(const struct report_parts *parts, struct report *ret);
+
+/* Encode into buf of REPORT_MAX bytes, leaving out what does not fit; *report shrinks with it. */
+must_check enum rc report_fit(struct report *report, uint8_t *buf, struct bytes *ret,
+                              struct err *err);
+
+#endif

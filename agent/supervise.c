@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/supervise.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "agent/data.h"
+#include "agent/notify.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "sandbox/wire.h"
+
+#define DATAGRAMS_PER_TURN 16U
+#define LAST_WORDS_MAX (64U * 1024U) /* output of a payload that has ended, still read */
+
+/* ---- what a slot holds --------------------------------------------------------------------------
+ */
+
+struct loaded {
+    struct slot slot;
+    struct verified_manifest *manifest;
+};
+
+static void loaded_done(struct loaded *l)
+{
+    slot_close(&l->slot);
+    verified_manifest_free(&l->manifest);
+}
+
+static enum rc check_arch(const struct manifest *m, struct err *err)
+{
+    struct utsname u;
+
+    if (uname(&u) != 0)
+        return err_sys(err, RC_IO, "uname");
+    if (strcmp(m->arch, "any") != 0 && strcmp(m->arch, u.machine) != 0)
+        return err_set(err, RC_ARCH, "%s on %s", m->arch, u.machine);
+    return RC_OK;
+}
+
+/* Open a slot and verify its envelope again: what was allowed at install may not be now. */
+static enum rc load(const struct agent *a, const struct unit_record *r,
+                    const struct digest *manifest, struct loaded *ret, struct err *err)
+{
+    struct slot_id id = { .manifest = *manifest };
+
+    if (!a->trust)
+        return err_set(err, RC_TRUST_MISSING, "trust root");
+    memcpy(id.tenant, r->tenant, sizeof id.tenant);
+    memcpy(id.payload, r->name, sizeof id.payload);
+    enum rc rc = slot_open(&a->slots, &id, &ret->slot, err);
+    if (rc != RC_OK)
+        return rc;
+
+    struct bytes envelope = { .p = ret->slot.envelope, .n = ret->slot.envelope_bytes };
+    rc = trust_verify_manifest(a->trust, envelope, agent_now_unix(), &ret->manifest, err);
+    if (rc != RC_OK)
+        return rc;
+
+    const struct manifest *m = verified_manifest_get(ret->manifest);
+    if (!digest_same(verified_manifest_digest(ret->manifest), manifest) ||
+        strcmp(m->tenant, r->tenant) != 0 || strcmp(m->name, r->name) != 0)
+        return err_set(err, RC_SLOT_DAMAGED, "%s/%s", r->tenant, r->name);
+    if (m->release < r->floor)
+        return err_set(err, RC_FLOOR, "%s/%s", r->tenant, r->name);
+    return check_arch(m, err);
+}
+
+/* ---- what a tenant may have in all --------------------------------------------------------------
+ */
+
+static struct proc *find_proc(struct agent *a, uint64_t instance)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++)
+        if (instance != 0 && a->proc[i].instance == instance)
+            return &a->proc[i];
+    return NULL;
+}
+
+static void add(struct resources *sum, const struct resources *r)
+{
+    sum->memory_bytes += r->memory_bytes;
+    sum->data_bytes += r->data_bytes;
+    sum->tmp_bytes += r->tmp_bytes;
+    sum->cpu_permille += r->cpu_permille;
+    sum->pids += r->pids;
+    sum->open_files += r->open_files;
+}
+
+static bool within(const struct resources *sum, const struct resources *total)
+{
+    return sum->memory_bytes <= total->memory_bytes && sum->data_bytes <= total->data_bytes &&
+           sum->tmp_bytes <= total->tmp_bytes && sum->cpu_permille <= total->cpu_permille &&
+           sum->pids <= total->pids && sum->open_files <= total->open_files;
+}
+
+/* The rest of the tenant's payloads and this one together.  What is on its way out may be waited
+ * for, which is not a refusal. */
+static enum rc check_total(const struct agent *a, const struct unit_record *r,
+                           const struct manifest *m)
+{
+    const struct grant *grant = trust_grant(a->trust, r->tenant);
+    struct resources sum = m->limits;
+    struct resources staying = m->limits;
+    uint32_t n = 1;
+    uint32_t n_staying = 1;
+
+    if (!grant)
+        return RC_GRANT_MISSING;
+    for (uint32_t i = 0; i < a->table.n_units; i++) {
+        const struct unit *u = &a->table.unit[i];
+
+        if (u->run.phase == RUN_NONE || strcmp(u->kept.tenant, r->tenant) != 0 ||
+            strcmp(u->kept.name, r->name) == 0)
+            continue;
+        for (uint32_t k = 0; k < UNITS_MAX; k++) {
+            const struct proc *p = &a->proc[k];
+
+            if (p->instance != u->run.instance)
+                continue;
+            add(&sum, &p->limits);
+            n++;
+            if (u->run.phase != RUN_STOPPING && !digest_none(&u->kept.wanted)) {
+                add(&staying, &p->limits);
+                n_staying++;
+            }
+        }
+    }
+    if (within(&sum, &grant->total) && n <= grant->payloads_max)
+        return RC_OK;
+    return within(&staying, &grant->total) && n_staying <= grant->payloads_max ? RC_BUSY
+                                                                               : RC_GRANT_EXCEEDED;
+}
+
+enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct digest *manifest,
+                        struct admission *ret)
+{
+    const struct agent *a = arg;
+    scoped(loaded_done) struct loaded l = { .slot.root = -1 };
+    struct err err = { 0 };
+    enum rc rc = load(a, unit, manifest, &l, &err);
+
+    /* A slot that is damaged is as good as none: its package may be sent again. */
+    if (rc == RC_SLOT_DAMAGED)
+        return RC_NOT_FOUND;
+    if (rc != RC_OK)
+        return rc;
+
+    const struct manifest *m = verified_manifest_get(l.manifest);
+    rc = check_total(a, unit, m);
+    if (rc == RC_OK)
+        *ret = (struct admission){ .health = m->health, .floor = m->floor };
+    return rc;
+}
+
+/* ---- starting and stopping ----------------------------------------------------------------------
+ */
+
+static void proc_close(struct proc *p)
+{
+    p->on_notify = sd_event_source_disable_unref(p->on_notify);
+    p->on_pipe = sd_event_source_disable_unref(p->on_pipe);
+    close_fd(&p->notify);
+    close_fd(&p->pipe);
+    output_close(&p->output);
+    *p = (struct proc){ .notify = -1, .pipe = -1, .output.fd = -1 };
+}
+
+static struct proc *proc_new(struct agent *a, const struct action *action, const struct manifest *m)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct proc *p = &a->proc[i];
+
+        if (p->instance != 0)
+            continue;
+        *p = (struct proc){ .instance = action->instance, .limits = m->limits };
+        p->notify = -1;
+        p->pipe = -1;
+        p->output.fd = -1;
+        memcpy(p->tenant, m->tenant, sizeof p->tenant);
+        memcpy(p->name, m->name, sizeof p->name);
+        memcpy(p->usage.version, m->version, sizeof p->usage.version);
+        return p;
+    }
+    return NULL;
+}
+
+static enum rc send_launch(struct agent *a, const struct action *action, struct err *err)
+{
+    static struct wire_launch message; /* large, and there is one thread */
+    const struct unit_record *r = &a->table.unit[action->unit].kept;
+    scoped(loaded_done) struct loaded l = { .slot.root = -1 };
+    scoped(close_fd) int data = -1;
+    enum rc rc = load(a, r, &action->manifest, &l, err);
+
+    if (rc != RC_OK)
+        return rc;
+
+    const struct manifest *m = verified_manifest_get(l.manifest);
+    const struct data_id id = { .tenant = r->tenant, .name = r->name, .index = r->index };
+    bool has_data = m->limits.data_bytes > 0;
+
+    if (has_data)
+        rc = data_open(a->data_dir, &id, m->limits.data_bytes, &data, err);
+    memset(&message, 0, sizeof message);
+    message.head = wire_head(WIRE_LAUNCH, action->instance);
+    if (rc == RC_OK)
+        rc = plan_make(m, trust_grant(a->trust, r->tenant), r->index, has_data, &message.plan, err);
+    if (rc != RC_OK)
+        return rc;
+
+    struct proc *p = proc_new(a, action, m);
+    const int fds[] = { l.slot.root, data };
+    assert(p); /* there are as many places as units, and one instance for each */
+    rc = wire_send(a->launch_sock, &message.head, fds, has_data ? 2 : 1, err);
+    if (rc != RC_OK)
+        proc_close(p);
+    return rc;
+}
+
+void supervise_start(struct agent *a, const struct action *action)
+{
+    const struct unit_record *r = &a->table.unit[action->unit].kept;
+    struct err err = { 0 };
+    enum rc rc = send_launch(a, action, &err);
+
+    if (rc == RC_OK) {
+        log_event(LOG_LEVEL_INFO, "start payload=%s/%s instance=%llu", r->tenant, r->name,
+                  (unsigned long long)action->instance);
+        return;
+    }
+    log_err(LOG_LEVEL_WARN, &err, "start payload=%s/%s", r->tenant, r->name);
+    reconcile_launch_failed(&a->table, action->instance, rc, clock_mono_ms());
+}
+
+void supervise_stop(struct agent *a, uint64_t instance)
+{
+    struct wire_stop message = { .head = wire_head(WIRE_STOP, instance),
+                                 .grace_ms = RECONCILE_GRACE_MS };
+    struct err err = { 0 };
+
+    if (wire_send(a->launch_sock, &message.head, NULL, 0, &err) == RC_OK)
+        return;
+    log_err(LOG_LEVEL_ERROR, &err, "stop instance=%llu", (unsigned long long)instance);
+    agent_exit(a, 1); /* without a launcher nothing is in hand; starting again ends them all */
+}
+
+/* ---- listening to payloads ----------------------------------------------------------------------
+ */
+
+static void take_notify(struct agent *a, const struct proc *p, const struct notify *n)
+{
+    uint64_t now = clock_mono_ms();
+
+    if (n->ready)
+        reconcile_ready(&a->table, p->instance, now);
+    if (n->watchdog)
+        reconcile_beat(&a->table, p->instance, now);
+    if (n->stopping)
+        log_event(LOG_LEVEL_INFO, "stopping payload=%s/%s", p->tenant, p->name);
+    if (n->status[0] != '\0')
+        log_event(LOG_LEVEL_DEBUG, "status payload=%s/%s text=%s", p->tenant, p->name, n->status);
+}
+
+/* At most so many datagrams, so that a payload cannot keep us to itself. */
+static void drain_notify(struct agent *a, struct proc *p)
+{
+    struct err err = { 0 };
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && p->notify >= 0 && i < DATAGRAMS_PER_TURN; i++) {
+        struct notify n = { 0 };
+
+        rc = notify_receive(p->notify, &n, &err);
+        if (rc == RC_OK)
+            take_notify(a, p, &n);
+    }
+    if (rc == RC_IO)
+        p->on_notify = sd_event_source_disable_unref(p->on_notify);
+}
+
+static int on_notify(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct agent *a = arg;
+
+    (void)source;
+    (void)events;
+    for (uint32_t i = 0; i < UNITS_MAX; i++)
+        if (a->proc[i].instance != 0 && a->proc[i].notify == fd)
+            drain_notify(a, &a->proc[i]);
+    agent_step(a);
+    return 0;
+}
+
+static int on_pipe(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct agent *a = arg;
+    struct err err = { 0 };
+
+    (void)source;
+    (void)events;
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct proc *p = &a->proc[i];
+
+        if (p->instance == 0 || p->pipe != fd)
+            continue;
+        enum rc rc = output_pump(&p->output, fd, &err);
+        if (rc == RC_SHORT)
+            p->on_pipe = sd_event_source_disable_unref(p->on_pipe);
+        else if (rc == RC_BUSY)
+            (void)sd_event_source_set_enabled(p->on_pipe, SD_EVENT_OFF); /* until the next tick */
+    }
+    return 0;
+}
+
+void supervise_poll(struct agent *a)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++)
+        if (a->proc[i].instance != 0)
+            drain_notify(a, &a->proc[i]);
+}
+
+void supervise_tick(struct agent *a)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct proc *p = &a->proc[i];
+        struct err err = { 0 };
+
+        if (p->instance == 0 || p->notify < 0)
+            continue;
+        const struct wire_stat message = { .head = wire_head(WIRE_STAT, p->instance) };
+        (void)!wire_send(a->launch_sock, &message.head, NULL, 0, &err); /* the next one will do */
+        output_tick(&p->output);
+        if (p->on_pipe)
+            (void)sd_event_source_set_enabled(p->on_pipe, SD_EVENT_ON);
+    }
+}
+
+void supervise_recheck(struct agent *a)
+{
+    for (uint32_t i = 0; i < a->table.n_units; i++) {
+        struct unit *u = &a->table.unit[i];
+        scoped(loaded_done) struct loaded l = { .slot.root = -1 };
+        struct err err = { 0 };
+
+        if (u->run.phase != RUN_UP && u->run.phase != RUN_READY)
+            continue;
+        enum rc rc = load(a, &u->kept, &u->run.manifest, &l, &err);
+        if (rc != RC_OK)
+            reconcile_deny(&a->table, u, rc, clock_mono_ms());
+    }
+}
+
+struct usage supervise_usage(const struct agent *a, const struct unit *unit)
+{
+    for (uint32_t i = 0; unit->run.phase != RUN_NONE && i < UNITS_MAX; i++)
+        if (a->proc[i].instance == unit->run.instance)
+            return a->proc[i].usage;
+    return (struct usage){ 0 };
+}
+
+/* ---- listening to berth-launch ------------------------------------------------------------------
+ */
+
+static void on_launched(struct agent *a, const struct wire_launched *m, struct wire_fds *fds)
+{
+    struct proc *p = find_proc(a, m->head.instance);
+
+    if (!p)
+        return; /* fds are closed by the caller */
+    p->notify = take_fd(&fds->fd[WIRE_FD_NOTIFY]);
+    p->pipe = take_fd(&fds->fd[WIRE_FD_OUTPUT]);
+    output_open(&p->output, a->log_dir, p->tenant, p->name);
+    if (sd_event_add_io(a->loop, &p->on_notify, p->notify, EPOLLIN, on_notify, a) < 0 ||
+        sd_event_add_io(a->loop, &p->on_pipe, p->pipe, EPOLLIN, on_pipe, a) < 0) {
+        agent_exit(a, 1);
+        return;
+    }
+    log_event(LOG_LEVEL_INFO, "launched payload=%s/%s instance=%llu pid=%d", p->tenant, p->name,
+              (unsigned long long)p->instance, (int)m->pid);
+    reconcile_launched(&a->table, p->instance, clock_mono_ms());
+}
+
+static void on_launch_failed(struct agent *a, const struct wire_launch_failed *m)
+{
+    struct proc *p = find_proc(a, m->head.instance);
+    enum rc code = rc_from_number(m->rc);
+
+    if (!p)
+        return;
+    struct err err = { 0 };
+    (void)err_set(&err, code, "%.32s: %.96s", m->step, m->what);
+    err.sys = m->sys;
+    log_err(LOG_LEVEL_WARN, &err, "launch-failed payload=%s/%s", p->tenant, p->name);
+    proc_close(p);
+    reconcile_launch_failed(&a->table, m->head.instance, code, clock_mono_ms());
+}
+
+static void on_exited(struct agent *a, const struct wire_exited *m)
+{
+    struct proc *p = find_proc(a, m->head.instance);
+    enum rc code = rc_from_number(m->rc);
+    struct err err = { 0 };
+
+    if (!p)
+        return;
+    drain_notify(a, p); /* it may have said READY=1 just before */
+    for (uint32_t n = 0; n < LAST_WORDS_MAX / 4096U && p->pipe >= 0; n++)
+        if (output_pump(&p->output, p->pipe, &err) != RC_OK)
+            break;
+    log_event(LOG_LEVEL_INFO, "ended payload=%s/%s instance=%llu code=%s status=%d", p->tenant,
+              p->name, (unsigned long long)p->instance, rc_name(code), (int)m->status);
+    proc_close(p);
+    reconcile_exited(&a->table, m->head.instance, code, clock_mono_ms());
+}
+
+static void on_stats(struct agent *a, const struct wire_stats *m)
+{
+    struct proc *p = find_proc(a, m->head.instance);
+
+    if (!p)
+        return;
+    p->usage.memory_kib = (uint32_t)(m->usage.memory_bytes / 1024U);
+    p->usage.cpu_ms = (uint32_t)(m->usage.cpu_us / 1000U);
+}
+
+/* False: there is no launcher any more, or none that can be believed. */
+static bool take_message(struct agent *a, bool *ret_more)
+{
+    static union wire_message m; /* large, and there is one thread */
+    scoped(wire_fds_close) struct wire_fds fds = WIRE_FDS_INIT;
+    struct err err = { 0 };
+    enum rc rc = wire_recv(a->launch_sock, &m, &fds, &err);
+
+    *ret_more = rc == RC_OK;
+    if (rc == RC_TIMEOUT)
+        return true;
+    if (rc != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "berth-launch has ended");
+        return false;
+    }
+    switch ((enum wire_type)m.head.type) {
+    case WIRE_LAUNCHED:
+        on_launched(a, &m.launched, &fds);
+        return true;
+    case WIRE_LAUNCH_FAILED:
+        on_launch_failed(a, &m.failed);
+        return true;
+    case WIRE_EXITED:
+        on_exited(a, &m.exited);
+        return true;
+    case WIRE_STATS:
+        on_stats(a, &m.stats);
+        return true;
+    case WIRE_LAUNCH:
+    case WIRE_STOP:
+    case WIRE_STAT:
+        break;
+    }
+    log_event(LOG_LEVEL_ERROR, "berth-launch sent a request");
+    return false;
+}
+
+static int on_launch_socket(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct agent *a = arg;
+    bool more = true;
+
+    (void)source;
+    (void)fd;
+    (void)events;
+    for (uint32_t i = 0; more && i < DATAGRAMS_PER_TURN; i++)
+        if (!take_message(a, &more)) {
+            agent_exit(a, 1);
+            return 0;
+        }
+    agent_step(a);
+    return 0;
+}
+
+enum rc supervise_open(struct agent *a, struct err *err)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++)
+        a->proc[i] = (struct proc){ .notify = -1, .pipe = -1, .output.fd = -1 };
+    if (sd_event_add_io(a->loop, &a->on_launch, a->launch_sock, EPOLLIN, on_launch_socket, a) < 0)
+        return err_set(err, RC_IO, "event loop");
+    return RC_OK;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * agent/supervise: starting and stopping payloads through berth-launch, and listening to them.
+ *
+ * A slot's envelope is verified again before every start, against the trust of that moment.  What
+ * comes from berth-launch is checked by sandbox/wire; what comes from payloads is hostile.
+ */
+#ifndef BERTH_AGENT_SUPERVISE_H
+#define BERTH_AGENT_SUPERVISE_H
+
+#include "agent/agent.h"
+
+/* Listen to berth-launch. */
+must_check enum rc supervise_open(struct agent *a, struct err *err);
+
+/* For reconcile: whether this version may start (installed, signed, granted, not below the floor,
+ * for this machine, and within what the tenant may have in all). */
+enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct digest *manifest,
+                        struct admission *ret);
+
+/* Carry out a start; a failure goes to reconcile as a failed launch. */
+void supervise_start(struct agent *a, const struct action *action);
+
+/* Carry out a stop. */
+void supervise_stop(struct agent *a, uint64_t instance);
+
+/* Take the notify messages that are waiting, so that nobody is late because we were. */
+void supervise_poll(struct agent *a);
+
+/* Every second: ask for usage, let output flow again. */
+void supervise_tick(struct agent *a);
+
+/* The trust has changed: stop what it does not cover any more. */
+void supervise_recheck(struct agent *a);
+
+/* Usage of the instance that unit i runs; all zero if it runs none. */
+struct usage supervise_usage(const struct agent *a, const struct unit *unit);
+
+#endif
