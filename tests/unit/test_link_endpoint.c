@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/endpoint and link/ground: the real berth-link, confined, over real directories with sealed
+ * bundles; this test is berthd and the ground.  Needs root.
+ */
+#include "tests/unit/link_fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "link/ground.h"
+#include "link/state.h"
+
+#define USER 64502
+#define PATIENCE_MS 10000U
+
+struct rig {
+    struct link_tmp tmp;
+    int spool, up, down, keys, ground_keys;
+    int port;
+    pid_t pid;
+    struct link_ground *ground;
+    uint64_t now_ms; /* of the sender, moved by hand */
+    uint32_t contacts;
+    uint32_t events[320]; /* by code */
+    struct port_transfers transfers;
+    uint32_t n_objects;
+    struct port_object object; /* the last one */
+    int object_fd;
+    uint32_t reports;
+    uint8_t report[64];
+    size_t report_n;
+};
+
+static int make_dir(struct rig *r, const char *name)
+{
+    struct err err;
+    int fd = -1;
+
+    assert_rc(fs_open_dir(r->tmp.fd, name, 0755, &fd, &err), RC_OK);
+    assert_int_equal(fchown(fd, USER, USER), 0);
+    return fd;
+}
+
+/* Start the program with its five descriptors. */
+static void start(struct rig *r)
+{
+    char path[300], user[32];
+    int pair[2] = { -1, -1 };
+    const char *build = getenv("BERTH_BUILD");
+
+    snprintf(path, sizeof path, "%s/berth-link", build != NULL ? build : "build/release");
+    snprintf(user, sizeof user, "%d:%d", USER, USER);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    r->pid = fork();
+    assert_true(r->pid >= 0);
+    if (r->pid == 0) {
+        const int fds[] = { pair[1], r->spool, r->up, r->down, r->keys };
+        int high[5];
+
+        for (int i = 0; i < 5; i++)
+            high[i] = fcntl(fds[i], F_DUPFD, 100);
+        for (int i = 0; i < 5; i++)
+            dup2(high[i], 3 + i);
+        for (int i = 8; i < 200; i++)
+            close(i);
+        execl(path, "berth-link", "--user", user, (char *)NULL);
+        _exit(127);
+    }
+    close(pair[1]);
+    r->port = pair[0];
+}
+
+static int stop(struct rig *r, int sig)
+{
+    int status = 0;
+
+    if (sig != 0)
+        kill(r->pid, sig);
+    close_fd(&r->port);
+    assert_int_equal(waitpid(r->pid, &status, 0), r->pid);
+    return status;
+}
+
+static void open_ground(struct rig *r)
+{
+    struct err err;
+    const struct link_ground_options options = {
+        .state_dirfd = r->ground_keys,
+        .up_dirfd = r->up,
+        .down_dirfd = r->down,
+        .sender = { .chunk_size = 4096, .flight_ms = 10, .resend_ms = 5000 }
+    };
+
+    assert_rc(link_ground_open(&options, &r->ground, &err), RC_OK);
+}
+
+static struct rig *rig_new(bool provision)
+{
+    struct rig *r = calloc(1, sizeof *r);
+    struct keys keys = { 0 };
+    struct err err;
+    static const char *const files[] = { "key.a", "counter.a", "replay.a" };
+
+    r->tmp = link_tmp_new();
+    assert_int_equal(fchmod(r->tmp.fd, 0755), 0);
+    r->spool = make_dir(r, "spool");
+    r->up = make_dir(r, "up");
+    r->down = make_dir(r, "down");
+    r->keys = make_dir(r, "link");
+    r->ground_keys = make_dir(r, "ground");
+    r->object_fd = -1;
+    r->now_ms = 1000;
+    assert_rc(keys_make(1, 42, &keys, &err), RC_OK);
+    assert_rc(link_state_make(r->ground_keys, LINK_SIDE_GROUND, &keys, &err), RC_OK);
+    for (size_t i = 0; provision && i < 3; i++) {
+        if (i == 0)
+            assert_rc(link_state_make(r->keys, LINK_SIDE_SATELLITE, &keys, &err), RC_OK);
+        assert_int_equal(fchownat(r->keys, files[i], USER, USER, 0), 0);
+    }
+    open_ground(r);
+    start(r);
+    return r;
+}
+
+static void rig_free(struct rig *r)
+{
+    link_ground_close(&r->ground);
+    close_fd(&r->object_fd);
+    close(r->spool);
+    close(r->up);
+    close(r->down);
+    close(r->keys);
+    close(r->ground_keys);
+    link_tmp_free(&r->tmp);
+    free(r);
+}
+
+/* One message from berth-link, as berthd takes it. */
+static void take_message(struct rig *r)
+{
+    static struct port_message m;
+    int fd = -1;
+    struct err err;
+    enum rc rc = port_recv(r->port, PORT_FROM_LINK, &m, &fd, &err);
+
+    if (rc == RC_TIMEOUT)
+        return;
+    assert_rc(rc, RC_OK);
+    if (m.type == PORT_CONTACT)
+        r->contacts++;
+    if (m.type == PORT_EVENT)
+        r->events[m.event.rc] += m.event.count;
+    if (m.type == PORT_TRANSFERS)
+        r->transfers = m.transfers;
+    if (m.type == PORT_OBJECT) {
+        r->n_objects++;
+        r->object = m.object;
+        close_fd(&r->object_fd);
+        r->object_fd = fd;
+    }
+}
+
+static void take_report(void *arg, enum object_kind kind, struct bytes object)
+{
+    struct rig *r = arg;
+
+    assert_int_equal(kind, OBJECT_REPORT);
+    assert_true(object.n <= sizeof r->report);
+    memcpy(r->report, object.p, object.n);
+    r->report_n = object.n;
+    r->reports++;
+}
+
+/* Let both ends work until the condition holds. */
+#define until(r, condition)                                                                        \
+    do {                                                                                           \
+        uint64_t end_ = clock_mono_ms() + PATIENCE_MS;                                             \
+        while (!(condition)) {                                                                     \
+            struct pollfd p_ = { .fd = (r)->port, .events = POLLIN };                              \
+            assert_true(clock_mono_ms() < end_);                                                   \
+            if (poll(&p_, 1, 20) > 0)                                                              \
+                take_message(r);                                                                   \
+        }                                                                                          \
+    } while (0)
+
+static uint32_t send_due(struct rig *r)
+{
+    uint64_t budget = UINT64_MAX;
+    uint32_t sent = 0;
+    struct err err;
+
+    assert_rc(link_ground_send(r->ground, r->now_ms, &budget, &sent, &err), RC_OK);
+    r->now_ms += 1000;
+    return sent;
+}
+
+static void queue(struct rig *r, const struct link_object *o)
+{
+    struct err err;
+    int fd = -1;
+
+    assert_rc(fs_sealed("object", (struct bytes){ o->bytes, o->object.size }, &fd, &err), RC_OK);
+    assert_rc(link_ground_add(r->ground, &o->object, fd, &err), RC_OK);
+    close_fd(&fd);
+}
+
+static void done(struct rig *r, const struct link_object *o)
+{
+    struct port_message m = { .type = PORT_OBJECT_DONE };
+    struct err err;
+
+    memcpy(m.done.digest, o->object.digest, DIGEST_SIZE);
+    assert_rc(port_send(r->port, &m, -1, &err), RC_OK);
+}
+
+static size_t files_in(int dirfd)
+{
+    size_t n = 0;
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fdopendir(fd);
+
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
+        n += e->d_name[0] != '.' ? 1 : 0;
+    closedir(d);
+    return n;
+}
+
+/* A document and a package arrive whole; some bundles of the package are lost at first. */
+static void objects_arrive(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object order = link_object_new(OBJECT_ORDER, 3000, 1);
+    struct link_object package = link_object_new(OBJECT_PACKAGE, 100000, 2);
+
+    (void)state;
+    queue(r, &package);
+    queue(r, &order);
+    stop(r, SIGKILL);                              /* so that it cannot see the two that get lost */
+    assert_int_equal(send_due(r), 1 + 1 + 25 + 1); /* the descriptor twice, see HEAD_EVERY */
+    /* Bundles 2 (the first descriptor) and 9 never get there. */
+    assert_int_equal(unlinkat(r->up, "0000000000000002.bundle", 0), 0);
+    assert_int_equal(unlinkat(r->up, "0000000000000009.bundle", 0), 0);
+    start(r);
+    until(r, r->n_objects == 1);
+    assert_int_equal(r->object.kind, OBJECT_ORDER);
+    assert_true(link_object_is(&order, r->object_fd));
+    assert_int_equal(fcntl(r->object_fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    done(r, &order);
+    stop(r, SIGKILL); /* in the middle */
+    start(r);
+    until(r, r->transfers.n_transfers == 1 && r->transfers.transfer[0].chunks != 0 &&
+                 files_in(r->up) == 0);
+    sender_report(link_ground_sender(r->ground), &r->transfers, r->now_ms);
+    uint32_t again = send_due(r);
+
+    assert_true(again >= 1 && again <= 27);
+    until(r, r->object.kind == OBJECT_PACKAGE);
+    assert_true(link_object_is(&package, r->object_fd));
+    assert_true(r->contacts >= 1);
+    done(r, &package);
+    until(r, r->transfers.n_complete == 2 && r->transfers.n_transfers == 0);
+    sender_report(link_ground_sender(r->ground), &r->transfers, r->now_ms);
+    assert_int_equal(send_due(r), 0);
+    for (uint32_t code = 0; code < 320; code++) {
+        if (r->events[code] != 0 && code != RC_REPLAY)
+            fail_msg("event %s", rc_name((enum rc)code));
+    }
+    int status = stop(r, 0); /* berthd is gone: it ends by itself */
+
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    free(order.bytes);
+    free(package.bytes);
+    rig_free(r);
+}
+
+/* What someone may put into the directory: refused with its code, moved aside, and the link lives.
+ */
+static void hostile_files(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object order = link_object_new(OBJECT_ORDER, 3000, 1);
+    struct err err;
+    uint8_t *bundle = NULL;
+    size_t n = 0;
+
+    (void)state;
+    queue(r, &order);
+    /* The sealed file is taken aside before berth-link can have seen it complete. */
+    stop(r, SIGKILL);
+    assert_int_equal(send_due(r), 1);
+    assert_rc(fs_read_alloc(r->up, "0000000000000001.bundle", 65536, &bundle, &n, &err), RC_OK);
+    start(r);
+    until(r, r->n_objects == 1);
+    assert_true(link_object_is(&order, r->object_fd));
+
+    assert_rc(fs_write_file(r->up, "again.bundle", (struct bytes){ bundle, n }, 0644, &err), RC_OK);
+    until(r, r->events[RC_REPLAY] == 1);
+    bundle[n / 2] ^= 1;
+    assert_rc(fs_write_file(r->up, "bent.bundle", (struct bytes){ bundle, n }, 0644, &err), RC_OK);
+    until(r, r->events[RC_BPSEC_AUTH] == 1);
+    assert_rc(fs_write_file(r->up, "cut.bundle", (struct bytes){ bundle, n / 2 }, 0644, &err),
+              RC_OK);
+    until(r, files_in(r->up) == 0);
+    assert_rc(fs_write_file(r->up, "empty.bundle", (struct bytes){ 0 }, 0644, &err), RC_OK);
+    until(r, r->events[RC_SHORT] >= 1);
+    assert_rc(fs_write_file(r->up, "readme.txt", bytes_of("hello"), 0644, &err), RC_OK);
+    until(r, r->events[RC_NAME] == 1);
+    assert_int_equal(mkfifoat(r->up, "fifo.bundle", 0666), 0);
+    until(r, r->events[RC_NOT_REGULAR] == 1);
+    assert_int_equal(symlinkat("/etc/shadow", r->up, "link.bundle"), 0);
+    assert_int_equal(mkdirat(r->up, "dir.bundle", 0755), 0);
+    int fd = openat(r->up, ".huge", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+    assert_int_equal(ftruncate(fd, (off_t)1 << 31), 0);
+    close_fd(&fd);
+    assert_int_equal(renameat(r->up, ".huge", r->up, "huge.bundle"), 0);
+    until(r, r->events[RC_TOO_LARGE] == 1 && files_in(r->up) == 0);
+    assert_int_equal(r->n_objects, 1);
+
+    int rej = openat(r->spool, "rej", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char name[64];
+
+    assert_true(rej >= 0);
+    snprintf(name, sizeof name, "%016x-%d-BPSEC_AUTH", 1U, RC_BPSEC_AUTH);
+    assert_int_equal(faccessat(rej, name, F_OK, 0), 0);
+    close(rej);
+
+    /* And then a good one still comes through. */
+    struct link_object grant = link_object_new(OBJECT_GRANT, 100, 3);
+
+    queue(r, &grant);
+    assert_true(send_due(r) >= 1);
+    until(r, r->object.kind == OBJECT_GRANT);
+    assert_true(link_object_is(&grant, r->object_fd));
+    stop(r, 0);
+    free(bundle);
+    free(order.bytes);
+    free(grant.bytes);
+    rig_free(r);
+}
+
+/* Reports come down sealed, once each; the directory stays small. */
+static void reports_come_down(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct port_message m = { .type = PORT_REPORT };
+    struct link_ground_counts counts = { 0 };
+    struct err err;
+
+    (void)state;
+    for (uint8_t i = 1; i <= 20; i++) {
+        m.report.n = 10;
+        memset(m.report.bytes, i, 10);
+        enum rc rc = RC_TIMEOUT;
+
+        until(r, (rc = port_send(r->port, &m, -1, &err)) != RC_TIMEOUT);
+        assert_rc(rc, RC_OK);
+    }
+    until(r, faccessat(r->down, "0000000000000014.bundle", F_OK, 0) == 0 && files_in(r->down) == 4);
+    assert_rc(link_ground_receive(r->ground, 100, take_report, r, &counts, &err), RC_OK);
+    assert_int_equal(counts.files, 4);
+    assert_int_equal(counts.objects, 4);
+    assert_int_equal(counts.refused, 0);
+    assert_int_equal(r->reports, 4);
+    assert_int_equal(r->report_n, 10);
+    assert_int_equal(r->report[0], 20);
+    assert_int_equal(files_in(r->down), 0);
+
+    /* Someone gives a bundle of the ground back to it: its own keys do not open it. */
+    struct link_object order = link_object_new(OBJECT_ORDER, 50, 1);
+
+    stop(r, SIGKILL);
+    queue(r, &order);
+    assert_int_equal(send_due(r), 1);
+    assert_int_equal(renameat(r->up, "0000000000000001.bundle", r->down, "x.bundle"), 0);
+    assert_rc(link_ground_receive(r->ground, 100, take_report, r, &counts, &err), RC_OK);
+    assert_int_equal(counts.refused, 1);
+    assert_int_equal(counts.last.rc, RC_BPSEC_KEY);
+    assert_int_equal(r->reports, 4);
+    free(order.bytes);
+    rig_free(r);
+}
+
+/* Without keys nothing is opened, nothing is sealed, and berthd hears why. */
+static void no_keys(void **state)
+{
+    struct rig *r = rig_new(false);
+    struct link_object order = link_object_new(OBJECT_ORDER, 3000, 1);
+    struct port_message m = { .type = PORT_REPORT, .report = { .n = 5 } };
+    struct err err;
+
+    (void)state;
+    queue(r, &order);
+    assert_int_equal(send_due(r), 1);
+    until(r, r->events[RC_KEY_FILE] == 1);
+    assert_rc(port_send(r->port, &m, -1, &err), RC_OK);
+    int status = stop(r, 0);
+
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(files_in(r->up), 1);
+    assert_int_equal(files_in(r->down), 0);
+    assert_int_equal(r->n_objects, 0);
+    free(order.bytes);
+    rig_free(r);
+}
+
+/* A peer that does not speak the protocol ends the process. */
+static void wrong_port_message(void **state)
+{
+    struct rig *r = rig_new(true);
+    int status = 0;
+
+    (void)state;
+    assert_int_equal(send(r->port, "hello", 5, 0), 5);
+    assert_int_equal(waitpid(r->pid, &status, 0), r->pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    close_fd(&r->port);
+    rig_free(r);
+}
+
+/* One satellite's link is open once on the ground. */
+static void ground_is_exclusive(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_ground *second = NULL;
+    const struct link_ground_options options = { .state_dirfd = r->ground_keys,
+                                                 .up_dirfd = r->up,
+                                                 .down_dirfd = r->down };
+    struct err err;
+
+    (void)state;
+    assert_rc(link_ground_open(&options, &second, &err), RC_BUSY);
+    assert_null(second);
+    link_ground_close(&r->ground);
+    stop(r, 0); /* between fork and exec it has our descriptors */
+    assert_rc(link_ground_open(&options, &second, &err), RC_OK);
+    link_ground_close(&second);
+    rig_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(objects_arrive),     cmocka_unit_test(hostile_files),
+        cmocka_unit_test(reports_come_down),  cmocka_unit_test(no_keys),
+        cmocka_unit_test(wrong_port_message), cmocka_unit_test(ground_is_exclusive),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
