@@ -113,7 +113,8 @@ static enum rc write_passphrase(struct world *w, struct err *err)
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return err_sys(err, RC_IO, "getrandom");
     (void)bytes_hex((struct bytes){ .p = random, .n = sizeof random }, hex);
-    if (setenv("BERTH_PASSPHRASE_FILE", "passphrase", 1) < 0 || setenv("NO_COLOR", "1", 1) < 0)
+    if (setenv("BERTH_PASSPHRASE_FILE", "passphrase", 1) < 0 || setenv("NO_COLOR", "1", 1) < 0 ||
+        setenv("BERTH_HOME", "ground", 1) < 0)
         return err_sys(err, RC_IO, "environment");
     return fs_write_file(w->work_fd, "passphrase", bytes_of(hex), 0600, err);
 }

@@ -326,9 +326,9 @@ enum rc world_look(struct world *w, struct err *err)
     enum rc rc = still_running(w, err);
 
     if (rc == RC_OK)
-        rc = world_berth(w, "--home ground status --json", &exit_status, &status, err);
+        rc = world_berth(w, "status --json", &exit_status, &status, err);
     if (rc == RC_OK)
-        rc = world_berth(w, "--home ground rollout status --json", &exit_rollout, &rollouts, err);
+        rc = world_berth(w, "rollout status --json", &exit_rollout, &rollouts, err);
     if (rc == RC_OK)
         rc = seen_read(status, rollouts, &w->seen, err);
     if (rc != RC_OK)
