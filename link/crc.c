@@ -4,7 +4,6 @@
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #elif defined(__aarch64__)
-#include <arm_acle.h>
 #include <sys/auxv.h>
 #endif
 
@@ -114,12 +113,27 @@ __attribute__((target("sse4.2"))) static uint32_t hardware(uint32_t crc, struct 
 
 #elif defined(__aarch64__)
 
+#define HARDWARE_CRC32 (1UL << 7) /* HWCAP_CRC32 */
+
 bool crc32c_in_hardware(void)
 {
-    return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+    return (getauxval(AT_HWCAP) & HARDWARE_CRC32) != 0;
 }
 
-__attribute__((target("+crc"))) static uint32_t hardware(uint32_t crc, struct bytes data)
+/* In assembly because the two compilers disagree about the names of the intrinsics. */
+static uint32_t add_word(uint32_t r, uint64_t word)
+{
+    __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(r) : "r"(word));
+    return r;
+}
+
+static uint32_t add_byte(uint32_t r, uint8_t byte)
+{
+    __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(r) : "r"(byte));
+    return r;
+}
+
+static uint32_t hardware(uint32_t crc, struct bytes data)
 {
     uint32_t r = ~crc;
     size_t i = 0;
@@ -128,10 +142,10 @@ __attribute__((target("+crc"))) static uint32_t hardware(uint32_t crc, struct by
         uint64_t word;
 
         memcpy(&word, data.p + i, sizeof word);
-        r = __crc32cd(r, word);
+        r = add_word(r, word);
     }
     for (; i < data.n; i++)
-        r = __crc32cb(r, data.p[i]);
+        r = add_byte(r, data.p[i]);
     return ~r;
 }
 
