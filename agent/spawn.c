@@ -58,16 +58,18 @@ static enum rc lift(const int *fds, size_t n, int *ret, struct err *err)
     return RC_OK;
 }
 
-static int fill_actions(posix_spawn_file_actions_t *actions, const int *high, size_t n)
+/* own_dir becomes the working directory first: its number may be one that the child is given. */
+static int fill_actions(posix_spawn_file_actions_t *actions, int own_dir, const int *high, size_t n)
 {
-    int bad = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
+    int bad = posix_spawn_file_actions_addfchdir_np(actions, own_dir);
 
+    bad |= posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
     for (size_t i = 0; i < n; i++)
         bad |= posix_spawn_file_actions_adddup2(actions, high[i], SPAWN_FIRST_FD + (int)i);
     return bad | posix_spawn_file_actions_addclosefrom_np(actions, SPAWN_FIRST_FD + (int)n);
 }
 
-static int run(const char *path, char *const argv[], const int *high, size_t n, pid_t *ret_pid)
+static int run(int own_dir, char *const argv[], const int *high, size_t n, pid_t *ret_pid)
 {
     char *env[ENV_MAX + 1];
     posix_spawn_file_actions_t actions;
@@ -78,11 +80,11 @@ static int run(const char *path, char *const argv[], const int *high, size_t n, 
     (void)sigemptyset(&empty);
     if (posix_spawn_file_actions_init(&actions) != 0 || posix_spawnattr_init(&attr) != 0)
         return ENOMEM;
-    int bad = fill_actions(&actions, high, n);
+    int bad = fill_actions(&actions, own_dir, high, n);
     bad |= posix_spawnattr_setsigmask(&attr, &empty);
     bad |= posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
     if (bad == 0)
-        bad = posix_spawn(ret_pid, path, &actions, &attr, argv, env);
+        bad = posix_spawn(ret_pid, argv[0], &actions, &attr, argv, env);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)posix_spawnattr_destroy(&attr);
     return bad;
@@ -91,14 +93,12 @@ static int run(const char *path, char *const argv[], const int *high, size_t n, 
 enum rc spawn_program(int own_dir, char *const argv[], const int *fds, size_t n_fds, pid_t *ret_pid,
                       struct err *err)
 {
-    char path[PATH_MAX];
     int high[SPAWN_FDS_MAX] = { -1, -1, -1, -1, -1 };
 
     assert(n_fds <= SPAWN_FDS_MAX);
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", own_dir, argv[0]);
     enum rc rc = lift(fds, n_fds, high, err);
     if (rc == RC_OK) {
-        errno = run(path, argv, high, n_fds, ret_pid);
+        errno = run(own_dir, argv, high, n_fds, ret_pid);
         if (errno != 0)
             rc = err_sys(err, RC_IO, "start %s", argv[0]);
     }
