@@ -225,7 +225,8 @@ static void read_asb(struct cursor *c, uint64_t type, enum bundle_level level,
         cursor_fail_at(c, RC_BPSEC_FORMAT, start, "results differ in number from targets");
     for (size_t i = 0; i < asb->n_targets && c->rc == RC_OK; i++)
         read_result(c, asb, &asb->results[i]);
-    asb->results_raw = (struct bytes){ .p = c->p + start, .n = c->at - start };
+    if (c->rc == RC_OK)
+        asb->results_raw = (struct bytes){ .p = c->p + start, .n = c->at - start };
     cursor_end(c, "security block");
 }
 

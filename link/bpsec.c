@@ -353,8 +353,9 @@ enum rc bpsec_process(uint8_t *buf, struct bundle *bundle, const struct bpsec_ke
 
     assert(buf == bundle->raw.p && bundle->n_blocks > 0);
     if (bundle->flags & BUNDLE_FRAGMENT)
-        return err_set(err, RC_BUNDLE_FRAGMENT, "security of a fragment");
-    rc = process(buf, bundle, keys, &done, err);
+        rc = err_set(err, RC_BUNDLE_FRAGMENT, "security of a fragment");
+    else
+        rc = process(buf, bundle, keys, &done, err);
     if (rc == RC_OK)
         return RC_OK;
     for (size_t i = 0; i < bundle->n_blocks; i++) {

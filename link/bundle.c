@@ -164,7 +164,8 @@ static void read_primary(struct cursor *c, enum bundle_level level, struct bundl
     if (b->flags & BUNDLE_FRAGMENT)
         read_fragment_fields(c, level, b);
     read_crc(c, b->crc_type, start);
-    b->primary = (struct bytes){ .p = c->p + start, .n = c->at - start };
+    if (c->rc == RC_OK)
+        b->primary = (struct bytes){ .p = c->p + start, .n = c->at - start };
 }
 
 /* ---- canonical blocks ---- */

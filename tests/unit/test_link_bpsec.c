@@ -405,6 +405,33 @@ static void test_iv_of_another_node(void **state)
     assert_rc(link_open(s.p, s.n, &keyring, &o, NULL), RC_BPSEC_AUTH);
 }
 
+/* Nobody adds security to a fragment, or can check that of the whole (RFC 9172 section 5.1). */
+static void test_fragment(void **state)
+{
+    static struct vector v;
+    static const struct bpsec_keyring none = { .find = NULL };
+    static const struct bpsec_asb asb = { .n_targets = 1,
+                                          .targets = { 1 },
+                                          .variant = BPSEC_A256GCM,
+                                          .iv = { .p = (const uint8_t *)"123456789012", .n = 12 } };
+    struct bpsec_asb mac = asb;
+    uint8_t out[BPSEC_MAC_MAX];
+    uint8_t tag[GCM_TAG_SIZE];
+    struct bytes key = { .p = v.p, .n = 32 };
+    struct bundle b;
+    size_t n = 0;
+
+    (void)state;
+    vector_load("bundles-valid/fragment-pics-56-1-cannot-add-bcb-to-fragment.hex", &v);
+    assert_rc(bundle_decode(vector_bytes(&v), BUNDLE_LENIENT, &b, NULL), RC_OK);
+    mac.variant = BPSEC_HMAC_384;
+    assert_rc(bpsec_mac(&b, &b.blocks[0], &mac, 1, key, out, &n, NULL), RC_BUNDLE_FRAGMENT);
+    assert_rc(bpsec_encrypt(&b, &b.blocks[0], &asb, 1, key, (struct bytes){ 0 }, out, tag, NULL),
+              RC_BUNDLE_FRAGMENT);
+    assert_rc(bpsec_process(v.p, &b, &none, NULL), RC_BUNDLE_FRAGMENT);
+    assert_int_equal(b.n_blocks, 0);
+}
+
 static void test_seal_room(void **state)
 {
     static struct sealed s;
@@ -445,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_moved_payload),
         cmocka_unit_test(test_iv_of_another_node),
         cmocka_unit_test(test_seal_room),
+        cmocka_unit_test(test_fragment),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

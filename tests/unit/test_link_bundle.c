@@ -215,6 +215,21 @@ static void test_rows(void **state)
     }
 }
 
+/* An empty view may have no address. */
+static void test_nothing(void **state)
+{
+    struct bytes nothing = { 0 };
+    struct bundle_block block;
+    struct record record;
+    struct bundle b;
+
+    (void)state;
+    assert_rc(bundle_decode(nothing, BUNDLE_STRICT, &b, NULL), RC_SHORT);
+    assert_rc(bundle_decode_primary(nothing, BUNDLE_STRICT, &b, NULL), RC_SHORT);
+    assert_rc(bundle_decode_block(nothing, &block, NULL), RC_SHORT);
+    assert_rc(record_decode(nothing, &record, NULL), RC_SHORT);
+}
+
 /* Every field, with every CRC type, out and in again. */
 static void test_round_trip(void **state)
 {
@@ -523,13 +538,10 @@ static void test_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_crc_finds_every_bit),
-        cmocka_unit_test(test_block_limit),
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_encode_refuses),
-        cmocka_unit_test(test_record),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_crc_finds_every_bit),
+        cmocka_unit_test(test_block_limit),    cmocka_unit_test(test_check),
+        cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
