@@ -336,7 +336,7 @@ const struct cli_command cmd_apply[] = {
     { .name = "apply",
       .group = "Operate",
       .args = "FLEET.yaml",
-      .summary = "sign orders for what differs and start the rollouts",
+      .summary = "Sign orders for what differs and start the rollouts",
       .about = "Signs one order per satellite that changes, each naming the satellite's full\n"
                "desired set, and holds them; berth-ground releases them wave by wave.  Packages\n"
                "of all waves are queued at once.  Ends with 4 when --plan is stale or a rollout\n"

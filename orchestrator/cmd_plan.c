@@ -2,9 +2,23 @@
  *
  * orchestrator/cmd_plan: what must change so that the fleet runs what the file says.
  */
+#include <stdlib.h>
+
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/planning.h"
+
+/* The command that does exactly this, as it can be pasted here. */
+static void print_command(struct cli *cli, const struct planning *p)
+{
+    const char *given = getenv("BERTH_HOME");
+    const char *home = given && given[0] ? given : ".berth";
+    bool other = strcmp(cli->home, home) != 0;
+    char hash[PLAN_HASH_CAP];
+
+    cli_say(cli, "berth%s%s apply %s --plan %s%s", other ? " --home " : "", other ? cli->home : "",
+            p->path, plan_hash_text(p->plan, hash), p->blocked_by != 0 ? " --supersede" : "");
+}
 
 static int run_plan(struct cli *cli)
 {
@@ -20,6 +34,8 @@ static int run_plan(struct cli *cli)
     if (planning_make(home.store, fleet, cli_arg(cli, 0), &p, &err) != RC_OK)
         return planning_fail(cli, &err);
     planning_print(cli, &p);
+    if (p.plan->n_changed > 0)
+        print_command(cli, &p);
     int code = cli_json(cli, planning_json(&p));
 
     return code == CLI_OK && p.plan->n_changed > 0 ? CLI_CHANGES : code;
@@ -29,7 +45,7 @@ const struct cli_command cmd_plan[] = {
     { .name = "plan",
       .group = "Operate",
       .args = "FLEET.yaml",
-      .summary = "show what would change, and the command that does exactly that",
+      .summary = "Show what would change, and the command that does exactly that",
       .about = "Compares the fleet file with the newest orders, and the packages with what the\n"
                "satellites last reported to have on board.  Changes nothing.  Ends with 3 when\n"
                "there is something to do, 0 when there is not.",

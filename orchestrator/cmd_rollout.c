@@ -98,17 +98,43 @@ static void print_line(struct cli *cli, struct cli_table *table, const struct en
     cli_table_row(table, cells);
 }
 
-static void print_waves(struct cli *cli, const struct entry *e)
+/* Whose order is released and whose waits. */
+static void add_waves(struct cli *cli, struct cli_table *table, const struct entry *e)
 {
     for (uint32_t i = 0; i < e->rollout.n_tasks; i++) {
         const struct rollout_task *task = &e->rollout.task[i];
         enum wave_state state = e->rollout.wave[task->wave].state;
         char word[24];
+        char id[24];
+        char wave[12];
+        const char *const cells[] = { id, wave, word, task->satellite };
 
-        cli_say(cli, "  wave %u  %s  %s", task->wave + 1,
-                screen_word(cli, wave_mark(state), wave_state_name(state), word, sizeof word),
-                task->satellite);
+        (void)snprintf(id, sizeof id, "%llu", (unsigned long long)e->row.id);
+        (void)snprintf(wave, sizeof wave, "%u", task->wave + 1);
+        (void)screen_word(cli, wave_mark(state), wave_state_name(state), word, sizeof word);
+        cli_table_row(table, cells);
     }
+}
+
+/* Of rollouts that may still move; of all of them when there is one. */
+static void print_waves(struct cli *cli, const struct entry *entries, size_t n)
+{
+    static const char *const headings[] = { "ROLLOUT", "WAVE", "STATE", "SATELLITE" };
+    scoped(cli_table_free) struct cli_table *table = cli_table_new(headings, 4);
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++) {
+        enum rollout_state state = entries[i].rollout.state;
+
+        if (n > 1 && state != ROLLOUT_RUNNING && state != ROLLOUT_PAUSED)
+            continue;
+        any = true;
+        add_waves(cli, table, &entries[i]);
+    }
+    if (!any)
+        return;
+    cli_say(cli, "%s", "");
+    cli_table_print(cli, table);
 }
 
 static void print_entries(struct cli *cli, const struct entry *entries, size_t n, bool waves)
@@ -123,8 +149,8 @@ static void print_entries(struct cli *cli, const struct entry *entries, size_t n
         cli_say(cli, "no rollouts");
     else
         cli_table_print(cli, table);
-    for (size_t i = 0; waves && i < n; i++)
-        print_waves(cli, &entries[i]);
+    if (waves)
+        print_waves(cli, entries, n);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -312,19 +338,19 @@ const struct cli_command cmd_rollout[] = {
     { .name = "rollout list",
       .group = "Operate",
       .args = "",
-      .summary = "list every rollout",
+      .summary = "List every rollout",
       .run = run_list },
     { .name = "rollout status",
       .group = "Operate",
       .args = "[ID]",
-      .summary = "show rollouts and their waves; ends with 7 while one is paused",
+      .summary = "Show rollouts and their waves; ends with 7 while one is paused",
       .args_max = 1,
       .options = watch_options,
       .run = run_rollout_status },
     { .name = "rollout pause",
       .group = "Operate",
       .args = "ID",
-      .summary = "release no further order of a rollout",
+      .summary = "Release no further order of a rollout",
       .args_min = 1,
       .args_max = 1,
       .options = reason_options,
@@ -332,14 +358,14 @@ const struct cli_command cmd_rollout[] = {
     { .name = "rollout resume",
       .group = "Operate",
       .args = "ID",
-      .summary = "go on; pauses again at once while a satellite still reports the failure",
+      .summary = "Go on; pauses again at once while a satellite still reports the failure",
       .args_min = 1,
       .args_max = 1,
       .run = run_resume },
     { .name = "rollout abort",
       .group = "Operate",
       .args = "ID",
-      .summary = "end a rollout: what was not released never will be",
+      .summary = "End a rollout: what was not released never will be",
       .args_min = 1,
       .args_max = 1,
       .options = reason_options,

@@ -341,7 +341,7 @@ const struct cli_command cmd_status[] = {
     { .name = "status",
       .group = "Operate",
       .args = "",
-      .summary = "desired beside observed, one line per satellite",
+      .summary = "Desired beside observed, one line per satellite",
       .about = "synced: runs exactly what its newest order names, all of it committed.  pending:\n"
                "not there yet, or failed.  silent: no report for --silent-after; says nothing\n"
                "about its state.  unknown: never heard of.  ORDER is in force/wanted.",
@@ -354,7 +354,7 @@ const struct cli_command cmd_ps[] = {
     { .name = "ps",
       .group = "Operate",
       .args = "SATELLITE",
-      .summary = "what one satellite runs, and its newest events",
+      .summary = "What one satellite runs, and its newest events",
       .args_min = 1,
       .args_max = 1,
       .run = run_ps },

@@ -356,9 +356,9 @@ static void log_advance(void *arg, const struct advance_event *event)
 
     changed(g);
     if (event->rollout != 0)
-        log_event(LOG_LEVEL_INFO, "%s rollout=%llu wave=%llu reason=\"%s\"", event->what,
+        log_event(LOG_LEVEL_INFO, "%s rollout=%llu wave=%llu%s%s", event->what,
                   (unsigned long long)event->rollout, (unsigned long long)event->number,
-                  event->detail);
+                  event->detail[0] ? " reason=" : "", event->detail);
     else
         log_event(LOG_LEVEL_INFO, "%s satellite=%s generation=%llu", event->what, event->detail,
                   (unsigned long long)event->number);

@@ -161,8 +161,6 @@ void planning_print(struct cli *cli, const struct planning *p)
         cli_note(cli, "note: rollout %llu is under way on %s: apply needs --supersede",
                  (unsigned long long)p->blocked_by, p->blocked_on);
     cli_say(cli, "PLAN %s", plan_hash_text(plan, hash));
-    cli_say(cli, "berth apply %s --plan %s%s", p->path, hash,
-            p->blocked_by != 0 ? " --supersede" : "");
 }
 
 /* ---- for programs -----------------------------------------------------------------------------
