@@ -391,10 +391,11 @@ enum rc slot_usage(const struct slots *slots, const char *tenant, uint64_t *ret_
     if (!name_valid(tenant))
         return err_set(err, RC_NAME, "tenant");
     rc = fs_tree_usage(slots->dir, tenant, ret_bytes, ret_files, err);
-    if (rc == RC_NOT_FOUND) {
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    if (ret_bytes)
         *ret_bytes = 0;
+    if (ret_files)
         *ret_files = 0;
-        rc = RC_OK;
-    }
-    return rc;
+    return RC_OK;
 }
