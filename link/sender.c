@@ -295,13 +295,6 @@ static bool is_due(const struct sender *s, const struct entry *e, uint64_t sent_
     return now_ms > sent_ms && now_ms - sent_ms >= s->resend_ms;
 }
 
-static bool head_is_due(const struct sender *s, const struct entry *e, uint64_t now_ms)
-{
-    if (e->acknowledged)
-        return false;
-    return is_due(s, e, e->head_ms, true, now_ms) || e->since >= HEAD_EVERY;
-}
-
 /* The lowest chunk that is due, or e->chunks. */
 static uint32_t chunk_due(const struct sender *s, const struct entry *e, uint64_t now_ms)
 {
@@ -312,6 +305,15 @@ static uint32_t chunk_due(const struct sender *s, const struct entry *e, uint64_
     while (i < e->chunks && !(e->missing[i] && is_due(s, e, e->sent_ms[i], i < e->known, now_ms)))
         i++;
     return i;
+}
+
+/* A descriptor goes until it is acknowledged; afterwards again, but rarely, before chunks that
+ * still do not get through: the one over there may be another. */
+static bool head_is_due(const struct sender *s, const struct entry *e, uint64_t now_ms)
+{
+    if (e->acknowledged)
+        return is_due(s, e, e->head_ms, false, now_ms) && chunk_due(s, e, now_ms) < e->chunks;
+    return is_due(s, e, e->head_ms, true, now_ms) || e->since >= HEAD_EVERY;
 }
 
 /* The next object with something due, documents first; *ret_chunk is the chunk or HEAD for the

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/sender: what goes when; and the property that matters: a sender and a receiver over a link
+ * that loses, doubles, reorders and damages, with the receiver killed at any step, always end with
+ * every object delivered and never with wrong bytes.
+ */
+#include "tests/unit/link_fixture.h"
+
+#include "link/receiver.h"
+#include "link/transfer.h"
+
+static uint8_t buf[TRANSFER_MESSAGE_MAX];
+
+/* The next message at a time, decoded; RC_NOT_FOUND etc. pass through. */
+static enum rc next(struct sender *s, uint64_t now_ms, struct transfer_message *ret)
+{
+    uint64_t budget = UINT64_MAX;
+    struct bytes wire = { 0 };
+    struct err err;
+    enum rc rc = sender_next(s, now_ms, &budget, buf, sizeof buf, &wire, &err);
+
+    if (rc == RC_OK)
+        assert_rc(transfer_decode(wire, ret, &err), RC_OK);
+    return rc;
+}
+
+static struct sender *make(uint32_t chunk_size)
+{
+    const struct sender_options options = { .chunk_size = chunk_size,
+                                            .flight_ms = 100,
+                                            .resend_ms = 10000 };
+    struct sender *s = NULL;
+    struct err err;
+
+    assert_rc(sender_new(&options, &s, &err), RC_OK);
+    return s;
+}
+
+static void documents_first(void **state)
+{
+    struct link_object package = link_object_new(OBJECT_PACKAGE, 50000, 1);
+    struct link_object root = link_object_new(OBJECT_ROOT, 50000, 2);
+    struct link_object order = link_object_new(OBJECT_ORDER, 700, 3);
+    struct sender *s = make(16384);
+    struct transfer_message m = { 0 };
+    struct err err;
+    char got[16] = "";
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(next(s, 1, &m), RC_NOT_FOUND);
+    assert_rc(sender_add(s, &package.object, link_object_source(&package), &err), RC_OK);
+    assert_rc(sender_add(s, &root.object, link_object_source(&root), &err), RC_OK);
+    assert_rc(sender_add(s, &order.object, link_object_source(&order), &err), RC_OK);
+    assert_rc(sender_add(s, &order.object, link_object_source(&order), &err), RC_EXISTS);
+    while (next(s, 1, &m) == RC_OK) {
+        const uint8_t *object = m.type == TRANSFER_CHUNK ? m.chunk.object : m.descriptor.object;
+        char c = m.type == TRANSFER_INLINE ? 'i' : m.type == TRANSFER_CHUNK ? 'c' : 'd';
+        bool is_package = memcmp(object, package.object.digest, DIGEST_SIZE) == 0;
+
+        got[n++] = (char)(m.type != TRANSFER_INLINE && is_package ? c - 32 : c);
+        assert_true(n < sizeof got);
+    }
+    assert_string_equal(got, "dcccciDCCCC");
+    assert_rc(next(s, 10000, &m), RC_NOT_FOUND); /* everything once; no report yet */
+    assert_rc(next(s, 10001, &m), RC_OK);        /* nobody answered: from the start */
+    assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+    sender_free(&s);
+    free(package.bytes);
+    free(root.bytes);
+    free(order.bytes);
+}
+
+static void reports_steer(void **state)
+{
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 40 * 1024, 1);
+    struct sender *s = make(2048);
+    struct transfer_message m = { 0 };
+    struct port_transfers report = { .n_transfers = 1 };
+    struct sender_progress p = { 0 };
+    struct err err;
+
+    (void)state;
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    for (int i = 0; i < 21; i++)
+        assert_rc(next(s, 1000, &m), RC_OK);
+    assert_rc(next(s, 1000, &m), RC_NOT_FOUND);
+
+    /* Too fresh to judge: all may still be on the way. */
+    memcpy(report.transfer[0].object, o.object.digest, DIGEST_SIZE);
+    report.transfer[0].chunks = 20;
+    report.transfer[0].n_missing = 2;
+    report.transfer[0].missing[0] = (struct transfer_range){ 3, 2 };
+    report.transfer[0].missing[1] = (struct transfer_range){ 19, 1 };
+    sender_report(s, &report, 1050);
+    assert_true(sender_at(s, 0, &p));
+    assert_true(p.acknowledged && !p.complete);
+    assert_int_equal(p.missing, 3);
+    assert_rc(next(s, 1050, &m), RC_NOT_FOUND);
+
+    /* Late enough: these three and nothing else, once. */
+    sender_report(s, &report, 1200);
+    static const uint32_t want[] = { 3, 4, 19 };
+    for (size_t i = 0; i < 3; i++) {
+        assert_rc(next(s, 1200, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_CHUNK);
+        assert_int_equal(m.chunk.index, want[i]);
+    }
+    assert_rc(next(s, 1200, &m), RC_NOT_FOUND);
+
+    /* The satellite has forgotten the object: all again, descriptor first. */
+    report.n_transfers = 0;
+    sender_report(s, &report, 2000);
+    assert_rc(next(s, 2000, &m), RC_OK);
+    assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+
+    /* Complete. */
+    report.n_complete = 1;
+    memcpy(report.complete[0], o.object.digest, DIGEST_SIZE);
+    sender_report(s, &report, 3000);
+    assert_true(sender_at(s, 0, &p));
+    assert_true(p.complete);
+    assert_int_equal(p.missing, 0);
+    assert_rc(next(s, 99999, &m), RC_NOT_FOUND);
+    assert_false(sender_at(s, 1, &p));
+
+    /* Queued anew under a higher serial: the old word does not count at once. */
+    o.object.serial = 2;
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    uint64_t now = 100000;
+    for (int sends = 1; sends <= 3; sends++, now += 1000) {
+        assert_rc(next(s, now, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+        assert_true(m.descriptor.serial == 2);
+        assert_rc(next(s, now, &m), RC_NOT_FOUND); /* no chunks on suspicion */
+        sender_report(s, &report, now + 500);
+        assert_true(sender_at(s, 0, &p));
+        assert_int_equal(p.complete, sends == 3);
+    }
+    assert_true(sender_remove(s, o.object.digest));
+    assert_false(sender_remove(s, o.object.digest));
+    sender_free(&s);
+    free(o.bytes);
+}
+
+/* A report is authentic but may be nonsense. */
+static void nonsense_reports(void **state)
+{
+    static const struct transfer_status rows[] = {
+        { .chunks = 7, .n_missing = 1, .missing = { { 0, 7 } } },
+        { .chunks = 20, .n_missing = 1, .missing = { { 20, 1 } } },
+        { .chunks = 20, .n_missing = 1, .missing = { { 0, UINT32_MAX } } },
+        { .chunks = 20, .n_missing = 2, .missing = { { 9, 2 }, { 3, 2 } } },
+        { .chunks = 20, .n_missing = UINT32_MAX, .missing = { { 0, 1 } } },
+        { .chunks = UINT32_MAX },
+    };
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 40 * 1024, 1), other = o;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sender *s = make(2048);
+        struct transfer_message m = { 0 };
+        struct sender_progress p = { 0 };
+        struct port_transfers report = { .n_transfers = 1, .transfer = { rows[i] } };
+
+        assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+        while (next(s, 1000, &m) == RC_OK)
+            continue;
+        memcpy(report.transfer[0].object, o.object.digest, DIGEST_SIZE);
+        sender_report(s, &report, 1500);
+        assert_true(sender_at(s, 0, &p));
+        assert_false(p.complete);
+        assert_rc(next(s, 99999, &m), RC_OK); /* and it goes on */
+        sender_free(&s);
+    }
+
+    struct sender *s = make(2048);
+
+    other.object.digest[0] ^= 1;
+    assert_rc(sender_add(s, &other.object, link_object_source(&o), &err), RC_OBJECT_DIGEST);
+    other = o;
+    other.object.size = 0;
+    assert_rc(sender_add(s, &other.object, link_object_source(&o), &err), RC_TOO_LARGE);
+    other.object.size = 5;
+    other.object.kind = (enum object_kind)6;
+    assert_rc(sender_add(s, &other.object, link_object_source(&o), &err), RC_OBJECT_KIND);
+    sender_free(&s);
+    free(o.bytes);
+}
+
+static enum rc broken_read(void *arg, uint64_t offset, uint8_t *out, size_t n, struct err *err)
+{
+    const bool *broken = *(void **)arg;
+
+    if (*broken)
+        return err_set(err, RC_IO, "gone");
+    return link_object_read(((void **)arg)[1], offset, out, n, err);
+}
+
+static void budget_and_broken_source(void **state)
+{
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 40000, 1);
+    struct link_object order = link_object_new(OBJECT_ORDER, 500, 2);
+    bool broken = false;
+    void *arg[2] = { &broken, &order };
+    struct sender *s = make(16384);
+    struct transfer_message m = { 0 };
+    struct bytes wire = { 0 };
+    struct err err;
+    uint64_t budget = 17000;
+
+    (void)state;
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    assert_rc(sender_add(s, &order.object,
+                         (struct sender_source){ .read = broken_read, .arg = arg }, &err),
+              RC_OK);
+    broken = true;
+    assert_rc(next(s, 1, &m), RC_IO);
+    assert_rc(sender_next(s, 1, &budget, buf, sizeof buf, &wire, &err), RC_OK); /* descriptor */
+    uint64_t left = budget;
+    assert_rc(sender_next(s, 1, &budget, buf, sizeof buf, &wire, &err), RC_NO_ROOM);
+    assert_true(budget == left);
+    budget = 20000;
+    assert_rc(sender_next(s, 1, &budget, buf, sizeof buf, &wire, &err), RC_OK);
+    broken = false;
+    assert_rc(next(s, 10001, &m), RC_OK);
+    assert_int_equal(m.type, TRANSFER_INLINE);
+    sender_free(&s);
+    free(o.bytes);
+    free(order.bytes);
+}
+
+/* ---- the property -----------------------------------------------------------------------------
+ */
+
+#define OBJECTS 5
+#define WIRE_MAX 400
+
+struct world {
+    uint64_t seed;
+    struct link_tmp tmp;
+    struct link_object object[OBJECTS];
+    bool delivered[OBJECTS];
+    struct sender *sender;
+    struct receiver *receiver;
+    uint64_t now_ms;
+    size_t n_wire;
+    struct {
+        uint8_t *p;
+        size_t n;
+    } wire[WIRE_MAX];
+};
+
+static bool chance(struct world *w, unsigned percent)
+{
+    return link_random(&w->seed) % 100 < percent;
+}
+
+static void kill_receiver(struct world *w)
+{
+    const struct receiver_options options = { .quota = 1 << 22, .stale_ms = 1000 };
+    struct err err;
+
+    receiver_close(&w->receiver); /* writes nothing: the same as SIGKILL */
+    assert_rc(receiver_open(w->tmp.fd, &options, w->now_ms, &w->receiver, &err), RC_OK);
+}
+
+static void wire_put(struct world *w, struct bytes message)
+{
+    if (w->n_wire == WIRE_MAX)
+        return;
+    w->wire[w->n_wire].p = malloc(message.n);
+    w->wire[w->n_wire].n = message.n;
+    memcpy(w->wire[w->n_wire++].p, message.p, message.n);
+}
+
+/* The ground sends what is due, and the link does its worst. */
+static void pass(struct world *w)
+{
+    uint64_t budget = 2000 + link_random(&w->seed) % 60000;
+    struct bytes message = { 0 };
+    struct err err;
+
+    while (sender_next(w->sender, w->now_ms, &budget, buf, sizeof buf, &message, &err) == RC_OK) {
+        if (chance(w, 30))
+            continue;
+        wire_put(w, message);
+        if (chance(w, 10))
+            wire_put(w, message);
+        if (chance(w, 10)) { /* BPSec would stop it; the receiver must stand it all the same */
+            wire_put(w, message);
+            w->wire[w->n_wire - 1].p[link_random(&w->seed) % message.n] ^= 0x40;
+        }
+    }
+}
+
+/* The satellite takes a batch in any order, and may die anywhere. */
+static void receive(struct world *w)
+{
+    struct err err;
+
+    for (size_t left = link_random(&w->seed) % 40; left > 0 && w->n_wire > 0; left--) {
+        size_t i = link_random(&w->seed) % w->n_wire;
+        uint8_t *p = w->wire[i].p;
+        enum rc rc = receiver_take(w->receiver, (struct bytes){ p, w->wire[i].n }, w->now_ms, &err);
+
+        assert_true(rc == RC_OK || rc_class(rc) != RC_CLASS_BROKEN);
+        if (!chance(w, 5)) { /* else it comes again */
+            free(p);
+            w->wire[i] = w->wire[--w->n_wire];
+        }
+        if (chance(w, 1))
+            kill_receiver(w);
+    }
+    if (chance(w, 5))
+        kill_receiver(w);
+    enum rc rc = receiver_commit(w->receiver, &err);
+    assert_true(rc == RC_OK || rc == RC_OBJECT_DIGEST);
+    if (chance(w, 5))
+        kill_receiver(w);
+}
+
+/* berthd takes what is ready: only whole objects, byte for byte.  A damaged message may have
+ * brought bytes under another digest; those are whole under theirs. */
+static void deliver(struct world *w)
+{
+    struct port_object ready = { 0 };
+    struct err err;
+
+    while (receiver_ready(w->receiver, 0, &ready)) {
+        scoped(close_fd) int fd = -1;
+        scoped(close_fd) int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        uint8_t digest[DIGEST_SIZE];
+
+        assert_rc(receiver_open_object(w->receiver, ready.digest, &fd, &err), RC_OK);
+        assert_rc(
+            fs_copy_digest(fd, open("/dev/null", O_WRONLY | O_CLOEXEC), ready.size, digest, &err),
+            RC_OK);
+        assert_memory_equal(digest, ready.digest, DIGEST_SIZE);
+        for (size_t i = 0; i < OBJECTS; i++) {
+            if (memcmp(w->object[i].object.digest, ready.digest, DIGEST_SIZE) == 0) {
+                assert_true(link_object_is(&w->object[i], fd));
+                w->delivered[i] = true;
+            }
+        }
+        if (chance(w, 10)) {
+            kill_receiver(w);
+            continue;
+        }
+        assert_rc(receiver_done(w->receiver, ready.digest, &err), RC_OK);
+    }
+}
+
+static bool all_complete(const struct world *w)
+{
+    struct sender_progress p = { 0 };
+
+    for (size_t i = 0; sender_at(w->sender, i, &p); i++) {
+        if (!p.complete)
+            return false;
+    }
+    return true;
+}
+
+static void converge(uint64_t seed)
+{
+    static const struct {
+        enum object_kind kind;
+        size_t size;
+    } kinds[OBJECTS] = { { OBJECT_PACKAGE, 60000 },
+                         { OBJECT_ORDER, 900 },
+                         { OBJECT_PACKAGE, 33000 },
+                         { OBJECT_ROOT, 40000 },
+                         { OBJECT_GRANT, 32768 } };
+    struct world *w = calloc(1, sizeof *w);
+    struct port_transfers status;
+    struct err err;
+    int rounds = 0;
+
+    w->seed = seed * 2654435761 + 1;
+    w->tmp = link_tmp_new();
+    w->sender = make((uint32_t)(512 + link_random(&w->seed) % 4096));
+    kill_receiver(w);
+    for (size_t i = 0; i < OBJECTS; i++) {
+        w->object[i] = link_object_new(kinds[i].kind, kinds[i].size, seed * 10 + i);
+        assert_rc(
+            sender_add(w->sender, &w->object[i].object, link_object_source(&w->object[i]), &err),
+            RC_OK);
+    }
+    for (; !all_complete(w) && rounds < 3000; rounds++) {
+        w->now_ms += link_random(&w->seed) % 400;
+        pass(w);
+        receive(w);
+        deliver(w);
+        if (chance(w, 40)) {
+            receiver_status(w->receiver, &status);
+            sender_report(w->sender, &status, w->now_ms);
+        }
+    }
+    if (rounds == 3000)
+        fail_msg("seed %llu does not converge", (unsigned long long)seed);
+    for (size_t i = 0; i < OBJECTS; i++) {
+        if (!w->delivered[i])
+            fail_msg("seed %llu: object %zu complete but not delivered", (unsigned long long)seed,
+                     i);
+        free(w->object[i].bytes);
+    }
+    while (w->n_wire > 0)
+        free(w->wire[--w->n_wire].p);
+    sender_free(&w->sender);
+    receiver_close(&w->receiver);
+    link_tmp_free(&w->tmp);
+    free(w);
+}
+
+static void always_converges(void **state)
+{
+    const char *text = getenv("BERTH_SEEDS");
+    uint64_t seeds = text != NULL ? strtoull(text, NULL, 10) : 25;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= seeds; seed++)
+        converge(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(documents_first),  cmocka_unit_test(reports_steer),
+        cmocka_unit_test(nonsense_reports), cmocka_unit_test(budget_and_broken_source),
+        cmocka_unit_test(always_converges),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
