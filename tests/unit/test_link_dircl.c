@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/dircl, link/rejects and link/outbox: files in and out of directories that anybody may fill.
+ */
+#include "tests/unit/link_fixture.h"
+
+#include <sys/stat.h>
+
+#include "base/limits.h"
+#include "link/dircl.h"
+#include "link/outbox.h"
+#include "link/rejects.h"
+
+static struct dircl_scan scan;
+
+static void put_and_read(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    uint8_t buf[64];
+    size_t n = 0;
+    struct err err;
+    char long_name[300];
+
+    (void)state;
+    assert_rc(dircl_put(t.fd, "b.bundle", bytes_of("bbb"), &err), RC_OK);
+    assert_rc(dircl_put(t.fd, "a.bundle", bytes_of("old"), &err), RC_OK);
+    assert_rc(dircl_put(t.fd, "a.bundle", bytes_of("a"), &err), RC_OK);
+    assert_rc(dircl_sync(t.fd, &err), RC_OK);
+    assert_rc(fs_write_file(t.fd, ".c.bundle", bytes_of("being written"), 0644, &err), RC_OK);
+    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_int_equal(scan.n, 2);
+    assert_int_equal(scan.junk, 0);
+    assert_false(scan.more);
+    assert_string_equal(scan.name[0], "a.bundle");
+    assert_string_equal(scan.name[1], "b.bundle");
+    assert_rc(dircl_read(t.fd, "a.bundle", buf, sizeof buf, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(buf[0], 'a');
+    assert_rc(dircl_read(t.fd, "b.bundle", buf, 2, &n, &err), RC_TOO_LARGE);
+    assert_rc(dircl_read(t.fd, "x.bundle", buf, sizeof buf, &n, &err), RC_NOT_FOUND);
+    memset(long_name, 'x', sizeof long_name);
+    snprintf(long_name + 150, 100, DIRCL_SUFFIX);
+    assert_rc(dircl_put(t.fd, long_name, bytes_of("a"), &err), RC_NAME);
+    link_tmp_free(&t);
+}
+
+/* Everything that is not a bundle file ends without blocking, is counted, and goes away. */
+static void hostile_entries(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    uint8_t buf[64];
+    size_t n = 0;
+    struct err err;
+    struct stat st;
+    const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+    static const struct {
+        const char *name;
+        enum rc rc;
+    } rows[] = {
+        { "dir.bundle", RC_NOT_REGULAR },  { "empty.bundle", RC_SHORT },
+        { "fifo.bundle", RC_NOT_REGULAR }, { "hard.bundle", RC_NOT_REGULAR },
+        { "huge.bundle", RC_TOO_LARGE },   { "symlink.bundle", RC_IO },
+    };
+    struct rejects rejects = { 0 };
+
+    (void)state;
+    assert_int_equal(mkdirat(t.fd, "dir.bundle", 0755), 0);
+    assert_int_equal(mkdirat(t.fd, "dir.bundle/sub", 0755), 0);
+    assert_rc(fs_write_file(t.fd, "empty.bundle", (struct bytes){ 0 }, 0644, &err), RC_OK);
+    assert_int_equal(mkfifoat(t.fd, "fifo.bundle", 0644), 0);
+    assert_rc(fs_write_file(t.fd, ".other", bytes_of("x"), 0644, &err), RC_OK);
+    assert_int_equal(linkat(t.fd, ".other", t.fd, "hard.bundle", 0), 0);
+    assert_rc(fs_write_file(t.fd, "huge.bundle", bytes_of("x"), 0644, &err), RC_OK);
+    int fd = openat(t.fd, "huge.bundle", O_WRONLY | O_CLOEXEC);
+
+    assert_int_equal(ftruncate(fd, (off_t)1 << 31), 0);
+    close_fd(&fd);
+    assert_int_equal(symlinkat("/etc/passwd", t.fd, "symlink.bundle"), 0);
+    assert_rc(fs_write_file(t.fd, "notes.txt", bytes_of("x"), 0644, &err), RC_OK);
+    assert_rc(fs_write_file(t.fd, ".bundle", bytes_of("x"), 0644, &err), RC_OK);
+    assert_rc(fs_write_file(t.fd, ".left-over", bytes_of("x"), 0644, &err), RC_OK);
+    assert_int_equal(utimensat(t.fd, ".left-over", old, 0), 0);
+
+    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_int_equal(scan.junk, 1);
+    assert_int_equal(faccessat(t.fd, "notes.txt", F_OK, 0), -1);
+    assert_int_equal(faccessat(t.fd, ".left-over", F_OK, 0), -1);
+    assert_int_equal(faccessat(t.fd, ".bundle", F_OK, 0), 0);
+    assert_int_equal(scan.n, sizeof rows / sizeof rows[0]);
+
+    struct link_tmp rej = link_tmp_new();
+
+    assert_rc(rejects_open(rej.fd, &rejects, &err), RC_OK);
+    for (size_t i = 0; i < scan.n; i++) {
+        assert_string_equal(scan.name[i], rows[i].name);
+        enum rc rc = dircl_read(t.fd, rows[i].name, buf, sizeof buf, &n, &err);
+
+        if (rc != rows[i].rc && !(rows[i].rc == RC_IO && rc == RC_NOT_REGULAR))
+            fail_msg("%s: %s", rows[i].name, rc_name(rc));
+        rejects_take(&rejects, t.fd, rows[i].name, rc);
+        assert_int_equal(fstatat(t.fd, rows[i].name, &st, AT_SYMLINK_NOFOLLOW), -1);
+    }
+    assert_int_equal(rejects.n, 0); /* none of them is worth keeping */
+    assert_int_equal(faccessat(AT_FDCWD, "/etc/passwd", F_OK, 0), 0);
+    link_tmp_free(&rej);
+    link_tmp_free(&t);
+}
+
+static void scan_is_bounded(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct err err;
+    char name[64];
+
+    (void)state;
+    for (unsigned i = 0; i < DIRCL_SCAN_MAX + 10; i++) {
+        snprintf(name, sizeof name, "%06u.bundle", i);
+        int fd = openat(t.fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+        assert_true(fd >= 0);
+        close_fd(&fd);
+    }
+    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_int_equal(scan.n, DIRCL_SCAN_MAX);
+    assert_true(scan.more);
+    size_t count = 0;
+
+    assert_rc(outbox_count(t.fd, &count, &err), RC_OK);
+    assert_int_equal(count, DIRCL_SCAN_MAX + 10);
+    assert_rc(outbox_trim(t.fd, 3, &err), RC_OK);
+    assert_rc(outbox_trim(t.fd, 3, &err), RC_OK);
+    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_int_equal(scan.n, 3);
+    link_tmp_free(&t);
+}
+
+/* Refused files are kept under their code, so many and no more, oldest first out, restarts
+ * included. */
+static void rejects_are_bounded(void **state)
+{
+    static uint8_t content[BUNDLE_MAX];
+    struct link_tmp t = link_tmp_new(), rej = link_tmp_new();
+    struct rejects r = { 0 };
+    struct err err;
+    uint64_t files = 0, bytes = 0;
+
+    (void)state;
+    assert_rc(rejects_open(rej.fd, &r, &err), RC_OK);
+    for (unsigned i = 0; i < REJECTS_FILES + 30; i++) {
+        if (i % 20 == 7)
+            assert_rc(rejects_open(rej.fd, &r, &err), RC_OK);
+        assert_rc(fs_write_file(t.fd, "a.bundle", bytes_of("abc"), 0644, &err), RC_OK);
+        rejects_take(&r, t.fd, "a.bundle", RC_BPSEC_AUTH);
+        assert_int_equal(faccessat(t.fd, "a.bundle", F_OK, 0), -1);
+    }
+    assert_rc(fs_tree_usage(rej.fd, ".", NULL, &files, &err), RC_OK);
+    assert_int_equal(files, REJECTS_FILES);
+    char name[64];
+
+    snprintf(name, sizeof name, "%016x-%d-BPSEC_AUTH", REJECTS_FILES + 30, RC_BPSEC_AUTH);
+    assert_int_equal(faccessat(rej.fd, name, F_OK, 0), 0);
+    snprintf(name, sizeof name, "%016x-%d-BPSEC_AUTH", 30U, RC_BPSEC_AUTH);
+    assert_int_equal(faccessat(rej.fd, name, F_OK, 0), -1);
+
+    for (unsigned i = 0; i < 20; i++) {
+        assert_rc(
+            fs_write_file(t.fd, "a.bundle", (struct bytes){ content, sizeof content }, 0644, &err),
+            RC_OK);
+        rejects_take(&r, t.fd, "a.bundle", RC_BUNDLE_CRC);
+    }
+    assert_true(r.bytes <= REJECTS_BYTES);
+    assert_rc(fs_tree_usage(rej.fd, ".", &bytes, &files, &err), RC_OK);
+    assert_true(bytes <= REJECTS_BYTES + 65536);
+    assert_int_equal(files, REJECTS_BYTES / BUNDLE_MAX);
+
+    assert_rc(fs_write_file(rej.fd, "junk", bytes_of("x"), 0644, &err), RC_OK);
+    assert_int_equal(mkdirat(rej.fd, "0000000000000001-1-SHORT", 0755), 0);
+    assert_rc(rejects_open(rej.fd, &r, &err), RC_OK);
+    assert_int_equal(r.n, REJECTS_BYTES / BUNDLE_MAX);
+    assert_int_equal(faccessat(rej.fd, "junk", F_OK, 0), -1);
+    link_tmp_free(&t);
+    link_tmp_free(&rej);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(put_and_read),
+        cmocka_unit_test(hostile_entries),
+        cmocka_unit_test(scan_is_bounded),
+        cmocka_unit_test(rejects_are_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

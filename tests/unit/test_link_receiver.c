@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * link/receiver: chunks in any order, restarts, damage in the spool, and its bounds.
+ */
+#include "tests/unit/link_fixture.h"
+
+#include "link/receiver.h"
+#include "link/transfer.h"
+
+static uint8_t buf[TRANSFER_MESSAGE_MAX];
+
+/* An object with its descriptor's digests at hand. */
+struct cut {
+    struct link_object o;
+    uint32_t chunk_size;
+    uint32_t chunks;
+    uint8_t *digests;
+};
+
+static struct cut cut_new(enum object_kind kind, size_t size, uint32_t chunk_size, uint64_t seed)
+{
+    struct cut c = { .o = link_object_new(kind, size, seed), .chunk_size = chunk_size };
+    struct err err;
+
+    c.chunks = (uint32_t)((size + chunk_size - 1) / chunk_size);
+    c.digests = malloc((size_t)c.chunks * DIGEST_SIZE);
+    for (uint32_t i = 0; i < c.chunks; i++) {
+        struct bytes data = { c.o.bytes + (size_t)i * chunk_size,
+                              transfer_chunk_bytes(size, chunk_size, i) };
+
+        assert_rc(sha256_of(data, c.digests + (size_t)i * DIGEST_SIZE, &err), RC_OK);
+    }
+    return c;
+}
+
+static void cut_free(struct cut *c)
+{
+    free(c->o.bytes);
+    free(c->digests);
+}
+
+static enum rc give(struct receiver *r, const struct transfer_message *m, uint64_t now_ms)
+{
+    struct bytes wire = { 0 };
+    struct err err;
+
+    assert_rc(transfer_encode(m, buf, sizeof buf, &wire, &err), RC_OK);
+    return receiver_take(r, wire, now_ms, &err);
+}
+
+static enum rc give_descriptor(struct receiver *r, const struct cut *c, uint64_t now_ms)
+{
+    struct transfer_message m = { .type = TRANSFER_DESCRIPTOR };
+
+    m.descriptor = (struct transfer_descriptor){
+        .kind = c->o.object.kind,
+        .size = c->o.object.size,
+        .serial = c->o.object.serial,
+        .chunk_size = c->chunk_size,
+        .chunks = c->chunks,
+        .digests = { c->digests, (size_t)c->chunks * DIGEST_SIZE },
+    };
+    memcpy(m.descriptor.object, c->o.object.digest, DIGEST_SIZE);
+    return give(r, &m, now_ms);
+}
+
+static enum rc give_chunk(struct receiver *r, const struct cut *c, uint32_t i, uint64_t now_ms)
+{
+    struct transfer_message m = { .type = TRANSFER_CHUNK };
+
+    m.chunk = (struct transfer_chunk){
+        .index = i,
+        .data = { c->o.bytes + (size_t)i * c->chunk_size,
+                  transfer_chunk_bytes(c->o.object.size, c->chunk_size, i) },
+    };
+    memcpy(m.chunk.object, c->o.object.digest, DIGEST_SIZE);
+    return give(r, &m, now_ms);
+}
+
+static enum rc give_inline(struct receiver *r, const struct link_object *o, uint64_t now_ms)
+{
+    struct transfer_message m = { .type = TRANSFER_INLINE };
+
+    m.whole = (struct transfer_inline){ .kind = o->object.kind,
+                                        .serial = o->object.serial,
+                                        .data = { o->bytes, o->object.size } };
+    return give(r, &m, now_ms);
+}
+
+static struct receiver *open_receiver(int dirfd, uint64_t quota)
+{
+    const struct receiver_options options = { .quota = quota, .stale_ms = 1000 };
+    struct receiver *r = NULL;
+    struct err err;
+
+    assert_rc(receiver_open(dirfd, &options, 0, &r, &err), RC_OK);
+    return r;
+}
+
+static void commit(struct receiver *r)
+{
+    struct err err;
+
+    assert_rc(receiver_commit(r, &err), RC_OK);
+}
+
+/* Whether the only ready object is this one, byte for byte. */
+static void assert_ready(struct receiver *r, const struct link_object *o)
+{
+    struct port_object ready = { 0 };
+    struct err err;
+    int fd = -1;
+
+    assert_true(receiver_ready(r, 0, &ready));
+    assert_false(receiver_ready(r, 1, &ready));
+    assert_memory_equal(ready.digest, o->object.digest, DIGEST_SIZE);
+    assert_int_equal(ready.kind, o->object.kind);
+    assert_true(ready.size == o->object.size);
+    assert_rc(receiver_open_object(r, ready.digest, &fd, &err), RC_OK);
+    assert_true(link_object_is(o, fd));
+    close_fd(&fd);
+}
+
+static const char *hex_name(const struct cut *c, const char *dir, const char *suffix)
+{
+    static char name[160];
+    char hex[2 * DIGEST_SIZE + 1];
+
+    snprintf(name, sizeof name, "%s/%s.%s", dir,
+             bytes_hex((struct bytes){ c->o.object.digest, DIGEST_SIZE }, hex), suffix);
+    return name;
+}
+
+static void any_order_with_restarts(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut c = cut_new(OBJECT_PACKAGE, 10 * 1024 - 7, 1024, 1);
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct port_transfers status;
+    struct port_object ready;
+    struct err err;
+
+    (void)state;
+    /* Two chunks before anything is known of the object: held, and reported as such. */
+    assert_rc(give_chunk(r, &c, 9, 0), RC_OK);
+    assert_rc(give_chunk(r, &c, 2, 0), RC_OK);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 1);
+    assert_int_equal(status.transfer[0].chunks, 0);
+    uint64_t version = receiver_version(r);
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    assert_true(receiver_version(r) != version);
+    commit(r);
+    receiver_status(r, &status);
+    assert_int_equal(status.transfer[0].chunks, 10);
+    assert_int_equal(status.transfer[0].n_missing, 2);
+    assert_int_equal(status.transfer[0].missing[0].first, 0);
+    assert_int_equal(status.transfer[0].missing[0].count, 2);
+    assert_int_equal(status.transfer[0].missing[1].first, 3);
+    assert_int_equal(status.transfer[0].missing[1].count, 6);
+    for (uint32_t i = 9; i-- > 0;) {
+        receiver_close(&r);
+        r = open_receiver(t.fd, 0);
+        assert_false(receiver_ready(r, 0, &ready));
+        assert_rc(give_chunk(r, &c, i, 0), RC_OK);
+        assert_rc(give_chunk(r, &c, i, 0), RC_OK);
+        commit(r);
+    }
+    assert_ready(r, &c.o);
+    receiver_close(&r);
+    r = open_receiver(t.fd, 0);
+    assert_ready(r, &c.o); /* offered until it is done */
+    assert_int_equal(faccessat(t.fd, hex_name(&c, "partial", "desc"), F_OK, 0), -1);
+    assert_rc(receiver_done(r, c.o.object.digest, &err), RC_OK);
+    assert_rc(receiver_done(r, c.o.object.digest, &err), RC_NOT_FOUND);
+    receiver_close(&r);
+
+    /* Late duplicates start nothing; a higher serial does. */
+    r = open_receiver(t.fd, 0);
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    assert_rc(give_chunk(r, &c, 0, 0), RC_OK);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 0);
+    assert_int_equal(status.n_complete, 1);
+    assert_memory_equal(status.complete[0], c.o.object.digest, DIGEST_SIZE);
+    c.o.object.serial++;
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 1);
+    assert_int_equal(status.n_complete, 0);
+    receiver_close(&r);
+    cut_free(&c);
+    link_tmp_free(&t);
+}
+
+static void wrong_chunks(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut c = cut_new(OBJECT_PACKAGE, 4 * 1024, 1024, 1);
+    struct cut other = cut_new(OBJECT_PACKAGE, 4 * 1024, 1024, 2);
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct err err;
+
+    (void)state;
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    memcpy(other.o.object.digest, c.o.object.digest, DIGEST_SIZE);
+    assert_rc(give_chunk(r, &other, 1, 0), RC_CHUNK_DIGEST); /* another object's bytes */
+    other.chunk_size = 1000;
+    assert_rc(give_chunk(r, &other, 1, 0), RC_TRANSFER_FORMAT);
+    struct transfer_message m = { .type = TRANSFER_CHUNK };
+
+    m.chunk = (struct transfer_chunk){ .index = 4, .data = { c.o.bytes, 1024 } };
+    memcpy(m.chunk.object, c.o.object.digest, DIGEST_SIZE);
+    assert_rc(give(r, &m, 0), RC_TRANSFER_FORMAT); /* beyond the object */
+    assert_rc(receiver_take(r, bytes_of("\x01"), 0, &err), RC_CBOR_TYPE);
+    struct link_object report = link_object_new(OBJECT_REPORT, 10, 3);
+
+    assert_rc(give_inline(r, &report, 0), RC_OBJECT_KIND);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_rc(give_chunk(r, &c, i, 0), RC_OK);
+    commit(r);
+    assert_ready(r, &c.o);
+    receiver_close(&r);
+    free(report.bytes);
+    cut_free(&c);
+    cut_free(&other);
+    link_tmp_free(&t);
+}
+
+/* What lies in the spool is believed only as far as it hashes. */
+static void damaged_spool(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut c = cut_new(OBJECT_PACKAGE, 8 * 1024, 1024, 1);
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct port_transfers status;
+    struct port_object ready;
+    struct err err = { 0 };
+
+    (void)state;
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    for (uint32_t i = 0; i < 6; i++)
+        assert_rc(give_chunk(r, &c, i, 0), RC_OK);
+    commit(r);
+    receiver_close(&r);
+    link_flip(t.fd, hex_name(&c, "partial", "part"), 2500);
+    r = open_receiver(t.fd, 0);
+    receiver_status(r, &status);
+    assert_int_equal(status.transfer[0].n_missing, 2);
+    assert_int_equal(status.transfer[0].missing[0].first, 2);
+    assert_int_equal(status.transfer[0].missing[0].count, 1);
+    for (uint32_t i = 2; i < 8; i++)
+        assert_rc(give_chunk(r, &c, i, 0), RC_OK);
+    /* Flipped after it was checked: the whole does not match, and one chunk is missing again. */
+    link_flip(t.fd, hex_name(&c, "partial", "part"), 7000);
+    assert_rc(receiver_commit(r, &err), RC_OBJECT_DIGEST);
+    receiver_status(r, &status);
+    assert_int_equal(status.transfer[0].n_missing, 1);
+    assert_int_equal(status.transfer[0].missing[0].first, 6);
+    assert_rc(give_chunk(r, &c, 6, 0), RC_OK);
+    commit(r);
+    assert_ready(r, &c.o);
+    receiver_close(&r);
+
+    link_flip(t.fd, hex_name(&c, "ready", "4.0000000000000001"), 100);
+    r = open_receiver(t.fd, 0);
+    assert_false(receiver_ready(r, 0, &ready));
+    assert_true(receiver_note(r, &err));
+    assert_int_equal(err.rc, RC_OBJECT_DIGEST);
+    assert_false(receiver_note(r, &err));
+    receiver_close(&r);
+
+    /* Junk of every kind goes; a damaged descriptor takes its object along. */
+    r = open_receiver(t.fd, 0);
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    commit(r);
+    receiver_close(&r);
+    link_flip(t.fd, hex_name(&c, "partial", "desc"), 20);
+    assert_rc(fs_write_file(t.fd, "partial/junk", bytes_of("x"), 0600, &err), RC_OK);
+    assert_rc(fs_write_file(t.fd, "ready/junk", bytes_of("x"), 0600, &err), RC_OK);
+    assert_int_equal(symlinkat("/etc/passwd", t.fd, hex_name(&c, "ready", "3.0000000000000001")),
+                     0);
+    r = open_receiver(t.fd, 0);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 0);
+    assert_int_equal(status.n_complete, 0);
+    assert_int_equal(faccessat(t.fd, "partial/junk", F_OK, 0), -1);
+    assert_int_equal(faccessat(t.fd, "ready/junk", F_OK, 0), -1);
+    assert_int_equal(faccessat(t.fd, hex_name(&c, "partial", "part"), F_OK, 0), -1);
+    assert_int_equal(faccessat(t.fd, "/etc/passwd", F_OK, 0), 0);
+    receiver_close(&r);
+    cut_free(&c);
+    link_tmp_free(&t);
+}
+
+/* A descriptor whose chunks match and whose whole does not: a lie, dropped. */
+static void lying_descriptor(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut c = cut_new(OBJECT_PACKAGE, 2048, 1024, 1);
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct port_transfers status;
+    struct port_object ready;
+    struct err err;
+
+    (void)state;
+    c.o.object.digest[5] ^= 1;
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    assert_rc(give_chunk(r, &c, 0, 0), RC_OK);
+    assert_rc(give_chunk(r, &c, 1, 0), RC_OK);
+    assert_rc(receiver_commit(r, &err), RC_OBJECT_DIGEST);
+    assert_false(receiver_ready(r, 0, &ready));
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 0);
+    receiver_close(&r);
+    cut_free(&c);
+    link_tmp_free(&t);
+}
+
+static void cut_in_another_way(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut a = cut_new(OBJECT_PACKAGE, 4096, 1024, 1),
+               b = cut_new(OBJECT_PACKAGE, 4096, 512, 1);
+    struct receiver *r = open_receiver(t.fd, 0);
+
+    (void)state;
+    assert_rc(give_descriptor(r, &a, 0), RC_OK);
+    assert_rc(give_chunk(r, &a, 0, 0), RC_OK);
+    assert_rc(give_descriptor(r, &b, 0), RC_OK); /* the ground starts again with smaller chunks */
+    for (uint32_t i = 0; i < 8; i++)
+        assert_rc(give_chunk(r, &b, i, 0), RC_OK);
+    commit(r);
+    assert_ready(r, &b.o);
+    receiver_close(&r);
+    cut_free(&a);
+    cut_free(&b);
+    link_tmp_free(&t);
+}
+
+/* Objects, bytes and early chunks are bounded; packages leave room for documents; what is stale
+ * goes when room is needed. */
+static void bounds(void **state)
+{
+    enum { N = RECEIVER_OBJECTS_MAX + 1 };
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_receiver(t.fd, 100000);
+    struct cut c[N];
+    struct port_transfers status;
+    struct cut big = cut_new(OBJECT_PACKAGE, 90000, 4096, 99);
+    struct cut fits = cut_new(OBJECT_ROOT, 90000, 4096, 98);
+    struct err err;
+
+    (void)state;
+    assert_rc(give_descriptor(r, &big, 0), RC_SPOOL_FULL); /* 7/8 of the quota for packages */
+    assert_rc(give_descriptor(r, &fits, 0), RC_OK);
+    receiver_close(&r);
+    link_tmp_free(&t);
+
+    t = link_tmp_new();
+    r = open_receiver(t.fd, 0);
+    for (size_t i = 0; i < N; i++)
+        c[i] = cut_new(i < 13 ? OBJECT_PACKAGE : OBJECT_ROOT, 600, 512, 100 + i);
+    for (size_t i = 0; i < 12; i++)
+        assert_rc(give_descriptor(r, &c[i], i), RC_OK);
+    assert_rc(give_descriptor(r, &c[12], 500), RC_SPOOL_FULL);
+    for (size_t i = 13; i < N; i++)
+        assert_rc(give_descriptor(r, &c[i], 500), RC_OK);
+    assert_rc(give_chunk(r, &c[0], 0, 900), RC_OK); /* moves */
+    assert_rc(give_descriptor(r, &c[12], 1001), RC_OK);
+    assert_true(receiver_note(r, &err));
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, RECEIVER_OBJECTS_MAX);
+    for (size_t i = 0; i < status.n_transfers; i++)
+        assert_memory_not_equal(status.transfer[i].object, c[1].o.object.digest, DIGEST_SIZE);
+    receiver_close(&r);
+    r = open_receiver(t.fd, 0); /* all of that survives a restart */
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, RECEIVER_OBJECTS_MAX);
+    receiver_close(&r);
+    link_tmp_free(&t);
+
+    /* 3 MB of early chunks: only the newest are held, and the rest is asked for. */
+    t = link_tmp_new();
+    r = open_receiver(t.fd, 0);
+    struct cut many = cut_new(OBJECT_PACKAGE, 3 * 1024 * 1024, 32768, 7);
+
+    for (uint32_t i = 0; i < many.chunks; i++)
+        assert_rc(give_chunk(r, &many, i, 0), RC_OK);
+    assert_rc(give_descriptor(r, &many, 0), RC_OK);
+    receiver_status(r, &status);
+    assert_int_equal(status.transfer[0].n_missing, 1);
+    assert_int_equal(status.transfer[0].missing[0].count,
+                     many.chunks - RECEIVER_EARLY_BYTES / 32768);
+    receiver_close(&r);
+    link_tmp_free(&t);
+    for (size_t i = 0; i < N; i++)
+        cut_free(&c[i]);
+    cut_free(&big);
+    cut_free(&fits);
+    cut_free(&many);
+}
+
+/* Every second chunk of a long object: as many ranges as fit, and "more". */
+static void many_ranges(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut c = cut_new(OBJECT_PACKAGE, 100 * 256, 256, 1);
+    struct receiver *r = open_receiver(t.fd, 0);
+    static struct port_message m, out;
+    struct err err;
+
+    (void)state;
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    for (uint32_t i = 0; i < c.chunks; i += 2)
+        assert_rc(give_chunk(r, &c, i, 0), RC_OK);
+    m.type = PORT_TRANSFERS;
+    receiver_status(r, &m.transfers);
+    assert_int_equal(m.transfers.transfer[0].n_missing, PORT_RANGES_MAX);
+    assert_int_equal(m.transfers.transfer[0].more, 1);
+    /* And the port lets it pass. */
+    struct bytes raw = { (const uint8_t *)&m,
+                         offsetof(struct port_message, transfers) + sizeof m.transfers };
+
+    assert_rc(port_check(raw, PORT_FROM_LINK, 0, &out, &err), RC_OK);
+    receiver_close(&r);
+    cut_free(&c);
+    link_tmp_free(&t);
+}
+
+/* More objects than are remembered: the list stays bounded, the newest stay known. */
+static void done_list(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct port_transfers status;
+    struct port_object ready;
+    struct link_object o = { 0 };
+    struct err err;
+
+    (void)state;
+    for (uint64_t i = 0; i < RECEIVER_DONE_MAX + 20; i++) {
+        free(o.bytes);
+        o = link_object_new(OBJECT_ORDER, 20, 1000 + i);
+        assert_rc(give_inline(r, &o, 0), RC_OK);
+        assert_true(receiver_ready(r, 0, &ready));
+        assert_rc(receiver_done(r, o.object.digest, &err), RC_OK);
+    }
+    receiver_status(r, &status);
+    assert_int_equal(status.n_complete, PORT_COMPLETE_MAX);
+    assert_memory_equal(status.complete[PORT_COMPLETE_MAX - 1], o.object.digest, DIGEST_SIZE);
+    receiver_close(&r);
+    /* Both copies damaged: said, and not fatal. */
+    link_flip(t.fd, "done.a", 40);
+    link_flip(t.fd, "done.b", 40);
+    r = open_receiver(t.fd, 0);
+    assert_true(receiver_note(r, &err));
+    assert_int_equal(err.rc, RC_STATE_DAMAGED);
+    assert_rc(give_inline(r, &o, 0), RC_OK);
+    assert_ready(r, &o);
+    assert_rc(receiver_done(r, o.object.digest, &err), RC_OK);
+    receiver_close(&r);
+    free(o.bytes);
+    link_tmp_free(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_order_with_restarts),
+        cmocka_unit_test(wrong_chunks),
+        cmocka_unit_test(damaged_spool),
+        cmocka_unit_test(lying_descriptor),
+        cmocka_unit_test(cut_in_another_way),
+        cmocka_unit_test(bounds),
+        cmocka_unit_test(many_ranges),
+        cmocka_unit_test(done_list),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
