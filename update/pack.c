@@ -302,14 +302,6 @@ static enum rc pack_paths(struct pack *p, const struct paths *paths, unsigned le
     return rc;
 }
 
-static void restore_locale(locale_t *before)
-{
-    locale_t ours = uselocale(*before);
-
-    if (ours != *before)
-        freelocale(ours);
-}
-
 enum rc pack_tree(int dirfd, const char *entry, unsigned level, int out_fd, struct packed *ret,
                   struct err *err)
 {
@@ -339,9 +331,11 @@ enum rc pack_tree(int dirfd, const char *entry, unsigned level, int out_fd, stru
     if (plain == (locale_t)0)
         return err_set(err, RC_NO_MEMORY, "locale");
 
-    scoped(restore_locale) locale_t before = uselocale(plain);
+    locale_t before = uselocale(plain);
 
     rc = pack_paths(p, &paths, level);
+    (void)uselocale(before);
+    freelocale(plain);
     if (rc == RC_OK)
         *ret = p->packed;
     return rc;

@@ -325,14 +325,6 @@ static enum rc check_spec(const struct unpack_spec *spec, struct err *err)
     return policy_check_sizes(spec->content_bytes, spec->unpacked_bytes, spec->files, err);
 }
 
-static void restore_locale(locale_t *before)
-{
-    locale_t ours = uselocale(*before);
-
-    if (ours != *before)
-        freelocale(ours);
-}
-
 enum rc unpack_content(int content_fd, const struct unpack_spec *spec, int staging_dirfd,
                        struct err *err)
 {
@@ -349,11 +341,13 @@ enum rc unpack_content(int content_fd, const struct unpack_spec *spec, int stagi
     if (plain == (locale_t)0)
         return err_set(err, RC_NO_MEMORY, "locale");
 
-    scoped(restore_locale) locale_t before = uselocale(plain);
+    locale_t before = uselocale(plain);
     mode_t mask = umask(022);
 
     rc = unpack_all(content_fd, spec, staging_dirfd, err);
     (void)umask(mask);
+    (void)uselocale(before);
+    freelocale(plain);
     if (rc != RC_OK) {
         struct err ignored;
         int dirfd = staging_dirfd;
