@@ -138,14 +138,14 @@ static int set_limit(__rlimit_resource_t what, rlim_t value)
     return setrlimit(what, &limit);
 }
 
-/* CORE is 1, not 0: with 0 the kernel still starts a core handler that is a pipe. */
+/* CORE is 1, not 0: with 0 the kernel still starts a core handler that is a pipe.  The limit on
+ * descriptors waits for close_others: landlock still needs one above what is open by now. */
 static int set_limits(const struct child *c)
 {
     (void)c;
-    if (set_limit(RLIMIT_CORE, 1) != 0 ||
-        set_limit(RLIMIT_NOFILE, c->plan->limits.open_files) != 0 ||
-        set_limit(RLIMIT_MEMLOCK, 65536) != 0 || set_limit(RLIMIT_MSGQUEUE, 0) != 0 ||
-        set_limit(RLIMIT_SIGPENDING, 256) != 0 || set_limit(RLIMIT_NICE, 0) != 0)
+    if (set_limit(RLIMIT_CORE, 1) != 0 || set_limit(RLIMIT_MEMLOCK, 65536) != 0 ||
+        set_limit(RLIMIT_MSGQUEUE, 0) != 0 || set_limit(RLIMIT_SIGPENDING, 256) != 0 ||
+        set_limit(RLIMIT_NICE, 0) != 0)
         return -1;
     return set_limit(RLIMIT_RTPRIO, 0);
 }

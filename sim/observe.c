@@ -31,6 +31,8 @@ static void read_payload(const json_t *j, struct seen_payload *p)
     text(j, "want_version", p->wanted, sizeof p->wanted);
     text(j, "state", p->state, sizeof p->state);
     text(j, "code_name", p->code, sizeof p->code);
+    if (strcmp(p->code, "OK") == 0)
+        p->code[0] = 0;
     p->running = json_is_true(json_object_get(j, "running"));
     p->restarts = number(j, "restarts");
     p->memory_kib = number(j, "memory_kib");

@@ -168,7 +168,7 @@ enum rc world_start_ground(struct world *w, struct err *err)
     char home[] = "--home";
     char dir[] = "ground";
     char tick[] = "--tick-ms";
-    char ms[] = "200";
+    char ms[] = "100";
     char *argv[] = { program, home, dir, tick, ms, NULL };
 
     (void)snprintf(program, sizeof program, "%s/berth-ground", w->build);
