@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What rollouts and reports do to the store: which orders go, what replaces what, what an abort
+ * cancels, and that a refused report changes nothing.
+ */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "base/fs.h"
+#include "manifest/envelope.h"
+#include "orchestrator/advance.h"
+#include "orchestrator/ingest.h"
+
+#define NOW 1000000ULL
+
+static char dir[64];
+static struct store *store;
+static struct err err;
+static FILE *log_file;
+
+static void keep_log(void *arg, const struct advance_event *event)
+{
+    (void)arg;
+    if (log_file)
+        (void)fprintf(log_file, "%s %s %u;", event->what, event->detail, (unsigned)event->number);
+}
+
+static void add_satellite(const char *id, uint64_t node)
+{
+    struct store_satellite row = { .node = node, .up = "up", .down = "down", .link_keys = "k" };
+
+    (void)snprintf(row.id, sizeof row.id, "%s", id);
+    assert_rc(store_put_satellite(store, &row, &err), RC_OK);
+}
+
+static int set_up(void **state)
+{
+    char path[128];
+
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/berth-advance-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/store.sqlite", dir);
+    assert_rc(store_open(path, true, &store, &err), RC_OK);
+    add_satellite("sat-1", 101);
+    add_satellite("sat-2", 102);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    store_close(&store);
+    return fs_remove_tree(AT_FDCWD, dir, &err) == RC_OK ? 0 : -1;
+}
+
+/* An order for acme/beacon and acme/camera, in an envelope that nobody verifies here. */
+static void add_order(const char *sat, uint64_t generation, uint8_t digest)
+{
+    static uint8_t payload[4096];
+    static uint8_t bytes[8192];
+    struct order order = { .generation = generation, .issued_ms = 1, .n_lines = 2 };
+    struct store_order row = { .generation = generation, .state = ORDER_HELD, .rollout = 1 };
+    struct envelope parts = { .n = 2 };
+    struct bytes out;
+    uint8_t header[2][64];
+    uint8_t body[64];
+    uint8_t signature[MLDSA65_SIGNATURE_SIZE] = { 0 };
+    uint8_t id[KEY_ID_SIZE] = { 0 };
+
+    (void)snprintf(order.satellite, sizeof order.satellite, "%s", sat);
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", sat);
+    memset(row.object.b, (int)(generation * 16 + (uint64_t)sat[4]), DIGEST_SIZE);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(order.line[i].tenant, NAME_CAP, "acme");
+        (void)snprintf(order.line[i].name, NAME_CAP, "%s", i ? "camera" : "beacon");
+        memset(order.line[i].manifest.b, digest + i, DIGEST_SIZE);
+    }
+    assert_rc(order_encode(&order, payload, sizeof payload, &parts.payload, &err), RC_OK);
+    assert_rc(envelope_body_header(SUITE_ED25519_MLDSA65, body, sizeof body,
+                                   &parts.protected_header, &err),
+              RC_OK);
+    for (size_t i = 0; i < 2; i++) {
+        struct envelope_signature *s = &parts.signature[i];
+
+        s->algorithm = i ? COSE_ALG_MLDSA65 : COSE_ALG_ED25519;
+        assert_rc(envelope_entry_header(s->algorithm, header[i], sizeof header[i],
+                                        &s->protected_header, &err),
+                  RC_OK);
+        s->key_id = (struct bytes){ id, sizeof id };
+        s->signature =
+            (struct bytes){ signature, i ? MLDSA65_SIGNATURE_SIZE : ED25519_SIGNATURE_SIZE };
+    }
+    assert_rc(envelope_encode(&parts, bytes, sizeof bytes, &out, &err), RC_OK);
+    assert_rc(store_add_order(store, &row, out, &err), RC_OK);
+}
+
+/* A rollout of one payload: sat-1 in wave 1, sat-2 in wave 2, or both in one. */
+static uint64_t add_rollout(const char *name, uint64_t generation, bool canary)
+{
+    struct store_rollout row = { .state = ROLLOUT_RUNNING, .fail_max = 1, .created_ms = NOW };
+    uint64_t id = 0;
+
+    (void)snprintf(row.tenant, sizeof row.tenant, "acme");
+    (void)snprintf(row.name, sizeof row.name, "%s", name);
+    (void)snprintf(row.to, sizeof row.to, "2");
+    assert_rc(store_add_rollout(store, &row, &id, &err), RC_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct store_wave wave = { .rollout = id,
+                                   .index = canary ? i + 1 : 1,
+                                   .state = WAVE_WAITING,
+                                   .generation = generation };
+
+        (void)snprintf(wave.satellite, sizeof wave.satellite, "sat-%u", i + 1);
+        assert_rc(store_add_wave(store, &wave, &err), RC_OK);
+    }
+    return id;
+}
+
+static enum rc report(const char *sat, const char *says, uint64_t seq, uint64_t generation,
+                      uint8_t digest, enum slot_state slot)
+{
+    static uint8_t buf[REPORT_MAX];
+    scoped(free_ptr) struct report *r = calloc(2, sizeof *r);
+    struct bytes bytes;
+
+    assert_non_null(r);
+    (void)snprintf(r->satellite, sizeof r->satellite, "%s", says);
+    r->epoch = 1;
+    r->seq = seq;
+    r->time_ms = NOW;
+    r->root_version = 1;
+    r->generation = generation;
+    r->n_payloads = 2;
+    r->n_events = 1;
+    r->event[0] = (struct report_event){ .seq = 1, .code = RC_REPLAY, .count = 2, .what = "b" };
+    for (int i = 0; i < 2; i++) {
+        struct report_payload *p = &r->payload[i];
+
+        (void)snprintf(p->tenant, NAME_CAP, "acme");
+        (void)snprintf(p->name, NAME_CAP, "%s", i ? "camera" : "beacon");
+        (void)snprintf(p->version, VERSION_CAP, "2");
+        memset(p->wanted.b, digest + i, DIGEST_SIZE);
+        p->running = p->wanted;
+        p->is_running = true;
+        p->state = i ? SLOT_COMMITTED : slot;
+        p->code = !i && slot == SLOT_FAILED ? RC_OOM : 0;
+    }
+    assert_rc(report_encode(r, buf, sizeof buf, &bytes, &err), RC_OK);
+    return ingest_report(store, sat, bytes, NOW, r + 1, &err);
+}
+
+static void step(void)
+{
+    const struct advance_log log = { .fn = keep_log };
+    scoped(view_free) struct view *view = NULL;
+
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_rc(advance_all(store, view, NOW, &log, &err), RC_OK);
+}
+
+static enum order_state order_state(const char *sat, uint64_t generation)
+{
+    struct store_order_filter filter = { .satellite = sat };
+    scoped(free_ptr) struct store_order *rows = NULL;
+    enum order_state found = 0;
+    size_t n = 0;
+
+    assert_rc(store_orders(store, &filter, &rows, &n, &err), RC_OK);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].generation == generation)
+            found = rows[i].state;
+    return found;
+}
+
+static enum rollout_state rollout_state(uint64_t id)
+{
+    struct store_rollout row;
+
+    assert_rc(store_rollout(store, id, &row, &err), RC_OK);
+    return row.state;
+}
+
+static void waves_open_one_by_one(void **state)
+{
+    char told[256] = "";
+    uint64_t id = add_rollout("beacon", 1, true);
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    log_file = fmemopen(told, sizeof told, "w");
+    assert_non_null(log_file);
+    step();
+    assert_int_equal(fclose(log_file), 0);
+    log_file = NULL;
+    assert_string_equal(told, "wave-open  1;order-released sat-1 1;");
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_COMMITTED), RC_OK);
+    assert_int_equal(order_state("sat-1", 1), ORDER_ACKED);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_RELEASED);
+    assert_rc(report("sat-2", "sat-2", 1, 1, 1, SLOT_COMMITTED), RC_OK);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_COMPLETED);
+}
+
+static void failure_holds_the_rest(void **state)
+{
+    uint64_t id = add_rollout("beacon", 1, true);
+    struct store_rollout row;
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_FAILED), RC_OK);
+    step();
+    assert_rc(store_rollout(store, id, &row, &err), RC_OK);
+    assert_int_equal(row.state, ROLLOUT_PAUSED);
+    assert_string_equal(row.reason, "sat-1: acme/beacon OOM");
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+}
+
+/* An order that two rollouts share goes when both have opened its wave, not before. */
+static void shared_order_waits_for_both(void **state)
+{
+    uint64_t beacon = add_rollout("beacon", 1, true);
+    uint64_t camera = add_rollout("camera", 1, false);
+    struct store *open = NULL;
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD); /* beacon's wave 2 is not open */
+    assert_int_equal(rollout_state(camera), ROLLOUT_RUNNING);
+
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(advance_enter(store, beacon, ROLLOUT_EV_ABORT, "no", NOW, &err), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
+    assert_int_equal(order_state("sat-2", 1), ORDER_CANCELLED);
+    assert_int_equal(rollout_state(beacon), ROLLOUT_ABORTED);
+    assert_int_equal(rollout_state(camera), ROLLOUT_ABORTED); /* it could never end */
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_CANCELLED);
+}
+
+static void newer_order_replaces_what_was_sent(void **state)
+{
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    size_t n = 0;
+
+    (void)state;
+    (void)add_rollout("beacon", 1, false);
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    (void)add_rollout("beacon", 2, false);
+    add_order("sat-1", 2, 3);
+    add_order("sat-2", 2, 3);
+    step();
+    assert_int_equal(order_state("sat-1", 1), ORDER_SUPERSEDED);
+    assert_int_equal(order_state("sat-1", 2), ORDER_RELEASED);
+    assert_rc(store_outgoing(store, "sat-1", OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 1); /* the older one is withdrawn from the link */
+    assert_int_equal(rows[0].kind, OBJECT_ORDER);
+}
+
+static void pause_and_resume(void **state)
+{
+    uint64_t id = add_rollout("beacon", 1, false);
+    struct store *open = NULL;
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(advance_enter(store, id, ROLLOUT_EV_PAUSE, "lunch", NOW, &err), RC_OK);
+    assert_rc(advance_enter(store, id, ROLLOUT_EV_PAUSE, "again", NOW, &err), RC_ROLLOUT_STATE);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    step();
+    assert_int_equal(order_state("sat-1", 1), ORDER_HELD);
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(advance_enter(store, id, ROLLOUT_EV_RESUME, NULL, NOW, &err), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    step();
+    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
+    assert_rc(advance_enter(store, 77, ROLLOUT_EV_PAUSE, NULL, NOW, &err), RC_NOT_FOUND);
+}
+
+/* Old, repeated, another satellite's, damaged: nothing is kept of any of them. */
+static void refused_reports_change_nothing(void **state)
+{
+    struct store_observed row;
+    scoped(free_ptr) uint8_t *kept = NULL;
+    struct report ignored;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(report("sat-1", "sat-1", 5, 0, 1, SLOT_TRIAL), RC_OK);
+    assert_rc(report("sat-1", "sat-1", 5, 0, 1, SLOT_COMMITTED), RC_REPORT_OLD);
+    assert_rc(report("sat-1", "sat-1", 4, 0, 1, SLOT_COMMITTED), RC_REPORT_OLD);
+    assert_rc(report("sat-1", "sat-2", 6, 0, 1, SLOT_COMMITTED), RC_NO_SATELLITE);
+    assert_int_not_equal(ingest_report(store, "sat-1", bytes_of("no report"), NOW, &ignored, &err),
+                         RC_OK);
+    assert_rc(store_report(store, "sat-1", &row, &kept, &n, &err), RC_OK);
+    assert_int_equal(row.seq, 5);
+    free_ptr(&kept);
+    assert_rc(store_report(store, "sat-2", &row, &kept, &n, &err), RC_NOT_FOUND);
+}
+
+static void lost_package_is_sent_again(void **state)
+{
+    struct store_package package = { .release = 1, .size = 10, .path = "objects/x" };
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    uint64_t later = NOW + INGEST_LOST_MS;
+    uint32_t again = 0;
+    size_t n = 0;
+
+    (void)state;
+    (void)snprintf(package.tenant, NAME_CAP, "acme");
+    (void)snprintf(package.name, NAME_CAP, "beacon");
+    (void)snprintf(package.version, VERSION_CAP, "2");
+    memset(package.manifest.b, 1, DIGEST_SIZE);
+    memset(package.object.b, 9, DIGEST_SIZE);
+    assert_rc(store_put_package(store, &package, &err), RC_OK);
+    (void)add_rollout("beacon", 1, false);
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_ABSENT), RC_OK);
+
+    scoped(view_free) struct view *view = NULL;
+
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    const struct view_satellite *sat = view_find(view, "sat-1");
+
+    assert_rc(ingest_repair(store, view, sat, NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 1); /* was never queued at all */
+    assert_rc(ingest_repair(store, view, sat, NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 0); /* on its way */
+    assert_rc(ingest_complete(store, "sat-1", package.object.b, NOW, &err), RC_OK);
+    assert_rc(ingest_repair(store, view, sat, later - 1, &again, &err), RC_OK);
+    assert_int_equal(again, 0); /* only just delivered: the report is older */
+    assert_rc(ingest_repair(store, view, sat, later, &again, &err), RC_OK);
+    assert_int_equal(again, 1);
+    assert_rc(store_outgoing(store, "sat-1", OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
+    assert_int_equal(rows[n - 1].kind, OBJECT_PACKAGE);
+}
+
+#define ROW(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ROW(waves_open_one_by_one),
+        ROW(failure_holds_the_rest),
+        ROW(shared_order_waits_for_both),
+        ROW(newer_order_replaces_what_was_sent),
+        ROW(pause_and_resume),
+        ROW(refused_reports_change_nothing),
+        ROW(lost_package_is_sent_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
