@@ -93,7 +93,8 @@ enum rc checking_package(const struct trust *trust, const char *path, uint64_t n
         rc = RC_OK;
     if (rc == RC_OK) {
         *ret = checked;
-        checked = (struct checked)CHECKED_NONE;
+        checked.payload = NULL;
+        (void)take_fd(&checked.fd);
     }
     return rc;
 }

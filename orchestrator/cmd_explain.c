@@ -31,7 +31,7 @@ static int run(struct cli *cli)
     argv[n] = NULL;
     if (rc == RC_OK) {
         (void)execveat(fd, "", argv, environ, AT_EMPTY_PATH);
-        rc = err_sys(&err, RC_IO, "berth-explain");
+        (void)!err_sys(&err, RC_IO, "berth-explain");
     }
     return cli_fail(cli, &err, "make install puts berth-explain beside berth");
 }

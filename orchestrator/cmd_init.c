@@ -20,7 +20,7 @@ static const char payload_c[] = "# What the payload is; `berth build` reads this
                                 "gets it signed.\n"
                                 "name: @NAME@\n"
                                 "tenant: @TENANT@\n"
-                                "version: 0.1.0\n"
+                                "version: 1.0.0\n"
                                 "release: 1              # one higher with every release\n"
                                 "exec: [/bin/@NAME@]\n"
                                 "copy:\n"
@@ -45,7 +45,7 @@ static const char payload_sh[] = "# What the payload is; `berth build` reads thi
                                  "gets it signed.\n"
                                  "name: @NAME@\n"
                                  "tenant: @TENANT@\n"
-                                 "version: 0.1.0\n"
+                                 "version: 1.0.0\n"
                                  "release: 1              # one higher with every release\n"
                                  "exec: [/bin/busybox, sh, /bin/@NAME@.sh]\n"
                                  "root: rootfs\n"
@@ -148,14 +148,14 @@ static const struct template_set {
     const char *next; /* what to do then */
     struct template_file file[4];
 } sets[] = {
+    { "sh",
+      "berth build",
+      { { PAYLOAD_FILE, payload_sh, 0644 }, { "rootfs/bin/@NAME@.sh", script_sh, 0755 } } },
     { "c",
       "make && berth build",
       { { PAYLOAD_FILE, payload_c, 0644 },
         { "main.c", main_c, 0644 },
         { "Makefile", makefile_c, 0644 } } },
-    { "sh",
-      "berth build",
-      { { PAYLOAD_FILE, payload_sh, 0644 }, { "rootfs/bin/@NAME@.sh", script_sh, 0755 } } },
 };
 
 static enum rc expand(const char *text, const char *name, const char *tenant, char *out, size_t cap,
@@ -222,7 +222,7 @@ static enum rc write_all(const struct template_set *set, const char *name, const
 static int run(struct cli *cli)
 {
     const char *name = cli_arg(cli, 0);
-    const char *lang = cli_value(cli, "lang") ? cli_value(cli, "lang") : "c";
+    const char *lang = cli_value(cli, "lang") ? cli_value(cli, "lang") : "sh";
     const char *tenant = cli_value(cli, "tenant") ? cli_value(cli, "tenant") : "acme";
     const struct template_set *set = NULL;
     struct err err;
@@ -247,7 +247,8 @@ static int run(struct cli *cli)
 }
 
 static const struct cli_option options[] = {
-    { "lang", CLI_TEXT, "LANG", "c (a program with sd_notify, the default) or sh (busybox)" },
+    { "lang", CLI_TEXT, "LANG",
+      "sh (busybox, builds at once; the default) or c (a program with sd_notify)" },
     { "tenant", CLI_TEXT, "NAME", "the tenant's name, as in its grant (else acme)" },
     { 0 },
 };

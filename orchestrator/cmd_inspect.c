@@ -17,7 +17,7 @@
 
 static enum rc add_digest(json_t *value, const char *key, struct bytes of, struct err *err)
 {
-    struct digest digest;
+    struct digest digest = { 0 };
     enum rc rc = sha256_of(of, digest.b, err);
 
     if (rc == RC_OK)

@@ -9,6 +9,8 @@
 
 #define READ_CHUNK 65536U
 
+static const uint8_t magic[8] = { 'B', 'E', 'R', 'T', 'H', 'U', 'N', '1' }; /* DRAFT_MAGIC */
+
 static void put_be32(uint8_t *p, uint32_t v)
 {
     for (unsigned i = 0; i < 4; i++)
@@ -25,7 +27,7 @@ enum rc draft_write_head(int fd, struct bytes manifest_cbor, struct err *err)
     uint8_t head[DRAFT_HEAD_SIZE];
     enum rc rc;
 
-    memcpy(head, DRAFT_MAGIC, 8);
+    memcpy(head, magic, sizeof magic);
     put_be32(head + 8, (uint32_t)manifest_cbor.n);
     rc = fs_write_all(fd, (struct bytes){ .p = head, .n = sizeof head }, err);
     return rc == RC_OK ? fs_write_all(fd, manifest_cbor, err) : rc;
@@ -65,7 +67,7 @@ static enum rc open_head(int fd, struct draft *draft, struct err *err)
     if (fstat(fd, &st) != 0)
         return err_sys(err, RC_IO, "draft");
     rc = fs_pread_exact(fd, head, sizeof head, 0, err);
-    if (rc == RC_SHORT || (rc == RC_OK && memcmp(head, DRAFT_MAGIC, 8) != 0))
+    if (rc == RC_SHORT || (rc == RC_OK && memcmp(head, magic, sizeof magic) != 0))
         return err_set(err, RC_PACKAGE_FORMAT, "not a file that `berth build` wrote");
     if (rc != RC_OK)
         return rc;

@@ -125,13 +125,14 @@ static void read_copies(struct yaml_in *r, const struct yaml_node *top, struct p
 }
 
 static void read_name(struct yaml_in *r, const struct yaml_node *top, const char *key,
-                      bool (*valid)(const char *), const char *wants, char *out)
+                      bool (*valid)(const char *), char *out, size_t cap)
 {
-    yaml_text(r, top, key, NULL, out, NAME_CAP);
+    yaml_text(r, top, key, NULL, out, cap);
     if (r->err.rc == RC_OK && !valid(out))
-        yaml_fail(r, yaml_get(r, top, key), "'%s' must be %s", key, wants);
+        yaml_fail(r, yaml_get(r, top, key), "'%s' must be %s", key,
+                  valid == name_valid ? "letters a-z, digits and '-'"
+                                      : "letters, digits and . + ~ _ -");
 }
-static_assert(NAME_CAP == VERSION_CAP, "read_name serves both");
 
 /* A directory below that of payload.yaml: what lies elsewhere comes in by `copy`. */
 static bool is_below(const char *path)
@@ -162,9 +163,9 @@ enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct er
         return err_sys(err, RC_IO, "uname");
     machine.machine[sizeof m->arch - 1] = '\0';
     yaml_keys(&r, top, keys);
-    read_name(&r, top, "name", name_valid, "letters a-z, digits and '-'", m->name);
-    read_name(&r, top, "tenant", name_valid, "letters a-z, digits and '-'", m->tenant);
-    read_name(&r, top, "version", version_valid, "letters, digits and . + ~ _ -", m->version);
+    read_name(&r, top, "name", name_valid, m->name, sizeof m->name);
+    read_name(&r, top, "tenant", name_valid, m->tenant, sizeof m->tenant);
+    read_name(&r, top, "version", version_valid, m->version, sizeof m->version);
     m->release = yaml_uint(&r, top, "release", YAML_NEEDED, 1, INT64_MAX);
     m->floor = yaml_uint(&r, top, "floor", 0, 0, INT64_MAX);
     yaml_text(&r, top, "arch", machine.machine, m->arch, sizeof m->arch);

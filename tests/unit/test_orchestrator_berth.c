@@ -40,11 +40,11 @@ static void put(const char *path, const char *text, mode_t mode)
 
 static void child(const char *line, int out)
 {
-    char copy[1024], *argv[64] = { program };
+    char copy[1024], *rest = NULL, *argv[64] = { program };
     size_t n = 1;
 
     (void)snprintf(copy, sizeof copy, "%s", line);
-    for (char *word = strtok(copy, " "); word && n < 63; word = strtok(NULL, " "))
+    for (char *word = strtok_r(copy, " ", &rest); word && n < 63; word = strtok_r(NULL, " ", &rest))
         argv[n++] = word;
     if (fchdir(dirfd) != 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(99);

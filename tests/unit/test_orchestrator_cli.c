@@ -71,7 +71,7 @@ static const struct cli_command *const tables[] = { first, second, NULL };
 /* Run a command line, split at blanks; returns the exit code and keeps what was printed. */
 static int run(const char *line)
 {
-    char copy[256], *argv[32] = { NULL };
+    char copy[256], *rest = NULL, *argv[32] = { NULL };
     int argc = 0, code;
     size_t n_out = 0, n_err = 0;
     FILE *out, *errors;
@@ -82,7 +82,7 @@ static int run(const char *line)
     errors = open_memstream(&err_text_buf, &n_err);
     seen[0] = '\0';
     (void)snprintf(copy, sizeof copy, "berth %s", line);
-    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
         argv[argc++] = word;
     code = cli_main(tables, argc, argv, out, errors);
     (void)fclose(out);
