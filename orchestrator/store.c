@@ -422,10 +422,10 @@ enum rc query_one(struct query *q, const struct row_type *type, void *ret, enum 
     size_t n = 0;
     enum rc rc = query_list(q, type, &rows, &n, err);
 
-    if (rc == RC_OK && (n != 1 || !rows))
-        rc = err_set(err, missing, "%s", what);
-    if (rc == RC_OK)
+    if (rc == RC_OK && n == 1 && rows)
         memcpy(ret, rows, type->size);
+    else if (rc == RC_OK)
+        rc = err_set(err, missing, "%s", what);
     free(rows);
     return rc;
 }
