@@ -20,7 +20,7 @@
 struct apply {
     struct cli *cli;
     struct home *home;
-    struct planning *p;
+    const struct planning *p;
     struct trust *trust;
     struct keyring *ring;
     uint64_t now_ms;
@@ -274,29 +274,30 @@ static int done(const struct apply *a)
 }
 
 /* Inside the transaction: plan, compare, sign, record. */
-static int apply_locked(struct apply *a, const struct fleet *fleet, struct err *err)
+static int apply_locked(const struct apply *before, const struct fleet *fleet, struct err *err)
 {
     scoped(store_rollback) struct store *open = NULL;
     scoped(planning_done) struct planning p = { 0 };
     scoped(free_ptr) uint64_t *rollout = NULL;
+    struct apply a = *before;
 
-    if (store_begin(a->home->store, &open, err) != RC_OK)
-        return cli_fail(a->cli, err, NULL);
-    if (planning_make(a->home->store, fleet, cli_arg(a->cli, 0), &p, err) != RC_OK)
-        return planning_fail(a->cli, err);
-    a->p = &p;
-    int code = stale(a, err);
+    if (store_begin(a.home->store, &open, err) != RC_OK)
+        return cli_fail(a.cli, err, NULL);
+    if (planning_make(a.home->store, fleet, cli_arg(a.cli, 0), &p, err) != RC_OK)
+        return planning_fail(a.cli, err);
+    a.p = &p;
+    int code = stale(&a, err);
 
     if (code != CLI_OK)
         return code;
-    planning_print(a->cli, &p);
+    planning_print(a.cli, &p);
     rollout = calloc(p.plan->n_rollouts + 1U, sizeof *rollout);
     if (!rollout)
         return CLI_FAILED;
-    a->rollout = rollout;
-    if (p.plan->n_changed > 0 && (record(a, err) != RC_OK || store_commit(&open, err) != RC_OK))
-        return cli_fail(a->cli, err, NULL);
-    return done(a);
+    a.rollout = rollout;
+    if (p.plan->n_changed > 0 && (record(&a, err) != RC_OK || store_commit(&open, err) != RC_OK))
+        return cli_fail(a.cli, err, NULL);
+    return done(&a);
 }
 
 static int run_apply(struct cli *cli)

@@ -126,33 +126,42 @@ enum rc ingest_complete(struct store *store, const char *satellite,
     return store_update_outgoing(store, &row, err);
 }
 
+/* ---- repair -----------------------------------------------------------------------------------
+ */
+
+struct repair {
+    struct store *store;
+    const struct view *view;
+    const struct view_satellite *sat;
+    uint64_t now_ms;
+    uint32_t again; /* objects queued again */
+};
+
 /* Queue an object again unless it is on its way, or was delivered only just now. */
-static enum rc send_again(struct store *store, const char *satellite, struct store_outgoing fresh,
-                          uint64_t now_ms, uint32_t *again, struct err *err)
+static enum rc send_again(struct repair *r, struct store_outgoing fresh, struct err *err)
 {
+    const char *satellite = r->sat->row.id;
     struct store_outgoing row;
     bool found = false;
-    enum rc rc = find_row(store, satellite, fresh.object.b, &row, &found, err);
+    enum rc rc = find_row(r->store, satellite, fresh.object.b, &row, &found, err);
 
     if (rc != RC_OK)
         return rc;
     if (found && row.state == OUTGOING_QUEUED)
         return RC_OK;
-    if (found && row.state == OUTGOING_COMPLETE && now_ms < row.sent_ms + INGEST_LOST_MS)
+    if (found && row.state == OUTGOING_COMPLETE && r->now_ms < row.sent_ms + INGEST_LOST_MS)
         return RC_OK;
     (void)snprintf(fresh.satellite, sizeof fresh.satellite, "%s", satellite);
-    fresh.queued_ms = now_ms;
-    rc = store_queue(store, &fresh, true, err);
-    *again += rc == RC_OK;
+    fresh.queued_ms = r->now_ms;
+    rc = store_queue(r->store, &fresh, true, err);
+    r->again += rc == RC_OK;
     return rc;
 }
 
-static enum rc repair_package(struct store *store, const struct view *view,
-                              const struct view_satellite *sat, const struct order_line *line,
-                              uint64_t now_ms, uint32_t *again, struct err *err)
+static enum rc repair_package(struct repair *r, const struct order_line *line, struct err *err)
 {
-    const struct report_payload *seen = verdict_payload(sat->seen, line->tenant, line->name);
-    const struct store_package *package = view_package(view, &line->manifest);
+    const struct report_payload *seen = verdict_payload(r->sat->seen, line->tenant, line->name);
+    const struct store_package *package = view_package(r->view, &line->manifest);
     struct store_outgoing fresh = { .kind = OBJECT_PACKAGE, .class = CLASS_PACKAGE };
 
     if (!package || !seen || seen->state != SLOT_ABSENT ||
@@ -161,43 +170,37 @@ static enum rc repair_package(struct store *store, const struct view *view,
     fresh.object = package->object;
     fresh.size = package->size;
     (void)snprintf(fresh.path, sizeof fresh.path, "%s", package->path);
-    return send_again(store, sat->row.id, fresh, now_ms, again, err);
+    return send_again(r, fresh, err);
 }
 
-static enum rc repair_order(struct store *store, const struct view_satellite *sat, uint64_t now_ms,
-                            uint32_t *again, struct err *err)
+static enum rc repair_order(struct repair *r, struct err *err)
 {
-    struct store_order_filter filter = { .satellite = sat->row.id, .state = ORDER_RELEASED };
+    struct store_order_filter filter = { .satellite = r->sat->row.id, .state = ORDER_RELEASED };
     scoped(free_ptr) struct store_order *rows = NULL;
     struct store_outgoing row;
     bool found = false;
     size_t n = 0;
-    enum rc rc = store_orders(store, &filter, &rows, &n, err);
+    enum rc rc = store_orders(r->store, &filter, &rows, &n, err);
 
     if (rc != RC_OK || n == 0)
         return rc;
-    rc = find_row(store, sat->row.id, rows[n - 1].object.b, &row, &found, err);
-    if (rc != RC_OK || !found)
-        return rc;
-    return send_again(store, sat->row.id, row, now_ms, again, err);
+    rc = find_row(r->store, r->sat->row.id, rows[n - 1].object.b, &row, &found, err);
+    return rc == RC_OK && found ? send_again(r, row, err) : rc;
 }
 
 enum rc ingest_repair(struct store *store, const struct view *view,
                       const struct view_satellite *sat, uint64_t now_ms, uint32_t *ret_again,
                       struct err *err)
 {
-    uint32_t again = 0;
+    struct repair r = { .store = store, .view = view, .sat = sat, .now_ms = now_ms };
     enum rc rc = RC_OK;
 
-    if (!sat->seen || sat->order.generation == 0)
-        return RC_OK;
-    if (sat->seen->generation < sat->order.generation)
-        rc = repair_order(store, sat, now_ms, &again, err);
-    for (uint32_t i = 0;
-         rc == RC_OK && sat->seen->generation == sat->order.generation && i < sat->order.n_lines;
-         i++)
-        rc = repair_package(store, view, sat, &sat->order.line[i], now_ms, &again, err);
+    if (sat->seen && sat->seen->generation < sat->order.generation)
+        rc = repair_order(&r, err);
+    if (sat->seen && sat->seen->generation == sat->order.generation)
+        for (uint32_t i = 0; rc == RC_OK && i < sat->order.n_lines; i++)
+            rc = repair_package(&r, &sat->order.line[i], err);
     if (rc == RC_OK)
-        *ret_again = again;
+        *ret_again = r.again;
     return rc;
 }

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "orchestrator/fleet.h"
@@ -90,8 +91,8 @@ static void conditions(void **state)
         for (size_t s = 0; s < 3; s++) {
             struct fleet_label condition = { 0 };
 
-            strncpy(condition.key, rows[i].key, sizeof condition.key - 1);
-            strncpy(condition.value, rows[i].value, sizeof condition.value - 1);
+            (void)snprintf(condition.key, sizeof condition.key, "%s", rows[i].key);
+            (void)snprintf(condition.value, sizeof condition.value, "%s", rows[i].value);
             assert_int_equal(fleet_matches(&fleet->satellite[s], &condition), rows[i].want[s]);
         }
 }
