@@ -303,6 +303,9 @@ enum rc endpoint_tick(struct endpoint *e, uint64_t now_ms, uint64_t *ret_wait_ms
         e->met = true;
         e->file_ms = now_ms;
     }
+    /* Also without new files: a batch may have been cut off before its end, or a disk was full. */
+    if (receiver_commit(e->receiver, &why) != RC_OK)
+        note(e, &why, 1);
     while (receiver_note(e->receiver, &why))
         note(e, &why, 1);
 

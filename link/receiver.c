@@ -9,10 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cbor.h"
 #include "base/crypto.h"
 #include "base/fs.h"
-#include "base/statefile.h"
+#include "link/done.h"
 #include "link/partial.h"
 #include "link/transfer.h"
 
@@ -20,8 +19,6 @@
 #define STALE_DEFAULT_MS (UINT64_C(6) * 3600U * 1000U)
 #define PACKAGES_UNDER_WAY_MAX 12U
 #define PACKAGES_READY_MAX 16U
-#define DONE_FILE "done"
-#define DONE_FILE_MAX (RECEIVER_DONE_MAX * (DIGEST_SIZE + 16U) + 16U)
 #define FILES_MAX 4096U /* looked at in one spool directory at start */
 
 static_assert(RECEIVER_OBJECTS_MAX <= PORT_TRANSFERS_MAX, "every object under way can be reported");
@@ -30,11 +27,6 @@ static_assert(RECEIVER_READY_MAX <= PORT_COMPLETE_MAX, "every ready object can b
 /* An object that is complete and not done. */
 struct ready {
     struct port_object object;
-    uint64_t serial;
-};
-
-struct done {
-    uint8_t digest[DIGEST_SIZE];
     uint64_t serial;
 };
 
@@ -52,11 +44,11 @@ struct receiver {
     uint64_t stale_ms;
     uint64_t version;
     struct err note; /* RC_OK = none */
-    size_t n_ready, n_done, n_early;
+    size_t n_ready, n_early;
     size_t early_bytes;
     struct partial partial[RECEIVER_OBJECTS_MAX];
-    struct ready ready[RECEIVER_READY_MAX]; /* oldest first, as the next two */
-    struct done done[RECEIVER_DONE_MAX];
+    struct ready ready[RECEIVER_READY_MAX]; /* oldest first, as the early ones */
+    struct done done;
     struct early early[RECEIVER_EARLY_MAX];
 };
 
@@ -92,51 +84,22 @@ static size_t find_ready(const struct receiver *r, const uint8_t object[DIGEST_S
     return i;
 }
 
-static size_t find_done(const struct receiver *r, const uint8_t object[DIGEST_SIZE])
-{
-    size_t i = 0;
-
-    while (i < r->n_done && memcmp(r->done[i].digest, object, DIGEST_SIZE) != 0)
-        i++;
-    return i;
-}
-
-static void drop_done(struct receiver *r, size_t i)
-{
-    r->n_done--;
-    memmove(&r->done[i], &r->done[i + 1], (r->n_done - i) * sizeof r->done[0]);
-}
-
-/* As the newest; the oldest goes when there is no room. */
-static void add_done(struct receiver *r, const uint8_t object[DIGEST_SIZE], uint64_t serial)
-{
-    size_t i = find_done(r, object);
-
-    if (i < r->n_done)
-        drop_done(r, i);
-    else if (r->n_done == RECEIVER_DONE_MAX)
-        drop_done(r, 0);
-    struct done *d = &r->done[r->n_done++];
-
-    memcpy(d->digest, object, DIGEST_SIZE);
-    d->serial = serial;
-}
-
 /* Whether (object, serial) is complete already.  A higher serial of something that is done opens it
  * anew. */
 static bool is_known(struct receiver *r, const uint8_t object[DIGEST_SIZE], uint64_t serial)
 {
     if (find_ready(r, object) < r->n_ready)
         return true;
-    size_t i = find_done(r, object);
-    if (i == r->n_done)
+    size_t i = done_find(&r->done, object);
+    if (i == r->done.n)
         return false;
     r->version++;
-    if (serial <= r->done[i].serial) {
-        add_done(r, object, r->done[i].serial); /* newest again: the sender has not heard yet */
+    if (serial <= r->done.item[i].serial) {
+        /* Newest again: the sender has not heard yet. */
+        done_add(&r->done, object, r->done.item[i].serial);
         return true;
     }
-    drop_done(r, i);
+    done_drop(&r->done, i);
     return false;
 }
 
@@ -146,57 +109,6 @@ static void drop_early(struct receiver *r, size_t i)
     free(r->early[i].data);
     r->n_early--;
     memmove(&r->early[i], &r->early[i + 1], (r->n_early - i) * sizeof r->early[0]);
-}
-
-/* ---- state file of what is done ---------------------------------------------------------------
- */
-
-static enum rc save_done(const struct receiver *r, struct err *err)
-{
-    scoped(free_ptr) uint8_t *buf = malloc(DONE_FILE_MAX);
-    struct bytes content = { 0 };
-
-    if (buf == NULL)
-        return err_set(err, RC_NO_MEMORY, "list of done objects");
-    struct cbor_out w = { .p = buf, .cap = DONE_FILE_MAX };
-
-    cbor_put_array(&w, 2 * r->n_done);
-    for (size_t i = 0; i < r->n_done; i++) {
-        cbor_put_bstr(&w, (struct bytes){ r->done[i].digest, DIGEST_SIZE });
-        cbor_put_uint(&w, r->done[i].serial);
-    }
-    enum rc rc = cbor_written(&w, &content, err);
-    return rc == RC_OK ? statefile_save(r->spool, DONE_FILE, content, err) : rc;
-}
-
-/* The list only saves work: without it objects may come a second time, nothing worse. */
-static void load_done(struct receiver *r)
-{
-    scoped(free_ptr) uint8_t *buf = malloc(DONE_FILE_MAX);
-    size_t n = 0;
-    struct err err = { 0 };
-
-    if (buf == NULL)
-        return;
-    enum rc rc = statefile_load(r->spool, DONE_FILE, buf, DONE_FILE_MAX, &n, NULL, &err);
-    if (rc == RC_NOT_FOUND)
-        return;
-    struct cbor_in in = cbor_read((struct bytes){ buf, rc == RC_OK ? n : 0 });
-    size_t items = cbor_array(&in, "done", 0, (size_t)2 * RECEIVER_DONE_MAX);
-
-    for (size_t i = 0; i + 1 < items && in.rc == RC_OK; i += 2) {
-        cbor_fixed(&in, "digest", r->done[r->n_done].digest, DIGEST_SIZE);
-        r->done[r->n_done].serial = cbor_uint(&in, "serial", UINT64_MAX);
-        r->n_done += in.rc == RC_OK ? 1 : 0;
-    }
-    cbor_end(&in);
-    if (cbor_done(&in, &err) == RC_OK)
-        return;
-    r->n_done = 0;
-    err_set(&r->note, RC_STATE_DAMAGED, "list of done objects");
-    /* Both copies damaged would keep it from ever being saved again. */
-    (void)unlinkat(r->spool, DONE_FILE ".a", 0);
-    (void)unlinkat(r->spool, DONE_FILE ".b", 0);
 }
 
 /* ---- objects under way ------------------------------------------------------------------------
@@ -356,7 +268,7 @@ static enum rc take_chunk(struct receiver *r, const struct transfer_chunk *c, ui
     if (p != NULL)
         return store_chunk(r, p, c, now_ms, err);
     /* Without a serial nothing is opened anew. */
-    if (find_ready(r, c->object) < r->n_ready || find_done(r, c->object) < r->n_done)
+    if (find_ready(r, c->object) < r->n_ready || done_find(&r->done, c->object) < r->done.n)
         return RC_OK;
     return hold_early(r, c, err);
 }
@@ -555,8 +467,8 @@ static enum rc load_ready(struct receiver *r, const char *name, struct err *err)
         return err_set(err, RC_NAME, "%s", name);
     if (r->n_ready == RECEIVER_READY_MAX)
         return err_set(err, RC_SPOOL_FULL, "%s", name);
-    size_t done = find_done(r, ready.object.digest);
-    if (done < r->n_done && ready.serial <= r->done[done].serial)
+    size_t done = done_find(&r->done, ready.object.digest);
+    if (done < r->done.n && ready.serial <= r->done.item[done].serial)
         return err_set(err, RC_EXISTS, "%s", name); /* cut off between remembering and removing */
     enum rc rc = fs_open_plain(r->ready_dir, name, OBJECT_MAX, &fd, &ready.object.size, err);
     if (rc == RC_OK)
@@ -584,8 +496,10 @@ static bool load_ready_name(void *arg, const char *name)
 static enum rc load(struct receiver *r, uint64_t now_ms, struct err *err)
 {
     struct loader l = { .r = r, .now_ms = now_ms };
+    struct err ignored = { 0 };
 
-    load_done(r);
+    if (done_load(&r->done, r->spool, &ignored) != RC_OK)
+        r->note = ignored;
     enum rc rc = fs_list(r->ready_dir, ".", FILES_MAX, load_ready_name, &l, NULL, err);
     if (rc == RC_OK)
         rc = fs_list(r->partial_dir, ".", FILES_MAX, load_partial_name, &l, NULL, err);
@@ -669,11 +583,11 @@ enum rc receiver_done(struct receiver *r, const uint8_t digest[DIGEST_SIZE], str
     if (i == r->n_ready)
         return err_set(err, RC_NOT_FOUND, "ready object");
     ready_name(&r->ready[i], name);
-    add_done(r, digest, r->ready[i].serial);
+    done_add(&r->done, digest, r->ready[i].serial);
     r->n_ready--;
     memmove(&r->ready[i], &r->ready[i + 1], (r->n_ready - i) * sizeof r->ready[0]);
     r->version++;
-    enum rc rc = save_done(r, err);
+    enum rc rc = done_save(&r->done, r->spool, err);
     if (rc != RC_OK)
         return rc; /* the file stays and is offered again after a restart */
     return fs_unlink(r->ready_dir, name, err);
@@ -711,10 +625,10 @@ void receiver_status(const struct receiver *r, struct port_transfers *ret)
     status_of_early(r, ret);
 
     size_t room = PORT_COMPLETE_MAX - r->n_ready;
-    size_t skip = r->n_done > room ? r->n_done - room : 0;
+    size_t skip = r->done.n > room ? r->done.n - room : 0;
 
-    for (size_t i = skip; i < r->n_done; i++)
-        memcpy(ret->complete[ret->n_complete++], r->done[i].digest, DIGEST_SIZE);
+    for (size_t i = skip; i < r->done.n; i++)
+        memcpy(ret->complete[ret->n_complete++], r->done.item[i].digest, DIGEST_SIZE);
     for (size_t i = 0; i < r->n_ready; i++)
         memcpy(ret->complete[ret->n_complete++], r->ready[i].object.digest, DIGEST_SIZE);
 }

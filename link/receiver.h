@@ -16,11 +16,11 @@
 #ifndef BERTH_LINK_RECEIVER_H
 #define BERTH_LINK_RECEIVER_H
 
+#include "link/done.h"
 #include "link/port.h"
 
 #define RECEIVER_OBJECTS_MAX 16U /* under way; packages use at most 12 of them */
 #define RECEIVER_READY_MAX 32U   /* complete and not done; packages use at most 16 */
-#define RECEIVER_DONE_MAX 256U   /* remembered */
 #define RECEIVER_EARLY_MAX 64U   /* chunks held before their descriptor, in memory */
 #define RECEIVER_EARLY_BYTES (2U * 1024U * 1024U)
 
