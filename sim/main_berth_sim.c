@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,20 +85,32 @@ static int parse(int argc, char **argv, struct options *o)
     return 0;
 }
 
-/* The directory of the programs is that of this one; the project root holds examples/. */
+/* The nearest directory above the scenario that has examples/ in it. */
+static bool find_top(char *path)
+{
+    char probe[PATH_MAX + 16];
+
+    for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
+        *slash = 0;
+        (void)snprintf(probe, sizeof probe, "%s/examples", path);
+        if (access(probe, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The directory of the programs is that of this one. */
 static enum rc places(struct world *w, const struct options *o, struct err *err)
 {
     ssize_t n = readlink("/proc/self/exe", w->build, sizeof w->build - 1);
     char *slash = n > 0 ? (w->build[n] = 0, strrchr(w->build, '/')) : NULL;
-    char real[4096];
-    char *examples;
+    char real[PATH_MAX];
 
     if (!slash || !realpath(o->file, real))
         return err_sys(err, RC_SCENARIO, "%s", o->file);
     *slash = 0;
-    examples = strstr(real, "/examples/");
-    if (examples)
-        *examples = 0;
+    if (!find_top(real))
+        return err_set(err, RC_SCENARIO, "no directory above %s has examples/", o->file);
     if (!bytes_to_text(bytes_of(real), w->top, sizeof w->top) ||
         (size_t)snprintf(w->work, sizeof w->work, "%s/berth-sim-XXXXXX", o->dir) >= sizeof w->work)
         return err_set(err, RC_TOO_LARGE, "path");

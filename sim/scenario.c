@@ -36,6 +36,7 @@ static const struct verb_row verbs[VERBS] = {
     [VERB_ATTACK] = { "attack", NULL, { "kind", "satellite" }, { "kind", "satellite", "file" } },
     [VERB_WAIT] = { "wait", NULL, { "check" }, { CONDITION, "within", "check" } },
     [VERB_NEVER] = { "never", NULL, { "check" }, { CONDITION, "check" } },
+    [VERB_MEASURE] = { "measure", "satellite", { "satellite" }, { "satellite" } },
     [VERB_STEADY] = { "steady", NULL, { "check" }, { "satellite", "payload", "check" } },
 };
 

@@ -22,17 +22,18 @@
 
 /* What a step does.  The numbers are this program's own. */
 enum verb {
-    VERB_SAY,    /* print a heading */
-    VERB_BERTH,  /* run a berth command and check how it ends */
-    VERB_COPY,   /* copy a directory or file into the work directory */
-    VERB_FORGE,  /* make a hostile object */
-    VERB_GROUND, /* start or stop berth-ground */
-    VERB_START,  /* start a satellite's agent */
-    VERB_KILL,   /* SIGKILL a satellite's agent, at once or in the middle of an install */
-    VERB_ATTACK, /* drop a file into a satellite's uplink */
-    VERB_WAIT,   /* until a condition holds, at most `within` */
-    VERB_NEVER,  /* from now on this condition must never hold */
-    VERB_STEADY, /* from now on these payloads must not restart */
+    VERB_SAY,     /* print a heading */
+    VERB_BERTH,   /* run a berth command and check how it ends */
+    VERB_COPY,    /* copy a directory or file into the work directory */
+    VERB_FORGE,   /* make a hostile object */
+    VERB_GROUND,  /* start or stop berth-ground */
+    VERB_START,   /* start a satellite's agent */
+    VERB_KILL,    /* SIGKILL a satellite's agent, at once or in the middle of an install */
+    VERB_ATTACK,  /* drop a file into a satellite's uplink */
+    VERB_WAIT,    /* until a condition holds, at most `within` */
+    VERB_NEVER,   /* from now on this condition must never hold */
+    VERB_STEADY,  /* from now on these payloads must not restart */
+    VERB_MEASURE, /* memory of an agent's processes */
     VERBS
 };
 

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "sim/forge.h"
+#include "sim/measure.h"
 #include "sim/proc.h"
 
 #define LOOK_MS 250U
@@ -407,13 +408,47 @@ static enum rc steady(struct world *w, const struct step *step, struct err *err)
     return rc;
 }
 
+/* A row as `make bench` collects them, when it asks for them. */
+static void bench_row(const struct measured *m)
+{
+    const char *path = getenv("BERTH_BENCH_OUT");
+    FILE *out = path ? fopen(path, "ae") : NULL;
+
+    if (!out)
+        return;
+    (void)fprintf(out,
+                  "{\"figure\":\"RSS of %s, three payloads running\",\"value\":%llu,\"unit\":"
+                  "\"KiB\",\"peer\":null,\"peer_value\":null,\"ratio\":null,\"aim\":10240}\n",
+                  m->name, (unsigned long long)m->rss_kib);
+    (void)fclose(out);
+}
+
+static enum rc measure(struct world *w, const struct step *step, struct err *err)
+{
+    struct measured row[MEASURE_MAX];
+    struct world_satellite *s = NULL;
+    size_t n = 0;
+    enum rc rc = world_find(w, step_arg(step, "satellite"), &s, err);
+
+    if (rc == RC_OK)
+        rc = measure_tree(s->agent, row, &n, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        if (strncmp(row[i].name, "berth", 5) != 0)
+            continue; /* a payload, or its reaper before exec */
+        world_say(w, "  %s: %-14s RSS %6llu KiB, PSS %6llu KiB", s->of->id, row[i].name,
+                  (unsigned long long)row[i].rss_kib, (unsigned long long)row[i].pss_kib);
+        bench_row(&row[i]);
+    }
+    return rc;
+}
+
 enum rc step_run(struct world *w, const struct step *step, struct err *err)
 {
     static enum rc (*const run[VERBS])(struct world *, const struct step *, struct err *) = {
         [VERB_SAY] = say,         [VERB_BERTH] = berth,   [VERB_COPY] = copy,
         [VERB_FORGE] = forge,     [VERB_GROUND] = ground, [VERB_START] = start,
         [VERB_KILL] = kill_agent, [VERB_ATTACK] = attack, [VERB_WAIT] = wait_until,
-        [VERB_NEVER] = never,     [VERB_STEADY] = steady,
+        [VERB_NEVER] = never,     [VERB_STEADY] = steady, [VERB_MEASURE] = measure,
     };
 
     return run[step->verb](w, step, err);
