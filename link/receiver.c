@@ -413,6 +413,7 @@ static enum rc load_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE
     if (rc != RC_OK)
         return rc;
     p->moved_ms = now_ms;
+    p->dirty = true; /* what is read may not be on disk yet */
     return partial_rehash(p, err);
 }
 
