@@ -11,10 +11,13 @@
 #include "base/crypto.h"
 #include "orchestrator/cli.h"
 
-#define KEY_CTRL_C 3
-#define KEY_CTRL_D 4
+#define KEY_CTRL_C 0x03
+#define KEY_CTRL_D 0x04
+#define KEY_BACKSPACE 0x08
+#define KEY_CTRL_U 0x15
+#define KEY_DELETE 0x7f
 
-/* One line into buf; false at an error, when it does not fit, or when the person gave up. */
+/* One line of a file into buf; false at an error, a NUL, or when it does not fit. */
 static bool read_line(int fd, uint8_t *buf, size_t cap, size_t *ret_n)
 {
     size_t n = 0;
@@ -23,7 +26,7 @@ static bool read_line(int fd, uint8_t *buf, size_t cap, size_t *ret_n)
     for (;;) {
         ssize_t got = read(fd, &byte, 1);
 
-        if (got < 0 || (got > 0 && (byte == KEY_CTRL_C || byte == KEY_CTRL_D || byte == '\0')))
+        if (got < 0 || (got > 0 && byte == '\0'))
             return false;
         if (got == 0 || byte == '\n')
             break;
@@ -35,6 +38,38 @@ static bool read_line(int fd, uint8_t *buf, size_t cap, size_t *ret_n)
         n--;
     *ret_n = n;
     return true;
+}
+
+/* One line as it is typed; false when the person gave up, or it does not fit. */
+static bool type_line(int tty, uint8_t *buf, size_t cap, size_t *ret_n)
+{
+    size_t n = 0;
+    uint8_t byte;
+
+    for (;;) {
+        if (read(tty, &byte, 1) != 1)
+            return false;
+        switch (byte) {
+        case '\0':
+        case KEY_CTRL_C:
+        case KEY_CTRL_D:
+            return false;
+        case '\n':
+            *ret_n = n;
+            return true;
+        case KEY_BACKSPACE:
+        case KEY_DELETE:
+            n -= n > 0;
+            break;
+        case KEY_CTRL_U:
+            n = 0;
+            break;
+        default:
+            if (n == cap)
+                return false;
+            buf[n++] = byte;
+        }
+    }
 }
 
 static enum rc from_file(struct cli *cli, const char *path, uint8_t *buf, size_t cap,
@@ -54,7 +89,7 @@ static enum rc from_file(struct cli *cli, const char *path, uint8_t *buf, size_t
     return RC_OK;
 }
 
-/* Without echo, and with signals as bytes, so that a ^C cannot leave the terminal mute. */
+/* Without echo, and byte by byte: ^C comes as a byte, so it cannot leave the terminal mute. */
 static bool ask(int tty, const char *what, uint8_t *buf, size_t cap, size_t *ret_n)
 {
     struct termios before, quiet;
@@ -63,11 +98,13 @@ static bool ask(int tty, const char *what, uint8_t *buf, size_t cap, size_t *ret
     if (tcgetattr(tty, &before) != 0)
         return false;
     quiet = before;
-    quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG | ICANON);
+    quiet.c_cc[VMIN] = 1;
+    quiet.c_cc[VTIME] = 0;
     if (tcsetattr(tty, TCSAFLUSH, &quiet) != 0)
         return false;
     (void)dprintf(tty, "%s: ", what);
-    ok = read_line(tty, buf, cap, ret_n);
+    ok = type_line(tty, buf, cap, ret_n);
     (void)dprintf(tty, "\n");
     (void)tcsetattr(tty, TCSAFLUSH, &before);
     return ok && *ret_n > 0;

@@ -117,12 +117,15 @@ static enum rc write_trust(const struct provision *p, struct err *err)
     return rc;
 }
 
+/* What an earlier attempt left is of no use: its other half was never finished. */
 static enum rc make_side(int dirfd, const char *path, enum link_side side, const struct keys *keys,
                          struct err *err)
 {
     scoped(close_fd) int fd = -1;
-    enum rc rc = fs_make_dirs(dirfd, path, 0700, err);
+    enum rc rc = fs_remove_tree(dirfd, path, err);
 
+    if (rc == RC_OK)
+        rc = fs_make_dirs(dirfd, path, 0700, err);
     if (rc == RC_OK)
         rc = fs_open_dir(dirfd, path, 0700, &fd, err);
     return rc == RC_OK ? link_state_make(fd, side, keys, err) : rc;
@@ -144,16 +147,22 @@ static enum rc write_link(struct provision *p, struct err *err)
     return rc == RC_OK ? make_side(p->state_dirfd, "link", LINK_SIDE_SATELLITE, &keys, err) : rc;
 }
 
+/* Name, node number and state directory must all be new, before anything is written. */
 static enum rc check_new(const struct provision *p, const char *out, struct err *err)
 {
-    struct store_satellite held;
-    struct err ignored;
+    scoped(free_ptr) struct store_satellite *sats = NULL;
+    size_t n = 0;
+    enum rc rc = store_satellites(p->home.store, &sats, &n, err);
 
-    if (store_satellite(p->home.store, p->sat.id, &held, &ignored) == RC_OK)
-        return err_set(err, RC_EXISTS, "satellite %s", p->sat.id);
-    if (faccessat(p->state_dirfd, CONFIG_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return err_set(err, RC_EXISTS, "%s is the state of a satellite already", out);
-    return RC_OK;
+    for (size_t i = 0; i < n && rc == RC_OK; i++) {
+        if (strcmp(sats[i].id, p->sat.id) == 0)
+            rc = err_set(err, RC_EXISTS, "satellite %s", p->sat.id);
+        else if (sats[i].node == p->sat.node)
+            rc = err_set(err, RC_EXISTS, "node %u is %s", p->node, sats[i].id);
+    }
+    if (rc == RC_OK && faccessat(p->state_dirfd, CONFIG_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = err_set(err, RC_EXISTS, "%s is the state of a satellite already", out);
+    return rc;
 }
 
 static enum rc keep(const struct provision *p, struct err *err)

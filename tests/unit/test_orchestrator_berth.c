@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,57 @@ static int end(void **state)
     close_fd(&dirfd);
     assert_rc(fs_remove_tree(tmp, dir + strlen("/tmp/"), &err), RC_OK);
     return 0;
+}
+
+/* Read from the terminal until text has come. */
+static void wait_for(int tty, const char *text)
+{
+    size_t n = 0;
+
+    said[0] = '\0';
+    while (!strstr(said, text)) {
+        ssize_t got = read(tty, said + n, sizeof said - 1 - n);
+
+        if (got <= 0)
+            fail_msg("terminal said '%s', not '%s'", said, text);
+        n += (size_t)got;
+        said[n] = '\0';
+    }
+}
+
+/* Answer both questions on a terminal of its own; the exit code. */
+static int berth_on_terminal(const char *line, const char *first, const char *second)
+{
+    int tty = -1, status = 0;
+    pid_t pid = forkpty(&tty, NULL, NULL, NULL);
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)unsetenv("BERTH_PASSPHRASE_FILE");
+        child(line, 2);
+    }
+    wait_for(tty, "Passphrase of typed: ");
+    assert_int_equal(write(tty, first, strlen(first)), (ssize_t)strlen(first));
+    wait_for(tty, "The same again: ");
+    assert_null(strstr(said, "swordfish"));
+    assert_int_equal(write(tty, second, strlen(second)), (ssize_t)strlen(second));
+    wait_for(tty, "typed"); /* the last line names the key, whatever came of it */
+    assert_null(strstr(said, "swordfish"));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void)close(tty);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 200;
+}
+
+static void passphrases_are_asked_for_without_echo(void **state)
+{
+    static const char line[] = "key new typed --role tenant --out typed";
+
+    (void)state;
+    assert_int_equal(berth_on_terminal(line, "swordfish\n", "swordfihs\n"), 5);
+    assert_int_equal(faccessat(dirfd, "typed/typed.key", F_OK, 0), -1);
+    assert_int_equal(berth_on_terminal(line, "swordfish\n", "\003"), 5);
+    assert_int_equal(berth_on_terminal(line, "zz\025swordfx\177ish\n", "swordfish\n"), 0);
+    assert_int_equal(faccessat(dirfd, "typed/typed.key", F_OK, 0), 0);
 }
 
 static void keys_and_fleet(void **state)
@@ -363,6 +415,8 @@ static void provisioning(void **state)
                  0);
     assert_berth("provision sat-1 --node 102 --out state2", 4);
     assert_berth("provision sat-2 --node 102 --out state1", 4);
+    assert_berth("provision sat-2 --node 101 --out state2", 4);
+    assert_said("node 101 is sat-1");
     n = slurp("state1/config.cbor", &config);
     assert_rc(config_decode((struct bytes){ .p = config, .n = n }, &got, &err), RC_OK);
     assert_string_equal(got.satellite, "sat-1");
@@ -415,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_and_fleet),
+        cmocka_unit_test(passphrases_are_asked_for_without_echo),
         cmocka_unit_test(grants),
         cmocka_unit_test(init_makes_what_builds),
         cmocka_unit_test(builds_are_reproducible),
