@@ -67,18 +67,34 @@ enum rc sha256_of(struct bytes data, uint8_t ret[32], struct err *err)
     return RC_OK;
 }
 
-static const char *sha2_name(unsigned bits)
+/* Looking algorithms up by name costs more than a short MAC, so each digest has a context ready
+ * that is copied.  They live as long as the process, which has one thread. */
+static EVP_MAC_CTX *hmac_new(unsigned bits)
 {
-    switch (bits) {
-    case 256:
-        return "SHA256";
-    case 384:
-        return "SHA384";
-    case 512:
-        return "SHA512";
-    default:
-        return NULL;
+    static EVP_MAC_CTX *ready[3];
+    static const char *const names[3] = { "SHA256", "SHA384", "SHA512" };
+    size_t i = (bits - 256) / 128; /* 256, 384 and 512 only */
+    char digest[8];
+
+    if (!ready[i]) {
+        EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+        EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+
+        EVP_MAC_free(mac); /* ctx holds its own reference */
+        memcpy(digest, names[i], sizeof "SHA256");
+
+        const OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+            OSSL_PARAM_construct_end(),
+        };
+
+        if (!ctx || EVP_MAC_CTX_set_params(ctx, params) != 1) {
+            EVP_MAC_CTX_free(ctx);
+            return NULL;
+        }
+        ready[i] = ctx;
     }
+    return EVP_MAC_CTX_dup(ready[i]);
 }
 
 static void mac_ctx_free(EVP_MAC_CTX **ctx)
@@ -89,23 +105,14 @@ static void mac_ctx_free(EVP_MAC_CTX **ctx)
 enum rc crypto_hmac(unsigned bits, struct bytes key, const struct bytes *parts, size_t n_parts,
                     uint8_t *ret, struct err *err)
 {
-    const char *name = sha2_name(bits);
-    char digest[8];
     size_t n = 0;
 
-    if (!name || key.n == 0)
+    if ((bits != 256 && bits != 384 && bits != 512) || key.n == 0)
         return err_set(err, RC_VALUE, "hmac key or size");
-    memcpy(digest, name, strlen(name) + 1);
 
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    scoped(mac_ctx_free) EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_end(),
-    };
+    scoped(mac_ctx_free) EVP_MAC_CTX *ctx = hmac_new(bits);
 
-    EVP_MAC_free(mac); /* ctx holds its own reference */
-    if (!ctx || EVP_MAC_init(ctx, key.p, key.n, params) != 1)
+    if (!ctx || EVP_MAC_init(ctx, key.p, key.n, NULL) != 1)
         return crypto_failed(err, "hmac");
     for (size_t i = 0; i < n_parts; i++)
         if (parts[i].n > 0 && EVP_MAC_update(ctx, parts[i].p, parts[i].n) != 1)
