@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,8 +38,9 @@ static enum rc reserve(int fd, uint64_t bytes, struct err *err)
 }
 
 /* Wait for a child of ours, and no longer than it may take. */
-static enum rc reap(pid_t pid, struct err *err)
+static enum rc reap(pid_t pid, int said, struct err *err)
 {
+    char text[48] = "";
     scoped(close_fd) int pidfd = pidfd_open(pid, 0);
     struct pollfd p = { .fd = pidfd, .events = POLLIN };
     bool ended = pidfd >= 0 && poll(&p, 1, MKFS_TIMEOUT_MS) == 1;
@@ -47,9 +50,11 @@ static enum rc reap(pid_t pid, struct err *err)
         (void)kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (!ended || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return err_set(err, RC_DATA_IMAGE, "mke2fs ended with status %d", status);
-    return RC_OK;
+    if (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return RC_OK;
+    if (pread(said, text, sizeof text - 1, 0) < 0)
+        text[0] = '\0';
+    return err_set(err, RC_DATA_IMAGE, "mke2fs ended with status %d: %s", status, text);
 }
 
 /* mke2fs on a name in dir: fixed arguments, empty environment. */
@@ -73,10 +78,14 @@ static enum rc make_fs(int dir, uint64_t bytes, struct err *err)
                            file,
                            NULL };
     char *const envp[] = { NULL };
+    scoped(close_fd) int said = memfd_create("mke2fs", MFD_CLOEXEC);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t empty;
     pid_t pid = -1;
+
+    if (said < 0)
+        return err_sys(err, RC_NO_MEMORY, "mke2fs");
 
     (void)sigemptyset(&empty);
     if (posix_spawn_file_actions_init(&actions) != 0)
@@ -86,6 +95,8 @@ static enum rc make_fs(int dir, uint64_t bytes, struct err *err)
         return err_set(err, RC_NO_MEMORY, "mke2fs");
     }
     int bad = posix_spawn_file_actions_addfchdir_np(&actions, dir);
+    bad |= posix_spawn_file_actions_adddup2(&actions, said, STDOUT_FILENO);
+    bad |= posix_spawn_file_actions_adddup2(&actions, said, STDERR_FILENO);
     bad |= posix_spawnattr_setsigmask(&attr, &empty);
     bad |= posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
     if (bad == 0)
@@ -96,7 +107,7 @@ static enum rc make_fs(int dir, uint64_t bytes, struct err *err)
         errno = bad;
         return err_sys(err, RC_DATA_IMAGE, DATA_MKFS);
     }
-    return reap(pid, err);
+    return reap(pid, said, err);
 }
 
 /* A new image appears under its name only when it is whole. */

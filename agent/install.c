@@ -140,10 +140,11 @@ static enum rc check_quota(struct agent *a, const struct manifest *m, struct err
     const struct grant *grant = trust_grant(a->trust, m->tenant);
     uint64_t need = m->unpacked_bytes + 4096ULL * m->files + SLOT_OVERHEAD;
     uint64_t used = 0;
+    uint64_t files = 0;
 
     assert(grant); /* or the manifest would not have been verified */
     for (int round = 0; round < 2; round++) {
-        enum rc rc = slot_usage(&a->slots, m->tenant, &used, NULL, err);
+        enum rc rc = slot_usage(&a->slots, m->tenant, &used, &files, err);
 
         if (rc != RC_OK)
             return rc;

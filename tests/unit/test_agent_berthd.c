@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The real berthd with the real berth-link, berth-launch and berth-unpack in a directory of their
+ * own; the test is the ground.  Needs root and the sandbox, like berthd itself.
+ */
+#include "tests/unit/test.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/statefile.h"
+#include "link/ground.h"
+#include "link/state.h"
+#include "manifest/config.h"
+#include "tests/unit/update_signed.h"
+
+#define NODE 101U
+#define GROUND 1U
+#define WAIT_MS 60000U
+
+/* A satellite, its ground, and what the ground knows. */
+struct sky {
+    struct scratch dir;
+    int state, up, down, ground, watch;
+    struct keys keys;
+    struct link_ground *link;
+    pid_t berthd;
+    uint64_t serial;
+    struct report report; /* the newest */
+    uint32_t reports;     /* since the start of berthd */
+    char build[512];
+};
+
+static struct sky *sky;
+
+/* ---- making it ----------------------------------------------------------------------------------
+ */
+
+static void must(enum rc rc, const struct err *err)
+{
+    doc_must(rc, err);
+}
+
+static noinline void provision_trust(int trust)
+{
+    struct root root = doc_root();
+    struct grant grant = doc_grant();
+    struct err err = { 0 };
+
+    root.expires_ms = 0;
+    grant.expires_ms = 0;
+    doc_signed(&signed_doc_, DOC_ROOT, root_encode, &root, K_ROOT_A, K_ROOT_B);
+    must(fs_write_file(trust, TRUST_ROOT_FILE, signed_doc_.bytes, 0600, &err), &err);
+    doc_signed(&signed_doc_, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    must(fs_write_file(trust, "grant-acme.cose", signed_doc_.bytes, 0600, &err), &err);
+}
+
+static void provision(void)
+{
+    struct agent_config config = { .satellite = "aurora-1", .node = NODE, .ground = GROUND };
+    scoped(close_fd) int trust = make_dir(sky->state, TRUST_DIR);
+    scoped(close_fd) int link = make_dir(sky->state, "link");
+    uint8_t buf[CONFIG_MAX];
+    struct bytes out = { 0 };
+    struct err err = { 0 };
+
+    config.mission = doc_mission;
+    must(config_encode(&config, buf, sizeof buf, &out, &err), &err);
+    must(fs_write_file(sky->state, CONFIG_FILE, out, 0644, &err), &err);
+    provision_trust(trust);
+    must(keys_make(GROUND, NODE, &sky->keys, &err), &err);
+    must(link_state_make(link, LINK_SIDE_SATELLITE, &sky->keys, &err), &err);
+    must(link_state_make(sky->ground, LINK_SIDE_GROUND, &sky->keys, &err), &err);
+}
+
+static void open_link(void)
+{
+    const struct link_ground_options options = {
+        .state_dirfd = sky->ground,
+        .up_dirfd = sky->up,
+        .down_dirfd = sky->down,
+        .sender = { .flight_ms = 300, .resend_ms = 2000 },
+    };
+    struct err err = { 0 };
+
+    must(link_ground_open(&options, &sky->link, &err), &err);
+}
+
+static int sky_open(void **state)
+{
+    const char *build = getenv("BERTH_BUILD");
+    char cwd[256] = "";
+
+    (void)state;
+    sky = calloc(1, sizeof *sky);
+    assert_non_null(sky);
+    assert_non_null(getcwd(cwd, sizeof cwd));
+    (void)snprintf(sky->build, sizeof sky->build, "%s/%s", cwd, build ? build : "build/release");
+    /* Not where the other scratch directories are: /dev/shm may be mounted noexec. */
+    (void)snprintf(sky->dir.path, sizeof sky->dir.path, "/tmp/berth-agent-XXXXXX");
+    assert_non_null(mkdtemp(sky->dir.path));
+    sky->dir.fd = open(sky->dir.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    sky->state = make_dir(sky->dir.fd, "state");
+    sky->up = make_dir(sky->dir.fd, "up");
+    sky->down = make_dir(sky->dir.fd, "down");
+    sky->ground = make_dir(sky->dir.fd, "ground");
+    sky->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/down", sky->dir.path);
+    assert_true(inotify_add_watch(sky->watch, path, IN_MOVED_TO) >= 0);
+    provision();
+    open_link();
+    return 0;
+}
+
+static void start_berthd(void)
+{
+    char program[600], state[128], up[128], down[128], cgroup[64];
+
+    (void)snprintf(program, sizeof program, "%s/berthd", sky->build);
+    (void)snprintf(state, sizeof state, "%s/state", sky->dir.path);
+    (void)snprintf(up, sizeof up, "%s/up", sky->dir.path);
+    (void)snprintf(down, sizeof down, "%s/down", sky->dir.path);
+    (void)snprintf(cgroup, sizeof cgroup, "berth-test-%d", getpid());
+    sky->reports = 0;
+    sky->berthd = fork();
+    assert_true(sky->berthd >= 0);
+    if (sky->berthd == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execl(program, "berthd", "--state", state, "--uplink", up, "--downlink", down, "--cgroup",
+              cgroup, "--heartbeat-ms", "500", (char *)NULL);
+        _exit(127);
+    }
+}
+
+static void end_berthd(int signal, int want_status)
+{
+    int status = -1;
+
+    if (sky->berthd <= 0)
+        return;
+    assert_int_equal(kill(sky->berthd, signal), 0);
+    assert_int_equal(waitpid(sky->berthd, &status, 0), sky->berthd);
+    sky->berthd = 0;
+    assert_int_equal(status, want_status);
+}
+
+static int sky_close(void **state)
+{
+    int status = 0;
+
+    (void)state;
+    if (sky->berthd > 0) {
+        (void)kill(sky->berthd, SIGTERM);
+        (void)waitpid(sky->berthd, &status, 0);
+    }
+    link_ground_close(&sky->link);
+    close_fd(&sky->state);
+    close_fd(&sky->up);
+    close_fd(&sky->down);
+    close_fd(&sky->ground);
+    close_fd(&sky->watch);
+    scratch_done(&sky->dir);
+    free(sky);
+    sky = NULL;
+    return 0;
+}
+
+/* ---- being the ground ---------------------------------------------------------------------------
+ */
+
+static void send_object(enum object_kind kind, int fd, uint8_t ret_digest[DIGEST_SIZE])
+{
+    struct sender_object object = { .kind = kind, .serial = ++sky->serial };
+    scoped(sha256_free) struct sha256 *hash = NULL;
+    uint8_t buf[16384];
+    struct err err = { 0 };
+    ssize_t n = 0;
+
+    must(sha256_new(&hash, &err), &err);
+    while ((n = pread(fd, buf, sizeof buf, (off_t)object.size)) > 0) {
+        must(sha256_add(hash, (struct bytes){ buf, (size_t)n }, &err), &err);
+        object.size += (uint64_t)n;
+    }
+    must(sha256_end(hash, object.digest, &err), &err);
+    must(link_ground_add(sky->link, &object, fd, &err), &err);
+    if (ret_digest)
+        memcpy(ret_digest, object.digest, DIGEST_SIZE);
+}
+
+static void send_document(enum object_kind kind, struct bytes envelope)
+{
+    scoped(close_fd) int fd = memfd_of(envelope);
+
+    send_object(kind, fd, NULL);
+}
+
+/* One version of acme/cam-north. */
+struct version {
+    const char *version;
+    const char *how; /* for the probe */
+    uint64_t release;
+    size_t padding; /* bytes that do not compress */
+    enum doc_key signer;
+};
+
+static noinline struct manifest manifest_of(const struct version *v, const struct packed *packed)
+{
+    struct manifest m = doc_manifest();
+
+    pack_fill(packed, &m);
+    (void)snprintf(m.version, sizeof m.version, "%s", v->version);
+    (void)snprintf(m.arch, sizeof m.arch, "any");
+    (void)snprintf(m.args[0], sizeof m.args[0], "/bin/app");
+    (void)snprintf(m.args[1], sizeof m.args[1], "%s", v->how);
+    m.release = v->release;
+    m.floor = 1;
+    m.health = (struct health){
+        .type = HEALTH_NOTIFY, .ready_ms = 3000, .soak_ms = 300, .watchdog_ms = 3000
+    };
+    return m;
+}
+
+static void copy_probe(int dir)
+{
+    char path[700];
+    struct stat st = { 0 };
+    uint8_t digest[DIGEST_SIZE];
+    struct err err = { 0 };
+
+    (void)snprintf(path, sizeof path, "%s/tests/probe/agent_payload", sky->build);
+    scoped(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
+    scoped(close_fd) int out = openat(dir, "app", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    assert_int_equal(fstat(in, &st), 0);
+    must(fs_copy_digest(in, out, (uint64_t)st.st_size, digest, &err), &err);
+}
+
+static void write_noise(int dir, size_t n)
+{
+    scoped(free_ptr) uint8_t *noise = malloc(n);
+    scoped(close_fd) int out = openat(dir, "noise", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    struct err err = { 0 };
+
+    for (size_t at = 0; at < n; at += 4096)
+        crypto_random(noise + at, n - at < 4096 ? n - at : 4096);
+    must(fs_write_all(out, (struct bytes){ noise, n }, &err), &err);
+}
+
+/* Build, sign, send; the digest of its manifest. */
+static noinline struct digest send_version(const struct version *v)
+{
+    struct scratch tree = scratch_new();
+    scoped(close_fd) int bin = make_dir(tree.fd, "bin");
+    scoped(close_fd) int content = memfd_create("content", MFD_CLOEXEC);
+    scoped(close_fd) int package = memfd_create("package", MFD_CLOEXEC);
+    struct packed packed = { 0 };
+    struct digest digest = { 0 };
+    struct err err = { 0 };
+
+    copy_probe(bin);
+    if (v->padding > 0)
+        write_noise(tree.fd, v->padding);
+    must(pack_tree(tree.fd, "/bin/app", 1, content, &packed, &err), &err);
+    struct manifest m = manifest_of(v, &packed);
+    doc_signed(&signed_doc_, DOC_MANIFEST, manifest_encode, &m, v->signer);
+    must(sha256_of(signed_doc_.payload, digest.b, &err), &err);
+    must(pack_assemble(signed_doc_.bytes, content, 0, packed.content_bytes, package, &err), &err);
+    send_object(OBJECT_PACKAGE, package, NULL);
+    scratch_done(&tree);
+    return digest;
+}
+
+static void send_order_as(enum object_kind kind, uint64_t generation, const struct digest *manifest)
+{
+    struct order order = { .satellite = "aurora-1", .generation = generation };
+
+    order.issued_ms = ISSUED_MS;
+    order.n_lines = 1;
+    order.line[0] = (struct order_line){ .tenant = "acme", .name = "cam-north" };
+    order.line[0].manifest = *manifest;
+    doc_signed(&signed_doc_, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
+    send_document(kind, signed_doc_.bytes);
+}
+
+static void send_order(uint64_t generation, const struct digest *manifest)
+{
+    send_order_as(OBJECT_ORDER, generation, manifest);
+}
+
+static void on_report(void *arg, enum object_kind kind, struct bytes object)
+{
+    static struct report report;
+    static struct port_transfers transfers;
+    struct err err = { 0 };
+
+    (void)arg;
+    assert_int_equal(kind, OBJECT_REPORT);
+    assert_rc(report_decode(object, &report, &err), RC_OK);
+    memset(&transfers, 0, sizeof transfers);
+    transfers.n_transfers = report.n_transfers;
+    for (uint32_t i = 0; i < report.n_transfers; i++) {
+        const struct report_transfer *from = &report.transfer[i];
+        struct transfer_status *to = &transfers.transfer[i];
+
+        memcpy(to->object, from->object.b, DIGEST_SIZE);
+        to->chunks = from->chunks;
+        to->n_missing = from->n_missing;
+        to->more = from->more;
+        for (uint32_t k = 0; k < from->n_missing; k++)
+            to->missing[k] =
+                (struct transfer_range){ from->missing[k].first, from->missing[k].count };
+    }
+    transfers.n_complete = report.n_objects;
+    for (uint32_t i = 0; i < report.n_objects; i++)
+        memcpy(transfers.complete[i], report.object[i].b, DIGEST_SIZE);
+    sender_report(link_ground_sender(sky->link), &transfers, clock_mono_ms());
+    sky->report = report;
+    sky->reports++;
+}
+
+static void exchange(void)
+{
+    struct link_ground_counts counts = { 0 };
+    uint64_t budget = 8U << 20;
+    uint32_t sent = 0;
+    uint8_t drain[4096];
+    struct err err = { 0 };
+
+    must(link_ground_send(sky->link, clock_mono_ms(), &budget, &sent, &err), &err);
+    must(link_ground_receive(sky->link, 64, on_report, NULL, &counts, &err), &err);
+    struct pollfd p = { .fd = sky->watch, .events = POLLIN };
+    (void)poll(&p, 1, 50);
+    while (read(sky->watch, drain, sizeof drain) > 0)
+        continue;
+}
+
+static void explain(const char *what)
+{
+    const struct report_payload *p = &sky->report.payload[0];
+
+    print_error("waiting for: %s; reports %u, generation %llu, payloads %u\n", what, sky->reports,
+                (unsigned long long)sky->report.generation, sky->report.n_payloads);
+    if (sky->report.n_payloads > 0)
+        print_error("  state %s code %s running %d version %s\n", slot_state_name(p->state),
+                    rc_name((enum rc)p->code), p->is_running, p->version);
+    for (uint32_t i = 0; i < sky->report.n_events; i++)
+        print_error("  event %s %s\n", rc_name((enum rc)sky->report.event[i].code),
+                    sky->report.event[i].what);
+}
+
+/* Exchange until a report says so. */
+static void await(const char *what, bool (*said)(const struct report *r, const void *arg),
+                  const void *arg)
+{
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+
+    while (sky->reports == 0 || !said(&sky->report, arg)) {
+        if (clock_mono_ms() > until) {
+            explain(what);
+            fail_msg("no report said: %s", what);
+        }
+        exchange();
+        assert_int_equal(waitpid(sky->berthd, NULL, WNOHANG), 0);
+    }
+}
+
+struct standing {
+    enum slot_state state;
+    const struct digest *running;
+};
+
+static bool stands(const struct report *r, const void *arg)
+{
+    const struct standing *want = arg;
+
+    return r->n_payloads == 1 && r->payload[0].state == want->state && r->payload[0].is_running &&
+           memcmp(&r->payload[0].running, want->running, sizeof *want->running) == 0;
+}
+
+static bool has_event(const struct report *r, const void *arg)
+{
+    const enum rc *code = arg;
+
+    for (uint32_t i = 0; i < r->n_events; i++)
+        if (r->event[i].code == (uint32_t)*code)
+            return true;
+    return false;
+}
+
+static bool has_event_about(const struct report *r, const void *arg)
+{
+    for (uint32_t i = 0; i < r->n_events; i++)
+        if (strcmp(r->event[i].what, arg) == 0)
+            return true;
+    return false;
+}
+
+static void await_standing(enum slot_state state, const struct digest *running)
+{
+    const struct standing want = { state, running };
+
+    await(slot_state_name(state), stands, &want);
+}
+
+static void await_event(enum rc code)
+{
+    await(rc_name(code), has_event, &code);
+}
+
+/* ---- the courses --------------------------------------------------------------------------------
+ */
+
+static const struct version v1 = { "1.0", "good", 1, 0, K_ACME };
+static const struct version v2 = { "2.0", "good", 2, 0, K_ACME };
+static const struct version v3 = { "3.0", "silent", 3, 0, K_ACME };
+
+static void installs_updates_and_rolls_back(void **state)
+{
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_string_equal(sky->report.payload[0].version, "1.0");
+    assert_int_equal(sky->report.generation, 1);
+    assert_int_equal(sky->report.n_events, 0);
+
+    struct digest d2 = send_version(&v2);
+    send_order(2, &d2);
+    await_standing(SLOT_COMMITTED, &d2);
+
+    struct digest d3 = send_version(&v3);
+    send_order(3, &d3);
+    await_standing(SLOT_ROLLED_BACK, &d2);
+    assert_int_equal(sky->report.payload[0].code, RC_HEALTH_TIMEOUT);
+    assert_memory_equal(&sky->report.payload[0].wanted, &d3, sizeof d3);
+    await_event(RC_ROLLED_BACK);
+
+    /* A clean end, and the same again after it. */
+    end_berthd(SIGTERM, 0);
+    start_berthd();
+    await_standing(SLOT_ROLLED_BACK, &d2);
+    assert_int_equal(sky->report.epoch, 2);
+    assert_int_equal(sky->report.generation, 3);
+}
+
+static void forgeries_change_nothing(void **state)
+{
+    const struct version forged = { "9.0", "good", 9, 0, K_ZENITH };
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(5, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+
+    struct digest d9 = send_version(&forged); /* another tenant's signature */
+    await_event(RC_KEY_UNKNOWN);
+    send_order(4, &d9); /* an older order */
+    await_event(RC_ORDER_OLD);
+    send_order(5, &d9); /* the same number, other content */
+    await_event(RC_EQUIVOCATION);
+    send_document(OBJECT_ROOT, bytes_of("nonsense"));
+    await("root", has_event_about, "root");
+    send_order_as(OBJECT_GRANT, 6, &d1); /* truly the operator's, but no grant */
+    await("grant", has_event_about, "grant");
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(sky->report.generation, 5);
+    assert_int_equal(sky->report.payload[0].restarts, 0);
+}
+
+static bool staging_busy(void)
+{
+    return entries_in(sky->state, "staging") > 0;
+}
+
+/* SIGKILL while berth-unpack is at work; the next agent finishes from what is in the store. */
+static void killed_in_an_install_it_finishes(void **state)
+{
+    const struct version large = { "1.0", "good", 1, 24U << 20, K_ACME };
+    char staging[128];
+
+    (void)state;
+    start_berthd();
+    while (sky->reports == 0)
+        exchange();
+    (void)snprintf(staging, sizeof staging, "%s/state/staging", sky->dir.path);
+    assert_true(inotify_add_watch(sky->watch, staging, IN_CREATE) >= 0);
+    struct digest d1 = send_version(&large);
+    send_order(1, &d1);
+    for (uint64_t until = clock_mono_ms() + WAIT_MS; !staging_busy();) {
+        assert_true(clock_mono_ms() < until);
+        exchange(); /* wakes up when something appears in staging/ */
+    }
+    end_berthd(SIGKILL, SIGKILL);
+
+    /* The ground sends nothing any more. */
+    link_ground_close(&sky->link);
+    open_link();
+    start_berthd();
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(entries_in(sky->state, "staging"), 0);
+}
+
+static void exits_are_told_and_backed_off(void **state)
+{
+    const struct version quitter = { "1.0", "exit", 1, 0, K_ACME };
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&quitter);
+    send_order(1, &d1);
+    await_event(RC_EXITED);
+    assert_int_equal(sky->report.payload[0].state, SLOT_FAILED);
+    assert_int_equal(sky->report.payload[0].code, RC_EXITED);
+    assert_false(sky->report.payload[0].is_running);
+}
+
+/* Both copies of the state are gone: what the order names goes on, nothing new is taken. */
+static void damaged_state_keeps_what_is_ordered(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGTERM, 0);
+    must(fs_write_file(sky->state, "agent.a", bytes_of("x"), 0644, &err), &err);
+    must(fs_write_file(sky->state, "agent.b", bytes_of("y"), 0644, &err), &err);
+
+    start_berthd();
+    await_event(RC_STATE_DAMAGED);
+    await_standing(SLOT_COMMITTED, &d1);
+    send_order(2, &d1);
+    uint32_t reports = sky->reports;
+    while (sky->reports < reports + 4)
+        exchange();
+    assert_int_equal(sky->report.generation, 1);
+}
+
+static void without_trust_everything_is_refused(void **state)
+{
+    struct err err = { 0 };
+
+    (void)state;
+    must(fs_unlink(sky->state, "trust/root.cose", &err), &err);
+    start_berthd();
+    await_event(RC_TRUST_MISSING);
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    uint32_t reports = sky->reports;
+    while (sky->reports < reports + 6)
+        exchange();
+    assert_int_equal(sky->report.n_payloads, 0);
+    assert_int_equal(sky->report.generation, 0);
+    assert_int_equal(entries_in(sky->state, "slots"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(installs_updates_and_rolls_back, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(forgeries_change_nothing, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(killed_in_an_install_it_finishes, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(exits_are_told_and_backed_off, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(damaged_state_keeps_what_is_ordered, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(without_trust_everything_is_refused, sky_open, sky_close),
+    };
+
+    if (geteuid() != 0) {
+        print_message("needs root\n");
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
