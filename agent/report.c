@@ -115,6 +115,12 @@ enum rc report_fit(struct report *report, uint8_t *buf, struct bytes *ret, struc
 {
     enum rc rc = report_encode(report, buf, REPORT_MAX, ret, err);
 
+    /* Transfers come from berth-link, which may say anything; the rest is ours. */
+    if (rc != RC_OK && rc != RC_NO_ROOM) {
+        report->n_transfers = 0;
+        report->n_objects = 0;
+        rc = report_encode(report, buf, REPORT_MAX, ret, err);
+    }
     while (rc == RC_NO_ROOM && shrink(report))
         rc = report_encode(report, buf, REPORT_MAX, ret, err);
     return rc;
