@@ -105,13 +105,15 @@ static void kill_listed(int dir)
 {
     int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
     scoped(close_file) FILE *list = fd < 0 ? NULL : fdopen(fd, "re");
-    int pid;
+    char line[32];
 
     if (list == NULL)
         return;
-    while (fscanf(list, "%d", &pid) == 1) {
-        if (pid > 1)
-            (void)kill(pid, SIGKILL);
+    while (fgets(line, sizeof line, list) != NULL) {
+        long pid = strtol(line, NULL, 10);
+
+        if (pid > 1 && pid <= INT32_MAX)
+            (void)kill((pid_t)pid, SIGKILL);
     }
 }
 
@@ -221,6 +223,33 @@ static enum rc find_v1(struct cgroup_tree *tree, struct err *err)
     return RC_OK;
 }
 
+/* A group that has processes of its own cannot have limited groups below: in a container, where we
+ * started in the root of what we see, they move into a group "sup". */
+static int move_own_processes(int parent)
+{
+    if (mkdirat(parent, "sup", 0755) != 0 && errno != EEXIST)
+        return -1;
+
+    scoped(close_fd) int sup = open_dir(parent, "sup");
+    int fd = openat(parent, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    scoped(close_file) FILE *list = fd < 0 ? NULL : fdopen(fd, "re");
+    char line[32];
+
+    if (sup < 0 || list == NULL)
+        return -1;
+    while (fgets(line, sizeof line, list) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (put(sup, "cgroup.procs", line) != 0 && errno != ESRCH)
+            return -1;
+    }
+    return 0;
+}
+
+static int enable_controllers(int dir)
+{
+    return put(dir, "cgroup.subtree_control", "+memory +pids +cpu");
+}
+
 static enum rc find_hierarchies(struct cgroup_tree *tree, struct err *err)
 {
     scoped(close_fd) int root = open_dir(AT_FDCWD, ROOT);
@@ -232,7 +261,9 @@ static enum rc find_hierarchies(struct cgroup_tree *tree, struct err *err)
     tree->version = 2;
     if (tree->parent[CGROUP_UNIFIED] < 0)
         return err_sys(err, RC_CGROUP, "own cgroup");
-    if (put(tree->parent[CGROUP_UNIFIED], "cgroup.subtree_control", "+memory +pids +cpu") != 0)
+    int parent = tree->parent[CGROUP_UNIFIED];
+    if (enable_controllers(parent) != 0 &&
+        (errno != EBUSY || move_own_processes(parent) != 0 || enable_controllers(parent) != 0))
         return err_sys(err, RC_CGROUP, "controllers for %s", tree->name);
     return RC_OK;
 }
@@ -275,8 +306,7 @@ static enum rc open_bases(struct cgroup_tree *tree, uint32_t wait_ms, struct err
         }
         sweep(tree->base[kind]);
     }
-    if (tree->version == 2 &&
-        put(tree->base[CGROUP_UNIFIED], "cgroup.subtree_control", "+memory +pids +cpu") != 0)
+    if (tree->version == 2 && enable_controllers(tree->base[CGROUP_UNIFIED]) != 0)
         return err_sys(err, RC_CGROUP, "controllers below %s", tree->name);
     return RC_OK;
 }
@@ -392,8 +422,10 @@ static enum rc make_dirs(const struct cgroup_tree *tree, struct cgroup *cgroup, 
         if (mkdirat(tree->base[kind], cgroup->name, 0755) != 0)
             return err_sys(err, RC_CGROUP, "create %s", cgroup->name);
         cgroup->dir[kind] = open_dir(tree->base[kind], cgroup->name);
-        if (cgroup->dir[kind] < 0)
+        if (cgroup->dir[kind] < 0) {
+            (void)unlinkat(tree->base[kind], cgroup->name, AT_REMOVEDIR);
             return err_sys(err, RC_CGROUP, "open %s", cgroup->name);
+        }
     }
     return RC_OK;
 }
@@ -492,11 +524,10 @@ bool cgroup_remove(const struct cgroup_tree *tree, struct cgroup *cgroup)
     bool all = true;
 
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
-        if (cgroup->dir[kind] < 0 && (tree->base[kind] < 0 || cgroup->name[0] == '\0'))
+        if (cgroup->dir[kind] < 0) /* never made: it may be another's of the same name */
             continue;
         close_fd(&cgroup->dir[kind]);
         all = remove_dir(tree->base[kind], cgroup->name) && all;
     }
-    cgroup->name[0] = '\0';
     return all;
 }
