@@ -126,7 +126,7 @@ int main(int argc, char **argv)
     printf("environment-path %d\n", getenv("PATH") != NULL);
     printf("leaked %d\n", getenv("BERTH_TEST_SECRET") != NULL);
     if (argc > 2) {
-        printf("kill-host %d\n", kill(atoi(argv[1]), 0) == 0 ? 0 : errno);
+        printf("kill-host %d\n", kill((pid_t)strtol(argv[1], NULL, 10), 0) == 0 ? 0 : errno);
         printf("abstract-socket %d\n", abstract(argv[2]));
     }
     fflush(stdout);

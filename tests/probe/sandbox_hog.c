@@ -12,6 +12,7 @@
  *   keep PATH TEXT if PATH has TEXT exit 0, else write it and exit 3
  *   flood          write to stdout for ever
  *   orphans        leave many zombies to process 1, then exit 0
+ *   say            write one byte and exit: for timing
  *   exit N | abort
  */
 #include <errno.h>
@@ -36,7 +37,7 @@ static void notify(const char *text)
     const char *path = getenv("NOTIFY_SOCKET");
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 
-    strncpy(a.sun_path, path, sizeof a.sun_path - 1);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
     if (sendto(fd, text, strlen(text), 0, (struct sockaddr *)&a, sizeof a) < 0)
         printf("notify %d\n", errno);
     close(fd);
@@ -196,7 +197,9 @@ int main(int argc, char **argv)
         orphans();
     while (strcmp(what, "flood") == 0)
         (void)!write(1, block, sizeof block);
+    if (strcmp(what, "say") == 0)
+        return write(1, "x", 1) == 1 ? 0 : 1;
     if (strcmp(what, "abort") == 0)
         abort();
-    return strcmp(what, "exit") == 0 ? atoi(arg) : 0;
+    return strcmp(what, "exit") == 0 ? (int)strtol(arg, NULL, 10) : 0;
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "sandbox/wire.h"
 
 #define RIG_WAIT_MS 30000
@@ -172,6 +173,13 @@ static inline int rig_end(struct rig *rig)
     if (waitpid(rig->launch, &status, 0) != rig->launch)
         rig_die("waitpid");
     return status;
+}
+
+static inline bool rig_remove(const struct rig *rig)
+{
+    scoped(close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fs_remove_tree(tmp, rig->dir + strlen("/tmp/"), NULL) == RC_OK;
 }
 
 /* Give the plan the number-th range of this rig. */

@@ -8,7 +8,6 @@
 
 #include <sys/un.h>
 
-#include "base/fs.h"
 #include "tests/unit/sandbox_rig.h"
 
 static struct rig rig;
@@ -136,8 +135,7 @@ static int teardown(void **state)
         return -1;
     }
     assert_nothing_left();
-    scoped(close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fs_remove_tree(tmp, rig.dir + strlen("/tmp/"), NULL) == RC_OK ? 0 : -1;
+    return rig_remove(&rig) ? 0 : -1;
 }
 
 /* ---- running one probe ---------------------------------------------------------------------- */
