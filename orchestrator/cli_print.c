@@ -78,7 +78,7 @@ int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
         print_json_error(cli, err, fix ? text : NULL);
     else
         print_text_error(cli, err, fix ? text : NULL);
-    return cli_exit_of(err->rc);
+    return (int)cli_exit_of(err->rc);
 }
 
 void cli_note(struct cli *cli, const char *fmt, ...)

@@ -357,6 +357,9 @@ const struct yaml_node *yaml_get(const struct yaml_in *r, const struct yaml_node
 }
 
 static void fail_v(struct yaml_in *r, size_t line, size_t column, const char *fmt, va_list args)
+    printf_like(4, 0);
+
+static void fail_v(struct yaml_in *r, size_t line, size_t column, const char *fmt, va_list args)
 {
     char text[sizeof r->err.what];
 
