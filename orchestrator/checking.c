@@ -70,11 +70,22 @@ static enum rc dry_run(const struct verified_payload *payload, struct err *err)
     return rc;
 }
 
+/* The same failure, said of a file: "cam-1.0.berth: content". */
+static enum rc name_file(const char *path, const struct err *inner, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+
+    (void)!err_set(err, inner->rc, "%s: %s", slash ? slash + 1 : path, inner->what);
+    err->sys = inner->sys;
+    return inner->rc;
+}
+
 enum rc checking_package(const struct trust *trust, const char *path, uint64_t now_ms,
                          struct checked *ret, struct err *err)
 {
     scoped(checked_done) struct checked checked = CHECKED_NONE;
     scoped(close_fd) int fd = -1;
+    struct err inner = { 0 };
     struct stat st;
     enum rc rc = path_open_file(path, PACKAGE_FILE_MAX, &fd, &checked.size, err);
 
@@ -83,18 +94,18 @@ enum rc checking_package(const struct trust *trust, const char *path, uint64_t n
     if (rc == RC_OK && fstat(checked.fd, &st) != 0)
         rc = err_sys(err, RC_IO, "%s", path);
     if (rc == RC_OK)
-        rc = payload_verify(trust, checked.fd, now_ms, &checked.payload, err);
+        checked.size = (uint64_t)st.st_size;
     if (rc != RC_OK)
         return rc;
-    checked.size = (uint64_t)st.st_size;
-    rc = dry_run(checked.payload, err);
+    rc = payload_verify(trust, checked.fd, now_ms, &checked.payload, &inner);
+    if (rc != RC_OK)
+        return name_file(path, &inner, err);
+    rc = dry_run(checked.payload, &inner);
     checked.unpacked = rc == RC_OK;
-    if (rc == RC_ARCH)
-        rc = RC_OK;
-    if (rc == RC_OK) {
-        *ret = checked;
-        checked.payload = NULL;
-        (void)take_fd(&checked.fd);
-    }
-    return rc;
+    if (rc != RC_OK && rc != RC_ARCH)
+        return name_file(path, &inner, err);
+    *ret = checked;
+    checked.payload = NULL;
+    (void)take_fd(&checked.fd);
+    return RC_OK;
 }

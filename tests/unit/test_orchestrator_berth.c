@@ -331,6 +331,7 @@ static void what_satellites_refuse_is_refused_here(void **state)
         const char *name;
     } rows[] = {
         { "evil.berth", 5, "KEY_UNKNOWN" },
+        { "evil.berth", 5, ": evil.berth: " },
         { "other-mission.berth", 5, "SIG_BAD" },
         { "content.berth", 5, "DIGEST_MISMATCH" },
         { "envelope.berth", 5, "" },
