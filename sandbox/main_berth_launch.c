@@ -30,6 +30,7 @@
 #define INSTANCES_MAX (2U * PAYLOADS_MAX) /* during a trial, old and new may overlap */
 #define LOCK_WAIT_MS 15000U
 #define END_WAIT_MS 10000U
+#define WAIT_MAX_MS 60000 /* longest sleep while a stop is under way */
 
 struct server {
     struct launcher launcher;
@@ -111,11 +112,11 @@ static void on_stop(struct server *s, const union wire_message *m, const struct 
     (void)fds;
     if (instance == NULL)
         return;
+    /* Never 0, which means that no stop is under way. */
+    instance->kill_at_ms = clock_mono_ms() + m->stop.grace_ms + 1;
     if (m->stop.grace_ms > 0)
         launch_terminate(instance);
-    /* One past now: the loop kills it at once. */
-    instance->kill_at_ms = clock_mono_ms() + m->stop.grace_ms + (m->stop.grace_ms > 0);
-    if (m->stop.grace_ms == 0)
+    else
         launch_kill(instance);
 }
 
@@ -204,7 +205,9 @@ static int kill_overdue(struct server *s)
         if (instance->kill_at_ms < next)
             next = instance->kill_at_ms;
     }
-    return next == UINT64_MAX ? -1 : (int)(next - now);
+    if (next == UINT64_MAX)
+        return -1;
+    return next - now < WAIT_MAX_MS ? (int)(next - now) : WAIT_MAX_MS;
 }
 
 /* ---- loop ----------------------------------------------------------------------------------- */

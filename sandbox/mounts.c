@@ -18,6 +18,7 @@
 
 #define LOOP_TRIES 16
 #define RELEASE_WAIT_MS 2000U
+#define LOCK_WAIT_MS 1000U
 #define MIB (1024ULL * 1024U)
 
 struct node {
@@ -161,6 +162,22 @@ static int adopt_data(int fd)
     return fchownat(fd, ".", PLAN_UID, PLAN_UID, 0);
 }
 
+/* The lock lives as long as the loop device holds the file: two mounts would destroy it.  After a
+ * SIGKILL of the launcher the kernel needs a moment to take the old mount down. */
+static enum rc lock_image(int image_fd, struct err *err)
+{
+    uint64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+
+    while (flock(image_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return err_sys(err, RC_DATA_IMAGE, "lock data image");
+        if (clock_mono_ms() >= until)
+            return err_set(err, RC_BUSY, "data image is in use");
+        (void)poll(NULL, 0, 5);
+    }
+    return RC_OK;
+}
+
 enum rc mounts_open_data(int image_fd, uint64_t bytes, struct mounts *m, struct mounts_loop *loop,
                          struct err *err)
 {
@@ -171,9 +188,9 @@ enum rc mounts_open_data(int image_fd, uint64_t bytes, struct mounts *m, struct 
         (uint64_t)st.st_size > (bytes + MIB - 1) / MIB * MIB)
         return err_set(err, RC_DATA_IMAGE, "not a file of at most %llu bytes",
                        (unsigned long long)bytes);
-    /* The lock lives as long as the loop device holds the file: two mounts would destroy it. */
-    if (flock(image_fd, LOCK_EX | LOCK_NB) != 0)
-        return err_sys(err, errno == EWOULDBLOCK ? RC_BUSY : RC_DATA_IMAGE, "lock data image");
+    enum rc rc = lock_image(image_fd, err);
+    if (rc != RC_OK)
+        return rc;
     if (attach_loop(image_fd, loop) != 0)
         return err_sys(err, RC_DATA_IMAGE, "loop device");
 

@@ -16,6 +16,10 @@
  *       EXITED          all of it is gone, cleaned  -
  *       STATS           usage now                   -
  *
+ * The data image is open for reading and writing, and berthd closes its copy after sending: the
+ * lock that keeps an image from being mounted twice lives as long as any copy.  The pidfd is that
+ * of the sandbox's process 1: it becomes readable when everything inside is gone.
+ *
  * Each LAUNCH is answered by exactly one LAUNCHED or LAUNCH_FAILED, each LAUNCHED is followed by
  * exactly one EXITED.  STOP and STAT for an instance that is not running are not answered.
  */

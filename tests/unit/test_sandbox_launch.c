@@ -755,13 +755,21 @@ static void ends_on_a_forged_message(void **state)
 
 static void next_one_cleans_up_after_sigkill(void **state)
 {
-    static const char *const args[] = { "/bin/probe", "exit", "4", NULL };
-    struct plan plan = rig_plan(&rig, args, 0);
+    static const char *const deaf[] = { "/bin/probe", "deaf", NULL };
+    static const char *const keep[] = { "/bin/probe", "keep", "/data/x", "hello", NULL };
+    struct plan plan = rig_plan(&rig, deaf, 8U << 20);
     struct pollfd gone;
+    int image;
     int status;
 
     (void)state;
     start_three();
+    wire_fds_close(&run.fds);
+    rig_range(&rig, &plan, 3);
+    image = rig_image(&rig, "data.img", 8U << 20);
+    start(&run, &plan, image);
+    assert_true(ready(&run));
+    close_fd(&image);
     gone = (struct pollfd){ .fd = run.fds.fd[WIRE_FD_PIDFD], .events = POLLIN };
     assert_int_equal(kill(rig.launch, SIGKILL), 0);
     assert_int_equal(waitpid(rig.launch, &status, 0), rig.launch);
@@ -769,9 +777,13 @@ static void next_one_cleans_up_after_sigkill(void **state)
     wire_fds_close(&run.fds);
     (void)close(rig.sock);
 
+    /* The image is free again, and whole. */
     rig_start(&rig);
-    start(&run, &plan, -1);
-    assert_int_equal(rig_exited(&rig, &run).status, 4);
+    plan = rig_plan(&rig, keep, 8U << 20);
+    image = open(rig_path(&rig, "data.img"), O_RDWR | O_CLOEXEC);
+    start(&run, &plan, image);
+    assert_int_equal(rig_exited(&rig, &run).status, 3);
+    close_fd(&image);
     assert_int_equal(count_payloads(), 0);
 }
 
