@@ -70,6 +70,7 @@ static bool number(const char *text, char end, uint32_t max, uint32_t *ret, cons
 /* "UID" or "UID:GID", never root; without it the named user, or else a number of ours. */
 static bool find_user(const char *text, const char *name, uint32_t fallback, struct user *ret)
 {
+    /* cppcheck-suppress getpwnamCalled ; there is one thread */
     const struct passwd *known = getpwnam(name);
     const char *rest = NULL;
     uint32_t uid = fallback;

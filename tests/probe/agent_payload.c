@@ -20,7 +20,7 @@ static void tell(const char *text)
 
     if (sock < 0 || !path || strlen(path) >= sizeof to.sun_path)
         exit(4);
-    strcpy(to.sun_path, path);
+    memcpy(to.sun_path, path, strlen(path) + 1);
     if (sendto(sock, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof to) < 0)
         exit(5);
     close(sock);

@@ -274,6 +274,26 @@ static noinline struct digest send_version(const struct version *v)
     return digest;
 }
 
+/* "../x", truly signed by the tenant. */
+static noinline void send_hostile_archive(void)
+{
+    struct tar t = { 0 };
+
+    tar_dir(&t, "bin/");
+    tar_file(&t, "bin/app", 0755, "#!/bin/sh\n");
+    tar_file(&t, "../x", 0644, "x");
+    tar_end(&t);
+
+    struct content c = compress_window((struct bytes){ .p = t.p, .n = t.n }, 0);
+    struct unpack_spec spec = spec_of(content_view(&c), &t, "/bin/app");
+    struct manifest m = signed_manifest(&spec);
+    scoped(close_fd) int fd = signed_package(&m, content_view(&c), K_ACME);
+
+    send_object(OBJECT_PACKAGE, fd, NULL);
+    tar_done(&t);
+    free(c.p);
+}
+
 static void send_order_as(enum object_kind kind, uint64_t generation, const struct digest *manifest)
 {
     struct order order = { .satellite = "aurora-1", .generation = generation };
@@ -468,20 +488,39 @@ static void forgeries_change_nothing(void **state)
     await("root", has_event_about, "root");
     send_order_as(OBJECT_GRANT, 6, &d1); /* truly the operator's, but no grant */
     await("grant", has_event_about, "grant");
+    send_hostile_archive();
+    await_event(RC_ARCHIVE_PATH);
     await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(entries_in(sky->state, "staging"), 0);
+    assert_int_equal(entries_in(sky->state, "slots/acme/cam-north"), 1);
     assert_int_equal(sky->report.generation, 5);
     assert_int_equal(sky->report.payload[0].restarts, 0);
 }
 
-static bool staging_busy(void)
+static bool look_for_noise(void *arg, const char *name)
 {
-    return entries_in(sky->state, "staging") > 0;
+    char path[300];
+
+    (void)snprintf(path, sizeof path, "staging/%s/root/noise", name);
+    if (faccessat(sky->state, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        *(bool *)arg = true;
+    return true;
+}
+
+/* berth-unpack is writing the large file. */
+static bool unpacking(void)
+{
+    bool found = false;
+    struct err err = { 0 };
+
+    must(fs_list(sky->state, "staging", 100, look_for_noise, &found, NULL, &err), &err);
+    return found;
 }
 
 /* SIGKILL while berth-unpack is at work; the next agent finishes from what is in the store. */
 static void killed_in_an_install_it_finishes(void **state)
 {
-    const struct version large = { "1.0", "good", 1, 24U << 20, K_ACME };
+    const struct version large = { "1.0", "good", 1, 40U << 20, K_ACME };
     char staging[128];
 
     (void)state;
@@ -492,9 +531,10 @@ static void killed_in_an_install_it_finishes(void **state)
     assert_true(inotify_add_watch(sky->watch, staging, IN_CREATE) >= 0);
     struct digest d1 = send_version(&large);
     send_order(1, &d1);
-    for (uint64_t until = clock_mono_ms() + WAIT_MS; !staging_busy();) {
+    for (uint64_t until = clock_mono_ms() + WAIT_MS; !unpacking();) {
         assert_true(clock_mono_ms() < until);
-        exchange(); /* wakes up when something appears in staging/ */
+        if (entries_in(sky->state, "staging") == 0)
+            exchange(); /* wakes up when something appears there */
     }
     end_berthd(SIGKILL, SIGKILL);
 
@@ -544,6 +584,41 @@ static void damaged_state_keeps_what_is_ordered(void **state)
     assert_int_equal(sky->report.generation, 1);
 }
 
+static bool stopped(const struct report *r, const void *arg)
+{
+    (void)arg;
+    return r->n_payloads == 1 && !r->payload[0].is_running && r->payload[0].code == RC_KEY_UNKNOWN;
+}
+
+static noinline void send_grant(uint64_t epoch, enum doc_key tenant)
+{
+    struct grant grant = doc_grant();
+
+    grant.epoch = epoch;
+    grant.expires_ms = 0;
+    grant.keys = doc_key_set(1, 1, tenant);
+    doc_signed(&signed_doc_, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    send_document(OBJECT_GRANT, signed_doc_.bytes);
+}
+
+/* A grant that leaves the tenant's key out ends what that key signed; one that has it again starts
+ * it again. */
+static void revoked_key_stops_what_it_signed(void **state)
+{
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    send_grant(4, K_STRANGER);
+    await("not running", stopped, NULL);
+    end_berthd(SIGTERM, 0);
+    start_berthd(); /* and it stays so */
+    await("not running", stopped, NULL);
+    send_grant(5, K_ACME);
+    await_standing(SLOT_COMMITTED, &d1);
+}
+
 static void without_trust_everything_is_refused(void **state)
 {
     struct err err = { 0 };
@@ -570,6 +645,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(killed_in_an_install_it_finishes, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(exits_are_told_and_backed_off, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(damaged_state_keeps_what_is_ordered, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(revoked_key_stops_what_it_signed, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(without_trust_everything_is_refused, sky_open, sky_close),
     };
 
