@@ -198,7 +198,7 @@ static enum rc lend_dir(int fd, struct user user, struct err *err)
 }
 
 struct tree {
-    int spool, keys, up, down, own;
+    int spool, keys, up, down, own, lock;
 };
 
 static void tree_close(struct tree *t)
@@ -208,6 +208,29 @@ static void tree_close(struct tree *t)
     close_fd(&t->up);
     close_fd(&t->down);
     close_fd(&t->own);
+    close_fd(&t->lock);
+}
+
+#define LOCK_WAIT_MS 20000U
+#define LOCK_TRY_MS 20U
+
+/* One agent at a time for one state directory.  The lock is shared with berth-launch and
+ * berth-link, so an agent that was killed counts as gone only when they have tidied up and ended,
+ * too. */
+static enum rc take_lock(int state_dir, int *ret_fd, struct err *err)
+{
+    const struct timespec pause = { .tv_nsec = LOCK_TRY_MS * 1000000L };
+    const uint64_t began = clock_mono_ms();
+
+    for (bool told = false;; told = true) {
+        enum rc rc = fs_lock(state_dir, "lock", ret_fd, err);
+
+        if (rc != RC_BUSY || clock_mono_ms() - began > LOCK_WAIT_MS)
+            return rc;
+        if (!told)
+            log_event(LOG_LEVEL_INFO, "waiting for the agent before this one to end");
+        (void)nanosleep(&pause, NULL);
+    }
 }
 
 static enum rc make_tree(const struct options *o, struct agent *a, struct tree *t, struct err *err)
@@ -230,6 +253,8 @@ static enum rc make_tree(const struct options *o, struct agent *a, struct tree *
     };
     enum rc rc = open_path(o->state, &a->state_dir, err);
 
+    if (rc == RC_OK)
+        rc = take_lock(a->state_dir, &t->lock, err);
     for (size_t i = 0; rc == RC_OK && i < sizeof dirs / sizeof *dirs; i++)
         rc = give_dir(a->state_dir, dirs[i].path, dirs[i].mode, dirs[i].user, dirs[i].fd, err);
     if (rc == RC_OK)
@@ -269,9 +294,10 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
     scoped(close_fd) int theirs = -1;
     pid_t pid = -1;
     enum rc rc = make_pair(&a->launch_sock, &theirs, err);
+    const int fds[] = { theirs, t->lock };
 
     (void)snprintf(cgroup, sizeof cgroup, "%s", o->cgroup);
-    return rc == RC_OK ? spawn_program(t->own, argv, &theirs, 1, &pid, err) : rc;
+    return rc == RC_OK ? spawn_program(t->own, argv, fds, 2, &pid, err) : rc;
 }
 
 static enum rc start_link(const struct options *o, struct agent *a, const struct tree *t,
@@ -283,10 +309,10 @@ static enum rc start_link(const struct options *o, struct agent *a, const struct
     scoped(close_fd) int theirs = -1;
     pid_t pid = -1;
     enum rc rc = make_pair(&a->link_sock, &theirs, err);
-    const int fds[] = { theirs, t->spool, t->up, t->down, t->keys };
+    const int fds[] = { theirs, t->spool, t->up, t->down, t->keys, t->lock };
 
     (void)snprintf(user, sizeof user, "%u:%u", o->link.uid, o->link.gid);
-    return rc == RC_OK ? spawn_program(t->own, argv, fds, 5, &pid, err) : rc;
+    return rc == RC_OK ? spawn_program(t->own, argv, fds, 6, &pid, err) : rc;
 }
 
 /* ---- for good -----------------------------------------------------------------------------------
@@ -401,7 +427,7 @@ static enum rc confine(const struct options *o, const struct agent *a, const str
 /* The privileged part, in order; afterwards there is no way back. */
 static enum rc start(const struct options *o, struct agent *a, struct err *err)
 {
-    scoped(tree_close) struct tree t = { -1, -1, -1, -1, -1 };
+    scoped(tree_close) struct tree t = { -1, -1, -1, -1, -1, -1 };
     sigset_t mask;
 
     (void)umask(0022);

@@ -93,7 +93,7 @@ static int run(int own_dir, char *const argv[], const int *high, size_t n, pid_t
 enum rc spawn_program(int own_dir, char *const argv[], const int *fds, size_t n_fds, pid_t *ret_pid,
                       struct err *err)
 {
-    int high[SPAWN_FDS_MAX] = { -1, -1, -1, -1, -1 };
+    int high[SPAWN_FDS_MAX] = { -1, -1, -1, -1, -1, -1 };
 
     assert(n_fds <= SPAWN_FDS_MAX);
     enum rc rc = lift(fds, n_fds, high, err);

@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define SPAWN_FDS_MAX 5U
+#define SPAWN_FDS_MAX 6U
 #define SPAWN_FIRST_FD 3
 
 /* Open the directory that berthd's own program lies in. */
