@@ -119,7 +119,7 @@ static enum rc open_link(const struct ground *g, const struct store_satellite *r
         .up_dirfd = up,
         .down_dirfd = down,
         .up_files_max = g->options.up_files,
-        .sender = { .resend_ms = g->options.resend_ms },
+        .sender = { .resend_ms = g->options.resend_ms, .flight_ms = g->options.flight_ms },
     };
 
     return link_ground_open(&options, ret, err);

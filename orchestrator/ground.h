@@ -22,6 +22,8 @@ struct ground_options {
     uint64_t up_files;  /* stop sending to a satellite while so many bundle files wait for the
                            carrier */
     uint64_t resend_ms; /* send again what no report acknowledged for so long; 0 = the link's own */
+    uint64_t flight_ms; /* what was sent so recently may still be on its way when a report says that
+                           it is missing; 0 = the link's own */
 };
 
 /* Open the home directory; RC_BUSY when another berth-ground has it. */

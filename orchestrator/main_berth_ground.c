@@ -29,7 +29,16 @@ struct program {
     struct ground *state;
 };
 
-enum { OPT_HOME = 1, OPT_TICK, OPT_BUDGET, OPT_FILES, OPT_RESEND, OPT_ONCE, OPT_VERBOSE };
+enum {
+    OPT_HOME = 1,
+    OPT_TICK,
+    OPT_BUDGET,
+    OPT_FILES,
+    OPT_RESEND,
+    OPT_FLIGHT,
+    OPT_ONCE,
+    OPT_VERBOSE
+};
 
 static const struct option options[] = {
     { "home", required_argument, NULL, OPT_HOME },
@@ -37,6 +46,7 @@ static const struct option options[] = {
     { "up-budget", required_argument, NULL, OPT_BUDGET },
     { "up-files", required_argument, NULL, OPT_FILES },
     { "resend-ms", required_argument, NULL, OPT_RESEND },
+    { "flight-ms", required_argument, NULL, OPT_FLIGHT },
     { "once", no_argument, NULL, OPT_ONCE },
     { "verbose", no_argument, NULL, OPT_VERBOSE },
     { "help", no_argument, NULL, 'h' },
@@ -51,6 +61,7 @@ static void usage(FILE *out)
                 "  --up-budget N     bytes to send per satellite and round (1048576)\n"
                 "  --up-files N      bundle files that may wait for the carrier (256)\n"
                 "  --resend-ms N     send again what is not acknowledged for so long\n"
+                "  --flight-ms N     longest time that a file is on its way (1000)\n"
                 "  --once            one round, then end\n"
                 "  --verbose         log every file sent\n",
                 out);
@@ -87,6 +98,8 @@ static bool take_option(struct program *p, int option)
         return number(optarg, 1, 1000000, &p->ground.up_files);
     case OPT_RESEND:
         return number(optarg, 1, UINT32_MAX, &p->ground.resend_ms);
+    case OPT_FLIGHT:
+        return number(optarg, 1, UINT32_MAX, &p->ground.flight_ms);
     case OPT_ONCE:
         p->once = true;
         return true;
