@@ -13,7 +13,8 @@
 void package_head(size_t n, uint8_t ret[PACKAGE_HEAD_SIZE])
 {
     assert(n > 0 && n <= DOCUMENT_MAX);
-    memcpy(ret, PACKAGE_MAGIC, PACKAGE_MAGIC_SIZE);
+    for (size_t i = 0; i < PACKAGE_MAGIC_SIZE; i++)
+        ret[i] = (uint8_t)PACKAGE_MAGIC[i];
     for (size_t i = 0; i < 4; i++)
         ret[PACKAGE_MAGIC_SIZE + i] = (uint8_t)(n >> (24 - 8 * i));
 }

@@ -242,6 +242,7 @@ enum rc policy_check_entry_point(int root, const char *entry, struct err *err)
 
 bool policy_relative_target(const char *path, const char *target, char *out, size_t cap)
 {
+    static const char up[] = { '.', '.', '/' };
     size_t n = 0;
 
     while (*target == '/')
@@ -249,10 +250,10 @@ bool policy_relative_target(const char *path, const char *target, char *out, siz
     for (const char *p = path; *p; p++) {
         if (*p != '/')
             continue;
-        if (cap - n < 4)
+        if (cap - n <= sizeof up)
             return false;
-        memcpy(out + n, "../", 3);
-        n += 3;
+        memcpy(out + n, up, sizeof up);
+        n += sizeof up;
     }
 
     size_t rest = strlen(*target || n > 0 ? target : ".");

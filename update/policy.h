@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * update/policy: what a package may contain.  Pure; used by packing on the ground and by unpacking
- * on board, so that neither accepts what the other would not.  Every name and number here is
- * hostile.
+ * update/policy: what a package may contain.  Used by packing on the ground and by unpacking on
+ * board, so that neither accepts what the other would not.  Every name and number here is hostile.
+ * Pure, but for the look at the entry point in a tree.
  */
 #ifndef BERTH_UPDATE_POLICY_H
 #define BERTH_UPDATE_POLICY_H

@@ -244,37 +244,40 @@ static enum rc check_envelope(const struct slot_id *id, struct bytes envelope, s
     return rc;
 }
 
-/* A slot directory without one of its two parts is damaged, not absent. */
-static enum rc missing_part(enum rc rc, const char *path, struct err *err)
+/* Read both parts of a slot; one that is missing means damage, not absence. */
+static enum rc open_parts(int dir, const struct slot_id *id, struct slot *slot, struct err *err)
 {
+    enum rc rc =
+        fs_read_alloc(dir, "envelope", DOCUMENT_MAX, &slot->envelope, &slot->envelope_bytes, err);
+
+    if (rc == RC_OK)
+        rc = fs_open(dir, "root", O_RDONLY | O_DIRECTORY, 0, &slot->root, err);
     if (rc == RC_NOT_FOUND || rc == RC_NOT_REGULAR || rc == RC_TOO_LARGE)
-        return err_set(err, RC_SLOT_DAMAGED, "%s", path);
-    return rc;
+        return err_set(err, RC_SLOT_DAMAGED, "%s/%s: a part is missing", id->tenant, id->payload);
+    if (rc != RC_OK)
+        return rc;
+    return check_envelope(id, (struct bytes){ .p = slot->envelope, .n = slot->envelope_bytes },
+                          err);
 }
 
 enum rc slot_open(const struct slots *slots, const struct slot_id *id, struct slot *ret,
                   struct err *err)
 {
-    scoped(slot_close) struct slot slot = { .root = -1 };
     scoped(close_fd) int dir = -1;
+    struct slot slot = { .root = -1 };
     char path[PATH_CAP];
     size_t last = 0;
     enum rc rc = path_of(id, path, &last, err);
 
     if (rc == RC_OK)
         rc = fs_open(slots->dir, path, O_RDONLY | O_DIRECTORY, 0, &dir, err);
-    if (rc != RC_OK)
-        return rc;
-    rc = fs_read_alloc(dir, "envelope", DOCUMENT_MAX, &slot.envelope, &slot.envelope_bytes, err);
     if (rc == RC_OK)
-        rc = fs_open(dir, "root", O_RDONLY | O_DIRECTORY, 0, &slot.root, err);
-    if (rc != RC_OK)
-        return missing_part(rc, path, err);
-    rc = check_envelope(id, (struct bytes){ .p = slot.envelope, .n = slot.envelope_bytes }, err);
-    if (rc != RC_OK)
+        rc = open_parts(dir, id, &slot, err);
+    if (rc != RC_OK) {
+        slot_close(&slot);
         return rc;
+    }
     *ret = slot;
-    slot = (struct slot){ .root = -1 };
     return RC_OK;
 }
 
