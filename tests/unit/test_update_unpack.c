@@ -3,6 +3,9 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "tests/unit/update_signed.h"
 #include "update/policy.h"
@@ -797,12 +800,42 @@ static void test_child_without_verdict(void **state)
     assert_rc(unpack_run(payload, -1, place.staging, 60000, &err), RC_UNPACK_FAILED);
 }
 
+/* A program that does nothing until it is killed: cat, with our standard input replaced by the end
+ * of a pipe that nobody writes. */
+struct waiting {
+    int program;
+    int stdin_before;
+    int pipe[2];
+};
+
+static struct waiting waiting_new(void)
+{
+    struct waiting w = { .program = open("/bin/cat", O_PATH | O_CLOEXEC),
+                         .stdin_before = fcntl(0, F_DUPFD_CLOEXEC, 3) };
+
+    assert_true(w.program >= 0 && w.stdin_before >= 0);
+    assert_int_equal(pipe2(w.pipe, O_CLOEXEC), 0);
+    assert_int_equal(dup2(w.pipe[0], 0), 0);
+    return w;
+}
+
+static void waiting_done(struct waiting *w)
+{
+    assert_int_equal(dup2(w->stdin_before, 0), 0);
+    close_fd(&w->stdin_before);
+    close_fd(&w->program);
+    close_fd(&w->pipe[0]);
+    close_fd(&w->pipe[1]);
+}
+
 /* The event loop's way: nothing blocks, a running job says so, a cancelled one is gone. */
 static void test_job(void **state)
 {
     scoped(trust_free) struct trust *trust = signed_trust();
     scoped(payload_free) struct verified_payload *payload = signed_payload(trust, "x");
+    scoped(payload_free) struct verified_payload *second = signed_payload(trust, "y");
     scoped(place_done) struct place place = place_new();
+    scoped(place_done) struct place other = place_new();
     scoped(close_fd) int program = open_program("berth-unpack");
     struct unpack_job job;
     struct err err;
@@ -819,14 +852,58 @@ static void test_job(void **state)
     assert_int_equal(job.result_fd, -1);
     unpack_cancel(&job);
 
-    scoped(place_done) struct place other = place_new();
-    scoped(payload_free) struct verified_payload *second = signed_payload(trust, "y");
+    struct waiting waiting = waiting_new();
 
-    assert_rc(unpack_start(second, program, other.staging, &job, &err), RC_OK);
-    assert_int_equal(kill(job.pid, SIGSTOP), 0);
+    assert_rc(unpack_start(second, waiting.program, other.staging, &job, &err), RC_OK);
+    assert_rc(unpack_result(&job, &err), RC_BUSY);
     assert_rc(unpack_result(&job, &err), RC_BUSY);
     unpack_cancel(&job);
     assert_int_equal(job.pidfd, -1);
+    assert_int_equal(job.pid, 0);
+    assert_rc(unpack_run(second, waiting.program, other.staging, 20, &err), RC_TIMEOUT);
+    waiting_done(&waiting);
+}
+
+/* When the agent dies, so does the child, whatever it is doing. */
+static void test_child_dies_with_parent(void **state)
+{
+    scoped(trust_free) struct trust *trust = signed_trust();
+    scoped(payload_free) struct verified_payload *payload = signed_payload(trust, "x");
+    scoped(place_done) struct place place = place_new();
+    struct waiting waiting = waiting_new();
+    int pair[2];
+    pid_t job_pid = -1;
+    char go = 0;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+
+    pid_t agent = fork();
+
+    if (agent == 0) {
+        struct unpack_job job = { .pid = -1 };
+        struct err err;
+
+        if (unpack_start(payload, waiting.program, place.staging, &job, &err) != RC_OK ||
+            write(pair[1], &job.pid, sizeof job.pid) < 0 || read(pair[1], &go, 1) != 1)
+            _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(read(pair[0], &job_pid, sizeof job_pid), sizeof job_pid);
+
+    scoped(close_fd) int pidfd = pidfd_open(job_pid, 0);
+    struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+    int status = -1;
+
+    assert_true(pidfd >= 0);
+    assert_int_equal(poll(&ended, 1, 0), 0);
+    assert_int_equal(write(pair[0], &go, 1), 1);
+    assert_int_equal(waitpid(agent, &status, 0), agent);
+    assert_int_equal(status, 0);
+    assert_int_equal(poll(&ended, 1, 60000), 1);
+    close_fd(&pair[0]);
+    close_fd(&pair[1]);
+    waiting_done(&waiting);
 }
 
 static int teardown(void **state)
@@ -845,6 +922,7 @@ int main(void)
         cmocka_unit_test(test_other_machine),
         cmocka_unit_test(test_child_without_verdict),
         cmocka_unit_test(test_job),
+        cmocka_unit_test(test_child_dies_with_parent),
         cmocka_unit_test(test_attacks_signed),
     };
 
