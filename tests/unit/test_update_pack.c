@@ -132,7 +132,9 @@ static void spoil_fifo(int d)
 }
 static void spoil_device(int d)
 {
-    assert_int_equal(mknodat(d, "bin/null", S_IFCHR | 0666, makedev(1, 3)), 0);
+    /* only root can make a device; anyone can make a FIFO, which is no better */
+    if (mknodat(d, "bin/null", S_IFCHR | 0666, makedev(1, 3)) != 0)
+        spoil_fifo(d);
 }
 static void spoil_link_out(int d)
 {
