@@ -369,8 +369,12 @@ static void take_message(struct agent *a, const struct port_message *m, int fd)
         on_object(a, &m->object, fd);
         break;
     case PORT_EVENT:
+        /* The detail differs from bundle to bundle: in the report it would only crowd out the rest.
+         */
+        log_event(LOG_LEVEL_DEBUG, "bundle code=%s what=%s", rc_name(rc_from_number(m->event.rc)),
+                  m->event.what);
         if (m->event.count > 0)
-            agent_event(a, rc_from_number(m->event.rc), m->event.count, m->event.what);
+            agent_event(a, rc_from_number(m->event.rc), m->event.count, "bundle");
         break;
     case PORT_TRANSFERS:
         a->transfers = m->transfers;
