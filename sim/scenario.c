@@ -164,7 +164,7 @@ enum rc scenario_load(const char *path, struct scenario **ret, struct err *err)
     yaml_keys(&r, top, keys);
     yaml_text(&r, top, "scenario", NULL, s->name, sizeof s->name);
     s->seed = yaml_uint(&r, top, "seed", 1, 0, UINT64_MAX - 1);
-    s->limit_ms = yaml_time(&r, top, "limit", 60000, 1000, 3600000);
+    s->limit_ms = yaml_time(&r, top, "limit", 60000, 1000, 3600000) * SCENARIO_SLOWNESS;
     read_link(&r, top, &s->link);
     read_satellites(&r, top, s);
     read_steps(&r, top, s);

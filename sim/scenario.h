@@ -14,6 +14,13 @@
 #include "base/limits.h"
 #include "sim/carrier.h"
 
+/* Sanitized programs are slower, and time limits with them. */
+#if defined(BERTH_SANITIZED)
+#define SCENARIO_SLOWNESS 4U
+#else
+#define SCENARIO_SLOWNESS 1U
+#endif
+
 #define SCENARIO_STEPS_MAX 256U
 #define SCENARIO_SATELLITES_MAX 16U
 #define STEP_ARGS_MAX 10U

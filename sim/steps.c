@@ -33,7 +33,7 @@ static uint64_t duration(const char *text, uint64_t absent)
 
     if (end && strcmp(end, "s") == 0)
         v *= 1000;
-    return v;
+    return v * SCENARIO_SLOWNESS;
 }
 
 static enum rc say(struct world *w, const struct step *step, struct err *err)

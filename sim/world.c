@@ -19,6 +19,7 @@
 
 #define OUTPUT_MAX (4U * 1024U * 1024U)
 #define STOP_MS 5000U
+#define FLIGHT_MS 300U /* from one directory to the other and a report back, without delay */
 
 uint64_t world_now(const struct world *w)
 {
@@ -169,9 +170,13 @@ enum rc world_start_ground(struct world *w, struct err *err)
     char dir[] = "ground";
     char tick[] = "--tick-ms";
     char ms[] = "100";
-    char *argv[] = { program, home, dir, tick, ms, NULL };
+    char flight[] = "--flight-ms";
+    char flight_ms[24];
+    char *argv[] = { program, home, dir, tick, ms, flight, flight_ms, NULL };
 
     (void)snprintf(program, sizeof program, "%s/berth-ground", w->build);
+    (void)snprintf(flight_ms, sizeof flight_ms, "%llu",
+                   (unsigned long long)w->scenario->link.delay_ms + FLIGHT_MS);
     return proc_start(argv, w->work_fd, w->log_fd, &w->ground, err);
 }
 
