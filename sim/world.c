@@ -192,7 +192,7 @@ enum rc world_start_agent(struct world *w, struct world_satellite *s, struct err
     char o_down[] = "--downlink";
     char o_group[] = "--cgroup";
     char o_beat[] = "--heartbeat-ms";
-    char beat[] = "1000";
+    char beat[] = "400";
     char *argv[] = { program, o_state, state, o_up,   up,   o_down,
                      down,    o_group, group, o_beat, beat, NULL };
 
