@@ -84,8 +84,9 @@ enum rc fs_remove_tree(int dir, const char *path, struct err *err)
         const char *name = walk_next(&w, &st);
 
         if (name && S_ISDIR(st.st_mode)) {
-            /* without write permission even the owner cannot unlink inside */
-            if (fchmodat(dirfd(d), name, 0700, 0) < 0)
+            /* Without write permission even the owner cannot unlink inside; another's directory
+             * that is open to all needs no change, and would not take one. */
+            if ((st.st_mode & S_IRWXU) != S_IRWXU && fchmodat(dirfd(d), name, 0700, 0) < 0)
                 rc = err_sys(err, RC_IO, "chmod %s", name);
             else
                 rc = walk_enter(&w, dirfd(d), name, err);

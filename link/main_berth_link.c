@@ -28,8 +28,10 @@ enum { FD_PORT = 3, FD_SPOOL = 4, FD_UP = 5, FD_DOWN = 6, FD_KEYS = 7 };
 #define MEMORY_MAX (UINT64_C(256) * 1024U * 1024U)
 #define FILES_MAX 64U
 
-/* Beyond what every process of ours may call (base/confine.c). */
-static const char *const syscalls[] = { "renameat2", "unlinkat", "mkdirat", "fdatasync", NULL };
+/* Beyond what every process of ours may call (base/confine.c).  Directories that somebody put into
+ * the uplink are removed with what is in them, which may take a change of mode. */
+static const char *const syscalls[] = { "renameat2", "unlinkat",  "mkdirat", "fdatasync",
+                                        "fchmodat",  "fchmodat2", NULL };
 
 /* "UID" or "UID:GID", neither 0. */
 static bool parse_user(const char *text, uid_t *ret_uid, gid_t *ret_gid)

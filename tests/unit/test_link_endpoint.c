@@ -346,6 +346,43 @@ static void hostile_files(void **state)
     rig_free(r);
 }
 
+/* Trees of directories, some of them not even ours: cleared or put aside, and the link lives. */
+static void hostile_trees(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object order = link_object_new(OBJECT_ORDER, 3000, 1);
+    char path[512] = "deep.bundle";
+    size_t n = strlen(path);
+
+    (void)state;
+    stop(r, SIGKILL);
+    assert_int_equal(mkdirat(r->up, "plain", 0777), 0);
+    assert_int_equal(mkdirat(r->up, "plain/sub", 0777), 0);
+    assert_int_equal(mkdirat(r->up, "plain/sub/sub", 0777), 0);
+    assert_int_equal(mkdirat(r->up, "own", 0700), 0);
+    assert_int_equal(mkdirat(r->up, "own/locked", 0), 0);
+    assert_int_equal(fchownat(r->up, "own", USER, USER, 0), 0);
+    assert_int_equal(fchownat(r->up, "own/locked", USER, USER, 0), 0);
+    assert_int_equal(mkdirat(r->up, "foreign.bundle", 0755), 0);
+    assert_int_equal(mkdirat(r->up, "foreign.bundle/sub", 0755), 0);
+    for (size_t i = 0; i < 58; i++) {
+        assert_int_equal(mkdirat(r->up, path, 0777), 0);
+        memcpy(path + n, "/d", 3);
+        n += 2;
+    }
+    start(r);
+    until(r, files_in(r->up) == 0);
+    queue(r, &order);
+    assert_true(send_due(r) >= 1);
+    until(r, r->n_objects == 1);
+    assert_true(link_object_is(&order, r->object_fd));
+    int status = stop(r, 0);
+
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    free(order.bytes);
+    rig_free(r);
+}
+
 /* Reports come down sealed, once each; the directory stays small. */
 static void reports_come_down(void **state)
 {
@@ -448,9 +485,13 @@ static void ground_is_exclusive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(objects_arrive),     cmocka_unit_test(hostile_files),
-        cmocka_unit_test(reports_come_down),  cmocka_unit_test(no_keys),
-        cmocka_unit_test(wrong_port_message), cmocka_unit_test(ground_is_exclusive),
+        cmocka_unit_test(objects_arrive),
+        cmocka_unit_test(hostile_files),
+        cmocka_unit_test(hostile_trees),
+        cmocka_unit_test(reports_come_down),
+        cmocka_unit_test(no_keys),
+        cmocka_unit_test(wrong_port_message),
+        cmocka_unit_test(ground_is_exclusive),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
