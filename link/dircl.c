@@ -21,8 +21,10 @@ enum rc dircl_put(int dirfd, const char *name, struct bytes bundle, struct err *
     if (strlen(name) >= DIRCL_NAME_CAP)
         return err_set(err, RC_NAME, "%s", name);
     snprintf(tmp, sizeof tmp, ".%s", name);
-    /* One writer per directory: a leftover of that name is its own, from before a power cut. */
-    enum rc rc = fs_open(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC, 0644, &fd, err);
+    /* One writer per directory: a leftover of that name is its own, from before a power cut; or
+     * something else that was put there, and is not opened (a FIFO would never let go). */
+    dircl_remove(dirfd, tmp);
+    enum rc rc = fs_open(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL, 0644, &fd, err);
     if (rc == RC_OK)
         rc = fs_write_all(fd, bundle, err);
     if (rc == RC_OK)

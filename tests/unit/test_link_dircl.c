@@ -44,6 +44,37 @@ static void put_and_read(void **state)
     link_tmp_free(&t);
 }
 
+/* Whoever fetches the files may have put something where the next one will be written: that neither
+ * stops the writer nor leads it elsewhere. */
+static void hostile_temporary(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    uint8_t buf[64];
+    size_t n = 0;
+    struct err err;
+
+    (void)state;
+    alarm(20); /* opening a FIFO for writing waits for a reader */
+    assert_int_equal(mkfifoat(t.fd, ".fifo.bundle", 0666), 0);
+    assert_int_equal(mkdirat(t.fd, ".dir.bundle", 0755), 0);
+    assert_int_equal(mkdirat(t.fd, ".dir.bundle/sub", 0755), 0);
+    assert_rc(fs_write_file(t.fd, ".other", bytes_of("other"), 0644, &err), RC_OK);
+    assert_int_equal(symlinkat(".other", t.fd, ".symlink.bundle"), 0);
+    assert_int_equal(linkat(t.fd, ".other", t.fd, ".hard.bundle", 0), 0);
+    static const char *const names[] = { "fifo.bundle", "dir.bundle", "symlink.bundle",
+                                         "hard.bundle" };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_rc(dircl_put(t.fd, names[i], bytes_of("ours"), &err), RC_OK);
+        assert_rc(dircl_read(t.fd, names[i], buf, sizeof buf, &n, &err), RC_OK);
+        assert_int_equal(n, 4);
+    }
+    assert_rc(fs_read_file(t.fd, ".other", buf, sizeof buf, &n, &err), RC_OK);
+    assert_memory_equal(buf, "other", 5);
+    alarm(0);
+    link_tmp_free(&t);
+}
+
 /* Everything that is not a bundle file ends without blocking, is counted, and goes away. */
 static void hostile_entries(void **state)
 {
@@ -185,9 +216,8 @@ static void rejects_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(put_and_read),
-        cmocka_unit_test(hostile_entries),
-        cmocka_unit_test(scan_is_bounded),
+        cmocka_unit_test(put_and_read),        cmocka_unit_test(hostile_temporary),
+        cmocka_unit_test(hostile_entries),     cmocka_unit_test(scan_is_bounded),
         cmocka_unit_test(rejects_are_bounded),
     };
 
