@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/fs.h"
 
 #define STALE_MS (UINT64_C(3600) * 1000U)
@@ -49,41 +50,51 @@ static bool is_bundle_name(const char *name)
     return n > suffix && n < DIRCL_NAME_CAP && strcmp(name + n - suffix, DIRCL_SUFFIX) == 0;
 }
 
-/* A writer's temporary file that nobody will finish. */
-static bool is_stale(int dirfd, const char *name, uint64_t unix_ms)
-{
-    struct stat st;
-
-    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-           st.st_mtime >= 0 && (uint64_t)st.st_mtime * 1000 + STALE_MS < unix_ms;
-}
-
 struct scan_arg {
     int dirfd;
     uint64_t unix_ms;
+    size_t hidden; /* left alone */
     struct dircl_scan *scan;
 };
+
+/* Whether a hidden file is one that a writer will still finish: not an hour from now either way (a
+ * clock may have jumped), and not one of a flood. */
+static bool is_being_written(const struct scan_arg *a, const struct stat *st)
+{
+    uint64_t written = st->st_mtime < 0 ? 0 : (uint64_t)st->st_mtime * 1000U;
+
+    return written + STALE_MS >= a->unix_ms && written <= a->unix_ms + STALE_MS &&
+           a->hidden < DIRCL_HIDDEN_MAX;
+}
+
+/* Leave alone what a writer may be writing, and directories that could not be removed. */
+static void scan_hidden(struct scan_arg *a, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(a->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    if (S_ISREG(st.st_mode) && is_being_written(a, &st))
+        a->hidden++;
+    else if (unlinkat(a->dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0)
+        a->scan->junk++;
+}
 
 static bool scan_name(void *arg, const char *name)
 {
     struct scan_arg *a = arg;
     struct dircl_scan *s = a->scan;
 
-    if (name[0] == '.') {
-        if (is_stale(a->dirfd, name, a->unix_ms))
-            (void)unlinkat(a->dirfd, name, 0);
-        return true;
-    }
-    if (!is_bundle_name(name)) {
-        dircl_remove(a->dirfd, name);
-        s->junk++;
-        return true;
-    }
-    if (s->n == DIRCL_SCAN_MAX) {
+    if (s->n == DIRCL_SCAN_MAX || s->junk == DIRCL_JUNK_MAX) {
         s->more = true;
         return false;
     }
-    memcpy(s->name[s->n++], name, strlen(name) + 1);
+    if (name[0] == '.')
+        scan_hidden(a, name);
+    else if (!is_bundle_name(name))
+        s->junk += dircl_remove(a->dirfd, name) ? 1 : 0;
+    else
+        memcpy(s->name[s->n++], name, strlen(name) + 1);
     return true;
 }
 
@@ -122,15 +133,20 @@ enum rc dircl_read(int dirfd, const char *name, uint8_t *buf, size_t cap, size_t
     return rc;
 }
 
-void dircl_remove(int dirfd, const char *name)
+bool dircl_remove(int dirfd, const char *name)
 {
-    char hidden[300];
+    char hidden[64];
+    char hex[33];
+    uint8_t tag[16];
     struct err err;
 
     if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
-        return;
+        return true;
     if (fs_remove_tree(dirfd, name, &err) == RC_OK)
-        return;
-    snprintf(hidden, sizeof hidden, ".%.250s", name);
-    (void)renameat(dirfd, name, dirfd, hidden);
+        return true;
+    /* A name that nobody can have taken before. */
+    crypto_random(tag, sizeof tag);
+    snprintf(hidden, sizeof hidden, ".refused-%s",
+             bytes_hex((struct bytes){ tag, sizeof tag }, hex));
+    return renameat(dirfd, name, dirfd, hidden) == 0;
 }

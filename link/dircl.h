@@ -13,14 +13,16 @@
 #include "base/err.h"
 
 #define DIRCL_SUFFIX ".bundle"
-#define DIRCL_NAME_CAP 128U   /* with its terminator; a longer name is refused */
-#define DIRCL_SCAN_MAX 1024U  /* names taken at once */
-#define DIRCL_LIST_MAX 16384U /* entries looked at at once */
+#define DIRCL_NAME_CAP 128U           /* with its terminator; a longer name is refused */
+#define DIRCL_SCAN_MAX 1024U          /* names taken at once */
+#define DIRCL_LIST_MAX (256U * 1024U) /* entries looked at at once */
+#define DIRCL_JUNK_MAX 4096U          /* other things removed at once */
+#define DIRCL_HIDDEN_MAX 256U         /* temporary files that are left alone */
 
 /* Names found by a scan, in the order of their bytes. */
 struct dircl_scan {
     size_t n;
-    size_t junk; /* other things that were there; removed as far as possible */
+    size_t junk; /* other things that were there and have been removed */
     bool more;   /* not everything was looked at */
     char name[DIRCL_SCAN_MAX][DIRCL_NAME_CAP];
 };
@@ -30,7 +32,8 @@ struct dircl_scan {
 must_check enum rc dircl_put(int dirfd, const char *name, struct bytes bundle, struct err *err);
 must_check enum rc dircl_sync(int dirfd, struct err *err);
 
-/* Look for bundles.  A writer's temporary file that is an hour old is removed. */
+/* Look for bundles.  A writer's temporary file that is an hour old is removed, and so are more of
+ * them than any writer has at once: nothing that is left alone may hide what lies behind it. */
 must_check enum rc dircl_scan(int dirfd, struct dircl_scan *ret, struct err *err);
 
 /* Read one bundle of 1 to cap bytes: RC_NOT_REGULAR, RC_TOO_LARGE, RC_SHORT for an empty file,
@@ -38,7 +41,8 @@ must_check enum rc dircl_scan(int dirfd, struct dircl_scan *ret, struct err *err
 must_check enum rc dircl_read(int dirfd, const char *name, uint8_t *buf, size_t cap, size_t *ret_n,
                               struct err *err);
 
-/* Remove a name, whatever it is; what cannot be removed is renamed out of the reader's sight. */
-void dircl_remove(int dirfd, const char *name);
+/* Remove a name, whatever it is; what cannot be removed is renamed out of the reader's sight.
+ * False if the name is still there (a directory that is not ours to change). */
+bool dircl_remove(int dirfd, const char *name);
 
 #endif

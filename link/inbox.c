@@ -22,7 +22,8 @@ struct inbox {
     struct link_state *state;
     struct rejects *rejects;
     struct inbox_ops ops;
-    size_t n; /* of this batch */
+    bool moved; /* this run took something out of the directory */
+    size_t n;   /* of this batch */
     struct item item[BATCH_FILES];
     struct dircl_scan scan;
     uint8_t arena[BATCH_BYTES];
@@ -53,9 +54,9 @@ void inbox_free(struct inbox **inbox)
 static void refuse(struct inbox *inbox, const char *name, const struct err *why)
 {
     if (inbox->rejects == NULL || why->rc == RC_REPLAY)
-        dircl_remove(inbox->dirfd, name);
+        inbox->moved |= dircl_remove(inbox->dirfd, name);
     else
-        rejects_take(inbox->rejects, inbox->dirfd, name, why->rc);
+        inbox->moved |= rejects_take(inbox->rejects, inbox->dirfd, name, why->rc);
     inbox->ops.refused(inbox->ops.arg, why, 1);
 }
 
@@ -142,7 +143,7 @@ static enum rc deliver(struct inbox *inbox, struct err *err)
         inbox->ops.refused(inbox->ops.arg, &why, 1);
     for (size_t i = 0; i < inbox->n; i++) {
         if (inbox->item[i].name != NULL)
-            dircl_remove(inbox->dirfd, inbox->item[i].name);
+            inbox->moved |= dircl_remove(inbox->dirfd, inbox->item[i].name);
     }
     return RC_OK;
 }
@@ -162,11 +163,13 @@ enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *re
     }
     size_t end = inbox->scan.n < max ? inbox->scan.n : max;
 
+    inbox->moved = inbox->scan.junk > 0;
+
     for (size_t at = 0; at < end && rc == RC_OK;) {
         gather(inbox, &at, end);
         rc = inbox->n == 0 ? RC_OK : deliver(inbox, err);
     }
     *ret_files = (uint32_t)(end + inbox->scan.junk);
-    *ret_more = inbox->scan.more || end < inbox->scan.n;
+    *ret_more = inbox->moved && (inbox->scan.more || end < inbox->scan.n);
     return rc;
 }

@@ -31,8 +31,9 @@ must_check enum rc inbox_new(int dirfd, struct link_state *state, struct rejects
 void inbox_free(struct inbox **inbox); /* scope cleaner */
 
 /* Work through at most max files.  *ret_files tells how many there were to look at, *ret_more
- * whether others are left.  An error means that nothing of the last batch was accepted: its files
- * stay. */
+ * whether it is worth going on at once: others are left, and files can be removed (else the same
+ * ones would come round for ever).  An error means that nothing of the last batch was accepted: its
+ * files stay. */
 must_check enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *ret_more,
                              struct err *err);
 

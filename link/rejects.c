@@ -108,7 +108,7 @@ static enum rc copy(const struct rejects *r, int from_dirfd, const char *name, c
     return rc == RC_OK ? fs_write_all(fd, (struct bytes){ buf, n }, err) : rc;
 }
 
-void rejects_take(struct rejects *r, int from_dirfd, const char *name, enum rc why)
+bool rejects_take(struct rejects *r, int from_dirfd, const char *name, enum rc why)
 {
     struct rejects_file f = { .number = r->next, .rc = why };
     struct stat st;
@@ -117,15 +117,14 @@ void rejects_take(struct rejects *r, int from_dirfd, const char *name, enum rc w
 
     if (fstatat(from_dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
         st.st_nlink != 1 || st.st_size <= 0 || st.st_size > (off_t)BUNDLE_MAX) {
-        dircl_remove(from_dirfd, name);
-        return;
+        return dircl_remove(from_dirfd, name);
     }
     f.size = (uint64_t)st.st_size;
     file_name(&f, to);
     add(r, &f);
     if (renameat(from_dirfd, name, r->dirfd, to) == 0)
-        return;
+        return true;
     if (copy(r, from_dirfd, name, to, &err) != RC_OK)
         (void)unlinkat(r->dirfd, to, 0);
-    dircl_remove(from_dirfd, name);
+    return dircl_remove(from_dirfd, name);
 }

@@ -30,7 +30,7 @@ struct rejects {
 must_check enum rc rejects_open(int dirfd, struct rejects *ret, struct err *err);
 
 /* Move a file here out of another directory, or remove it if it is not a plain file of a size worth
- * keeping or cannot be moved.  Either way the name is gone from there. */
-void rejects_take(struct rejects *rejects, int from_dirfd, const char *name, enum rc why);
+ * keeping or cannot be moved.  False if the name is still there, as dircl_remove. */
+bool rejects_take(struct rejects *rejects, int from_dirfd, const char *name, enum rc why);
 
 #endif

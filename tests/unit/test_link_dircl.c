@@ -113,7 +113,7 @@ static void hostile_entries(void **state)
     assert_int_equal(utimensat(t.fd, ".left-over", old, 0), 0);
 
     assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
-    assert_int_equal(scan.junk, 1);
+    assert_int_equal(scan.junk, 2);
     assert_int_equal(faccessat(t.fd, "notes.txt", F_OK, 0), -1);
     assert_int_equal(faccessat(t.fd, ".left-over", F_OK, 0), -1);
     assert_int_equal(faccessat(t.fd, ".bundle", F_OK, 0), 0);
@@ -162,6 +162,92 @@ static void scan_is_bounded(void **state)
     assert_rc(outbox_trim(t.fd, 3, &err), RC_OK);
     assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
     assert_int_equal(scan.n, 3);
+    link_tmp_free(&t);
+}
+
+/* Things that a scan leaves alone, or cannot remove, must not hide the bundles behind them. */
+static void hidden_flood(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    const struct timespec future[2] = { { .tv_sec = 1LL << 33 }, { .tv_sec = 1LL << 33 } };
+    struct err err;
+    char name[64];
+    size_t junk = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 24000; i++) {
+        snprintf(name, sizeof name, ".%06u", i);
+        if (i % 3 == 0)
+            assert_int_equal(mkfifoat(t.fd, name, 0666), 0);
+        else
+            close(openat(t.fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+        if (i % 3 == 1)
+            assert_int_equal(utimensat(t.fd, name, future, 0), 0);
+        if (i % 500 == 0) {
+            snprintf(name, sizeof name, "%06u.bundle", i);
+            assert_rc(dircl_put(t.fd, name, bytes_of("x"), &err), RC_OK);
+        }
+    }
+    do {
+        assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+        assert_true(scan.junk <= DIRCL_JUNK_MAX);
+        junk += scan.junk;
+    } while (scan.junk > 0);
+    assert_int_equal(scan.n, 24000 / 500);
+    assert_false(scan.more);
+    assert_int_equal(junk, 24000 - DIRCL_HIDDEN_MAX);
+    link_tmp_free(&t);
+}
+
+static bool note_deep(void *arg, const char *name)
+{
+    char **found = arg;
+
+    if (strncmp(name, ".refused-", 9) != 0)
+        return true;
+    *found = strdup(name);
+    return false;
+}
+
+/* The name under which a directory was put out of sight; the caller frees it. */
+static char *deep_name(int dirfd)
+{
+    char *found = NULL;
+    struct err err;
+
+    assert_rc(fs_list(dirfd, ".", 100, note_deep, &found, NULL, &err), RC_OK);
+    assert_non_null(found);
+    return found;
+}
+
+/* What cannot be removed goes out of sight under a name that was not taken before. */
+static void unremovable(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct err err;
+    char path[512] = "deep.bundle";
+    size_t n = strlen(path);
+
+    (void)state;
+    for (size_t i = 0; i < 66; i++) {
+        assert_int_equal(mkdirat(t.fd, path, 0755), 0);
+        memcpy(path + n, "/d", 3);
+        n += 2;
+    }
+    assert_rc(fs_write_file(t.fd, ".deep.bundle", bytes_of("x"), 0644, &err), RC_OK);
+    assert_true(dircl_remove(t.fd, "deep.bundle"));
+    assert_int_equal(faccessat(t.fd, "deep.bundle", F_OK, 0), -1);
+    for (size_t i = 0; i < 3; i++) {
+        assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+        assert_int_equal(scan.n, 0);
+        assert_int_equal(scan.junk, 0);
+    }
+    /* The fixture cannot remove it either: take the inner half out first. */
+    char *hidden = deep_name(t.fd);
+
+    snprintf(path, sizeof path, "%s/d/d/d/d/d/d", hidden);
+    assert_int_equal(renameat(t.fd, path, t.fd, "inner"), 0);
+    free(hidden);
     link_tmp_free(&t);
 }
 
@@ -218,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(put_and_read),        cmocka_unit_test(hostile_temporary),
         cmocka_unit_test(hostile_entries),     cmocka_unit_test(scan_is_bounded),
+        cmocka_unit_test(hidden_flood),        cmocka_unit_test(unremovable),
         cmocka_unit_test(rejects_are_bounded),
     };
 
