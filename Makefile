@@ -35,7 +35,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE
 deps_cflags = $(shell $(PKG_CONFIG) --cflags libcrypto libsodium libarchive libseccomp libsystemd sqlite3 yaml-0.1 jansson 2>/dev/null | sed 's,-I,-isystem ,g')
 CFLAGS ?= -g
 CFLAGS += -std=gnu17 $(OPT) $(WARN) $(if $(is_clang),$(WARN_CLANG),$(WARN_GCC)) $(WERROR) $(HARDEN) \
-  $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DBERTH_SANITIZED=1 $(if $(is_clang),,-Wno-format-truncation))
+  $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DBERTH_SANITIZED=1 -Wframe-larger-than=262144 $(if $(is_clang),,-Wno-format-truncation))
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed,--fatal-warnings,--gc-sections \
   $(if $(SAN),-fsanitize=$(SAN)) -Wl,-rpath,'$$ORIGIN/../lib/berth'
 
