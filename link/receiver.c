@@ -588,10 +588,11 @@ enum rc receiver_done(struct receiver *r, const uint8_t digest[DIGEST_SIZE], str
     r->n_ready--;
     memmove(&r->ready[i], &r->ready[i + 1], (r->n_ready - i) * sizeof r->ready[0]);
     r->version++;
-    enum rc rc = done_save(&r->done, r->spool, err);
-    if (rc != RC_OK)
-        return rc; /* the file stays and is offered again after a restart */
-    return fs_unlink(r->ready_dir, name, err);
+    /* What cannot be remembered goes all the same: a late duplicate may cost work then, but a full
+     * disk that keeps its objects stays full. */
+    enum rc saved = done_save(&r->done, r->spool, err);
+    enum rc removed = fs_unlink(r->ready_dir, name, saved == RC_OK ? err : NULL);
+    return saved == RC_OK ? removed : saved;
 }
 
 bool receiver_note(struct receiver *r, struct err *ret)

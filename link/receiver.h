@@ -59,7 +59,7 @@ must_check enum rc receiver_open_object(struct receiver *receiver,
                                         struct err *err);
 
 /* berthd is done with an object: remember that, then remove it.  RC_NOT_FOUND if it is not ready.
- */
+ * It is removed also when it cannot be remembered. */
 must_check enum rc receiver_done(struct receiver *receiver, const uint8_t digest[DIGEST_SIZE],
                                  struct err *err);
 

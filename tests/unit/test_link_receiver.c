@@ -4,6 +4,8 @@
  */
 #include "tests/unit/link_fixture.h"
 
+#include <sys/stat.h>
+
 #include "link/receiver.h"
 #include "link/transfer.h"
 
@@ -480,6 +482,26 @@ static void done_list(void **state)
     link_tmp_free(&t);
 }
 
+/* The list of what is done cannot be written: the object makes room nevertheless. */
+static void done_without_list(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct link_object o = link_object_new(OBJECT_ORDER, 20, 1);
+    uint64_t files = 0;
+    struct err err;
+
+    (void)state;
+    assert_rc(give_inline(r, &o, 0), RC_OK);
+    assert_int_equal(mkdirat(t.fd, "done.a", 0700), 0);
+    assert_rc(receiver_done(r, o.object.digest, &err), RC_STATE_DAMAGED);
+    assert_rc(fs_tree_usage(t.fd, "ready", NULL, &files, &err), RC_OK);
+    assert_int_equal(files, 0);
+    receiver_close(&r);
+    free(o.bytes);
+    link_tmp_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +513,7 @@ int main(void)
         cmocka_unit_test(bounds),
         cmocka_unit_test(many_ranges),
         cmocka_unit_test(done_list),
+        cmocka_unit_test(done_without_list),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
