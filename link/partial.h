@@ -18,7 +18,8 @@ struct partial {
     struct transfer_descriptor d;
     uint8_t *digests; /* what d.digests views, owned */
     uint32_t n_have;
-    uint64_t moved_ms; /* last progress */
+    bool found;        /* was there at the start, no progress since */
+    uint64_t moved_ms; /* last progress, or the start */
     uint8_t have[CHUNKS_MAX / 8];
 };
 

@@ -17,6 +17,7 @@
 
 #define QUOTA_DEFAULT (UINT64_C(1) << 30)
 #define STALE_DEFAULT_MS (UINT64_C(6) * 3600U * 1000U)
+#define FOUND_STALE_PART 24U /* of that time, for objects that were there at the start */
 #define PACKAGES_UNDER_WAY_MAX 12U
 #define PACKAGES_READY_MAX 16U
 #define FILES_MAX 4096U /* looked at in one spool directory at start */
@@ -127,15 +128,16 @@ static void drop_partial(struct receiver *r, struct partial *p, bool files)
     r->version++;
 }
 
-/* Bytes and objects that a kind of object may use, and what is used. */
-static bool has_room(const struct receiver *r, const struct transfer_descriptor *d)
+/* Bytes and objects that a kind of object may use, and what is used, an older cut of the same
+ * object aside.  One that came whole needs no place among those under way. */
+static bool has_room(const struct receiver *r, const struct transfer_descriptor *d, bool whole)
 {
     bool package = d->kind == OBJECT_PACKAGE;
     size_t way = 0, way_packages = 0, ready_packages = 0;
     uint64_t bytes = d->size;
 
     for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
-        if (!r->partial[i].used)
+        if (!r->partial[i].used || memcmp(r->partial[i].d.object, d->object, DIGEST_SIZE) == 0)
             continue;
         way++;
         way_packages += r->partial[i].d.kind == OBJECT_PACKAGE ? 1 : 0;
@@ -148,21 +150,28 @@ static bool has_room(const struct receiver *r, const struct transfer_descriptor 
     if (package && (way_packages >= PACKAGES_UNDER_WAY_MAX ||
                     way_packages + ready_packages >= PACKAGES_READY_MAX))
         return false;
-    return way < RECEIVER_OBJECTS_MAX && way + r->n_ready < RECEIVER_READY_MAX &&
+    return (whole || way < RECEIVER_OBJECTS_MAX) && way + r->n_ready < RECEIVER_READY_MAX &&
            bytes <= (package ? r->quota - r->quota / 8 : r->quota);
 }
 
-/* Make room by dropping objects that have not moved for long, the longest first. */
-static enum rc make_room(struct receiver *r, const struct transfer_descriptor *d, uint64_t now_ms,
-                         struct err *err)
+/* Whether an object has not moved for long.  One that was found at the start has not for longer
+ * than is known: on a satellite that restarts often nothing would ever be stale. */
+static bool is_stale(const struct receiver *r, const struct partial *p, uint64_t now_ms)
 {
-    while (!has_room(r, d)) {
+    return now_ms - p->moved_ms >= (p->found ? r->stale_ms / FOUND_STALE_PART : r->stale_ms);
+}
+
+/* Make room by dropping objects that have not moved for long, the longest first. */
+static enum rc make_room(struct receiver *r, const struct transfer_descriptor *d, bool whole,
+                         uint64_t now_ms, struct err *err)
+{
+    while (!has_room(r, d, whole)) {
         struct partial *oldest = NULL;
 
         for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
             struct partial *p = &r->partial[i];
 
-            if (p->used && now_ms - p->moved_ms >= r->stale_ms &&
+            if (p->used && is_stale(r, p, now_ms) &&
                 (oldest == NULL || p->moved_ms < oldest->moved_ms))
                 oldest = p;
         }
@@ -195,6 +204,7 @@ static enum rc store_chunk(struct receiver *r, struct partial *p, const struct t
     if (rc != RC_OK || !is_new)
         return rc;
     p->moved_ms = now_ms;
+    p->found = false;
     r->version++;
     return RC_OK;
 }
@@ -208,13 +218,19 @@ static enum rc take_descriptor(struct receiver *r, const struct transfer_descrip
     if (is_known(r, d->object, d->serial))
         return RC_OK;
     struct partial *p = find_partial(r, d->object);
-    if (p != NULL && partial_same(p, d))
+    if (p != NULL && partial_same(p, d)) {
+        if (p->d.serial < d->serial)
+            p->d.serial = d->serial; /* queued anew meanwhile: it is this one that will be done */
         return RC_OK;
+    }
+    enum rc rc = make_room(r, d, false, now_ms, err);
+    if (rc != RC_OK)
+        return rc;
+    p = find_partial(r, d->object);
     if (p != NULL)
         drop_partial(r, p, true); /* cut in another way now */
-    enum rc rc = make_room(r, d, now_ms, err);
-    if (rc == RC_OK)
-        rc = partial_open(p = free_partial(r), r->partial_dir, d, O_CREAT | O_TRUNC, err);
+    p = free_partial(r);
+    rc = partial_open(p, r->partial_dir, d, O_CREAT | O_TRUNC, err);
     if (rc != RC_OK)
         return rc;
     p->moved_ms = now_ms;
@@ -293,12 +309,12 @@ static enum rc take_inline(struct receiver *r, const struct transfer_inline *w, 
 
     if (rc != RC_OK || is_known(r, d.object, d.serial))
         return rc;
+    rc = make_room(r, &d, true, now_ms, err);
+    if (rc != RC_OK)
+        return rc;
     struct partial *p = find_partial(r, d.object);
     if (p != NULL)
         drop_partial(r, p, true);
-    rc = make_room(r, &d, now_ms, err);
-    if (rc != RC_OK)
-        return rc;
     struct ready ready = { .object = { .kind = w->kind }, .serial = w->serial };
 
     memcpy(ready.object.digest, d.object, DIGEST_SIZE);
@@ -322,6 +338,9 @@ enum rc receiver_take(struct receiver *r, struct bytes message, uint64_t now_ms,
         return err_set(err, RC_OBJECT_KIND, "a report on the uplink");
     if (msg.type == TRANSFER_INLINE)
         return take_inline(r, &msg.whole, now_ms, err);
+    /* Or a few large "documents" would use up what packages leave to documents. */
+    if (kind != OBJECT_PACKAGE && msg.descriptor.size > DOCUMENT_MAX)
+        return err_set(err, RC_TOO_LARGE, "document of %" PRIu64 " bytes", msg.descriptor.size);
     return take_descriptor(r, &msg.descriptor, message, now_ms, err);
 }
 
@@ -405,7 +424,7 @@ static enum rc load_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE
         return err_set(err, RC_TRANSFER_FORMAT, "%s", name);
     if (is_known(r, d->object, d->serial))
         return err_set(err, RC_EXISTS, "%s", name);
-    if (!has_room(r, d))
+    if (!has_room(r, d, false))
         return err_set(err, RC_SPOOL_FULL, "%s", name);
     struct partial *p = free_partial(r);
 
@@ -413,6 +432,7 @@ static enum rc load_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE
     if (rc != RC_OK)
         return rc;
     p->moved_ms = now_ms;
+    p->found = true;
     p->dirty = true; /* what is read may not be on disk yet */
     return partial_rehash(p, err);
 }

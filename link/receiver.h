@@ -27,9 +27,9 @@
 struct receiver;
 
 struct receiver_options {
-    uint64_t quota; /* bytes in partial and ready; packages use at most 7/8; 0 = 1 GiB */
-    uint64_t
-        stale_ms; /* an object without progress for so long goes when room is needed; 0 = 6 h */
+    uint64_t quota;    /* bytes in partial and ready; packages use at most 7/8; 0 = 1 GiB */
+    uint64_t stale_ms; /* an object without progress for so long, or a 24th of it since the start,
+                          goes when room is needed; 0 = 6 h */
 };
 
 /* Open the spool (its directories are made if missing), hash what is there, drop what is not
@@ -40,8 +40,8 @@ void receiver_close(struct receiver **receiver); /* scope cleaner */
 
 /* Apply one message.  RC_OK also for what is known already, and for a chunk that came before its
  * descriptor (held in memory, the oldest such chunks make room).  A refusal changes nothing:
- * RC_TRANSFER_FORMAT and CBOR codes, RC_OBJECT_KIND, RC_CHUNK_DIGEST, RC_SPOOL_FULL, RC_NO_SPACE,
- * RC_IO. */
+ * RC_TRANSFER_FORMAT and CBOR codes, RC_OBJECT_KIND, RC_TOO_LARGE (a document above DOCUMENT_MAX),
+ * RC_CHUNK_DIGEST, RC_SPOOL_FULL, RC_NO_SPACE, RC_IO. */
 must_check enum rc receiver_take(struct receiver *receiver, struct bytes message, uint64_t now_ms,
                                  struct err *err);
 

@@ -362,11 +362,11 @@ static void bounds(void **state)
 {
     enum { N = RECEIVER_OBJECTS_MAX + 1 };
     struct link_tmp t = link_tmp_new();
-    struct receiver *r = open_receiver(t.fd, 100000);
+    struct receiver *r = open_receiver(t.fd, 70000);
     struct cut c[N];
     struct port_transfers status;
-    struct cut big = cut_new(OBJECT_PACKAGE, 90000, 4096, 99);
-    struct cut fits = cut_new(OBJECT_ROOT, 90000, 4096, 98);
+    struct cut big = cut_new(OBJECT_PACKAGE, 62000, 4096, 99);
+    struct cut fits = cut_new(OBJECT_ROOT, 62000, 4096, 98);
     struct err err;
 
     (void)state;
@@ -502,6 +502,91 @@ static void done_without_list(void **state)
     link_tmp_free(&t);
 }
 
+/* Whoever holds the link keys announces what never comes: an order still gets through, and what
+ * lies there does not lie for ever, however often the satellite restarts. */
+static void documents_get_through(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct cut huge = cut_new(OBJECT_ORDER, DOCUMENT_MAX + 1, 4096, 1);
+    struct link_object order = link_object_new(OBJECT_ORDER, 3000, 2);
+    struct port_transfers status;
+
+    (void)state;
+    assert_rc(give_descriptor(r, &huge, 0), RC_TOO_LARGE);
+    for (uint64_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
+        struct cut c = cut_new(i < 12 ? OBJECT_PACKAGE : OBJECT_ROOT, 600, 512, 100 + i);
+
+        assert_rc(give_descriptor(r, &c, 0), RC_OK);
+        cut_free(&c);
+    }
+    assert_rc(give_inline(r, &order, 0), RC_OK);
+    assert_ready(r, &order);
+    receiver_close(&r);
+
+    struct cut next = cut_new(OBJECT_PACKAGE, 600, 512, 200);
+
+    r = open_receiver(t.fd, 0); /* stale after 1000 ms, or a 24th of that since the start */
+    assert_rc(give_descriptor(r, &next, 20), RC_SPOOL_FULL);
+    assert_rc(give_descriptor(r, &next, 50), RC_OK);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, RECEIVER_OBJECTS_MAX);
+    receiver_close(&r);
+    cut_free(&huge);
+    cut_free(&next);
+    free(order.bytes);
+    link_tmp_free(&t);
+}
+
+/* A descriptor that is refused leaves what has come of the object. */
+static void refusal_changes_nothing(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_receiver(t.fd, 100000);
+    struct cut c = cut_new(OBJECT_PACKAGE, 2048, 1024, 1),
+               liar = cut_new(OBJECT_PACKAGE, 200000, 1024, 1);
+    struct port_transfers status;
+
+    (void)state;
+    memcpy(liar.o.object.digest, c.o.object.digest, DIGEST_SIZE);
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    assert_rc(give_chunk(r, &c, 0, 0), RC_OK);
+    assert_rc(give_descriptor(r, &liar, 0), RC_SPOOL_FULL);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 1);
+    assert_int_equal(status.transfer[0].chunks, 2);
+    assert_int_equal(status.transfer[0].missing[0].first, 1);
+    receiver_close(&r);
+    cut_free(&c);
+    cut_free(&liar);
+    link_tmp_free(&t);
+}
+
+/* Queued anew while it is under way: it is done under the new serial, and stays done. */
+static void queued_anew_under_way(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct cut c = cut_new(OBJECT_PACKAGE, 1024, 1024, 1);
+    struct port_transfers status;
+    struct err err;
+
+    (void)state;
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    c.o.object.serial = 7;
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    assert_rc(give_chunk(r, &c, 0, 0), RC_OK);
+    commit(r);
+    assert_rc(receiver_done(r, c.o.object.digest, &err), RC_OK);
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 0);
+    assert_int_equal(status.n_complete, 1);
+    receiver_close(&r);
+    cut_free(&c);
+    link_tmp_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -514,6 +599,9 @@ int main(void)
         cmocka_unit_test(many_ranges),
         cmocka_unit_test(done_list),
         cmocka_unit_test(done_without_list),
+        cmocka_unit_test(documents_get_through),
+        cmocka_unit_test(refusal_changes_nothing),
+        cmocka_unit_test(queued_anew_under_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
