@@ -9,7 +9,7 @@
 #include "base/statefile.h"
 
 #define DONE_FILE "done"
-#define DONE_FILE_MAX (DONE_MAX * (DIGEST_SIZE + 16U) + 16U)
+#define DONE_FILE_MAX (DONE_MAX * (DIGEST_SIZE + 24U) + 16U)
 
 size_t done_find(const struct done *done, const uint8_t object[DIGEST_SIZE])
 {
@@ -27,9 +27,9 @@ void done_drop(struct done *done, size_t i)
     memmove(&done->item[i], &done->item[i + 1], (done->n - i) * sizeof done->item[0]);
 }
 
-void done_add(struct done *done, const uint8_t object[DIGEST_SIZE], uint64_t serial)
+void done_add(struct done *done, const uint8_t object[DIGEST_SIZE], uint32_t kind, uint64_t serial)
 {
-    struct done_item item = { .serial = serial };
+    struct done_item item = { .kind = kind, .serial = serial };
     size_t i = done_find(done, object);
 
     memcpy(item.digest, object, DIGEST_SIZE);
@@ -49,9 +49,10 @@ enum rc done_save(const struct done *done, int dirfd, struct err *err)
         return err_set(err, RC_NO_MEMORY, "list of done objects");
     struct cbor_out w = { .p = buf, .cap = DONE_FILE_MAX };
 
-    cbor_put_array(&w, 2 * done->n);
+    cbor_put_array(&w, 3 * done->n);
     for (size_t i = 0; i < done->n; i++) {
         cbor_put_bstr(&w, (struct bytes){ done->item[i].digest, DIGEST_SIZE });
+        cbor_put_uint(&w, done->item[i].kind);
         cbor_put_uint(&w, done->item[i].serial);
     }
     enum rc rc = cbor_written(&w, &content, err);
@@ -61,12 +62,13 @@ enum rc done_save(const struct done *done, int dirfd, struct err *err)
 static enum rc decode(struct bytes in, struct done *done, struct err *err)
 {
     struct cbor_in r = cbor_read(in);
-    size_t items = cbor_array(&r, "done", 0, (size_t)2 * DONE_MAX);
+    size_t items = cbor_array(&r, "done", 0, (size_t)3 * DONE_MAX);
 
-    for (size_t i = 0; i + 1 < items && r.rc == RC_OK; i += 2) {
+    for (size_t i = 0; i + 2 < items && r.rc == RC_OK; i += 3) {
         struct done_item *item = &done->item[done->n++];
 
         cbor_fixed(&r, "digest", item->digest, DIGEST_SIZE);
+        item->kind = (uint32_t)cbor_uint(&r, "kind", UINT32_MAX);
         item->serial = cbor_uint(&r, "serial", UINT64_MAX);
     }
     cbor_end(&r);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * link/done: which objects the receiver was through with lately, and under which serial, so that a
- * late duplicate starts nothing.  A state file; losing it costs work, never safety.
+ * link/done: which objects the receiver was through with lately, as what kind and under which
+ * serial, so that a late duplicate starts nothing.  A state file; losing it costs work, never
+ * safety.
  */
 #ifndef BERTH_LINK_DONE_H
 #define BERTH_LINK_DONE_H
@@ -14,6 +15,7 @@
 
 struct done_item {
     uint8_t digest[DIGEST_SIZE];
+    uint32_t kind; /* enum object_kind: as another kind the same bytes are another matter */
     uint64_t serial;
 };
 
@@ -26,7 +28,7 @@ struct done {
 size_t done_find(const struct done *done, const uint8_t object[DIGEST_SIZE]);
 
 /* Make an object the newest one; the oldest goes when there is no room. */
-void done_add(struct done *done, const uint8_t object[DIGEST_SIZE], uint64_t serial);
+void done_add(struct done *done, const uint8_t object[DIGEST_SIZE], uint32_t kind, uint64_t serial);
 
 /* Forget the i-th. */
 void done_drop(struct done *done, size_t i);

@@ -86,8 +86,9 @@ static size_t find_ready(const struct receiver *r, const uint8_t object[DIGEST_S
 }
 
 /* Whether (object, serial) is complete already.  A higher serial of something that is done opens it
- * anew. */
-static bool is_known(struct receiver *r, const uint8_t object[DIGEST_SIZE], uint64_t serial)
+ * anew, and so does another kind: what was refused as a grant may be the order that it is. */
+static bool is_known(struct receiver *r, const uint8_t object[DIGEST_SIZE], enum object_kind kind,
+                     uint64_t serial)
 {
     if (find_ready(r, object) < r->n_ready)
         return true;
@@ -95,9 +96,9 @@ static bool is_known(struct receiver *r, const uint8_t object[DIGEST_SIZE], uint
     if (i == r->done.n)
         return false;
     r->version++;
-    if (serial <= r->done.item[i].serial) {
+    if (r->done.item[i].kind == kind && serial <= r->done.item[i].serial) {
         /* Newest again: the sender has not heard yet. */
-        done_add(&r->done, object, r->done.item[i].serial);
+        done_add(&r->done, object, kind, r->done.item[i].serial);
         return true;
     }
     done_drop(&r->done, i);
@@ -215,7 +216,7 @@ static enum rc take_descriptor(struct receiver *r, const struct transfer_descrip
     char name[PARTIAL_NAME_CAP];
     struct err ignored;
 
-    if (is_known(r, d->object, d->serial))
+    if (is_known(r, d->object, d->kind, d->serial))
         return RC_OK;
     struct partial *p = find_partial(r, d->object);
     if (p != NULL && partial_same(p, d)) {
@@ -307,7 +308,7 @@ static enum rc take_inline(struct receiver *r, const struct transfer_inline *w, 
     char name[PARTIAL_NAME_CAP];
     enum rc rc = sha256_of(w->data, d.object, err);
 
-    if (rc != RC_OK || is_known(r, d.object, d.serial))
+    if (rc != RC_OK || is_known(r, d.object, d.kind, d.serial))
         return rc;
     rc = make_room(r, &d, true, now_ms, err);
     if (rc != RC_OK)
@@ -422,7 +423,7 @@ static enum rc load_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE
     if (msg.type != TRANSFER_DESCRIPTOR || memcmp(d->object, object, DIGEST_SIZE) != 0 ||
         d->kind == OBJECT_REPORT)
         return err_set(err, RC_TRANSFER_FORMAT, "%s", name);
-    if (is_known(r, d->object, d->serial))
+    if (is_known(r, d->object, d->kind, d->serial))
         return err_set(err, RC_EXISTS, "%s", name);
     if (!has_room(r, d, false))
         return err_set(err, RC_SPOOL_FULL, "%s", name);
@@ -489,7 +490,8 @@ static enum rc load_ready(struct receiver *r, const char *name, struct err *err)
     if (r->n_ready == RECEIVER_READY_MAX)
         return err_set(err, RC_SPOOL_FULL, "%s", name);
     size_t done = done_find(&r->done, ready.object.digest);
-    if (done < r->done.n && ready.serial <= r->done.item[done].serial)
+    if (done < r->done.n && r->done.item[done].kind == ready.object.kind &&
+        ready.serial <= r->done.item[done].serial)
         return err_set(err, RC_EXISTS, "%s", name); /* cut off between remembering and removing */
     enum rc rc = fs_open_plain(r->ready_dir, name, OBJECT_MAX, &fd, &ready.object.size, err);
     if (rc == RC_OK)
@@ -604,7 +606,7 @@ enum rc receiver_done(struct receiver *r, const uint8_t digest[DIGEST_SIZE], str
     if (i == r->n_ready)
         return err_set(err, RC_NOT_FOUND, "ready object");
     ready_name(&r->ready[i], name);
-    done_add(&r->done, digest, r->ready[i].serial);
+    done_add(&r->done, digest, r->ready[i].object.kind, r->ready[i].serial);
     r->n_ready--;
     memmove(&r->ready[i], &r->ready[i + 1], (r->n_ready - i) * sizeof r->ready[0]);
     r->version++;

@@ -587,6 +587,36 @@ static void queued_anew_under_way(void **state)
     link_tmp_free(&t);
 }
 
+/* Somebody with the link keys sends an order's bytes as a grant, under the highest serial there is:
+ * the order itself is still taken, also after a restart. */
+static void done_as_another_kind(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct link_object o = link_object_new(OBJECT_GRANT, 20, 1);
+    struct port_object ready;
+    struct err err;
+
+    (void)state;
+    o.object.serial = UINT64_MAX;
+    assert_rc(give_inline(r, &o, 0), RC_OK);
+    assert_rc(receiver_done(r, o.object.digest, &err), RC_OK);
+    receiver_close(&r);
+    r = open_receiver(t.fd, 0);
+    assert_rc(give_inline(r, &o, 0), RC_OK);
+    assert_false(receiver_ready(r, 0, &ready));
+    o.object.kind = OBJECT_ORDER;
+    o.object.serial = 1;
+    assert_rc(give_inline(r, &o, 0), RC_OK);
+    assert_ready(r, &o);
+    receiver_close(&r);
+    r = open_receiver(t.fd, 0);
+    assert_ready(r, &o);
+    receiver_close(&r);
+    free(o.bytes);
+    link_tmp_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +629,7 @@ int main(void)
         cmocka_unit_test(many_ranges),
         cmocka_unit_test(done_list),
         cmocka_unit_test(done_without_list),
+        cmocka_unit_test(done_as_another_kind),
         cmocka_unit_test(documents_get_through),
         cmocka_unit_test(refusal_changes_nothing),
         cmocka_unit_test(queued_anew_under_way),
