@@ -133,7 +133,9 @@ enum rc statefile_load(int dirfd, const char *name, uint8_t *buf, size_t cap, si
         memcpy(buf, p.copy[i].file + HEAD_SIZE, p.copy[i].n);
     *ret_n = p.copy[i].n;
     if (ret_info)
-        *ret_info = (struct statefile_info){ .sequence = p.copy[i].sequence, .damaged = damaged };
+        *ret_info = (struct statefile_info){ .sequence = p.copy[i].sequence,
+                                             .damaged = damaged,
+                                             .alone = p.copy[1 - i].state == COPY_ABSENT };
     return RC_OK;
 }
 

@@ -16,6 +16,7 @@
 struct statefile_info {
     uint64_t sequence; /* of the copy that was used; 0 = there was none */
     bool damaged; /* the other copy is present and damaged: report it, the next save repairs it */
+    bool alone;   /* the other copy is absent: nothing else was saved yet, or it has got lost */
 };
 
 /* Load the newest whole copy into buf.  Neither file present: RC_NOT_FOUND.  Present but none

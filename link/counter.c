@@ -24,7 +24,10 @@ static enum rc save(int dirfd, uint32_t epoch, uint64_t end, struct err *err)
 
 enum rc counter_make(int dirfd, uint32_t epoch, struct err *err)
 {
-    return save(dirfd, epoch, 1, err);
+    enum rc rc = save(dirfd, epoch, 1, err);
+
+    /* Both copies, so that one alone always means that the other got lost. */
+    return rc == RC_OK ? save(dirfd, epoch, 1, err) : rc;
 }
 
 enum rc counter_load(int dirfd, uint32_t epoch, struct counter *ret, struct err *err)
@@ -51,8 +54,8 @@ enum rc counter_load(int dirfd, uint32_t epoch, struct counter *ret, struct err 
                        (unsigned long long)saved_epoch);
 
     *ret = (struct counter){ .next = end, .end = end, .saved = end, .epoch = epoch };
-    /* A damaged copy may have been the newer one, one lease ahead and in use: skip that. */
-    if (info.damaged)
+    /* A damaged or lost copy may have been the newer one, one lease ahead and in use: skip that. */
+    if (info.damaged || info.alone)
         ret->next = ret->end = end + COUNTER_LEASE;
     return RC_OK;
 }

@@ -34,7 +34,10 @@ enum rc replay_make(int dirfd, uint32_t peer, uint32_t epoch, struct err *err)
 {
     const struct replay empty = { .peer = peer, .epoch = epoch };
 
-    return save(dirfd, &empty, err);
+    enum rc rc = save(dirfd, &empty, err);
+
+    /* Both copies, so that one alone always means that the other got lost. */
+    return rc == RC_OK ? save(dirfd, &empty, err) : rc;
 }
 
 /* The saved state as it was written. */
@@ -72,9 +75,9 @@ enum rc replay_load(int dirfd, uint32_t peer, uint32_t epoch, struct replay *ret
         found = (struct replay){ .peer = peer, .epoch = epoch, .dirty = true };
 
     found.saved = found.high;
-    /* A damaged copy may have been the newer one.  It was at most REPLAY_SKIP ahead of this one
-     * (see replay_save): refuse all that it can have accepted. */
-    if (info.damaged && found.high < UINT64_MAX - REPLAY_SKIP) {
+    /* A damaged or lost copy may have been the newer one.  It was at most REPLAY_SKIP ahead of this
+     * one (see replay_save): refuse all that it can have accepted. */
+    if ((info.damaged || info.alone) && found.high < UINT64_MAX - REPLAY_SKIP) {
         memset(found.seen, 0xff, sizeof found.seen);
         found.high += REPLAY_SKIP;
         found.dirty = true;

@@ -15,7 +15,7 @@
 
 #define REPLAY_WINDOW 1024U
 #define REPLAY_JUMP_MAX (UINT64_C(1) << 20)
-#define REPLAY_SKIP 128U /* numbers given up when one copy of the state file is damaged */
+#define REPLAY_SKIP 128U /* numbers given up when one copy of the state file is damaged or lost */
 
 struct replay {
     uint32_t peer;                     /* node number */

@@ -106,7 +106,8 @@ static struct rig *rig_new(bool provision)
     struct rig *r = calloc(1, sizeof *r);
     struct keys keys = { 0 };
     struct err err;
-    static const char *const files[] = { "key.a", "counter.a", "replay.a" };
+    static const char *const files[] = { "key.a", "counter.a", "counter.b", "replay.a",
+                                         "replay.b" };
 
     r->tmp = link_tmp_new();
     assert_int_equal(fchmod(r->tmp.fd, 0755), 0);
@@ -119,7 +120,7 @@ static struct rig *rig_new(bool provision)
     r->now_ms = 1000;
     assert_rc(keys_make(1, 42, &keys, &err), RC_OK);
     assert_rc(link_state_make(r->ground_keys, LINK_SIDE_GROUND, &keys, &err), RC_OK);
-    for (size_t i = 0; provision && i < 3; i++) {
+    for (size_t i = 0; provision && i < sizeof files / sizeof files[0]; i++) {
         if (i == 0)
             assert_rc(link_state_make(r->keys, LINK_SIDE_SATELLITE, &keys, &err), RC_OK);
         assert_int_equal(fchownat(r->keys, files[i], USER, USER, 0), 0);

@@ -97,11 +97,12 @@ static void never_twice(void **state)
     link_tmp_free(&t);
 }
 
-/* A jump far ahead in one batch, then the newer copy is lost: still refused. */
+/* A jump far ahead in one batch, then the newer copy is damaged or gone: still refused. */
 static void jump_and_damage(void **state)
 {
     (void)state;
-    for (int copy = 0; copy < 2; copy++) {
+    for (int row = 0; row < 4; row++) {
+        const char *copy = row % 2 == 0 ? "replay.a" : "replay.b";
         struct link_tmp t = link_tmp_new();
         struct replay r = { 0 };
         struct err err;
@@ -110,11 +111,36 @@ static void jump_and_damage(void **state)
         assert_rc(replay_load(t.fd, 1, 1, &r, &err), RC_OK);
         assert_rc(replay_accept(&r, 100000, &err), RC_OK);
         assert_rc(replay_save(&r, t.fd, &err), RC_OK);
-        link_flip(t.fd, copy == 0 ? "replay.a" : "replay.b", 30);
+        if (row < 2)
+            link_flip(t.fd, copy, 30);
+        else
+            assert_int_equal(unlinkat(t.fd, copy, 0), 0);
         assert_rc(replay_load(t.fd, 1, 1, &r, &err), RC_OK);
         assert_rc(replay_accept(&r, 100000, &err), RC_REPLAY);
         assert_rc(replay_accept(&r, 100000 + REPLAY_SKIP, &err), RC_REPLAY);
         assert_rc(replay_accept(&r, 100001 + REPLAY_SKIP, &err), RC_OK);
+        link_tmp_free(&t);
+    }
+}
+
+/* One bundle, saved; then the copy that knows of it is gone. */
+static void a_copy_is_lost(void **state)
+{
+    static const char *const names[] = { "replay.a", "replay.b" };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct link_tmp t = link_tmp_new();
+        struct replay r = { 0 };
+        struct err err;
+
+        assert_rc(replay_make(t.fd, 1, 1, &err), RC_OK);
+        assert_rc(replay_load(t.fd, 1, 1, &r, &err), RC_OK);
+        assert_rc(replay_accept(&r, 7, &err), RC_OK);
+        assert_rc(replay_save(&r, t.fd, &err), RC_OK);
+        assert_int_equal(unlinkat(t.fd, names[i], 0), 0);
+        assert_rc(replay_load(t.fd, 1, 1, &r, &err), RC_OK);
+        assert_rc(replay_accept(&r, 7, &err), RC_REPLAY);
         link_tmp_free(&t);
     }
 }
@@ -143,9 +169,8 @@ static void epochs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_rules),
-        cmocka_unit_test(never_twice),
-        cmocka_unit_test(jump_and_damage),
+        cmocka_unit_test(window_rules),    cmocka_unit_test(never_twice),
+        cmocka_unit_test(jump_and_damage), cmocka_unit_test(a_copy_is_lost),
         cmocka_unit_test(epochs),
     };
 
