@@ -36,7 +36,6 @@ struct proc {
     uint64_t instance; /* 0 = free */
     char tenant[NAME_CAP];
     char name[NAME_CAP];
-    struct resources limits;
     struct usage usage;
     int notify, pipe; /* -1 = none (yet, or any more) */
     sd_event_source *on_notify, *on_pipe;

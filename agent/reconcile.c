@@ -287,6 +287,53 @@ enum rc reconcile_failed(const struct table *t, const char *tenant, const char *
     return RC_OK;
 }
 
+/* ---- what a tenant may have in all ------------------------------------------------------------
+ */
+
+static void add(struct resources *sum, const struct resources *r)
+{
+    sum->memory_bytes += r->memory_bytes;
+    sum->data_bytes += r->data_bytes;
+    sum->tmp_bytes += r->tmp_bytes;
+    sum->cpu_permille += r->cpu_permille;
+    sum->pids += r->pids;
+    sum->open_files += r->open_files;
+}
+
+static bool within(const struct resources *sum, const struct resources *total)
+{
+    return sum->memory_bytes <= total->memory_bytes && sum->data_bytes <= total->data_bytes &&
+           sum->tmp_bytes <= total->tmp_bytes && sum->cpu_permille <= total->cpu_permille &&
+           sum->pids <= total->pids && sum->open_files <= total->open_files;
+}
+
+enum rc reconcile_share(const struct table *t, const struct unit_record *unit,
+                        const struct resources *limits, const struct grant *grant)
+{
+    struct resources sum = *limits;
+    struct resources staying = *limits;
+    uint32_t n = 1;
+    uint32_t n_staying = 1;
+
+    for (uint32_t i = 0; i < t->n_units; i++) {
+        const struct unit *u = &t->unit[i];
+
+        if (u->run.phase == RUN_NONE || strcmp(u->kept.tenant, unit->tenant) != 0 ||
+            strcmp(u->kept.name, unit->name) == 0)
+            continue;
+        add(&sum, &u->run.limits);
+        n++;
+        if (u->run.phase != RUN_STOPPING && !digest_none(&u->kept.wanted)) {
+            add(&staying, &u->run.limits);
+            n_staying++;
+        }
+    }
+    if (within(&sum, &grant->total) && n <= grant->payloads_max)
+        return RC_OK;
+    return within(&staying, &grant->total) && n_staying <= grant->payloads_max ? RC_BUSY
+                                                                               : RC_GRANT_EXCEEDED;
+}
+
 /* ---- the course of one run --------------------------------------------------------------------
  */
 
@@ -312,6 +359,7 @@ static void start_run(struct table *t, struct unit *u, const struct digest *mani
         .manifest = *manifest,
         .health = admission->health,
         .floor = admission->floor,
+        .limits = admission->limits,
         .since_ms = now_ms,
     };
     u->denied = RC_OK;

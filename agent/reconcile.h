@@ -41,11 +41,12 @@ struct run {
     uint64_t instance;
     struct digest manifest;
     struct health health;
-    uint64_t floor;      /* that its commit sets */
-    uint64_t since_ms;   /* of the phase */
-    uint64_t beat_ms;    /* last WATCHDOG=1, or ready */
-    uint64_t healthy_ms; /* since when the failures decay */
-    enum rc verdict;     /* why it is being stopped; RC_OK = because something else should run */
+    uint64_t floor;          /* that its commit sets */
+    struct resources limits; /* its part of what the tenant may have, from asking until the end */
+    uint64_t since_ms;       /* of the phase */
+    uint64_t beat_ms;        /* last WATCHDOG=1, or ready */
+    uint64_t healthy_ms;     /* since when the failures decay */
+    enum rc verdict; /* why it is being stopped; RC_OK = because something else should run */
 };
 
 struct unit {
@@ -61,6 +62,7 @@ struct unit {
 struct admission {
     struct health health;
     uint64_t floor;
+    struct resources limits;
 };
 
 /* Asked before a version is started.  RC_OK fills *ret.  RC_NOT_FOUND: not installed.  RC_BUSY: not
@@ -121,6 +123,12 @@ void reconcile_package(struct table *t, const char *tenant, const char *name,
 
 /* Something that refusals and admissions rest on has changed (a grant, another payload's end). */
 void reconcile_reconsider(struct table *t);
+
+/* Whether a unit may have these limits beside what the tenant's other payloads have, down to the
+ * one that was asked for a moment ago.  RC_BUSY: not before something that is ending has ended.
+ * RC_GRANT_EXCEEDED. */
+enum rc reconcile_share(const struct table *t, const struct unit_record *unit,
+                        const struct resources *limits, const struct grant *grant);
 
 /* The payload was told that it may not run any longer: it stops, and admit decides what follows. */
 void reconcile_deny(struct table *t, struct unit *u, enum rc code, uint64_t now_ms);

@@ -69,70 +69,12 @@ static enum rc load(const struct agent *a, const struct unit_record *r,
     return check_arch(m, err);
 }
 
-/* ---- what a tenant may have in all --------------------------------------------------------------
- */
-
-static struct proc *find_proc(struct agent *a, uint64_t instance)
-{
-    for (uint32_t i = 0; i < UNITS_MAX; i++)
-        if (instance != 0 && a->proc[i].instance == instance)
-            return &a->proc[i];
-    return NULL;
-}
-
-static void add(struct resources *sum, const struct resources *r)
-{
-    sum->memory_bytes += r->memory_bytes;
-    sum->data_bytes += r->data_bytes;
-    sum->tmp_bytes += r->tmp_bytes;
-    sum->cpu_permille += r->cpu_permille;
-    sum->pids += r->pids;
-    sum->open_files += r->open_files;
-}
-
-static bool within(const struct resources *sum, const struct resources *total)
-{
-    return sum->memory_bytes <= total->memory_bytes && sum->data_bytes <= total->data_bytes &&
-           sum->tmp_bytes <= total->tmp_bytes && sum->cpu_permille <= total->cpu_permille &&
-           sum->pids <= total->pids && sum->open_files <= total->open_files;
-}
-
-/* The rest of the tenant's payloads and this one together.  What is on its way out may be waited
- * for, which is not a refusal. */
-static enum rc check_total(const struct agent *a, const struct unit_record *r,
+static enum rc check_share(const struct agent *a, const struct unit_record *r,
                            const struct manifest *m)
 {
     const struct grant *grant = trust_grant(a->trust, r->tenant);
-    struct resources sum = m->limits;
-    struct resources staying = m->limits;
-    uint32_t n = 1;
-    uint32_t n_staying = 1;
 
-    if (!grant)
-        return RC_GRANT_MISSING;
-    for (uint32_t i = 0; i < a->table.n_units; i++) {
-        const struct unit *u = &a->table.unit[i];
-
-        if (u->run.phase == RUN_NONE || strcmp(u->kept.tenant, r->tenant) != 0 ||
-            strcmp(u->kept.name, r->name) == 0)
-            continue;
-        for (uint32_t k = 0; k < UNITS_MAX; k++) {
-            const struct proc *p = &a->proc[k];
-
-            if (p->instance != u->run.instance)
-                continue;
-            add(&sum, &p->limits);
-            n++;
-            if (u->run.phase != RUN_STOPPING && !digest_none(&u->kept.wanted)) {
-                add(&staying, &p->limits);
-                n_staying++;
-            }
-        }
-    }
-    if (within(&sum, &grant->total) && n <= grant->payloads_max)
-        return RC_OK;
-    return within(&staying, &grant->total) && n_staying <= grant->payloads_max ? RC_BUSY
-                                                                               : RC_GRANT_EXCEEDED;
+    return grant ? reconcile_share(&a->table, r, &m->limits, grant) : RC_GRANT_MISSING;
 }
 
 enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct digest *manifest,
@@ -150,14 +92,22 @@ enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct 
         return rc;
 
     const struct manifest *m = verified_manifest_get(l.manifest);
-    rc = check_total(a, unit, m);
+    rc = check_share(a, unit, m);
     if (rc == RC_OK)
-        *ret = (struct admission){ .health = m->health, .floor = m->floor };
+        *ret = (struct admission){ .health = m->health, .floor = m->floor, .limits = m->limits };
     return rc;
 }
 
 /* ---- starting and stopping ----------------------------------------------------------------------
  */
+
+static struct proc *find_proc(struct agent *a, uint64_t instance)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++)
+        if (instance != 0 && a->proc[i].instance == instance)
+            return &a->proc[i];
+    return NULL;
+}
 
 static void proc_close(struct proc *p)
 {
@@ -176,7 +126,7 @@ static struct proc *proc_new(struct agent *a, const struct action *action, const
 
         if (p->instance != 0)
             continue;
-        *p = (struct proc){ .instance = action->instance, .limits = m->limits };
+        *p = (struct proc){ .instance = action->instance };
         p->notify = -1;
         p->pipe = -1;
         p->output.fd = -1;
@@ -349,7 +299,9 @@ void supervise_recheck(struct agent *a)
         if (u->run.phase != RUN_UP && u->run.phase != RUN_READY)
             continue;
         enum rc rc = load(a, &u->kept, &u->run.manifest, &l, &err);
-        if (rc != RC_OK)
+        if (rc == RC_OK)
+            rc = check_share(a, &u->kept, verified_manifest_get(l.manifest));
+        if (rc != RC_OK && rc != RC_BUSY) /* busy: enough of the others have been told to stop */
             reconcile_deny(&a->table, u, rc, clock_mono_ms());
     }
 }

@@ -24,6 +24,8 @@ struct world {
     uint8_t not_installed[256]; /* by first byte of the digest */
     enum rc refused[256];
     uint64_t floor[256];
+    struct resources limits;   /* of every version */
+    const struct grant *grant; /* NULL = as much as they like */
     uint32_t commits, notes, starts;
     enum rc last_note;
 };
@@ -41,17 +43,20 @@ static enum rc admit(void *arg, const struct unit_record *unit, const struct dig
     struct world *w = arg;
     uint8_t n = manifest->b[0];
 
-    (void)unit;
     if (w->not_installed[n])
         return RC_NOT_FOUND;
     if (w->refused[n] != RC_OK)
         return w->refused[n];
+    enum rc rc = w->grant ? reconcile_share(&w->t, unit, &w->limits, w->grant) : RC_OK;
+    if (rc != RC_OK)
+        return rc;
     *ret = (struct admission){
         .health = { .type = w->health,
                     .ready_ms = READY_MS,
                     .soak_ms = SOAK_MS,
                     .watchdog_ms = w->watchdog_ms },
         .floor = w->floor[n],
+        .limits = w->limits,
     };
     return RC_OK;
 }
@@ -457,6 +462,58 @@ static void lost_grant_stops_what_runs(void **state)
     free(w);
 }
 
+static void order_two(struct world *w)
+{
+    struct order *o = calloc(1, sizeof *o);
+
+    assert_non_null(o);
+    order_add(o, "cam", 1);
+    order_add(o, "radio", 2);
+    assert_int_equal(reconcile_order(&w->t, o), 0);
+    free(o);
+    step(w);
+}
+
+/* Two that are asked for in the same step, as after every start of the agent: what the first one
+ * was given counts before berth-launch has heard of it. */
+static void tenants_share_their_grant(void **state)
+{
+    const struct grant grants[] = {
+        { .tenant = "acme", .payloads_max = 2, .total = { .memory_bytes = 100 } },
+        { .tenant = "acme", .payloads_max = 1, .total = { .memory_bytes = 200 } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof grants / sizeof grants[0]; i++) {
+        struct world *w = world_new();
+
+        w->grant = &grants[i];
+        w->limits = (struct resources){ .memory_bytes = 60 };
+        order_two(w);
+        struct unit *cam = reconcile_find(&w->t, "acme", "cam");
+        struct unit *radio = reconcile_find(&w->t, "acme", "radio");
+        assert_int_equal(w->starts, 1);
+        assert_int_equal(cam->run.phase, RUN_STARTING);
+        assert_int_equal(radio->kept.state, SLOT_REFUSED);
+        assert_int_equal(radio->kept.code, RC_GRANT_EXCEEDED);
+
+        /* The share of one that is not ordered any more is waited for, then taken. */
+        launched(w, cam);
+        struct order *o = calloc(1, sizeof *o);
+        assert_non_null(o);
+        order_add(o, "radio", 2);
+        assert_int_equal(reconcile_order(&w->t, o), 0);
+        free(o);
+        step(w);
+        assert_int_equal(radio->kept.state, SLOT_INSTALLED);
+        assert_int_equal(w->starts, 1);
+        exited(w, cam, RC_KILLED);
+        assert_int_equal(w->starts, 2);
+        assert_int_equal(radio->run.phase, RUN_STARTING);
+        free(w);
+    }
+}
+
 static void silence_of_the_launcher_is_noticed(void **state)
 {
     struct world *w = world_new();
@@ -775,6 +832,7 @@ int main(void)
         cmocka_unit_test(what_is_not_ordered_stops),
         cmocka_unit_test(lost_slot_waits_for_its_package),
         cmocka_unit_test(lost_grant_stops_what_runs),
+        cmocka_unit_test(tenants_share_their_grant),
         cmocka_unit_test(silence_of_the_launcher_is_noticed),
         cmocka_unit_test(ids_are_unique),
         cmocka_unit_test(random_worlds_converge),
