@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/statefile.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -76,6 +77,13 @@ static void copy_name(const char *name, size_t i, char *out, size_t cap)
     (void)snprintf(out, cap, "%s.%c", name, i == 0 ? 'a' : 'b');
 }
 
+/* The disk cannot give back what was written: a bad sector, or a checksum of the file system.
+ * Anything else (no memory, no descriptors) may pass, and must not bring the older copy back. */
+static bool is_bad_medium(enum rc rc, int sys)
+{
+    return rc == RC_IO && (sys == EIO || sys == EUCLEAN || sys == EBADMSG || sys == ENODATA);
+}
+
 static enum rc read_pair(int dirfd, const char *name, struct pair *p, struct err *err)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -85,15 +93,18 @@ static enum rc read_pair(int dirfd, const char *name, struct pair *p, struct err
 
         copy_name(name, i, file, sizeof file);
 
+        struct err why = { 0 };
         enum rc rc =
-            fs_read_alloc(dirfd, file, HEAD_SIZE + CONTENT_MAX + SUM_SIZE, &c->file, &n, err);
+            fs_read_alloc(dirfd, file, HEAD_SIZE + CONTENT_MAX + SUM_SIZE, &c->file, &n, &why);
 
         if (rc == RC_NOT_FOUND)
             continue;
-        if (rc == RC_TOO_LARGE || rc == RC_NOT_REGULAR) {
+        if (rc == RC_TOO_LARGE || rc == RC_NOT_REGULAR || is_bad_medium(rc, why.sys)) {
             c->state = COPY_DAMAGED;
             continue;
         }
+        if (rc != RC_OK && err)
+            *err = why;
         if (rc == RC_OK)
             rc = examine(c, n, err);
         if (rc != RC_OK)

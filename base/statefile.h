@@ -3,8 +3,8 @@
  * base/statefile: small state that survives a power cut and a flipped bit (design, section 5).
  *
  * NAME.a and NAME.b take turns; each holds a magic, a 64-bit sequence number, a length, the content
- * and a SHA-256 over all of it.  The newest whole one wins.  A save overwrites the older or damaged
- * one only, durably.
+ * and a SHA-256 over all of it.  The newest whole one wins; one that the disk cannot read counts as
+ * damaged.  A save overwrites the older or damaged one only, durably.
  */
 #ifndef BERTH_BASE_STATEFILE_H
 #define BERTH_BASE_STATEFILE_H
