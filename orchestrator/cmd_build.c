@@ -30,7 +30,7 @@ struct build {
 
 static enum rc read_spec(struct build *b, struct err *err)
 {
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/%s", b->base, PAYLOAD_FILE);
     enum rc rc;

@@ -18,7 +18,7 @@ static enum rc read_quota(const char *path, uint64_t now_ms, struct grant *grant
 {
     static const char *const keys[] = { "prefix", "memory", "cpu",      "pids",    "data", "tmp",
                                         "files",  "store",  "payloads", "expires", NULL };
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     const struct yaml_node *top;
     struct yaml_in r;
     uint64_t lifetime;

@@ -332,7 +332,7 @@ enum rc fleet_read(const struct yaml *doc, const char *source, struct fleet **re
 
 enum rc fleet_load(const char *path, struct fleet **ret, struct err *err)
 {
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     enum rc rc = yaml_load(AT_FDCWD, path, &doc, err);
 
     return rc == RC_OK ? fleet_read(doc, path, ret, err) : rc;

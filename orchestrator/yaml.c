@@ -278,7 +278,7 @@ static enum rc ensure_root(struct builder *b)
 
 enum rc yaml_parse(struct bytes text, const char *name, struct yaml **ret, struct err *err)
 {
-    scoped(yaml_free) struct yaml *doc = calloc(1, sizeof *doc);
+    scoped(yaml_close) struct yaml *doc = calloc(1, sizeof *doc);
     struct builder b = { .doc = doc, .err = err };
     enum rc rc;
 
@@ -313,7 +313,7 @@ enum rc yaml_load(int dirfd, const char *path, struct yaml **ret, struct err *er
     return rc == RC_OK ? yaml_parse((struct bytes){ .p = text, .n = n }, path, ret, err) : rc;
 }
 
-void yaml_free(struct yaml **doc)
+void yaml_close(struct yaml **doc)
 {
     if (*doc) {
         while ((*doc)->blocks) {

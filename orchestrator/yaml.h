@@ -57,7 +57,7 @@ must_check enum rc yaml_parse(struct bytes text, const char *name, struct yaml *
  * dirfd and no link. */
 must_check enum rc yaml_load(int dirfd, const char *path, struct yaml **ret, struct err *err);
 
-void yaml_free(struct yaml **doc); /* scope cleaner */
+void yaml_close(struct yaml **doc); /* scope cleaner */
 
 /* A reader: carries the first failure. */
 struct yaml_in {

@@ -149,7 +149,7 @@ enum rc scenario_load(const char *path, struct scenario **ret, struct err *err)
 {
     static const char *const keys[] = { "scenario",   "seed",  "limit", "link",
                                         "satellites", "steps", NULL };
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     scoped(free_ptr) struct scenario *s = calloc(1, sizeof *s);
     enum rc rc = yaml_load(AT_FDCWD, path, &doc, err);
 

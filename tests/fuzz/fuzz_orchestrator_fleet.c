@@ -5,7 +5,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     scoped(free_ptr) struct fleet *fleet = NULL;
     struct err err;
 

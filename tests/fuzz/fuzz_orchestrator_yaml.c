@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const keys[] = { "name", "resources", NULL };
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     struct yaml_in r;
     char text[32];
 

@@ -28,7 +28,7 @@ static const char good[] = "fleet: aurora\n"
 
 static enum rc read_text(const char *text, struct fleet **ret, struct err *err)
 {
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     enum rc rc = yaml_parse(bytes_of(text), "fleet.yaml", &doc, err);
 
     return rc == RC_OK ? fleet_read(doc, "some/where/fleet.yaml", ret, err) : rc;

@@ -27,7 +27,7 @@ static struct err err;
 
 static enum rc read_text(const char *text, struct payload_spec *spec)
 {
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     enum rc rc = yaml_parse(bytes_of(text), PAYLOAD_FILE, &doc, &err);
 
     return rc == RC_OK ? payload_read(doc, spec, &err) : rc;

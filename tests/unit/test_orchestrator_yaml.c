@@ -73,7 +73,7 @@ static void empty_is_an_empty_map(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        scoped(yaml_free) struct yaml *doc = NULL;
+        scoped(yaml_close) struct yaml *doc = NULL;
         struct yaml_in r;
 
         assert_rc(yaml_parse(bytes_of(texts[i]), "t", &doc, &err), RC_OK);
@@ -98,7 +98,7 @@ static const char sample[] = "name: cam\n"
 
 static void values(void **state)
 {
-    scoped(yaml_free) struct yaml *doc = NULL;
+    scoped(yaml_close) struct yaml *doc = NULL;
     const struct yaml_node *top, *item;
     char text[16];
     struct yaml_in r;
@@ -195,7 +195,7 @@ static void reading_names_line_and_column(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        scoped(yaml_free) struct yaml *doc = NULL;
+        scoped(yaml_close) struct yaml *doc = NULL;
         struct yaml_in r;
 
         assert_rc(yaml_parse(bytes_of(sample), "t", &doc, &err), RC_OK);
