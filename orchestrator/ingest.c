@@ -23,6 +23,8 @@ static enum rc keep_events(struct store *store, const char *satellite, const str
         (void)snprintf(row.what, sizeof row.what, "%s", event->what);
         rc = store_put_event(store, &row, err);
     }
+    if (rc == RC_OK && report->n_events > 0)
+        rc = store_trim_events(store, satellite, INGEST_EVENTS_MAX, err);
     return rc;
 }
 
@@ -173,15 +175,18 @@ static enum rc repair_package(struct repair *r, const struct order_line *line, s
     return send_again(r, fresh, err);
 }
 
+/* The newest order, also one that was in force before: a satellite may have lost its state. */
 static enum rc repair_order(struct repair *r, struct err *err)
 {
-    struct store_order_filter filter = { .satellite = r->sat->row.id, .state = ORDER_RELEASED };
+    struct store_order_filter filter = { .satellite = r->sat->row.id };
     scoped(free_ptr) struct store_order *rows = NULL;
     struct store_outgoing row;
     bool found = false;
     size_t n = 0;
     enum rc rc = store_orders(r->store, &filter, &rows, &n, err);
 
+    while (rc == RC_OK && n > 0 && rows[n - 1].generation != r->sat->order.generation)
+        n--;
     if (rc != RC_OK || n == 0)
         return rc;
     rc = find_row(r->store, r->sat->row.id, rows[n - 1].object.b, &row, &found, err);

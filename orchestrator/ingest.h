@@ -13,6 +13,9 @@
 /* An object that was delivered and whose effect no report shows after so long is sent again. */
 #define INGEST_LOST_MS (60ULL * 1000U)
 
+/* Events kept of one satellite: the newest.  One that is taken over can invent them without end. */
+#define INGEST_EVENTS_MAX 1024U
+
 /* Take one report in, as one transaction: keep it and its events, and mark the order that it names
  * as in force.  RC_REPORT_OLD when (epoch, seq) is not above what is held; RC_NO_SATELLITE when it
  * names another satellite than the one whose keys opened it; nothing is changed then. */
@@ -28,8 +31,8 @@ must_check enum rc ingest_complete(struct store *store, const char *satellite,
                                    struct err *err);
 
 /* Queue again what the satellite once had and, by its newest report, has lost: the package of a
- * payload that it wants and lacks, and a released order that never came into force.  *ret_again
- * counts. */
+ * payload that it wants and lacks, and the newest order while an older one, or none, is in force.
+ * *ret_again counts. */
 must_check enum rc ingest_repair(struct store *store, const struct view *view,
                                  const struct view_satellite *sat, uint64_t now_ms,
                                  uint32_t *ret_again, struct err *err);

@@ -292,6 +292,18 @@ enum rc store_put_event(struct store *store, const struct store_event *row, stru
     return query_run(&q, err);
 }
 
+enum rc store_trim_events(struct store *store, const char *satellite, size_t keep, struct err *err)
+{
+    struct query q =
+        query_start(store, "DELETE FROM event WHERE satellite = ?1 AND seq NOT IN (SELECT seq FROM "
+                           "event WHERE satellite = ?1 ORDER BY received_ms DESC, seq DESC "
+                           "LIMIT ?2)");
+
+    query_text(&q, satellite);
+    query_u64(&q, keep);
+    return query_run(&q, err);
+}
+
 enum rc store_events(struct store *store, const char *satellite, size_t last,
                      struct store_event **ret, size_t *ret_n, struct err *err)
 {

@@ -68,7 +68,9 @@ static enum rc load_report(struct store *store, struct view_satellite *sat, stru
     if (report_decode((struct bytes){ bytes, n }, seen, NULL) != RC_OK)
         return RC_OK;
     sat->received_ms = row.received_ms;
-    if (seen->generation > sat->newest)
+    /* a store from a backup is a little behind what it once signed; more than that is a lie, and
+     * would use up the numbers that orders have */
+    if (seen->generation > sat->newest && seen->generation - sat->newest <= VIEW_AHEAD_MAX)
         sat->newest = seen->generation;
     sat->seen = seen;
     seen = NULL;

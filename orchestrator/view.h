@@ -14,11 +14,12 @@
 #include "orchestrator/verdict.h"
 
 #define VIEW_SILENT_MS (10ULL * 60U * 1000U) /* default: longest expected gap between reports */
+#define VIEW_AHEAD_MAX 4096U /* generations that a report is believed to be ahead of the store */
 
 struct view_satellite {
     struct store_satellite row;
     struct order order;   /* newest released one; generation 0 = none */
-    uint64_t newest;      /* highest generation in any order or report */
+    uint64_t newest;      /* highest generation in any order or believable report */
     struct report *seen;  /* newest report, NULL = none */
     uint64_t received_ms; /* of the report, Unix time */
 };

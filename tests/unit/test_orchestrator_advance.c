@@ -360,6 +360,73 @@ static void lost_package_is_sent_again(void **state)
     assert_int_equal(rows[n - 1].kind, OBJECT_PACKAGE);
 }
 
+/* The agent's state was damaged and removed: what is in force is nothing, although it once was. */
+static void lost_order_is_sent_again(void **state)
+{
+    struct store_outgoing *sent = NULL;
+    scoped(view_free) struct view *view = NULL;
+    uint32_t again = 0;
+    size_t n = 0;
+
+    (void)state;
+    (void)add_rollout("beacon", 1, false);
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    assert_rc(store_outgoing(store, "sat-1", OUTGOING_QUEUED, &sent, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_rc(ingest_complete(store, "sat-1", sent[0].object.b, NOW, &err), RC_OK);
+    free(sent);
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_COMMITTED), RC_OK);
+    assert_int_equal(order_state("sat-1", 1), ORDER_ACKED);
+    assert_rc(report("sat-1", "sat-1", 2, 0, 1, SLOT_ABSENT), RC_OK);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_rc(
+        ingest_repair(store, view, view_find(view, "sat-1"), NOW + INGEST_LOST_MS, &again, &err),
+        RC_OK);
+    assert_int_equal(again, 1);
+}
+
+/* A satellite that says that it is at the last generation there is would leave none for orders, and
+ * no plan with it in could be made. */
+static void generation_beyond_belief_is_not_followed(void **state)
+{
+    scoped(view_free) struct view *view = NULL;
+
+    (void)state;
+    (void)add_rollout("beacon", 1, false);
+    add_order("sat-1", 1, 1);
+    assert_rc(report("sat-1", "sat-1", 1, INT64_MAX, 1, SLOT_COMMITTED), RC_OK);
+    assert_rc(report("sat-2", "sat-2", 1, 40, 1, SLOT_COMMITTED), RC_OK);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_int_equal(view_find(view, "sat-1")->newest, 1);
+    assert_int_equal(view_find(view, "sat-2")->newest, 40); /* the store is an older copy */
+}
+
+static void events_are_bounded(void **state)
+{
+    static uint8_t buf[REPORT_MAX];
+    scoped(free_ptr) struct report *r = calloc(2, sizeof *r);
+    scoped(free_ptr) struct store_event *rows = NULL;
+    struct bytes bytes;
+    size_t n = 0;
+
+    (void)state;
+    assert_non_null(r);
+    (void)snprintf(r->satellite, sizeof r->satellite, "sat-1");
+    r->epoch = 1;
+    for (r->seq = 1; r->seq <= INGEST_EVENTS_MAX / REPORT_EVENTS_MAX + 2; r->seq++) {
+        r->n_events = REPORT_EVENTS_MAX;
+        for (uint32_t i = 0; i < r->n_events; i++)
+            r->event[i] = (struct report_event){ .seq = r->seq * 100 + i, .code = RC_REPLAY };
+        assert_rc(report_encode(r, buf, sizeof buf, &bytes, &err), RC_OK);
+        assert_rc(ingest_report(store, "sat-1", bytes, NOW + r->seq, r + 1, &err), RC_OK);
+    }
+    assert_rc(store_events(store, "sat-1", 1U << 20, &rows, &n, &err), RC_OK);
+    assert_int_equal(n, INGEST_EVENTS_MAX);
+    assert_int_equal(rows[n - 1].seq, (r->seq - 1) * 100 + REPORT_EVENTS_MAX - 1);
+}
+
 #define ROW(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -372,6 +439,9 @@ int main(void)
         ROW(pause_and_resume),
         ROW(refused_reports_change_nothing),
         ROW(lost_package_is_sent_again),
+        ROW(lost_order_is_sent_again),
+        ROW(generation_beyond_belief_is_not_followed),
+        ROW(events_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
