@@ -63,7 +63,9 @@ must_check enum rc fs_unlink(int dirfd, const char *path, struct err *err);
  * Iterative. */
 must_check enum rc fs_remove_tree(int dirfd, const char *path, struct err *err);
 
-/* Bytes of all plain files below path (allocated size), and their count; either ret may be NULL. */
+/* What lies below path: bytes allocated, each entry (also a directory) counted as 4096 at least, so
+ * that empty ones are not free; and the number of entries that are no directories.  Either ret may
+ * be NULL. */
 must_check enum rc fs_tree_usage(int dirfd, const char *path, uint64_t *ret_bytes,
                                  uint64_t *ret_files, struct err *err);
 

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 
 #define TREE_DEPTH_MAX 64U
+#define ENTRY_BYTES 4096U /* what any file, link or directory costs, however little is in it */
 
 /* A walk below one directory, in which each level holds its own open stream.  Never follows a link,
  * never enters another file system. */
@@ -121,12 +122,16 @@ enum rc fs_tree_usage(int dir, const char *path, uint64_t *ret_bytes, uint64_t *
         if (!name) {
             w.depth--;
             (void)closedir(d);
-        } else if (S_ISDIR(st.st_mode)) {
-            rc = walk_enter(&w, dirfd(d), name, err);
-        } else {
-            bytes += (uint64_t)st.st_blocks * 512U;
-            files++;
+            continue;
         }
+
+        uint64_t held = (uint64_t)st.st_blocks * 512U;
+
+        bytes += held > ENTRY_BYTES ? held : ENTRY_BYTES;
+        if (S_ISDIR(st.st_mode))
+            rc = walk_enter(&w, dirfd(d), name, err);
+        else
+            files++;
     }
     if (rc != RC_OK)
         return rc;

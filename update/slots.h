@@ -77,7 +77,8 @@ must_check enum rc slot_list(const struct slots *slots,
                              bool (*fn)(void *arg, const struct slot_id *id), void *arg,
                              struct err *err);
 
-/* Allocated bytes and files of one tenant's slots; either ret may be NULL.  No slot yet is zero. */
+/* Bytes (as fs_tree_usage counts them) and files of one tenant's slots; either ret may be NULL.  No
+ * slot yet is zero. */
 must_check enum rc slot_usage(const struct slots *slots, const char *tenant, uint64_t *ret_bytes,
                               uint64_t *ret_files, struct err *err);
 
