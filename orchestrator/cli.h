@@ -75,6 +75,12 @@ struct cli {
     } values[CLI_VALUES_MAX];
 };
 
+/* What helps when a file that was named is not there. */
+#define CLI_FIX_PATH "name a file that is there, as seen from this directory or in full"
+
+/* ... and when a private key cannot be used. */
+#define CLI_FIX_KEY "give the NAME.key itself, chmod 600 it, and name its passphrase's file"
+
 /* The option that every signing command has: add it to the table. */
 #define CLI_OPTION_PASSPHRASE                                                                      \
     {                                                                                              \

@@ -196,6 +196,8 @@ static int run(struct cli *cli)
         rc = sign_at_once(cli, &b, signed_file, &err);
     if (rc == RC_NOT_FOUND && !spec->manifest.name[0])
         return cli_fail(cli, &err, "berth init NAME");
+    if (rc == RC_KEY_FILE)
+        return cli_fail(cli, &err, CLI_FIX_KEY);
     if (rc == RC_YAML)
         return cli_fail(cli, &err, "edit %s/%s", b.base, PAYLOAD_FILE);
     if (rc != RC_OK)

@@ -8,6 +8,17 @@
 
 #include "orchestrator/checking.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/path.h"
+#include "update/package.h"
+
+/* Told here, in the form of all other commands' errors. */
+static enum rc readable(const char *path, struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    uint64_t size = 0;
+
+    return path_open_file(path, PACKAGE_FILE_MAX, &fd, &size, err);
+}
 
 static int run(struct cli *cli)
 {
@@ -15,8 +26,14 @@ static int run(struct cli *cli)
     char *argv[CLI_VALUES_MAX + 4];
     size_t n = 0;
     struct err err;
-    enum rc rc = checking_sibling("berth-explain", &fd, &err);
     const char *grant = cli_value(cli, "grant");
+    enum rc rc = readable(cli_arg(cli, 0), &err);
+
+    if (rc == RC_OK && grant)
+        rc = readable(grant, &err);
+    if (rc != RC_OK)
+        return cli_fail(cli, &err, CLI_FIX_PATH);
+    rc = checking_sibling("berth-explain", &fd, &err);
 
     /* execve takes char * for history's sake and changes nothing. */
     argv[n++] = (char *)(uintptr_t) "berth-explain";

@@ -145,8 +145,16 @@ static int run(struct cli *cli)
         rc = home_open(cli->home, true, &home, &err);
     if (rc == RC_OK)
         rc = keep(cli, &home, root, (struct bytes){ .p = envelope, .n = n }, &err);
+    if (rc == RC_OK && cli_value(cli, "out"))
+        rc = path_write(cli_value(cli, "out"), (struct bytes){ .p = envelope, .n = n }, 0644, &err);
     if (rc == RC_EXISTS)
         return cli_fail(cli, &err, "berth fleet init %s --home OTHER_DIRECTORY", cli_arg(cli, 0));
+    if (rc == RC_USAGE)
+        return cli_fail(cli, &err, "berth fleet init NAME --root KEY --operator KEY");
+    if (rc == RC_NOT_FOUND)
+        return cli_fail(cli, &err, CLI_FIX_PATH);
+    if (rc == RC_KEY_FILE)
+        return cli_fail(cli, &err, CLI_FIX_KEY);
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth fleet init --help");
     mission = (struct bytes){ .p = root->mission.b, .n = sizeof root->mission.b };
@@ -169,6 +177,7 @@ static const struct cli_option options[] = {
     { "next-root", CLI_LIST, "KEY", "keys of the next root: kept in a safe, committed to now" },
     { "root-threshold", CLI_TEXT, "M", "how many root keys must sign (else the majority)" },
     { "operator-threshold", CLI_TEXT, "M", "how many operator keys must sign (else the majority)" },
+    { "out", CLI_PATH, "FILE", "write the signed root here too, for the tenants' berth sign" },
     CLI_OPTION_PASSPHRASE,
     { 0 },
 };

@@ -154,6 +154,12 @@ static int run(struct cli *cli)
         rc = path_write(cli_value(cli, "out"), (struct bytes){ .p = envelope, .n = n }, 0644, &err);
     if (rc == RC_OK)
         rc = keep(&home, grant, (struct bytes){ .p = envelope, .n = n }, &queued, &err);
+    if (rc == RC_USAGE)
+        return cli_fail(cli, &err, "berth grant %s --keys PUB --quota FILE", cli_arg(cli, 0));
+    if (rc == RC_NOT_FOUND)
+        return cli_fail(cli, &err, CLI_FIX_PATH);
+    if (rc == RC_KEY_FILE)
+        return cli_fail(cli, &err, CLI_FIX_KEY);
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth grant --help");
     cli_say(cli, "grant for %s: epoch %llu, %u of %u keys, queued for %zu satellites",

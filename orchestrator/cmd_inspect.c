@@ -134,7 +134,7 @@ static int run(struct cli *cli)
         rc = inspect(fd, size, &value, &err);
     if (rc != RC_OK) {
         json_decref(value);
-        return cli_fail(cli, &err, NULL);
+        return cli_fail(cli, &err, rc == RC_NOT_FOUND ? CLI_FIX_PATH : NULL);
     }
     print_fields(cli, value);
     cli_note(cli, "note: nothing of this was verified; berth verify does");

@@ -227,9 +227,9 @@ static int run(struct cli *cli)
             cli_value(cli, "out"));
     cli_say(cli, "up    %s\ndown  %s", p.sat.up, p.sat.down);
     return cli_json(cli,
-                    json_pack("{s:s, s:i, s:o, s:o, s:o}", "satellite", p.sat.id, "node",
-                              (int)p.node, "up", json_safe(p.sat.up), "down", json_safe(p.sat.down),
-                              "state", json_safe(cli_value(cli, "out"))));
+                    json_pack("{s:s, s:o, s:o, s:o, s:o}", "satellite", p.sat.id, "node",
+                              json_uint(p.node), "up", json_safe(p.sat.up), "down",
+                              json_safe(p.sat.down), "state", json_safe(cli_value(cli, "out"))));
 }
 
 static const struct cli_option options[] = {

@@ -30,6 +30,10 @@ static int run(struct cli *cli)
         rc = more ? signing_attach(cli, file, path, &err) : signing_draft(cli, file, path, &err);
     if (rc == RC_USAGE)
         return cli_fail(cli, &err, "berth sign %s --key KEY --root FILE", file);
+    if (rc == RC_KEY_FILE)
+        return cli_fail(cli, &err, CLI_FIX_KEY);
+    if (rc == RC_NOT_FOUND)
+        return cli_fail(cli, &err, CLI_FIX_PATH);
     if (rc == RC_PACKAGE_FORMAT)
         return cli_fail(cli, &err, "berth build");
     if (rc != RC_OK)

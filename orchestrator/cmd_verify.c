@@ -63,6 +63,10 @@ static int run(struct cli *cli)
         rc = checking_package(trust, cli_arg(cli, 0), now_ms, &checked, &err);
     if (rc == RC_TRUST_MISSING)
         return cli_fail(cli, &err, "berth verify %s --root FILE --grant FILE", cli_arg(cli, 0));
+    if (rc == RC_NOT_FOUND)
+        return cli_fail(cli, &err, CLI_FIX_PATH);
+    if (rc == RC_PACKAGE_FORMAT)
+        return cli_fail(cli, &err, "berth build, then berth sign, make the NAME.berth to give");
     if (rc == RC_GRANT_MISSING)
         return cli_fail(cli, &err, "berth grant TENANT --keys PUB --quota FILE");
     if (rc != RC_OK)

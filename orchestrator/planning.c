@@ -71,6 +71,8 @@ int planning_fail(struct cli *cli, const struct err *err)
         return cli_fail(cli, err, "berth push FILE.berth, or correct the version in the file");
     case RC_DIGEST_MISMATCH:
         return cli_fail(cli, err, "berth inspect FILE.berth shows the digest of a package");
+    case RC_NOT_FOUND:
+        return cli_fail(cli, err, CLI_FIX_PATH);
     case RC_YAML:
         return cli_fail(cli, err, "correct the line; docs/guide/operator.md lists every key");
     default:
