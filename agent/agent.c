@@ -270,6 +270,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
     supervise_tick(a);
     install_tick(a, now);
     receive_kick(a);
+    agent_step(a);
     if (a->unsaved)
         agent_save(a);
     wake(a->on_tick, now + AGENT_TICK_MS);

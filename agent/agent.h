@@ -73,6 +73,7 @@ struct agent {
     struct trust *trust; /* NULL: no trust root, everything is refused */
     bool damaged;     /* the state is not known: run what is provably ordered, take nothing new */
     bool ordered;     /* an order is in force */
+    bool recheck;     /* the trust has changed while something was starting */
     bool unsaved;     /* to be saved at the next tick */
     bool save_failed; /* told already */
     bool stopping;

@@ -273,8 +273,25 @@ void supervise_poll(struct agent *a)
             drain_notify(a, &a->proc[i]);
 }
 
+/* A grant ends by itself, too, and one may have been taken back while its payload was starting. */
+static void stop_expired(struct agent *a)
+{
+    uint64_t now_unix = agent_now_unix();
+
+    for (uint32_t i = 0; a->trust && i < a->table.n_units; i++) {
+        struct unit *u = &a->table.unit[i];
+        enum rc rc = trust_grant_valid(a->trust, u->kept.tenant, now_unix);
+
+        if (rc != RC_OK)
+            reconcile_deny(&a->table, u, rc, clock_mono_ms());
+    }
+}
+
 void supervise_tick(struct agent *a)
 {
+    if (a->recheck)
+        supervise_recheck(a);
+    stop_expired(a);
     for (uint32_t i = 0; i < UNITS_MAX; i++) {
         struct proc *p = &a->proc[i];
         struct err err = { 0 };
@@ -291,17 +308,21 @@ void supervise_tick(struct agent *a)
 
 void supervise_recheck(struct agent *a)
 {
+    a->recheck = false;
     for (uint32_t i = 0; i < a->table.n_units; i++) {
         struct unit *u = &a->table.unit[i];
         scoped(loaded_done) struct loaded l = { .slot.root = -1 };
         struct err err = { 0 };
 
+        a->recheck |= u->run.phase == RUN_STARTING; /* it cannot be stopped before it runs */
         if (u->run.phase != RUN_UP && u->run.phase != RUN_READY)
             continue;
         enum rc rc = load(a, &u->kept, &u->run.manifest, &l, &err);
         if (rc == RC_OK)
             rc = check_share(a, &u->kept, verified_manifest_get(l.manifest));
-        if (rc != RC_OK && rc != RC_BUSY) /* busy: enough of the others have been told to stop */
+        /* Only what the trust says ends a run: not a slot that cannot be read just now, and not a
+         * share that is large enough once those that were told to stop have ended. */
+        if (rc != RC_OK && rc_class(rc) == RC_CLASS_REFUSED && rc != RC_NOT_FOUND)
             reconcile_deny(&a->table, u, rc, clock_mono_ms());
     }
 }

@@ -27,10 +27,12 @@ void supervise_stop(struct agent *a, uint64_t instance);
 /* Take the notify messages that are waiting, so that nobody is late because we were. */
 void supervise_poll(struct agent *a);
 
-/* Every second: ask for usage, let output flow again. */
+/* Every second: ask for usage, let output flow again, stop what the trust does not cover any more.
+ * What that leads to is for the next agent_step. */
 void supervise_tick(struct agent *a);
 
-/* The trust has changed: stop what it does not cover any more. */
+/* The trust has changed: stop what it does not cover any more.  What is just starting is looked at
+ * again at the next tick. */
 void supervise_recheck(struct agent *a);
 
 /* Usage of the instance that unit i runs; all zero if it runs none. */

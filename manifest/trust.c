@@ -352,6 +352,15 @@ const struct grant *trust_grant(const struct trust *trust, const char *tenant)
     return trust && i < trust->n_grants ? &trust->grant[i]->doc : NULL;
 }
 
+enum rc trust_grant_valid(const struct trust *trust, const char *tenant, uint64_t now_ms)
+{
+    const struct grant *grant = trust_grant(trust, tenant);
+
+    if (!grant)
+        return RC_GRANT_MISSING;
+    return is_expired(trust, grant->expires_ms, now_ms) ? RC_EXPIRED : RC_OK;
+}
+
 size_t trust_grants(const struct trust *trust, const struct grant **ret, size_t cap)
 {
     size_t n = trust->n_grants < cap ? trust->n_grants : cap;

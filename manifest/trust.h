@@ -48,6 +48,10 @@ const struct root *trust_root(const struct trust *trust);
 const struct grant *trust_grant(const struct trust *trust, const char *tenant);
 size_t trust_grants(const struct trust *trust, const struct grant **ret, size_t cap);
 
+/* Whether the tenant has a grant that has not expired: RC_OK, RC_GRANT_MISSING, RC_EXPIRED. */
+must_check enum rc trust_grant_valid(const struct trust *trust, const char *tenant,
+                                     uint64_t now_ms);
+
 /* The envelopes they came in, for the caller to persist; same lifetime; empty if there is none. */
 struct bytes trust_root_envelope(const struct trust *trust);
 struct bytes trust_grant_envelope(const struct trust *trust, const char *tenant);

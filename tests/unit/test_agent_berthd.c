@@ -586,16 +586,16 @@ static void damaged_state_keeps_what_is_ordered(void **state)
 
 static bool stopped(const struct report *r, const void *arg)
 {
-    (void)arg;
-    return r->n_payloads == 1 && !r->payload[0].is_running && r->payload[0].code == RC_KEY_UNKNOWN;
+    return r->n_payloads == 1 && !r->payload[0].is_running &&
+           r->payload[0].code == *(const uint32_t *)arg;
 }
 
-static noinline void send_grant(uint64_t epoch, enum doc_key tenant)
+static noinline void send_grant(uint64_t epoch, enum doc_key tenant, uint64_t expires_ms)
 {
     struct grant grant = doc_grant();
 
     grant.epoch = epoch;
-    grant.expires_ms = 0;
+    grant.expires_ms = expires_ms;
     grant.keys = doc_key_set(1, 1, tenant);
     doc_signed(&signed_doc_, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
     send_document(OBJECT_GRANT, signed_doc_.bytes);
@@ -605,17 +605,35 @@ static noinline void send_grant(uint64_t epoch, enum doc_key tenant)
  * it again. */
 static void revoked_key_stops_what_it_signed(void **state)
 {
+    const uint32_t code = RC_KEY_UNKNOWN;
+
     (void)state;
     start_berthd();
     struct digest d1 = send_version(&v1);
     send_order(1, &d1);
     await_standing(SLOT_COMMITTED, &d1);
-    send_grant(4, K_STRANGER);
-    await("not running", stopped, NULL);
+    send_grant(4, K_STRANGER, 0);
+    await("not running", stopped, &code);
     end_berthd(SIGTERM, 0);
     start_berthd(); /* and it stays so */
-    await("not running", stopped, NULL);
-    send_grant(5, K_ACME);
+    await("not running", stopped, &code);
+    send_grant(5, K_ACME, 0);
+    await_standing(SLOT_COMMITTED, &d1);
+}
+
+/* Time passes for what runs as it does for what is about to start. */
+static void expired_grant_stops_what_runs(void **state)
+{
+    const uint32_t code = RC_EXPIRED;
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    send_grant(4, K_ACME, clock_unix_ms() + 3000);
+    await("not running", stopped, &code);
+    send_grant(5, K_ACME, 0);
     await_standing(SLOT_COMMITTED, &d1);
 }
 
@@ -646,6 +664,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(exits_are_told_and_backed_off, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(damaged_state_keeps_what_is_ordered, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(revoked_key_stops_what_it_signed, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(expired_grant_stops_what_runs, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(without_trust_everything_is_refused, sky_open, sky_close),
     };
 
