@@ -150,7 +150,7 @@ static enum rc send_report(struct endpoint *e, const struct port_report *report,
     if (rc == RC_OK)
         rc = outbox_put(&e->state, e->fds.down, message, err);
     if (rc == RC_OK)
-        rc = outbox_trim(e->fds.down, REPORTS_KEPT, err);
+        rc = outbox_trim(&e->state, e->fds.down, REPORTS_KEPT, err);
     return rc == RC_OK ? dircl_sync(e->fds.down, err) : rc;
 }
 

@@ -11,6 +11,12 @@
 
 #define LIFETIME_MS (UINT64_C(30) * 24U * 3600U * 1000U)
 
+static const char *bundle_name(uint64_t counter, char out[DIRCL_NAME_CAP])
+{
+    snprintf(out, DIRCL_NAME_CAP, "%016" PRIx64 DIRCL_SUFFIX, counter);
+    return out;
+}
+
 enum rc outbox_put(struct link_state *state, int dirfd, struct bytes message, struct err *err)
 {
     size_t cap = message.n + LINK_OVERHEAD_MAX;
@@ -35,19 +41,32 @@ enum rc outbox_put(struct link_state *state, int dirfd, struct bytes message, st
     rc = link_seal(&bundle, link_state_send_keys(state), buf, cap, &n, err);
     if (rc != RC_OK)
         return rc;
-    snprintf(name, sizeof name, "%016" PRIx64 DIRCL_SUFFIX, counter);
-    return dircl_put(dirfd, name, (struct bytes){ buf, n }, err);
+    return dircl_put(dirfd, bundle_name(counter, name), (struct bytes){ buf, n }, err);
 }
 
-enum rc outbox_trim(int dirfd, size_t keep, struct err *err)
+/* Whether a bundle of this name can have been written here. */
+static bool is_ours(const struct link_state *state, const char *name)
+{
+    uint64_t counter = strtoull(name, NULL, 16);
+    char again[DIRCL_NAME_CAP];
+
+    return counter < state->counter.next && strcmp(bundle_name(counter, again), name) == 0;
+}
+
+enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep, struct err *err)
 {
     scoped(free_ptr) struct dircl_scan *scan = calloc(1, sizeof *scan);
 
     if (scan == NULL)
         return err_set(err, RC_NO_MEMORY, "directory listing");
     enum rc rc = dircl_scan(dirfd, scan, err);
-    for (size_t i = 0; rc == RC_OK && i + keep < scan->n; i++)
-        dircl_remove(dirfd, scan->name[i]);
+    /* Names sort by age: from the newest down. */
+    for (size_t i = scan->n; rc == RC_OK && i-- > 0;) {
+        if (keep > 0 && is_ours(state, scan->name[i]))
+            keep--;
+        else
+            dircl_remove(dirfd, scan->name[i]);
+    }
     return rc;
 }
 

@@ -12,8 +12,10 @@
 must_check enum rc outbox_put(struct link_state *state, int dirfd, struct bytes message,
                               struct err *err);
 
-/* Remove all but the newest keep bundles of the directory. */
-must_check enum rc outbox_trim(int dirfd, size_t keep, struct err *err);
+/* Remove all but the newest keep bundles that outbox_put wrote, and every other file that claims to
+ * be a bundle: what somebody put there must not pass for the newest. */
+must_check enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep,
+                               struct err *err);
 
 /* How many bundles wait in the directory, counted up to DIRCL_LIST_MAX. */
 must_check enum rc outbox_count(int dirfd, size_t *ret, struct err *err);

@@ -145,7 +145,7 @@ static void scan_is_bounded(void **state)
 
     (void)state;
     for (unsigned i = 0; i < DIRCL_SCAN_MAX + 10; i++) {
-        snprintf(name, sizeof name, "%06u.bundle", i);
+        snprintf(name, sizeof name, "%016x.bundle", i);
         int fd = openat(t.fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
         assert_true(fd >= 0);
@@ -158,10 +158,37 @@ static void scan_is_bounded(void **state)
 
     assert_rc(outbox_count(t.fd, &count, &err), RC_OK);
     assert_int_equal(count, DIRCL_SCAN_MAX + 10);
-    assert_rc(outbox_trim(t.fd, 3, &err), RC_OK);
-    assert_rc(outbox_trim(t.fd, 3, &err), RC_OK);
+    const struct link_state link = { .counter = { .next = DIRCL_SCAN_MAX + 10 } };
+
+    assert_rc(outbox_trim(&link, t.fd, 3, &err), RC_OK);
+    assert_rc(outbox_trim(&link, t.fd, 3, &err), RC_OK);
     assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
     assert_int_equal(scan.n, 3);
+    link_tmp_free(&t);
+}
+
+/* Names behind every report's: they go, and the reports stay. */
+static void trim_keeps_our_own(void **state)
+{
+    static const char *const foreign[] = { "000000000000000a.bundle", "ffffffffffffffff.bundle",
+                                           "zz.bundle", "0000000000000003x.bundle", "3.bundle" };
+    struct link_tmp t = link_tmp_new();
+    const struct link_state link = { .counter = { .next = 10 } };
+    struct err err;
+    char name[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
+        assert_rc(dircl_put(t.fd, foreign[i], bytes_of("x"), &err), RC_OK);
+    for (unsigned i = 1; i < 10; i++) {
+        snprintf(name, sizeof name, "%016x.bundle", i);
+        assert_rc(dircl_put(t.fd, name, bytes_of("x"), &err), RC_OK);
+    }
+    assert_rc(outbox_trim(&link, t.fd, 4, &err), RC_OK);
+    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_int_equal(scan.n, 4);
+    assert_string_equal(scan.name[0], "0000000000000006.bundle");
+    assert_string_equal(scan.name[3], "0000000000000009.bundle");
     link_tmp_free(&t);
 }
 
@@ -302,10 +329,10 @@ static void rejects_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(put_and_read),        cmocka_unit_test(hostile_temporary),
-        cmocka_unit_test(hostile_entries),     cmocka_unit_test(scan_is_bounded),
-        cmocka_unit_test(hidden_flood),        cmocka_unit_test(unremovable),
-        cmocka_unit_test(rejects_are_bounded),
+        cmocka_unit_test(put_and_read),       cmocka_unit_test(hostile_temporary),
+        cmocka_unit_test(hostile_entries),    cmocka_unit_test(scan_is_bounded),
+        cmocka_unit_test(trim_keeps_our_own), cmocka_unit_test(hidden_flood),
+        cmocka_unit_test(unremovable),        cmocka_unit_test(rejects_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
