@@ -111,6 +111,16 @@ static enum rc check_absent(int dirfd, const char *name, const char *suffix, str
     return errno == ENOENT ? RC_OK : err_sys(err, RC_IO, "%s", path);
 }
 
+/* Only for one that was written a moment ago. */
+static void remove_private(int dirfd, const char *name)
+{
+    char path[FILE_NAME_CAP];
+
+    (void)snprintf(path, sizeof path, "%s.key", name);
+    enum rc ignored = fs_unlink(dirfd, path, NULL);
+    (void)ignored;
+}
+
 enum rc keyfile_save(int dirfd, const char *name, enum key_role role, const struct sign_key *key,
                      struct bytes passphrase, struct err *err)
 {
@@ -135,8 +145,13 @@ enum rc keyfile_save(int dirfd, const char *name, enum key_role role, const stru
                             &private_bytes, err);
     if (rc == RC_OK)
         rc = write_new(dirfd, name, "key", private_bytes, 0600, err);
-    if (rc == RC_OK)
-        rc = write_new(dirfd, name, "pub", public_bytes, 0644, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = write_new(dirfd, name, "pub", public_bytes, 0644, err);
+    /* A private key without its public half is of no use, and would stand in the way of the next
+     * try. */
+    if (rc != RC_OK)
+        remove_private(dirfd, name);
     return rc;
 }
 

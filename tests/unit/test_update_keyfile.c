@@ -35,7 +35,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const files[] = { "acme.key", "acme.pub", "b.pub", "bad.key", "bad.pub" };
+    static const char *const files[] = { "acme.key", "acme.pub", "b.pub",   "bad.key",
+                                         "bad.pub",  "half.key", "half.pub" };
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         (void)unlinkat(dirfd_, files[i], 0);
@@ -97,6 +98,21 @@ static void test_never_overwrites(void **state)
               RC_KEY_FILE);
     assert_int_equal(fstatat(dirfd_, "c.key", &st, 0), -1);
     assert_int_equal(fstatat(dirfd_, "c.pub", &st, 0), -1);
+}
+
+/* The public half cannot be written: nothing is left, and the next try succeeds. */
+static void test_both_or_none(void **state)
+{
+    (void)state;
+    struct err err;
+    struct stat st;
+
+    assert_int_equal(mkdirat(dirfd_, ".half.pub.new", 0700), 0);
+    assert_int_not_equal(
+        keyfile_save(dirfd_, "half", KEY_ROLE_TENANT, doc_key(K_ACME), pass(), &err), RC_OK);
+    assert_int_equal(fstatat(dirfd_, "half.key", &st, 0), -1);
+    assert_int_equal(unlinkat(dirfd_, ".half.pub.new", AT_REMOVEDIR), 0);
+    assert_rc(keyfile_save(dirfd_, "half", KEY_ROLE_TENANT, doc_key(K_ACME), pass(), &err), RC_OK);
 }
 
 static void test_wrong_passphrase(void **state)
@@ -200,10 +216,15 @@ static void test_roles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),          cmocka_unit_test(test_secrets_are_not_in_clear),
-        cmocka_unit_test(test_never_overwrites),    cmocka_unit_test(test_wrong_passphrase),
-        cmocka_unit_test(test_mode_of_the_file),    cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_damaged_public_file), cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_secrets_are_not_in_clear),
+        cmocka_unit_test(test_never_overwrites),
+        cmocka_unit_test(test_wrong_passphrase),
+        cmocka_unit_test(test_both_or_none),
+        cmocka_unit_test(test_mode_of_the_file),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_damaged_public_file),
+        cmocka_unit_test(test_roles),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
