@@ -37,7 +37,8 @@ struct proc {
     char tenant[NAME_CAP];
     char name[NAME_CAP];
     struct usage usage;
-    int notify, pipe; /* -1 = none (yet, or any more) */
+    bool told_stopping; /* it may say so as often as it likes, and is written down once */
+    int notify, pipe;   /* -1 = none (yet, or any more) */
     sd_event_source *on_notify, *on_pipe;
     struct output output;
 };

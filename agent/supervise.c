@@ -201,7 +201,7 @@ void supervise_stop(struct agent *a, uint64_t instance)
 /* ---- listening to payloads ----------------------------------------------------------------------
  */
 
-static void take_notify(struct agent *a, const struct proc *p, const struct notify *n)
+static void take_notify(struct agent *a, struct proc *p, const struct notify *n)
 {
     uint64_t now = clock_mono_ms();
 
@@ -209,8 +209,10 @@ static void take_notify(struct agent *a, const struct proc *p, const struct noti
         reconcile_ready(&a->table, p->instance, now);
     if (n->watchdog)
         reconcile_beat(&a->table, p->instance, now);
-    if (n->stopping)
+    if (n->stopping && !p->told_stopping) {
+        p->told_stopping = true;
         log_event(LOG_LEVEL_INFO, "stopping payload=%s/%s", p->tenant, p->name);
+    }
     if (n->status[0] != '\0')
         log_event(LOG_LEVEL_DEBUG, "status payload=%s/%s text=%s", p->tenant, p->name, n->status);
 }
