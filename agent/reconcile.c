@@ -547,8 +547,9 @@ static void watch(struct table *t, struct unit *u, uint64_t now_ms)
     }
 }
 
-/* From an order to a version that may be tried: what needs nothing but looking. */
-static void settle(struct table *t, struct unit *u, const struct reconcile_ask *ask)
+/* From an order to a version that may be tried: what needs nothing but looking.  False: it could
+ * not be looked at just now. */
+static bool settle(struct table *t, struct unit *u, const struct reconcile_ask *ask)
 {
     struct unit_record *r = &u->kept;
     struct admission unused = { 0 };
@@ -576,11 +577,14 @@ static void settle(struct table *t, struct unit *u, const struct reconcile_ask *
 
         if (rc == RC_NOT_FOUND) {
             must_move(t, u, SLOT_EV_LOSE, RC_OK);
+        } else if (rc_class(rc) == RC_CLASS_RETRY && rc != RC_BUSY) {
+            return false;
         } else if (rc != RC_OK && rc != RC_BUSY) {
             must_move(t, u, SLOT_EV_REFUSE, rc);
             note(t, u, rc, &r->wanted);
         }
     }
+    return true;
 }
 
 /* What should run now; NULL = nothing. */
@@ -602,6 +606,10 @@ static void denied(struct table *t, struct unit *u, const struct digest *manifes
     if (u->denied != code)
         note(t, u, code, manifest);
     u->denied = code;
+    if (rc_class(code) == RC_CLASS_RETRY) { /* says nothing about the version: soon again */
+        u->not_before_ms = now_ms + RECONCILE_BACKOFF_MIN_MS;
+        return;
+    }
     u->not_before_ms = now_ms + RECONCILE_BACKOFF_MAX_MS;
     wake_at(t, u->not_before_ms);
     if (!wanted)
@@ -673,7 +681,10 @@ static void step_unit(struct table *t, struct unit *u, uint64_t now_ms,
                       const struct reconcile_ask *ask)
 {
     watch(t, u, now_ms);
-    settle(t, u, ask);
+    if (!settle(t, u, ask)) {
+        wake_at(t, now_ms + RECONCILE_BACKOFF_MIN_MS);
+        return;
+    }
 
     const struct digest *manifest = target(&u->kept);
     if (u->run.phase == RUN_NONE)

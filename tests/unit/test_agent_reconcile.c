@@ -462,6 +462,50 @@ static void lost_grant_stops_what_runs(void **state)
     free(w);
 }
 
+/* What could not be looked at just now (no descriptors, no memory) is looked at again, and is not
+ * held against the version. */
+static void passing_trouble_refuses_nothing(void **state)
+{
+    struct world *w = world_new();
+
+    (void)state;
+    w->refused[1] = RC_IO;
+    struct unit *u = order_cam(w, 1);
+    assert_int_equal(u->kept.state, SLOT_INSTALLED);
+    assert_int_equal(w->starts, 0);
+    assert_true(w->t.wake_ms <= w->now + RECONCILE_BACKOFF_MIN_MS);
+    pass(w, RECONCILE_BACKOFF_MIN_MS);
+    assert_int_equal(u->kept.state, SLOT_INSTALLED);
+    w->refused[1] = RC_OK;
+    pass(w, RECONCILE_BACKOFF_MIN_MS);
+    assert_int_equal(w->starts, 1);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+
+    /* Between two starts of a trial as well. */
+    launched(w, u);
+    w->refused[1] = RC_NO_MEMORY;
+    u->kept.trials = 1;
+    reconcile_deny(&w->t, u, RC_EXPIRED, w->now);
+    step(w);
+    exited(w, u, RC_KILLED);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    w->refused[1] = RC_OK;
+    pass(w, RECONCILE_BACKOFF_MIN_MS);
+    assert_int_equal(w->starts, 2);
+
+    /* What runs is not stopped for one that nobody knows whether it may. */
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, SOAK_MS);
+    w->refused[2] = RC_IO;
+    (void)order_cam(w, 2);
+    assert_int_equal(u->run.phase, RUN_READY);
+    w->refused[2] = RC_OK;
+    pass(w, RECONCILE_BACKOFF_MIN_MS);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    free(w);
+}
+
 static void order_two(struct world *w)
 {
     struct order *o = calloc(1, sizeof *o);
@@ -832,6 +876,7 @@ int main(void)
         cmocka_unit_test(what_is_not_ordered_stops),
         cmocka_unit_test(lost_slot_waits_for_its_package),
         cmocka_unit_test(lost_grant_stops_what_runs),
+        cmocka_unit_test(passing_trouble_refuses_nothing),
         cmocka_unit_test(tenants_share_their_grant),
         cmocka_unit_test(silence_of_the_launcher_is_noticed),
         cmocka_unit_test(ids_are_unique),
