@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -65,8 +66,7 @@ static const char *const processes[] = {
     "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "kill", "tkill",
     "tgkill", "getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getresuid",
     "getresgid", "getgroups", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid",
-    "getpgid", "setpgid", "getpgrp", "getsid", "setsid", "getrlimit", "setrlimit", "prlimit64",
-    "getrusage", "times", "getpriority", "setpriority", "sched_yield", "sched_getaffinity",
+    "getpgid", "setpgid", "getpgrp", "getsid", "setsid", "getrlimit", "getrusage", "times", "getpriority", "setpriority", "sched_yield", "sched_getaffinity",
     "sched_setaffinity", "sched_getparam", "sched_getscheduler", "sched_getattr",
     "sched_get_priority_max", "sched_get_priority_min", "sched_rr_get_interval", "getcpu", "capget",
     "pidfd_open", "pidfd_send_signal", "futex", "futex_waitv", "set_robust_list", "get_robust_list",
@@ -155,6 +155,39 @@ static const struct arg_rule allow_posix_arg[] = {
     { "prctl", 0, INT_MASK, PR_GET_SECUREBITS },
     { "prctl", 0, INT_MASK, PR_GET_SECCOMP },
     { "prctl", 0, INT_MASK, 0x53564d41U }, /* PR_SET_VMA: names for memory areas */
+    /* Every limit but CORE: one that was lowered to 0 has the kernel start the host's core handler,
+     * as root and with the payload's memory as its input. */
+    { "setrlimit", 0, INT_MASK, RLIMIT_CPU },
+    { "setrlimit", 0, INT_MASK, RLIMIT_FSIZE },
+    { "setrlimit", 0, INT_MASK, RLIMIT_DATA },
+    { "setrlimit", 0, INT_MASK, RLIMIT_STACK },
+    { "setrlimit", 0, INT_MASK, RLIMIT_RSS },
+    { "setrlimit", 0, INT_MASK, RLIMIT_NPROC },
+    { "setrlimit", 0, INT_MASK, RLIMIT_NOFILE },
+    { "setrlimit", 0, INT_MASK, RLIMIT_MEMLOCK },
+    { "setrlimit", 0, INT_MASK, RLIMIT_AS },
+    { "setrlimit", 0, INT_MASK, RLIMIT_LOCKS },
+    { "setrlimit", 0, INT_MASK, RLIMIT_SIGPENDING },
+    { "setrlimit", 0, INT_MASK, RLIMIT_MSGQUEUE },
+    { "setrlimit", 0, INT_MASK, RLIMIT_NICE },
+    { "setrlimit", 0, INT_MASK, RLIMIT_RTPRIO },
+    { "setrlimit", 0, INT_MASK, RLIMIT_RTTIME },
+    { "prlimit64", 1, INT_MASK, RLIMIT_CPU },
+    { "prlimit64", 1, INT_MASK, RLIMIT_FSIZE },
+    { "prlimit64", 1, INT_MASK, RLIMIT_DATA },
+    { "prlimit64", 1, INT_MASK, RLIMIT_STACK },
+    { "prlimit64", 1, INT_MASK, RLIMIT_RSS },
+    { "prlimit64", 1, INT_MASK, RLIMIT_NPROC },
+    { "prlimit64", 1, INT_MASK, RLIMIT_NOFILE },
+    { "prlimit64", 1, INT_MASK, RLIMIT_MEMLOCK },
+    { "prlimit64", 1, INT_MASK, RLIMIT_AS },
+    { "prlimit64", 1, INT_MASK, RLIMIT_LOCKS },
+    { "prlimit64", 1, INT_MASK, RLIMIT_SIGPENDING },
+    { "prlimit64", 1, INT_MASK, RLIMIT_MSGQUEUE },
+    { "prlimit64", 1, INT_MASK, RLIMIT_NICE },
+    { "prlimit64", 1, INT_MASK, RLIMIT_RTPRIO },
+    { "prlimit64", 1, INT_MASK, RLIMIT_RTTIME },
+    { "prlimit64", 2, UINT64_MAX, 0 }, /* asks only */
     { "fcntl", 1, INT_MASK, F_DUPFD },
     { "fcntl", 1, INT_MASK, F_DUPFD_CLOEXEC },
     { "fcntl", 1, INT_MASK, F_GETFD },

@@ -16,6 +16,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,6 +31,7 @@ struct attempt {
 
 #define TEXT(s) ((long)(s))
 static char zeros[256];
+static char limit[16]; /* filled by asking */
 
 static const struct attempt attempts[] = {
     { "getpid", SYS_getpid, { 0 } },
@@ -79,6 +81,12 @@ static const struct attempt attempts[] = {
     { "shmget", SYS_shmget, { 1, 4096, 01000 } },
     { "mq_open", SYS_mq_open, { TEXT("x"), O_CREAT | O_RDWR, 0600, 0 } },
     { "pidfd_getfd", SYS_pidfd_getfd, { 0, 0, 0 } },
+    { "core-limit", SYS_prlimit64, { 0, RLIMIT_CORE, TEXT(zeros), 0 } },
+    { "core-limit-init", SYS_prlimit64, { 1, RLIMIT_CORE, TEXT(zeros), 0 } },
+    { "core-limit-high", SYS_prlimit64, { 0, (1L << 32) | RLIMIT_CORE, TEXT(zeros), 0 } },
+    { "core-limit-old", SYS_setrlimit, { RLIMIT_CORE, TEXT(zeros) } },
+    { "core-limit-ask", SYS_prlimit64, { 0, RLIMIT_CORE, 0, TEXT(limit) } },
+    { "file-limit", SYS_prlimit64, { 0, RLIMIT_FSIZE, TEXT(limit), 0 } },
     { "kill-init", SYS_kill, { 1, 9 } },
     { "sethostname", SYS_sethostname, { TEXT("x"), 1 } },
     { "unknown", 9999, { 0 } },

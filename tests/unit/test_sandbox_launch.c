@@ -327,6 +327,12 @@ static const struct expected refused_calls[] = {
     { "shmget", "38" },
     { "mq_open", "38" },
     { "pidfd_getfd", "1" },
+    { "core-limit", "38" },
+    { "core-limit-init", "38" },
+    { "core-limit-high", "38" },
+    { "core-limit-old", "38" },
+    { "core-limit-ask", "0" },
+    { "file-limit", "0" },
     { "kill-init", "0" }, /* sent, and without effect */
     { "sethostname", "1" },
     { "unknown", "38" },
