@@ -25,6 +25,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/name.h"
+#include "sandbox/wire.h"
 
 #define AGENT_USER "berth"
 #define LINK_USER "berth-link"
@@ -297,6 +298,8 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
     const int fds[] = { theirs, t->lock };
 
     (void)snprintf(cgroup, sizeof cgroup, "%s", o->cgroup);
+    if (rc == RC_OK)
+        rc = wire_make_room(a->launch_sock, err);
     return rc == RC_OK ? spawn_program(t->own, argv, fds, 2, &pid, err) : rc;
 }
 

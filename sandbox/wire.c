@@ -52,6 +52,17 @@ struct wire_head wire_head(enum wire_type type, uint64_t instance)
     return (struct wire_head){ .type = type, .size = shape->size, .instance = instance };
 }
 
+enum rc wire_make_room(int sock, struct err *err)
+{
+    /* The kernel doubles it, and counts what it needs around a message. */
+    const int bytes = 2 * (int)PAYLOADS_MAX * (int)sizeof(union wire_message);
+
+    if (setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) != 0 &&
+        setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) != 0)
+        return err_sys(err, RC_IO, "room in a socket");
+    return RC_OK;
+}
+
 enum rc wire_send(int sock, const struct wire_head *message, const int *fds, size_t n_fds,
                   struct err *err)
 {

@@ -136,6 +136,10 @@ void wire_fds_close(struct wire_fds *fds);
 /* Fill in a head for a message of this type; size is sizeof of its struct. */
 struct wire_head wire_head(enum wire_type type, uint64_t instance);
 
+/* Room in a socket for all that berthd may have to say at once: to start every payload, and a while
+ * of STOP and STAT.  Needs CAP_NET_ADMIN (or a generous host): berthd does it as root.  RC_IO. */
+must_check enum rc wire_make_room(int sock, struct err *err);
+
 /* Send one message with its descriptors (n_fds of them, borrowed).  Never raises SIGPIPE.
  * RC_NO_ROOM when a non-blocking socket is full, RC_IO otherwise. */
 must_check enum rc wire_send(int sock, const struct wire_head *message, const int *fds,

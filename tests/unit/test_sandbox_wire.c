@@ -76,6 +76,23 @@ static void send_raw(int sock, const void *bytes, size_t size, size_t n)
         close_fd(&fds[i]);
 }
 
+/* A launcher that is busy, and an agent that has just started with everything to do. */
+static void has_room_for_everything_at_once(void **state)
+{
+    const struct pair *pair = *state;
+    struct err err = { 0 };
+    const struct wire_stop stop = { .head = wire_head(WIRE_STOP, 1) };
+    static struct wire_launch launch;
+    int fd = STDERR_FILENO;
+
+    launch.head = wire_head(WIRE_LAUNCH, 1);
+    assert_rc(wire_make_room(pair->a, &err), RC_OK);
+    for (uint32_t i = 0; i < PAYLOADS_MAX; i++)
+        assert_rc(wire_send(pair->a, &launch.head, &fd, 1, &err), RC_OK);
+    for (uint32_t i = 0; i < 4 * PAYLOADS_MAX; i++)
+        assert_rc(wire_send(pair->a, &stop.head, NULL, 0, &err), RC_OK);
+}
+
 static void carries_a_plan_and_descriptors(void **state)
 {
     const struct pair *pair = *state;
@@ -213,6 +230,7 @@ static void says_when_the_socket_is_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(has_room_for_everything_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(carries_a_plan_and_descriptors, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_forgeries_and_keeps_no_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_text_without_end, setup, teardown),
