@@ -58,7 +58,9 @@ static const char *file(const struct cgroup *cg, enum cgroup_kind kind, const ch
     return text;
 }
 
-static pid_t sleeper(void)
+/* A process in the group: attached to v1's, and put into v2's, where launch would have cloned it.
+ */
+static pid_t sleeper(const struct cgroup *cg)
 {
     pid_t pid = fork();
 
@@ -68,6 +70,12 @@ static pid_t sleeper(void)
             pause();
     }
     assert_true(pid > 0);
+    assert_rc(cgroup_attach(cg, pid, NULL), RC_OK);
+    if (cgroup_clone_fd(cg) >= 0) {
+        scoped(close_fd) int fd = openat(cgroup_clone_fd(cg), "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+        assert_true(dprintf(fd, "%d", pid) > 0);
+    }
     return pid;
 }
 
@@ -99,11 +107,9 @@ static void counts_and_kills(void **state)
 
     (void)state;
     assert_rc(cgroup_make(&tree, 2, &limits, &cg, NULL), RC_OK);
-    pid_t pid = sleeper();
-    assert_rc(cgroup_attach(&cg, pid, NULL), RC_OK);
+    pid_t pid = sleeper(&cg);
     cgroup_usage(&tree, &cg, &usage);
-    if (tree.version == 1)
-        assert_int_equal(usage.pids, 1);
+    assert_int_equal(usage.pids, 1);
     assert_int_equal(usage.oom_kills, 0);
     assert_true(cgroup_remove(&tree, &cg)); /* with a process inside: it is ended first */
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -138,8 +144,7 @@ static void ends_what_an_earlier_one_left(void **state)
 
     (void)state;
     assert_rc(cgroup_make(&tree, 4, &limits, &cg, NULL), RC_OK);
-    pid_t pid = sleeper();
-    assert_rc(cgroup_attach(&cg, pid, NULL), RC_OK);
+    pid_t pid = sleeper(&cg);
     for (size_t i = 0; i < CGROUP_KINDS; i++) { /* as SIGKILL leaves it: descriptors closed */
         close_fd(&cg.dir[i]);
         close_fd(&tree.base[i]);

@@ -515,7 +515,7 @@ static void bounds_memory_file_systems(void **state)
         const char *value;
     } rows[] = {
         { { "/bin/probe", "fill", "/tmp/x", NULL }, "fill", "28 4" }, /* ENOSPC at 4 MiB */
-        { { "/bin/probe", "fill", "/run/x", NULL }, "fill", "0 0" },  /* a short write */
+        { { "/bin/probe", "fill", "/run/x", NULL }, "fill", "28 0" }, /* less than one */
         { { "/bin/probe", "files", "/run", NULL }, "files", NULL },
         { { "/bin/probe", "files", "/tmp", NULL }, "files", NULL },
     };
