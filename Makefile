@@ -80,7 +80,7 @@ BENCHES   := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c))
 EXAMPLES  := $(basename $(notdir $(wildcard examples/payloads/*/*.c)))
 PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c))
 
-.PHONY: all deps check unit e2e asan fuzz fuzzers lint analyze bench demo install clean help programs
+.PHONY: all deps check unit e2e asan fuzz fuzzers lint analyze bench demo guest install clean help programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -153,6 +153,13 @@ unit: programs $(addprefix $(B)/tests/unit/,$(UNIT)) $(addprefix $(B)/tests/fuzz
 
 e2e: programs ## end-to-end scenarios
 	$(Q)BERTH_BUILD=$(B) tools/run-e2e
+
+# test programs that the guest runs
+GUEST_TESTS := test_sandbox_cgroup test_sandbox_launch test_agent_berthd
+guest: ## sandbox, agent and a scenario on a kernel with cgroup v2 only, in a QEMU guest (some minutes)
+	$(Q)tools/deps build check guest
+	$(Q)$(MAKE) --no-print-directory programs $(addprefix $(B)/tests/unit/,$(GUEST_TESTS))
+	$(Q)tools/guest $(B)
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan SAN=address,undefined OPT=-O1 check
