@@ -505,6 +505,12 @@ static void releases_go_by_wave_and_a_bad_one_stops(void **state)
         assert_int_equal(fakes[i].got_bad, i == 1);
     }
 
+    /* Applied once more, it would begin on another satellite: the canary has its order. */
+    assert_int_equal(berth("--home home plan fleet.yaml"), 3);
+    assert_true(out_says("--despite-failure"));
+    assert_int_equal(berth("--home home apply fleet.yaml --key operator.key --supersede"), 4);
+    assert_int_equal(berth("--home home rollout status 3"), 7);
+
     /* Back to version 2: only the canary changes, and the paused rollout ends. */
     put_file("fleet.yaml", "fleet: test\nsatellites: [{id: sat-1}, {id: sat-2}, {id: sat-3}]\n"
                            "desired: [{select: all, payloads: {acme/beacon: 2.0.0}}]\n");
