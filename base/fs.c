@@ -56,8 +56,11 @@ enum rc fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err)
         part[i] = 0;
 
         scoped(close_fd) int fd = -1;
+        bool made = mkdirat(dirfd, part, mode) == 0;
         enum rc rc = fs_open_dir(dirfd, part, mode, &fd, err);
 
+        if (rc == RC_OK && made)
+            rc = sync_parent(dirfd, part, err);
         if (rc != RC_OK)
             return rc;
     }
