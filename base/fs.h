@@ -20,7 +20,7 @@ must_check enum rc fs_open(int dirfd, const char *path, int flags, mode_t mode, 
 must_check enum rc fs_open_dir(int dirfd, const char *path, mode_t mode, int *ret_fd,
                                struct err *err);
 
-/* Create every missing level of path ("a/b/c") with mode. */
+/* Create every missing level of path ("a/b/c") with mode, durably. */
 must_check enum rc fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err);
 
 /* Open an existing plain file for reading without ever blocking on a FIFO; refuses anything that is
