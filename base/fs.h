@@ -42,6 +42,10 @@ must_check enum rc fs_read_alloc(int dirfd, const char *path, size_t max, uint8_
 must_check enum rc fs_write_file(int dirfd, const char *path, struct bytes content, mode_t mode,
                                  struct err *err);
 
+/* Remove what fs_write_file left in a directory when the power went in the middle of it.  At start,
+ * before anything is written there. */
+must_check enum rc fs_sweep(int dirfd, const char *path, struct err *err);
+
 /* Write all of content to fd, across short writes. */
 must_check enum rc fs_write_all(int fd, struct bytes content, struct err *err);
 
