@@ -89,6 +89,8 @@ struct agent {
 
     uint32_t n_items;
     struct item item[AGENT_QUEUE_MAX]; /* oldest first */
+    uint32_t n_owed;
+    struct digest owed[AGENT_QUEUE_MAX]; /* objects that berth-link is still to be told are done */
     struct install install;
 
     uint64_t report_seq;

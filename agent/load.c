@@ -275,6 +275,10 @@ enum rc agent_load(struct agent *a, struct err *err)
         rc = open_stores(a, err);
     if (rc != RC_OK)
         return rc;
+    /* what cannot be swept is told and does not stop a start */
+    if (fs_sweep(a->state_dir, ".", &why) != RC_OK ||
+        fs_sweep(a->state_dir, "trust", &why) != RC_OK)
+        agent_event_err(a, &why, "sweep");
     load_state(a);
     agent_save(a); /* the epoch, before anything is said under it */
     a->table.next_instance = (a->state.epoch << 32) + 1;

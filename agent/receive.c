@@ -70,16 +70,40 @@ static struct item *next_item(struct agent *a)
     return a->install.busy ? NULL : package;
 }
 
-static void object_done(struct agent *a, const struct digest *digest)
+static enum rc send_done(struct agent *a, const struct digest *digest, struct err *err)
 {
     static struct port_message m; /* large, and there is one thread */
-    struct err err = { 0 };
 
     memset(&m, 0, sizeof m);
     m.type = PORT_OBJECT_DONE;
     memcpy(m.done.digest, digest->b, DIGEST_SIZE);
-    /* If this is lost the object is offered again at the next start, and is known then. */
-    if (port_send(a->link_sock, &m, -1, &err) != RC_OK)
+    return port_send(a->link_sock, &m, -1, err);
+}
+
+/* Send what a full socket kept back, oldest first.  Without its answer an object takes up room in
+ * the spool until the next start. */
+static void settle_done(struct agent *a)
+{
+    struct err err = { 0 };
+    uint32_t sent = 0;
+
+    while (sent < a->n_owed && send_done(a, &a->owed[sent], &err) == RC_OK)
+        sent++;
+    a->n_owed -= sent;
+    memmove(a->owed, a->owed + sent, a->n_owed * sizeof a->owed[0]);
+}
+
+static void object_done(struct agent *a, const struct digest *digest)
+{
+    struct err err = { 0 };
+
+    settle_done(a);
+
+    enum rc rc = a->n_owed > 0 ? RC_TIMEOUT : send_done(a, digest, &err);
+
+    if (rc == RC_TIMEOUT && a->n_owed < AGENT_QUEUE_MAX)
+        a->owed[a->n_owed++] = *digest;
+    else if (rc != RC_OK) /* offered again at the next start, and known then */
         log_err(LOG_LEVEL_WARN, &err, "object-done");
 }
 
@@ -328,6 +352,7 @@ static int on_work(sd_event_source *source, void *arg)
 
 void receive_kick(struct agent *a)
 {
+    settle_done(a);
     if (a->on_work)
         (void)sd_event_source_set_enabled(a->on_work, next_item(a) ? SD_EVENT_ON : SD_EVENT_OFF);
 }

@@ -42,28 +42,6 @@ enum rc fs_open_dir(int dirfd, const char *path, mode_t mode, int *ret_fd, struc
     return fs_open(dirfd, path, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
 }
 
-enum rc fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err)
-{
-    char part[PATH_CAP];
-    size_t n = strlen(path);
-
-    if (n >= sizeof part)
-        return err_set(err, RC_TOO_LARGE, "path");
-    for (size_t i = 1; i <= n; i++) {
-        if (path[i] != '/' && path[i] != 0)
-            continue;
-        memcpy(part, path, i);
-        part[i] = 0;
-
-        scoped(close_fd) int fd = -1;
-        enum rc rc = fs_open_dir(dirfd, part, mode, &fd, err);
-
-        if (rc != RC_OK)
-            return rc;
-    }
-    return RC_OK;
-}
-
 enum rc fs_open_plain(int dirfd, const char *path, uint64_t max, int *ret_fd, uint64_t *ret_size,
                       struct err *err)
 {
@@ -223,6 +201,40 @@ static enum rc open_parent(int dirfd, const char *path, int *ret_fd, const char 
     if (rc != RC_OK)
         return rc;
     return fs_open(dirfd, dir, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
+}
+
+static enum rc sync_parent(int dirfd, const char *path, struct err *err)
+{
+    scoped(close_fd) int parent = -1;
+    const char *last;
+    enum rc rc = open_parent(dirfd, path, &parent, &last, err);
+
+    return rc == RC_OK ? fs_sync(parent, path, err) : rc;
+}
+
+enum rc fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err)
+{
+    char part[PATH_CAP];
+    size_t n = strlen(path);
+
+    if (n >= sizeof part)
+        return err_set(err, RC_TOO_LARGE, "path");
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != 0)
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+
+        scoped(close_fd) int fd = -1;
+        bool made = mkdirat(dirfd, part, mode) == 0;
+        enum rc rc = fs_open_dir(dirfd, part, mode, &fd, err);
+
+        if (rc == RC_OK && made)
+            rc = sync_parent(dirfd, part, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
 }
 
 enum rc fs_write_file(int dirfd, const char *path, struct bytes content, mode_t mode,

@@ -20,7 +20,7 @@ must_check enum rc fs_open(int dirfd, const char *path, int flags, mode_t mode, 
 must_check enum rc fs_open_dir(int dirfd, const char *path, mode_t mode, int *ret_fd,
                                struct err *err);
 
-/* Create every missing level of path ("a/b/c") with mode. */
+/* Create every missing level of path ("a/b/c") with mode, durably. */
 must_check enum rc fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err);
 
 /* Open an existing plain file for reading without ever blocking on a FIFO; refuses anything that is
@@ -41,6 +41,10 @@ must_check enum rc fs_read_alloc(int dirfd, const char *path, size_t max, uint8_
  * a mix. */
 must_check enum rc fs_write_file(int dirfd, const char *path, struct bytes content, mode_t mode,
                                  struct err *err);
+
+/* Remove what fs_write_file left in a directory when the power went in the middle of it.  At start,
+ * before anything is written there. */
+must_check enum rc fs_sweep(int dirfd, const char *path, struct err *err);
 
 /* Write all of content to fd, across short writes. */
 must_check enum rc fs_write_all(int fd, struct bytes content, struct err *err);

@@ -174,3 +174,42 @@ enum rc fs_list(int dir, const char *path, size_t max, bool (*fn)(void *arg, con
         *ret_more = more;
     return RC_OK;
 }
+
+#define TMP_TAG 16U /* hex digits that end a temporary name, see fs_write_file */
+
+struct sweeping {
+    int dir;
+    struct err *err;
+    enum rc rc;
+};
+
+static bool temporary(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > TMP_TAG + 2 && name[0] == '.' && name[n - TMP_TAG - 1] == '.' &&
+           strspn(name + n - TMP_TAG, "0123456789abcdef") == TMP_TAG;
+}
+
+static bool sweep_entry(void *arg, const char *name)
+{
+    struct sweeping *s = arg;
+
+    if (temporary(name) && unlinkat(s->dir, name, 0) < 0)
+        s->rc = err_sys(s->err, RC_IO, "unlink %s", name);
+    return s->rc == RC_OK;
+}
+
+enum rc fs_sweep(int dirfd, const char *path, struct err *err)
+{
+    scoped(close_fd) int dir = -1;
+    enum rc rc = fs_open(dirfd, path, O_RDONLY | O_DIRECTORY, 0, &dir, err);
+
+    if (rc != RC_OK)
+        return rc;
+
+    struct sweeping s = { .dir = dir, .err = err };
+
+    rc = fs_list(dir, ".", SIZE_MAX, sweep_entry, &s, NULL, err);
+    return rc != RC_OK ? rc : s.rc;
+}

@@ -109,6 +109,8 @@ enum rc endpoint_new(const struct endpoint_fds *fds, uint64_t now_ms, struct end
         rc = inbox_new(fds->up, &e->state, &e->rejects, &ops, &e->inbox, err);
     if (rc != RC_OK)
         return rc;
+    if (fs_sweep(fds->keys, ".", &why) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &why, "sweep");
     e->refusing = link_state_open(fds->keys, LINK_SIDE_SATELLITE, &e->state, &why) != RC_OK;
     if (e->refusing)
         note(e, &why, 1);

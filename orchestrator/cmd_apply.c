@@ -252,6 +252,14 @@ static int stale(const struct apply *a, struct err *err)
                         "--supersede",
                         (unsigned long long)a->p->blocked_by, (unsigned long long)a->p->blocked_by);
     }
+    if (a->p->failed && !cli_flag(a->cli, "despite-failure")) {
+        (void)err_set(err, RC_ROLLOUT_STATE, "%s/%s %s has failed on %s", a->p->failed->tenant,
+                      a->p->failed->name, a->p->failed->to, a->p->failed_on);
+        return cli_fail(a->cli, err,
+                        "berth ps %s tells why; name another version, or apply with "
+                        "--despite-failure",
+                        a->p->failed_on);
+    }
     return CLI_OK;
 }
 
@@ -329,6 +337,7 @@ static const struct cli_option apply_options[] = {
     { "plan", CLI_TEXT, "HASH", "apply exactly this plan; refused if the store has moved on" },
     { "key", CLI_LIST, "FILE", "operator key (else the one that fleet init recorded)" },
     { "supersede", CLI_FLAG, NULL, "abort rollouts under way on the satellites that change" },
+    { "despite-failure", CLI_FLAG, NULL, "roll out a version that a satellite has failed with" },
     CLI_OPTION_PASSPHRASE,
     { 0 },
 };
@@ -340,8 +349,8 @@ const struct cli_command cmd_apply[] = {
       .summary = "Sign orders for what differs and start the rollouts",
       .about = "Signs one order per satellite that changes, each naming the satellite's full\n"
                "desired set, and holds them; berth-ground releases them wave by wave.  Packages\n"
-               "of all waves are queued at once.  Ends with 4 when --plan is stale or a rollout\n"
-               "is under way on one of the satellites.",
+               "of all waves are queued at once.  Ends with 4 when --plan is stale, a rollout is\n"
+               "under way on one of the satellites, or a satellite has failed with a version.",
       .args_min = 1,
       .args_max = 1,
       .options = apply_options,

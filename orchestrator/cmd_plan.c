@@ -16,8 +16,9 @@ static void print_command(struct cli *cli, const struct planning *p)
     bool other = strcmp(cli->home, home) != 0;
     char hash[PLAN_HASH_CAP];
 
-    cli_say(cli, "berth%s%s apply %s --plan %s%s", other ? " --home " : "", other ? cli->home : "",
-            p->path, plan_hash_text(p->plan, hash), p->blocked_by != 0 ? " --supersede" : "");
+    cli_say(cli, "berth%s%s apply %s --plan %s%s%s", other ? " --home " : "",
+            other ? cli->home : "", p->path, plan_hash_text(p->plan, hash),
+            p->blocked_by != 0 ? " --supersede" : "", p->failed ? " --despite-failure" : "");
 }
 
 static int run_plan(struct cli *cli)

@@ -25,6 +25,7 @@
 struct provision {
     struct home home;
     struct store_satellite sat;
+    struct store_satellite before; /* --replace: what the store had; id "" = not that */
     uint32_t node;
     struct mission mission;
     int state_dirfd;
@@ -66,6 +67,11 @@ static enum rc fill_directory(const struct cli *cli, const struct provision *p, 
     if (given) {
         rc = path_open_dir(given, true, &fd, err);
         return rc == RC_OK ? path_absolute(given, out, STORE_PATH_CAP, err) : rc;
+    }
+    if (p->before.id[0] != '\0') {
+        (void)snprintf(out, STORE_PATH_CAP, "%s",
+                       strcmp(option, "up") == 0 ? p->before.up : p->before.down);
+        return RC_OK;
     }
     (void)snprintf(path, sizeof path, "sats/%s/%s", p->sat.id, option);
     rc = fs_make_dirs(p->home.dirfd, path, 0755, err);
@@ -135,10 +141,16 @@ static enum rc make_side(int dirfd, const char *path, enum link_side side, const
 static enum rc write_link(struct provision *p, struct err *err)
 {
     scoped(keys_wipe) struct keys keys = { 0 };
-    char path[NAME_CAP + 16], full[STORE_PATH_CAP + 64];
+    char path[NAME_CAP + 40], full[STORE_PATH_CAP + 128];
     enum rc rc = keys_make(GROUND_NODE, p->node, &keys, err);
 
-    (void)snprintf(path, sizeof path, "sats/%s/link", p->sat.id);
+    /* a name of its own each time: berth-ground sees by it that the keys are others, and until then
+     * the old ones are whole */
+    if (p->before.id[0] == '\0')
+        (void)snprintf(path, sizeof path, "sats/%s/link", p->sat.id);
+    else
+        (void)snprintf(path, sizeof path, "sats/%s/link-%llx", p->sat.id,
+                       (unsigned long long)p->now_ms);
     (void)snprintf(full, sizeof full, "%s/%s", p->home.path, path);
     if (rc == RC_OK)
         rc = make_side(p->home.dirfd, path, LINK_SIDE_GROUND, &keys, err);
@@ -147,16 +159,21 @@ static enum rc write_link(struct provision *p, struct err *err)
     return rc == RC_OK ? make_side(p->state_dirfd, "link", LINK_SIDE_SATELLITE, &keys, err) : rc;
 }
 
-/* Name, node number and state directory must all be new, before anything is written. */
-static enum rc check_new(const struct provision *p, const char *out, struct err *err)
+/* Name, node number and state directory must all be new, before anything is written; with --replace
+ * the name must be known instead. */
+static enum rc check_new(struct provision *p, bool replace, const char *out, struct err *err)
 {
     scoped(free_ptr) struct store_satellite *sats = NULL;
     size_t n = 0;
     enum rc rc = store_satellites(p->home.store, &sats, &n, err);
 
+    if (rc == RC_OK && replace)
+        rc = store_satellite(p->home.store, p->sat.id, &p->before, err);
+    if (rc == RC_OK && replace && !p->sat.labels[0])
+        memcpy(p->sat.labels, p->before.labels, sizeof p->sat.labels);
     for (size_t i = 0; i < n && rc == RC_OK; i++) {
         if (strcmp(sats[i].id, p->sat.id) == 0)
-            rc = err_set(err, RC_EXISTS, "satellite %s", p->sat.id);
+            rc = replace ? RC_OK : err_set(err, RC_EXISTS, "satellite %s", p->sat.id);
         else if (sats[i].node == p->sat.node)
             rc = err_set(err, RC_EXISTS, "node %u is %s", p->node, sats[i].id);
     }
@@ -172,9 +189,11 @@ static enum rc keep(const struct provision *p, struct err *err)
 
     if (rc == RC_OK)
         rc = store_put_satellite(p->home.store, &p->sat, err);
+    if (rc == RC_OK) /* the new one counts its reports and events from another beginning */
+        rc = store_forget_observed(p->home.store, p->sat.id, err);
     if (rc == RC_OK)
-        rc = store_audit(p->home.store, NULL, "provision", p->now_ms, err, "%s node %u", p->sat.id,
-                         p->node);
+        rc = store_audit(p->home.store, NULL, "provision", p->now_ms, err, "%s node %u%s",
+                         p->sat.id, p->node, p->before.id[0] != '\0' ? " again" : "");
     return rc == RC_OK ? store_commit(&open, err) : rc;
 }
 
@@ -191,7 +210,7 @@ static enum rc provision(struct cli *cli, struct provision *p, struct err *err)
     if (rc == RC_OK)
         rc = path_open_dir(out, true, &p->state_dirfd, err);
     if (rc == RC_OK)
-        rc = check_new(p, out, err);
+        rc = check_new(p, cli_flag(cli, "replace"), out, err);
     if (rc == RC_OK)
         rc = fill_directory(cli, p, "up", p->sat.up, err);
     if (rc == RC_OK)
@@ -204,7 +223,15 @@ static enum rc provision(struct cli *cli, struct provision *p, struct err *err)
         rc = write_link(p, err);
     if (rc == RC_OK) /* last: without it the state directory is not one */
         rc = write_config(p, err);
-    return rc == RC_OK ? keep(p, err) : rc;
+    if (rc == RC_OK)
+        rc = keep(p, err);
+    if (rc == RC_OK && p->before.id[0] != '\0') {
+        struct err ignored;
+
+        /* nothing opens them any more; what stays behind is of no use to anybody */
+        (void)!fs_remove_tree(AT_FDCWD, p->before.link_keys, &ignored);
+    }
+    return rc;
 }
 
 static int run(struct cli *cli)
@@ -220,7 +247,12 @@ static int run(struct cli *cli)
     if (rc == RC_NOT_FOUND || rc == RC_TRUST_MISSING)
         return cli_fail(cli, &err, "berth fleet init NAME --root KEY --operator KEY");
     if (rc == RC_EXISTS)
-        return cli_fail(cli, &err, "choose another name, node and state directory");
+        return cli_fail(cli, &err,
+                        "choose another name, node and state directory; --replace makes a new "
+                        "state for %s",
+                        p.sat.id);
+    if (rc == RC_NO_SATELLITE)
+        return cli_fail(cli, &err, "leave --replace out: %s is new", p.sat.id);
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth provision --help");
     cli_say(cli, "%s provisioned as ipn:%u.1; state in %s", p.sat.id, p.node,
@@ -238,6 +270,7 @@ static const struct cli_option options[] = {
     { "up", CLI_PATH, "DIR", "where the ground puts bundle files (else HOME/sats/SAT/up)" },
     { "down", CLI_PATH, "DIR", "where the ground takes bundle files (else HOME/sats/SAT/down)" },
     { "labels", CLI_LIST, "K=V", "labels that fleet files can select by" },
+    { "replace", CLI_FLAG, NULL, "new keys and a new state for a satellite that has lost its own" },
     { 0 },
 };
 

@@ -20,9 +20,10 @@
 
 struct peer {
     char id[NAME_CAP];
-    struct link_ground *link; /* NULL = not open */
-    uint64_t retry_ms;        /* mono: when to try to open it again */
-    enum rc last;             /* last failure that was logged, so that it is logged once */
+    struct link_ground *link;  /* NULL = not open */
+    char keys[STORE_PATH_CAP]; /* where its keys were when it was opened */
+    uint64_t retry_ms;         /* mono: when to try to open it again */
+    enum rc last;              /* last failure that was logged, so that it is logged once */
 };
 
 struct ground {
@@ -150,6 +151,10 @@ static void open_links(struct ground *g, uint64_t mono_ms)
             log_event(LOG_LEVEL_ERROR, "too-many-satellites satellite=%s", row->id);
             return;
         }
+        if (peer->link && strcmp(peer->keys, row->link_keys) != 0) { /* provisioned again */
+            link_ground_close(&peer->link);
+            peer->retry_ms = 0;
+        }
         if (peer->link || mono_ms < peer->retry_ms)
             continue;
         peer->retry_ms = mono_ms + REOPEN_MS;
@@ -158,6 +163,7 @@ static void open_links(struct ground *g, uint64_t mono_ms)
         complain(peer, rc, &err, "link");
         if (rc != RC_OK)
             continue;
+        (void)snprintf(peer->keys, sizeof peer->keys, "%s", row->link_keys);
         log_event(LOG_LEVEL_INFO, "link-open satellite=%s node=%llu", row->id,
                   (unsigned long long)row->node);
         g->queue_stale = true;

@@ -24,6 +24,31 @@ static enum rc find_block(struct store *store, struct planning *p, struct err *e
     return rc;
 }
 
+/* Whether a satellite, of this file or not, says that it wants this version and failed with it. */
+static bool has_failed(const struct view_satellite *sat, const struct plan_change *change)
+{
+    const struct report_payload *p = verdict_payload(sat->seen, change->tenant, change->name);
+
+    return p && memcmp(p->wanted.b, change->to_manifest.b, DIGEST_SIZE) == 0 &&
+           (p->state == SLOT_REFUSED || p->state == SLOT_FAILED || p->state == SLOT_ROLLED_BACK);
+}
+
+/* The canary has its order already and so is no part of a second try: the version would begin on
+ * another satellite as if nothing had happened. */
+static void find_failed(struct planning *p)
+{
+    for (uint32_t i = 0; i < p->plan->n_changes && !p->failed; i++) {
+        const struct plan_change *change = &p->plan->change[i];
+
+        for (size_t k = 0; change->verb != PLAN_REMOVE && k < p->view->n && !p->failed; k++) {
+            if (!has_failed(&p->view->satellite[k], change))
+                continue;
+            p->failed = change;
+            (void)snprintf(p->failed_on, sizeof p->failed_on, "%s", p->view->satellite[k].row.id);
+        }
+    }
+}
+
 static enum rc count_rollouts(struct store *store, uint64_t *ret, struct err *err)
 {
     scoped(free_ptr) struct store_rollout *rows = NULL;
@@ -56,6 +81,7 @@ enum rc planning_make(struct store *store, const struct fleet *fleet, const char
         rc = find_block(store, &p, err);
     if (rc != RC_OK)
         return rc;
+    find_failed(&p);
     *ret = p;
     p = (struct planning){ 0 };
     return RC_OK;
@@ -162,6 +188,9 @@ void planning_print(struct cli *cli, const struct planning *p)
     if (p->blocked_by != 0)
         cli_note(cli, "note: rollout %llu is under way on %s: apply needs --supersede",
                  (unsigned long long)p->blocked_by, p->blocked_on);
+    if (p->failed)
+        cli_note(cli, "note: %s/%s %s has failed on %s: apply needs --despite-failure",
+                 p->failed->tenant, p->failed->name, p->failed->to, p->failed_on);
     cli_say(cli, "PLAN %s", plan_hash_text(plan, hash));
 }
 
@@ -199,9 +228,10 @@ json_t *planning_json(const struct planning *p)
                 (void)json_array_append_new(members, json_string(p->fleet->satellite[i].id));
         (void)json_array_append_new(waves, members);
     }
-    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "fleet", p->fleet->name, "plan",
-                     plan_hash_text(p->plan, hash), "satellites", (int)p->plan->n_satellites,
-                     "changed", (int)p->plan->n_changed, "bytes", json_uint(p->plan->bytes),
-                     "blocked_by", p->blocked_by ? json_uint(p->blocked_by) : json_null(),
-                     "changes", changes, "waves", waves);
+    return json_pack(
+        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "fleet", p->fleet->name, "plan",
+        plan_hash_text(p->plan, hash), "satellites", (int)p->plan->n_satellites, "changed",
+        (int)p->plan->n_changed, "bytes", json_uint(p->plan->bytes), "blocked_by",
+        p->blocked_by ? json_uint(p->blocked_by) : json_null(), "failed_on",
+        p->failed ? json_string(p->failed_on) : json_null(), "changes", changes, "waves", waves);
 }

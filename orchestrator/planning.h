@@ -18,6 +18,9 @@ struct planning {
     struct plan *plan;
     uint64_t blocked_by;       /* rollout under way on a satellite that would change; 0 = none */
     char blocked_on[NAME_CAP]; /* that satellite */
+    /* A version that would go to a further satellite although one has failed with it. */
+    const struct plan_change *failed; /* NULL = none */
+    char failed_on[NAME_CAP];
 };
 
 /* Read the store and make the plan; inside the caller's transaction, if there is one.  End with

@@ -252,6 +252,9 @@ struct store_event {
 /* An event that is there already gets the higher count. */
 must_check enum rc store_put_event(struct store *store, const struct store_event *row,
                                    struct err *err);
+/* Forget what a satellite has reported, its events, and when anything was delivered to it. */
+must_check enum rc store_forget_observed(struct store *store, const char *satellite,
+                                         struct err *err);
 /* Forget all events of a satellite but the newest `keep`. */
 must_check enum rc store_trim_events(struct store *store, const char *satellite, size_t keep,
                                      struct err *err);

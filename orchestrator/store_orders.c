@@ -292,6 +292,22 @@ enum rc store_put_event(struct store *store, const struct store_event *row, stru
     return query_run(&q, err);
 }
 
+enum rc store_forget_observed(struct store *store, const char *satellite, struct err *err)
+{
+    struct query q = query_start(store, "DELETE FROM observed WHERE satellite = ?");
+
+    query_text(&q, satellite);
+    enum rc rc = query_run(&q, err);
+
+    if (rc == RC_OK)
+        rc = store_trim_events(store, satellite, 0, err);
+    if (rc != RC_OK)
+        return rc;
+    q = query_start(store, "UPDATE outgoing SET sent_ms = 0 WHERE satellite = ?");
+    query_text(&q, satellite);
+    return query_run(&q, err);
+}
+
 enum rc store_trim_events(struct store *store, const char *satellite, size_t keep, struct err *err)
 {
     struct query q =

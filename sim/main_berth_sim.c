@@ -162,8 +162,10 @@ static uint32_t print_result(const struct world *w)
 static enum rc run_steps(struct world *w, struct err *err)
 {
     for (uint32_t i = 0; i < w->scenario->n_steps; i++) {
-        enum rc rc = step_run(w, &w->scenario->step[i], err);
+        enum rc rc = world_interrupted(err);
 
+        if (rc == RC_OK)
+            rc = step_run(w, &w->scenario->step[i], err);
         if (rc != RC_OK) {
             char text[256];
 
@@ -227,6 +229,7 @@ int main(int argc, char **argv)
         return 1;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    world_catch_signals();
     log_open("berth-sim", LOG_LEVEL_INFO);
     if (!w || scenario_load(o.file, &scenario, &err) != RC_OK) {
         (void)fprintf(stderr, "berth-sim: %s\n", err_text(&err, text, sizeof text));

@@ -21,6 +21,29 @@
 #define STOP_MS 5000U
 #define FLIGHT_MS 300U /* from one directory to the other and a report back, without delay */
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    interrupted = sig;
+}
+
+void world_catch_signals(void)
+{
+    /* once: who asks a second time does not want to wait for an orderly end */
+    const struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
+
+    (void)sigaction(SIGINT, &act, NULL);
+    (void)sigaction(SIGTERM, &act, NULL);
+    (void)sigaction(SIGHUP, &act, NULL);
+}
+
+enum rc world_interrupted(struct err *err)
+{
+    return interrupted ? err_set(err, RC_SCENARIO, "interrupted by signal %d", (int)interrupted)
+                       : RC_OK;
+}
+
 uint64_t world_now(const struct world *w)
 {
     return clock_mono_ms() - w->start_ms;
@@ -328,8 +351,10 @@ enum rc world_look(struct world *w, struct err *err)
     scoped(free_ptr) char *rollouts = NULL;
     int exit_status = 0;
     int exit_rollout = 0;
-    enum rc rc = still_running(w, err);
+    enum rc rc = world_interrupted(err);
 
+    if (rc == RC_OK)
+        rc = still_running(w, err);
     if (rc == RC_OK)
         rc = world_berth(w, "status --json", &exit_status, &status, err);
     if (rc == RC_OK)

@@ -77,6 +77,11 @@ must_check enum rc world_open(struct world *w, struct err *err);
 /* End every process.  With keep == false the directory goes too. */
 void world_close(struct world *w, bool keep);
 
+/* From here on SIGINT, SIGTERM and SIGHUP end the run in order: world_interrupted tells
+ * RC_SCENARIO. */
+void world_catch_signals(void);
+must_check enum rc world_interrupted(struct err *err);
+
 /* ms since the scenario began. */
 uint64_t world_now(const struct world *w);
 

@@ -168,6 +168,26 @@ static void test_remove_tree(void **state)
     assert_rc(fs_remove_tree(dir, "tree", &err), RC_OK);
 }
 
+/* What a power cut left of a write goes; nothing else does. */
+static void test_sweep(void **state)
+{
+    struct err err;
+    struct stat st;
+
+    (void)state;
+    put("keep", "x");
+    put(".hidden", "x");
+    put("root.0123456789abcdef", "x");
+    put(".root.a.0123456789abcdef", "half");
+    put(".root.a.0123456789abcdeg", "x");
+    assert_rc(fs_sweep(dir, ".", &err), RC_OK);
+    assert_int_equal(fstatat(dir, ".root.a.0123456789abcdef", &st, 0), -1);
+    assert_int_equal(fstatat(dir, "keep", &st, 0), 0);
+    assert_int_equal(fstatat(dir, ".hidden", &st, 0), 0);
+    assert_int_equal(fstatat(dir, "root.0123456789abcdef", &st, 0), 0);
+    assert_int_equal(fstatat(dir, ".root.a.0123456789abcdeg", &st, 0), 0);
+}
+
 static void test_copy_digest(void **state)
 {
     scoped(close_fd) int in = openat(dir, "in", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -326,9 +346,11 @@ static void test_statefile_bad_sector(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        each(test_open_beneath), each(test_plain),          each(test_write),
-        each(test_remove_tree),  each(test_copy_digest),    each(test_sealed),
-        each(test_statefile),    each(test_statefile_torn), each(test_statefile_bad_sector),
+        each(test_open_beneath),   each(test_plain),
+        each(test_write),          each(test_remove_tree),
+        each(test_sweep),          each(test_copy_digest),
+        each(test_sealed),         each(test_statefile),
+        each(test_statefile_torn), each(test_statefile_bad_sector),
         each(test_lock),
     };
 

@@ -433,6 +433,15 @@ static void provisioning(void **state)
     assert_memory_equal(up.keys.secret, down.keys.secret, LINK_SECRET_SIZE);
     link_state_done(&up);
     link_state_done(&down);
+
+    /* Again: other keys, the same place in the fleet. */
+    assert_berth("provision sat-9 --node 109 --out state9 --replace", 4);
+    assert_berth("provision sat-1 --node 101 --out state1 --replace", 4);
+    assert_int_equal(faccessat(dirfd, "home/sats/sat-1/link", F_OK, 0), 0);
+    assert_berth("provision sat-1 --node 101 --out state1b --replace", 0);
+    assert_said("a/up");
+    assert_int_equal(faccessat(dirfd, "state1b/link", F_OK, 0), 0);
+    assert_int_equal(faccessat(dirfd, "home/sats/sat-1/link", F_OK, 0), -1);
 }
 
 static void raw_uplink_and_new_grants_are_queued(void **state)

@@ -461,6 +461,38 @@ static int tear_down(void **state)
 /* ---- the test ---------------------------------------------------------------------------------
  */
 
+static const char *in_work(const char *name)
+{
+    static char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/%s", work, name);
+    return path;
+}
+
+/* A satellite whose computer was changed: new keys while berth-ground runs, nothing on board, and a
+ * first report that counts from the beginning.  It gets its order and its package again. */
+static void satellite_begins_again(void)
+{
+    struct fake *f = &fakes[2];
+
+    struct err err;
+
+    start_ground();
+    until("--home home status", 0, "synced");
+    fake_stop(f);
+    assert_rc(fs_remove_tree(AT_FDCWD, in_work("sat-3.state"), &err), RC_OK);
+    assert_rc(fs_remove_tree(AT_FDCWD, in_work("sat-3.spool"), &err), RC_OK);
+    must("--home home provision sat-3 --node 103 --out sat-3.state --replace");
+    assert_int_equal(berth("--home home ps sat-3"), 0);
+    assert_true(out_says("last report never"));
+    *f = (struct fake){ 0 };
+    fake_start(f, 3);
+    until("--home home ps sat-3", 0, "order 0 in force"); /* under the new keys */
+    until("--home home ps sat-3", 0, "committed");
+    assert_string_equal(f->running.version, "2.0.0");
+    stop_ground(SIGTERM);
+}
+
 static void releases_go_by_wave_and_a_bad_one_stops(void **state)
 {
     (void)state;
@@ -505,6 +537,12 @@ static void releases_go_by_wave_and_a_bad_one_stops(void **state)
         assert_int_equal(fakes[i].got_bad, i == 1);
     }
 
+    /* Applied once more, it would begin on another satellite: the canary has its order. */
+    assert_int_equal(berth("--home home plan fleet.yaml"), 3);
+    assert_true(out_says("--despite-failure"));
+    assert_int_equal(berth("--home home apply fleet.yaml --key operator.key --supersede"), 4);
+    assert_int_equal(berth("--home home rollout status 3"), 7);
+
     /* Back to version 2: only the canary changes, and the paused rollout ends. */
     put_file("fleet.yaml", "fleet: test\nsatellites: [{id: sat-1}, {id: sat-2}, {id: sat-3}]\n"
                            "desired: [{select: all, payloads: {acme/beacon: 2.0.0}}]\n");
@@ -516,6 +554,7 @@ static void releases_go_by_wave_and_a_bad_one_stops(void **state)
     for (size_t i = 0; i < SATS; i++)
         assert_int_equal(fakes[i].orders, i == 1 ? 4 : 2);
     stop_ground(SIGTERM);
+    satellite_begins_again();
 }
 
 int main(void)
