@@ -112,6 +112,10 @@ static enum rc make_channels(struct start *s, struct err *err)
         socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     s->child.notify = fcntl(s->result.fds.fd[WIRE_FD_NOTIFY], F_DUPFD_CLOEXEC, CHILD_FD_MIN);
 
+    /* Its own, so that it can open /dev/stdout and /dev/stderr. */
+    uid_t user = s->request->plan.uid_base + PLAN_UID;
+    if (fchown(s->child.output, user, user) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "owner of the output pipe");
     if (!lift(&s->sync) || !lift(&s->child.sync) || !lift(&s->child.status) ||
         !lift(&s->child.output) || s->child.notify < 0 || !pass_credentials(s->sync) ||
         !pass_credentials(s->child.notify) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||

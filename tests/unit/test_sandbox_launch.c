@@ -376,6 +376,7 @@ static const struct expected host_views[] = {
     { "write-sysrq", "2" },
     { "write-oom-score", "13" },
     { "write-uid-map", "13" },
+    { "write-stdout", "0" },
     { "oom-score", "500" },
     { "read-sys", "2" },
     { "read-cgroup", "2" },
