@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/version.h"
 #include "orchestrator/cli_help.h"
 #include "orchestrator/suggest.h"
 
@@ -233,6 +234,8 @@ static bool run_builtin(const struct cli_command *const *tables, size_t n, char 
 
     if (n == 0 || strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0) {
         cli_help_overview(tables, out);
+    } else if (strcmp(words[0], "--version") == 0) {
+        (void)fprintf(out, "berth %s\n", BERTH_VERSION);
     } else if (strcmp(words[0], "help") == 0) {
         if (cli_match_command(tables, n - 1, words + 1, &command) > 0)
             cli_help_command(command, out);

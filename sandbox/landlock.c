@@ -58,8 +58,8 @@ static uint64_t access_of(const struct plan_op *op, uint64_t all)
     switch ((enum plan_op_type)op->type) {
     case PLAN_OP_ROOT:
         return ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE;
-    case PLAN_OP_PROC:
-        return ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE;
+    case PLAN_OP_PROC: /* what can be set there (oom_score_adj) is not for the payload to set */
+        return ACCESS_READ;
     case PLAN_OP_DEV:
         return (ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE) & all;
     case PLAN_OP_TMPFS:

@@ -17,6 +17,7 @@
 #include "sandbox/landlock.h"
 
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer; a stuck child is killed */
+#define OOM_SCORE "500"
 #define NAMESPACES                                                                                 \
     (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET)
 
@@ -111,6 +112,10 @@ static enum rc make_channels(struct start *s, struct err *err)
         socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     s->child.notify = fcntl(s->result.fds.fd[WIRE_FD_NOTIFY], F_DUPFD_CLOEXEC, CHILD_FD_MIN);
 
+    /* Its own, so that it can open /dev/stdout and /dev/stderr. */
+    uid_t user = s->request->plan.uid_base + PLAN_UID;
+    if (fchown(s->child.output, user, user) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "owner of the output pipe");
     if (!lift(&s->sync) || !lift(&s->child.sync) || !lift(&s->child.status) ||
         !lift(&s->child.output) || s->child.notify < 0 || !pass_credentials(s->sync) ||
         !pass_credentials(s->child.notify) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
@@ -186,6 +191,15 @@ static enum rc map_ids(struct start *s, struct err *err)
     if (put_proc(s->proc, "uid_map", map) != 0 || put_proc(s->proc, "setgroups", "deny") != 0 ||
         put_proc(s->proc, "gid_map", map) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "id map %s", map);
+    return RC_OK;
+}
+
+/* berthd and we are spared by the host when memory runs out; a payload goes before anything of the
+ * host's. */
+static enum rc set_oom_score(struct start *s, struct err *err)
+{
+    if (put_proc(s->proc, "oom_score_adj", OOM_SCORE) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "oom_score_adj");
     return RC_OK;
 }
 
@@ -366,12 +380,19 @@ static enum rc copy_pidfd(struct start *s, struct err *err)
 }
 
 static const struct launch_step steps[] = {
-    { "plan", check_request },     { "mounts", open_tree_mounts },
-    { "data", open_data },         { "cgroup", make_cgroup },
-    { "channels", make_channels }, { "clone", clone_child },
-    { "id-map", map_ids },         { "cgroup-attach", attach_cgroup },
-    { "data-ids", shift_data },    { "release", release_child },
-    { "confirm", confirm },        { "exec", await_exec },
+    { "plan", check_request },
+    { "mounts", open_tree_mounts },
+    { "data", open_data },
+    { "cgroup", make_cgroup },
+    { "channels", make_channels },
+    { "clone", clone_child },
+    { "oom-score", set_oom_score },
+    { "id-map", map_ids },
+    { "cgroup-attach", attach_cgroup },
+    { "data-ids", shift_data },
+    { "release", release_child },
+    { "confirm", confirm },
+    { "exec", await_exec },
     { "pidfd", copy_pidfd },
 };
 

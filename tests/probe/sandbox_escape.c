@@ -36,6 +36,9 @@ static const struct look looks[] = {
     { "read-proc-keys", "/proc/keys", O_RDONLY },
     { "write-core-pattern", "/proc/sys/kernel/core_pattern", O_WRONLY },
     { "write-sysrq", "/proc/sysrq-trigger", O_WRONLY },
+    { "write-oom-score", "/proc/self/oom_score_adj", O_WRONLY },
+    { "write-uid-map", "/proc/self/uid_map", O_WRONLY },
+    { "write-stdout", "/dev/stdout", O_WRONLY },
     { "read-sys", "/sys/kernel", O_RDONLY },
     { "read-cgroup", "/sys/fs/cgroup", O_RDONLY },
     { "write-self-exe", "/proc/self/exe", O_WRONLY },
@@ -68,6 +71,16 @@ static size_t count(const char *path, const char *digits)
     }
     closedir(dir);
     return n;
+}
+
+static long number_in(const char *path)
+{
+    char text[32] = "";
+    int fd = open(path, O_RDONLY);
+
+    (void)!read(fd, text, sizeof text - 1);
+    close(fd);
+    return strtol(text, NULL, 10);
 }
 
 static int abstract(const char *name)
@@ -123,6 +136,7 @@ int main(int argc, char **argv)
     printf("interfaces-up %d\n", access("/proc/net/dev", F_OK) == 0 ? 1 : 0);
     printf("setuid-bit %d\n", stat("/bin/setuid", &st) == 0 && (st.st_mode & S_ISUID) != 0);
     printf("notify-socket %s\n", getenv("NOTIFY_SOCKET"));
+    printf("oom-score %ld\n", number_in("/proc/self/oom_score_adj"));
     printf("environment-path %d\n", getenv("PATH") != NULL);
     printf("leaked %d\n", getenv("BERTH_TEST_SECRET") != NULL);
     if (argc > 2) {
