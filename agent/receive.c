@@ -230,6 +230,7 @@ static enum rc take_document(struct agent *a, const struct item *item, struct er
         return take_order(a, envelope, err);
     case OBJECT_PACKAGE:
     case OBJECT_REPORT:
+    case OBJECT_REVOCATION:
         break;
     }
     return err_set(err, RC_OBJECT_KIND, "kind %u", item->kind);

@@ -28,8 +28,8 @@ static bool object_ok(const struct port_message *msg)
 {
     const struct port_object *o = &msg->object;
 
-    return o->kind >= OBJECT_ROOT && o->kind <= OBJECT_REPORT && o->reserved == 0 && o->size > 0 &&
-           o->size <= OBJECT_MAX;
+    return o->kind >= OBJECT_ROOT && o->kind <= OBJECT_KIND_MAX && o->reserved == 0 &&
+           o->size > 0 && o->size <= OBJECT_MAX;
 }
 
 static bool event_ok(const struct port_message *msg)

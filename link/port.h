@@ -21,7 +21,9 @@ enum object_kind {
     OBJECT_ORDER = 3,
     OBJECT_PACKAGE = 4,
     OBJECT_REPORT = 5,
+    OBJECT_REVOCATION = 6,
 };
+#define OBJECT_KIND_MAX OBJECT_REVOCATION
 
 #define OBJECT_MAX (PACKAGE_MAX + DOCUMENT_MAX + 4096U) /* bytes of one object of any kind */
 

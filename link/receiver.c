@@ -481,7 +481,7 @@ static enum rc load_ready(struct receiver *r, const char *name, struct err *err)
     scoped(close_fd) int fd = -1;
 
     if (!partial_parse_name(name, ready.object.digest, &suffix) || suffix[0] < '1' ||
-        suffix[0] >= '0' + OBJECT_REPORT || suffix[1] != '.')
+        suffix[0] > '0' + OBJECT_KIND_MAX || suffix[0] == '0' + OBJECT_REPORT || suffix[1] != '.')
         return err_set(err, RC_NAME, "%s", name);
     ready.object.kind = (uint32_t)(suffix[0] - '0');
     ready.serial = strtoull(suffix + 2, NULL, 16);

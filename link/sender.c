@@ -170,7 +170,7 @@ enum rc sender_add(struct sender *s, const struct sender_object *object,
         return err_set(err, RC_EXISTS, "object is queued already");
     if (object->size == 0 || object->size > OBJECT_MAX)
         return err_set(err, RC_TOO_LARGE, "object of %llu bytes", (unsigned long long)object->size);
-    if (object->kind < OBJECT_ROOT || object->kind > OBJECT_REPORT)
+    if (object->kind < OBJECT_ROOT || object->kind > OBJECT_KIND_MAX)
         return err_set(err, RC_OBJECT_KIND, "object kind %u", object->kind);
 
     scoped(entry_free) struct entry *e = calloc(1, sizeof *e);

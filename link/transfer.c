@@ -20,7 +20,7 @@ uint32_t transfer_chunk_bytes(uint64_t size, uint32_t chunk_size, uint32_t index
 static void decode_descriptor(struct cbor_in *r, struct transfer_descriptor *ret)
 {
     cbor_fixed(r, "object", ret->object, sizeof ret->object);
-    ret->kind = (enum object_kind)cbor_uint(r, "kind", OBJECT_REPORT);
+    ret->kind = (enum object_kind)cbor_uint(r, "kind", OBJECT_KIND_MAX);
     ret->serial = cbor_uint(r, "serial", UINT64_MAX);
     ret->size = cbor_uint(r, "size", OBJECT_MAX);
     ret->chunk_size = (uint32_t)cbor_uint(r, "chunk size", CHUNK_MAX);
@@ -47,7 +47,7 @@ static void decode_chunk(struct cbor_in *r, struct transfer_chunk *ret)
 
 static void decode_inline(struct cbor_in *r, struct transfer_inline *ret)
 {
-    ret->kind = (enum object_kind)cbor_uint(r, "kind", OBJECT_REPORT);
+    ret->kind = (enum object_kind)cbor_uint(r, "kind", OBJECT_KIND_MAX);
     ret->serial = cbor_uint(r, "serial", UINT64_MAX);
     ret->data = cbor_bstr(r, "data", 1, TRANSFER_INLINE_MAX);
     if (ret->kind == 0)

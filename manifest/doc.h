@@ -23,6 +23,7 @@ enum doc_type {
     DOC_MANIFEST = 3,
     DOC_ORDER = 4,
     DOC_REPORT = 5,
+    DOC_REVOCATION = 6,
 };
 
 #define DOC_FORMAT 1U /* version of the format of every type */

@@ -14,7 +14,7 @@ static const char *const slot_names[SLOT_STATES] = {
 
 static const char *const type_names[] = {
     [DOC_ROOT] = "root",   [DOC_GRANT] = "grant",   [DOC_MANIFEST] = "manifest",
-    [DOC_ORDER] = "order", [DOC_REPORT] = "report",
+    [DOC_ORDER] = "order", [DOC_REPORT] = "report", [DOC_REVOCATION] = "revocation",
 };
 
 #define TYPE_NAMES (sizeof type_names / sizeof type_names[0])

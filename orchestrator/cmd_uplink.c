@@ -12,10 +12,8 @@ static const struct {
     const char *name;
     enum object_kind kind;
 } kinds[] = {
-    { "root", OBJECT_ROOT },
-    { "grant", OBJECT_GRANT },
-    { "order", OBJECT_ORDER },
-    { "package", OBJECT_PACKAGE },
+    { "root", OBJECT_ROOT },       { "grant", OBJECT_GRANT },           { "order", OBJECT_ORDER },
+    { "package", OBJECT_PACKAGE }, { "revocation", OBJECT_REVOCATION },
 };
 
 static enum rc parse_kind(const char *name, uint32_t *ret, struct err *err)
@@ -26,7 +24,7 @@ static enum rc parse_kind(const char *name, uint32_t *ret, struct err *err)
             return RC_OK;
         }
     }
-    return err_set(err, RC_USAGE, "--kind must be root, grant, order or package");
+    return err_set(err, RC_USAGE, "--kind must be root, grant, order, package or revocation");
 }
 
 static enum rc queue(const struct home *home, struct store_outgoing *row, const char *file,
@@ -79,7 +77,8 @@ static int run(struct cli *cli)
 }
 
 static const struct cli_option options[] = {
-    { "kind", CLI_TEXT, "KIND", "what the file claims to be: root, grant, order or package" },
+    { "kind", CLI_TEXT, "KIND",
+      "what the file claims to be: root, grant, order, package or revocation" },
     { 0 },
 };
 

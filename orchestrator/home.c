@@ -196,9 +196,10 @@ enum rc home_queue_bytes(const struct home *home, const char *satellite, unsigne
     struct store_outgoing row = { .kind = kind, .size = content.n, .queued_ms = now_ms };
     enum rc rc = home_add_bytes(home, content, &row.object, row.path, err);
 
-    row.class = kind == OBJECT_ROOT || kind == OBJECT_GRANT ? CLASS_TRUST
-                : kind == OBJECT_ORDER                      ? CLASS_ORDER
-                                                            : CLASS_PACKAGE;
+    row.class = kind == OBJECT_ROOT || kind == OBJECT_GRANT || kind == OBJECT_REVOCATION
+                    ? CLASS_TRUST
+                : kind == OBJECT_ORDER ? CLASS_ORDER
+                                       : CLASS_PACKAGE;
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", satellite);
     return rc == RC_OK ? store_queue(home->store, &row, again, err) : rc;
 }

@@ -28,6 +28,7 @@ static void put(const char *corpus, const char *name, struct bytes content)
 
 static struct signed_doc one;
 static struct report report;
+static struct revoked_set set;
 
 int main(void)
 {
@@ -35,6 +36,7 @@ int main(void)
     struct grant grant = doc_grant();
     struct manifest manifest = doc_manifest();
     struct order order = doc_order();
+    struct revocation revocation = doc_revocation();
     struct err err;
 
     root.root_keys = doc_key_set(1, 1, K_ROOT_A);
@@ -57,6 +59,16 @@ int main(void)
     doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
              &err);
     put("fuzz_manifest_report", "good", one.payload);
+    doc_signed(&one, DOC_REVOCATION, revocation_encode, &revocation, K_ROOT_A, K_ROOT_B);
+    put("fuzz_manifest_revocation", "good", one.payload);
+    put("fuzz_manifest_envelope", "revocation", one.bytes);
+    doc_must(revoked_set_add(&set, &revocation, &revocation.entry[2].manifest, &err), &err);
+    doc_must(revoked_set_encode(&set, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_revocation", "set", one.payload);
+    revocation.n = 0;
+    doc_signed(&one, DOC_REVOCATION, revocation_encode, &revocation, K_ROOT_A);
+    put("fuzz_manifest_revocation", "empty", one.payload);
     doc_keys_free();
     return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "manifest/doc.h"
 #include "manifest/envelope.h"
+#include "manifest/revocation.h"
 #include "update/sign.h"
 
 /* Documents are big: inlined into one frame they pass the limit on frames. */
@@ -173,6 +174,23 @@ static noinline struct order doc_order(void)
     memset(&o.line[0].manifest, 0x11, sizeof o.line[0].manifest);
     memset(&o.line[1].manifest, 0x22, sizeof o.line[1].manifest);
     return o;
+}
+
+/* One entry of each kind. */
+static noinline struct revocation doc_revocation(void)
+{
+    struct revocation r = {
+        .number = 5,
+        .issued_ms = ISSUED_MS,
+        .n = 3,
+        .entry = { { .kind = REVOKED_KEY, .policy = REVOKE_STOP },
+                   { .kind = REVOKED_GRANT, .policy = REVOKE_KEEP, .tenant = "zenith", .epoch = 9 },
+                   { .kind = REVOKED_MANIFEST, .policy = REVOKE_ROLLBACK } },
+    };
+
+    memcpy(r.entry[0].key, sign_key_public(doc_key(K_STRANGER))->id, KEY_ID_SIZE);
+    memset(&r.entry[2].manifest, 0x99, sizeof r.entry[2].manifest);
+    return r;
 }
 
 static noinline void doc_report(struct report *ret)

@@ -100,7 +100,7 @@ static void refuses_values(void **state)
     } rows[] = {
 #define AT(field) offsetof(struct port_message, field)
         { "object kind 0", PORT_OBJECT, AT(object.kind), 0 },
-        { "object kind 6", PORT_OBJECT, AT(object.kind), 6 },
+        { "unknown object kind", PORT_OBJECT, AT(object.kind), OBJECT_KIND_MAX + 1 },
         { "object reserved", PORT_OBJECT, AT(object.reserved), 1 },
         { "object size 0", PORT_OBJECT, AT(object.size), 0 },
         { "object too large", PORT_OBJECT, AT(object.size) + 4, 1 },

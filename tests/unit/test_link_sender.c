@@ -183,7 +183,7 @@ static void nonsense_reports(void **state)
     other.object.size = 0;
     assert_rc(sender_add(s, &other.object, link_object_source(&o), &err), RC_TOO_LARGE);
     other.object.size = 5;
-    other.object.kind = (enum object_kind)6;
+    other.object.kind = (enum object_kind)(OBJECT_KIND_MAX + 1);
     assert_rc(sender_add(s, &other.object, link_object_source(&o), &err), RC_OBJECT_KIND);
     sender_free(&s);
     free(o.bytes);

@@ -90,7 +90,7 @@ static void refuses_descriptors(void **state)
     } rows[] = {
         { "right", 4, 1000, 512, 64, RC_OK },
         { "kind 0", 0, 1000, 512, 64, RC_TRANSFER_FORMAT },
-        { "kind 6", 6, 1000, 512, 64, RC_VALUE },
+        { "unknown kind", OBJECT_KIND_MAX + 1, 1000, 512, 64, RC_VALUE },
         { "size 0", 4, 0, 512, 32, RC_TRANSFER_FORMAT },
         { "size too large", 4, (uint64_t)OBJECT_MAX + 1, 512, 64, RC_VALUE },
         { "size wraps", 4, UINT64_MAX, 512, 64, RC_VALUE },

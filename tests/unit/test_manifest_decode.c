@@ -41,10 +41,11 @@ KIND(grant, *doc = doc_grant())
 KIND(manifest, *doc = doc_manifest())
 KIND(order, *doc = doc_order())
 KIND(report, doc_report(doc))
+KIND(revocation, *doc = doc_revocation())
 /* clang-format on */
 
-static const struct kind *const kinds[] = { &root_kind, &grant_kind, &manifest_kind, &order_kind,
-                                            &report_kind };
+static const struct kind *const kinds[] = { &root_kind,  &grant_kind,  &manifest_kind,
+                                            &order_kind, &report_kind, &revocation_kind };
 
 /* The good document's bytes, in buf_a. */
 static struct bytes good_bytes(const struct kind *kind)

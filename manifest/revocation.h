@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * manifest/revocation: what the root role takes back: keys, grants, manifests.
+ *
+ * A revocation is one short document, so that it fits one bundle and can lie signed in a safe until
+ * it is needed.  On board its entries are added to a set that only grows: no later document, and no
+ * older one that is sent again, takes an entry out or makes its policy milder.  The set is kept in
+ * a state file of its own, since the root keys that signed may be gone by the next start.  Both
+ * forms are deterministic CBOR and read strictly.  What an entry means is manifest/trust's
+ * business, what becomes of a version that runs is agent/reconcile's.
+ */
+#ifndef BERTH_MANIFEST_REVOCATION_H
+#define BERTH_MANIFEST_REVOCATION_H
+
+#include "manifest/doc.h"
+
+#define REVOCATION_ENTRIES_MAX 16U /* in one document: fits 8 KB with two root signatures */
+#define REVOKED_MAX 256U           /* in the set */
+#define REVOKED_FILE_MAX (20U * 1024U)
+
+enum revoked_kind {
+    REVOKED_KEY = 1,      /* counts towards no threshold any more */
+    REVOKED_GRANT = 2,    /* of a tenant, up to and with this epoch */
+    REVOKED_MANIFEST = 3, /* this one version */
+};
+
+/* What becomes of what runs already.  The higher number wins where several entries meet. */
+enum revoke_policy {
+    REVOKE_NONE = 0,     /* not revoked; never in a document */
+    REVOKE_KEEP = 1,     /* goes on, and starts again; nothing new is taken */
+    REVOKE_ROLLBACK = 2, /* gives way to the version that was committed before, or stops */
+    REVOKE_STOP = 3,     /* ends */
+};
+
+struct revoked {
+    enum revoked_kind kind;
+    enum revoke_policy policy;
+    uint8_t key[KEY_ID_SIZE]; /* REVOKED_KEY */
+    char tenant[NAME_CAP];    /* REVOKED_GRANT */
+    uint64_t epoch;           /* REVOKED_GRANT */
+    struct digest manifest;   /* REVOKED_MANIFEST */
+};
+
+/* What the root role signs.  Without entries it only says that it is `issued_ms` now. */
+struct revocation {
+    uint64_t number;    /* rises with every revocation of the mission */
+    uint64_t issued_ms; /* Unix time */
+    uint32_t n;
+    struct revoked entry[REVOCATION_ENTRIES_MAX]; /* sorted as revoked_order says, none twice */
+};
+
+/* Everything that was ever taken back. */
+struct revoked_set {
+    uint64_t number;      /* of the newest document, 0 = none */
+    uint64_t issued_ms;   /* the latest */
+    struct digest newest; /* SHA-256 of the newest document; all zero = none */
+    uint32_t n;
+    struct revoked entry[REVOKED_MAX]; /* sorted, none twice */
+};
+
+/* How entries are sorted: kind, then key id, tenant, or digest.  0: they are about the same. */
+int revoked_order(const struct revoked *a, const struct revoked *b);
+
+/* "keep", "rollback", "stop"; "none" for anything else.  False: not one of the three. */
+const char *revoke_policy_name(enum revoke_policy policy);
+bool revoke_policy_find(const char *name, enum revoke_policy *ret);
+
+/* The document. */
+must_check enum rc revocation_decode(struct bytes in, struct revocation *ret, struct err *err);
+must_check enum rc revocation_check(const struct revocation *doc, struct err *err);
+must_check enum rc revocation_encode(const struct revocation *doc, uint8_t *buf, size_t cap,
+                                     struct bytes *ret, struct err *err);
+
+/* The set, as the agent keeps it.  REVOKED_FILE_MAX bytes are always enough. */
+must_check enum rc revoked_set_decode(struct bytes in, struct revoked_set *ret, struct err *err);
+must_check enum rc revoked_set_encode(const struct revoked_set *set, uint8_t *buf, size_t cap,
+                                      struct bytes *ret, struct err *err);
+
+/* Put an entry into its place of a sorted list; one about the same becomes the stricter of the two:
+ * the higher policy, the higher epoch.  RC_NO_ROOM when the list holds `cap` already. */
+must_check enum rc revoked_put(struct revoked *list, uint32_t *n, uint32_t cap,
+                               const struct revoked *entry, struct err *err);
+
+/* Add a document to the set, all of it or nothing (RC_NO_ROOM). */
+must_check enum rc revoked_set_add(struct revoked_set *set, const struct revocation *doc,
+                                   const struct digest *digest, struct err *err);
+
+/* What the set says of one thing. */
+enum revoke_policy revoked_key(const struct revoked_set *set, const uint8_t id[KEY_ID_SIZE]);
+enum revoke_policy revoked_grant(const struct revoked_set *set, const char *tenant, uint64_t epoch);
+enum revoke_policy revoked_manifest(const struct revoked_set *set, const struct digest *manifest);
+
+#endif
