@@ -76,8 +76,14 @@ int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
         (void)snprintf(text, sizeof text, "berth %s%s--help", command_name(cli),
                        cli->command ? " " : "");
     }
-    if (err->rc == RC_BUSY) /* whatever was wanted: nothing is wrong with it */
+    /* Whatever was wanted: it is not what is wrong, and beginning a new fleet would be the worst.
+     */
+    if (err->rc == RC_BUSY)
         (void)snprintf(text, sizeof text, "try again: another berth command is writing");
+    if (err->rc == RC_STORE && strncmp(err->what, "store", 5) == 0)
+        (void)snprintf(text, sizeof text,
+                       "begin nothing new; put back a copy of store.sqlite: operator guide, "
+                       "\"Copies of the store\"");
     if (cli->json)
         print_json_error(cli, err, text);
     else
