@@ -199,7 +199,7 @@ static enum rc lend_dir(int fd, struct user user, struct err *err)
 }
 
 struct tree {
-    int spool, keys, up, down, own, lock;
+    int spool, keys, up, down, own, lock, slots;
 };
 
 static void tree_close(struct tree *t)
@@ -210,6 +210,7 @@ static void tree_close(struct tree *t)
     close_fd(&t->down);
     close_fd(&t->own);
     close_fd(&t->lock);
+    close_fd(&t->slots);
 }
 
 #define LOCK_WAIT_MS 20000U
@@ -245,7 +246,7 @@ static enum rc make_tree(const struct options *o, struct agent *a, struct tree *
         { ".", 0755, o->agent, NULL },
         { "trust", 0700, o->agent, &a->trust_dir },
         { "objects", 0700, o->agent, NULL },
-        { "slots", 0755, o->agent, NULL },
+        { "slots", 0755, o->agent, &t->slots },
         { "data", 0700, o->agent, &a->data_dir },
         { "staging", 0700, o->agent, NULL },
         { "log", 0750, o->agent, &a->log_dir },
@@ -295,12 +296,12 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
     scoped(close_fd) int theirs = -1;
     pid_t pid = -1;
     enum rc rc = make_pair(&a->launch_sock, &theirs, err);
-    const int fds[] = { theirs, t->lock };
+    const int fds[] = { theirs, t->slots, t->lock };
 
     (void)snprintf(cgroup, sizeof cgroup, "%s", o->cgroup);
     if (rc == RC_OK)
         rc = wire_make_room(a->launch_sock, err);
-    return rc == RC_OK ? spawn_program(t->own, argv, fds, 2, &pid, err) : rc;
+    return rc == RC_OK ? spawn_program(t->own, argv, fds, 3, &pid, err) : rc;
 }
 
 static enum rc start_link(const struct options *o, struct agent *a, const struct tree *t,
@@ -430,7 +431,7 @@ static enum rc confine(const struct options *o, const struct agent *a, const str
 /* The privileged part, in order; afterwards there is no way back. */
 static enum rc start(const struct options *o, struct agent *a, struct err *err)
 {
-    scoped(tree_close) struct tree t = { -1, -1, -1, -1, -1, -1 };
+    scoped(tree_close) struct tree t = { -1, -1, -1, -1, -1, -1, -1 };
     sigset_t mask;
 
     (void)umask(0022);

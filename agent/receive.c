@@ -239,6 +239,44 @@ static enum rc take_document(struct agent *a, const struct item *item, struct er
 /* ---- packages -----------------------------------------------------------------------------------
  */
 
+struct waiting {
+    const struct agent *a;
+    uint32_t n;
+    struct digest digest[AGENT_QUEUE_MAX];
+};
+
+static bool add_waiting(void *arg, const struct digest *digest, uint64_t size)
+{
+    struct waiting *w = arg;
+
+    (void)size;
+    for (uint32_t i = 0; i < w->a->n_items; i++)
+        if (digest_same(&w->a->item[i].digest, digest))
+            return true;
+    w->digest[w->n++] = *digest;
+    return w->n < AGENT_QUEUE_MAX;
+}
+
+/* What is stored and not being worked on waits for a grant.  Anybody who has the link may send such
+ * packages, so they may stay only as long as there is room to spare. */
+static bool drop_waiting(struct agent *a)
+{
+    scoped(free_ptr) struct waiting *w = calloc(1, sizeof *w);
+    struct err err = { 0 };
+
+    if (!w)
+        return false;
+    w->a = a;
+    if (objects_list(&a->objects, add_waiting, w, &err) != RC_OK)
+        return false;
+    for (uint32_t i = 0; i < w->n; i++)
+        if (objects_remove(&a->objects, &w->digest[i], &err) != RC_OK)
+            log_err(LOG_LEVEL_WARN, &err, "remove object");
+    if (w->n > 0)
+        log_event(LOG_LEVEL_WARN, "dropped packages without a grant n=%u", w->n);
+    return w->n > 0;
+}
+
 /* Into our own store first: berth-link may be taken over, and its file may change under us. */
 static enum rc take_package(struct agent *a, struct item *item, struct err *err)
 {
@@ -247,6 +285,8 @@ static enum rc take_package(struct agent *a, struct item *item, struct err *err)
     if (item->fd >= 0) {
         enum rc rc = objects_put(&a->objects, &item->digest, item->fd, item->size, err);
 
+        if (rc == RC_STORE_QUOTA && drop_waiting(a))
+            rc = objects_put(&a->objects, &item->digest, item->fd, item->size, err);
         if (rc != RC_OK)
             return rc;
         close_fd(&item->fd);

@@ -367,19 +367,24 @@ static void start_run(struct table *t, struct unit *u, const struct digest *mani
     wake_at(t, now_ms + RECONCILE_ANSWER_MS);
 }
 
+static void back_to_good(struct table *t, struct unit *u, enum slot_event event, enum rc code)
+{
+    u->kept.trials = 0;
+    u->failures = 0;
+    u->not_before_ms = 0;
+    must_move(t, u, event, code);
+    note(t, u, code, &u->kept.wanted);
+    if (!digest_none(&u->kept.good))
+        note(t, u, RC_ROLLED_BACK, &u->kept.good);
+}
+
 /* The wanted version has not proven itself: never again, and back to the one before. */
 static void fail_wanted(struct table *t, struct unit *u, enum rc code)
 {
     bool has_good = !digest_none(&u->kept.good);
 
     remember_failed(&u->kept, &u->kept.wanted, code);
-    u->kept.trials = 0;
-    u->failures = 0;
-    u->not_before_ms = 0;
-    must_move(t, u, has_good ? SLOT_EV_ROLLBACK : SLOT_EV_FAIL, code);
-    note(t, u, code, &u->kept.wanted);
-    if (has_good)
-        note(t, u, RC_ROLLED_BACK, &u->kept.good);
+    back_to_good(t, u, has_good ? SLOT_EV_ROLLBACK : SLOT_EV_FAIL, code);
 }
 
 static void run_ended(struct table *t, struct unit *u, enum rc code, bool launched, uint64_t now_ms)
@@ -394,11 +399,16 @@ static void run_ended(struct table *t, struct unit *u, enum rc code, bool launch
         reconsider(t, u->kept.tenant); /* its share of the grant is free again */
         return;
     }
-    /* A machine that could not build a sandbox says nothing about the payload: try again. */
+    /* A machine that could not build a sandbox says nothing about the payload: try again, and if
+     * that does not help, let the ground order it once more when the machine is well. */
     bool machine =
         !launched && rc_class(code) != RC_CLASS_REFUSED && rc_class(code) != RC_CLASS_MALFORMED;
-    if (trial && !(machine && u->kept.trials < RECONCILE_TRIALS_MAX)) {
+    if (trial && !machine) {
         fail_wanted(t, u, verdict);
+        return;
+    }
+    if (trial && u->kept.trials >= RECONCILE_TRIALS_MAX) {
+        back_to_good(t, u, SLOT_EV_REFUSE, verdict);
         return;
     }
     u->failures++;

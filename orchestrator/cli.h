@@ -106,7 +106,8 @@ must_check enum rc cli_number(const struct cli *cli, const char *name, uint64_t 
 
 /* Print an error as "berth COMMAND: what / why / fix" (or, with --json, as one object
  * {"error":{...}} on stdout) and return the exit code that fits err->rc.  fix is the command or
- * action that helps, printf-like; NULL = none. */
+ * action that helps, printf-like; NULL = the
+ * command's help. */
 int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...) printf_like(3, 4);
 
 /* The exit code that belongs to an error code. */

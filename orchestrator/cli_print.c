@@ -44,7 +44,7 @@ static void print_json_error(struct cli *cli, const struct err *err, const char 
     json_t *error =
         json_pack("{s:o, s:i, s:s, s:s, s:o, s:o}", "what", json_safe(err->what), "code",
                   (int)err->rc, "code_name", rc_name(err->rc), "why", rc_text(err->rc), "fix",
-                  fix ? json_safe(fix) : json_null(), "exit", json_integer(cli_exit_of(err->rc)));
+                  json_safe(fix), "exit", json_integer(cli_exit_of(err->rc)));
 
     (void)cli_json(cli, json_pack("{s:o}", "error", error));
 }
@@ -60,8 +60,7 @@ static void print_text_error(struct cli *cli, const struct err *err, const char 
                   err->what[0] != '\0' ? err->what : rc_text(err->rc));
     (void)fprintf(cli->err, "  why: %s (%s %d)%s\n", rc_text(err->rc), rc_name(err->rc),
                   (int)err->rc, system);
-    if (fix)
-        (void)fprintf(cli->err, "  fix: %s\n", fix);
+    (void)fprintf(cli->err, "  fix: %s\n", fix);
 }
 
 int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
@@ -73,11 +72,22 @@ int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
         va_start(args, fix);
         (void)vsnprintf(text, sizeof text, fix, args);
         va_end(args);
+    } else {
+        (void)snprintf(text, sizeof text, "berth %s%s--help", command_name(cli),
+                       cli->command ? " " : "");
     }
+    /* Whatever was wanted: it is not what is wrong, and beginning a new fleet would be the worst.
+     */
+    if (err->rc == RC_BUSY)
+        (void)snprintf(text, sizeof text, "try again: another berth command is writing");
+    if (err->rc == RC_STORE && strncmp(err->what, "store", 5) == 0)
+        (void)snprintf(text, sizeof text,
+                       "begin nothing new; put back a copy of store.sqlite: operator guide, "
+                       "\"Copies of the store\"");
     if (cli->json)
-        print_json_error(cli, err, fix ? text : NULL);
+        print_json_error(cli, err, text);
     else
-        print_text_error(cli, err, fix ? text : NULL);
+        print_text_error(cli, err, text);
     return (int)cli_exit_of(err->rc);
 }
 

@@ -192,12 +192,19 @@ static int run(struct cli *cli)
     rc = spec ? build(cli, &b, &err) : err_set(&err, RC_NO_MEMORY, "build");
     close_fd(&b.stage_dirfd);
     close_fd(&b.content_fd);
+    bool built = rc == RC_OK;
+
     if (rc == RC_OK && sign)
         rc = sign_at_once(cli, &b, signed_file, &err);
     if (rc == RC_NOT_FOUND && !spec->manifest.name[0])
         return cli_fail(cli, &err, "berth init NAME");
     if (rc == RC_KEY_FILE)
         return cli_fail(cli, &err, CLI_FIX_KEY);
+    if (rc == RC_NOT_FOUND && built)
+        return cli_fail(cli, &err, CLI_FIX_PATH);
+    if (rc == RC_NOT_FOUND)
+        return cli_fail(cli, &err, "make it first, or correct copy: and root: in %s/%s", b.base,
+                        PAYLOAD_FILE);
     if (rc == RC_YAML)
         return cli_fail(cli, &err, "edit %s/%s", b.base, PAYLOAD_FILE);
     if (rc != RC_OK)

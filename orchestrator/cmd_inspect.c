@@ -122,6 +122,8 @@ static void print_fields(struct cli *cli, json_t *value)
     }
 }
 
+#define FIX_KIND "give what berth build, sign, grant or fleet init wrote, or a bundle file"
+
 static int run(struct cli *cli)
 {
     scoped(close_fd) int fd = -1;
@@ -134,7 +136,7 @@ static int run(struct cli *cli)
         rc = inspect(fd, size, &value, &err);
     if (rc != RC_OK) {
         json_decref(value);
-        return cli_fail(cli, &err, rc == RC_NOT_FOUND ? CLI_FIX_PATH : NULL);
+        return cli_fail(cli, &err, rc == RC_NOT_FOUND ? CLI_FIX_PATH : FIX_KIND);
     }
     print_fields(cli, value);
     cli_note(cli, "note: nothing of this was verified; berth verify does");

@@ -56,6 +56,8 @@ static int run_new(struct cli *cli)
     if (rc == RC_KEY_FILE)
         return cli_fail(cli, &err, "berth key new %s --role %s --passphrase-file FILE",
                         cli_arg(cli, 0), role_name);
+    if (rc == RC_NAME)
+        return cli_fail(cli, &err, "choose a name of a-z, 0-9 and '-'; --out says where it goes");
     if (rc != RC_OK)
         return cli_fail(cli, &err, NULL);
     cli_say(cli, "%s.key and %s.pub written to %s (%s key %s)", cli_arg(cli, 0), cli_arg(cli, 0),

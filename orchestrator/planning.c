@@ -101,6 +101,9 @@ int planning_fail(struct cli *cli, const struct err *err)
         return cli_fail(cli, err, CLI_FIX_PATH);
     case RC_YAML:
         return cli_fail(cli, err, "correct the line; docs/guide/operator.md lists every key");
+    case RC_NOT_REGULAR:
+    case RC_TOO_LARGE:
+        return cli_fail(cli, err, "give a fleet file as docs/guide/operator.md shows it");
     default:
         return cli_fail(cli, err, NULL);
     }

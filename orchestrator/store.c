@@ -526,6 +526,18 @@ enum rc store_begin(struct store *store, struct store **ret_open, struct err *er
     return rc;
 }
 
+enum rc store_begin_read(struct store *store, struct store **ret_open, struct err *err)
+{
+    if (!sqlite3_get_autocommit(store->db))
+        return RC_OK;
+
+    enum rc rc = run_text(store, "BEGIN", err);
+
+    if (rc == RC_OK)
+        *ret_open = store;
+    return rc;
+}
+
 enum rc store_commit(struct store **open, struct err *err)
 {
     enum rc rc = *open ? run_text(*open, "COMMIT", err) : RC_OK;

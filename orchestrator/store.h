@@ -34,6 +34,9 @@ void store_close(struct store **store); /* scope cleaner */
  *     rc = store_begin(store, &open, err); ... rc = store_commit(&open, err);
  * Calls outside of one are each their own transaction.  They do not nest. */
 must_check enum rc store_begin(struct store *store, struct store **ret_open, struct err *err);
+/* The same for reading only: what is read until store_rollback is of one moment, whatever others
+ * write meanwhile.  Within a transaction it does nothing, and *ret_open stays NULL. */
+must_check enum rc store_begin_read(struct store *store, struct store **ret_open, struct err *err);
 must_check enum rc store_commit(struct store **open, struct err *err);
 void store_rollback(struct store **open);
 

@@ -101,11 +101,15 @@ static enum rc load_satellites(struct store *store, struct view *view, struct er
 enum rc view_load(struct store *store, struct view **ret, struct err *err)
 {
     scoped(view_free) struct view *view = calloc(1, sizeof *view);
+    scoped(store_rollback) struct store *open = NULL;
 
     if (!view)
         return err_set(err, RC_NO_MEMORY, "view");
-    enum rc rc = load_satellites(store, view, err);
 
+    enum rc rc = store_begin_read(store, &open, err);
+
+    if (rc == RC_OK)
+        rc = load_satellites(store, view, err);
     if (rc == RC_OK)
         rc = store_packages(store, &view->packages, &view->n_packages, err);
     if (rc != RC_OK)

@@ -50,7 +50,8 @@ static enum rc check_request(struct start *s, struct err *err)
 
 static enum rc open_tree_mounts(struct start *s, struct err *err)
 {
-    enum rc rc = mounts_open_root(s->fds->fd[WIRE_FD_ROOT], &s->child.mounts, err);
+    enum rc rc =
+        mounts_open_root(s->launcher->slots, s->fds->fd[WIRE_FD_ROOT], &s->child.mounts, err);
 
     return rc != RC_OK ? rc : mounts_open_dev(&s->child.mounts, err);
 }

@@ -14,6 +14,7 @@
 /* What is made once, at start. */
 struct launcher {
     struct cgroup_tree tree;
+    int slots; /* directory that every slot lies in; the caller's */
     struct seccomp_program payload_filter[PLAN_PROFILES]; /* by enum plan_profile */
     struct seccomp_program reaper_filter;
     int landlock_abi;

@@ -5,7 +5,8 @@
  *
  * Input: fixed-size messages with descriptors on descriptor 3 (sandbox/wire), from berthd, which is
  * not root and may have been taken over: a request can choose among the sandboxes that plan_check
- * allows, and nothing else.  No path from a request is opened outside the payload's own tree.
+ * allows and the directories below descriptor 4 (the slots), and nothing else.  No path from a
+ * request is opened outside the payload's own tree.
  * When the socket closes, or on SIGTERM, everything ends: payloads, mounts, loop devices, cgroups.
  */
 #include <errno.h>
@@ -27,6 +28,7 @@
 #include "sandbox/launch.h"
 
 #define SOCKET_FD 3
+#define SLOTS_FD 4
 #define INSTANCES_MAX (2U * PAYLOADS_MAX) /* during a trial, old and new may overlap */
 #define LOCK_WAIT_MS 15000U
 #define END_WAIT_MS 10000U
@@ -293,8 +295,10 @@ static enum rc prepare(struct server *s, const char *cgroup, struct err *err)
     if (sigprocmask(SIG_BLOCK, &mask, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return err_sys(err, RC_CONFINE, "signals");
     s->signals = signalfd(-1, &mask, SFD_CLOEXEC);
-    if (s->signals < 0 || fcntl(SOCKET_FD, F_SETFD, FD_CLOEXEC) != 0)
-        return err_sys(err, RC_CONFINE, "descriptor %d", SOCKET_FD);
+    if (s->signals < 0 || fcntl(SOCKET_FD, F_SETFD, FD_CLOEXEC) != 0 ||
+        fcntl(SLOTS_FD, F_SETFD, FD_CLOEXEC) != 0)
+        return err_sys(err, RC_CONFINE, "descriptors %d and %d", SOCKET_FD, SLOTS_FD);
+    s->launcher.slots = SLOTS_FD;
     if (setgroups(0, NULL) != 0)
         return err_sys(err, RC_CONFINE, "groups");
 
@@ -327,8 +331,9 @@ int main(int argc, char **argv)
 
     log_open("berth-launch", LOG_LEVEL_INFO);
     if (argc != 3 || strcmp(argv[1], "--cgroup") != 0 || !name_valid(argv[2])) {
-        (void)fputs("usage: berth-launch --cgroup NAME   (started by berthd, socket on 3)\n",
-                    stderr);
+        (void)fputs(
+            "usage: berth-launch --cgroup NAME   (started by berthd, socket on 3, slots on 4)\n",
+            stderr);
         return 2;
     }
     for (size_t i = 0; i < INSTANCES_MAX; i++)

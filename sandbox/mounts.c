@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 
+#define SLOT_DEPTH 4U /* levels of a slot's root below all slots */
 #define LOOP_TRIES 16
 #define RELEASE_WAIT_MS 2000U
 #define LOCK_WAIT_MS 1000U
@@ -77,12 +78,39 @@ static int set_attributes(int mount_fd, uint64_t set, int userns_fd)
 
 /* ---- launcher ------------------------------------------------------------------------------- */
 
-enum rc mounts_open_root(int slot_dirfd, struct mounts *m, struct err *err)
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* TENANT/PAYLOAD/DIGEST/root: go up until there, and no further. */
+static bool lies_in(int slots_dirfd, int slot_dirfd)
+{
+    struct stat slots;
+    struct stat st;
+    scoped(close_fd) int at = openat(slot_dirfd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fstat(slots_dirfd, &slots) != 0)
+        return false;
+    for (unsigned int level = 0; at >= 0 && level < SLOT_DEPTH; level++) {
+        if (fstat(at, &st) == 0 && same_file(&st, &slots))
+            return true;
+        int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        close_fd(&at);
+        at = up;
+    }
+    return false;
+}
+
+enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m, struct err *err)
 {
     struct stat st;
 
     if (fstat(slot_dirfd, &st) != 0 || !S_ISDIR(st.st_mode))
         return err_set(err, RC_LAUNCH_REQUEST, "slot is not a directory");
+    if (!lies_in(slots_dirfd, slot_dirfd))
+        return err_set(err, RC_LAUNCH_REQUEST, "directory is not a slot");
 
     scoped(close_fd) int fd =
         open_tree(slot_dirfd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

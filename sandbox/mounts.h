@@ -27,8 +27,10 @@ struct mounts_loop {
 #define MOUNTS_INIT ((struct mounts){ .root = -1, .dev = -1, .data = -1 })
 #define MOUNTS_LOOP_INIT ((struct mounts_loop){ .fd = -1, .number = -1 })
 
-/* Launcher: a read-only, nosuid, nodev clone of the slot directory. */
-must_check enum rc mounts_open_root(int slot_dirfd, struct mounts *m, struct err *err);
+/* Launcher: a read-only, nosuid, nodev clone of the slot directory, which must lie in slots_dirfd:
+ * whoever asks may hold a descriptor of any directory.  RC_LAUNCH_REQUEST. */
+must_check enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m,
+                                    struct err *err);
 
 /* Launcher: a read-only tmpfs with the five device nodes. */
 must_check enum rc mounts_open_dev(struct mounts *m, struct err *err);

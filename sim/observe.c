@@ -105,7 +105,8 @@ enum rc seen_read(const char *status, const char *rollouts, struct seen *ret, st
     const json_t *item;
 
     if (!json_is_array(list))
-        return err_set(err, RC_SCENARIO, "status: %s", doc ? "no satellites" : why.text);
+        return err_set(err, RC_SCENARIO, "status: %s: %.60s", doc ? "no satellites" : why.text,
+                       status);
     *ret = (struct seen){ 0 };
     json_array_foreach(list, i, item)
     {

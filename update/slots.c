@@ -41,25 +41,33 @@ static enum rc path_of(const struct slot_id *id, char out[PATH_CAP], size_t *ret
 /* ---- the two directories ----------------------------------------------------------------------
  */
 
+struct cleaning {
+    int staging;
+    size_t removed;
+};
+
 static bool remove_staged(void *arg, const char *name)
 {
-    const int *staging = arg;
+    struct cleaning *c = arg;
     struct err ignored;
 
-    if (unlinkat(*staging, name, 0) == 0)
-        return true;
-    return fs_remove_tree(*staging, name, &ignored) == RC_OK;
+    c->removed +=
+        unlinkat(c->staging, name, 0) == 0 || fs_remove_tree(c->staging, name, &ignored) == RC_OK;
+    return true;
 }
 
-/* Remove all that an earlier run left; whatever cannot be removed is an error, since it would stand
- * in the way later. */
+/* Remove all that an earlier run left.  What cannot be removed stays and is in the way of one
+ * package at the most: no reason not to start, and none to leave the others. */
 static enum rc clean_staging(int staging, struct err *err)
 {
+    struct cleaning c = { .staging = staging, .removed = 1 };
     bool more = true;
     enum rc rc = RC_OK;
 
-    while (rc == RC_OK && more)
-        rc = fs_list(staging, ".", DIR_ENTRIES_MAX, remove_staged, &staging, &more, err);
+    while (rc == RC_OK && more && c.removed > 0) {
+        c.removed = 0;
+        rc = fs_list(staging, ".", DIR_ENTRIES_MAX, remove_staged, &c, &more, err);
+    }
     if (rc == RC_OK)
         rc = fs_sync(staging, "staging", err);
     return rc;

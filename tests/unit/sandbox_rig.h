@@ -141,10 +141,12 @@ static inline void rig_start(struct rig *rig)
     rig->launch = fork();
     if (rig->launch == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (pair[1] == 3)
-            (void)fcntl(3, F_SETFD, 0);
-        else
-            (void)dup2(pair[1], 3);
+        int dir = open(rig->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int sock = fcntl(pair[1], F_DUPFD_CLOEXEC, 10); /* not one of the numbers below */
+        int slots = fcntl(dir, F_DUPFD_CLOEXEC, 10);
+
+        (void)dup2(slots, 4);
+        (void)dup2(sock, 3);
         (void)setenv("BERTH_TEST_SECRET", "1", 1);
         (void)execl(program, program, "--cgroup", rig->cgroup, NULL);
         _exit(127);

@@ -584,6 +584,65 @@ static void damaged_state_keeps_what_is_ordered(void **state)
     assert_int_equal(sky->report.generation, 1);
 }
 
+static bool count_fan(void *arg, const char *name)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "objects/sha256/%s", name);
+    *(size_t *)arg += entries_in(sky->state, path);
+    return true;
+}
+
+static size_t stored_objects(void)
+{
+    size_t n = 0;
+    struct err err = { 0 };
+
+    must(fs_list(sky->state, "objects/sha256", 256, count_fan, &n, NULL, &err), &err);
+    return n;
+}
+
+/* Whole, and of a tenant that nobody has granted anything. */
+static noinline void send_stranger(uint32_t number)
+{
+    struct tar t = { 0 };
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%u", number);
+    tar_dir(&t, "bin/");
+    tar_file(&t, "bin/app", 0755, text);
+    tar_end(&t);
+
+    struct content c = compress_window((struct bytes){ .p = t.p, .n = t.n }, 0);
+    struct unpack_spec spec = spec_of(content_view(&c), &t, "/bin/app");
+    struct manifest m = signed_manifest(&spec);
+    (void)snprintf(m.tenant, sizeof m.tenant, "nobody");
+    scoped(close_fd) int fd = signed_package(&m, content_view(&c), K_STRANGER);
+
+    send_object(OBJECT_PACKAGE, fd, NULL);
+    tar_done(&t);
+    free(c.p);
+}
+
+/* Packages may wait for their grant, but not in the way of those that have one. */
+static void strangers_do_not_fill_the_store(void **state)
+{
+    const size_t places = 64; /* of the store */
+
+    (void)state;
+    start_berthd();
+    for (uint32_t i = 0; i < places; i++)
+        send_stranger(i);
+    for (uint64_t until = clock_mono_ms() + WAIT_MS; stored_objects() < places;) {
+        assert_true(clock_mono_ms() < until);
+        exchange();
+    }
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_true(stored_objects() < places);
+}
+
 static bool stopped(const struct report *r, const void *arg)
 {
     return r->n_payloads == 1 && !r->payload[0].is_running &&
@@ -665,6 +724,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_state_keeps_what_is_ordered, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(revoked_key_stops_what_it_signed, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(expired_grant_stops_what_runs, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(strangers_do_not_fill_the_store, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(without_trust_everything_is_refused, sky_open, sky_close),
     };
 

@@ -382,6 +382,33 @@ static void machine_faults_are_tried_again(void **state)
     free(w);
 }
 
+/* A full disk for some seconds is no reason to refuse a version for ever. */
+static void machine_faults_are_not_remembered(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    order_cam(w, 2);
+    exited(w, u, RC_KILLED);
+    for (uint32_t i = 0; i < RECONCILE_TRIALS_MAX; i++) {
+        assert_int_equal(u->kept.state, SLOT_TRIAL);
+        reconcile_launch_failed(&w->t, u->run.instance, RC_NO_SPACE, w->now);
+        pass(w, RECONCILE_BACKOFF_MAX_MS);
+    }
+    assert_int_equal(u->kept.state, SLOT_REFUSED);
+    assert_int_equal(u->kept.code, RC_NO_SPACE);
+    assert_int_equal(u->run.manifest.b[0], 1);
+    assert_int_equal(u->kept.n_failed, 0);
+
+    launched(w, u);
+    order_cam(w, 2); /* the next order may name it again */
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    exited(w, u, RC_KILLED);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    free(w);
+}
+
 static void refusal_before_the_old_one_stops(void **state)
 {
     struct world *w = world_new();
@@ -872,6 +899,7 @@ int main(void)
         cmocka_unit_test(crash_loop_returns_to_previous),
         cmocka_unit_test(trials_are_counted_over_restarts),
         cmocka_unit_test(machine_faults_are_tried_again),
+        cmocka_unit_test(machine_faults_are_not_remembered),
         cmocka_unit_test(refusal_before_the_old_one_stops),
         cmocka_unit_test(what_is_not_ordered_stops),
         cmocka_unit_test(lost_slot_waits_for_its_package),

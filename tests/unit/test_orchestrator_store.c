@@ -367,6 +367,27 @@ static void abandoned_transaction_leaves_nothing(void **state)
     assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
 }
 
+/* What a command shows is of one moment, also while the daemon writes. */
+static void reading_is_of_one_moment(void **state)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    struct store *other = NULL;
+    char value[32];
+
+    (void)state;
+    assert_rc(store_open(path, false, &other, &err), RC_OK);
+    assert_rc(store_set(store, "fleet", "before", &err), RC_OK);
+    assert_rc(store_begin_read(store, &open, &err), RC_OK);
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
+    assert_rc(store_set(other, "fleet", "after", &err), RC_OK); /* a reader stops no writer */
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
+    assert_string_equal(value, "before");
+    store_rollback(&open);
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
+    assert_string_equal(value, "after");
+    store_close(&other);
+}
+
 static void others_changes_are_seen(void **state)
 {
     scoped(store_close) struct store *other = NULL;
@@ -433,6 +454,7 @@ int main(void)
         ROW(events_are_merged),
         ROW(rollouts_and_waves),
         ROW(abandoned_transaction_leaves_nothing),
+        ROW(reading_is_of_one_moment),
         ROW(others_changes_are_seen),
         ROW(audit_is_a_chain),
     };

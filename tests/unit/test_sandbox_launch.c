@@ -698,6 +698,35 @@ static void refuses_and_leaves_nothing(void **state)
     }
 }
 
+/* A descriptor of any directory is easy to get; only a slot becomes a root. */
+static void refuses_what_is_no_slot(void **state)
+{
+    static const char *const args[] = { "/bin/probe", NULL };
+    static const char *const places[] = { "/", "/tmp", NULL /* all slots together */, "deep" };
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    (void)mkdir(rig_path(&rig, "a"), 0755);
+    (void)mkdir(rig_path(&rig, "a/b"), 0755);
+    (void)mkdir(rig_path(&rig, "a/b/c"), 0755);
+    (void)mkdir(rig_path(&rig, "a/b/c/d"), 0755);
+    rig_slot(&rig, "a/b/c/d/deep", "sandbox_hog");
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const char *path = places[i] == NULL ? rig.dir : places[i];
+
+        if (path[0] != '/')
+            path = rig_path(&rig, "a/b/c/d/deep");
+        scoped(close_fd) int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        assert_true(root >= 0);
+        rig_launch(&rig, &plan, root, -1, &run);
+        assert_false(run.started);
+        assert_rc((enum rc)run.first.failed.rc, RC_LAUNCH_REQUEST);
+        assert_string_equal(run.first.failed.step, "mounts");
+    }
+}
+
 static void refuses_an_image_in_use(void **state)
 {
     static const char *const args[] = { "/bin/probe", "polite", NULL };
@@ -814,6 +843,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bounds_the_processor, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_wait_for_a_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_and_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_is_no_slot, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_an_image_in_use, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_with_berthd, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_on_a_forged_message, setup, teardown),
