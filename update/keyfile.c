@@ -155,6 +155,23 @@ enum rc keyfile_save(int dirfd, const char *name, enum key_role role, const stru
     return rc;
 }
 
+enum rc keyfile_save_public(int dirfd, const char *name, enum key_role role,
+                            const struct public_key *key, struct err *err)
+{
+    uint8_t buf[KEYFILE_MAX];
+    struct bytes content = { 0 };
+
+    if (!name_valid(name))
+        return err_set(err, RC_NAME, "key name %s", name);
+
+    enum rc rc = check_absent(dirfd, name, "key", err);
+    if (rc == RC_OK)
+        rc = check_absent(dirfd, name, "pub", err);
+    if (rc == RC_OK)
+        rc = encode_public(role, key, buf, sizeof buf, &content, err);
+    return rc == RC_OK ? write_new(dirfd, name, "pub", content, 0644, err) : rc;
+}
+
 /* ---- reading ---- */
 
 static void read_head(struct cbor_in *r, const char *word, enum key_role *ret_role,

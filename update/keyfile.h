@@ -33,6 +33,10 @@ must_check enum rc keyfile_save(int dirfd, const char *name, enum key_role role,
                                 const struct sign_key *key, struct bytes passphrase,
                                 struct err *err);
 
+/* Write NAME.pub alone: the private half is elsewhere (update/signer).  RC_EXISTS as above. */
+must_check enum rc keyfile_save_public(int dirfd, const char *name, enum key_role role,
+                                       const struct public_key *key, struct err *err);
+
 /* Load a private key; file is its whole name ("alice.key"), beneath dirfd.  Takes about 0.1 s and
  * 64 MiB (Argon2id).  ret_role may be NULL.  Free with sign_key_free. */
 must_check enum rc keyfile_load(int dirfd, const char *file, struct bytes passphrase,

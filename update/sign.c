@@ -31,8 +31,9 @@ struct secrets {
 
 struct sign_key {
     struct public_key public;
-    struct secrets *secrets;
+    struct secrets *secrets; /* NULL when it signs elsewhere */
     EVP_PKEY *mldsa65;
+    struct sign_elsewhere elsewhere;
 };
 
 static enum rc need_sodium(struct err *err)
@@ -152,12 +153,27 @@ enum rc sign_key_from_seeds(const uint8_t seeds[SIGN_SEEDS_SIZE], struct sign_ke
     return RC_OK;
 }
 
+enum rc sign_key_elsewhere(const struct public_key *public, const struct sign_elsewhere *elsewhere,
+                           struct sign_key **ret, struct err *err)
+{
+    struct sign_key *key = calloc(1, sizeof *key);
+
+    if (!key)
+        return err_set(err, RC_NO_MEMORY, "key");
+    key->public = *public;
+    key->elsewhere = *elsewhere;
+    *ret = key;
+    return RC_OK;
+}
+
 void sign_key_free(struct sign_key **key)
 {
     if (!*key)
         return;
     sodium_free((*key)->secrets);
     EVP_PKEY_free((*key)->mldsa65);
+    if ((*key)->elsewhere.done)
+        (*key)->elsewhere.done((*key)->elsewhere.arg);
     free(*key);
     *key = NULL;
 }
@@ -200,6 +216,8 @@ enum rc sign_key_seal(const struct sign_key *key, struct bytes passphrase, struc
 
     crypto_random(sealed.salt, sizeof sealed.salt);
     crypto_random(sealed.nonce, sizeof sealed.nonce);
+    if (!key->secrets)
+        return err_set(err, RC_KEY_FILE, "the private halves are elsewhere");
 
     enum rc rc = passphrase_key(passphrase, sealed.salt, &kek, err);
     if (rc != RC_OK)
@@ -258,15 +276,30 @@ static enum rc sign_mldsa65(const struct sign_key *key, struct bytes message, ui
     return RC_OK;
 }
 
+static enum rc verify_ed25519(const struct public_key *key, struct bytes message,
+                              struct bytes signature, struct err *err)
+{
+    return crypto_ed25519_verify(key->ed25519, message, signature, err);
+}
+
+static enum rc verify_mldsa65(const struct public_key *key, struct bytes message,
+                              struct bytes signature, struct err *err)
+{
+    return crypto_mldsa65_verify(key->mldsa65, message, signature, err);
+}
+
 /* The halves of the suite, in the order in which they stand in an envelope. */
 static const struct half {
     int64_t algorithm;
     size_t size;
+    const char *name;
+    enum rc (*verify)(const struct public_key *key, struct bytes message, struct bytes signature,
+                      struct err *err);
     enum rc (*sign)(const struct sign_key *key, struct bytes message, uint8_t *ret,
                     struct err *err);
 } halves[] = {
-    { COSE_ALG_ED25519, ED25519_SIGNATURE_SIZE, sign_ed25519 },
-    { COSE_ALG_MLDSA65, MLDSA65_SIGNATURE_SIZE, sign_mldsa65 },
+    { COSE_ALG_ED25519, ED25519_SIGNATURE_SIZE, "ed25519", verify_ed25519, sign_ed25519 },
+    { COSE_ALG_MLDSA65, MLDSA65_SIGNATURE_SIZE, "ml-dsa-65", verify_mldsa65, sign_mldsa65 },
 };
 
 #define HALVES (sizeof halves / sizeof halves[0])
@@ -319,6 +352,22 @@ static bool has_signed(const struct envelope *e, const struct public_key *key)
     return false;
 }
 
+/* By the key itself, or wherever its private half is; that place is believed nothing. */
+static enum rc make_half(const struct half *half, const struct sign_key *key, struct bytes message,
+                         uint8_t *ret, struct err *err)
+{
+    struct err ignored;
+    enum rc rc;
+
+    if (!key->elsewhere.sign)
+        return half->sign(key, message, ret, err);
+    rc = key->elsewhere.sign(key->elsewhere.arg, half->name, message, ret, half->size, err);
+    if (rc == RC_OK &&
+        half->verify(&key->public, message, (struct bytes){ ret, half->size }, &ignored) != RC_OK)
+        rc = err_set(err, RC_SIG_BAD, "signer: %s half is not of this key", half->name);
+    return rc;
+}
+
 /* Add one half of a key's signature as the next entry. */
 static enum rc add_half(struct job *job, const struct sign_key *key, size_t h, struct err *err)
 {
@@ -332,7 +381,7 @@ static enum rc add_half(struct job *job, const struct sign_key *key, size_t h, s
         rc = envelope_to_sign(job->type, job->mission, e, header, job->message, job->message_cap,
                               &message, err);
     if (rc == RC_OK)
-        rc = halves[h].sign(key, message, signature, err);
+        rc = make_half(&halves[h], key, message, signature, err);
     if (rc != RC_OK)
         return rc;
     e->signature[e->n++] = (struct envelope_signature){

@@ -36,11 +36,28 @@ must_check enum rc sign_key_from_seeds(const uint8_t seeds[SIGN_SEEDS_SIZE], str
                                        struct err *err);
 void sign_key_free(struct sign_key **key);
 
+/* Where a private half is not in this process but in a token or behind another program: how to have
+ * n bytes of signature made over message.  half names which: "ed25519", "ml-dsa-65". */
+struct sign_elsewhere {
+    enum rc (*sign)(void *arg, const char *half, struct bytes message, uint8_t *ret, size_t n,
+                    struct err *err);
+    void (*done)(void *arg); /* ends arg with the key; NULL = nothing to end */
+    void *arg;
+};
+
+/* A key that signs elsewhere.  What comes back is hostile until it verifies with the public half;
+ * a signature that does not is RC_SIG_BAD and never leaves this module.  On success the key owns
+ * elsewhere.arg. */
+must_check enum rc sign_key_elsewhere(const struct public_key *public,
+                                      const struct sign_elsewhere *elsewhere, struct sign_key **ret,
+                                      struct err *err);
+
 /* The public halves and the id; lives as long as the key. */
 const struct public_key *sign_key_public(const struct sign_key *key);
 
 /* Encrypt the seeds: Argon2id (libsodium's interactive limits) over the passphrase, then
- * XChaCha20-Poly1305 that also covers ad.  An empty passphrase is RC_KEY_FILE. */
+ * XChaCha20-Poly1305 that also covers ad.  An empty passphrase, or a key that signs elsewhere, is
+ * RC_KEY_FILE. */
 must_check enum rc sign_key_seal(const struct sign_key *key, struct bytes passphrase,
                                  struct bytes ad, struct sign_sealed *ret, struct err *err);
 
