@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/cbor.h"
 #include "base/crypto.h"
 #include "base/fs.h"
 #include "link/port.h"
@@ -11,8 +12,11 @@
 #include "orchestrator/describe.h"
 #include "orchestrator/draft.h"
 #include "orchestrator/path.h"
+#include "orchestrator/request.h"
+#include "orchestrator/words.h"
 #include "update/package.h"
 
+#define CBOR_MAJOR_SHIFT 5U         /* the type of an item is in the top bits of its first byte */
 #define CBOR_ARRAY_INDEFINITE 0x9fU /* how every BPv7 bundle begins (RFC 9171 section 4.1) */
 
 static enum rc add_digest(json_t *value, const char *key, struct bytes of, struct err *err)
@@ -81,6 +85,55 @@ static enum rc inspect_bundle(struct bytes in, json_t **ret, struct err *err)
     return rc;
 }
 
+/* A document without envelope: a report, or the payload of a request. */
+static enum rc inspect_bare(struct bytes in, json_t **ret, struct err *err)
+{
+    *ret = describe_document(in, err);
+    return *ret ? add_digest(*ret, "digest", in, err) : err->rc;
+}
+
+static enum rc inspect_request(struct bytes in, json_t **ret, struct err *err)
+{
+    struct request request;
+    enum rc rc = request_decode(in, &request, err);
+
+    if (rc == RC_OK)
+        rc = inspect_bare(request.payload, ret, err);
+    if (rc != RC_OK)
+        return rc;
+    (void)json_object_set_new(*ret, "request_for_mission",
+                              json_hex((struct bytes){ request.mission.b, MISSION_SIZE }));
+    (void)json_object_set_new(*ret, "the_asker_says", json_safe(request.note));
+    return RC_OK;
+}
+
+static enum rc inspect_signature(struct bytes in, json_t **ret, struct err *err)
+{
+    scoped(free_ptr) struct request_signature *s = calloc(1, sizeof *s);
+    enum rc rc = s ? request_signature_decode(in, s, err) : err_set(err, RC_NO_MEMORY, "signature");
+
+    if (rc == RC_OK)
+        *ret = json_pack("{s:s, s:s, s:o, s:o, s:o, s:i}", "kind", "signature", "over_a",
+                         doc_type_name(s->type), "mission",
+                         json_hex((struct bytes){ s->mission.b, MISSION_SIZE }), "digest",
+                         json_digest(&s->payload), "signed_by",
+                         json_hex((struct bytes){ s->key.id, KEY_ID_SIZE }), "halves", (int)s->n);
+    return rc;
+}
+
+static enum rc inspect_small(struct bytes in, json_t **ret, struct err *err)
+{
+    if (in.n > 0 && in.p[0] == CBOR_ARRAY_INDEFINITE)
+        return inspect_bundle(in, ret, err);
+    if (in.n > 0 && in.p[0] >> CBOR_MAJOR_SHIFT == CBOR_MAP)
+        return inspect_bare(in, ret, err);
+    if (request_is(in))
+        return inspect_request(in, ret, err);
+    if (request_signature_is(in))
+        return inspect_signature(in, ret, err);
+    return inspect_envelope(in, ret, err);
+}
+
 static enum rc inspect(int fd, uint64_t size, json_t **ret, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = NULL;
@@ -101,31 +154,14 @@ static enum rc inspect(int fd, uint64_t size, json_t **ret, struct err *err)
     if (rc == RC_OK)
         rc = fs_pread_exact(fd, buf, (size_t)size, 0, err);
     in = (struct bytes){ .p = buf, .n = (size_t)size };
-    if (rc != RC_OK)
-        return rc;
-    return magic[0] == CBOR_ARRAY_INDEFINITE ? inspect_bundle(in, ret, err)
-                                             : inspect_envelope(in, ret, err);
-}
-
-/* One line a field; what has parts stays JSON. */
-static void print_fields(struct cli *cli, json_t *value)
-{
-    const char *key;
-    json_t *field;
-
-    json_object_foreach(value, key, field)
-    {
-        char *text = json_is_string(field) ? NULL : json_dumps(field, JSON_ENCODE_ANY);
-
-        cli_say(cli, "%-15s %s", key, text ? text : json_string_value(field));
-        free(text);
-    }
+    return rc == RC_OK ? inspect_small(in, ret, err) : rc;
 }
 
 #define FIX_KIND "give what berth build, sign, grant or fleet init wrote, or a bundle file"
 
 static int run(struct cli *cli)
 {
+    scoped(free_ptr) char *words = NULL;
     scoped(close_fd) int fd = -1;
     json_t *value = NULL;
     uint64_t size = 0;
@@ -138,7 +174,9 @@ static int run(struct cli *cli)
         json_decref(value);
         return cli_fail(cli, &err, rc == RC_NOT_FOUND ? CLI_FIX_PATH : FIX_KIND);
     }
-    print_fields(cli, value);
+    words = words_of(value);
+    if (words)
+        cli_say(cli, "%.*s", (int)strlen(words) - 1, words); /* without the last line end */
     cli_note(cli, "note: nothing of this was verified; berth verify does");
     return cli_json(cli, value);
 }
@@ -147,9 +185,9 @@ const struct cli_command cmd_inspect[] = {
     { .name = "inspect",
       .group = "Payloads",
       .args = "FILE",
-      .summary = "Show what a package, document or bundle says, unverified",
-      .about = "Takes packages, unsigned packages, roots, grants, orders, reports in their "
-               "envelopes, and bundle files.",
+      .summary = "Show in words what a package, document or bundle says, unverified",
+      .about = "Takes packages, unsigned packages, documents in their envelopes or bare, signing "
+               "requests, signature files,\nand bundle files.",
       .args_min = 1,
       .args_max = 1,
       .run = run },
