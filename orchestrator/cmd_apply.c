@@ -14,6 +14,7 @@
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/keys.h"
+#include "orchestrator/offline.h"
 #include "orchestrator/planning.h"
 
 /* Everything that the steps of one apply share. */
@@ -134,22 +135,59 @@ static uint64_t first_rollout(const struct apply *a, uint32_t satellite)
     return 0;
 }
 
+/* "order-sat-1": of each satellite one request. */
+static void request_name(const struct order *order, char out[NAME_CAP + 8])
+{
+    (void)snprintf(out, NAME_CAP + 8, "order-%s", order->satellite);
+}
+
+/* The signatures that came back, over the very order that the plan still asks for: only the time
+ * of issue is taken from the request. */
+static enum rc collect_order(const struct apply *a, struct order *order, uint8_t **ret,
+                             size_t *ret_n, struct err *err)
+{
+    scoped(offline_done) struct offline offline = { 0 };
+    scoped(free_ptr) struct order *asked = calloc(1, sizeof *asked);
+    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    struct bytes payload = { 0 };
+    char name[NAME_CAP + 8];
+    enum rc rc = asked && buf ? RC_OK : err_set(err, RC_NO_MEMORY, "order");
+
+    request_name(order, name);
+    if (rc == RC_OK)
+        rc = offline_collect(cli_value(a->cli, "attach"), name, DOC_ORDER, &offline, ret, ret_n,
+                             err);
+    if (rc == RC_OK)
+        rc = order_decode(offline.request.payload, asked, err);
+    if (rc != RC_OK)
+        return rc;
+    order->issued_ms = asked->issued_ms;
+    rc = order_encode(order, buf, DOCUMENT_MAX, &payload, err);
+    if (rc == RC_OK && !bytes_equal(payload, offline.request.payload))
+        rc = err_set(err, RC_PLAN_STALE, "%s: the plan now asks for another order", name);
+    return rc;
+}
+
 /* Sign, and verify as the satellite will: what it would refuse must not wait in the store. */
-static enum rc sign_order(const struct apply *a, const struct order *order, uint8_t **ret,
-                          size_t *ret_n, struct digest *ret_payload, struct err *err)
+static enum rc sign_order(const struct apply *a, struct order *order, uint8_t **ret, size_t *ret_n,
+                          struct digest *ret_payload, struct err *err)
 {
     scoped(verified_order_free) struct verified_order *verified = NULL;
     scoped(free_ptr) uint8_t *envelope = NULL;
     scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
     const struct order_position position = { .satellite = order->satellite };
-    struct bytes payload;
+    struct bytes payload = { 0 };
     size_t n = 0;
 
     if (!buf)
         return err_set(err, RC_NO_MEMORY, "order");
-    enum rc rc = order_encode(order, buf, DOCUMENT_MAX, &payload, err);
+    enum rc rc = RC_OK;
 
-    if (rc == RC_OK)
+    if (cli_value(a->cli, "attach"))
+        rc = collect_order(a, order, &envelope, &n, err);
+    else
+        rc = order_encode(order, buf, DOCUMENT_MAX, &payload, err);
+    if (rc == RC_OK && !envelope)
         rc = keyring_sign(a->ring, DOC_ORDER, &trust_root(a->trust)->mission, payload, &envelope,
                           &n, err);
     if (rc == RC_OK)
@@ -281,6 +319,43 @@ static int done(const struct apply *a)
     return cli_json(a->cli, doc);
 }
 
+/* Instead of signing: one request per satellite that changes; the store stays as it is. */
+static int run_ask(const struct apply *a, struct err *err)
+{
+    scoped(free_ptr) struct order *order = malloc(sizeof *order);
+    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    const char *dir = cli_value(a->cli, "request");
+    char path[PATH_MAX], name[NAME_CAP + 8];
+    json_t *files = json_array();
+    enum rc rc = order && buf ? RC_OK : err_set(err, RC_NO_MEMORY, "order");
+
+    for (uint32_t i = 0; rc == RC_OK && i < a->p->plan->n_satellites; i++) {
+        struct request request = { .type = DOC_ORDER, .mission = trust_root(a->trust)->mission };
+
+        if (!a->p->plan->satellite[i].changes)
+            continue;
+        *order = a->p->plan->satellite[i].order;
+        order->issued_ms = a->now_ms;
+        request_name(order, name);
+        rc = order_encode(order, buf, DOCUMENT_MAX, &request.payload, err);
+        if (rc == RC_OK)
+            rc = offline_write(dir, name, &request, path, err);
+        if (rc == RC_OK) {
+            cli_say(a->cli, "%s", path);
+            (void)json_array_append_new(files, json_safe(path));
+        }
+    }
+    if (rc == RC_OK) {
+        cli_note(a->cli,
+                 "carry them to each signer: berth sign FILE --key KEY; then berth apply "
+                 "%s --attach %s",
+                 a->p->path, dir);
+        return cli_json(a->cli, json_pack("{s:o}", "files", files));
+    }
+    json_decref(files);
+    return cli_fail(a->cli, err, NULL);
+}
+
 /* Inside the transaction: plan, compare, sign, record. */
 static int apply_locked(const struct apply *before, const struct fleet *fleet, struct err *err)
 {
@@ -299,6 +374,8 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
     if (code != CLI_OK)
         return code;
     planning_print(a.cli, &p);
+    if (cli_value(a.cli, "request"))
+        return run_ask(&a, err);
     rollout = calloc(p.plan->n_rollouts + 1U, sizeof *rollout);
     if (!rollout)
         return CLI_FAILED;
@@ -326,6 +403,8 @@ static int run_apply(struct cli *cli)
         return cli_fail(cli, &err, "berth fleet init NAME");
     a.trust = trust;
     (void)!home_operator_key(&home, own, sizeof own, NULL);
+    if (cli_value(cli, "request") || cli_value(cli, "attach"))
+        return apply_locked(&a, fleet, &err);
     if (keyring_load(cli, "key", own[0] ? own : NULL, &ring, &err) != RC_OK || ring.n == 0)
         return cli_fail(cli, &err, "--key OPERATOR.key, and --passphrase-file FILE");
     if (check_key(&a, &err) != RC_OK)
@@ -338,6 +417,8 @@ static const struct cli_option apply_options[] = {
     { "key", CLI_LIST, "FILE", "operator key (else the one that fleet init recorded)" },
     { "supersede", CLI_FLAG, NULL, "abort rollouts under way on the satellites that change" },
     { "despite-failure", CLI_FLAG, NULL, "roll out a version that a satellite has failed with" },
+    OFFLINE_OPTIONS,
+    SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },
 };
@@ -347,10 +428,13 @@ const struct cli_command cmd_apply[] = {
       .group = "Operate",
       .args = "FLEET.yaml",
       .summary = "Sign orders for what differs and start the rollouts",
-      .about = "Signs one order per satellite that changes, each naming the satellite's full\n"
-               "desired set, and holds them; berth-ground releases them wave by wave.  Packages\n"
-               "of all waves are queued at once.  Ends with 4 when --plan is stale, a rollout is\n"
-               "under way on one of the satellites, or a satellite has failed with a version.",
+      .about =
+          "Signs one order per satellite that changes, each naming the satellite's full\n"
+          "desired set, and holds them; berth-ground releases them wave by wave.  Packages\n"
+          "of all waves are queued at once.  Where the operator keys are offline, --request DIR\n"
+          "writes the orders to be signed and stops; --attach DIR goes on with what was signed,\n"
+          "if the plan still asks for the same.  Ends with 4 when --plan is stale, a rollout is\n"
+          "under way on one of the satellites, or a satellite has failed with a version.",
       .args_min = 1,
       .args_max = 1,
       .options = apply_options,

@@ -13,6 +13,7 @@
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/keys.h"
+#include "orchestrator/offline.h"
 #include "orchestrator/path.h"
 
 static bool is_private(const char *path)
@@ -66,6 +67,8 @@ static enum rc sign_root(struct cli *cli, const struct root *root, uint8_t **ret
         if (is_private(path))
             rc = keyring_add(cli, &ring, path, err);
     }
+    if (rc == RC_OK)
+        rc = keyring_add_signers(cli, &ring, err);
     if (rc == RC_OK && ring.n < root->root_keys.threshold)
         rc = err_set(err, RC_THRESHOLD, "%zu private root keys given, %u are needed", ring.n,
                      root->root_keys.threshold);
@@ -124,10 +127,55 @@ static enum rc keep(struct cli *cli, const struct home *home, const struct root 
     return rc == RC_OK ? store_commit(&open, err) : rc;
 }
 
+/* ---- with the root keys offline ---- */
+
+static enum rc write_request(const char *dir, const struct root *root, char path[PATH_MAX],
+                             struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    struct request request = { .type = DOC_ROOT, .mission = root->mission };
+    enum rc rc = buf ? root_encode(root, buf, DOCUMENT_MAX, &request.payload, err)
+                     : err_set(err, RC_NO_MEMORY, "root");
+
+    return rc == RC_OK ? offline_write(dir, "root", &request, path, err) : rc;
+}
+
+static int run_ask(struct cli *cli, const struct root *root)
+{
+    char path[PATH_MAX], hex[2 * MISSION_SIZE + 1];
+    struct err err;
+
+    if (write_request(cli_value(cli, "request"), root, path, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth fleet init --help");
+    cli_say(cli, "%s: trust root, version 1, of mission %s; %u of %u root keys must sign it", path,
+            bytes_hex((struct bytes){ .p = root->mission.b, .n = MISSION_SIZE }, hex),
+            root->root_keys.threshold, root->root_keys.n);
+    cli_note(cli,
+             "carry it to each signer: berth sign %s --key KEY; then berth fleet init %s "
+             "--attach %s",
+             path, cli_arg(cli, 0), cli_value(cli, "request"));
+    return cli_json(cli, json_pack("{s:o}", "file", json_safe(path)));
+}
+
+/* The root is the one that was asked about, to the byte; whether enough keys signed is trust's to
+ * say. */
+static enum rc collect_root(const char *dir, struct root *ret, uint8_t **ret_envelope,
+                            size_t *ret_n, struct err *err)
+{
+    scoped(offline_done) struct offline offline = { 0 };
+    scoped(trust_free) struct trust *trust = NULL;
+    enum rc rc = offline_collect(dir, "root", DOC_ROOT, &offline, ret_envelope, ret_n, err);
+
+    if (rc == RC_OK)
+        rc = root_decode(offline.request.payload, ret, err);
+    return rc == RC_OK ? trust_new((struct bytes){ *ret_envelope, *ret_n }, &trust, err) : rc;
+}
+
 static int run(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
     scoped(free_ptr) struct root *root = calloc(1, sizeof *root);
+    const char *attach = cli_value(cli, "attach");
     scoped(free_ptr) uint8_t *envelope = NULL;
     char hex[2 * MISSION_SIZE + 1];
     struct bytes mission;
@@ -137,10 +185,13 @@ static int run(struct cli *cli)
 
     if (rc == RC_OK && !name_valid(cli_arg(cli, 0)))
         rc = err_set(&err, RC_NAME, "%s", cli_arg(cli, 0));
-    if (rc == RC_OK)
+    if (rc == RC_OK && !attach)
         rc = fill_root(cli, root, &err);
+    if (rc == RC_OK && cli_value(cli, "request"))
+        return run_ask(cli, root);
     if (rc == RC_OK)
-        rc = sign_root(cli, root, &envelope, &n, &err);
+        rc = attach ? collect_root(attach, root, &envelope, &n, &err)
+                    : sign_root(cli, root, &envelope, &n, &err);
     if (rc == RC_OK)
         rc = home_open(cli->home, true, &home, &err);
     if (rc == RC_OK)
@@ -158,7 +209,7 @@ static int run(struct cli *cli)
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth fleet init --help");
     mission = (struct bytes){ .p = root->mission.b, .n = sizeof root->mission.b };
-    if (!cli_value(cli, "next-root"))
+    if (!cli_value(cli, "next-root") && !attach)
         cli_note(cli,
                  "note: no --next-root: the same root keys are committed to, so one who steals "
                  "them can rotate them");
@@ -178,6 +229,8 @@ static const struct cli_option options[] = {
     { "root-threshold", CLI_TEXT, "M", "how many root keys must sign (else the majority)" },
     { "operator-threshold", CLI_TEXT, "M", "how many operator keys must sign (else the majority)" },
     { "out", CLI_PATH, "FILE", "write the signed root here too, for the tenants' berth sign" },
+    OFFLINE_OPTIONS,
+    SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },
 };
@@ -188,7 +241,10 @@ const struct cli_command cmd_fleet_init[] = {
       .args = "NAME",
       .summary = "Begin a fleet: mission id and trust root",
       .about = "Makes the home directory, a random mission id and version 1 of the trust root, "
-               "signed by the root keys.\nEvery later signature covers the mission id, so nothing "
+               "signed by the root keys.\nWhere these are offline: --request DIR writes "
+               "DIR/root.request "
+               "and stops; once DIR holds the signers'\nDIR/*.sig, --attach DIR goes on from "
+               "there.\nEvery later signature covers the mission id, so nothing "
                "that was signed for one fleet is valid in another.",
       .args_min = 1,
       .args_max = 1,

@@ -11,6 +11,7 @@
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/keys.h"
+#include "orchestrator/offline.h"
 #include "orchestrator/path.h"
 #include "orchestrator/payload.h"
 
@@ -64,7 +65,7 @@ static enum rc sign_grant(struct cli *cli, const struct home *home, struct trust
     scoped(free_ptr) uint8_t *envelope = NULL;
     char path[HOME_PATH_CAP];
     struct bytes payload = { 0 };
-    bool given = cli_value(cli, "key") != NULL;
+    bool given = cli_value(cli, "key") != NULL || cli_value(cli, "signer-key") != NULL;
     size_t n = 0;
     enum rc rc = buf ? grant_encode(grant, buf, DOCUMENT_MAX, &payload, err)
                      : err_set(err, RC_NO_MEMORY, "grant");
@@ -131,12 +132,71 @@ static enum rc fill(struct cli *cli, const struct home *home, struct grant *gran
     return rc == RC_OK ? next_epoch(home, grant->tenant, &grant->epoch, err) : rc;
 }
 
+/* ---- with the operator keys offline ---- */
+
+static void request_name(const char *tenant, char out[NAME_CAP + 8])
+{
+    (void)snprintf(out, NAME_CAP + 8, "grant-%s", tenant);
+}
+
+static enum rc write_request(struct cli *cli, const struct trust *trust, const struct grant *grant,
+                             char path[PATH_MAX], struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    struct request request = { .type = DOC_GRANT, .mission = trust_root(trust)->mission };
+    char name[NAME_CAP + 8];
+    enum rc rc = buf ? grant_encode(grant, buf, DOCUMENT_MAX, &request.payload, err)
+                     : err_set(err, RC_NO_MEMORY, "grant");
+
+    request_name(grant->tenant, name);
+    return rc == RC_OK ? offline_write(cli_value(cli, "request"), name, &request, path, err) : rc;
+}
+
+static int run_ask(struct cli *cli, const struct trust *trust, const struct grant *grant)
+{
+    const struct key_set *keys = &trust_root(trust)->operator_keys;
+    char path[PATH_MAX];
+    struct err err;
+
+    if (write_request(cli, trust, grant, path, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth grant --help");
+    cli_say(cli, "%s: grant for %s, epoch %llu; %u of %u operator keys must sign it", path,
+            grant->tenant, (unsigned long long)grant->epoch, keys->threshold, keys->n);
+    cli_note(cli,
+             "carry it to each signer: berth sign %s --key KEY; then berth grant %s --attach %s",
+             path, grant->tenant, cli_value(cli, "request"));
+    return cli_json(cli, json_pack("{s:o}", "file", json_safe(path)));
+}
+
+/* The grant that was asked about, to the byte, verified as every satellite will. */
+static enum rc collect_grant(struct cli *cli, struct trust *trust, struct grant *ret,
+                             uint8_t **ret_envelope, size_t *ret_n, struct err *err)
+{
+    scoped(offline_done) struct offline offline = { 0 };
+    char name[NAME_CAP + 8];
+    enum rc rc = name_valid(cli_arg(cli, 0)) ? RC_OK : err_set(err, RC_NAME, "%s", cli_arg(cli, 0));
+
+    if (rc != RC_OK)
+        return rc;
+    request_name(cli_arg(cli, 0), name);
+    rc = offline_collect(cli_value(cli, "attach"), name, DOC_GRANT, &offline, ret_envelope, ret_n,
+                         err);
+    if (rc == RC_OK)
+        rc = grant_decode(offline.request.payload, ret, err);
+    if (rc == RC_OK && strcmp(ret->tenant, cli_arg(cli, 0)) != 0)
+        rc = err_set(err, RC_NAME, "the request is for tenant %s", ret->tenant);
+    return rc == RC_OK ? trust_add_grant(trust, (struct bytes){ *ret_envelope, *ret_n },
+                                         clock_unix_ms(), err)
+                       : rc;
+}
+
 static int run(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
     scoped(trust_free) struct trust *trust = NULL;
     scoped(free_ptr) struct grant *grant = calloc(1, sizeof *grant);
     scoped(free_ptr) uint8_t *envelope = NULL;
+    bool attach = cli_value(cli, "attach") != NULL;
     size_t n = 0, queued = 0;
     struct err err;
     enum rc rc =
@@ -144,11 +204,15 @@ static int run(struct cli *cli)
 
     if (rc == RC_NOT_FOUND)
         return cli_fail(cli, &err, "berth fleet init NAME --root KEY --operator KEY");
-    if (rc == RC_OK)
+    if (rc == RC_OK && !attach)
         rc = fill(cli, &home, grant, &err);
     if (rc == RC_OK)
-        rc = home_trust(&home, grant->issued_ms, &trust, &err);
-    if (rc == RC_OK)
+        rc = home_trust(&home, clock_unix_ms(), &trust, &err);
+    if (rc == RC_OK && cli_value(cli, "request"))
+        return run_ask(cli, trust, grant);
+    if (rc == RC_OK && attach)
+        rc = collect_grant(cli, trust, grant, &envelope, &n, &err);
+    else if (rc == RC_OK)
         rc = sign_grant(cli, &home, trust, grant, &envelope, &n, &err);
     if (rc == RC_OK && cli_value(cli, "out"))
         rc = path_write(cli_value(cli, "out"), (struct bytes){ .p = envelope, .n = n }, 0644, &err);
@@ -177,6 +241,8 @@ static const struct cli_option options[] = {
       "prefix, expires" },
     { "key", CLI_LIST, "KEY", "operator keys that sign (else the one named at fleet init)" },
     { "out", CLI_PATH, "FILE", "write the signed grant here too, for the tenant's berth verify" },
+    OFFLINE_OPTIONS,
+    SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },
 };

@@ -66,6 +66,41 @@ static int run_new(struct cli *cli)
     return cli_json(cli, key_json(cli_arg(cli, 0), sign_key_public(key), role_name));
 }
 
+/* The private half is behind a program: ask it for the public one. */
+static int run_import(struct cli *cli)
+{
+    const char *out = cli_value(cli, "out"), *role_name = cli_value(cli, "role");
+    struct public_key *key = calloc(1, sizeof *key);
+    scoped(close_fd) int dirfd = -1;
+    char hex[2 * KEY_ID_SIZE + 1];
+    struct signer signer;
+    enum key_role role = KEY_ROLE_ROOT;
+    struct err err;
+    enum rc rc =
+        key ? keys_signer(cli, cli_arg(cli, 0), &signer, &err) : err_set(&err, RC_NO_MEMORY, "key");
+    int code;
+
+    if (rc == RC_OK && (!role_name || !key_role_parse(role_name, &role)))
+        rc = err_set(&err, RC_USAGE, "--role must be root, operator or tenant");
+    if (rc == RC_OK)
+        rc = path_open_dir(out ? out : ".", true, &dirfd, &err);
+    if (rc == RC_OK)
+        rc = signer_public(&signer, key, &err);
+    if (rc == RC_OK)
+        rc = keyfile_save_public(dirfd, cli_arg(cli, 0), role, key, &err);
+    if (rc != RC_OK) {
+        free(key);
+        return cli_fail(cli, &err, "berth key import %s --role ROLE --signer PROGRAM",
+                        cli_arg(cli, 0));
+    }
+    cli_say(cli, "%s.pub written to %s (%s key %s, signed for by %s)", cli_arg(cli, 0),
+            out ? out : ".", role_name, bytes_hex((struct bytes){ key->id, KEY_ID_SIZE }, hex),
+            signer.program);
+    code = cli_json(cli, key_json(cli_arg(cli, 0), key, role_name));
+    free(key);
+    return code;
+}
+
 static int run_show(struct cli *cli)
 {
     struct public_key *key = calloc(1, sizeof *key);
@@ -92,6 +127,14 @@ static const struct cli_option new_options[] = {
     { 0 },
 };
 
+static const struct cli_option import_options[] = {
+    { "role", CLI_TEXT, "ROLE", "what it is for: root, operator or tenant" },
+    { "out", CLI_PATH, "DIR", "where to put NAME.pub (made if missing; else here)" },
+    { "signer", CLI_PATH, "PROGRAM", "the program that has the private halves" },
+    { "signer-timeout", CLI_TEXT, "S", "seconds that one call of it may take (else 120)" },
+    { 0 },
+};
+
 const struct cli_command cmd_key[] = {
     { .name = "key new",
       .group = "Keys and trust",
@@ -103,6 +146,19 @@ const struct cli_command cmd_key[] = {
       .args_max = 1,
       .options = new_options,
       .run = run_new },
+    { .name = "key import",
+      .group = "Keys and trust",
+      .args = "NAME",
+      .summary = "Write the public half of a key that a signer program holds",
+      .about = "For tokens and HSMs. PROGRAM is started without a shell, once per half:\n"
+               "  PROGRAM public ed25519|ml-dsa-65 NAME   prints the raw public half\n"
+               "  PROGRAM sign ed25519|ml-dsa-65 NAME     signs the bytes on stdin, prints the raw "
+               "signature\nEvery command that signs takes --signer PROGRAM --signer-key NAME.pub. "
+               "A signature that does not\nverify with NAME.pub is refused.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = import_options,
+      .run = run_import },
     { .name = "key show",
       .group = "Keys and trust",
       .args = "FILE",

@@ -37,6 +37,59 @@ enum rc keyring_add(struct cli *cli, struct keyring *ring, const char *path, str
     return rc;
 }
 
+enum rc keys_signer(const struct cli *cli, const char *name, struct signer *ret, struct err *err)
+{
+    uint64_t seconds = 0;
+    struct signer signer = { .program = cli_value(cli, "signer"), .name = name };
+
+    if (!signer.program)
+        return err_set(err, RC_USAGE, "--signer is missing");
+    enum rc rc =
+        cli_number(cli, "signer-timeout", SIGNER_TIMEOUT_MS / 1000, 1, 3600, &seconds, err);
+
+    if (rc != RC_OK)
+        return rc;
+    signer.timeout_ms = (uint32_t)seconds * 1000U;
+    *ret = signer;
+    return RC_OK;
+}
+
+/* The program knows the key by the name of its public file: "keys/op.pub" is "op". */
+static enum rc add_signer(struct cli *cli, struct keyring *ring, const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    struct public_key *public = calloc(1, sizeof *public);
+    char name[PATH_MAX];
+    struct signer signer;
+    enum rc rc = public ? RC_OK : err_set(err, RC_NO_MEMORY, "key");
+
+    if (rc == RC_OK && ring->n == SIGNERS_MAX)
+        rc = err_set(err, RC_USAGE, "more than %u signing keys", SIGNERS_MAX);
+    if (rc == RC_OK)
+        rc = keys_public(path, public, err);
+    if (rc == RC_OK)
+        rc = path_with_suffix(slash ? slash + 1 : path, KEY_PUBLIC_SUFFIX, "", name, sizeof name,
+                              err);
+    if (rc == RC_OK)
+        rc = keys_signer(cli, name, &signer, err);
+    if (rc == RC_OK)
+        rc = signer_key(&signer, public, &ring->key[ring->n], err);
+    if (rc == RC_OK)
+        ring->n++;
+    free(public);
+    return rc;
+}
+
+enum rc keyring_add_signers(struct cli *cli, struct keyring *ring, struct err *err)
+{
+    const char *path;
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && (path = cli_value_at(cli, "signer-key", i)) != NULL; i++)
+        rc = add_signer(cli, ring, path, err);
+    return rc;
+}
+
 enum rc keyring_load(struct cli *cli, const char *option, const char *other, struct keyring *ring,
                      struct err *err)
 {
@@ -45,6 +98,8 @@ enum rc keyring_load(struct cli *cli, const char *option, const char *other, str
 
     for (size_t i = 0; rc == RC_OK && (path = cli_value_at(cli, option, i)) != NULL; i++)
         rc = keyring_add(cli, ring, path, err);
+    if (rc == RC_OK)
+        rc = keyring_add_signers(cli, ring, err);
     if (rc == RC_OK && ring->n == 0 && other)
         rc = keyring_add(cli, ring, other, err);
     if (rc == RC_OK && ring->n == 0)

@@ -8,9 +8,19 @@
 
 #include "orchestrator/cli.h"
 #include "update/keyfile.h"
+#include "update/signer.h"
 
 #define KEY_SUFFIX ".key"
 #define KEY_PUBLIC_SUFFIX ".pub"
+
+/* Keys behind a program (update/signer), for the option tables of commands that sign. */
+#define SIGNER_OPTIONS                                                                             \
+    { "signer", CLI_PATH, "PROGRAM",                                                               \
+      "have this program sign for --signer-key (protocol: berth key import --help)" },             \
+        { "signer-key", CLI_LIST, "PUB", "public keys whose private half is behind --signer" },    \
+    {                                                                                              \
+        "signer-timeout", CLI_TEXT, "S", "seconds that one call of it may take (else 120)"         \
+    }
 
 /* Private keys, owned.  keyring_done is a scope cleaner. */
 struct keyring {
@@ -23,9 +33,16 @@ void keyring_done(struct keyring *ring);
 must_check enum rc keyring_add(struct cli *cli, struct keyring *ring, const char *path,
                                struct err *err);
 
-/* Add those of a list option; with other, that file when the option was not given. */
+/* Add the keys of --signer-key. */
+must_check enum rc keyring_add_signers(struct cli *cli, struct keyring *ring, struct err *err);
+
+/* Add those of a list option and of --signer-key; with other, that file when neither was given. */
 must_check enum rc keyring_load(struct cli *cli, const char *option, const char *other,
                                 struct keyring *ring, struct err *err);
+
+/* Whom --signer and --signer-timeout name, for the key called name.  RC_USAGE without --signer. */
+must_check enum rc keys_signer(const struct cli *cli, const char *name, struct signer *ret,
+                               struct err *err);
 
 /* The public half of NAME.pub, or of the NAME.pub beside a NAME.key. */
 must_check enum rc keys_public(const char *path, struct public_key *ret, struct err *err);

@@ -6,12 +6,9 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "orchestrator/draft.h"
 #include "orchestrator/home.h"
-#include "orchestrator/keys.h"
 #include "orchestrator/path.h"
 #include "update/pack.h"
-#include "update/package.h"
 
 static enum rc mission_of_root(const char *path, struct mission *ret, struct err *err)
 {
@@ -152,5 +149,117 @@ enum rc signing_attach(struct cli *cli, const char *package_path, const char *ou
         rc = output_begin(&output, out, err);
     if (rc == RC_OK)
         rc = pack_attach(fd, envelope, output.fd, err);
+    return rc == RC_OK ? output_end(&output, err) : rc;
+}
+
+/* ---- across an air gap ---- */
+
+void subject_done(struct subject *subject)
+{
+    close_fd(&subject->fd);
+    free_ptr(&subject->file);
+    draft_done(&subject->draft);
+    package_done(&subject->package);
+}
+
+static enum rc open_draft(struct cli *cli, struct subject *s, struct err *err)
+{
+    scoped(free_ptr) struct manifest *manifest = calloc(1, sizeof *manifest);
+    enum rc rc = manifest ? draft_open(s->fd, &s->draft, manifest, err)
+                          : err_set(err, RC_NO_MEMORY, "manifest");
+
+    s->kind = SUBJECT_DRAFT;
+    s->request.type = DOC_MANIFEST;
+    s->request.payload = (struct bytes){ s->draft.manifest_cbor, s->draft.manifest_bytes };
+    return rc == RC_OK ? find_mission(cli, &s->request.mission, err) : rc;
+}
+
+/* A root says its mission itself; for the rest it is in the signatures only. */
+static enum rc open_envelope(struct cli *cli, struct subject *s, struct err *err)
+{
+    scoped(free_ptr) struct root *root = calloc(1, sizeof *root);
+    struct envelope envelope;
+    enum rc rc =
+        root ? envelope_open(s->envelope, &envelope, err) : err_set(err, RC_NO_MEMORY, "envelope");
+
+    if (rc != RC_OK)
+        return rc;
+    s->request.payload = envelope.payload;
+    rc = doc_peek_type(envelope.payload, &s->request.type, err);
+    if (rc == RC_OK && s->request.type == DOC_ROOT) {
+        rc = root_decode(envelope.payload, root, err);
+        s->request.mission = root->mission;
+    } else if (rc == RC_OK) {
+        rc = find_mission(cli, &s->request.mission, err);
+    }
+    return rc == RC_OK ? request_check(&s->request, err) : rc;
+}
+
+static enum rc open_package(struct cli *cli, struct subject *s, struct err *err)
+{
+    enum rc rc = package_open(s->fd, &s->package, err);
+
+    s->kind = SUBJECT_PACKAGE;
+    s->envelope = package_envelope(&s->package);
+    return rc == RC_OK ? open_envelope(cli, s, err) : rc;
+}
+
+static enum rc open_small(struct cli *cli, const char *path, struct subject *s, struct err *err)
+{
+    size_t n = 0;
+    enum rc rc = path_read(path, REQUEST_FILE_MAX, &s->file, &n, err);
+    struct bytes in = { .p = s->file, .n = n };
+
+    if (rc != RC_OK)
+        return rc;
+    if (request_is(in)) {
+        s->kind = SUBJECT_REQUEST;
+        return request_decode(in, &s->request, err);
+    }
+    s->kind = SUBJECT_ENVELOPE;
+    s->envelope = in;
+    return open_envelope(cli, s, err);
+}
+
+enum rc subject_open(struct cli *cli, const char *path, struct subject *ret, struct err *err)
+{
+    scoped(subject_done) struct subject s = SUBJECT_NONE;
+    uint8_t magic[PACKAGE_MAGIC_SIZE] = { 0 };
+    uint64_t size = 0;
+    enum rc rc = path_open_file(path, PACKAGE_FILE_MAX, &s.fd, &size, err);
+
+    if (rc == RC_OK)
+        rc = fs_pread_exact(s.fd, magic, size < sizeof magic ? (size_t)size : sizeof magic, 0, err);
+    if (rc != RC_OK)
+        return rc;
+    if (memcmp(magic, PACKAGE_MAGIC, sizeof magic) == 0)
+        rc = open_package(cli, &s, err);
+    else if (memcmp(magic, DRAFT_MAGIC, sizeof magic) == 0)
+        rc = open_draft(cli, &s, err);
+    else if (size <= REQUEST_FILE_MAX)
+        rc = open_small(cli, path, &s, err);
+    else
+        rc = err_set(err, RC_PACKAGE_FORMAT, "%s: nothing that can be signed", path);
+    if (rc != RC_OK)
+        return rc;
+    *ret = s;
+    s = (struct subject)SUBJECT_NONE;
+    return RC_OK;
+}
+
+enum rc subject_write(const struct subject *subject, struct bytes envelope, const char *out,
+                      struct err *err)
+{
+    scoped(output_done) struct output output = { .dirfd = -1, .fd = -1 };
+    enum rc rc;
+
+    if (subject->kind == SUBJECT_REQUEST || subject->kind == SUBJECT_ENVELOPE)
+        return path_write(out, envelope, 0644, err);
+    rc = output_begin(&output, out, err);
+    if (rc == RC_OK)
+        rc = subject->kind == SUBJECT_PACKAGE
+                 ? pack_attach(subject->fd, envelope, output.fd, err)
+                 : pack_assemble(envelope, subject->fd, subject->draft.content_at,
+                                 subject->draft.content_bytes, output.fd, err);
     return rc == RC_OK ? output_end(&output, err) : rc;
 }
