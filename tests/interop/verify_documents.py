@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the documents that test_interop_documents wrote, with none of our code: CBOR by python3-cbor2, Ed25519 by
+python3-cryptography, ML-DSA-65 by mldsa65.py, COSE_Sign by RFC 9052 section 4.4 as written here, form by
+docs/wire/documents.cddl and cddl.py.
+
+    verify_documents.py DIRECTORY       root.cose, grant.cose, manifest.cose, order.cose, ... and report.cbor
+
+Exit code 0 if all hold and every forgery is refused."""
+import copy
+import hashlib
+import os
+import sys
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+import cddl
+import mldsa65
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TYPES = {"root": 1, "grant": 2, "manifest": 3, "order": 4, "revocation": 6}
+ED25519, MLDSA65 = -19, -49
+checked = 0
+
+
+def require(good, what):
+    global checked
+    checked += 1
+    if not good:
+        sys.exit(f"verify_documents: {what}")
+
+
+def key_id(record):
+    return hashlib.sha256(cbor2.dumps(record)).digest()[:16]
+
+
+def holds(algorithm, record, message, signature):
+    if algorithm == MLDSA65:
+        return mldsa65.verify(record[2], message, signature)
+    try:
+        Ed25519PublicKey.from_public_bytes(record[1]).verify(signature, message)
+        return True
+    except (InvalidSignature, ValueError):
+        return False
+
+
+def signers(envelope, kind, mission, keys):
+    """The ids of the keys of which both halves hold."""
+    body, _, payload, entries = envelope
+    records, good = {key_id(k): k for k in keys}, {}
+    for protected, unprotected, signature in entries:
+        kid, algorithm = unprotected[4], cbor2.loads(protected)[1]
+        external = cbor2.dumps(["berth", kind, 1, mission])
+        message = cbor2.dumps(["Signature", body, protected, external, payload])
+        if kid in records and holds(algorithm, records[kid], message, signature):
+            good.setdefault(kid, set()).add(algorithm)
+    return {kid for kid, halves in good.items() if halves == {ED25519, MLDSA65}}
+
+
+def verified(envelope, kind, mission, key_set):
+    threshold, keys = key_set
+    return len(signers(envelope, kind, mission, keys)) >= threshold
+
+
+def with_payload(envelope, payload):
+    return [envelope[0], envelope[1], payload, envelope[3]]
+
+
+def vectors(path):
+    """The vectors of the door, for this verifier too: it is no better than what it is tested on."""
+    seen = {"ok": 0, "bad": 0}
+    for line in open(path):
+        kind, *rest = line.split(" ", 3)
+        if kind == "key":
+            key = bytes.fromhex(rest[0])
+        elif kind in seen:
+            message, signature = (bytes.fromhex(x.replace("-", "")) for x in rest[:2])
+            require(mldsa65.verify(key, message, signature) == (kind == "ok"), rest[2])
+            seen[kind] += 1
+    require(seen["ok"] and seen["bad"], "no vectors")
+
+
+def main(directory):
+    grammar = cddl.Grammar(open(os.path.join(HERE, "../../docs/wire/documents.cddl")).read())
+    cddl.Grammar(open(os.path.join(HERE, "../../docs/wire/transfer.cddl")).read())
+    envelopes, documents = {}, {}
+    for name in TYPES:
+        raw = open(os.path.join(directory, name + ".cose"), "rb").read()
+        envelopes[name] = cbor2.loads(raw)
+        documents[name] = cbor2.loads(envelopes[name][2])
+        grammar.check("envelope", envelopes[name])
+        grammar.check(name, documents[name])
+        require(cbor2.dumps(envelopes[name], canonical=True) == raw, f"{name}: envelope is not deterministic")
+        require(cbor2.dumps(documents[name], canonical=True) == envelopes[name][2], f"{name}: not deterministic")
+        print(f"{name}: {len(raw)} bytes, {len(envelopes[name][2])} of them payload, {len(envelopes[name][3])} signatures")
+    report = open(os.path.join(directory, "report.cbor"), "rb").read()
+    grammar.check("report", cbor2.loads(report))
+    require(cbor2.dumps(cbor2.loads(report), canonical=True) == report, "report: not deterministic")
+
+    root, grant = documents["root"], documents["grant"]
+    mission = root[2]
+    roles = {"root": root[5], "grant": root[6], "manifest": grant[5], "order": root[6], "revocation": root[5]}
+    for name, kind in TYPES.items():
+        require(verified(envelopes[name], kind, mission, roles[name]), f"{name}: signatures do not hold")
+    require(documents["manifest"][1] == grant[1], "manifest: another tenant than the grant's")
+    require(hashlib.sha256(envelopes["manifest"][2]).digest() == documents["order"][5][0][2],
+            "order: does not name the manifest")
+
+    # What must not hold here either.
+    order = envelopes["order"]
+    flipped = order[2][:-1] + bytes([order[2][-1] ^ 1])
+    require(not verified(with_payload(order, flipped), 4, mission, roles["order"]), "a changed order holds")
+    require(not verified(order, 2, mission, roles["order"]), "an order holds as a grant")
+    require(not verified(order, 4, bytes(16), roles["order"]), "an order holds for another mission")
+    require(not verified(order, 4, mission, roles["manifest"]), "an order holds under a tenant's key")
+    for i, _ in enumerate(order[3]):
+        stripped = [*order[:3], order[3][:i] + order[3][i + 1:]]
+        require(not verified(stripped, 4, mission, roles["order"]), "an order holds without a half")
+
+    # The grammar refuses what the decoders refuse.
+    for name, key, value in (("root", 1, 0), ("root", 2, bytes(15)), ("grant", 1, "Acme"), ("grant", 9, 65),
+                             ("manifest", 7, "vax"), ("manifest", 8, []), ("order", 2, 2**63), ("order", 1, "a" * 33),
+                             ("order", 5, [["acme", "cam"]]), ("order", 6, 0), ("order", 0, [4, 2])):
+        bad = copy.deepcopy(documents[name])
+        bad[key] = value
+        try:
+            grammar.check(name, bad)
+        except cddl.Invalid:
+            continue
+        require(False, f"{name}.{key} = {value!r} passes the grammar")
+
+    vectors(os.path.join(HERE, "../vectors/signatures/mldsa65.txt"))
+    print(f"{checked} checks passed")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One document of each type, signed by our signer, handed as bytes to tests/interop: CBOR,
+ * COSE_Sign, both signature schemes and the CDDL by programs that share nothing with ours.
+ */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "base/fs.h"
+#include "manifest/revocation.h"
+#include "tests/unit/documents.h"
+
+static struct signed_doc one;
+static char directory[] = "/tmp/berth-interop-XXXXXX";
+static const char *const names[] = { "root.cose",  "grant.cose",      "manifest.cose",
+                                     "order.cose", "revocation.cose", "report.cbor" };
+
+static void put(const char *name, struct bytes content)
+{
+    scoped(close_fd) int fd = open(directory, O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_rc(fs_write_file(fd, name, content, 0644, NULL), RC_OK);
+}
+
+static noinline void put_trust(void)
+{
+    struct root root = doc_root();
+    struct grant grant = doc_grant();
+
+    root.operator_keys.threshold = 2;
+    doc_signed(&one, DOC_ROOT, root_encode, &root, K_ROOT_A, K_ROOT_C);
+    put("root.cose", one.bytes);
+    grant.keys = doc_key_set(2, 2, K_ACME);
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_B, K_OPERATOR_A);
+    put("grant.cose", one.bytes);
+}
+
+static noinline void put_payloads(void)
+{
+    struct manifest manifest = doc_manifest();
+    struct order order = doc_order();
+
+    doc_signed(&one, DOC_MANIFEST, manifest_encode, &manifest, K_ACME, K_ACME_2);
+    put("manifest.cose", one.bytes);
+    assert_rc(sha256_of(one.payload, order.line[0].manifest.b, NULL), RC_OK);
+    doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A, K_OPERATOR_B);
+    put("order.cose", one.bytes);
+}
+
+static noinline void put_revocation(void)
+{
+    struct revocation r = {
+        .number = 3,
+        .issued_ms = ISSUED_MS,
+        .n = 3,
+        .entry = { { .kind = REVOKED_KEY, .policy = REVOKE_STOP },
+                   { .kind = REVOKED_GRANT, .policy = REVOKE_KEEP, .tenant = "zenith", .epoch = 4 },
+                   { .kind = REVOKED_MANIFEST, .policy = REVOKE_ROLLBACK } },
+    };
+
+    memcpy(r.entry[0].key, sign_key_public(doc_key(K_ZENITH))->id, KEY_ID_SIZE);
+    memset(&r.entry[2].manifest, 0x22, sizeof r.entry[2].manifest);
+    doc_signed(&one, DOC_REVOCATION, revocation_encode, &r, K_ROOT_B, K_ROOT_A);
+    put("revocation.cose", one.bytes);
+}
+
+static noinline void put_report(void)
+{
+    static struct report report;
+    struct err err;
+
+    doc_report(&report);
+    doc_must(report_encode(&report, one.buf, sizeof one.buf, &one.bytes, &err), &err);
+    put("report.cbor", one.bytes);
+}
+
+static void test_others_agree(void **state)
+{
+    (void)state;
+    char python[] = "/usr/bin/python3", quiet[] = "-B",
+         script[] = "tests/interop/verify_documents.py";
+    char *const argv[] = { python, quiet, script, directory, NULL };
+    pid_t pid = -1;
+    int status = -1;
+
+    put_trust();
+    put_payloads();
+    put_revocation();
+    put_report();
+    assert_int_equal(posix_spawn(&pid, python, NULL, NULL, argv, environ), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    scoped(close_fd) int fd = open(directory, O_DIRECTORY | O_CLOEXEC);
+
+    for (size_t i = 0; fd >= 0 && i < sizeof names / sizeof names[0]; i++)
+        (void)unlinkat(fd, names[i], 0);
+    (void)rmdir(directory);
+    doc_keys_free();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_others_agree) };
+
+    return cmocka_run_group_tests(tests, begin, end);
+}
