@@ -132,7 +132,7 @@ static void trust_changed(struct agent *a)
 
 static enum rc take_root(struct agent *a, struct bytes envelope, struct err *err)
 {
-    enum rc rc = trust_next_root(a->trust, envelope, err);
+    enum rc rc = trust_next_root(a->trust, envelope, NULL, err);
 
     if (rc != RC_OK)
         return rc;

@@ -101,6 +101,8 @@ enum rc root_check(const struct root *doc, struct err *err)
         rc = key_set_check_ids(&doc->operator_keys, "root.operator_keys", err);
     if (rc == RC_OK && digest_is_none(&doc->next_keys))
         rc = err_set(err, RC_DIGEST_MISSING, "root.next_keys");
+    if (rc == RC_OK && doc->operator_since_ms > doc->issued_ms)
+        rc = err_set(err, RC_VALUE, "root.operator_since: after issued");
     return rc;
 }
 

@@ -21,6 +21,8 @@ enum rc root_decode(struct bytes in, struct root *ret, struct err *err)
     wire_key_set(&r, "root.operator_keys", &d.operator_keys);
     wire_key(&r, 7, "root.next_keys");
     wire_digest(&r, "root.next_keys", &d.next_keys);
+    wire_key(&r, 8, "root.operator_since");
+    d.operator_since_ms = wire_u64(&r, "root.operator_since");
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

@@ -65,7 +65,9 @@ struct root {
     uint64_t expires_ms; /* Unix time, 0 = never */
     struct key_set root_keys;
     struct key_set operator_keys;
-    struct digest next_keys; /* SHA-256 over the next root's key set record: pre-rotation */
+    struct digest next_keys;    /* SHA-256 over the next root's key set record: pre-rotation */
+    uint64_t operator_since_ms; /* Unix time, at most issued_ms: the operator role began anew here,
+                                   grants and orders issued before it are void; 0 = never yet */
 };
 
 /* What one payload may use.  Every field is a hard limit; zero is invalid except where noted. */

@@ -9,7 +9,7 @@ enum rc root_encode(const struct root *doc, uint8_t *buf, size_t cap, struct byt
 
     if (rc != RC_OK)
         return rc;
-    wire_put_open(&w, DOC_ROOT, 8);
+    wire_put_open(&w, DOC_ROOT, 9);
     wire_put_uint_at(&w, 1, doc->version);
     cbor_put_uint(&w, 2);
     cbor_put_bstr(&w, (struct bytes){ doc->mission.b, sizeof doc->mission.b });
@@ -21,5 +21,6 @@ enum rc root_encode(const struct root *doc, uint8_t *buf, size_t cap, struct byt
     wire_put_key_set(&w, &doc->operator_keys);
     cbor_put_uint(&w, 7);
     wire_put_digest(&w, &doc->next_keys);
+    wire_put_uint_at(&w, 8, doc->operator_since_ms);
     return cbor_written(&w, ret, err);
 }

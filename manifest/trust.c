@@ -103,6 +103,15 @@ static enum rc check_issued(const struct trust *trust, uint64_t issued_ms, uint6
     return RC_OK;
 }
 
+/* The same for what the operator signs. */
+static enum rc check_operator_issued(const struct trust *trust, uint64_t issued_ms, uint64_t now_ms,
+                                     struct err *err)
+{
+    if (issued_ms < trust->root.operator_since_ms)
+        return err_set(err, RC_ISSUED_BEFORE, "issued");
+    return check_issued(trust, issued_ms, now_ms, err);
+}
+
 static bool is_expired(const struct trust *trust, uint64_t expires_ms, uint64_t now_ms)
 {
     return expires_ms != 0 && time_at_least(trust, now_ms) >= expires_ms;
@@ -181,25 +190,67 @@ static enum rc check_commitment(const struct root *now, const struct root *next,
     return rc;
 }
 
-/* RC_OK: take it.  RC_EXISTS: it is the one held already. */
-static enum rc check_succession(const struct trust *trust, const struct root *next,
-                                const struct kept *kept, struct err *err)
+static bool same_keys(const struct key_set *a, const struct key_set *b)
+{
+    if (a->threshold != b->threshold || a->n != b->n)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (memcmp(a->key[i].id, b->key[i].id, KEY_ID_SIZE) != 0)
+            return false;
+    return true;
+}
+
+/* When the operator's keys change, its counters begin anew, and then nothing signed before may
+ * count: the keys that stayed signed documents which a carrier could bring again. */
+static enum rc check_operator_since(const struct root *now, const struct root *next,
+                                    struct err *err)
+{
+    uint64_t since = next->operator_since_ms;
+
+    if (since < now->operator_since_ms)
+        return err_set(err, RC_VALUE, "root.operator_since: before that of the root held");
+    if (since != now->operator_since_ms && since != next->issued_ms)
+        return err_set(err, RC_VALUE, "root.operator_since: neither kept nor issued");
+    if (since == now->operator_since_ms && !same_keys(&now->operator_keys, &next->operator_keys))
+        return err_set(err, RC_VALUE, "root.operator_since: the operator's keys changed");
+    return RC_OK;
+}
+
+/* What can be said of a root before any of its signatures is checked, and must hold before its own
+ * keys may be asked: they are believed only because their digest is the one committed to. */
+static enum rc check_claims(const struct trust *trust, const struct root *next, struct err *err)
 {
     if (memcmp(&next->mission, &trust->root.mission, sizeof next->mission) != 0)
         return err_set(err, RC_MISSION, "root.mission");
-    if (next->version == trust->root.version && same_payload(kept, &trust->root_kept))
-        return RC_EXISTS;
-    if (next->version == trust->root.version)
-        return err_set(err, RC_EQUIVOCATION, "root %" PRIu64, next->version);
     if (next->version < trust->root.version)
         return err_set(err, RC_VERSION_OLD, "root %" PRIu64, next->version);
-    if (next->version != trust->root.version + 1)
-        return err_set(err, RC_VALUE, "root %" PRIu64 ": one is missing before it", next->version);
+    if (next->version > trust->root.version + 1)
+        return err_set(err, RC_ROOT_GAP, "root %" PRIu64, next->version);
+    if (next->version == trust->root.version)
+        return RC_OK;
+    return check_commitment(&trust->root, next, err);
+}
 
-    enum rc rc = check_commitment(&trust->root, next, err);
-    if (rc == RC_OK)
-        rc = check_issued(trust, next->issued_ms, 0, err);
-    return rc;
+/* The same version with other content: if the keys held signed it, they lie, and that is told. */
+static enum rc check_rival(const struct trust *trust, const struct envelope *envelope,
+                           const struct root *rival, struct err *err)
+{
+    enum rc rc =
+        envelope_verify(envelope, DOC_ROOT, &trust->root.mission, &trust->root.root_keys, err);
+
+    return rc == RC_OK ? err_set(err, RC_EQUIVOCATION, "root %" PRIu64, rival->version) : rc;
+}
+
+/* Whether the keys of the root held signed too.  None of them, or too few, is a recovery; a wrong
+ * signature in the name of one of them is a fault, as everywhere. */
+static enum rc check_old_keys(const struct trust *trust, const struct envelope *envelope,
+                              bool *ret_recovered, struct err *err)
+{
+    enum rc rc =
+        envelope_verify(envelope, DOC_ROOT, &trust->root.mission, &trust->root.root_keys, err);
+
+    *ret_recovered = rc == RC_KEY_UNKNOWN || rc == RC_THRESHOLD;
+    return *ret_recovered ? RC_OK : rc;
 }
 
 /* Whether a grant that is held would also be taken under another root. */
@@ -208,7 +259,8 @@ static bool grant_survives(const struct held_grant *g, const struct root *root)
     struct envelope envelope;
     struct bytes bytes = { g->kept.p, g->kept.n };
 
-    return envelope_open(bytes, &envelope, NULL) == RC_OK &&
+    return g->doc.issued_ms >= root->operator_since_ms &&
+           envelope_open(bytes, &envelope, NULL) == RC_OK &&
            envelope_verify(&envelope, DOC_GRANT, &root->mission, &root->operator_keys, NULL) ==
                RC_OK;
 }
@@ -226,27 +278,43 @@ static void drop_orphaned_grants(struct trust *trust)
     trust->n_grants = kept;
 }
 
+/* RC_OK: take it.  RC_EXISTS: it is the one held already.  A root is read before its signatures:
+ * its keys are inside it. */
 static enum rc verify_next_root(const struct trust *trust, struct bytes bytes, struct root *ret,
-                                struct kept *ret_kept, struct err *err)
+                                struct kept *ret_kept, struct root_change *ret_change,
+                                struct err *err)
 {
+    const struct mission *mission = &trust->root.mission;
     struct envelope envelope;
 
-    enum rc rc = open_verified(trust, bytes, DOC_ROOT, &trust->root.root_keys, &envelope, err);
+    enum rc rc = envelope_open(bytes, &envelope, err);
+    if (rc == RC_OK)
+        rc = kept_init(ret_kept, bytes, envelope.payload, err);
+    if (rc == RC_OK && same_payload(ret_kept, &trust->root_kept))
+        return RC_EXISTS;
     if (rc == RC_OK)
         rc = root_decode(envelope.payload, ret, err);
     if (rc == RC_OK)
-        rc = kept_init(ret_kept, bytes, envelope.payload, err);
+        rc = check_claims(trust, ret, err);
+    if (rc == RC_OK && ret->version == trust->root.version)
+        rc = check_rival(trust, &envelope, ret, err);
     if (rc == RC_OK)
-        rc = check_succession(trust, ret, ret_kept, err);
+        rc = envelope_verify(&envelope, DOC_ROOT, mission, &ret->root_keys, err);
     if (rc == RC_OK)
-        rc = envelope_verify(&envelope, DOC_ROOT, &trust->root.mission, &ret->root_keys, err);
+        rc = check_old_keys(trust, &envelope, &ret_change->recovered, err);
+    if (rc == RC_OK)
+        rc = check_issued(trust, ret->issued_ms, 0, err);
+    if (rc == RC_OK)
+        rc = check_operator_since(&trust->root, ret, err);
     return rc;
 }
 
-enum rc trust_next_root(struct trust *trust, struct bytes envelope, struct err *err)
+enum rc trust_next_root(struct trust *trust, struct bytes envelope, struct root_change *ret,
+                        struct err *err)
 {
     scoped(free_ptr) struct root *next = NULL;
     scoped(kept_done) struct kept kept = { 0 };
+    struct root_change change = { 0 };
 
     if (!trust)
         return err_set(err, RC_TRUST_MISSING, "root");
@@ -254,18 +322,21 @@ enum rc trust_next_root(struct trust *trust, struct bytes envelope, struct err *
     if (!next)
         return err_set(err, RC_NO_MEMORY, "root");
 
-    enum rc rc = verify_next_root(trust, envelope, next, &kept, err);
-    if (rc == RC_EXISTS)
-        return RC_OK;
-    if (rc != RC_OK)
+    enum rc rc = verify_next_root(trust, envelope, next, &kept, &change, err);
+    if (rc != RC_OK && rc != RC_EXISTS)
         return rc;
-    /* Everything has been checked: only now does anything change. */
-    kept_done(&trust->root_kept);
-    trust->root_kept = kept;
-    kept = (struct kept){ 0 };
-    trust->root = *next;
-    trust_raise_floor(trust, next->issued_ms);
-    drop_orphaned_grants(trust);
+    if (rc == RC_OK) { /* everything has been checked: only now does anything change */
+        kept_done(&trust->root_kept);
+        trust->root_kept = kept;
+        kept = (struct kept){ 0 };
+        change.taken = true;
+        change.operator_reset = next->operator_since_ms != trust->root.operator_since_ms;
+        trust->root = *next;
+        trust_raise_floor(trust, next->issued_ms);
+        drop_orphaned_grants(trust);
+    }
+    if (ret)
+        *ret = change;
     return RC_OK;
 }
 
@@ -298,7 +369,7 @@ static enum rc verify_grant(const struct trust *trust, struct bytes bytes, uint6
     if (rc == RC_OK)
         rc = grant_decode(envelope.payload, &ret->doc, err);
     if (rc == RC_OK)
-        rc = check_issued(trust, ret->doc.issued_ms, now_ms, err);
+        rc = check_operator_issued(trust, ret->doc.issued_ms, now_ms, err);
     if (rc == RC_OK)
         rc = kept_init(&ret->kept, bytes, envelope.payload, err);
     return rc;
@@ -492,6 +563,11 @@ const struct digest *verified_manifest_digest(const struct verified_manifest *m)
 
 /* ---- orders ---- */
 
+bool trust_position_counts(const struct trust *trust, const struct order_position *position)
+{
+    return position->generation > 0 && position->issued_ms >= trust->root.operator_since_ms;
+}
+
 static enum rc check_position(const struct trust *trust, const struct verified_order *o,
                               const struct order_position *position, uint64_t now_ms,
                               struct err *err)
@@ -500,9 +576,10 @@ static enum rc check_position(const struct trust *trust, const struct verified_o
 
     if (strcmp(o->doc.satellite, position->satellite) != 0)
         return err_set(err, RC_ORDER_TARGET, "order for %s", o->doc.satellite);
-    if (generation < position->generation)
+    bool counts = trust_position_counts(trust, position);
+    if (counts && generation < position->generation)
         return err_set(err, RC_ORDER_OLD, "order %" PRIu64, generation);
-    if (generation == position->generation) {
+    if (counts && generation == position->generation) {
         if (!position->digest)
             return err_set(err, RC_DIGEST_MISSING, "order in force");
         if (memcmp(position->digest, &o->digest, sizeof o->digest) != 0)
@@ -526,7 +603,7 @@ static enum rc verify_order(const struct trust *trust, struct bytes bytes,
     if (rc == RC_OK)
         rc = order_decode(envelope.payload, &ret->doc, err);
     if (rc == RC_OK)
-        rc = check_issued(trust, ret->doc.issued_ms, now_ms, err);
+        rc = check_operator_issued(trust, ret->doc.issued_ms, now_ms, err);
     if (rc == RC_OK)
         rc = sha256_of(envelope.payload, ret->digest.b, err);
     if (rc == RC_OK)

@@ -27,13 +27,28 @@ struct verified_order;    /* opaque; exists only after the operator's signatures
 must_check enum rc trust_new(struct bytes root_envelope, struct trust **ret, struct err *err);
 void trust_free(struct trust **trust);
 
-/* Replace the root by the next: same mission, version exactly one higher, signed by the old and by
- * the new threshold, keys as committed.  RC_VERSION_OLD, RC_ROOT_COMMITMENT, RC_MISSION.  The very
- * root that is held is RC_OK and changes nothing; the same version with other content is
- * RC_EQUIVOCATION.  A root may be expired already, so that a chain of roots can be walked at any
- * later time.  Grants that the new operator keys did not sign are dropped, as if they had never
- * come: what a stolen operator key pushed too high is forgotten with the key. */
-must_check enum rc trust_next_root(struct trust *trust, struct bytes envelope, struct err *err);
+/* What the next root did to trust. */
+struct root_change {
+    bool taken;          /* false: it is the one held already, nothing has changed */
+    bool recovered;      /* the committed keys alone signed it: tell RC_ROOT_RECOVERED */
+    bool operator_reset; /* the operator role began anew: counters that its documents had raised
+                            start again, and what was issued before is void */
+};
+
+/* Replace the root by the next: same mission, version exactly one higher, its root keys are those
+ * that the root held committed to, and their threshold signed it.  That alone is a recovery; with
+ * the threshold of the keys of the root held it is a rotation.  RC_MISSION, RC_VERSION_OLD,
+ * RC_ROOT_GAP (keep it until those before it came), RC_ROOT_COMMITMENT, RC_TIME_JUMP, and those of
+ * the envelope.  The very root that is held is RC_OK and changes nothing; the same version with
+ * other content, signed by the keys held, is RC_EQUIVOCATION.  A root may be expired already, so
+ * that a chain of roots can be walked at any later time.
+ *
+ * A root that changes the operator's keys sets operator_since_ms to its own issued_ms (RC_VALUE);
+ * one that does not may do so too. Grants issued before that, and such as the operator keys did not
+ * sign, are dropped, as if they had never come: what a stolen operator key pushed too high is
+ * forgotten with the key.  *ret may be NULL. */
+must_check enum rc trust_next_root(struct trust *trust, struct bytes envelope,
+                                   struct root_change *ret, struct err *err);
 
 /* Take a grant: signed by the operator role, epoch above the one held.  The same epoch with the
  * same content is RC_OK, with other content RC_EQUIVOCATION; a lower one RC_GRANT_OLD.  A grant
@@ -71,11 +86,17 @@ struct order_position {
     const char *satellite;
     uint64_t generation;         /* in force, 0 = none */
     const struct digest *digest; /* SHA-256 of the payload in force; NULL if there is none */
+    uint64_t issued_ms;          /* of the order in force: it counts for nothing if the operator
+                                    role has begun anew since */
 };
+
+/* Whether the order in force still holds its number under this root. */
+bool trust_position_counts(const struct trust *trust, const struct order_position *position);
 
 /* Verify an order for this satellite: signed by the operator role; a generation below the one in
  * force is RC_ORDER_OLD, the same generation with other content RC_EQUIVOCATION, with the same
- * content RC_OK; another satellite's is RC_ORDER_TARGET.  Expiry (of the order and of the root)
+ * content RC_OK; another satellite's is RC_ORDER_TARGET; one issued before the operator role began
+ * anew RC_ISSUED_BEFORE.  Expiry (of the order and of the root)
  * counts only for a generation that is not yet in force.  Raises the time floor. */
 must_check enum rc trust_verify_order(struct trust *trust, struct bytes envelope,
                                       const struct order_position *position, uint64_t now_ms,

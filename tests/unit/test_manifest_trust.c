@@ -68,7 +68,7 @@ static void test_no_root_no_trust(void **state)
     assert_rc(trust_new((struct bytes){ 0 }, &trust, NULL), RC_TRUST_MISSING);
     assert_null(trust);
     assert_rc(trust_add_grant(NULL, one.bytes, NOW_MS, NULL), RC_TRUST_MISSING);
-    assert_rc(trust_next_root(NULL, one.bytes, NULL), RC_TRUST_MISSING);
+    assert_rc(trust_next_root(NULL, one.bytes, NULL, NULL), RC_TRUST_MISSING);
     assert_rc(trust_verify_manifest(NULL, one.bytes, NOW_MS, &vm, NULL), RC_TRUST_MISSING);
     assert_rc(trust_verify_order(NULL, one.bytes, &position, NOW_MS, &vo, NULL), RC_TRUST_MISSING);
     assert_null(vm);
@@ -111,6 +111,33 @@ static void r_same(struct root *r)
     r->version = 1;
 }
 
+static void r_operator(struct root *r)
+{
+    r->operator_keys.n = 1;
+}
+
+static void r_operator_threshold(struct root *r)
+{
+    r->operator_keys.threshold = 2;
+}
+
+static void r_operator_since(struct root *r)
+{
+    r_operator(r);
+    r->operator_since_ms = r->issued_ms;
+}
+
+static void r_since(struct root *r)
+{
+    r->operator_since_ms = r->issued_ms;
+}
+
+static void r_since_before(struct root *r)
+{
+    r_operator(r);
+    r->operator_since_ms = r->issued_ms - 1;
+}
+
 static void r_far(struct root *r)
 {
     r->issued_ms += TRUST_AHEAD_MAX_MS + 2 * DAY_MS;
@@ -143,22 +170,74 @@ static noinline void r_threshold(struct root *r)
 static const struct {
     const char *why;
     void (*change)(struct root *r);
-    enum doc_key who[4];
+    enum doc_key who[5];
     size_t n;
     enum rc rc;
+    bool recovered;
 } root_rows[] = {
-    { "the next root", r_none, { OLD, NEXT }, 4, RC_OK },
-    { "expired already, as a link of a chain", r_expired, { OLD, NEXT }, 4, RC_OK },
-    { "signed by the old keys only", r_none, { OLD }, 2, RC_KEY_UNKNOWN },
-    { "signed by the new keys only", r_none, { NEXT }, 2, RC_KEY_UNKNOWN },
-    { "old keys below their threshold", r_none, { K_ROOT_A, NEXT }, 3, RC_THRESHOLD },
-    { "new keys below their threshold", r_none, { OLD, K_NEXT_A }, 3, RC_THRESHOLD },
-    { "one is missing before it", r_skip, { OLD, NEXT }, 4, RC_VALUE },
-    { "the same version, other content", r_same, { OLD, NEXT }, 4, RC_EQUIVOCATION },
-    { "issued in ten years", r_far, { OLD, NEXT }, 4, RC_TIME_JUMP },
-    { "another mission", r_mission, { OLD, NEXT }, 4, RC_MISSION },
-    { "keys that were not promised", r_keys, { OLD, K_ACME, K_ACME_2 }, 4, RC_ROOT_COMMITMENT },
-    { "promised keys, lower threshold", r_threshold, { OLD, NEXT }, 4, RC_ROOT_COMMITMENT },
+    { "a rotation", r_none, { OLD, NEXT }, 4, RC_OK, false },
+    { "expired already, as a link of a chain", r_expired, { OLD, NEXT }, 4, RC_OK, false },
+    { "signed by strangers too", r_none, { OLD, NEXT, K_STRANGER }, 5, RC_OK, false },
+    { "old keys lost: the committed keys alone", r_none, { NEXT }, 2, RC_OK, true },
+    { "old keys lost but for one", r_none, { K_ROOT_A, NEXT }, 3, RC_OK, true },
+    { "old keys stolen: they alone", r_none, { OLD }, 2, RC_KEY_UNKNOWN, false },
+    { "all old keys stolen", r_none, { OLD, K_ROOT_C }, 3, RC_KEY_UNKNOWN, false },
+    { "old keys stolen, to the thief's",
+      r_keys,
+      { OLD, K_ACME, K_ACME_2 },
+      4,
+      RC_ROOT_COMMITMENT,
+      false },
+    { "the thief's keys alone", r_keys, { K_ACME, K_ACME_2 }, 2, RC_ROOT_COMMITMENT, false },
+    { "old keys and one of the next stolen", r_none, { OLD, K_NEXT_A }, 3, RC_THRESHOLD, false },
+    { "one of the next stolen, alone", r_none, { K_NEXT_A }, 1, RC_THRESHOLD, false },
+    { "one of the next, for a threshold of one",
+      r_threshold,
+      { OLD, K_NEXT_A },
+      3,
+      RC_ROOT_COMMITMENT,
+      false },
+    { "promised keys, lower threshold", r_threshold, { OLD, NEXT }, 4, RC_ROOT_COMMITMENT, false },
+    { "strangers for the promised keys",
+      r_none,
+      { OLD, K_STRANGER, K_ZENITH },
+      4,
+      RC_KEY_UNKNOWN,
+      false },
+    { "the operator for the root",
+      r_none,
+      { K_OPERATOR_A, K_OPERATOR_B },
+      2,
+      RC_KEY_UNKNOWN,
+      false },
+    { "one is missing before it", r_skip, { OLD, NEXT }, 4, RC_ROOT_GAP, false },
+    { "one is missing before it, alone", r_skip, { NEXT }, 2, RC_ROOT_GAP, false },
+    { "the same version, other content", r_same, { OLD }, 2, RC_EQUIVOCATION, false },
+    { "the same, said by the next keys only", r_same, { NEXT }, 2, RC_KEY_UNKNOWN, false },
+    { "the same, said by too few", r_same, { K_ROOT_B, NEXT }, 3, RC_THRESHOLD, false },
+    { "issued in ten years", r_far, { OLD, NEXT }, 4, RC_TIME_JUMP, false },
+    { "another mission", r_mission, { OLD, NEXT }, 4, RC_MISSION, false },
+    { "other operator keys, counters kept", r_operator, { OLD, NEXT }, 4, RC_VALUE, false },
+    { "other operator threshold, counters kept",
+      r_operator_threshold,
+      { OLD, NEXT },
+      4,
+      RC_VALUE,
+      false },
+    { "other operator keys, since another time",
+      r_since_before,
+      { OLD, NEXT },
+      4,
+      RC_VALUE,
+      false },
+    { "other operator keys, counters begin anew",
+      r_operator_since,
+      { OLD, NEXT },
+      4,
+      RC_OK,
+      false },
+    { "the same in a recovery", r_operator_since, { NEXT }, 2, RC_OK, true },
+    { "the same operator keys, counters begin anew", r_since, { OLD, NEXT }, 4, RC_OK, false },
 };
 
 static void test_succession(void **state)
@@ -167,21 +246,83 @@ static void test_succession(void **state)
     for (size_t i = 0; i < sizeof root_rows / sizeof root_rows[0]; i++) {
         scoped(trust_free) struct trust *trust = trust_at_start();
         struct root root = doc_next_root();
+        struct root_change change = { .taken = true };
         struct err err;
 
         root_rows[i].change(&root);
         doc_must(root_encode(&root, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
                  &err);
         doc_sign(&one, DOC_ROOT, &doc_mission, root_rows[i].who, root_rows[i].n);
-        enum rc rc = trust_next_root(trust, one.bytes, &err);
-        if (rc != root_rows[i].rc)
-            fail_msg("%s: got %s", root_rows[i].why, rc_name(rc));
+        enum rc rc = trust_next_root(trust, one.bytes, &change, &err);
+        if (rc != root_rows[i].rc || (rc == RC_OK && change.recovered != root_rows[i].recovered))
+            fail_msg("%s: got %s, recovered %d", root_rows[i].why, rc_name(rc), change.recovered);
         assert_int_equal(trust_root(trust)->version, rc == RC_OK ? 2 : 1);
         assert_int_equal(trust_time_floor(trust), rc == RC_OK ? root.issued_ms : ISSUED_MS);
-        /* The same again changes nothing; the old one never comes back. */
-        if (rc == RC_OK)
-            assert_rc(trust_next_root(trust, one.bytes, NULL), RC_OK);
+        if (rc != RC_OK)
+            continue;
+        assert_true(change.taken);
+        assert_int_equal(change.operator_reset, root.operator_since_ms != 0);
+        /* The same again changes nothing, whoever signed it this time. */
+        assert_rc(trust_next_root(trust, one.bytes, &change, NULL), RC_OK);
+        assert_false(change.taken || change.recovered || change.operator_reset);
     }
+}
+
+/* A signature in the name of an old key that does not hold is no recovery, it is a fault. */
+static void test_broken_old_signature_is_refused(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_at_start();
+    struct root root = doc_next_root();
+    struct envelope envelope;
+
+    doc_signed(&one, DOC_ROOT, root_encode, &root, NEXT, OLD);
+    assert_rc(envelope_open(one.bytes, &envelope, NULL), RC_OK);
+    for (uint32_t i = 0; i < envelope.n; i++) {
+        size_t at = (size_t)(envelope.signature[i].signature.p - one.buf);
+
+        one.buf[at] ^= 1U;
+        assert_rc(trust_next_root(trust, one.bytes, NULL, NULL), RC_SIG_BAD);
+        one.buf[at] ^= 1U;
+    }
+    envelope.n -= 1; /* the last old key's second half is stripped */
+    assert_rc(envelope_encode(&envelope, two.buf, sizeof two.buf, &two.bytes, NULL), RC_OK);
+    assert_rc(trust_next_root(trust, two.bytes, NULL, NULL), RC_SIG_MISSING_HALF);
+    assert_rc(trust_next_root(trust, one.payload, NULL, NULL), RC_CBOR_TYPE);
+    assert_int_equal(trust_root(trust)->version, 1);
+    assert_rc(trust_next_root(trust, one.bytes, NULL, NULL), RC_OK);
+}
+
+/* Signatures are not part of a root: one from which somebody took the old keys' is the same root,
+ * and told as a recovery; the whole one that comes behind it changes nothing. */
+static void test_stripped_rotation_is_the_same_root(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_at_start();
+    struct root root = doc_next_root();
+    struct root_change change;
+
+    doc_signed(&one, DOC_ROOT, root_encode, &root, NEXT);
+    doc_signed(&two, DOC_ROOT, root_encode, &root, OLD, NEXT);
+    assert_rc(trust_next_root(trust, one.bytes, &change, NULL), RC_OK);
+    assert_true(change.recovered);
+    assert_rc(trust_next_root(trust, two.bytes, &change, NULL), RC_OK);
+    assert_false(change.taken);
+}
+
+/* Two roots for one place: who comes first stays, the other is told as a lie. */
+static void test_rival_recoveries(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_at_start();
+    struct root root = doc_next_root();
+
+    doc_signed(&one, DOC_ROOT, root_encode, &root, OLD, NEXT);
+    root.issued_ms++;
+    doc_signed(&two, DOC_ROOT, root_encode, &root, NEXT);
+    assert_rc(trust_next_root(trust, one.bytes, NULL, NULL), RC_OK);
+    assert_rc(trust_next_root(trust, two.bytes, NULL, NULL), RC_EQUIVOCATION);
+    assert_true(bytes_equal(trust_root_envelope(trust), one.bytes));
 }
 
 static void test_old_root_does_not_come_back(void **state)
@@ -200,34 +341,98 @@ static void test_old_root_does_not_come_back(void **state)
     doc_signed(&two, DOC_ROOT, root_encode, &first, OLD);
     assert_rc(trust_new(two.bytes, &kept, NULL), RC_OK);
     doc_signed(&one, DOC_ROOT, root_encode, &root, OLD);
-    assert_rc(trust_next_root(kept, one.bytes, NULL), RC_OK);
-    assert_rc(trust_next_root(kept, two.bytes, NULL), RC_VERSION_OLD);
+    assert_rc(trust_next_root(kept, one.bytes, NULL, NULL), RC_OK);
+    assert_rc(trust_next_root(kept, two.bytes, NULL, NULL), RC_VERSION_OLD);
     assert_true(bytes_equal(trust_root_envelope(kept), one.bytes));
 }
 
-/* Fifty roots, each promising the keys of the next, walked long after they have expired. */
+#define CHAIN 50U
+
+/* Root v is of key A if v is odd, else of B; every third one is a recovery, every tenth changes the
+ * operator's keys.  All have expired. */
+static noinline void chain_root(struct signed_doc *ret, uint64_t v)
+{
+    enum doc_key mine = v % 2 ? K_ROOT_A : K_ROOT_B, other = v % 2 ? K_ROOT_B : K_ROOT_A;
+    struct key_set next = doc_key_set(1, 1, other);
+    struct root root = doc_root();
+
+    root.version = v;
+    root.root_keys = doc_key_set(1, 1, mine);
+    root.operator_keys = doc_key_set(1, 1, v / 10 % 2 ? K_OPERATOR_A : K_OPERATOR_B);
+    root.issued_ms = ISSUED_MS + v;
+    root.expires_ms = root.issued_ms + 1;
+    root.operator_since_ms = v < 10 ? 0 : ISSUED_MS + v / 10 * 10;
+    assert_rc(key_set_digest(&next, &root.next_keys, NULL), RC_OK);
+    if (v % 3 == 0)
+        doc_signed(ret, DOC_ROOT, root_encode, &root, mine);
+    else
+        doc_signed(ret, DOC_ROOT, root_encode, &root, mine, other);
+}
+
+static void chain_make(struct bytes *ret)
+{
+    for (uint64_t v = 1; v <= CHAIN; v++) {
+        chain_root(&one, v);
+        uint8_t *copy = malloc(one.bytes.n);
+        assert_non_null(copy);
+        memcpy(copy, one.bytes.p, one.bytes.n);
+        ret[v - 1] = (struct bytes){ copy, one.bytes.n };
+    }
+}
+
+static void chain_free(const struct bytes *chain)
+{
+    union {
+        const uint8_t *from;
+        void *to;
+    } p;
+
+    for (size_t i = 0; i < CHAIN; i++) {
+        p.from = chain[i].p;
+        free(p.to);
+    }
+}
+
+/* In one pass, long after all of them have expired. */
 static void test_a_long_chain(void **state)
 {
     (void)state;
     scoped(trust_free) struct trust *trust = NULL;
-    struct root root = doc_root();
+    struct bytes chain[CHAIN];
+    struct root_change change;
 
-    root.root_keys = doc_key_set(1, 1, K_ROOT_A);
-    root.expires_ms = ISSUED_MS + 1;
-    for (uint64_t v = 1; v <= 50; v++) {
-        enum doc_key mine = v % 2 ? K_ROOT_A : K_ROOT_B, other = v % 2 ? K_ROOT_B : K_ROOT_A;
-        struct key_set next = doc_key_set(1, 1, other);
-
-        root.version = v;
-        root.root_keys = doc_key_set(1, 1, mine);
-        assert_rc(key_set_digest(&next, &root.next_keys, NULL), RC_OK);
-        doc_signed(&one, DOC_ROOT, root_encode, &root, mine, other);
-        if (v == 1)
-            assert_rc(trust_new(one.bytes, &trust, NULL), RC_OK);
-        else
-            assert_rc(trust_next_root(trust, one.bytes, NULL), RC_OK);
+    chain_make(chain);
+    assert_rc(trust_new(chain[0], &trust, NULL), RC_OK);
+    for (size_t i = 1; i < CHAIN; i++) {
+        if (i + 1 < CHAIN)
+            assert_rc(trust_next_root(trust, chain[i + 1], NULL, NULL), RC_ROOT_GAP);
+        assert_rc(trust_next_root(trust, chain[i], &change, NULL), RC_OK);
+        assert_int_equal(change.recovered, (i + 1) % 3 == 0);
+        assert_int_equal(change.operator_reset, (i + 1) % 10 == 0);
     }
-    assert_int_equal(trust_root(trust)->version, 50);
+    assert_int_equal(trust_root(trust)->version, CHAIN);
+    chain_free(chain);
+}
+
+/* After every single step all that is left is the envelope that was kept; from it, the whole chain
+ * is offered again from its first root on. */
+static void test_a_chain_cut_anywhere(void **state)
+{
+    (void)state;
+    struct bytes chain[CHAIN];
+
+    chain_make(chain);
+    for (size_t cut = 0; cut < CHAIN; cut++) {
+        scoped(trust_free) struct trust *trust = NULL;
+
+        assert_rc(trust_new(chain[cut], &trust, NULL), RC_OK);
+        for (size_t i = 0; i < CHAIN; i++)
+            assert_rc(trust_next_root(trust, chain[i], NULL, NULL),
+                      i < cut ? RC_VERSION_OLD : RC_OK);
+        assert_int_equal(trust_root(trust)->version, CHAIN);
+        assert_true(bytes_equal(trust_root_envelope(trust), chain[CHAIN - 1]));
+    }
+    chain_free(chain);
 }
 
 /* ---- grants ---- */
@@ -309,13 +514,60 @@ static void test_new_operator_keys_drop_old_grants(void **state)
     doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
     assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_OK);
     root.operator_keys = doc_key_set(1, 1, K_OPERATOR_B);
+    root.operator_since_ms = root.issued_ms;
     doc_signed(&one, DOC_ROOT, root_encode, &root, OLD, NEXT);
-    assert_rc(trust_next_root(trust, one.bytes, NULL), RC_OK);
-    assert_non_null(trust_grant(trust, "acme"));
+    assert_rc(trust_next_root(trust, one.bytes, NULL, NULL), RC_OK);
+    assert_null(trust_grant(trust, "acme")); /* by a key that stays, but from before */
     assert_null(trust_grant(trust, "zenith"));
     grant.epoch = 1;
     doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_B);
+    assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_ISSUED_BEFORE);
+    grant.issued_ms = root.issued_ms;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_B);
     assert_rc(trust_add_grant(trust, one.bytes, NOW_MS, NULL), RC_OK);
+}
+
+static noinline enum rc order_code(struct trust *trust, const struct order *order, enum doc_key who,
+                                   const struct order_position *position)
+{
+    scoped(verified_order_free) struct verified_order *vo = NULL;
+
+    doc_signed(&one, DOC_ORDER, order_encode, order, who);
+    return trust_verify_order(trust, one.bytes, position, NOW_MS, &vo, NULL);
+}
+
+/* Operator A was stolen and drove the generation to its end: with A the number is forgotten.  What
+ * B signed before, truly and lower, does not come back through that. */
+static void test_new_operator_keys_reset_orders(void **state)
+{
+    (void)state;
+    scoped(trust_free) struct trust *trust = trust_at_start();
+    struct root root = doc_next_root();
+    struct order order = doc_order();
+    struct digest digest = { { 1 } };
+    struct order_position position = {
+        .satellite = "aurora-1", .generation = INT64_MAX, .digest = &digest, .issued_ms = ISSUED_MS
+    };
+
+    assert_rc(order_code(trust, &order, K_OPERATOR_B, &position), RC_ORDER_OLD);
+    assert_true(trust_position_counts(trust, &position));
+    root.operator_keys = doc_key_set(1, 1, K_OPERATOR_B);
+    root.operator_since_ms = root.issued_ms;
+    doc_signed(&one, DOC_ROOT, root_encode, &root, NEXT);
+    assert_rc(trust_next_root(trust, one.bytes, NULL, NULL), RC_OK);
+    assert_false(trust_position_counts(trust, &position));
+
+    assert_rc(order_code(trust, &order, K_OPERATOR_B, &position), RC_ISSUED_BEFORE);
+    order.issued_ms = root.issued_ms;
+    assert_rc(order_code(trust, &order, K_OPERATOR_A, &position), RC_KEY_UNKNOWN);
+    assert_rc(order_code(trust, &order, K_OPERATOR_B, &position), RC_OK);
+
+    /* And from there it only goes up again. */
+    position.generation = order.generation;
+    position.issued_ms = order.issued_ms;
+    assert_rc(order_code(trust, &order, K_OPERATOR_B, &position), RC_EQUIVOCATION);
+    order.generation--;
+    assert_rc(order_code(trust, &order, K_OPERATOR_B, &position), RC_ORDER_OLD);
 }
 
 /* ---- manifests ---- */
@@ -614,7 +866,7 @@ static void test_expired_root_lets_nothing_new_in(void **state)
     /* The next root opens the door again: nothing is bricked. */
     root.expires_ms = 0;
     doc_signed(&one, DOC_ROOT, root_encode, &root, OLD, NEXT);
-    assert_rc(trust_next_root(trust, one.bytes, NULL), RC_OK);
+    assert_rc(trust_next_root(trust, one.bytes, NULL, NULL), RC_OK);
     assert_rc(trust_verify_order(trust, two.bytes, &position, late, &vo, NULL), RC_OK);
     verified_order_free(&vo);
 }
@@ -634,11 +886,16 @@ int main(void)
         cmocka_unit_test(test_first_root_must_hold_together),
         cmocka_unit_test(test_succession),
         cmocka_unit_test(test_old_root_does_not_come_back),
+        cmocka_unit_test(test_broken_old_signature_is_refused),
+        cmocka_unit_test(test_stripped_rotation_is_the_same_root),
+        cmocka_unit_test(test_rival_recoveries),
         cmocka_unit_test(test_a_long_chain),
+        cmocka_unit_test(test_a_chain_cut_anywhere),
         cmocka_unit_test(test_grants_only_go_up),
         cmocka_unit_test(test_grants_come_from_the_operator),
         cmocka_unit_test(test_tenants_are_bounded),
         cmocka_unit_test(test_new_operator_keys_drop_old_grants),
+        cmocka_unit_test(test_new_operator_keys_reset_orders),
         cmocka_unit_test(test_manifests),
         cmocka_unit_test(test_other_documents_are_no_manifest),
         cmocka_unit_test(test_floor_holds_time_up),

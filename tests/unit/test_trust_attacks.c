@@ -151,7 +151,7 @@ static enum rc offer(struct trust *to, enum door door, struct bytes bytes, uint6
     case FIRST_ROOT:
         return offer_first_root(bytes);
     case NEXT_ROOT:
-        return trust_next_root(to, bytes, &err);
+        return trust_next_root(to, bytes, NULL, &err);
     case GRANT:
         return trust_add_grant(to, bytes, now_ms, &err);
     case MANIFEST:
@@ -1218,7 +1218,7 @@ static void root_without_promise(void)
 {
     the_next_root();
     sign_root();
-    memset(evil.payload_buf + evil.payload.n - DIGEST_SIZE, 0, DIGEST_SIZE);
+    memset(evil.payload_buf + evil.payload.n - DIGEST_SIZE - 2, 0, DIGEST_SIZE);
     sign_evil(DOC_ROOT, OLD, NEXT);
 }
 
@@ -1581,12 +1581,9 @@ static const struct attack {
     { 19, "time pushed", "root", root_of_the_far_future, NEXT_ROOT, RC_TIME_JUMP },
     { 19, "time pushed", "order, clock at 1970", order_of_the_far_future, ORDER, RC_TIME_JUMP, 1 },
     { 19, "expires before it is issued", "order", expires_before_issued, ORDER, RC_VALUE },
-    { 20, "root chain", "N + 2 without N + 1", root_skips, NEXT_ROOT, RC_VALUE },
+    { 20, "root chain", "N + 2 without N + 1", root_skips, NEXT_ROOT, RC_ROOT_GAP },
     { 20, "root chain", "old keys only", root_by_old, NEXT_ROOT, RC_KEY_UNKNOWN },
-    { 20, "root chain", "new keys only", root_by_new, NEXT_ROOT, RC_KEY_UNKNOWN },
-    { 20, "root chain", "one old key of two", root_by_one_old, NEXT_ROOT, RC_THRESHOLD },
     { 20, "root chain", "one new key of two", root_by_one_new, NEXT_ROOT, RC_THRESHOLD },
-    { 20, "root chain", "operators for the old keys", root_by_operators, NEXT_ROOT, RC_KEY_UNKNOWN },
     { 20, "root stolen", "rotation to the thief's keys", root_to_the_thiefs_keys, NEXT_ROOT, RC_ROOT_COMMITMENT },
     { 20, "root stolen", "one key more", root_with_a_thiefs_key_more, NEXT_ROOT, RC_ROOT_COMMITMENT },
     { 20, "root stolen", "lower threshold", root_with_lower_threshold, NEXT_ROOT, RC_ROOT_COMMITMENT },
@@ -1904,13 +1901,17 @@ static void test_fast_forward_recovery(void **state)
 
     the_next_root();
     root.operator_keys = doc_key_set(2, 2, K_ACME_2);
+    root.operator_since_ms = root.issued_ms;
     sign_root();
-    assert_rc(trust_next_root(own, evil.bytes, NULL), RC_OK);
+    assert_rc(trust_next_root(own, evil.bytes, NULL, NULL), RC_OK);
     assert_null(trust_grant(own, "acme"));
     a_next_grant();
     assert_rc(trust_add_grant(own, evil.bytes, NOW_MS, NULL), RC_KEY_UNKNOWN);
     grant_for("acme", K_ACME);
     grant.epoch = 1;
+    doc_signed(&evil, DOC_GRANT, grant_encode, &grant, K_ACME_2, K_ZENITH);
+    assert_rc(trust_add_grant(own, evil.bytes, NOW_MS, NULL), RC_ISSUED_BEFORE);
+    grant.issued_ms = root.issued_ms;
     doc_signed(&evil, DOC_GRANT, grant_encode, &grant, K_ACME_2, K_ZENITH);
     assert_rc(trust_add_grant(own, evil.bytes, NOW_MS, NULL), RC_OK);
     assert_rc(offer_manifest(own, good_acme.bytes, NOW_MS), RC_OK);
@@ -1937,6 +1938,25 @@ static void test_time_only_rises(void **state)
     assert_int_equal(trust_time_floor(own), ISSUED_MS + 50 * DAY_MS);
 }
 
+/* ---- 20: lost keys are no attack: the committed ones alone take over, and that is told ---- */
+
+static void test_recovery(void **state)
+{
+    static void (*const ways[])(void) = { root_by_new, root_by_one_old, root_by_operators };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        scoped(trust_free) struct trust *own = NULL;
+        struct root_change change = { 0 };
+
+        a_trust(&own);
+        ways[i]();
+        assert_rc(trust_next_root(own, evil.bytes, &change, NULL), RC_OK);
+        assert_true(change.taken && change.recovered);
+        assert_int_equal(trust_root(own)->version, 5);
+    }
+}
+
 /* ---- 20: fifty rotations, offline, at a clock that has expired them all ---- */
 
 static void test_fifty_rotations(void **state)
@@ -1957,7 +1977,8 @@ static void test_fifty_rotations(void **state)
         root.root_keys = doc_key_set(2, 2, now);
         doc_must(key_set_digest(&next, &root.next_keys, &err), &err);
         doc_signed(&evil, DOC_ROOT, root_encode, &root, OLD, NEXT);
-        assert_rc(own ? trust_next_root(own, evil.bytes, NULL) : trust_new(evil.bytes, &own, NULL),
+        assert_rc(own ? trust_next_root(own, evil.bytes, NULL, NULL)
+                      : trust_new(evil.bytes, &own, NULL),
                   RC_OK);
     }
     assert_int_equal(trust_root(own)->version, 51);
@@ -1996,6 +2017,7 @@ int main(void)
         cmocka_unit_test(test_bombs_take_no_memory),
         cmocka_unit_test(test_fast_forward_recovery),
         cmocka_unit_test(test_time_only_rises),
+        cmocka_unit_test(test_recovery),
         cmocka_unit_test(test_fifty_rotations),
         cmocka_unit_test(test_replaced_tenant_key),
     };
