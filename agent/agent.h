@@ -50,6 +50,7 @@ struct item {
     uint64_t size;
     int fd;       /* from berth-link; -1 = in the object store already */
     bool started; /* a package that is being unpacked */
+    bool waiting; /* a root that came before the one that it follows */
     uint32_t attempts;
     uint64_t not_before_ms;
 };
@@ -109,6 +110,17 @@ must_check enum rc agent_load(struct agent *a, struct err *err);
 /* Build trust from what is on disk; *a is unchanged on failure.  Also after a change could not be
  * saved. */
 must_check enum rc agent_load_trust(struct agent *a, struct err *err);
+
+/* Where the satellite stands, for judging an order; views of *a. */
+struct order_position agent_position(const struct agent *a);
+
+/* An order has been verified and kept: it is in force. */
+void agent_set_order(struct agent *a, const struct verified_order *order);
+
+/* If a root has made the order in force void, let go of its number: what runs goes on, as the
+ * records say, and the first order of the new operator keys is taken whatever its number.  Called
+ * at start too, so a power cut between root and record changes nothing. */
+void agent_forget_void_order(struct agent *a);
 
 /* Make the table fit the order in force, and save. */
 void agent_apply_order(struct agent *a);

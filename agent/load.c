@@ -209,17 +209,50 @@ static void load_state(struct agent *a)
 /* ---- order --------------------------------------------------------------------------------------
  */
 
+struct order_position agent_position(const struct agent *a)
+{
+    return (struct order_position){
+        .satellite = a->config.satellite,
+        .generation = a->state.generation,
+        .digest = a->state.generation > 0 ? &a->state.order : NULL,
+        .issued_ms = a->state.order_issued_ms,
+    };
+}
+
+void agent_set_order(struct agent *a, const struct verified_order *order)
+{
+    a->order = *verified_order_get(order);
+    a->ordered = true;
+    a->state.generation = a->order.generation;
+    a->state.order = *verified_order_digest(order);
+    a->state.order_issued_ms = a->order.issued_ms;
+}
+
+void agent_forget_void_order(struct agent *a)
+{
+    const struct order_position position = agent_position(a);
+    struct err err = { 0 };
+
+    if (a->state.generation == 0 || trust_position_counts(a->trust, &position))
+        return;
+    log_event(LOG_LEVEL_INFO, "void order=%llu", (unsigned long long)a->state.generation);
+    a->ordered = false;
+    a->state.generation = 0;
+    a->state.order = (struct digest){ 0 };
+    a->state.order_issued_ms = 0;
+    agent_save(a);
+    if (fs_unlink(a->state_dir, ORDER_FILE ".a", &err) != RC_OK ||
+        fs_unlink(a->state_dir, ORDER_FILE ".b", &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "void order");
+}
+
 /* The order that was in force when we ended.  It may have been saved just before the record of it;
  * one that is older than the record was brought back by someone, and is not followed. */
 static enum rc load_order(struct agent *a, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
     struct verified_order *order = NULL;
-    const struct order_position position = {
-        .satellite = a->config.satellite,
-        .generation = a->state.generation,
-        .digest = a->state.generation > 0 ? &a->state.order : NULL,
-    };
+    const struct order_position position = agent_position(a);
     size_t n = 0;
 
     if (!buf)
@@ -232,10 +265,7 @@ static enum rc load_order(struct agent *a, struct err *err)
                                 agent_now_unix(), &order, err);
     if (rc != RC_OK)
         return rc;
-    a->order = *verified_order_get(order);
-    a->ordered = true;
-    a->state.generation = a->order.generation;
-    a->state.order = *verified_order_digest(order);
+    agent_set_order(a, order);
     verified_order_free(&order);
     return RC_OK;
 }
@@ -286,6 +316,7 @@ enum rc agent_load(struct agent *a, struct err *err)
         agent_event_err(a, &why, "trust");
         return RC_OK; /* everything is refused, and the ground can see why */
     }
+    agent_forget_void_order(a);
     /* Without the document the records still say what it said, and every slot is verified again. */
     if (load_order(a, &why) != RC_OK)
         agent_event_err(a, &why, "order");

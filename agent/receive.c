@@ -17,6 +17,7 @@
 #define ATTEMPTS_MAX 3U
 #define RETRY_MS 5000U
 #define MESSAGES_PER_TURN 16U
+#define ROOTS_WAITING_MAX 8U
 
 /* ---- the queue ----------------------------------------------------------------------------------
  */
@@ -51,23 +52,47 @@ static void add_item(struct agent *a, const struct item *item)
     a->item[a->n_items++] = *item;
 }
 
-/* Documents before packages, each in the order in which they came. */
+/* Roots before other documents, which may be signed by keys that they bring; these before packages;
+ * each in the order in which they came. */
 static struct item *next_item(struct agent *a)
 {
     uint64_t now = clock_mono_ms();
-    struct item *package = NULL;
+    struct item *package = NULL, *document = NULL;
 
     for (uint32_t i = 0; i < a->n_items; i++) {
         struct item *item = &a->item[i];
 
-        if (item->started || item->not_before_ms > now)
+        if (item->started || item->waiting || item->not_before_ms > now)
             continue;
-        if (item->kind != OBJECT_PACKAGE)
+        if (item->kind == OBJECT_ROOT)
             return item;
-        if (!package)
+        if (item->kind != OBJECT_PACKAGE && !document)
+            document = item;
+        if (item->kind == OBJECT_PACKAGE && !package)
             package = item;
     }
+    if (document)
+        return document;
     return a->install.busy ? NULL : package;
+}
+
+/* Keep a root that came too early; it stays with berth-link until then.  Not more than a few:
+ * nothing is known yet of who made them.  The ground sends again what the report's root version
+ * lacks. */
+static bool keep_waiting(struct agent *a, struct item *item)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < a->n_items; i++)
+        n += a->item[i].waiting;
+    item->waiting = n < ROOTS_WAITING_MAX;
+    return item->waiting;
+}
+
+static void try_waiting(struct agent *a)
+{
+    for (uint32_t i = 0; i < a->n_items; i++)
+        a->item[i].waiting = false;
 }
 
 static enum rc send_done(struct agent *a, const struct digest *digest, struct err *err)
@@ -130,17 +155,66 @@ static void trust_changed(struct agent *a)
     agent_report_soon(a);
 }
 
+/* Remove a tenant's grant from the disk; a leftover is refused at every start. */
+static void remove_grant(struct agent *a, const char *tenant)
+{
+    static const char *const suffixes[] = { TRUST_GRANT_SUFFIX, ".a", ".b" };
+    struct err err = { 0 };
+
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char file[sizeof TRUST_GRANT_PREFIX + NAME_CAP + sizeof TRUST_GRANT_SUFFIX];
+
+        (void)snprintf(file, sizeof file, TRUST_GRANT_PREFIX "%.*s%s", (int)NAME_CAP - 1, tenant,
+                       suffixes[i]);
+        if (fs_unlink(a->trust_dir, file, &err) != RC_OK)
+            log_err(LOG_LEVEL_WARN, &err, "void grant");
+    }
+}
+
+/* The operator role begins anew.  What runs goes on until the first order of the new keys: the
+ * grants that come before it would else find everything stopped. */
+static void reset_operator(struct agent *a, char before[][NAME_CAP], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!trust_grant(a->trust, before[i]))
+            remove_grant(a, before[i]);
+    agent_forget_void_order(a);
+}
+
+static size_t tenants_of(const struct agent *a, char ret[TENANTS_MAX][NAME_CAP])
+{
+    const struct grant *grants[TENANTS_MAX] = { 0 };
+    size_t n = trust_grants(a->trust, grants, TENANTS_MAX);
+
+    for (size_t i = 0; i < n; i++)
+        memcpy(ret[i], grants[i]->tenant, NAME_CAP);
+    return n;
+}
+
+/* On disk before anything rests on it: a cut before that leaves the old root, and the new one is
+ * offered again; a cut behind it is made up for at start. */
 static enum rc take_root(struct agent *a, struct bytes envelope, struct err *err)
 {
-    enum rc rc = trust_next_root(a->trust, envelope, NULL, err);
+    char before[TENANTS_MAX][NAME_CAP];
+    size_t n = tenants_of(a, before);
+    struct root_change change = { 0 };
+    char what[40];
+    enum rc rc = trust_next_root(a->trust, envelope, &change, err);
 
-    if (rc != RC_OK)
+    if (rc != RC_OK || !change.taken)
         return rc;
     rc = statefile_save(a->trust_dir, "root", trust_root_envelope(a->trust), err);
     if (rc != RC_OK)
         return not_saved(a, rc);
-    log_event(LOG_LEVEL_INFO, "root version=%llu",
-              (unsigned long long)trust_root(a->trust)->version);
+    (void)snprintf(what, sizeof what, "root %llu",
+                   (unsigned long long)trust_root(a->trust)->version);
+    log_event(LOG_LEVEL_INFO, "%s%s%s", what, change.recovered ? " recovered" : "",
+              change.operator_reset ? " operator-reset" : "");
+    if (change.recovered)
+        agent_event(a, RC_ROOT_RECOVERED, 1, what);
+    if (change.operator_reset)
+        reset_operator(a, before, n);
+    try_waiting(a);
     trust_changed(a);
     return RC_OK;
 }
@@ -179,11 +253,7 @@ static enum rc take_grant(struct agent *a, struct bytes envelope, struct err *er
 
 static enum rc take_order(struct agent *a, struct bytes envelope, struct err *err)
 {
-    const struct order_position position = {
-        .satellite = a->config.satellite,
-        .generation = a->state.generation,
-        .digest = a->state.generation > 0 ? &a->state.order : NULL,
-    };
+    const struct order_position position = agent_position(a);
     struct verified_order *order = NULL;
     enum rc rc = trust_verify_order(a->trust, envelope, &position, agent_now_unix(), &order, err);
 
@@ -193,11 +263,12 @@ static enum rc take_order(struct agent *a, struct bytes envelope, struct err *er
     if (!known)
         rc = statefile_save(a->state_dir, ORDER_FILE, envelope, err);
     if (rc == RC_OK && !known) {
-        a->order = *verified_order_get(order);
-        a->ordered = true;
-        a->state.generation = a->order.generation;
-        a->state.order = *verified_order_digest(order);
+        bool first = a->state.generation == 0;
+
+        agent_set_order(a, order);
         agent_apply_order(a);
+        if (first) /* what the role's change had let go on is judged now */
+            supervise_recheck(a);
     }
     verified_order_free(&order);
     return rc;
@@ -365,6 +436,10 @@ static void work_document(struct agent *a, struct item *item)
     struct err err = { 0 };
     enum rc rc = take_document(a, item, &err);
 
+    if (rc == RC_ROOT_GAP && keep_waiting(a, item)) {
+        log_err(LOG_LEVEL_INFO, &err, "root is kept for later");
+        return;
+    }
     if (rc != RC_OK)
         agent_event_err(a, &err, kind_name(item->kind));
     if (rc_class(rc) == RC_CLASS_RETRY) {

@@ -8,7 +8,7 @@
 #include "base/name.h"
 #include "base/statefile.h"
 
-#define STATE_FORMAT 1U
+#define STATE_FORMAT 2U
 #define UNIT_FIELDS 11U
 
 /* Keys of the outer map; the numbers are in files on board. */
@@ -20,6 +20,7 @@ enum state_key {
     KEY_ORDER = 4,
     KEY_TIME_FLOOR = 5,
     KEY_UNITS = 6,
+    KEY_ORDER_ISSUED = 7,
     STATE_KEYS
 };
 
@@ -75,6 +76,8 @@ enum rc state_check(const struct state *state, struct err *err)
 
     if ((state->generation == 0) != digest_none(&state->order))
         return err_set(err, RC_VALUE, "state.order");
+    if (state->generation == 0 && state->order_issued_ms != 0)
+        return err_set(err, RC_VALUE, "state.order_issued");
     if (state->n_units > UNITS_MAX)
         return err_set(err, RC_VALUE, "state.units");
     for (uint32_t i = 0; i < state->n_units; i++) {
@@ -142,6 +145,9 @@ static void decode_field(struct cbor_in *r, uint64_t key, struct state *s)
         break;
     case KEY_TIME_FLOOR:
         s->time_floor = cbor_uint(r, "state.time_floor", UINT64_MAX);
+        break;
+    case KEY_ORDER_ISSUED:
+        s->order_issued_ms = cbor_uint(r, "state.order_issued", UINT64_MAX);
         break;
     case KEY_UNITS:
         s->n_units = (uint32_t)cbor_array(r, "state.units", 0, UNITS_MAX);
@@ -229,6 +235,8 @@ enum rc state_encode(const struct state *state, uint8_t *buf, size_t cap, struct
     cbor_put_array(&w, state->n_units);
     for (uint32_t i = 0; i < state->n_units; i++)
         encode_unit(&w, &state->unit[i]);
+    cbor_put_uint(&w, KEY_ORDER_ISSUED);
+    cbor_put_uint(&w, state->order_issued_ms);
     return cbor_written(&w, ret, err);
 }
 

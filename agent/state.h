@@ -42,11 +42,12 @@ struct unit_record {
 };
 
 struct state {
-    uint64_t epoch;      /* starts of the agent */
-    uint64_t event_seq;  /* every event so far has a lower or the same number */
-    uint64_t generation; /* of the order in force, 0 = none */
-    struct digest order; /* SHA-256 of its payload */
-    uint64_t time_floor; /* Unix ms */
+    uint64_t epoch;           /* starts of the agent */
+    uint64_t event_seq;       /* every event so far has a lower or the same number */
+    uint64_t generation;      /* of the order in force, 0 = none */
+    struct digest order;      /* SHA-256 of its payload */
+    uint64_t order_issued_ms; /* Unix time in it: a root may make what was issued before void */
+    uint64_t time_floor;      /* Unix ms */
     uint32_t n_units;
     struct unit_record unit[UNITS_MAX]; /* sorted by tenant, then name */
 };

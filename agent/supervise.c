@@ -275,6 +275,13 @@ void supervise_poll(struct agent *a)
             drain_notify(a, &a->proc[i]);
 }
 
+/* The operator role began anew: what runs goes on until the first order of the new keys, since the
+ * grants that come before it are still on their way. */
+static bool awaits_grant(const struct agent *a, const struct unit *unit)
+{
+    return a->state.generation == 0 && a->trust && !trust_grant(a->trust, unit->kept.tenant);
+}
+
 /* A grant ends by itself, too, and one may have been taken back while its payload was starting. */
 static void stop_expired(struct agent *a)
 {
@@ -282,7 +289,8 @@ static void stop_expired(struct agent *a)
 
     for (uint32_t i = 0; a->trust && i < a->table.n_units; i++) {
         struct unit *u = &a->table.unit[i];
-        enum rc rc = trust_grant_valid(a->trust, u->kept.tenant, now_unix);
+        enum rc rc =
+            awaits_grant(a, u) ? RC_OK : trust_grant_valid(a->trust, u->kept.tenant, now_unix);
 
         if (rc != RC_OK)
             reconcile_deny(&a->table, u, rc, clock_mono_ms());
@@ -318,6 +326,8 @@ void supervise_recheck(struct agent *a)
 
         a->recheck |= u->run.phase == RUN_STARTING; /* it cannot be stopped before it runs */
         if (u->run.phase != RUN_UP && u->run.phase != RUN_READY)
+            continue;
+        if (awaits_grant(a, u))
             continue;
         enum rc rc = load(a, &u->kept, &u->run.manifest, &l, &err);
         if (rc == RC_OK)

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "agent/state.h"
 #include "base/clock.h"
 #include "base/statefile.h"
 #include "link/ground.h"
@@ -294,15 +295,21 @@ static noinline void send_hostile_archive(void)
     free(c.p);
 }
 
-static void send_order_as(enum object_kind kind, uint64_t generation, const struct digest *manifest)
+static noinline void sign_order(uint64_t generation, const struct digest *manifest,
+                                enum doc_key who, uint64_t issued_ms)
 {
     struct order order = { .satellite = "aurora-1", .generation = generation };
 
-    order.issued_ms = ISSUED_MS;
+    order.issued_ms = issued_ms;
     order.n_lines = 1;
     order.line[0] = (struct order_line){ .tenant = "acme", .name = "cam-north" };
     order.line[0].manifest = *manifest;
-    doc_signed(&signed_doc_, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
+    doc_signed(&signed_doc_, DOC_ORDER, order_encode, &order, who);
+}
+
+static void send_order_as(enum object_kind kind, uint64_t generation, const struct digest *manifest)
+{
+    sign_order(generation, manifest, K_OPERATOR_A, ISSUED_MS);
     send_document(kind, signed_doc_.bytes);
 }
 
@@ -649,15 +656,22 @@ static bool stopped(const struct report *r, const void *arg)
            r->payload[0].code == *(const uint32_t *)arg;
 }
 
-static noinline void send_grant(uint64_t epoch, enum doc_key tenant, uint64_t expires_ms)
+static noinline void send_grant_by(enum doc_key who, uint64_t epoch, enum doc_key tenant,
+                                   uint64_t issued_ms, uint64_t expires_ms)
 {
     struct grant grant = doc_grant();
 
     grant.epoch = epoch;
+    grant.issued_ms = issued_ms;
     grant.expires_ms = expires_ms;
     grant.keys = doc_key_set(1, 1, tenant);
-    doc_signed(&signed_doc_, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    doc_signed(&signed_doc_, DOC_GRANT, grant_encode, &grant, who);
     send_document(OBJECT_GRANT, signed_doc_.bytes);
+}
+
+static void send_grant(uint64_t epoch, enum doc_key tenant, uint64_t expires_ms)
+{
+    send_grant_by(K_OPERATOR_A, epoch, tenant, ISSUED_MS, expires_ms);
 }
 
 /* A grant that leaves the tenant's key out ends what that key signed; one that has it again starts
@@ -696,6 +710,196 @@ static void expired_grant_stops_what_runs(void **state)
     await_standing(SLOT_COMMITTED, &d1);
 }
 
+/* Root v: of the root keys if v is odd, else of the next keys; from root 2 on operator B alone. */
+#define SINCE_MS (ISSUED_MS + 2 * DAY_MS)
+
+static noinline void send_root(uint64_t v, bool with_old)
+{
+    static struct root root; /* too much for a frame, together */
+    static struct key_set odd, even;
+    struct err err = { 0 };
+
+    root = doc_root();
+    odd = doc_key_set(2, 3, K_ROOT_A);
+    even = doc_key_set(2, 2, K_NEXT_A);
+    root.version = v;
+    root.issued_ms = ISSUED_MS + v * DAY_MS;
+    root.expires_ms = 0;
+    root.root_keys = v % 2 ? odd : even;
+    root.operator_keys = doc_key_set(1, 1, K_OPERATOR_B);
+    root.operator_since_ms = SINCE_MS;
+    must(key_set_digest(v % 2 ? &even : &odd, &root.next_keys, &err), &err);
+    if (with_old)
+        doc_signed(&signed_doc_, DOC_ROOT, root_encode, &root, K_NEXT_A, K_NEXT_B, K_ROOT_B,
+                   K_ROOT_C);
+    else if (v % 2)
+        doc_signed(&signed_doc_, DOC_ROOT, root_encode, &root, K_ROOT_A, K_ROOT_B);
+    else
+        doc_signed(&signed_doc_, DOC_ROOT, root_encode, &root, K_NEXT_A, K_NEXT_B);
+    send_document(OBJECT_ROOT, signed_doc_.bytes);
+}
+
+static bool has_root(const struct report *r, const void *arg)
+{
+    return r->root_version == *(const uint64_t *)arg;
+}
+
+static void await_root(uint64_t version)
+{
+    await("root", has_root, &version);
+}
+
+static bool has_generation(const struct report *r, const void *arg)
+{
+    return r->generation == *(const uint64_t *)arg;
+}
+
+static void await_generation(uint64_t generation)
+{
+    await("generation", has_generation, &generation);
+}
+
+/* As long as so many reports more. */
+static void run_on(uint32_t more)
+{
+    uint32_t reports = sky->reports;
+
+    while (sky->reports < reports + more)
+        exchange();
+}
+
+/* Root and operator keys change in flight, in any order of arrival; what runs goes on; the stolen
+ * operator key had driven the generation to its end; then the root keys are lost. */
+static void rotates_in_flight(void **state)
+{
+    const uint64_t end = INT64_MAX;
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(end, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    uint32_t restarts = sky->report.payload[0].restarts;
+
+    send_root(3, true); /* too early: kept */
+    run_on(2);
+    assert_int_equal(sky->report.root_version, 1);
+    send_root(2, true);
+    await_root(3);
+    await_generation(0);
+    run_on(2);
+    assert_true(sky->report.payload[0].is_running); /* no grant, no order, and it goes on */
+    assert_false(has_event(&sky->report, &(enum rc){ RC_ROOT_GAP }));
+    assert_false(has_event(&sky->report, &(enum rc){ RC_ROOT_RECOVERED }));
+
+    sign_order(1, &d1, K_OPERATOR_A, SINCE_MS);
+    send_document(OBJECT_ORDER, signed_doc_.bytes);
+    await_event(RC_KEY_UNKNOWN);
+    sign_order(1, &d1, K_OPERATOR_B, ISSUED_MS);
+    send_document(OBJECT_ORDER, signed_doc_.bytes);
+    await_event(RC_ISSUED_BEFORE);
+    send_grant_by(K_OPERATOR_B, 1, K_ACME, SINCE_MS, 0);
+    sign_order(1, &d1, K_OPERATOR_B, SINCE_MS);
+    send_document(OBJECT_ORDER, signed_doc_.bytes);
+    await_generation(1);
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(sky->report.payload[0].restarts, restarts);
+
+    send_root(4, false);
+    await_root(4);
+    await_event(RC_ROOT_RECOVERED);
+    end_berthd(SIGKILL, SIGKILL);
+    start_berthd();
+    await_root(4);
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(sky->report.generation, 1);
+}
+
+struct copy {
+    uint8_t *p;
+    size_t n;
+};
+
+static void copy_state(const char *file, struct copy *ret)
+{
+    struct err err = { 0 };
+
+    ret->p = malloc(STATE_MAX);
+    assert_non_null(ret->p);
+    if (fs_read_file(sky->state, file, ret->p, STATE_MAX, &ret->n, &err) != RC_OK)
+        ret->n = 0;
+}
+
+static void put_state(const char *file, struct copy *from)
+{
+    struct err err = { 0 };
+
+    must(fs_unlink(sky->state, file, &err), &err);
+    if (from->n > 0)
+        must(fs_write_file(sky->state, file, (struct bytes){ from->p, from->n }, 0600, &err), &err);
+    free(from->p);
+    assert_int_equal(fchownat(sky->state, file, 64501, 64501, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+/* The power goes between the new root and the record that the old order's number is void: the
+ * record as it was before is put back. */
+static void cut_between_root_and_record(void **state)
+{
+    struct copy a, b;
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(900, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGTERM, 0);
+    copy_state(STATE_FILE ".a", &a);
+    copy_state(STATE_FILE ".b", &b);
+    start_berthd();
+    send_root(2, true);
+    await_root(2);
+    end_berthd(SIGKILL, SIGKILL);
+    put_state(STATE_FILE ".a", &a);
+    put_state(STATE_FILE ".b", &b);
+
+    start_berthd();
+    await_root(2);
+    assert_int_equal(sky->report.generation, 0);
+    send_grant_by(K_OPERATOR_B, 1, K_ACME, SINCE_MS, 0);
+    sign_order(7, &d1, K_OPERATOR_B, SINCE_MS);
+    send_document(OBJECT_ORDER, signed_doc_.bytes);
+    await_generation(7);
+    await_standing(SLOT_COMMITTED, &d1);
+}
+
+/* The whole way up, each of two roots offered twice and killed as soon as the trust directory
+ * moves. */
+static void killed_at_every_root(void **state)
+{
+    char trust[128];
+
+    (void)state;
+    start_berthd();
+    await_root(1);
+    (void)snprintf(trust, sizeof trust, "%s/state/trust", sky->dir.path);
+    int watch = inotify_add_watch(sky->watch, trust, IN_CREATE | IN_MOVED_TO);
+    assert_true(watch >= 0);
+    for (uint64_t v = 2; v <= 5; v++) {
+        send_root(v, v != 4);
+        struct pollfd p = { .fd = sky->watch, .events = POLLIN };
+        for (uint64_t until = clock_mono_ms() + WAIT_MS;
+             entries_in(sky->state, "trust") == (v == 2 ? 2U : 3U) && clock_mono_ms() < until;) {
+            exchange();
+            if (poll(&p, 1, 0) < 0 || has_root(&sky->report, &v))
+                break;
+        }
+        end_berthd(SIGKILL, SIGKILL);
+        start_berthd();
+        await_root(v);
+    }
+    assert_int_equal(inotify_rm_watch(sky->watch, watch), 0);
+}
+
 static void without_trust_everything_is_refused(void **state)
 {
     struct err err = { 0 };
@@ -725,6 +929,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(revoked_key_stops_what_it_signed, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(expired_grant_stops_what_runs, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(strangers_do_not_fill_the_store, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(rotates_in_flight, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(cut_between_root_and_record, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(killed_at_every_root, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(without_trust_everything_is_refused, sky_open, sky_close),
     };
 

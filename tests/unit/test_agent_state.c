@@ -27,6 +27,7 @@ static struct state *sample(void)
     s->event_seq = 1234;
     s->generation = 3;
     s->order = digest(9);
+    s->order_issued_ms = 1790000000000;
     s->time_floor = 1800000000000;
     s->n_units = 3;
     s->unit[0] = (struct unit_record){ .tenant = "acme", .name = "cam", .index = 5 };
@@ -109,6 +110,10 @@ static void nonsense_is_refused(void **state)
     s->unit[0].code = 0;
     s->generation = 0;
     assert_rc(state_check(s, &err), RC_VALUE); /* an order's digest without an order */
+    s->order = digest(0);
+    assert_rc(state_check(s, &err), RC_VALUE); /* and its time */
+    s->order_issued_ms = 0;
+    assert_rc(state_check(s, &err), RC_OK);
 }
 
 /* A changed byte either gives another sensible state or a refusal that leaves ret alone. */
