@@ -189,10 +189,13 @@ enum rc revocation_encode(const struct revocation *doc, uint8_t *buf, size_t cap
 
 static enum rc set_check(const struct revoked_set *set, struct err *err)
 {
-    if (set->number > WIRE_UINT_MAX || set->issued_ms > WIRE_UINT_MAX || set->n > REVOKED_MAX)
+    bool none = set->root_version == 0;
+
+    if (set->root_version > WIRE_UINT_MAX || set->number > WIRE_UINT_MAX ||
+        set->issued_ms > WIRE_UINT_MAX || set->n > REVOKED_MAX)
         return err_set(err, RC_VALUE, "revoked");
-    if ((set->number == 0) != digest_is_none(&set->newest) ||
-        (set->number == 0 && (set->n > 0 || set->issued_ms > 0)))
+    if (none != (set->number == 0) || none != (set->issued_ms == 0) ||
+        none != digest_is_none(&set->newest) || (none && set->n > 0))
         return err_set(err, RC_VALUE, "revoked.newest");
     return entries_check(set->entry, set->n, err);
 }
@@ -204,9 +207,10 @@ enum rc revoked_set_decode(struct bytes in, struct revoked_set *ret, struct err 
 
     if (!s)
         return err_set(err, RC_NO_MEMORY, "revoked");
-    (void)cbor_array(&r, "revoked", 5, 5);
+    (void)cbor_array(&r, "revoked", 6, 6);
     if (cbor_uint(&r, "revoked.format", UINT32_MAX) != SET_FORMAT)
         cbor_fail(&r, RC_DOC_VERSION, "revoked.format");
+    s->root_version = wire_u64(&r, "revoked.root");
     s->number = wire_u64(&r, "revoked.number");
     s->issued_ms = wire_u64(&r, "revoked.issued");
     wire_digest_or_none(&r, "revoked.newest", &s->newest);
@@ -229,8 +233,9 @@ enum rc revoked_set_encode(const struct revoked_set *set, uint8_t *buf, size_t c
 
     if (rc != RC_OK)
         return rc;
-    cbor_put_array(&w, 5);
+    cbor_put_array(&w, 6);
     cbor_put_uint(&w, SET_FORMAT);
+    cbor_put_uint(&w, set->root_version);
     cbor_put_uint(&w, set->number);
     cbor_put_uint(&w, set->issued_ms);
     wire_put_digest_or_none(&w, &set->newest);
@@ -268,8 +273,7 @@ enum rc revoked_put(struct revoked *list, uint32_t *n, uint32_t cap, const struc
     return RC_OK;
 }
 
-enum rc revoked_set_add(struct revoked_set *set, const struct revocation *doc,
-                        const struct digest *digest, struct err *err)
+enum rc revoked_set_add(struct revoked_set *set, const struct revocation *doc, struct err *err)
 {
     scoped(free_ptr) struct revoked_set *next = malloc(sizeof *next);
 
@@ -282,10 +286,6 @@ enum rc revoked_set_add(struct revoked_set *set, const struct revocation *doc,
         if (rc != RC_OK)
             return rc;
     }
-    next->number = doc->number;
-    next->newest = *digest;
-    if (doc->issued_ms > next->issued_ms)
-        next->issued_ms = doc->issued_ms;
     *set = *next;
     return RC_OK;
 }

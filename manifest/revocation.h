@@ -43,7 +43,7 @@ struct revoked {
 
 /* What the root role signs.  Without entries it only says that it is `issued_ms` now. */
 struct revocation {
-    uint64_t number;    /* rises with every revocation of the mission */
+    uint64_t number;    /* rises with every revocation under one root */
     uint64_t issued_ms; /* Unix time */
     uint32_t n;
     struct revoked entry[REVOCATION_ENTRIES_MAX]; /* sorted as revoked_order says, none twice */
@@ -51,9 +51,10 @@ struct revocation {
 
 /* Everything that was ever taken back. */
 struct revoked_set {
-    uint64_t number;      /* of the newest document, 0 = none */
-    uint64_t issued_ms;   /* the latest */
-    struct digest newest; /* SHA-256 of the newest document; all zero = none */
+    uint64_t root_version; /* of the root under which the newest document came, 0 = none came */
+    uint64_t number;       /* of that document; the next root starts counting anew */
+    uint64_t issued_ms;    /* the latest of all */
+    struct digest newest;  /* SHA-256 of the newest document's payload */
     uint32_t n;
     struct revoked entry[REVOKED_MAX]; /* sorted, none twice */
 };
@@ -81,9 +82,10 @@ must_check enum rc revoked_set_encode(const struct revoked_set *set, uint8_t *bu
 must_check enum rc revoked_put(struct revoked *list, uint32_t *n, uint32_t cap,
                                const struct revoked *entry, struct err *err);
 
-/* Add a document to the set, all of it or nothing (RC_NO_ROOM). */
+/* Add the entries of a document to the set, all of them or nothing (RC_NO_ROOM).  Who the newest
+ * is, is the caller's to say. */
 must_check enum rc revoked_set_add(struct revoked_set *set, const struct revocation *doc,
-                                   const struct digest *digest, struct err *err);
+                                   struct err *err);
 
 /* What the set says of one thing. */
 enum revoke_policy revoked_key(const struct revoked_set *set, const uint8_t id[KEY_ID_SIZE]);

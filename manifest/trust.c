@@ -21,12 +21,15 @@ struct kept {
 struct held_grant {
     struct kept kept;
     struct grant doc;
+    bool waning; /* a revoked key signed it, with REVOKE_KEEP: good for what runs already */
 };
 
 struct trust {
     struct kept root_kept;
     struct root root;
-    uint64_t floor_ms;
+    uint64_t floor_ms;  /* the latest time in any document taken, moving with monotonic time */
+    uint64_t anchor_ms; /* the same of what the root role signed: what the floor may run ahead of */
+    struct revoked_set revoked;
     size_t n_grants;
     struct held_grant *grant[TENANTS_MAX];
 };
@@ -87,34 +90,88 @@ static size_t grant_index(const struct trust *trust, const char *tenant)
     return i;
 }
 
-/* What time it is at least. */
-static uint64_t time_at_least(const struct trust *trust, uint64_t now_ms)
+/* The latest time that is believed without the root role's word. */
+static uint64_t ceiling_of(const struct trust *trust)
 {
-    return now_ms > trust->floor_ms ? now_ms : trust->floor_ms;
+    return trust->anchor_ms + TRUST_AHEAD_MAX_MS;
 }
 
-static enum rc check_issued(const struct trust *trust, uint64_t issued_ms, uint64_t now_ms,
-                            struct err *err)
+/* What time it is at least.  A clock beyond the ceiling is as good as none. */
+static uint64_t time_at_least(const struct trust *trust, uint64_t now_ms)
 {
-    uint64_t now = time_at_least(trust, now_ms);
+    return now_ms > trust->floor_ms && now_ms <= ceiling_of(trust) ? now_ms : trust->floor_ms;
+}
 
-    if (issued_ms > now && issued_ms - now > TRUST_AHEAD_MAX_MS)
+/* For what the root role did not sign.  Measured from the root's word and not from the floor, so
+ * that no chain of documents, each a little later, walks time to its end. */
+static enum rc check_issued(const struct trust *trust, uint64_t issued_ms, struct err *err)
+{
+    if (issued_ms > ceiling_of(trust))
         return err_set(err, RC_TIME_JUMP, "issued");
     return RC_OK;
 }
 
-/* The same for what the operator signs. */
-static enum rc check_operator_issued(const struct trust *trust, uint64_t issued_ms, uint64_t now_ms,
+/* The same for what the operator signs; what is held already was not too late when it came. */
+static enum rc check_operator_issued(const struct trust *trust, uint64_t issued_ms, bool held,
                                      struct err *err)
 {
     if (issued_ms < trust->root.operator_since_ms)
         return err_set(err, RC_ISSUED_BEFORE, "issued");
-    return check_issued(trust, issued_ms, now_ms, err);
+    return held ? RC_OK : check_issued(trust, issued_ms, err);
 }
 
 static bool is_expired(const struct trust *trust, uint64_t expires_ms, uint64_t now_ms)
 {
     return expires_ms != 0 && time_at_least(trust, now_ms) >= expires_ms;
+}
+
+/* The strictest policy about any key that an envelope names as a signer's. */
+static enum revoke_policy signers_policy(const struct trust *trust, const struct envelope *e)
+{
+    enum revoke_policy worst = REVOKE_NONE;
+
+    for (uint32_t i = 0; i < e->n; i++) {
+        enum revoke_policy p = revoked_key(&trust->revoked, e->signature[i].key_id.p);
+
+        worst = p > worst ? p : worst;
+    }
+    return worst;
+}
+
+/* Have a role's keys vouch for an envelope: those that were revoked, with a policy beyond what is
+ * tolerated, are no keys of the role any more.  RC_KEY_REVOKED: it would have done with them. */
+static enum rc vouch(const struct trust *trust, const struct envelope *e, enum doc_type type,
+                     const struct key_set *keys, enum revoke_policy tolerated, struct err *err)
+{
+    scoped(free_ptr) struct key_set *left = malloc(sizeof *left);
+
+    if (!left)
+        return err_set(err, RC_NO_MEMORY, "keys");
+    left->threshold = keys->threshold;
+    left->n = 0;
+    for (uint32_t i = 0; i < keys->n; i++)
+        if (revoked_key(&trust->revoked, keys->key[i].id) <= tolerated)
+            left->key[left->n++] = keys->key[i];
+    if (left->n == keys->n)
+        return envelope_verify(e, type, &trust->root.mission, keys, err);
+    if (left->n < left->threshold)
+        return err_set(err, RC_KEY_REVOKED, "%u keys of %u are left", left->n, keys->n);
+
+    enum rc rc = envelope_verify(e, type, &trust->root.mission, left, err);
+    if ((rc == RC_KEY_UNKNOWN || rc == RC_THRESHOLD) && signers_policy(trust, e) > tolerated)
+        rc = err_set(err, RC_KEY_REVOKED, "%s", doc_type_name(type));
+    return rc;
+}
+
+/* What the revocations say of something that these keys vouched for before. */
+static enum revoke_policy judge(const struct trust *trust, const struct envelope *e,
+                                enum doc_type type, const struct key_set *keys)
+{
+    if (vouch(trust, e, type, keys, REVOKE_NONE, NULL) == RC_OK)
+        return REVOKE_NONE;
+    if (vouch(trust, e, type, keys, REVOKE_KEEP, NULL) == RC_OK)
+        return REVOKE_KEEP;
+    return signers_policy(trust, e);
 }
 
 /* Open an envelope and have a role's keys vouch for it; nothing of the payload is read. */
@@ -124,8 +181,16 @@ static enum rc open_verified(const struct trust *trust, struct bytes bytes, enum
     enum rc rc = envelope_open(bytes, ret, err);
 
     if (rc == RC_OK)
-        rc = envelope_verify(ret, type, &trust->root.mission, keys, err);
+        rc = vouch(trust, ret, type, keys, REVOKE_NONE, err);
     return rc;
+}
+
+/* The root role says that it is this late. */
+static void raise_anchor(struct trust *trust, uint64_t issued_ms)
+{
+    if (issued_ms > trust->anchor_ms)
+        trust->anchor_ms = issued_ms;
+    trust_raise_floor(trust, issued_ms);
 }
 
 /* ---- root ---- */
@@ -160,7 +225,7 @@ enum rc trust_new(struct bytes root_envelope, struct trust **ret, struct err *er
     enum rc rc = read_first_root(root_envelope, trust, err);
     if (rc != RC_OK)
         return rc;
-    trust->floor_ms = trust->root.issued_ms;
+    trust->floor_ms = trust->anchor_ms = trust->root.issued_ms;
     *ret = trust;
     trust = NULL;
     return RC_OK;
@@ -235,34 +300,35 @@ static enum rc check_claims(const struct trust *trust, const struct root *next, 
 static enum rc check_rival(const struct trust *trust, const struct envelope *envelope,
                            const struct root *rival, struct err *err)
 {
-    enum rc rc =
-        envelope_verify(envelope, DOC_ROOT, &trust->root.mission, &trust->root.root_keys, err);
+    enum rc rc = vouch(trust, envelope, DOC_ROOT, &trust->root.root_keys, REVOKE_NONE, err);
 
     return rc == RC_OK ? err_set(err, RC_EQUIVOCATION, "root %" PRIu64, rival->version) : rc;
 }
 
-/* Whether the keys of the root held signed too.  None of them, or too few, is a recovery; a wrong
+/* Whether the keys of the root held signed too.  None of them, or too few that are
+ * not revoked, is a recovery; a wrong
  * signature in the name of one of them is a fault, as everywhere. */
 static enum rc check_old_keys(const struct trust *trust, const struct envelope *envelope,
                               bool *ret_recovered, struct err *err)
 {
-    enum rc rc =
-        envelope_verify(envelope, DOC_ROOT, &trust->root.mission, &trust->root.root_keys, err);
+    enum rc rc = vouch(trust, envelope, DOC_ROOT, &trust->root.root_keys, REVOKE_NONE, err);
 
-    *ret_recovered = rc == RC_KEY_UNKNOWN || rc == RC_THRESHOLD;
+    *ret_recovered = rc == RC_KEY_UNKNOWN || rc == RC_THRESHOLD || rc == RC_KEY_REVOKED;
     return *ret_recovered ? RC_OK : rc;
 }
 
-/* Whether a grant that is held would also be taken under another root. */
-static bool grant_survives(const struct held_grant *g, const struct root *root)
+/* Whether a grant that is held may stay under the root and the revocations of now. */
+static bool grant_survives(const struct trust *trust, struct held_grant *g)
 {
     struct envelope envelope;
     struct bytes bytes = { g->kept.p, g->kept.n };
+    const struct key_set *keys = &trust->root.operator_keys;
 
-    return g->doc.issued_ms >= root->operator_since_ms &&
-           envelope_open(bytes, &envelope, NULL) == RC_OK &&
-           envelope_verify(&envelope, DOC_GRANT, &root->mission, &root->operator_keys, NULL) ==
-               RC_OK;
+    if (g->doc.issued_ms < trust->root.operator_since_ms ||
+        envelope_open(bytes, &envelope, NULL) != RC_OK)
+        return false;
+    g->waning = vouch(trust, &envelope, DOC_GRANT, keys, REVOKE_NONE, NULL) != RC_OK;
+    return !g->waning || vouch(trust, &envelope, DOC_GRANT, keys, REVOKE_KEEP, NULL) == RC_OK;
 }
 
 static void drop_orphaned_grants(struct trust *trust)
@@ -270,7 +336,7 @@ static void drop_orphaned_grants(struct trust *trust)
     size_t kept = 0;
 
     for (size_t i = 0; i < trust->n_grants; i++) {
-        if (grant_survives(trust->grant[i], &trust->root))
+        if (grant_survives(trust, trust->grant[i]))
             trust->grant[kept++] = trust->grant[i];
         else
             held_grant_free(&trust->grant[i]);
@@ -284,7 +350,6 @@ static enum rc verify_next_root(const struct trust *trust, struct bytes bytes, s
                                 struct kept *ret_kept, struct root_change *ret_change,
                                 struct err *err)
 {
-    const struct mission *mission = &trust->root.mission;
     struct envelope envelope;
 
     enum rc rc = envelope_open(bytes, &envelope, err);
@@ -299,11 +364,9 @@ static enum rc verify_next_root(const struct trust *trust, struct bytes bytes, s
     if (rc == RC_OK && ret->version == trust->root.version)
         rc = check_rival(trust, &envelope, ret, err);
     if (rc == RC_OK)
-        rc = envelope_verify(&envelope, DOC_ROOT, mission, &ret->root_keys, err);
+        rc = vouch(trust, &envelope, DOC_ROOT, &ret->root_keys, REVOKE_NONE, err);
     if (rc == RC_OK)
         rc = check_old_keys(trust, &envelope, &ret_change->recovered, err);
-    if (rc == RC_OK)
-        rc = check_issued(trust, ret->issued_ms, 0, err);
     if (rc == RC_OK)
         rc = check_operator_since(&trust->root, ret, err);
     return rc;
@@ -332,7 +395,7 @@ enum rc trust_next_root(struct trust *trust, struct bytes envelope, struct root_
         change.taken = true;
         change.operator_reset = next->operator_since_ms != trust->root.operator_since_ms;
         trust->root = *next;
-        trust_raise_floor(trust, next->issued_ms);
+        raise_anchor(trust, next->issued_ms);
         drop_orphaned_grants(trust);
     }
     if (ret)
@@ -360,23 +423,33 @@ static enum rc check_replaces(const struct trust *trust, const struct held_grant
     return RC_OK;
 }
 
-static enum rc verify_grant(const struct trust *trust, struct bytes bytes, uint64_t now_ms,
+static enum rc verify_grant(const struct trust *trust, struct bytes bytes, bool held,
                             struct held_grant *ret, struct err *err)
 {
+    const struct key_set *keys = &trust->root.operator_keys;
     struct envelope envelope;
 
-    enum rc rc = open_verified(trust, bytes, DOC_GRANT, &trust->root.operator_keys, &envelope, err);
+    enum rc rc = envelope_open(bytes, &envelope, err);
+    if (rc == RC_OK)
+        rc = vouch(trust, &envelope, DOC_GRANT, keys, REVOKE_NONE, err);
+    if (rc == RC_KEY_REVOKED && held) {
+        ret->waning = true;
+        rc = vouch(trust, &envelope, DOC_GRANT, keys, REVOKE_KEEP, err);
+    }
     if (rc == RC_OK)
         rc = grant_decode(envelope.payload, &ret->doc, err);
     if (rc == RC_OK)
-        rc = check_operator_issued(trust, ret->doc.issued_ms, now_ms, err);
+        rc = check_operator_issued(trust, ret->doc.issued_ms, held, err);
+    /* One that was held already goes on holding its epoch. */
+    if (rc == RC_OK && !held && revoked_grant(&trust->revoked, ret->doc.tenant, ret->doc.epoch))
+        rc = err_set(err, RC_GRANT_REVOKED, "grant %s", ret->doc.tenant);
     if (rc == RC_OK)
         rc = kept_init(&ret->kept, bytes, envelope.payload, err);
     return rc;
 }
 
-enum rc trust_add_grant(struct trust *trust, struct bytes envelope, uint64_t now_ms,
-                        struct err *err)
+static enum rc add_grant(struct trust *trust, struct bytes envelope, bool held, uint64_t now_ms,
+                         struct err *err)
 {
     scoped(held_grant_free) struct held_grant *next = NULL;
 
@@ -386,7 +459,7 @@ enum rc trust_add_grant(struct trust *trust, struct bytes envelope, uint64_t now
     if (!next)
         return err_set(err, RC_NO_MEMORY, "grant");
 
-    enum rc rc = verify_grant(trust, envelope, now_ms, next, err);
+    enum rc rc = verify_grant(trust, envelope, held, next, err);
     if (rc != RC_OK)
         return rc;
 
@@ -407,6 +480,91 @@ enum rc trust_add_grant(struct trust *trust, struct bytes envelope, uint64_t now
     trust->grant[i] = next;
     next = NULL;
     return RC_OK;
+}
+
+enum rc trust_add_grant(struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                        struct err *err)
+{
+    return add_grant(trust, envelope, false, now_ms, err);
+}
+
+enum rc trust_restore_grant(struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                            struct err *err)
+{
+    return add_grant(trust, envelope, true, now_ms, err);
+}
+
+/* ---- revocations ---- */
+
+/* RC_OK: take it.  RC_EXISTS: it is the newest already. */
+static enum rc check_number(const struct trust *trust, const struct revocation *doc,
+                            const struct digest *digest, struct err *err)
+{
+    const struct revoked_set *set = &trust->revoked;
+
+    if (set->root_version != trust->root.version || doc->number > set->number)
+        return RC_OK; /* every root counts anew; what was revoked before stays so */
+    if (doc->number < set->number)
+        return err_set(err, RC_VERSION_OLD, "revocation %" PRIu64, doc->number);
+    if (memcmp(digest, &set->newest, sizeof *digest) == 0)
+        return RC_EXISTS;
+    return err_set(err, RC_EQUIVOCATION, "revocation %" PRIu64, doc->number);
+}
+
+static enum rc verify_revocation(const struct trust *trust, struct bytes bytes,
+                                 struct revocation *ret, struct digest *ret_digest, struct err *err)
+{
+    struct envelope envelope;
+
+    enum rc rc =
+        open_verified(trust, bytes, DOC_REVOCATION, &trust->root.root_keys, &envelope, err);
+    if (rc == RC_OK)
+        rc = revocation_decode(envelope.payload, ret, err);
+    if (rc == RC_OK)
+        rc = sha256_of(envelope.payload, ret_digest->b, err);
+    if (rc == RC_OK)
+        rc = check_number(trust, ret, ret_digest, err);
+    return rc;
+}
+
+enum rc trust_add_revocation(struct trust *trust, struct bytes envelope, bool *ret_taken,
+                             struct err *err)
+{
+    struct revocation doc = { 0 };
+    struct digest digest = { 0 };
+
+    if (!trust)
+        return err_set(err, RC_TRUST_MISSING, "revocation");
+    enum rc rc = verify_revocation(trust, envelope, &doc, &digest, err);
+    bool known = rc == RC_EXISTS;
+    if (rc == RC_OK)
+        rc = revoked_set_add(&trust->revoked, &doc, err);
+    if (rc != RC_OK && !known)
+        return rc;
+    if (!known) {
+        trust->revoked.root_version = trust->root.version;
+        trust->revoked.number = doc.number;
+        trust->revoked.newest = digest;
+        if (doc.issued_ms > trust->revoked.issued_ms)
+            trust->revoked.issued_ms = doc.issued_ms;
+        raise_anchor(trust, doc.issued_ms);
+        drop_orphaned_grants(trust);
+    }
+    *ret_taken = !known;
+    return RC_OK;
+}
+
+const struct revoked_set *trust_revoked(const struct trust *trust)
+{
+    return &trust->revoked;
+}
+
+void trust_restore_revoked(struct trust *trust, const struct revoked_set *set)
+{
+    trust->revoked = *set;
+    if (set->issued_ms > 0)
+        raise_anchor(trust, set->issued_ms);
+    drop_orphaned_grants(trust);
 }
 
 /* ---- getters ---- */
@@ -466,6 +624,50 @@ void trust_raise_floor(struct trust *trust, uint64_t floor_ms)
         trust->floor_ms = floor_ms;
 }
 
+uint64_t trust_time_anchor(const struct trust *trust)
+{
+    return trust->anchor_ms;
+}
+
+void trust_restore_time(struct trust *trust, uint64_t floor_ms, uint64_t anchor_ms)
+{
+    raise_anchor(trust, anchor_ms);
+    trust_raise_floor(trust, floor_ms);
+}
+
+static uint64_t later(uint64_t at_ms, uint64_t by_ms)
+{
+    return by_ms < WIRE_UINT_MAX - at_ms ? at_ms + by_ms : WIRE_UINT_MAX;
+}
+
+void trust_pass(struct trust *trust, uint64_t elapsed_ms)
+{
+    trust->floor_ms = later(trust->floor_ms, elapsed_ms);
+    trust->anchor_ms = later(trust->anchor_ms, elapsed_ms);
+}
+
+/* An expiry that the believed time has passed: it stays passed, wherever the clock goes. */
+static void pin_expiry(struct trust *trust, uint64_t expires_ms, uint64_t now_ms)
+{
+    if (is_expired(trust, expires_ms, now_ms))
+        trust_raise_floor(trust, expires_ms);
+}
+
+enum trust_clock trust_observe(struct trust *trust, uint64_t now_ms)
+{
+    pin_expiry(trust, trust->root.expires_ms, now_ms);
+    for (size_t i = 0; i < trust->n_grants; i++)
+        pin_expiry(trust, trust->grant[i]->doc.expires_ms, now_ms);
+    if (now_ms > ceiling_of(trust))
+        return TRUST_CLOCK_AHEAD;
+    return now_ms + TRUST_CLOCK_SLACK_MS < trust->floor_ms ? TRUST_CLOCK_BEHIND : TRUST_CLOCK_GOOD;
+}
+
+uint64_t trust_time(const struct trust *trust, uint64_t now_ms)
+{
+    return time_at_least(trust, now_ms);
+}
+
 /* ---- manifests ---- */
 
 /* The one look into unverified payload bytes, to know whose keys to ask: the map's head, the type,
@@ -489,7 +691,7 @@ static enum rc peek_tenant(struct bytes payload, char ret[NAME_CAP], struct err 
 }
 
 static enum rc find_grant(const struct trust *trust, struct bytes payload, uint64_t now_ms,
-                          const struct grant **ret, struct err *err)
+                          enum revoke_policy tolerated, const struct grant **ret, struct err *err)
 {
     char tenant[NAME_CAP];
 
@@ -497,9 +699,15 @@ static enum rc find_grant(const struct trust *trust, struct bytes payload, uint6
     if (rc != RC_OK)
         return rc;
 
-    const struct grant *grant = trust_grant(trust, tenant);
-    if (!grant)
+    size_t i = grant_index(trust, tenant);
+    if (i == trust->n_grants)
         return err_set(err, RC_GRANT_MISSING, "tenant %s", tenant);
+
+    const struct grant *grant = &trust->grant[i]->doc;
+    if (revoked_grant(&trust->revoked, tenant, grant->epoch) > tolerated)
+        return err_set(err, RC_GRANT_REVOKED, "tenant %s", tenant);
+    if (trust->grant[i]->waning && tolerated < REVOKE_KEEP)
+        return err_set(err, RC_KEY_REVOKED, "grant %s", tenant);
     if (is_expired(trust, grant->expires_ms, now_ms))
         return err_set(err, RC_EXPIRED, "grant %s", tenant);
     *ret = grant;
@@ -507,27 +715,31 @@ static enum rc find_grant(const struct trust *trust, struct bytes payload, uint6
 }
 
 static enum rc verify_manifest(const struct trust *trust, struct bytes bytes, uint64_t now_ms,
-                               struct verified_manifest *ret, struct err *err)
+                               enum revoke_policy tolerated, struct verified_manifest *ret,
+                               struct err *err)
 {
     struct envelope envelope;
     const struct grant *grant = NULL;
 
     enum rc rc = envelope_open(bytes, &envelope, err);
     if (rc == RC_OK)
-        rc = find_grant(trust, envelope.payload, now_ms, &grant, err);
+        rc = find_grant(trust, envelope.payload, now_ms, tolerated, &grant, err);
     if (rc == RC_OK)
-        rc = envelope_verify(&envelope, DOC_MANIFEST, &trust->root.mission, &grant->keys, err);
+        rc = vouch(trust, &envelope, DOC_MANIFEST, &grant->keys, tolerated, err);
     if (rc == RC_OK)
         rc = manifest_decode(envelope.payload, &ret->doc, err);
     if (rc == RC_OK)
         rc = grant_allows(grant, &ret->doc, err);
     if (rc == RC_OK)
         rc = sha256_of(envelope.payload, ret->digest.b, err);
+    if (rc == RC_OK && revoked_manifest(&trust->revoked, &ret->digest) > tolerated)
+        rc = err_set(err, RC_MANIFEST_REVOKED, "%s/%s", ret->doc.tenant, ret->doc.name);
     return rc;
 }
 
-enum rc trust_verify_manifest(const struct trust *trust, struct bytes envelope, uint64_t now_ms,
-                              struct verified_manifest **ret, struct err *err)
+static enum rc make_manifest(const struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                             enum revoke_policy tolerated, struct verified_manifest **ret,
+                             struct err *err)
 {
     scoped(verified_manifest_free) struct verified_manifest *m = NULL;
 
@@ -537,7 +749,67 @@ enum rc trust_verify_manifest(const struct trust *trust, struct bytes envelope, 
     if (!m)
         return err_set(err, RC_NO_MEMORY, "manifest");
 
-    enum rc rc = verify_manifest(trust, envelope, now_ms, m, err);
+    enum rc rc = verify_manifest(trust, envelope, now_ms, tolerated, m, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = m;
+    m = NULL;
+    return RC_OK;
+}
+
+enum rc trust_verify_manifest(const struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                              struct verified_manifest **ret, struct err *err)
+{
+    return make_manifest(trust, envelope, now_ms, REVOKE_NONE, ret, err);
+}
+
+enum rc trust_verify_running(const struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                             struct verified_manifest **ret, struct err *err)
+{
+    return make_manifest(trust, envelope, now_ms, REVOKE_KEEP, ret, err);
+}
+
+enum revoke_policy trust_judge_manifest(const struct trust *trust, struct bytes bytes)
+{
+    struct envelope envelope;
+    struct digest digest;
+    char tenant[NAME_CAP];
+
+    if (!trust || envelope_open(bytes, &envelope, NULL) != RC_OK ||
+        sha256_of(envelope.payload, digest.b, NULL) != RC_OK ||
+        peek_tenant(envelope.payload, tenant, NULL) != RC_OK)
+        return REVOKE_NONE; /* damage is for others to find */
+
+    enum revoke_policy named = revoked_manifest(&trust->revoked, &digest);
+    const struct grant *grant = trust_grant(trust, tenant);
+    enum revoke_policy signers =
+        grant ? judge(trust, &envelope, DOC_MANIFEST, &grant->keys) : REVOKE_NONE;
+    return named > signers ? named : signers;
+}
+
+static enum rc recall_manifest(struct bytes bytes, const struct digest *digest,
+                               struct verified_manifest *ret, struct err *err)
+{
+    struct envelope envelope;
+
+    enum rc rc = envelope_open(bytes, &envelope, err);
+    if (rc == RC_OK)
+        rc = sha256_of(envelope.payload, ret->digest.b, err);
+    if (rc == RC_OK && memcmp(&ret->digest, digest, sizeof *digest) != 0)
+        rc = err_set(err, RC_DIGEST_MISMATCH, "manifest");
+    if (rc == RC_OK)
+        rc = manifest_decode(envelope.payload, &ret->doc, err);
+    return rc;
+}
+
+enum rc trust_recall_manifest(struct bytes envelope, const struct digest *digest,
+                              struct verified_manifest **ret, struct err *err)
+{
+    scoped(verified_manifest_free) struct verified_manifest *m = calloc(1, sizeof *m);
+
+    if (!m)
+        return err_set(err, RC_NO_MEMORY, "manifest");
+    enum rc rc = recall_manifest(envelope, digest, m, err);
     if (rc != RC_OK)
         return rc;
     *ret = m;
@@ -597,15 +869,20 @@ static enum rc verify_order(const struct trust *trust, struct bytes bytes,
                             const struct order_position *position, uint64_t now_ms,
                             struct verified_order *ret, struct err *err)
 {
+    const struct key_set *keys = &trust->root.operator_keys;
     struct envelope envelope;
 
-    enum rc rc = open_verified(trust, bytes, DOC_ORDER, &trust->root.operator_keys, &envelope, err);
+    enum rc rc = envelope_open(bytes, &envelope, err);
+    if (rc == RC_OK)
+        rc = sha256_of(envelope.payload, ret->digest.b, err);
+    bool held = rc == RC_OK && position->digest &&
+                memcmp(&ret->digest, position->digest, sizeof ret->digest) == 0;
+    if (rc == RC_OK) /* "keep": what is in force stays so, though its key has been revoked */
+        rc = vouch(trust, &envelope, DOC_ORDER, keys, held ? REVOKE_KEEP : REVOKE_NONE, err);
     if (rc == RC_OK)
         rc = order_decode(envelope.payload, &ret->doc, err);
     if (rc == RC_OK)
-        rc = check_operator_issued(trust, ret->doc.issued_ms, now_ms, err);
-    if (rc == RC_OK)
-        rc = sha256_of(envelope.payload, ret->digest.b, err);
+        rc = check_operator_issued(trust, ret->doc.issued_ms, held, err);
     if (rc == RC_OK)
         rc = check_position(trust, ret, position, now_ms, err);
     return rc;
@@ -630,6 +907,15 @@ enum rc trust_verify_order(struct trust *trust, struct bytes envelope,
     *ret = o;
     o = NULL;
     return RC_OK;
+}
+
+enum revoke_policy trust_judge_order(const struct trust *trust, struct bytes bytes)
+{
+    struct envelope envelope;
+
+    if (!trust || envelope_open(bytes, &envelope, NULL) != RC_OK)
+        return REVOKE_NONE;
+    return judge(trust, &envelope, DOC_ORDER, &trust->root.operator_keys);
 }
 
 void verified_order_free(struct verified_order **o)

@@ -5,17 +5,28 @@
  * A struct trust holds the verified root and grants; it does no I/O: bytes come in as arguments and
  * what must be kept (the envelopes themselves, the highest numbers seen) goes out through getters.
  * With no root everything is refused: a NULL trust is RC_TRUST_MISSING to every function that takes
- * a document, and holds nothing to trust_root and trust_grant. `now_ms` arguments are Unix time
- * from the caller; the trust keeps a floor that never goes back, and judges expiry by the later of
- * the two.  A document issued more than TRUST_AHEAD_MAX_MS past that is RC_TIME_JUMP: no single
- * document moves time without bound.  Every function that refuses leaves the trust as it was.
+ * a document, and holds nothing to trust_root and trust_grant.  Every function that refuses leaves
+ * the trust as it was.
+ *
+ * Time: `now_ms` arguments are Unix time from a clock that may be wrong.  The trust keeps a floor,
+ * the latest time in any document taken, and an anchor, the latest time that the root role has
+ * signed; both go on with monotonic time and never back.  Nothing but the root's word is believed
+ * beyond anchor + TRUST_AHEAD_MAX_MS: operator's documents issued later are RC_TIME_JUMP, a clock
+ * that shows more is not looked at.  Expiry is judged by the floor and, within that bound, the
+ * clock.  So a satellite without a clock, and switched off for five years in all, needs one
+ * document of the root role (a revocation without entries will do).
+ *
+ * Revocation: keys that the root role has revoked count towards no threshold, of whatever document
+ * and whenever it was taken.
  */
 #ifndef BERTH_MANIFEST_TRUST_H
 #define BERTH_MANIFEST_TRUST_H
 
 #include "manifest/doc.h"
+#include "manifest/revocation.h"
 
 #define TRUST_AHEAD_MAX_MS (5ULL * 366 * 24 * 3600 * 1000) /* five years */
+#define TRUST_CLOCK_SLACK_MS (24ULL * 3600 * 1000) /* a clock this far behind the floor is told */
 
 struct trust;             /* opaque; owns copies of root and grants */
 struct verified_manifest; /* opaque; exists only after the tenant's signatures held */
@@ -38,7 +49,7 @@ struct root_change {
 /* Replace the root by the next: same mission, version exactly one higher, its root keys are those
  * that the root held committed to, and their threshold signed it.  That alone is a recovery; with
  * the threshold of the keys of the root held it is a rotation.  RC_MISSION, RC_VERSION_OLD,
- * RC_ROOT_GAP (keep it until those before it came), RC_ROOT_COMMITMENT, RC_TIME_JUMP, and those of
+ * RC_ROOT_GAP (keep it until those before it came), RC_ROOT_COMMITMENT, and those of
  * the envelope.  The very root that is held is RC_OK and changes nothing; the same version with
  * other content, signed by the keys held, is RC_EQUIVOCATION.  A root may be expired already, so
  * that a chain of roots can be walked at any later time.
@@ -57,6 +68,26 @@ must_check enum rc trust_next_root(struct trust *trust, struct bytes envelope,
  * its epoch; it verifies no manifest. At most TENANTS_MAX tenants (RC_NO_ROOM). */
 must_check enum rc trust_add_grant(struct trust *trust, struct bytes envelope, uint64_t now_ms,
                                    struct err *err);
+
+/* The same for a grant that was held before: RC_EXPIRED, RC_GRANT_REVOKED or a key revoked with
+ * REVOKE_KEEP do not keep it out, it holds its epoch and what runs under it. */
+must_check enum rc trust_restore_grant(struct trust *trust, struct bytes envelope, uint64_t now_ms,
+                                       struct err *err);
+
+/* Take a revocation: signed by the root role, its number above that of the newest one under this
+ * root (RC_VERSION_OLD, RC_EQUIVOCATION; the newest again is RC_OK and not taken).  Its entries are
+ * added for good; grants that the keys that are left did not sign are dropped.  RC_NO_ROOM. */
+must_check enum rc trust_add_revocation(struct trust *trust, struct bytes envelope, bool *ret_taken,
+                                        struct err *err);
+
+/* All that is revoked, for the caller to persist, and to give back before the grants at start. */
+const struct revoked_set *trust_revoked(const struct trust *trust);
+void trust_restore_revoked(struct trust *trust, const struct revoked_set *set);
+
+/* What the revocations say of a version or an order that was verified before.  For a version: what
+ * names it and the keys that signed it; whether its grant still stands is for trust_verify_*. */
+enum revoke_policy trust_judge_manifest(const struct trust *trust, struct bytes envelope);
+enum revoke_policy trust_judge_order(const struct trust *trust, struct bytes envelope);
 
 /* Views that live as long as the trust and until the next change of it; NULL if there is none. */
 const struct root *trust_root(const struct trust *trust);
@@ -77,6 +108,18 @@ struct bytes trust_grant_envelope(const struct trust *trust, const char *tenant)
 must_check enum rc trust_verify_manifest(const struct trust *trust, struct bytes envelope,
                                          uint64_t now_ms, struct verified_manifest **ret,
                                          struct err *err);
+/* The same for a version that has committed on this satellite: what is revoked with REVOKE_KEEP
+ * still vouches for it. */
+must_check enum rc trust_verify_running(const struct trust *trust, struct bytes envelope,
+                                        uint64_t now_ms, struct verified_manifest **ret,
+                                        struct err *err);
+
+/* A version that was verified once, known by the digest that the agent's own state kept: for safe
+ * mode, when the trust state is lost and there is nothing left to verify with.
+ * RC_DIGEST_MISMATCH. */
+must_check enum rc trust_recall_manifest(struct bytes envelope, const struct digest *digest,
+                                         struct verified_manifest **ret, struct err *err);
+
 void verified_manifest_free(struct verified_manifest **m);
 const struct manifest *verified_manifest_get(const struct verified_manifest *m);
 const struct digest *verified_manifest_digest(const struct verified_manifest *m);
@@ -105,9 +148,28 @@ void verified_order_free(struct verified_order **o);
 const struct order *verified_order_get(const struct verified_order *o);
 const struct digest *verified_order_digest(const struct verified_order *o);
 
-/* The highest time in any document verified so far, Unix ms; persisted by the caller and given back
- * at start. */
+/* Floor and anchor, Unix ms; persisted by the caller and given back at start. */
 uint64_t trust_time_floor(const struct trust *trust);
+uint64_t trust_time_anchor(const struct trust *trust);
+void trust_restore_time(struct trust *trust, uint64_t floor_ms, uint64_t anchor_ms);
+
+/* So much time has passed, by a clock that nobody can set. */
+void trust_pass(struct trust *trust, uint64_t elapsed_ms);
+
+enum trust_clock {
+    TRUST_CLOCK_GOOD,
+    TRUST_CLOCK_BEHIND, /* before the floor */
+    TRUST_CLOCK_AHEAD,  /* past the bound: not believed */
+};
+
+/* Look at the clock, now and then.  What it has expired stays expired (the floor rises to that
+ * expiry, never to the clock itself), so stepping back revives nothing; and a clock that was ahead
+ * by mistake has cost nothing but that. */
+enum trust_clock trust_observe(struct trust *trust, uint64_t now_ms);
+
+/* What time it is, as far as is believed. */
+uint64_t trust_time(const struct trust *trust, uint64_t now_ms);
+
 void trust_raise_floor(struct trust *trust, uint64_t floor_ms);
 
 #endif

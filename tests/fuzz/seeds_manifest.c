@@ -62,7 +62,10 @@ int main(void)
     doc_signed(&one, DOC_REVOCATION, revocation_encode, &revocation, K_ROOT_A, K_ROOT_B);
     put("fuzz_manifest_revocation", "good", one.payload);
     put("fuzz_manifest_envelope", "revocation", one.bytes);
-    doc_must(revoked_set_add(&set, &revocation, &revocation.entry[2].manifest, &err), &err);
+    set.root_version = set.number = 1;
+    set.issued_ms = ISSUED_MS;
+    set.newest = revocation.entry[2].manifest;
+    doc_must(revoked_set_add(&set, &revocation, &err), &err);
     doc_must(revoked_set_encode(&set, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
              &err);
     put("fuzz_manifest_revocation", "set", one.payload);
