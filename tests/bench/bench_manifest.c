@@ -254,7 +254,7 @@ static void walk_chain(void)
 
     must(trust_new(chain[0].bytes, &t, NULL) == RC_OK, "first root");
     for (size_t i = 1; i <= CHAIN; i++)
-        must(trust_next_root(t, chain[i].bytes, NULL) == RC_OK, "next root");
+        must(trust_next_root(t, chain[i].bytes, NULL, NULL) == RC_OK, "next root");
     trust_free(&t);
 }
 
