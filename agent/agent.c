@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
+#include "agent/aside.h"
 #include "agent/install.h"
 #include "agent/receive.h"
 #include "agent/supervise.h"
@@ -44,6 +45,14 @@ void agent_event_err(struct agent *a, const struct err *err, const char *what)
 {
     log_err(LOG_LEVEL_WARN, err, "refused %s", what);
     agent_event(a, err->rc, 1, what);
+}
+
+void agent_set_aside(struct agent *a, int fd, const struct digest *object, enum rc why)
+{
+    struct err err = { 0 };
+
+    if (aside_keep(a->state_dir, fd, object, a->events.seq, why, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "set aside");
 }
 
 static void wake(sd_event_source *source, uint64_t at_ms)

@@ -132,6 +132,9 @@ void agent_save(struct agent *a);
 void agent_event(struct agent *a, enum rc code, uint32_t count, const char *what);
 void agent_event_err(struct agent *a, const struct err *err, const char *what);
 
+/* Move a refused object aside (agent/aside), under the number of the event that told it. */
+void agent_set_aside(struct agent *a, int fd, const struct digest *object, enum rc why);
+
 /* Decide and act until there is nothing to do. */
 void agent_step(struct agent *a);
 

@@ -178,6 +178,18 @@ static void drop_object(struct agent *a, const struct digest *object)
         log_err(LOG_LEVEL_WARN, &err, "remove object");
 }
 
+/* Refused: keep a piece of it to look at, and let it go. */
+static void refuse_object(struct agent *a, const struct digest *object, enum rc rc)
+{
+    scoped(close_fd) int fd = -1;
+    uint64_t size = 0;
+    struct err err = { 0 };
+
+    if (objects_get(&a->objects, object, &fd, &size, &err) == RC_OK)
+        agent_set_aside(a, fd, object, rc);
+    drop_object(a, object);
+}
+
 /* The verified package was not taken.  Only the reason of a refusal becomes the version's. */
 static enum rc refuse(struct agent *a, const struct digest *object, const struct slot_id *id,
                       const struct err *err)
@@ -191,7 +203,7 @@ static enum rc refuse(struct agent *a, const struct digest *object, const struct
         tell_table(a, id, SLOT_EV_LOSE, RC_OK);
     } else {
         tell_table(a, id, SLOT_EV_REFUSE, err->rc);
-        drop_object(a, object);
+        refuse_object(a, object, err->rc);
     }
     return err->rc;
 }
@@ -313,7 +325,7 @@ enum rc install_begin(struct agent *a, const struct digest *object, struct err *
     } else {
         agent_event_err(a, err, "package");
         if (rc != RC_GRANT_MISSING && rc_class(rc) != RC_CLASS_RETRY)
-            drop_object(a, object);
+            refuse_object(a, object, rc);
     }
     payload_free(&payload);
     return rc;

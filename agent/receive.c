@@ -442,6 +442,8 @@ static void work_document(struct agent *a, struct item *item)
     }
     if (rc != RC_OK)
         agent_event_err(a, &err, kind_name(item->kind));
+    if (rc != RC_OK && rc_class(rc) != RC_CLASS_RETRY)
+        agent_set_aside(a, item->fd, &item->digest, rc);
     if (rc_class(rc) == RC_CLASS_RETRY) {
         retry_or_drop(a, item);
         return;

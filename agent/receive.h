@@ -5,7 +5,7 @@
  *
  * Order of steps for a document: verify, save durably, then in force, then done.  A power cut in
  * between means that berth-link offers it again.  An object that is refused is told with its own
- * code and kept nowhere.
+ * code and moved aside (agent/aside).
  */
 #ifndef BERTH_AGENT_RECEIVE_H
 #define BERTH_AGENT_RECEIVE_H

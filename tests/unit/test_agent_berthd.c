@@ -500,6 +500,7 @@ static void forgeries_change_nothing(void **state)
     await_standing(SLOT_COMMITTED, &d1);
     assert_int_equal(entries_in(sky->state, "staging"), 0);
     assert_int_equal(entries_in(sky->state, "slots/acme/cam-north"), 1);
+    assert_int_equal(entries_in(sky->state, "refused"), 6); /* each moved aside to be looked at */
     assert_int_equal(sky->report.generation, 5);
     assert_int_equal(sky->report.payload[0].restarts, 0);
 }
