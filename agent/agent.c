@@ -10,6 +10,7 @@
 #include "agent/aside.h"
 #include "agent/install.h"
 #include "agent/receive.h"
+#include "agent/revoke.h"
 #include "agent/supervise.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -265,6 +266,20 @@ static int on_report(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
+/* Behind is what a clock without a battery is after every start: only the log needs to know. */
+static void watch_clock(struct agent *a)
+{
+    enum trust_clock clock = trust_observe(a->trust, agent_now_unix());
+
+    if (clock == a->clock)
+        return;
+    a->clock = clock;
+    if (clock == TRUST_CLOCK_AHEAD)
+        agent_event(a, RC_CLOCK, 1, "clock ahead");
+    else
+        log_event(LOG_LEVEL_INFO, "clock %s", clock == TRUST_CLOCK_GOOD ? "good" : "behind");
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct agent *a = arg;
@@ -273,8 +288,10 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
     (void)source;
     (void)usec;
     /* The floor goes on with the one clock that cannot be set. */
-    if (a->trust)
-        trust_raise_floor(a->trust, trust_time_floor(a->trust) + (now - a->ticked_ms));
+    if (a->trust) {
+        trust_pass(a->trust, now - a->ticked_ms);
+        watch_clock(a);
+    }
     a->ticked_ms = now;
     supervise_tick(a);
     install_tick(a, now);
@@ -342,6 +359,8 @@ enum rc agent_open(struct agent *a, struct err *err)
         rc = receive_open(a, err);
     if (rc == RC_OK && a->ordered)
         agent_apply_order(a); /* it may be newer than the record of it */
+    if (rc == RC_OK)
+        revoke_apply(a); /* it may not have come to that */
     return rc;
 }
 

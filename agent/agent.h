@@ -98,6 +98,7 @@ struct agent {
     uint64_t reported_ms;
     bool report_wanted;
     uint64_t ticked_ms;
+    enum trust_clock clock; /* as it was seen last */
 
     sd_event *loop;
     sd_event_source *on_wake, *on_report, *on_tick, *on_late, *on_work, *on_link, *on_launch;

@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "agent/data.h"
+#include "agent/revoke.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -71,7 +72,7 @@ static void load_grant(struct agent *a, struct trust *trust, const char *tenant,
     (void)snprintf(plain_name, sizeof plain_name, "%s" TRUST_GRANT_SUFFIX, state_name);
     enum rc rc = read_document(a->trust_dir, state_name, plain_name, buf, &n, &err);
     if (rc == RC_OK)
-        rc = trust_add_grant(trust, (struct bytes){ .p = buf, .n = n }, agent_now_unix(), &err);
+        rc = trust_restore_grant(trust, (struct bytes){ .p = buf, .n = n }, agent_now_unix(), &err);
     if (rc != RC_OK)
         agent_event_err(a, &err, state_name);
 }
@@ -105,6 +106,11 @@ enum rc agent_load_trust(struct agent *a, struct err *err)
     if (rc != RC_OK)
         return rc;
     trust_raise_floor(trust, a->state.time_floor);
+    rc = revoke_load(a, trust, err);
+    if (rc != RC_OK) {
+        trust_free(&trust);
+        return rc;
+    }
     rc = fs_list(a->trust_dir, ".", 4096, on_trust_file, &names, NULL, err);
     if (rc != RC_OK) {
         trust_free(&trust);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/install.h"
+#include "agent/revoke.h"
 #include "agent/supervise.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -274,6 +275,24 @@ static enum rc take_order(struct agent *a, struct bytes envelope, struct err *er
     return rc;
 }
 
+/* First into the set, durably; from then on it is in force, whatever happens to us. */
+static enum rc take_revocation(struct agent *a, struct bytes envelope, struct err *err)
+{
+    bool taken = false;
+    enum rc rc = trust_add_revocation(a->trust, envelope, &taken, err);
+
+    if (rc != RC_OK || !taken)
+        return rc;
+    rc = revoke_save(a, err);
+    if (rc != RC_OK)
+        return not_saved(a, rc);
+    log_event(LOG_LEVEL_INFO, "revocation number=%llu entries=%u",
+              (unsigned long long)trust_revoked(a->trust)->number, trust_revoked(a->trust)->n);
+    revoke_apply(a);
+    trust_changed(a);
+    return RC_OK;
+}
+
 static enum rc take_document(struct agent *a, const struct item *item, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = NULL;
@@ -299,9 +318,10 @@ static enum rc take_document(struct agent *a, const struct item *item, struct er
         return take_grant(a, envelope, err);
     case OBJECT_ORDER:
         return take_order(a, envelope, err);
+    case OBJECT_REVOCATION:
+        return take_revocation(a, envelope, err);
     case OBJECT_PACKAGE:
     case OBJECT_REPORT:
-    case OBJECT_REVOCATION:
         break;
     }
     return err_set(err, RC_OBJECT_KIND, "kind %u", item->kind);
@@ -424,11 +444,12 @@ void receive_installed(struct agent *a, const struct digest *object, enum rc rc)
 static const char *kind_name(uint32_t kind)
 {
     static const char *const names[] = {
-        [OBJECT_ROOT] = "root",       [OBJECT_GRANT] = "grant",   [OBJECT_ORDER] = "order",
-        [OBJECT_PACKAGE] = "package", [OBJECT_REPORT] = "report",
+        [OBJECT_ROOT] = "root",     [OBJECT_GRANT] = "grant",
+        [OBJECT_ORDER] = "order",   [OBJECT_PACKAGE] = "package",
+        [OBJECT_REPORT] = "report", [OBJECT_REVOCATION] = "revocation",
     };
 
-    return kind >= OBJECT_ROOT && kind <= OBJECT_REPORT ? names[kind] : "object";
+    return kind >= OBJECT_ROOT && kind <= OBJECT_KIND_MAX ? names[kind] : "object";
 }
 
 static void work_document(struct agent *a, struct item *item)

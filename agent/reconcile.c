@@ -234,6 +234,99 @@ uint32_t reconcile_order(struct table *t, const struct order *order)
     return left_out;
 }
 
+/* ---- revocations ------------------------------------------------------------------------------
+ */
+
+static bool is_revoked(const struct reconcile_judge *j, const struct unit_record *r,
+                       const struct digest *manifest, enum revoke_policy *ret)
+{
+    *ret = digest_none(manifest) ? REVOKE_NONE : j->version(j->arg, r, manifest);
+    return *ret >= REVOKE_ROLLBACK;
+}
+
+/* An order of a revoked key is in force: what it still has the unit run. */
+static void revoke_order(struct table *t, struct unit *u, const struct reconcile_judge *j)
+{
+    struct unit_record *r = &u->kept;
+    const struct order_line *line = line_of(j->order, r);
+    bool committed = digest_same(&r->wanted, &r->good);
+
+    if (!line || !digest_same(&line->manifest, &r->wanted))
+        return;
+    note(t, u, RC_KEY_REVOKED, &r->wanted);
+    if (committed && j->order_policy == REVOKE_ROLLBACK) {
+        r->good = r->previous;
+        r->previous = (struct digest){ 0 };
+    }
+    const struct digest back = r->good;
+    bool again = j->order_policy == REVOKE_ROLLBACK && !digest_none(&back);
+    want(t, u, again ? &back : NULL);
+}
+
+/* What committed last, or before that, is gone: never returned to. */
+static void revoke_kept(struct table *t, struct unit *u, const struct reconcile_judge *j)
+{
+    struct unit_record *r = &u->kept;
+    enum revoke_policy policy = REVOKE_NONE;
+
+    if (is_revoked(j, r, &r->previous, &policy)) {
+        r->previous = (struct digest){ 0 };
+        t->changed = true;
+    }
+    if (!is_revoked(j, r, &r->good, &policy))
+        return;
+    note(t, u, RC_MANIFEST_REVOKED, &r->good);
+    remember_failed(r, &r->good, RC_MANIFEST_REVOKED);
+    r->good = policy == REVOKE_ROLLBACK ? r->previous : (struct digest){ 0 };
+    r->previous = (struct digest){ 0 };
+    t->changed = true;
+    if (r->state == SLOT_ROLLED_BACK && digest_none(&r->good))
+        must_move(t, u, SLOT_EV_REVOKE, (enum rc)r->code);
+}
+
+static void revoke_wanted(struct table *t, struct unit *u, enum revoke_policy policy)
+{
+    struct unit_record *r = &u->kept;
+
+    if (policy == REVOKE_STOP && !digest_none(&r->good)) {
+        r->previous = r->good; /* not run, but kept for an order that names it */
+        r->good = (struct digest){ 0 };
+        t->changed = true;
+    }
+    bool done =
+        r->code == RC_MANIFEST_REVOKED &&
+        (r->state == SLOT_FAILED || (r->state == SLOT_ROLLED_BACK && !digest_none(&r->good)));
+    if (done)
+        return;
+    bool back = !digest_none(&r->good) && !digest_same(&r->good, &r->wanted) &&
+                (r->state == SLOT_TRIAL || r->state == SLOT_COMMITTED);
+    if (failed_code(r, &r->wanted) == RC_OK)
+        note(t, u, RC_MANIFEST_REVOKED, &r->wanted);
+    remember_failed(r, &r->wanted, RC_MANIFEST_REVOKED);
+    must_move(t, u, back ? SLOT_EV_ROLLBACK : SLOT_EV_REVOKE, RC_MANIFEST_REVOKED);
+    r->trials = 0;
+    u->failures = 0;
+    u->not_before_ms = 0;
+    u->denied = RC_OK;
+}
+
+void reconcile_revoke(struct table *t, const struct reconcile_judge *j)
+{
+    for (uint32_t i = 0; i < t->n_units; i++) {
+        struct unit *u = &t->unit[i];
+        enum revoke_policy policy = REVOKE_NONE;
+
+        if (j->order && j->order_policy >= REVOKE_ROLLBACK)
+            revoke_order(t, u, j);
+        bool wanted = is_revoked(j, &u->kept, &u->kept.wanted, &policy);
+
+        revoke_kept(t, u, j);
+        if (wanted)
+            revoke_wanted(t, u, policy);
+    }
+    reconcile_reconsider(t);
+}
+
 bool reconcile_forget(struct table *t, uint32_t i)
 {
     assert(i < t->n_units && t->n_actions == 0);

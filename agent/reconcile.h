@@ -17,6 +17,7 @@
 
 #include "agent/slot.h"
 #include "agent/state.h"
+#include "manifest/revocation.h"
 
 #define RECONCILE_GRACE_MS 2000U       /* from SIGTERM to SIGKILL */
 #define RECONCILE_BACKOFF_MIN_MS 1000U /* before the first restart; doubles */
@@ -111,6 +112,21 @@ bool reconcile_adopt(struct table *t, const char *tenant, const char *name, uint
 /* Drop unit i, which owns nothing on disk any more, and so its id range.  False if it is ordered or
  * runs.  No actions may be pending. */
 bool reconcile_forget(struct table *t, uint32_t i);
+
+/* What the revocations say: of a version of a unit, through the callback; of the order that is in
+ * force (NULL = none).  REVOKE_KEEP changes nothing here: admit lets a committed version go on. */
+struct reconcile_judge {
+    enum revoke_policy (*version)(void *arg, const struct unit_record *unit,
+                                  const struct digest *manifest);
+    void *arg;
+    const struct order *order;
+    enum revoke_policy order_policy;
+};
+
+/* Make the records fit what has been revoked.  A version is remembered as failed; the payload stops
+ * or, by REVOKE_ROLLBACK, returns to what committed before.  What a revoked order names is no
+ * longer wanted, or the version before is.  The same again changes nothing. */
+void reconcile_revoke(struct table *t, const struct reconcile_judge *judge);
 
 /* The unit of a payload, or NULL. */
 struct unit *reconcile_find(struct table *t, const char *tenant, const char *name);

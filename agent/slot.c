@@ -20,24 +20,28 @@ static const struct cell moves[SLOT_STATES][SLOT_EVENTS] = {
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
     },
     [SLOT_RECEIVING] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
         [SLOT_EV_STAGE]      = TO(SLOT_STAGED),
         [SLOT_EV_FIND]       = TO(SLOT_INSTALLED),
         [SLOT_EV_REFUSE]     = TO(SLOT_REFUSED),
     },
     [SLOT_STAGED] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
         [SLOT_EV_VERIFY]     = TO(SLOT_VERIFIED),
         [SLOT_EV_REFUSE]     = TO(SLOT_REFUSED),
         [SLOT_EV_LOSE]       = TO(SLOT_RECEIVING),
     },
     [SLOT_VERIFIED] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
         [SLOT_EV_INSTALL]    = TO(SLOT_INSTALLED),
         [SLOT_EV_REFUSE]     = TO(SLOT_REFUSED),
         [SLOT_EV_LOSE]       = TO(SLOT_RECEIVING),
     },
     [SLOT_INSTALLED] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
         [SLOT_EV_KNOWN]      = TO(SLOT_COMMITTED),
         [SLOT_EV_START]      = TO(SLOT_TRIAL),
@@ -45,6 +49,7 @@ static const struct cell moves[SLOT_STATES][SLOT_EVENTS] = {
         [SLOT_EV_LOSE]       = TO(SLOT_RECEIVING),
     },
     [SLOT_TRIAL] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
         [SLOT_EV_START]      = TO(SLOT_TRIAL),
         [SLOT_EV_COMMIT]     = TO(SLOT_COMMITTED),
@@ -54,18 +59,22 @@ static const struct cell moves[SLOT_STATES][SLOT_EVENTS] = {
         [SLOT_EV_LOSE]       = TO(SLOT_RECEIVING),
     },
     [SLOT_COMMITTED] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
         [SLOT_EV_ROLLBACK]   = TO(SLOT_ROLLED_BACK),
         [SLOT_EV_LOSE]       = TO(SLOT_RECEIVING),
     },
     [SLOT_REFUSED] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
         [SLOT_EV_RECONSIDER] = TO(SLOT_RECEIVING),
     },
     [SLOT_FAILED] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
     },
     [SLOT_ROLLED_BACK] = {
+        [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),
         [SLOT_EV_SUPERSEDE]  = TO(SLOT_ABSENT),
     },
 };
@@ -96,6 +105,7 @@ const char *slot_event_name(enum slot_event event)
         [SLOT_EV_COMMIT] = "commit",   [SLOT_EV_REFUSE] = "refuse",
         [SLOT_EV_FAIL] = "fail",       [SLOT_EV_ROLLBACK] = "rollback",
         [SLOT_EV_LOSE] = "lose",       [SLOT_EV_RECONSIDER] = "reconsider",
+        [SLOT_EV_REVOKE] = "revoke",
     };
 
     return (unsigned)event < SLOT_EVENTS ? names[event] : "?";

@@ -26,6 +26,7 @@ enum slot_event {
     SLOT_EV_ROLLBACK,   /* did not prove itself: the version before runs again */
     SLOT_EV_LOSE,       /* its slot is gone or damaged */
     SLOT_EV_RECONSIDER, /* what a refusal was based on has changed */
+    SLOT_EV_REVOKE,     /* the root role has taken it back */
     SLOT_EVENTS
 };
 

@@ -56,7 +56,11 @@ static enum rc load(const struct agent *a, const struct unit_record *r,
         return rc;
 
     struct bytes envelope = { .p = ret->slot.envelope, .n = ret->slot.envelope_bytes };
-    rc = trust_verify_manifest(a->trust, envelope, agent_now_unix(), &ret->manifest, err);
+    /* What has committed here, or is being tried, may go on under what is revoked to be kept. */
+    bool had = digest_same(manifest, &r->good) ||
+               (r->state == SLOT_TRIAL && digest_same(manifest, &r->wanted));
+    rc = had ? trust_verify_running(a->trust, envelope, agent_now_unix(), &ret->manifest, err)
+             : trust_verify_manifest(a->trust, envelope, agent_now_unix(), &ret->manifest, err);
     if (rc != RC_OK)
         return rc;
 

@@ -901,6 +901,98 @@ static void killed_at_every_root(void **state)
     assert_int_equal(inotify_rm_watch(sky->watch, watch), 0);
 }
 
+static struct revoked revoked_version(const struct digest *manifest, enum revoke_policy policy)
+{
+    return (struct revoked){ .kind = REVOKED_MANIFEST, .policy = policy, .manifest = *manifest };
+}
+
+static struct revoked revoked_signer(enum doc_key which, enum revoke_policy policy)
+{
+    struct revoked e = { .kind = REVOKED_KEY, .policy = policy };
+
+    memcpy(e.key, sign_key_public(doc_key(which))->id, KEY_ID_SIZE);
+    return e;
+}
+
+static noinline void send_revocation(uint64_t number, struct revoked entry)
+{
+    struct revocation r = { .number = number, .issued_ms = ISSUED_MS, .n = 1 };
+
+    r.entry[0] = entry;
+    doc_signed(&signed_doc_, DOC_REVOCATION, revocation_encode, &r, K_ROOT_A, K_ROOT_B);
+    send_document(OBJECT_REVOCATION, signed_doc_.bytes);
+}
+
+static bool is_stopped(const struct report *r, const void *arg)
+{
+    const enum rc *code = arg;
+
+    return r->n_payloads == 1 && !r->payload[0].is_running && r->payload[0].code == (uint32_t)*code;
+}
+
+/* Keep, roll back, stop; an older revocation sent again; a restart after each. */
+static void revocations_are_for_good(void **state)
+{
+    const enum rc revoked = RC_MANIFEST_REVOKED;
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    struct digest d2 = send_version(&v2);
+    send_order(2, &d2);
+    await_standing(SLOT_COMMITTED, &d2);
+
+    send_revocation(1, revoked_signer(K_ACME, REVOKE_KEEP));
+    struct digest d4 = send_version(&(struct version){ "4.0", "good", 4, 0, K_ACME });
+    await_event(RC_KEY_REVOKED);
+    await_standing(SLOT_COMMITTED, &d2);
+    end_berthd(SIGKILL, SIGKILL);
+    start_berthd(); /* "keep" is for what has to start again, too */
+    await_standing(SLOT_COMMITTED, &d2);
+    assert_memory_not_equal(&sky->report.payload[0].running, &d4, sizeof d4);
+
+    send_revocation(2, revoked_version(&d2, REVOKE_ROLLBACK));
+    await_standing(SLOT_ROLLED_BACK, &d1);
+    await_event(RC_MANIFEST_REVOKED);
+    end_berthd(SIGKILL, SIGKILL);
+    start_berthd();
+    await_standing(SLOT_ROLLED_BACK, &d1);
+    send_revocation(1, revoked_version(&d4, REVOKE_STOP)); /* an older number */
+    await_event(RC_VERSION_OLD);
+    await_standing(SLOT_ROLLED_BACK, &d1);
+
+    send_order(3, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    send_revocation(3, revoked_version(&d1, REVOKE_STOP));
+    await("stopped", is_stopped, &revoked);
+    end_berthd(SIGTERM, 0);
+    start_berthd();
+    await("stopped", is_stopped, &revoked);
+    assert_int_equal(sky->report.generation, 3);
+}
+
+/* What a stolen operator key ordered, and granted, ends with the key. */
+static void revoked_operator_takes_its_order_along(void **state)
+{
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    send_revocation(1, revoked_signer(K_OPERATOR_A, REVOKE_STOP));
+    await_event(RC_KEY_REVOKED);
+    uint32_t reports = sky->reports;
+    while (sky->reports < reports + 2 || sky->report.n_payloads > 0)
+        exchange();
+    end_berthd(SIGTERM, 0);
+    start_berthd();
+    send_order(2, &d1);
+    await_event(RC_KEY_REVOKED);
+    assert_int_equal(sky->report.n_payloads, 0);
+}
+
 static void without_trust_everything_is_refused(void **state)
 {
     struct err err = { 0 };
@@ -933,6 +1025,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(rotates_in_flight, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(cut_between_root_and_record, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(killed_at_every_root, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(revocations_are_for_good, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(revoked_operator_takes_its_order_along, sky_open,
+                                        sky_close),
         cmocka_unit_test_setup_teardown(without_trust_everything_is_refused, sky_open, sky_close),
     };
 

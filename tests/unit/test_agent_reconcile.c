@@ -431,6 +431,159 @@ static void refusal_before_the_old_one_stops(void **state)
     free(w);
 }
 
+/* ---- revocations ---- */
+
+/* Version n is revoked with this policy; of all others nothing is said. */
+struct verdict {
+    uint8_t n;
+    enum revoke_policy policy;
+};
+
+static enum revoke_policy judge_by(void *arg, const struct unit_record *unit,
+                                   const struct digest *manifest)
+{
+    const struct verdict *v = arg;
+
+    (void)unit;
+    return manifest->b[0] == v->n ? v->policy : REVOKE_NONE;
+}
+
+static void revoke_version(struct world *w, uint8_t n, enum revoke_policy policy)
+{
+    struct verdict v = { n, policy };
+    const struct reconcile_judge judge = { .version = judge_by, .arg = &v };
+
+    reconcile_revoke(&w->t, &judge);
+    if (policy >= REVOKE_ROLLBACK)
+        w->refused[n] = RC_MANIFEST_REVOKED;
+}
+
+static const struct {
+    const char *why;
+    uint8_t revoked;
+    enum revoke_policy policy;
+    enum slot_state state;
+    uint8_t runs; /* 0 = nothing */
+} revoke_rows[] = {
+    { "keep what runs", 2, REVOKE_KEEP, SLOT_COMMITTED, 2 },
+    { "stop what runs", 2, REVOKE_STOP, SLOT_FAILED, 0 },
+    { "roll back what runs", 2, REVOKE_ROLLBACK, SLOT_ROLLED_BACK, 1 },
+    { "stop what ran before", 1, REVOKE_STOP, SLOT_COMMITTED, 2 },
+    { "roll back what ran before", 1, REVOKE_ROLLBACK, SLOT_COMMITTED, 2 },
+};
+
+/* Version 1 committed, then 2; one is revoked, twice, and once more after a restart. */
+static void revoked_versions_end_by_policy(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof revoke_rows / sizeof revoke_rows[0]; i++) {
+        struct world *w = world_new();
+        (void)committed(w, 1);
+        struct unit *u = committed(w, 2);
+        uint32_t notes = 0;
+
+        for (unsigned k = 0; k < 3; k++) {
+            revoke_version(w, revoke_rows[i].revoked, revoke_rows[i].policy);
+            step(w);
+            if (u->run.phase == RUN_STOPPING)
+                exited(w, u, RC_KILLED);
+            if (u->run.phase == RUN_STARTING)
+                launched(w, u);
+            if (k == 0)
+                notes = w->notes;
+        }
+        struct digest runs = version(revoke_rows[i].runs);
+        bool right = revoke_rows[i].runs == 0
+                         ? u->run.phase == RUN_NONE
+                         : u->run.phase != RUN_NONE && digest_same(&u->run.manifest, &runs);
+        if (!right || u->kept.state != revoke_rows[i].state || w->notes != notes)
+            fail_msg("%s: state %s, notes %u then %u", revoke_rows[i].why,
+                     slot_state_name(u->kept.state), notes, w->notes);
+        free(w);
+    }
+}
+
+/* Rolled back to a version that is revoked in its turn: nothing is left to run. */
+static void revoked_one_after_the_other(void **state)
+{
+    struct world *w = world_new();
+
+    (void)state;
+    (void)committed(w, 1);
+    struct unit *u = committed(w, 2);
+    revoke_version(w, 2, REVOKE_ROLLBACK);
+    step(w);
+    exited(w, u, RC_KILLED);
+    step(w);
+    launched(w, u);
+    revoke_version(w, 1, REVOKE_ROLLBACK);
+    step(w);
+    exited(w, u, RC_KILLED);
+    step(w);
+    assert_int_equal(u->run.phase, RUN_NONE);
+    assert_int_equal(u->kept.state, SLOT_FAILED);
+    assert_true(digest_none(&u->kept.good));
+    free(w);
+}
+
+/* A trial that is to stop does not fall back; ordered again, it is not tried again. */
+static void revoked_in_its_trial(void **state)
+{
+    struct world *w = world_new();
+
+    (void)state;
+    struct unit *u = committed(w, 1);
+    u = order_cam(w, 2);
+    step(w);
+    exited(w, u, RC_KILLED);
+    step(w);
+    launched(w, u);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    revoke_version(w, 2, REVOKE_STOP);
+    step(w);
+    exited(w, u, RC_KILLED);
+    step(w);
+    assert_int_equal(u->run.phase, RUN_NONE);
+    assert_int_equal(u->kept.code, RC_MANIFEST_REVOKED);
+    u = order_cam(w, 1); /* the older one, by name: it may */
+    step(w);
+    assert_int_equal(u->run.phase, RUN_STARTING);
+    u = order_cam(w, 2);
+    step(w);
+    assert_int_not_equal(u->kept.state, SLOT_TRIAL);
+    free(w);
+}
+
+static void revoked_orders(void **state)
+{
+    static const struct {
+        enum revoke_policy policy;
+        uint8_t wants; /* 0 = nothing */
+    } rows[] = { { REVOKE_KEEP, 2 }, { REVOKE_ROLLBACK, 1 }, { REVOKE_STOP, 0 } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world *w = world_new();
+        struct verdict nothing = { 0, REVOKE_NONE };
+        struct order *o = calloc(1, sizeof *o);
+        const struct reconcile_judge judge = {
+            .version = judge_by, .arg = &nothing, .order = o, .order_policy = rows[i].policy
+        };
+
+        assert_non_null(o);
+        order_add(o, "cam", 2);
+        (void)committed(w, 1);
+        struct unit *u = committed(w, 2);
+        for (unsigned k = 0; k < 3; k++)
+            reconcile_revoke(&w->t, &judge);
+        struct digest want = version(rows[i].wants);
+        assert_true(rows[i].wants ? digest_same(&u->kept.wanted, &want)
+                                  : digest_none(&u->kept.wanted));
+        free(o);
+        free(w);
+    }
+}
+
 static void what_is_not_ordered_stops(void **state)
 {
     struct world *w = world_new();
@@ -901,6 +1054,10 @@ int main(void)
         cmocka_unit_test(machine_faults_are_tried_again),
         cmocka_unit_test(machine_faults_are_not_remembered),
         cmocka_unit_test(refusal_before_the_old_one_stops),
+        cmocka_unit_test(revoked_versions_end_by_policy),
+        cmocka_unit_test(revoked_one_after_the_other),
+        cmocka_unit_test(revoked_in_its_trial),
+        cmocka_unit_test(revoked_orders),
         cmocka_unit_test(what_is_not_ordered_stops),
         cmocka_unit_test(lost_slot_waits_for_its_package),
         cmocka_unit_test(lost_grant_stops_what_runs),
