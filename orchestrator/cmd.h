@@ -24,5 +24,6 @@ extern const struct cli_command cmd_apply[];
 extern const struct cli_command cmd_status[];
 extern const struct cli_command cmd_ps[];
 extern const struct cli_command cmd_rollout[];
+extern const struct cli_command cmd_trust[];
 
 #endif

@@ -220,6 +220,8 @@ static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *
         return err_set(err, RC_NO_MEMORY, "order");
     *order = sat->order;
     order->issued_ms = a->now_ms;
+    if (order->issued_ms < trust_root(a->trust)->operator_since_ms) /* this clock is behind */
+        order->issued_ms = trust_root(a->trust)->operator_since_ms;
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", order->satellite);
     enum rc rc = sign_order(a, order, &envelope, &n, &row.payload, err);
 
@@ -336,6 +338,8 @@ static int run_ask(const struct apply *a, struct err *err)
             continue;
         *order = a->p->plan->satellite[i].order;
         order->issued_ms = a->now_ms;
+        if (order->issued_ms < trust_root(a->trust)->operator_since_ms) /* this clock is behind */
+            order->issued_ms = trust_root(a->trust)->operator_since_ms;
         request_name(order, name);
         rc = order_encode(order, buf, DOCUMENT_MAX, &request.payload, err);
         if (rc == RC_OK)

@@ -208,6 +208,8 @@ static int run(struct cli *cli)
         rc = fill(cli, &home, grant, &err);
     if (rc == RC_OK)
         rc = home_trust(&home, clock_unix_ms(), &trust, &err);
+    if (rc == RC_OK && !attach && grant->issued_ms < trust_root(trust)->operator_since_ms)
+        grant->issued_ms = trust_root(trust)->operator_since_ms; /* this clock is behind */
     if (rc == RC_OK && cli_value(cli, "request"))
         return run_ask(cli, trust, grant);
     if (rc == RC_OK && attach)

@@ -221,6 +221,18 @@ static bool in_sender(const struct sender *sender, const uint8_t digest[DIGEST_S
     return false;
 }
 
+/* What new operator keys signed is refused by a satellite that does not know them yet: it follows
+ * when a report shows the root. */
+static bool too_early(const struct ground *g, const struct store_outgoing *row)
+{
+    const struct view *view = g->view;
+    const struct view_satellite *sat = view_find(view, row->satellite);
+
+    if ((row->kind != OBJECT_GRANT && row->kind != OBJECT_ORDER) || row->class == CLASS_RAW)
+        return false;
+    return view->operator_since_ms > 0 && sat && view_root_behind(view, sat);
+}
+
 /* Make each sender's queue what the store says. */
 static enum rc feed(struct ground *g, struct err *err)
 {
@@ -236,6 +248,8 @@ static enum rc feed(struct ground *g, struct err *err)
     for (size_t i = 0; i < n; i++) {
         struct peer *peer = peer_of(g, rows[i].satellite);
 
+        if (too_early(g, &rows[i]))
+            continue;
         if (peer && peer->link && !in_sender(link_ground_sender(peer->link), rows[i].object.b))
             feed_one(g, peer, &rows[i]);
     }

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "base/crypto.h"
+
 static_assert(REPORT_TRANSFERS_MAX == PORT_TRANSFERS_MAX && REPORT_RANGES_MAX == PORT_RANGES_MAX &&
                   PAYLOADS_MAX <= PORT_COMPLETE_MAX,
               "all that a report lists fits into the sender's argument");
@@ -47,11 +49,25 @@ static enum rc ack_orders(struct store *store, const char *satellite, uint64_t g
     return rc;
 }
 
+/* Whether the newest root is still on its way there: the generation that the report names may then
+ * be that of an order which has been signed again since. */
+static enum rc lacks_root(struct store *store, const struct report *report, bool *ret,
+                          struct err *err)
+{
+    scoped(free_ptr) struct store_name *names = NULL;
+    size_t n = 0;
+    enum rc rc = store_documents(store, DOC_ROOT, &names, &n, err);
+
+    *ret = rc == RC_OK && n > 0 && names[0].version > 1 && report->root_version < names[0].version;
+    return rc;
+}
+
 enum rc ingest_report(struct store *store, const char *satellite, struct bytes bytes,
                       uint64_t now_ms, struct report *ret, struct err *err)
 {
     scoped(store_rollback) struct store *open = NULL;
     struct store_observed row = { .received_ms = now_ms };
+    bool waits = false;
     enum rc rc = report_decode(bytes, ret, err);
 
     if (rc != RC_OK)
@@ -68,6 +84,8 @@ enum rc ingest_report(struct store *store, const char *satellite, struct bytes b
     if (rc == RC_OK)
         rc = keep_events(store, satellite, ret, now_ms, err);
     if (rc == RC_OK)
+        rc = lacks_root(store, ret, &waits, err);
+    if (rc == RC_OK && !waits)
         rc = ack_orders(store, satellite, ret->generation, now_ms, err);
     return rc == RC_OK ? store_commit(&open, err) : rc;
 }
@@ -193,14 +211,43 @@ static enum rc repair_order(struct repair *r, struct err *err)
     return rc == RC_OK && found ? send_again(r, row, err) : rc;
 }
 
+#define ROOTS_AT_ONCE 8U /* as many as an agent keeps that came too early */
+
+/* A satellite that lacks roots gets those that follow the one it has. */
+static enum rc repair_roots(struct repair *r, struct err *err)
+{
+    uint64_t has = r->sat->seen->root_version;
+    enum rc rc = RC_OK;
+
+    if (has == 0) /* it has no trust at all: no root can follow on none */
+        return RC_OK;
+    for (uint64_t v = has + 1; rc == RC_OK && v <= r->view->root_version; v++) {
+        struct store_outgoing fresh = { .kind = OBJECT_ROOT, .class = CLASS_TRUST };
+        scoped(free_ptr) uint8_t *envelope = NULL;
+        char hex[2 * DIGEST_SIZE + 1];
+
+        if (v > has + ROOTS_AT_ONCE)
+            break;
+        rc = store_document_version(r->store, DOC_ROOT, "root", v, &envelope, &fresh.size, err);
+        if (rc == RC_OK)
+            rc = sha256_of((struct bytes){ envelope, fresh.size }, fresh.object.b, err);
+        if (rc != RC_OK)
+            break;
+        (void)snprintf(fresh.path, sizeof fresh.path, "objects/%s",
+                       bytes_hex((struct bytes){ fresh.object.b, DIGEST_SIZE }, hex));
+        rc = send_again(r, fresh, err);
+    }
+    return rc;
+}
+
 enum rc ingest_repair(struct store *store, const struct view *view,
                       const struct view_satellite *sat, uint64_t now_ms, uint32_t *ret_again,
                       struct err *err)
 {
     struct repair r = { .store = store, .view = view, .sat = sat, .now_ms = now_ms };
-    enum rc rc = RC_OK;
+    enum rc rc = sat->seen ? repair_roots(&r, err) : RC_OK;
 
-    if (sat->seen && sat->seen->generation < sat->order.generation)
+    if (rc == RC_OK && sat->seen && sat->seen->generation < sat->order.generation)
         rc = repair_order(&r, err);
     if (sat->seen && sat->seen->generation == sat->order.generation)
         for (uint32_t i = 0; rc == RC_OK && i < sat->order.n_lines; i++)

@@ -80,6 +80,10 @@ must_check enum rc store_put_document(struct store *store, enum doc_type type, c
 /* The newest version; the caller frees *ret. */
 must_check enum rc store_document(struct store *store, enum doc_type type, const char *name,
                                   uint8_t **ret, size_t *ret_n, struct err *err);
+/* One version; RC_NOT_FOUND.  The caller frees *ret. */
+must_check enum rc store_document_version(struct store *store, enum doc_type type, const char *name,
+                                          uint64_t version, uint8_t **ret, size_t *ret_n,
+                                          struct err *err);
 /* Names that have a document of the type, in order. */
 struct store_name {
     char name[NAME_CAP];
@@ -161,6 +165,10 @@ must_check enum rc store_add_order(struct store *store, const struct store_order
 must_check enum rc store_set_order_state(struct store *store, const char *satellite,
                                          uint64_t generation, enum order_state state,
                                          uint64_t now_ms, struct err *err);
+/* The operator's keys have changed: put another envelope of the same generation in place of the
+ * one held.  Of row, satellite, generation, state, payload, object and changed_ms are taken. */
+must_check enum rc store_resign_order(struct store *store, const struct store_order *row,
+                                      struct bytes envelope, struct err *err);
 /* The newest of any state; RC_NOT_FOUND if none. */
 must_check enum rc store_newest_order(struct store *store, const char *satellite,
                                       struct store_order *ret, struct err *err);

@@ -164,6 +164,32 @@ enum rc store_documents(struct store *store, enum doc_type type, struct store_na
     return query_list(&q, &name_row, (void **)ret, ret_n, err);
 }
 
+enum rc store_document_version(struct store *store, enum doc_type type, const char *name,
+                               uint64_t version, uint8_t **ret, size_t *ret_n, struct err *err)
+{
+    struct query q = query_start(
+        store, "SELECT envelope FROM document WHERE type = ? AND name = ? AND version = ?");
+    uint8_t *envelope = NULL;
+    size_t n = 0;
+    enum rc rc;
+
+    query_u64(&q, (uint64_t)type);
+    query_text(&q, name);
+    query_u64(&q, version);
+    if (query_next(&q))
+        envelope = query_get_blob(&q, DOCUMENT_MAX, &n);
+    rc = query_end(&q, err);
+    if (rc == RC_OK && !envelope)
+        rc = err_set(err, RC_NOT_FOUND, "%s version %llu", name, (unsigned long long)version);
+    if (rc != RC_OK) {
+        free(envelope);
+        return rc;
+    }
+    *ret = envelope;
+    *ret_n = n;
+    return RC_OK;
+}
+
 /* ---- packages ---- */
 
 #define PACKAGE(kind, member) FIELD(kind, struct store_package, member)

@@ -79,6 +79,27 @@ enum rc store_set_order_state(struct store *store, const char *satellite, uint64
     return rc;
 }
 
+enum rc store_resign_order(struct store *store, const struct store_order *row,
+                           struct bytes envelope, struct err *err)
+{
+    struct query q = query_start(store, "UPDATE sat_order SET state = ?, payload = ?, object = ?, "
+                                        "changed_ms = ?, envelope = ? "
+                                        "WHERE satellite = ? AND generation = ?");
+    enum rc rc;
+
+    query_u64(&q, (uint64_t)row->state);
+    query_blob(&q, (struct bytes){ row->payload.b, sizeof row->payload.b });
+    query_blob(&q, (struct bytes){ row->object.b, sizeof row->object.b });
+    query_u64(&q, row->changed_ms);
+    query_blob(&q, envelope);
+    query_text(&q, row->satellite);
+    query_u64(&q, row->generation);
+    rc = query_run(&q, err);
+    if (rc == RC_OK && query_changes(store) != 1)
+        rc = err_set(err, RC_NOT_FOUND, "order of %s", row->satellite);
+    return rc;
+}
+
 enum rc store_orders(struct store *store, const struct store_order_filter *filter,
                      struct store_order **ret, size_t *ret_n, struct err *err)
 {

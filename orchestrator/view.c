@@ -98,6 +98,31 @@ static enum rc load_satellites(struct store *store, struct view *view, struct er
     return rc;
 }
 
+static enum rc load_root(struct store *store, struct view *view, struct err *err)
+{
+    scoped(free_ptr) struct root *root = malloc(sizeof *root);
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    struct envelope envelope;
+    size_t n = 0;
+
+    if (!root)
+        return err_set(err, RC_NO_MEMORY, "view");
+    enum rc rc = store_document(store, DOC_ROOT, "root", &bytes, &n, err);
+
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    if (rc == RC_OK)
+        rc = envelope_open((struct bytes){ bytes, n }, &envelope, err);
+    if (rc == RC_OK)
+        rc = root_decode(envelope.payload, root, err);
+    if (rc != RC_OK)
+        return rc;
+    view->root_version = root->version;
+    view->root_issued_ms = root->issued_ms;
+    view->operator_since_ms = root->operator_since_ms;
+    return RC_OK;
+}
+
 enum rc view_load(struct store *store, struct view **ret, struct err *err)
 {
     scoped(view_free) struct view *view = calloc(1, sizeof *view);
@@ -112,6 +137,8 @@ enum rc view_load(struct store *store, struct view **ret, struct err *err)
         rc = load_satellites(store, view, err);
     if (rc == RC_OK)
         rc = store_packages(store, &view->packages, &view->n_packages, err);
+    if (rc == RC_OK)
+        rc = load_root(store, view, err);
     if (rc != RC_OK)
         return rc;
     *ret = view;
@@ -125,6 +152,13 @@ const struct view_satellite *view_find(const struct view *view, const char *id)
         if (strcmp(view->satellite[i].row.id, id) == 0)
             return &view->satellite[i];
     return NULL;
+}
+
+bool view_root_behind(const struct view *view, const struct view_satellite *sat)
+{
+    if (sat->seen)
+        return sat->seen->root_version < view->root_version;
+    return view->root_version > 1 && sat->row.added_ms < view->root_issued_ms;
 }
 
 const struct store_package *view_package(const struct view *view, const struct digest *manifest)

@@ -29,6 +29,9 @@ struct view {
     struct view_satellite *satellite; /* by id */
     size_t n_packages;
     struct store_package *packages;
+    uint64_t root_version;      /* of the newest root, 0 = there is none */
+    uint64_t root_issued_ms;    /* Unix time, as in the root */
+    uint64_t operator_since_ms; /* Unix time: documents of the operator from before are void */
 };
 
 /* Read everything, best inside a transaction.  Free with view_free. */
@@ -37,6 +40,10 @@ void view_free(struct view **view); /* scope cleaner */
 
 /* A satellite by id, or NULL. */
 const struct view_satellite *view_find(const struct view *view, const char *id);
+
+/* Whether the satellite has not yet got the newest root, as far as reports tell; one that never
+ * reported has the root that was the newest when it was provisioned. */
+bool view_root_behind(const struct view *view, const struct view_satellite *sat);
 
 /* The package with this manifest, or NULL. */
 const struct store_package *view_package(const struct view *view, const struct digest *manifest);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "link/port.h"
 #include "link/state.h"
 #include "manifest/config.h"
 #include "manifest/trust.h"
@@ -465,6 +466,65 @@ static void raw_uplink_and_new_grants_are_queued(void **state)
     assert_int_equal(rows[1].class, CLASS_RAW);
 }
 
+#define ROTATE "trust rotate --new-root keys/next.key --next-root keys/third.pub "
+
+static uint32_t queued(enum outgoing_state state, uint32_t kind)
+{
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    scoped(store_close) struct store *store = NULL;
+    char path[128];
+    uint32_t found = 0;
+    size_t n = 0;
+
+    (void)snprintf(path, sizeof path, "%s/home/store.sqlite", dir);
+    assert_rc(store_open(path, false, &store, &err), RC_OK);
+    assert_rc(store_outgoing(store, "sat-1", state, &rows, &n, &err), RC_OK);
+    for (size_t i = 0; i < n; i++)
+        found += rows[i].kind == kind && rows[i].class != CLASS_RAW;
+    return found;
+}
+
+static void the_root_rotates(void **state)
+{
+    (void)state;
+    assert_berth("key new op2 --role operator --out keys", 0);
+    assert_berth("key new third --role root --out keys", 0);
+    assert_berth("trust status sat-9", 4);
+    assert_berth(ROTATE, 2); /* neither old keys nor --recover */
+    assert_berth("trust rotate --root keys/root.key --new-root keys/third.key "
+                 "--next-root keys/third.pub",
+                 5);
+    assert_said("ROOT_COMMITMENT");
+    assert_berth(ROTATE "--root keys/third.key", 5);
+    assert_said("THRESHOLD");
+    assert_berth("trust rotate --recover --new-root keys/next.pub --next-root keys/third.pub", 5);
+    assert_berth(ROTATE "--root keys/root.key --operator keys/op2.pub", 5); /* who signs grants? */
+    assert_berth("trust status", 0);
+    assert_said("root 1: 1 of 1 root keys");
+    assert_int_equal(queued(OUTGOING_QUEUED, OBJECT_ROOT), 0);
+
+    assert_berth(ROTATE "--root keys/root.key --operator keys/op2.key", 0);
+    assert_said("root 2 queued for 2 satellites; 1 grants and 0 orders signed again");
+    assert_int_equal(queued(OUTGOING_QUEUED, OBJECT_ROOT), 1);
+    assert_int_equal(queued(OUTGOING_QUEUED, OBJECT_GRANT), 1);
+    assert_int_equal(queued(OUTGOING_CANCELLED, OBJECT_GRANT), 1);
+    assert_berth("trust status sat-1 --json", 0);
+    assert_said("\"root_version\": 2");
+    assert_said("\"epoch\": 3");
+    assert_said("\"behind\": true");
+    assert_berth("grant acme --keys keys/acme.pub --quota quota.yaml --key keys/op.key", 5);
+    assert_berth("grant acme --keys keys/acme.pub --quota quota.yaml", 0); /* op2, remembered */
+
+    assert_berth("trust rotate --recover --new-root keys/third.key --next-root keys/root.pub "
+                 "--json",
+                 0);
+    assert_said("\"recovered\": true");
+    assert_int_equal(queued(OUTGOING_QUEUED, OBJECT_ROOT), 2);
+    assert_berth("provision sat-3 --node 103 --out state3", 0);
+    assert_berth("trust status sat-3 --json", 0);
+    assert_said("\"behind\": false");
+}
+
 static void unknown_files_are_not_described(void **state)
 {
     (void)state;
@@ -490,6 +550,7 @@ int main(void)
         cmocka_unit_test(tenant_without_home),
         cmocka_unit_test(provisioning),
         cmocka_unit_test(raw_uplink_and_new_grants_are_queued),
+        cmocka_unit_test(the_root_rotates),
         cmocka_unit_test(unknown_files_are_not_described),
     };
 
