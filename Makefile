@@ -78,6 +78,7 @@ UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES   := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c))
 EXAMPLES  := $(basename $(notdir $(wildcard examples/payloads/*/*.c)))
+SIGNERS   := $(basename $(notdir $(wildcard examples/signers/*.c)))
 PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c))
 
 .PHONY: all deps check unit e2e asan fuzz fuzzers lint analyze bench demo guest install clean help programs
@@ -86,7 +87,7 @@ PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c))
 
 all: deps ## build every program
 	$(Q)$(MAKE) --no-print-directory programs
-programs: $(addprefix $(B)/,$(PROGRAMS)) $(addprefix $(B)/tests/probe/,$(PROBES)) $(addprefix $(B)/examples/,$(EXAMPLES))
+programs: $(addprefix $(B)/,$(PROGRAMS)) $(addprefix $(B)/tests/probe/,$(PROBES)) $(addprefix $(B)/examples/,$(EXAMPLES)) $(addprefix $(B)/examples/signers/,$(SIGNERS))
 
 deps: ## install what is missing and build libcrypto where the system's is too old
 	$(Q)tools/deps build check
@@ -141,6 +142,12 @@ $(B)/examples/$(basename $(notdir $(1))): $(1)
 	$$(Q)gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -s -o $$@ $$<
 endef
 $(foreach s,$(wildcard examples/payloads/*/*.c),$(eval $(call example_rules,$(s))))
+
+# Example signers load a token's library, so they are not static.
+$(B)/examples/signers/%: examples/signers/%.c
+	@mkdir -p $(@D)
+	@echo '  CC      $<'
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o $@ $<
 
 # ---- tests ----------------------------------------------------------------------------------------------------
 check: ## install what is missing, build, run every test

@@ -70,6 +70,7 @@ static int run_new(struct cli *cli)
 static int run_import(struct cli *cli)
 {
     const char *out = cli_value(cli, "out"), *role_name = cli_value(cli, "role");
+    scoped(sign_key_free) struct sign_key *rest = NULL;
     struct public_key *key = calloc(1, sizeof *key);
     scoped(close_fd) int dirfd = -1;
     char hex[2 * KEY_ID_SIZE + 1];
@@ -85,7 +86,9 @@ static int run_import(struct cli *cli)
     if (rc == RC_OK)
         rc = path_open_dir(out ? out : ".", true, &dirfd, &err);
     if (rc == RC_OK)
-        rc = signer_public(&signer, key, &err);
+        rc = keys_rest(cli, &rest, &err);
+    if (rc == RC_OK)
+        rc = signer_public(&signer, rest ? sign_key_public(rest) : NULL, key, &err);
     if (rc == RC_OK)
         rc = keyfile_save_public(dirfd, cli_arg(cli, 0), role, key, &err);
     if (rc != RC_OK) {
@@ -131,7 +134,11 @@ static const struct cli_option import_options[] = {
     { "role", CLI_TEXT, "ROLE", "what it is for: root, operator or tenant" },
     { "out", CLI_PATH, "DIR", "where to put NAME.pub (made if missing; else here)" },
     { "signer", CLI_PATH, "PROGRAM", "the program that has the private halves" },
+    { "signer-rest", CLI_PATH, "KEY",
+      "take the ML-DSA half from this key file, for tokens that "
+      "know only Ed25519" },
     { "signer-timeout", CLI_TEXT, "S", "seconds that one call of it may take (else 120)" },
+    CLI_OPTION_PASSPHRASE,
     { 0 },
 };
 

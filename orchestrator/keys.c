@@ -54,10 +54,24 @@ enum rc keys_signer(const struct cli *cli, const char *name, struct signer *ret,
     return RC_OK;
 }
 
+enum rc keys_rest(struct cli *cli, struct sign_key **ret, struct err *err)
+{
+    scoped(keyring_done) struct keyring ring = { 0 };
+    const char *path = cli_value(cli, "signer-rest");
+    enum rc rc = path ? keyring_add(cli, &ring, path, err) : RC_OK;
+
+    if (rc == RC_OK && path) {
+        *ret = ring.key[0];
+        ring.n = 0;
+    }
+    return rc;
+}
+
 /* The program knows the key by the name of its public file: "keys/op.pub" is "op". */
 static enum rc add_signer(struct cli *cli, struct keyring *ring, const char *path, struct err *err)
 {
     const char *slash = strrchr(path, '/');
+    scoped(sign_key_free) struct sign_key *rest = NULL;
     struct public_key *public = calloc(1, sizeof *public);
     char name[PATH_MAX];
     struct signer signer;
@@ -73,7 +87,9 @@ static enum rc add_signer(struct cli *cli, struct keyring *ring, const char *pat
     if (rc == RC_OK)
         rc = keys_signer(cli, name, &signer, err);
     if (rc == RC_OK)
-        rc = signer_key(&signer, public, &ring->key[ring->n], err);
+        rc = keys_rest(cli, &rest, err);
+    if (rc == RC_OK)
+        rc = signer_key(&signer, public, &rest, &ring->key[ring->n], err);
     if (rc == RC_OK)
         ring->n++;
     free(public);

@@ -18,6 +18,8 @@
     { "signer", CLI_PATH, "PROGRAM",                                                               \
       "have this program sign for --signer-key (protocol: berth key import --help)" },             \
         { "signer-key", CLI_LIST, "PUB", "public keys whose private half is behind --signer" },    \
+        { "signer-rest", CLI_PATH, "KEY",                                                          \
+          "key file with the ML-DSA half, where --signer has only Ed25519" },                      \
     {                                                                                              \
         "signer-timeout", CLI_TEXT, "S", "seconds that one call of it may take (else 120)"         \
     }
@@ -39,6 +41,9 @@ must_check enum rc keyring_add_signers(struct cli *cli, struct keyring *ring, st
 /* Add those of a list option and of --signer-key; with other, that file when neither was given. */
 must_check enum rc keyring_load(struct cli *cli, const char *option, const char *other,
                                 struct keyring *ring, struct err *err);
+
+/* The key of --signer-rest; NULL when it was not given. */
+must_check enum rc keys_rest(struct cli *cli, struct sign_key **ret, struct err *err);
 
 /* Whom --signer and --signer-timeout name, for the key called name.  RC_USAGE without --signer. */
 must_check enum rc keys_signer(const struct cli *cli, const char *name, struct signer *ret,

@@ -156,8 +156,11 @@ enum rc sign_key_from_seeds(const uint8_t seeds[SIGN_SEEDS_SIZE], struct sign_ke
 enum rc sign_key_elsewhere(const struct public_key *public, const struct sign_elsewhere *elsewhere,
                            struct sign_key **ret, struct err *err)
 {
-    struct sign_key *key = calloc(1, sizeof *key);
+    struct sign_key *key;
 
+    if (elsewhere->rest && !elsewhere->rest->secrets)
+        return err_set(err, RC_KEY_FILE, "the ML-DSA half is elsewhere, too");
+    key = calloc(1, sizeof *key);
     if (!key)
         return err_set(err, RC_NO_MEMORY, "key");
     key->public = *public;
@@ -166,15 +169,23 @@ enum rc sign_key_elsewhere(const struct public_key *public, const struct sign_el
     return RC_OK;
 }
 
+/* Without what it has elsewhere. */
+static void free_own(struct sign_key *key)
+{
+    sodium_free(key->secrets);
+    EVP_PKEY_free(key->mldsa65);
+    free(key);
+}
+
 void sign_key_free(struct sign_key **key)
 {
     if (!*key)
         return;
-    sodium_free((*key)->secrets);
-    EVP_PKEY_free((*key)->mldsa65);
     if ((*key)->elsewhere.done)
         (*key)->elsewhere.done((*key)->elsewhere.arg);
-    free(*key);
+    if ((*key)->elsewhere.rest)
+        free_own((*key)->elsewhere.rest);
+    free_own(*key);
     *key = NULL;
 }
 
@@ -356,12 +367,16 @@ static bool has_signed(const struct envelope *e, const struct public_key *key)
 static enum rc make_half(const struct half *half, const struct sign_key *key, struct bytes message,
                          uint8_t *ret, struct err *err)
 {
+    const struct sign_key *rest = key->elsewhere.rest;
     struct err ignored;
     enum rc rc;
 
     if (!key->elsewhere.sign)
         return half->sign(key, message, ret, err);
-    rc = key->elsewhere.sign(key->elsewhere.arg, half->name, message, ret, half->size, err);
+    if (rest && half->algorithm == COSE_ALG_MLDSA65)
+        rc = half->sign(rest, message, ret, err);
+    else
+        rc = key->elsewhere.sign(key->elsewhere.arg, half->name, message, ret, half->size, err);
     if (rc == RC_OK &&
         half->verify(&key->public, message, (struct bytes){ ret, half->size }, &ignored) != RC_OK)
         rc = err_set(err, RC_SIG_BAD, "signer: %s half is not of this key", half->name);

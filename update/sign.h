@@ -43,11 +43,13 @@ struct sign_elsewhere {
                     struct err *err);
     void (*done)(void *arg); /* ends arg with the key; NULL = nothing to end */
     void *arg;
+    struct sign_key *rest; /* a key of ours whose ML-DSA half is this key's, for tokens that know
+                              only Ed25519; NULL = sign makes both halves */
 };
 
 /* A key that signs elsewhere.  What comes back is hostile until it verifies with the public half;
  * a signature that does not is RC_SIG_BAD and never leaves this module.  On success the key owns
- * elsewhere.arg. */
+ * elsewhere.arg and elsewhere.rest. */
 must_check enum rc sign_key_elsewhere(const struct public_key *public,
                                       const struct sign_elsewhere *elsewhere, struct sign_key **ret,
                                       struct err *err);

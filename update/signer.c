@@ -183,7 +183,8 @@ static void copy_free(void *arg)
     free(copy);
 }
 
-enum rc signer_public(const struct signer *signer, struct public_key *ret, struct err *err)
+enum rc signer_public(const struct signer *signer, const struct public_key *rest,
+                      struct public_key *ret, struct err *err)
 {
     scoped(free_ptr) struct public_key *key = calloc(1, sizeof *key);
     const struct bytes none = { 0 };
@@ -193,7 +194,9 @@ enum rc signer_public(const struct signer *signer, struct public_key *ret, struc
     key->suite = SUITE_ED25519_MLDSA65;
 
     enum rc rc = ask(signer, "public", "ed25519", none, key->ed25519, sizeof key->ed25519, err);
-    if (rc == RC_OK)
+    if (rest)
+        memcpy(key->mldsa65, rest->mldsa65, sizeof key->mldsa65);
+    else if (rc == RC_OK)
         rc = ask(signer, "public", "ml-dsa-65", none, key->mldsa65, sizeof key->mldsa65, err);
     if (rc == RC_OK)
         rc = public_key_id(key, key->id, err);
@@ -203,10 +206,12 @@ enum rc signer_public(const struct signer *signer, struct public_key *ret, struc
 }
 
 enum rc signer_key(const struct signer *signer, const struct public_key *public,
-                   struct sign_key **ret, struct err *err)
+                   struct sign_key **rest, struct sign_key **ret, struct err *err)
 {
     struct signer_copy *copy = calloc(1, sizeof *copy);
-    struct sign_elsewhere elsewhere = { .sign = sign_half, .done = copy_free, .arg = copy };
+    struct sign_elsewhere elsewhere = {
+        .sign = sign_half, .done = copy_free, .arg = copy, .rest = rest ? *rest : NULL
+    };
     enum rc rc;
 
     if (!copy)
@@ -218,5 +223,7 @@ enum rc signer_key(const struct signer *signer, const struct public_key *public,
                                      : err_set(err, RC_NO_MEMORY, "signer");
     if (rc != RC_OK)
         copy_free(copy);
+    else if (rest)
+        *rest = NULL;
     return rc;
 }

@@ -25,13 +25,15 @@ struct signer {
     uint32_t timeout_ms;
 };
 
-/* Ask the program for both public halves.  RC_SIGNER for a program that does not start, fails or
+/* Ask the program for the public halves: both, or only Ed25519 when rest (a key of ours) gives the
+ * ML-DSA half.  RC_SIGNER for a program that does not start, fails or
  * prints anything else; RC_TIMEOUT. */
-must_check enum rc signer_public(const struct signer *signer, struct public_key *ret,
-                                 struct err *err);
+must_check enum rc signer_public(const struct signer *signer, const struct public_key *rest,
+                                 struct public_key *ret, struct err *err);
 
-/* A key that signs through the program; texts are copied.  Free with sign_key_free. */
+/* A key that signs through the program, and with rest (NULL = none) for the ML-DSA half; texts are
+ * copied, rest is taken over (*rest = NULL) on success.  Free with sign_key_free. */
 must_check enum rc signer_key(const struct signer *signer, const struct public_key *public,
-                              struct sign_key **ret, struct err *err);
+                              struct sign_key **rest, struct sign_key **ret, struct err *err);
 
 #endif

@@ -472,6 +472,62 @@ static void verify_as_a_satellite(void **state)
     assert_said("FAILED_BEFORE");
 }
 
+/* ---- an operator key whose Ed25519 half is in a token ---- */
+
+#define SOFTHSM "/usr/lib/softhsm/libsofthsm2.so"
+
+static void a_token_holds_half_of_a_key(void **state)
+{
+    char text[PATH_MAX + 64];
+    size_t base = strlen(program) - strlen("/berth");
+
+    (void)state;
+    if (access(SOFTHSM, R_OK) != 0)
+        skip(); /* tools/deps check installs it */
+    (void)snprintf(text, sizeof text, "cp %.*s/examples/signers/pkcs11 signer", (int)base, program);
+    assert_run(text, 0);
+    (void)snprintf(text, sizeof text, "directories.tokendir = %s/tokens\n", dir);
+    assert_rc(fs_make_dirs(dirfd, "tokens", 0700, &err), RC_OK);
+    put("softhsm.conf", text, 0644);
+    (void)snprintf(text, sizeof text, "%s/softhsm.conf", dir);
+    (void)setenv("SOFTHSM2_CONF", text, 1);
+    (void)setenv("PKCS11_MODULE", SOFTHSM, 1);
+    (void)setenv("PKCS11_PIN", "1234", 1);
+    assert_run("softhsm2-util --init-token --free --label ops --pin 1234 --so-pin 5678", 0);
+    assert_run("pkcs11-tool --module " SOFTHSM " --login --pin 1234 --keypairgen "
+               "--key-type EC:edwards25519 --label op-hsm --id 01",
+               0);
+
+    assert_run("berth key new op-hsm-rest --role operator --out safe", 0);
+    assert_run("berth key import op-hsm --role operator --signer ./signer --signer-rest "
+               "safe/op-hsm-rest.key --out stick",
+               0);
+    assert_run("berth fleet init two --home ground/two --root safe/root-1.key --operator "
+               "stick/op-hsm.pub",
+               0);
+    assert_run("berth grant acme --home ground/two --keys stick/acme.pub --quota quota.yaml "
+               "--signer ./signer --signer-key stick/op-hsm.pub --signer-rest safe/op-hsm-rest.key",
+               0);
+    assert_said("epoch 1");
+    /* Neither half alone is worth anything. */
+    assert_run("berth grant acme --home ground/two --keys stick/acme.pub --quota quota.yaml --key "
+               "safe/op-hsm-rest.key",
+               5);
+    assert_run("berth grant acme --home ground/two --keys stick/acme.pub --quota quota.yaml "
+               "--signer ./signer --signer-key stick/op-hsm.pub --signer-rest safe/op-1.key",
+               5);
+    assert_said("SIG_BAD");
+    assert_run("berth grant acme --home ground/two --keys stick/acme.pub --quota quota.yaml "
+               "--signer ./signer --signer-key stick/op-hsm.pub",
+               1); /* the token knows no ML-DSA */
+    assert_said("SIGNER");
+    (void)setenv("PKCS11_PIN", "0000", 1);
+    assert_run("berth grant acme --home ground/two --keys stick/acme.pub --quota quota.yaml "
+               "--signer ./signer --signer-key stick/op-hsm.pub --signer-rest safe/op-hsm-rest.key",
+               1);
+    assert_said("SIGNER");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +538,7 @@ int main(void)
         cmocka_unit_test(packages_are_signed_offline),
         cmocka_unit_test(orders_are_signed_offline),
         cmocka_unit_test(verify_as_a_satellite),
+        cmocka_unit_test(a_token_holds_half_of_a_key),
     };
 
     return cmocka_run_group_tests(tests, begin, end);

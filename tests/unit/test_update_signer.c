@@ -27,12 +27,12 @@ static void public_halves_are_asked_for(void **state)
 
     (void)state;
     assert_non_null(got);
-    assert_rc(signer_public(&good, got, &err), RC_OK);
+    assert_rc(signer_public(&good, NULL, got, &err), RC_OK);
     assert_memory_equal(got->id, want->id, KEY_ID_SIZE);
     memset(got, 0xa5, sizeof *got);
-    assert_rc(signer_public(&less, got, &err), RC_SIGNER);
+    assert_rc(signer_public(&less, NULL, got, &err), RC_SIGNER);
     none.program = "/nonexistent/signer";
-    assert_rc(signer_public(&none, got, &err), RC_SIGNER);
+    assert_rc(signer_public(&none, NULL, got, &err), RC_SIGNER);
     assert_non_null(strstr(err.what, "cannot be started"));
     assert_int_equal(got->mldsa65[0], 0xa5);
     free(got);
@@ -65,7 +65,7 @@ static void what_it_prints_is_used_only_if_good(void **state)
 
         if (rows[i].rc == RC_TIMEOUT)
             s.timeout_ms = 50;
-        assert_rc(signer_key(&s, sign_key_public(doc_key(K_OPERATOR_A)), &key, &err), RC_OK);
+        assert_rc(signer_key(&s, sign_key_public(doc_key(K_OPERATOR_A)), NULL, &key, &err), RC_OK);
         one = key;
         rc = sign_document(DOC_GRANT, &doc_mission, in, &one, 1, buf, sizeof buf, &out, &err);
         if (rc != rows[i].rc)
@@ -91,8 +91,50 @@ static void it_has_nothing_to_seal(void **state)
     struct sign_sealed sealed;
 
     (void)state;
-    assert_rc(signer_key(&s, sign_key_public(doc_key(K_OPERATOR_A)), &key, &err), RC_OK);
+    assert_rc(signer_key(&s, sign_key_public(doc_key(K_OPERATOR_A)), NULL, &key, &err), RC_OK);
     assert_rc(sign_key_seal(key, bytes_of("pw"), bytes_of(""), &sealed, &err), RC_KEY_FILE);
+}
+
+/* A token that knows only Ed25519, and a key file for the other half. */
+static void half_may_come_from_a_key_of_ours(void **state)
+{
+    static uint8_t payload[DOCUMENT_MAX], buf[DOCUMENT_MAX];
+    struct public_key *mixed = calloc(1, sizeof *mixed);
+    struct grant *grant = malloc(sizeof *grant);
+    struct key_set *keys = calloc(1, sizeof *keys);
+    const uint8_t seeds[SIGN_SEEDS_SIZE] = { 7 };
+    struct signer s = signer("good");
+    struct bytes in = { 0 };
+
+    (void)state;
+    assert_true(mixed && grant && keys);
+    *grant = doc_grant();
+    assert_rc(grant_encode(grant, payload, sizeof payload, &in, &err), RC_OK);
+    for (unsigned i = 0; i < 2; i++) { /* the right file, then another one */
+        scoped(sign_key_free) struct sign_key *rest = NULL, *key = NULL, *nested = NULL;
+        const uint8_t other[SIGN_SEEDS_SIZE] = { [SIGN_SEEDS_SIZE - 1] = 8 };
+        const struct sign_key *one;
+        struct envelope envelope;
+        struct bytes out = { 0 };
+
+        assert_rc(sign_key_from_seeds(i == 0 ? seeds : other, &rest, &err), RC_OK);
+        if (i == 0)
+            assert_rc(signer_public(&s, sign_key_public(rest), mixed, &err), RC_OK);
+        assert_rc(signer_key(&s, mixed, &rest, &key, &err), RC_OK);
+        assert_null(rest);
+        one = key;
+        assert_rc(sign_document(DOC_GRANT, &doc_mission, in, &one, 1, buf, sizeof buf, &out, &err),
+                  i == 0 ? RC_OK : RC_SIG_BAD);
+        assert_rc(signer_key(&s, mixed, &key, &nested, &err), RC_KEY_FILE);
+        if (i > 0)
+            continue;
+        *keys = (struct key_set){ .threshold = 1, .n = 1, .key = { *mixed } };
+        assert_rc(envelope_open(out, &envelope, &err), RC_OK);
+        assert_rc(envelope_verify(&envelope, DOC_GRANT, &doc_mission, keys, &err), RC_OK);
+    }
+    free(mixed);
+    free(grant);
+    free(keys);
 }
 
 static int end(void **state)
@@ -108,6 +150,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(public_halves_are_asked_for),
         cmocka_unit_test(what_it_prints_is_used_only_if_good),
         cmocka_unit_test(it_has_nothing_to_seal),
+        cmocka_unit_test(half_may_come_from_a_key_of_ours),
     };
 
     signer_program(argc, argv);
