@@ -23,11 +23,12 @@ static json_t *resources_json(const struct resources *r)
 
 json_t *describe_root(const struct root *doc)
 {
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", "root", "version",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", "root", "version",
                      json_uint(doc->version), "mission",
                      json_hex((struct bytes){ .p = doc->mission.b, .n = MISSION_SIZE }),
                      "issued_ms", json_uint(doc->issued_ms), "expires_ms",
-                     json_uint(doc->expires_ms), "root_keys", key_set_json(&doc->root_keys),
+                     json_uint(doc->expires_ms), "operator_since_ms",
+                     json_uint(doc->operator_since_ms), "root_keys", key_set_json(&doc->root_keys),
                      "operator_keys", key_set_json(&doc->operator_keys), "next_keys",
                      json_digest(&doc->next_keys));
 }
@@ -110,6 +111,33 @@ json_t *describe_report(const struct report *doc)
                      "objects", (int)doc->n_objects);
 }
 
+static json_t *revoked_json(const struct revoked *r)
+{
+    const char *policy = revoke_policy_name(r->policy);
+
+    switch (r->kind) {
+    case REVOKED_KEY:
+        return json_pack("{s:o, s:s}", "key",
+                         json_hex((struct bytes){ .p = r->key, .n = KEY_ID_SIZE }), "then", policy);
+    case REVOKED_GRANT:
+        return json_pack("{s:s, s:o, s:s}", "grants_of", r->tenant, "up_to_epoch",
+                         json_uint(r->epoch), "then", policy);
+    case REVOKED_MANIFEST:
+        return json_pack("{s:o, s:s}", "manifest", json_digest(&r->manifest), "then", policy);
+    }
+    return json_null();
+}
+
+json_t *describe_revocation(const struct revocation *doc)
+{
+    json_t *entries = json_array();
+
+    for (uint32_t i = 0; i < doc->n; i++)
+        (void)json_array_append_new(entries, revoked_json(&doc->entry[i]));
+    return json_pack("{s:s, s:o, s:o, s:o}", "kind", "revocation", "number", json_uint(doc->number),
+                     "issued_ms", json_uint(doc->issued_ms), "revoked", entries);
+}
+
 json_t *describe_bundle(const struct bundle *bundle)
 {
     json_t *blocks = json_array();
@@ -150,6 +178,7 @@ union any_document {
     struct manifest manifest;
     struct order order;
     struct report report;
+    struct revocation revocation;
 };
 
 json_t *describe_document(struct bytes payload, struct err *err)
@@ -171,8 +200,10 @@ json_t *describe_document(struct bytes payload, struct err *err)
         value = describe_root(&doc->root);
     else if (report_decode(payload, &doc->report, NULL) == RC_OK)
         value = describe_report(&doc->report);
+    else if (revocation_decode(payload, &doc->revocation, NULL) == RC_OK)
+        value = describe_revocation(&doc->revocation);
     else
-        (void)!err_set(err, RC_DOC_TYPE, "none of root, grant, manifest, order, report");
+        (void)!err_set(err, RC_DOC_TYPE, "none of the documents that there are");
     free(doc);
     return value;
 }

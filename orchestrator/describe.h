@@ -8,6 +8,7 @@
 
 #include "link/bundle.h"
 #include "manifest/envelope.h"
+#include "manifest/revocation.h"
 #include "orchestrator/json.h"
 
 /* Fields of one document; the caller owns the reference. */
@@ -15,6 +16,7 @@ json_t *describe_root(const struct root *doc);
 json_t *describe_grant(const struct grant *doc);
 json_t *describe_manifest(const struct manifest *doc);
 json_t *describe_order(const struct order *doc);
+json_t *describe_revocation(const struct revocation *doc);
 json_t *describe_report(const struct report *doc);
 json_t *describe_bundle(const struct bundle *bundle);
 

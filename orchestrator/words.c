@@ -74,8 +74,13 @@ static const struct unit {
     const char *ending;
     void (*put)(long long value, char *out, size_t cap);
 } units[] = {
-    { "issued_ms", put_time },     { "expires_ms", put_time }, { "time_ms", put_time },
-    { "_ms", put_duration },       { "_bytes", put_size },     { "_kib", put_kib },
+    { "operator_since_ms", put_time },
+    { "issued_ms", put_time },
+    { "expires_ms", put_time },
+    { "time_ms", put_time },
+    { "_ms", put_duration },
+    { "_bytes", put_size },
+    { "_kib", put_kib },
     { "cpu_permille", put_cores },
 };
 
@@ -241,6 +246,14 @@ static void say_report(FILE *out, const json_t *v)
                   number_of(v, "seq"), number_of(v, "epoch"), text_of(v, "satellite"));
 }
 
+static void say_revocation(FILE *out, const json_t *v)
+{
+    (void)fprintf(out,
+                  "REVOCATION, number %lld: %zu entries are taken back on every satellite, for "
+                  "good.\n",
+                  number_of(v, "number"), json_array_size(json_object_get(v, "revoked")));
+}
+
 static void say_signature(FILE *out, const json_t *v)
 {
     (void)fprintf(out, "SIGNATURE over a %s, to be attached to it.\n", text_of(v, "over_a"));
@@ -256,6 +269,7 @@ static const struct sentence {
     { "package", say_manifest },
     { "unsigned package", say_manifest },
     { "signature", say_signature },
+    { "revocation", say_revocation },
     { "order", say_order },
     { "report", say_report },
 };

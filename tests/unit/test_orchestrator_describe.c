@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "orchestrator/describe.h"
+#include "orchestrator/words.h"
 #include "tests/unit/documents.h"
 #include "tests/unit/vectors.h"
 
@@ -69,6 +70,35 @@ static void every_type_is_recognized(void **state)
     free(manifest);
     free(order);
     doc_keys_free();
+}
+
+static void revocations_say_what_they_take(void **state)
+{
+    struct revocation *doc = calloc(1, sizeof *doc);
+    struct bytes in = { 0 };
+    json_t *value, *entry;
+    char *words;
+
+    (void)state;
+    assert_non_null(doc);
+    doc->number = 3;
+    doc->issued_ms = ISSUED_MS;
+    doc->n = 2;
+    doc->entry[0] = (struct revoked){ .kind = REVOKED_KEY, .policy = REVOKE_STOP, .key = { 1 } };
+    doc->entry[1] = (struct revoked){ .kind = REVOKED_GRANT, .policy = REVOKE_KEEP, .epoch = 4 };
+    memcpy(doc->entry[1].tenant, "acme", 5);
+    assert_rc(revocation_encode(doc, buf, sizeof buf, &in, &err), RC_OK);
+    value = described(in, "revocation");
+    entry = json_array_get(json_object_get(value, "revoked"), 1);
+    assert_string_equal(text_of(entry, "grants_of"), "acme");
+    assert_string_equal(text_of(entry, "then"), "keep");
+    words = words_of(value);
+    assert_non_null(words);
+    assert_non_null(strstr(words, "REVOCATION, number 3: 2 entries"));
+    assert_non_null(strstr(words, "2023-11-14 22:13:20 UTC"));
+    free(words);
+    json_decref(value);
+    free(doc);
 }
 
 static void reports_are_shown_with_names(void **state)
@@ -158,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_is_recognized),
+        cmocka_unit_test(revocations_say_what_they_take),
         cmocka_unit_test(reports_are_shown_with_names),
         cmocka_unit_test(what_is_no_document_is_refused),
         cmocka_unit_test(bundles_show_their_blocks),
