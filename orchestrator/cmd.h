@@ -10,6 +10,7 @@
 extern const struct cli_command cmd_key[];
 extern const struct cli_command cmd_fleet_init[];
 extern const struct cli_command cmd_grant[];
+extern const struct cli_command cmd_trust_revoke[];
 extern const struct cli_command cmd_init[];
 extern const struct cli_command cmd_build[];
 extern const struct cli_command cmd_sign[];
