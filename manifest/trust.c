@@ -629,12 +629,6 @@ uint64_t trust_time_anchor(const struct trust *trust)
     return trust->anchor_ms;
 }
 
-void trust_restore_time(struct trust *trust, uint64_t floor_ms, uint64_t anchor_ms)
-{
-    raise_anchor(trust, anchor_ms);
-    trust_raise_floor(trust, floor_ms);
-}
-
 static uint64_t later(uint64_t at_ms, uint64_t by_ms)
 {
     return by_ms < WIRE_UINT_MAX - at_ms ? at_ms + by_ms : WIRE_UINT_MAX;
@@ -785,36 +779,6 @@ enum revoke_policy trust_judge_manifest(const struct trust *trust, struct bytes 
     enum revoke_policy signers =
         grant ? judge(trust, &envelope, DOC_MANIFEST, &grant->keys) : REVOKE_NONE;
     return named > signers ? named : signers;
-}
-
-static enum rc recall_manifest(struct bytes bytes, const struct digest *digest,
-                               struct verified_manifest *ret, struct err *err)
-{
-    struct envelope envelope;
-
-    enum rc rc = envelope_open(bytes, &envelope, err);
-    if (rc == RC_OK)
-        rc = sha256_of(envelope.payload, ret->digest.b, err);
-    if (rc == RC_OK && memcmp(&ret->digest, digest, sizeof *digest) != 0)
-        rc = err_set(err, RC_DIGEST_MISMATCH, "manifest");
-    if (rc == RC_OK)
-        rc = manifest_decode(envelope.payload, &ret->doc, err);
-    return rc;
-}
-
-enum rc trust_recall_manifest(struct bytes envelope, const struct digest *digest,
-                              struct verified_manifest **ret, struct err *err)
-{
-    scoped(verified_manifest_free) struct verified_manifest *m = calloc(1, sizeof *m);
-
-    if (!m)
-        return err_set(err, RC_NO_MEMORY, "manifest");
-    enum rc rc = recall_manifest(envelope, digest, m, err);
-    if (rc != RC_OK)
-        return rc;
-    *ret = m;
-    m = NULL;
-    return RC_OK;
 }
 
 void verified_manifest_free(struct verified_manifest **m)

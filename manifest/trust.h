@@ -114,12 +114,6 @@ must_check enum rc trust_verify_running(const struct trust *trust, struct bytes 
                                         uint64_t now_ms, struct verified_manifest **ret,
                                         struct err *err);
 
-/* A version that was verified once, known by the digest that the agent's own state kept: for safe
- * mode, when the trust state is lost and there is nothing left to verify with.
- * RC_DIGEST_MISMATCH. */
-must_check enum rc trust_recall_manifest(struct bytes envelope, const struct digest *digest,
-                                         struct verified_manifest **ret, struct err *err);
-
 void verified_manifest_free(struct verified_manifest **m);
 const struct manifest *verified_manifest_get(const struct verified_manifest *m);
 const struct digest *verified_manifest_digest(const struct verified_manifest *m);
@@ -148,10 +142,9 @@ void verified_order_free(struct verified_order **o);
 const struct order *verified_order_get(const struct verified_order *o);
 const struct digest *verified_order_digest(const struct verified_order *o);
 
-/* Floor and anchor, Unix ms; persisted by the caller and given back at start. */
+/* Floor and anchor, Unix ms. */
 uint64_t trust_time_floor(const struct trust *trust);
 uint64_t trust_time_anchor(const struct trust *trust);
-void trust_restore_time(struct trust *trust, uint64_t floor_ms, uint64_t anchor_ms);
 
 /* So much time has passed, by a clock that nobody can set. */
 void trust_pass(struct trust *trust, uint64_t elapsed_ms);
