@@ -40,6 +40,22 @@ char *bytes_hex(struct bytes in, char *out);
  */
 bool bytes_unhex(const char *text, uint8_t *out, size_t n);
 
+/* Big-endian numbers of n bytes, 1 to 8. */
+static inline void bytes_put_be(uint8_t *p, size_t n, uint64_t v)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint8_t)(v >> (8 * (n - 1 - i)));
+}
+
+static inline uint64_t bytes_get_be(const uint8_t *p, size_t n)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < n; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
 /* Scope-bound cleanup: scoped(close_fd) int fd = -1; ... return take_fd(&fd); */
 #define scoped(fn) __attribute__((__cleanup__(fn)))
 

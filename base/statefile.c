@@ -34,21 +34,6 @@ static void pair_done(struct pair *p)
         free(p->copy[i].file);
 }
 
-static uint64_t be(const uint8_t *p, size_t n)
-{
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < n; i++)
-        v = v << 8 | p[i];
-    return v;
-}
-
-static void put_be(uint8_t *p, size_t n, uint64_t v)
-{
-    for (size_t i = 0; i < n; i++)
-        p[i] = (uint8_t)(v >> (8 * (n - 1 - i)));
-}
-
 /* Whether the bytes of one file are a whole copy. */
 static enum rc examine(struct copy *c, size_t size, struct err *err)
 {
@@ -57,7 +42,7 @@ static enum rc examine(struct copy *c, size_t size, struct err *err)
     c->state = COPY_DAMAGED;
     if (size < HEAD_SIZE + SUM_SIZE || memcmp(c->file, MAGIC, MAGIC_SIZE) != 0)
         return RC_OK;
-    c->n = (size_t)be(c->file + MAGIC_SIZE + 8, 4);
+    c->n = (size_t)bytes_get_be(c->file + MAGIC_SIZE + 8, 4);
     if (c->n != size - HEAD_SIZE - SUM_SIZE)
         return RC_OK;
 
@@ -67,7 +52,7 @@ static enum rc examine(struct copy *c, size_t size, struct err *err)
         return rc;
     if (memcmp(sum, c->file + HEAD_SIZE + c->n, SUM_SIZE) != 0)
         return RC_OK;
-    c->sequence = be(c->file + MAGIC_SIZE, 8);
+    c->sequence = bytes_get_be(c->file + MAGIC_SIZE, 8);
     c->state = COPY_WHOLE;
     return RC_OK;
 }
@@ -173,8 +158,8 @@ enum rc statefile_save(int dirfd, const char *name, struct bytes content, struct
     if (!file)
         return err_set(err, RC_NO_MEMORY, "%s", name);
     memcpy(file, MAGIC, MAGIC_SIZE);
-    put_be(file + MAGIC_SIZE, 8, sequence);
-    put_be(file + MAGIC_SIZE + 8, 4, content.n);
+    bytes_put_be(file + MAGIC_SIZE, 8, sequence);
+    bytes_put_be(file + MAGIC_SIZE + 8, 4, content.n);
     if (content.n > 0)
         memcpy(file + HEAD_SIZE, content.p, content.n);
     rc = sha256_of((struct bytes){ .p = file, .n = HEAD_SIZE + content.n },

@@ -11,24 +11,13 @@
 
 static const uint8_t magic[8] = { 'B', 'E', 'R', 'T', 'H', 'U', 'N', '1' }; /* DRAFT_MAGIC */
 
-static void put_be32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (24U - 8U * i));
-}
-
-static uint32_t get_be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 enum rc draft_write_head(int fd, struct bytes manifest_cbor, struct err *err)
 {
     uint8_t head[DRAFT_HEAD_SIZE];
     enum rc rc;
 
     memcpy(head, magic, sizeof magic);
-    put_be32(head + 8, (uint32_t)manifest_cbor.n);
+    bytes_put_be(head + 8, 4, (uint32_t)manifest_cbor.n);
     rc = fs_write_all(fd, (struct bytes){ .p = head, .n = sizeof head }, err);
     return rc == RC_OK ? fs_write_all(fd, manifest_cbor, err) : rc;
 }
@@ -71,7 +60,7 @@ static enum rc open_head(int fd, struct draft *draft, struct err *err)
         return err_set(err, RC_PACKAGE_FORMAT, "not a file that `berth build` wrote");
     if (rc != RC_OK)
         return rc;
-    draft->manifest_bytes = get_be32(head + 8);
+    draft->manifest_bytes = (uint32_t)bytes_get_be(head + 8, 4);
     if (draft->manifest_bytes == 0 || draft->manifest_bytes > DOCUMENT_MAX)
         return err_set(err, RC_PACKAGE_FORMAT, "manifest size");
     draft->content_at = DRAFT_HEAD_SIZE + draft->manifest_bytes;

@@ -145,17 +145,6 @@ void query_blob(struct query *q, struct bytes value)
         check(q, sqlite3_bind_blob64(q->statement, q->next_bind++, p, value.n, SQLITE_STATIC));
 }
 
-static void put_be32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (24U - 8U * i));
-}
-
-static uint32_t get_be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 static void bind_ranges(struct query *q, const struct field *field, const uint8_t *row)
 {
     const struct store_range *range = (const void *)(row + field->at);
@@ -168,8 +157,8 @@ static void bind_ranges(struct query *q, const struct field *field, const uint8_
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
-        put_be32(buf + 8U * i, range[i].first);
-        put_be32(buf + 8U * i + 4U, range[i].count);
+        bytes_put_be(buf + 8U * i, 4, range[i].first);
+        bytes_put_be(buf + 8U * i + 4U, 4, range[i].count);
     }
     if (q->rc == RC_OK)
         check(q, sqlite3_bind_blob64(q->statement, q->next_bind++, buf, 8U * (uint64_t)n,
@@ -289,8 +278,8 @@ static void get_ranges(struct query *q, const struct field *field, uint8_t *row)
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
-        range[i].first = get_be32(view.p + 8U * i);
-        range[i].count = get_be32(view.p + 8U * i + 4U);
+        range[i].first = (uint32_t)bytes_get_be(view.p + 8U * i, 4);
+        range[i].count = (uint32_t)bytes_get_be(view.p + 8U * i + 4U, 4);
     }
     memcpy(row + field->count, &n, sizeof n);
 }

@@ -18,19 +18,13 @@ static const struct field audit_fields[] = {
 static const struct row_type audit_row = ROW_TYPE(struct store_audit, audit_fields);
 #define AUDIT_COLUMNS "seq, at_ms, who, action, detail, hash"
 
-static void put_be64(uint8_t *p, uint64_t v)
-{
-    for (unsigned i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (56U - 8U * i));
-}
-
 /* Each text is preceded by its length, so that no two entries give the same bytes. */
 static enum rc add_text(struct sha256 *ctx, const char *text, struct err *err)
 {
     uint8_t size[8];
     enum rc rc;
 
-    put_be64(size, strlen(text));
+    bytes_put_be(size, 8, strlen(text));
     rc = sha256_add(ctx, (struct bytes){ .p = size, .n = sizeof size }, err);
     return rc == RC_OK ? sha256_add(ctx, bytes_of(text), err) : rc;
 }
@@ -43,8 +37,8 @@ static enum rc entry_hash(const struct digest *previous, const struct store_audi
     enum rc rc = sha256_new(&ctx, err);
 
     memcpy(head, previous->b, DIGEST_SIZE);
-    put_be64(head + DIGEST_SIZE, entry->seq);
-    put_be64(head + DIGEST_SIZE + 8, entry->at_ms);
+    bytes_put_be(head + DIGEST_SIZE, 8, entry->seq);
+    bytes_put_be(head + DIGEST_SIZE + 8, 8, entry->at_ms);
     if (rc == RC_OK)
         rc = sha256_add(ctx, (struct bytes){ .p = head, .n = sizeof head }, err);
     if (rc == RC_OK)

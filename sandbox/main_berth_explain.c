@@ -26,11 +26,6 @@ struct options {
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static uint32_t be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* The first bytes of a file: enough for any envelope.  cap bounds what is read. */
 static enum rc read_start(const char *path, uint8_t *buf, size_t cap, size_t *ret_n,
                           struct err *err)
@@ -61,7 +56,7 @@ static enum rc find_envelope(struct bytes file, struct bytes *ret, struct err *e
         return RC_OK;
     }
 
-    uint32_t n = be32(file.p + MAGIC_SIZE);
+    uint32_t n = (uint32_t)bytes_get_be(file.p + MAGIC_SIZE, 4);
     if (n == 0 || n > DOCUMENT_MAX)
         return err_set(err, RC_PACKAGE_FORMAT, "envelope of %u bytes", n);
     if (n > file.n - HEAD_SIZE)

@@ -88,6 +88,9 @@ static void test_hex(void **state)
     assert_false(bytes_unhex("ab0g", out, 2));
     assert_false(bytes_unhex("ab0f0", out, 2));
     assert_int_equal(out[0], 0xab);
+    bytes_put_be(out, 2, 0x1234); /* most significant byte first */
+    assert_int_equal(out[0], 0x12);
+    assert_int_equal(bytes_get_be(out, 2), 0x1234);
     assert_false(bytes_to_text(bytes_of("12345"), text, sizeof text));
     assert_true(bytes_to_text(bytes_of("1234"), text, sizeof text));
     assert_false(bytes_to_text((struct bytes){ .p = (const uint8_t *)"a\0b", .n = 3 }, text, 5));
