@@ -51,6 +51,9 @@ static inline uint64_t bytes_get_be(const uint8_t *p, size_t n)
 {
     uint64_t v = 0;
 
+    /*@ loop invariant i <= n;
+        loop assigns i, v;
+        loop variant n - i; */
     for (size_t i = 0; i < n; i++)
         v = v << 8 | p[i];
     return v;

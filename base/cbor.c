@@ -49,6 +49,12 @@ static bool begin_item(struct cbor_in *r, const char *field)
     return true;
 }
 
+/* How many bytes of argument the low bits of a head's first byte announce. */
+static size_t argument_width(uint8_t info)
+{
+    return (size_t)1 << (info - ADDITIONAL_1);
+}
+
 /* The shortest form of a value that needs `width` argument bytes is never below this. */
 static uint64_t least_for_width(size_t width)
 {
@@ -95,15 +101,15 @@ static bool head(struct cbor_in *r, const char *field, enum cbor_major *major, u
         return false;
     }
 
-    size_t width = (size_t)1 << (info - ADDITIONAL_1);
-    uint64_t v = 0;
+    size_t width = argument_width(info);
 
     if (left - 1 < width) {
         cbor_fail(r, RC_SHORT, field);
         return false;
     }
-    for (size_t i = 0; i < width; i++)
-        v = v << 8 | r->in.p[at + 1 + i];
+
+    uint64_t v = bytes_get_be(r->in.p + at + 1, width);
+
     if (*major != CBOR_SIMPLE && v < least_for_width(width)) {
         cbor_fail(r, RC_CBOR_NOT_MINIMAL, field);
         return false;
@@ -116,8 +122,8 @@ static bool head(struct cbor_in *r, const char *field, enum cbor_major *major, u
 void cbor_head(struct cbor_in *r, const char *field, enum cbor_major *ret_major,
                uint64_t *ret_value)
 {
-    enum cbor_major major;
-    uint64_t value;
+    enum cbor_major major = CBOR_UINT;
+    uint64_t value = 0;
 
     if (begin_item(r, field) && head(r, field, &major, &value)) {
         *ret_major = major;
@@ -129,7 +135,7 @@ void cbor_head(struct cbor_in *r, const char *field, enum cbor_major *ret_major,
 static bool expect(struct cbor_in *r, const char *field, enum cbor_major want, uint64_t *value)
 {
     size_t at = r->at;
-    enum cbor_major major;
+    enum cbor_major major = CBOR_UINT;
 
     if (!begin_item(r, field) || !head(r, field, &major, value))
         return false;
@@ -156,8 +162,8 @@ uint64_t cbor_uint(struct cbor_in *r, const char *field, uint64_t max)
 int64_t cbor_int(struct cbor_in *r, const char *field, int64_t min, int64_t max)
 {
     size_t at = r->at;
-    enum cbor_major major;
-    uint64_t value;
+    enum cbor_major major = CBOR_UINT;
+    uint64_t value = 0;
 
     if (!begin_item(r, field) || !head(r, field, &major, &value))
         return 0;
@@ -247,6 +253,9 @@ static bool utf8_valid(struct bytes in)
 {
     size_t i = 0;
 
+    /*@ loop invariant i <= in.n;
+        loop assigns i;
+        loop variant in.n - i; */
     while (i < in.n) {
         uint8_t low;
         uint8_t high;
@@ -254,6 +263,9 @@ static bool utf8_valid(struct bytes in)
 
         if (n == 0 || n > in.n - i)
             return false;
+        /*@ loop invariant 1 <= k <= n;
+            loop assigns k, low, high;
+            loop variant n - k; */
         for (size_t k = 1; k < n; k++) {
             uint8_t c = in.p[i + k];
 
@@ -317,7 +329,13 @@ static bool push(struct cbor_in *r, const char *field, size_t at, uint64_t n, bo
         fail_here(r, RC_CBOR_DEPTH, at, field);
         return false;
     }
-    r->frame[r->depth++] = (struct cbor_frame){ .left = n, .map = map };
+
+    struct cbor_frame *f = &r->frame[r->depth++];
+
+    f->left = n;
+    f->key_at = 0;
+    f->key_end = 0;
+    f->map = map;
     return true;
 }
 
@@ -375,8 +393,8 @@ bool cbor_key(struct cbor_in *r, uint64_t *ret_key)
 
     struct cbor_frame *f = &r->frame[r->depth - 1];
     size_t at = r->at;
-    enum cbor_major major;
-    uint64_t value;
+    enum cbor_major major = CBOR_UINT;
+    uint64_t value = 0;
 
     if (f->left == 0)
         return false;
@@ -439,27 +457,37 @@ static void skip_body(struct cbor_in *r, const char *field, size_t at, enum cbor
     }
 }
 
-/* One step of a skip: a key or an item of the innermost container, which is not empty. */
+/* The next key of the innermost container, a map. */
+static void skip_key(struct cbor_in *r, const char *field)
+{
+    size_t at = r->at;
+    enum cbor_major major = CBOR_UINT;
+    uint64_t value = 0;
+
+    if (!head(r, field, &major, &value))
+        return;
+    if (major == CBOR_ARRAY || major == CBOR_MAP) {
+        fail_here(r, RC_CBOR_TYPE, at, field); /* a container as a key has no use here */
+        return;
+    }
+    skip_body(r, field, at, major, value);
+    if (r->rc == RC_OK)
+        check_order(r, &r->frame[r->depth - 1], at);
+}
+
+/* One step of a skip: an item of the innermost container, which is not empty, and its key. */
 static void skip_step(struct cbor_in *r, const char *field)
 {
     struct cbor_frame *f = &r->frame[r->depth - 1];
-    size_t at = r->at;
-    enum cbor_major major = CBOR_SIMPLE;
+    enum cbor_major major = CBOR_UINT;
     uint64_t value = 0;
 
     f->left--;
-    if (f->map) {
-        if (!head(r, field, &major, &value))
-            return;
-        if (major == CBOR_ARRAY || major == CBOR_MAP) {
-            fail_here(r, RC_CBOR_TYPE, at, field); /* a container as a key has no use here */
-            return;
-        }
-        skip_body(r, field, at, major, value);
-        if (r->rc == RC_OK)
-            check_order(r, f, at);
-        at = r->at;
-    }
+    if (f->map)
+        skip_key(r, field);
+
+    size_t at = r->at;
+
     if (head(r, field, &major, &value))
         skip_body(r, field, at, major, value);
 }
@@ -468,12 +496,16 @@ struct bytes cbor_skip(struct cbor_in *r, const char *field)
 {
     size_t at = r->at;
     uint8_t base = r->depth;
-    enum cbor_major major;
-    uint64_t value;
+    enum cbor_major major = CBOR_UINT;
+    uint64_t value = 0;
 
     if (!begin_item(r, field) || !head(r, field, &major, &value))
         return (struct bytes){ 0 };
     skip_body(r, field, at, major, value);
+    /*@ loop invariant reader(r);
+        loop invariant at < r->at && base <= r->depth;
+        loop invariant kept{Pre, Here}(r);
+        loop assigns r->at, r->rc, r->fail_at, r->field, r->depth, r->frame[0 .. 7]; */
     while (r->rc == RC_OK && r->depth > base) {
         if (r->frame[r->depth - 1].left == 0)
             r->depth--;

@@ -5,10 +5,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <stdlib.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,7 +43,6 @@ static const char *const common[] = {
     "futex",
     "getpid",
     "gettid",
-    "tgkill",
     "getrandom",
     "clock_gettime",
     "clock_nanosleep",
@@ -58,7 +60,6 @@ static const char *const common[] = {
     "timerfd_settime",
     "timerfd_gettime",
     "eventfd2",
-    "fcntl",
     "dup",
     "dup3",
     "fsync",
@@ -79,7 +80,6 @@ static const char *const common[] = {
     "sched_getaffinity",
     "sched_yield",
     "sysinfo",
-    "prlimit64",
     "uname",
     "getuid",
     "geteuid",
@@ -231,6 +231,82 @@ static enum rc allow(scmp_filter_ctx ctx, const char *name, struct err *err)
     return RC_OK;
 }
 
+static enum rc allow_where(scmp_filter_ctx ctx, const char *name, struct scmp_arg_cmp where,
+                           struct err *err)
+{
+    if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name(name), 1, where) < 0)
+        return err_set(err, RC_CONFINE, "seccomp rule %s", name);
+    return RC_OK;
+}
+
+/* An argument whose lower half, all that the kernel looks at, is this. */
+static struct scmp_arg_cmp is(unsigned arg, uint64_t value)
+{
+    return SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, value);
+}
+
+/* Calls with which a process can reach others of its user: only as far as they are about itself. */
+static enum rc allow_own(scmp_filter_ctx ctx, struct err *err)
+{
+    static const unsigned fcntls[] = {
+        F_DUPFD,      F_GETFD,      F_SETFD,         F_GETFL,     F_SETFL,     F_GETLK,
+        F_SETLK,      F_SETLKW,     F_DUPFD_CLOEXEC, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
+        F_GETPIPE_SZ, F_SETPIPE_SZ, F_ADD_SEALS,     F_GET_SEALS,
+    };
+    enum rc rc = allow_where(ctx, "tgkill", is(0, (uint64_t)getpid()), err);
+
+    if (rc == RC_OK)
+        rc = allow_where(ctx, "prlimit64", is(0, 0), err);
+    for (size_t i = 0; rc == RC_OK && i < sizeof fcntls / sizeof *fcntls; i++)
+        rc = allow_where(ctx, "fcntl", is(1, fcntls[i]), err);
+    return rc;
+}
+
+/* Threads are made by clone, whose flags a filter can see; those of clone3 it cannot, and libc
+ * goes back to clone where that is missing. */
+static enum rc allow_threads(scmp_filter_ctx ctx, struct err *err)
+{
+    if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) < 0)
+        return err_set(err, RC_CONFINE, "seccomp rule clone3");
+    return allow_where(ctx, "clone", SCMP_CMP(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD),
+                       err);
+}
+
+/* Sockets of the internet, over which nothing of this machine can be reached that others could not
+ * reach as well. */
+static enum rc allow_sockets(scmp_filter_ctx ctx, struct err *err)
+{
+    static const char *const any[] = { "connect", "accept4", "setsockopt", "getsockopt", NULL };
+    enum rc rc = allow_where(ctx, "socket", is(0, AF_INET), err);
+
+    if (rc == RC_OK)
+        rc = allow_where(ctx, "socket", is(0, AF_INET6), err);
+    for (const char *const *n = any; rc == RC_OK && *n; n++)
+        rc = allow(ctx, *n, err);
+    return rc;
+}
+
+/* What the common list leaves to the rules. */
+static enum rc allow_by_rules(scmp_filter_ctx ctx, const struct confine *rules, struct err *err)
+{
+    static const char *const any[] = { "tgkill", "prlimit64", "fcntl" };
+    bool all = rules->may_exec;
+    bool threads = rules->threads;
+    enum rc rc = RC_OK;
+
+#if defined(BERTH_SANITIZED)
+    all = true; /* sanitizers have processes and signals of their own */
+    threads = false;
+#endif
+    if (!all)
+        rc = allow_own(ctx, err);
+    for (size_t i = 0; rc == RC_OK && all && i < sizeof any / sizeof *any; i++)
+        rc = allow(ctx, any[i], err);
+    if (rc == RC_OK && rules->sockets)
+        rc = allow_sockets(ctx, err);
+    return rc == RC_OK && threads ? allow_threads(ctx, err) : rc;
+}
+
 static enum rc filter(const struct confine *rules, struct err *err)
 {
     static const char *const exec[] = { "execve", "execveat", NULL };
@@ -245,6 +321,8 @@ static enum rc filter(const struct confine *rules, struct err *err)
         rc = allow(ctx, *n, err);
     for (const char *const *n = exec; rc == RC_OK && rules->may_exec && *n; n++)
         rc = allow(ctx, *n, err);
+    if (rc == RC_OK)
+        rc = allow_by_rules(ctx, rules, err);
     if (rc != RC_OK)
         return rc;
     if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0 || seccomp_load(ctx) < 0)
@@ -288,4 +366,24 @@ enum rc confine_user(uid_t uid, gid_t gid, struct err *err)
     if (none)
         (void)cap_free(none);
     return clean ? RC_OK : err_set(err, RC_CONFINE, "capabilities are left");
+}
+
+bool confine_parse_user(const char *text, uid_t *ret_uid, gid_t *ret_gid)
+{
+    char *end = NULL;
+
+    errno = 0;
+    unsigned long uid = strtoul(text, &end, 10);
+    unsigned long gid = uid;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    if (*end == ':' && end[1] >= '0' && end[1] <= '9')
+        gid = strtoul(end + 1, &end, 10);
+    if (errno != 0 || *end != '\0' || uid == 0 || gid == 0 || uid >= UINT32_MAX ||
+        gid >= UINT32_MAX)
+        return false;
+    *ret_uid = (uid_t)uid;
+    *ret_gid = (gid_t)gid;
+    return true;
 }

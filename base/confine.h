@@ -24,7 +24,10 @@ struct confine {
     const char *const *syscalls; /* NULL-terminated allow-list by name, added to the common one */
     const struct confine_dir *dirs; /* landlock: everything else is unreachable */
     size_t n_dirs;
-    bool may_exec;          /* else execve is not in the filter */
+    bool may_exec;          /* else execve is not in the filter, and it can act on no process but
+                             * itself: no signal, no limit, no owner of a descriptor's signals */
+    bool threads;           /* it may start threads, never a process */
+    bool sockets;           /* it may make internet sockets, and no others */
     uint64_t file_size_max; /* RLIMIT_FSIZE in bytes, 0 = leave */
     uint64_t files_max;     /* RLIMIT_NOFILE, 0 = leave */
     uint64_t memory_max;    /* RLIMIT_AS in bytes, 0 = leave (left alone under sanitizers) */
@@ -37,5 +40,8 @@ must_check enum rc confine_self(const struct confine *rules, struct err *err);
 /* Become uid/gid with no supplementary groups and no capabilities, and check that there is no way
  * back. */
 must_check enum rc confine_user(uid_t uid, gid_t gid, struct err *err);
+
+/* Read "UID" or "UID:GID" (else the same number), neither 0, nor out of range: then false. */
+bool confine_parse_user(const char *text, uid_t *ret_uid, gid_t *ret_gid);
 
 #endif

@@ -11,7 +11,12 @@
 
 #define GCM_PART_MAX ((size_t)1 << 30) /* libcrypto counts in int */
 
+/* Both are one digest context of libcrypto; two types, so that neither is taken for the other. */
 struct sha256 {
+    EVP_MD_CTX *md;
+};
+
+struct sha384 {
     EVP_MD_CTX *md;
 };
 
@@ -20,34 +25,60 @@ static enum rc crypto_failed(struct err *err, const char *what)
     return err_set(err, RC_CRYPTO, "%s", what);
 }
 
+static enum rc md_begin(EVP_MD_CTX **ret, const EVP_MD *type, struct err *err)
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+
+    if (!md || EVP_DigestInit_ex(md, type, NULL) != 1) {
+        EVP_MD_CTX_free(md);
+        return crypto_failed(err, "digest");
+    }
+    *ret = md;
+    return RC_OK;
+}
+
+static enum rc md_add(EVP_MD_CTX *md, struct bytes data, struct err *err)
+{
+    if (data.n > 0 && EVP_DigestUpdate(md, data.p, data.n) != 1)
+        return crypto_failed(err, "digest");
+    return RC_OK;
+}
+
+/* The result, and begin anew. */
+static enum rc md_end(EVP_MD_CTX *md, const EVP_MD *type, uint8_t *ret, struct err *err)
+{
+    if (EVP_DigestFinal_ex(md, ret, NULL) != 1 || EVP_DigestInit_ex(md, type, NULL) != 1)
+        return crypto_failed(err, "digest");
+    return RC_OK;
+}
+
+static enum rc md_of(struct bytes data, const EVP_MD *type, uint8_t *ret, struct err *err)
+{
+    if (EVP_Digest(data.n > 0 ? data.p : (const uint8_t *)"", data.n, ret, NULL, type, NULL) != 1)
+        return crypto_failed(err, "digest");
+    return RC_OK;
+}
+
 enum rc sha256_new(struct sha256 **ret, struct err *err)
 {
     struct sha256 *ctx = calloc(1, sizeof *ctx);
+    enum rc rc = ctx ? md_begin(&ctx->md, EVP_sha256(), err) : err_set(err, RC_NO_MEMORY, "sha256");
 
-    if (!ctx)
-        return err_set(err, RC_NO_MEMORY, "sha256");
-    ctx->md = EVP_MD_CTX_new();
-    if (!ctx->md || EVP_DigestInit_ex(ctx->md, EVP_sha256(), NULL) != 1) {
-        sha256_free(&ctx);
-        return crypto_failed(err, "sha256");
-    }
-    *ret = ctx;
-    return RC_OK;
+    if (rc == RC_OK)
+        *ret = ctx;
+    else
+        free(ctx);
+    return rc;
 }
 
 enum rc sha256_add(struct sha256 *ctx, struct bytes data, struct err *err)
 {
-    if (data.n > 0 && EVP_DigestUpdate(ctx->md, data.p, data.n) != 1)
-        return crypto_failed(err, "sha256");
-    return RC_OK;
+    return md_add(ctx->md, data, err);
 }
 
 enum rc sha256_end(struct sha256 *ctx, uint8_t ret[32], struct err *err)
 {
-    if (EVP_DigestFinal_ex(ctx->md, ret, NULL) != 1 ||
-        EVP_DigestInit_ex(ctx->md, EVP_sha256(), NULL) != 1)
-        return crypto_failed(err, "sha256");
-    return RC_OK;
+    return md_end(ctx->md, EVP_sha256(), ret, err);
 }
 
 void sha256_free(struct sha256 **ctx)
@@ -61,10 +92,43 @@ void sha256_free(struct sha256 **ctx)
 
 enum rc sha256_of(struct bytes data, uint8_t ret[32], struct err *err)
 {
-    if (EVP_Digest(data.n > 0 ? data.p : (const uint8_t *)"", data.n, ret, NULL, EVP_sha256(),
-                   NULL) != 1)
-        return crypto_failed(err, "sha256");
-    return RC_OK;
+    return md_of(data, EVP_sha256(), ret, err);
+}
+
+enum rc sha384_new(struct sha384 **ret, struct err *err)
+{
+    struct sha384 *ctx = calloc(1, sizeof *ctx);
+    enum rc rc = ctx ? md_begin(&ctx->md, EVP_sha384(), err) : err_set(err, RC_NO_MEMORY, "sha384");
+
+    if (rc == RC_OK)
+        *ret = ctx;
+    else
+        free(ctx);
+    return rc;
+}
+
+enum rc sha384_add(struct sha384 *ctx, struct bytes data, struct err *err)
+{
+    return md_add(ctx->md, data, err);
+}
+
+enum rc sha384_end(struct sha384 *ctx, uint8_t ret[48], struct err *err)
+{
+    return md_end(ctx->md, EVP_sha384(), ret, err);
+}
+
+void sha384_free(struct sha384 **ctx)
+{
+    if (!*ctx)
+        return;
+    EVP_MD_CTX_free((*ctx)->md);
+    free(*ctx);
+    *ctx = NULL;
+}
+
+enum rc sha384_of(struct bytes data, uint8_t ret[48], struct err *err)
+{
+    return md_of(data, EVP_sha384(), ret, err);
 }
 
 /* Looking algorithms up by name costs more than a short MAC, so each digest has a context ready
@@ -128,7 +192,7 @@ static void cipher_ctx_free(EVP_CIPHER_CTX **ctx)
 }
 
 /* Key, IV and associated data: the same for both directions. */
-static enum rc gcm_begin(EVP_CIPHER_CTX *ctx, struct bytes key, const uint8_t *iv, struct bytes aad,
+static enum rc gcm_begin(EVP_CIPHER_CTX *ctx, struct bytes key, struct bytes iv, struct bytes aad,
                          int seal, struct err *err)
 {
     const EVP_CIPHER *cipher = key.n == 32 ? EVP_aes_256_gcm() : EVP_aes_128_gcm();
@@ -136,17 +200,24 @@ static enum rc gcm_begin(EVP_CIPHER_CTX *ctx, struct bytes key, const uint8_t *i
 
     if (key.n != 16 && key.n != 32)
         return err_set(err, RC_VALUE, "gcm key size");
+    if (iv.n < GCM_IV_MIN || iv.n > GCM_IV_MAX)
+        return err_set(err, RC_VALUE, "gcm iv size");
     if (aad.n > GCM_PART_MAX)
         return err_set(err, RC_TOO_LARGE, "gcm aad");
-    if (!ctx || EVP_CipherInit_ex2(ctx, cipher, key.p, iv, seal, NULL) != 1)
+    /* The length of the IV is set between the cipher and the IV; 12 needs no setting. */
+    if (!ctx || (iv.n != GCM_IV_SIZE &&
+                 (EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, seal, NULL) != 1 ||
+                  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)iv.n, NULL) != 1)))
+        return crypto_failed(err, "gcm");
+    if (EVP_CipherInit_ex2(ctx, iv.n == GCM_IV_SIZE ? cipher : NULL, key.p, iv.p, seal, NULL) != 1)
         return crypto_failed(err, "gcm");
     if (aad.n > 0 && EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1)
         return crypto_failed(err, "gcm");
     return RC_OK;
 }
 
-enum rc crypto_gcm_seal(struct bytes key, const uint8_t iv[12], struct bytes aad,
-                        struct bytes plain, uint8_t *out, uint8_t ret_tag[16], struct err *err)
+enum rc crypto_gcm_seal_iv(struct bytes key, struct bytes iv, struct bytes aad, struct bytes plain,
+                           uint8_t *out, uint8_t ret_tag[16], struct err *err)
 {
     scoped(cipher_ctx_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t none[1];
@@ -163,8 +234,8 @@ enum rc crypto_gcm_seal(struct bytes key, const uint8_t iv[12], struct bytes aad
     return RC_OK;
 }
 
-enum rc crypto_gcm_open(struct bytes key, const uint8_t iv[12], struct bytes aad,
-                        struct bytes sealed, const uint8_t tag[16], uint8_t *out, struct err *err)
+enum rc crypto_gcm_open_iv(struct bytes key, struct bytes iv, struct bytes aad, struct bytes sealed,
+                           const uint8_t tag[16], uint8_t *out, struct err *err)
 {
     scoped(cipher_ctx_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t expected[GCM_TAG_SIZE];
@@ -227,40 +298,57 @@ enum rc crypto_unwrap(struct bytes kek, struct bytes wrapped, uint8_t *ret_key, 
     return wrap(kek, wrapped, ret_key, wrapped.n - 8, 0, err);
 }
 
-enum rc crypto_hkdf(struct bytes key, struct bytes salt, const char *info, uint8_t *ret, size_t n,
-                    struct err *err)
+/* RFC 5869 section 2.3. */
+static enum rc hkdf_expand(unsigned bits, struct bytes prk, struct bytes info, uint8_t *ret,
+                           size_t n, struct err *err)
 {
-    static const struct {
-        uint8_t b[32];
-    } zero_salt = { { 0 } }; /* RFC 5869 section 2.2 */
-    uint8_t prk[32];
-    uint8_t block[32];
-    struct bytes context = bytes_of(info);
+    uint8_t block[64];
+    size_t size = bits / 8;
     size_t done = 0;
-
-    if (salt.n == 0)
-        salt = (struct bytes){ .p = zero_salt.b, .n = sizeof zero_salt.b };
-    if (n > 255U * sizeof block || key.n == 0)
-        return err_set(err, RC_VALUE, "hkdf size");
-
-    enum rc rc = crypto_hmac(256, salt, &key, 1, prk, err);
+    enum rc rc = RC_OK;
 
     for (uint8_t i = 1; rc == RC_OK && done < n; i++) {
         const struct bytes parts[] = {
-            { .p = block, .n = i == 1 ? 0 : sizeof block },
-            context,
+            { .p = block, .n = i == 1 ? 0 : size },
+            info,
             { .p = &i, .n = 1 },
         };
-        size_t take = n - done < sizeof block ? n - done : sizeof block;
+        size_t take = n - done < size ? n - done : size;
 
-        rc = crypto_hmac(256, (struct bytes){ .p = prk, .n = sizeof prk }, parts, 3, block, err);
+        rc = crypto_hmac(bits, prk, parts, 3, block, err);
         if (rc == RC_OK)
             memcpy(ret + done, block, take);
         done += take;
     }
-    crypto_wipe(prk, sizeof prk);
     crypto_wipe(block, sizeof block);
     return rc;
+}
+
+enum rc crypto_hkdf_bits(unsigned bits, struct bytes key, struct bytes salt, struct bytes info,
+                         uint8_t *ret, size_t n, struct err *err)
+{
+    static const struct {
+        uint8_t b[64];
+    } zero_salt = { { 0 } }; /* RFC 5869 section 2.2 */
+    uint8_t prk[64];
+
+    if (bits > 512 || n > (size_t)255 * (bits / 8) || key.n == 0)
+        return err_set(err, RC_VALUE, "hkdf size");
+    if (salt.n == 0)
+        salt = (struct bytes){ .p = zero_salt.b, .n = bits / 8 };
+
+    enum rc rc = crypto_hmac(bits, salt, &key, 1, prk, err);
+
+    if (rc == RC_OK)
+        rc = hkdf_expand(bits, (struct bytes){ .p = prk, .n = bits / 8 }, info, ret, n, err);
+    crypto_wipe(prk, sizeof prk);
+    return rc;
+}
+
+enum rc crypto_hkdf(struct bytes key, struct bytes salt, const char *info, uint8_t *ret, size_t n,
+                    struct err *err)
+{
+    return crypto_hkdf_bits(256, key, salt, bytes_of(info), ret, n, err);
 }
 
 static void need_sodium(void)
@@ -290,21 +378,35 @@ static void md_ctx_free(EVP_MD_CTX **ctx)
     EVP_MD_CTX_free(*ctx);
 }
 
+/* One parameter set of FIPS 204, by libcrypto's name. */
+static enum rc mldsa_verify(const char *name, const uint8_t *key, size_t key_size,
+                            struct bytes message, struct bytes signature, struct err *err)
+{
+    scoped(pkey_free) EVP_PKEY *pkey =
+        EVP_PKEY_new_raw_public_key_ex(NULL, name, NULL, key, key_size);
+    scoped(md_ctx_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    if (!pkey || !ctx || EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, pkey, NULL) != 1)
+        return crypto_failed(err, name);
+    if (EVP_DigestVerify(ctx, signature.p, signature.n, message.p, message.n) != 1)
+        return err_set(err, RC_SIG_BAD, "%s", name);
+    return RC_OK;
+}
+
 enum rc crypto_mldsa65_verify(const uint8_t key[1952], struct bytes message, struct bytes signature,
                               struct err *err)
 {
     if (signature.n != MLDSA65_SIGNATURE_SIZE)
         return err_set(err, RC_SIG_BAD, "ML-DSA-65 size");
+    return mldsa_verify("ML-DSA-65", key, MLDSA65_PUBLIC_SIZE, message, signature, err);
+}
 
-    scoped(pkey_free) EVP_PKEY *pkey =
-        EVP_PKEY_new_raw_public_key_ex(NULL, "ML-DSA-65", NULL, key, MLDSA65_PUBLIC_SIZE);
-    scoped(md_ctx_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-    if (!pkey || !ctx || EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, pkey, NULL) != 1)
-        return crypto_failed(err, "ML-DSA-65");
-    if (EVP_DigestVerify(ctx, signature.p, signature.n, message.p, message.n) != 1)
-        return err_set(err, RC_SIG_BAD, "ML-DSA-65");
-    return RC_OK;
+enum rc crypto_mldsa87_verify(const uint8_t key[2592], struct bytes message, struct bytes signature,
+                              struct err *err)
+{
+    if (signature.n != MLDSA87_SIGNATURE_SIZE)
+        return err_set(err, RC_SIG_BAD, "ML-DSA-87 size");
+    return mldsa_verify("ML-DSA-87", key, MLDSA87_PUBLIC_SIZE, message, signature, err);
 }
 
 bool crypto_equal(struct bytes a, struct bytes b)

@@ -226,10 +226,10 @@ enum rc fs_make_dirs(int dirfd, const char *path, mode_t mode, struct err *err)
         part[i] = 0;
 
         scoped(close_fd) int fd = -1;
-        bool made = mkdirat(dirfd, part, mode) == 0;
         enum rc rc = fs_open_dir(dirfd, part, mode, &fd, err);
 
-        if (rc == RC_OK && made)
+        /* One that is there may be of a call before this, which could not sync it. */
+        if (rc == RC_OK)
             rc = sync_parent(dirfd, part, err);
         if (rc != RC_OK)
             return rc;
@@ -271,8 +271,9 @@ enum rc fs_write_file(int dirfd, const char *path, struct bytes content, mode_t 
     return fs_sync(parent, path, err);
 }
 
-enum rc fs_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, bool noreplace,
-                  struct err *err)
+/* renameat2, and both directories on disk. */
+static enum rc move(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags,
+                    struct err *err)
 {
     scoped(close_fd) int from_parent = -1;
     scoped(close_fd) int to_parent = -1;
@@ -284,13 +285,27 @@ enum rc fs_rename(int from_dirfd, const char *from, int to_dirfd, const char *to
         rc = open_parent(to_dirfd, to, &to_parent, &to_last, err);
     if (rc != RC_OK)
         return rc;
-    if (renameat2(from_parent, from_last, to_parent, to_last, noreplace ? RENAME_NOREPLACE : 0) < 0)
-        return err_sys(err, errno == EEXIST || errno == ENOTEMPTY ? RC_EXISTS : RC_IO, "rename %s",
-                       to);
+    if (renameat2(from_parent, from_last, to_parent, to_last, flags) < 0)
+        return err_sys(err,
+                       errno == EEXIST || errno == ENOTEMPTY         ? RC_EXISTS
+                       : errno == ENOENT && flags == RENAME_EXCHANGE ? RC_NOT_FOUND
+                                                                     : RC_IO,
+                       "rename %s", to);
     rc = fs_sync(to_parent, to, err);
     if (rc == RC_OK)
         rc = fs_sync(from_parent, from, err);
     return rc;
+}
+
+enum rc fs_rename(int from_dirfd, const char *from, int to_dirfd, const char *to, bool noreplace,
+                  struct err *err)
+{
+    return move(from_dirfd, from, to_dirfd, to, noreplace ? RENAME_NOREPLACE : 0, err);
+}
+
+enum rc fs_exchange(int a_dirfd, const char *a, int b_dirfd, const char *b, struct err *err)
+{
+    return move(a_dirfd, a, b_dirfd, b, RENAME_EXCHANGE, err);
 }
 
 enum rc fs_unlink(int dirfd, const char *path, struct err *err)
@@ -301,8 +316,9 @@ enum rc fs_unlink(int dirfd, const char *path, struct err *err)
 
     if (rc != RC_OK)
         return rc == RC_NOT_FOUND ? RC_OK : rc;
-    if (unlinkat(parent, last, 0) < 0)
-        return errno == ENOENT ? RC_OK : err_sys(err, RC_IO, "unlink %s", path);
+    if (unlinkat(parent, last, 0) < 0 && errno != ENOENT)
+        return err_sys(err, RC_IO, "unlink %s", path);
+    /* One that is gone may have been removed by a call before this, which could not sync it. */
     return fs_sync(parent, path, err);
 }
 

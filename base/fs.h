@@ -60,6 +60,11 @@ must_check enum rc fs_sync(int fd, const char *what, struct err *err);
 must_check enum rc fs_rename(int from_dirfd, const char *from, int to_dirfd, const char *to,
                              bool noreplace, struct err *err);
 
+/* Exchange two names durably and atomically: each is the other afterwards, at no instant is either
+ * missing.  RC_NOT_FOUND if one is. */
+must_check enum rc fs_exchange(int a_dirfd, const char *a, int b_dirfd, const char *b,
+                               struct err *err);
+
 /* Unlink a file durably; a missing file is RC_OK. */
 must_check enum rc fs_unlink(int dirfd, const char *path, struct err *err);
 

@@ -11,17 +11,22 @@
 #define NAME_MAX_LEN                                                                               \
     32U /* tenant, payload, satellite: [a-z0-9-]{1,32}, no leading or trailing '-' */
 #define NAME_CAP (NAME_MAX_LEN + 1U)
-#define VERSION_MAX_LEN 32U /* [A-Za-z0-9.+~_-]{1,32} */
+#define TEAM_DEPTH_MAX 4U                    /* teams of teams */
+#define TEAM_CAP (TEAM_DEPTH_MAX * NAME_CAP) /* their names, joined by '/', and a terminator */
+#define SIGNER_CAP (NAME_CAP + TEAM_CAP)     /* a tenant, '/', and one of its teams */
+#define VERSION_MAX_LEN 32U                  /* [A-Za-z0-9.+~_-]{1,32} */
 #define VERSION_CAP (VERSION_MAX_LEN + 1U)
 
-#define DIGEST_SIZE 32U  /* SHA-256 */
-#define MISSION_SIZE 16U /* random id made with the root; part of what every signature covers */
-#define KEY_ID_SIZE 16U  /* first bytes of SHA-256 over the key record */
+#define DIGEST_SIZE 32U    /* SHA-256 */
+#define DIGEST384_SIZE 48U /* SHA-384 */
+#define MISSION_SIZE 16U   /* random id made with the root; part of what every signature covers */
+#define KEY_ID_SIZE 16U    /* first bytes of SHA-256 over the key record */
 
 #define TENANTS_MAX 16U
+#define TEAMS_MAX 8U     /* of one tenant, of every depth */
 #define PAYLOADS_MAX 64U /* on one satellite, all tenants together */
 #define ROLE_KEYS_MAX 8U
-#define SIGNERS_MAX 8U /* signers of one document; each is two COSE signatures */
+#define SIGNERS_MAX 8U /* signers of one document; each is one or two COSE signatures */
 
 #define DOCUMENT_MAX (64U * 1024U) /* one signed document with its envelope */
 #define PAYLOAD_ARGS_MAX 16U

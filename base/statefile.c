@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/crypto.h"
 #include "base/fs.h"
+#include "base/sum.h"
 
 /* magic (8) | sequence (8, big endian) | length (4) | content | SHA-256 over all before it */
 #define MAGIC "BERTHST1"
 #define MAGIC_SIZE 8U
 #define HEAD_SIZE (MAGIC_SIZE + 8U + 4U)
-#define SUM_SIZE 32U
 #define CONTENT_MAX (8U * 1024U * 1024U)
 
 enum copy_state { COPY_ABSENT, COPY_DAMAGED, COPY_WHOLE };
@@ -21,6 +20,7 @@ struct copy {
     enum copy_state state;
     uint64_t sequence;
     uint8_t *file; /* whole file, owned */
+    size_t size;   /* of it */
     size_t n;      /* of the content, which begins at file + HEAD_SIZE */
 };
 
@@ -35,26 +35,21 @@ static void pair_done(struct pair *p)
 }
 
 /* Whether the bytes of one file are a whole copy. */
-static enum rc examine(struct copy *c, size_t size, struct err *err)
+static void examine(struct copy *c, size_t size)
 {
     uint8_t sum[SUM_SIZE];
 
     c->state = COPY_DAMAGED;
     if (size < HEAD_SIZE + SUM_SIZE || memcmp(c->file, MAGIC, MAGIC_SIZE) != 0)
-        return RC_OK;
+        return;
     c->n = (size_t)bytes_get_be(c->file + MAGIC_SIZE + 8, 4);
     if (c->n != size - HEAD_SIZE - SUM_SIZE)
-        return RC_OK;
-
-    enum rc rc = sha256_of((struct bytes){ .p = c->file, .n = HEAD_SIZE + c->n }, sum, err);
-
-    if (rc != RC_OK)
-        return rc;
+        return;
+    sum_of((struct bytes){ .p = c->file, .n = HEAD_SIZE + c->n }, sum);
     if (memcmp(sum, c->file + HEAD_SIZE + c->n, SUM_SIZE) != 0)
-        return RC_OK;
+        return;
     c->sequence = bytes_get_be(c->file + MAGIC_SIZE, 8);
     c->state = COPY_WHOLE;
-    return RC_OK;
 }
 
 static void copy_name(const char *name, size_t i, char *out, size_t cap)
@@ -90,12 +85,25 @@ static enum rc read_pair(int dirfd, const char *name, struct pair *p, struct err
         }
         if (rc != RC_OK && err)
             *err = why;
-        if (rc == RC_OK)
-            rc = examine(c, n, err);
         if (rc != RC_OK)
             return rc;
+        c->size = n;
+        examine(c, n);
     }
     return RC_OK;
+}
+
+/* The numbers go round, as serial numbers do: whatever a whole copy says, there is a number that is
+ * newer.  Else a copy with the highest one, which only malice writes, could never be replaced. */
+static bool is_newer(uint64_t a, uint64_t b)
+{
+    return a != b && a - b < UINT64_C(1) << 63;
+}
+
+/* 0 = there is none. */
+static uint64_t next_sequence(uint64_t sequence)
+{
+    return sequence == UINT64_MAX ? 1 : sequence + 1;
 }
 
 /* Index of the newest whole copy, or 2. */
@@ -104,7 +112,7 @@ static size_t newest(const struct pair *p)
     const struct copy *a = &p->copy[0];
     const struct copy *b = &p->copy[1];
 
-    if (a->state == COPY_WHOLE && (b->state != COPY_WHOLE || a->sequence >= b->sequence))
+    if (a->state == COPY_WHOLE && (b->state != COPY_WHOLE || !is_newer(b->sequence, a->sequence)))
         return 0;
     return b->state == COPY_WHOLE ? 1 : 2;
 }
@@ -129,30 +137,23 @@ enum rc statefile_load(int dirfd, const char *name, uint8_t *buf, size_t cap, si
         memcpy(buf, p.copy[i].file + HEAD_SIZE, p.copy[i].n);
     *ret_n = p.copy[i].n;
     if (ret_info)
-        *ret_info = (struct statefile_info){ .sequence = p.copy[i].sequence,
-                                             .damaged = damaged,
-                                             .alone = p.copy[1 - i].state == COPY_ABSENT };
+        *ret_info = (struct statefile_info){
+            .sequence = p.copy[i].sequence,
+            .damaged = damaged,
+            .alone = p.copy[1 - i].state == COPY_ABSENT,
+            .twice = p.copy[1 - i].state == COPY_WHOLE &&
+                     bytes_equal((struct bytes){ p.copy[0].file + HEAD_SIZE, p.copy[0].n },
+                                 (struct bytes){ p.copy[1].file + HEAD_SIZE, p.copy[1].n }),
+        };
     return RC_OK;
 }
 
-enum rc statefile_save(int dirfd, const char *name, struct bytes content, struct err *err)
+/* Write one copy, durably. */
+static enum rc write_copy(int dirfd, const char *name, size_t i, uint64_t sequence,
+                          struct bytes content, struct err *err)
 {
-    scoped(pair_done) struct pair p = { 0 };
     scoped(free_ptr) uint8_t *file = NULL;
     char target[256];
-    enum rc rc = read_pair(dirfd, name, &p, err);
-
-    if (rc != RC_OK)
-        return rc;
-    if (content.n > CONTENT_MAX)
-        return err_set(err, RC_TOO_LARGE, "%s", name);
-
-    size_t keep = newest(&p);
-
-    if (keep == 2 && (p.copy[0].state == COPY_DAMAGED || p.copy[1].state == COPY_DAMAGED))
-        return err_set(err, RC_STATE_DAMAGED, "%s", name);
-
-    uint64_t sequence = keep == 2 ? 1 : p.copy[keep].sequence + 1;
 
     file = malloc(HEAD_SIZE + content.n + SUM_SIZE);
     if (!file)
@@ -162,12 +163,116 @@ enum rc statefile_save(int dirfd, const char *name, struct bytes content, struct
     bytes_put_be(file + MAGIC_SIZE + 8, 4, content.n);
     if (content.n > 0)
         memcpy(file + HEAD_SIZE, content.p, content.n);
-    rc = sha256_of((struct bytes){ .p = file, .n = HEAD_SIZE + content.n },
-                   file + HEAD_SIZE + content.n, err);
-    if (rc != RC_OK)
-        return rc;
-    copy_name(name, keep == 0 ? 1 : 0, target, sizeof target);
+    sum_of((struct bytes){ .p = file, .n = HEAD_SIZE + content.n }, file + HEAD_SIZE + content.n);
+    copy_name(name, i, target, sizeof target);
     return fs_write_file(dirfd, target,
                          (struct bytes){ .p = file, .n = HEAD_SIZE + content.n + SUM_SIZE }, 0600,
                          err);
+}
+
+/* How a copy is saved. */
+struct saving {
+    bool renew;   /* two damaged copies are no obstacle */
+    bool damaged; /* out: a copy could not be read or was not whole, and has been replaced */
+};
+
+/* The next copy to write and its sequence. */
+static enum rc save(int dirfd, const char *name, struct bytes content, struct saving *how,
+                    struct err *err)
+{
+    scoped(pair_done) struct pair p = { 0 };
+    enum rc rc = read_pair(dirfd, name, &p, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (content.n > CONTENT_MAX)
+        return err_set(err, RC_TOO_LARGE, "%s", name);
+
+    size_t keep = newest(&p);
+
+    how->damaged = p.copy[0].state == COPY_DAMAGED || p.copy[1].state == COPY_DAMAGED;
+    if (keep == 2 && !how->renew && how->damaged)
+        return err_set(err, RC_STATE_DAMAGED, "%s", name);
+    return write_copy(dirfd, name, keep == 0 ? 1 : 0,
+                      next_sequence(keep == 2 ? 0 : p.copy[keep].sequence), content, err);
+}
+
+enum rc statefile_save(int dirfd, const char *name, struct bytes content, struct err *err)
+{
+    struct saving how = { 0 };
+    enum rc rc = save(dirfd, name, content, &how, err);
+
+    /* What was replaced may have been the newest, and the other is then two saves old. */
+    return rc == RC_OK && how.damaged ? save(dirfd, name, content, &how, err) : rc;
+}
+
+static enum rc save_both(int dirfd, const char *name, struct bytes content, bool renew,
+                         struct err *err)
+{
+    struct saving how = { .renew = renew };
+    enum rc rc = save(dirfd, name, content, &how, err);
+
+    return rc == RC_OK ? save(dirfd, name, content, &how, err) : rc;
+}
+
+enum rc statefile_save_both(int dirfd, const char *name, struct bytes content, struct err *err)
+{
+    return save_both(dirfd, name, content, false, err);
+}
+
+enum rc statefile_renew(int dirfd, const char *name, struct bytes content, struct err *err)
+{
+    return save_both(dirfd, name, content, true, err);
+}
+
+/* ---- scrubbing ----------------------------------------------------------------------------------
+ */
+
+/* Count what was read; how many copies are damaged or lost. */
+static uint32_t count_pair(const struct pair *p, bool vouched, struct scrubbed *count)
+{
+    const size_t whole = newest(p);
+    uint32_t bad = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct copy *c = &p->copy[i];
+        /* One alone is all that there ever was only if it is the first, of what is saved in turns.
+         */
+        bool missing = c->state == COPY_ABSENT &&
+                       (whole == 2 ? vouched : !vouched || p->copy[whole].sequence > 1);
+
+        count->files += c->state != COPY_ABSENT || missing;
+        count->bytes += c->size;
+        bad += c->state == COPY_DAMAGED || missing;
+    }
+    count->damaged += bad;
+    return bad;
+}
+
+enum rc statefile_scrub(int dirfd, const char *name, const struct bytes *content,
+                        enum statefile_found *ret, struct scrubbed *count, struct err *err)
+{
+    scoped(pair_done) struct pair p = { 0 };
+    enum rc rc = read_pair(dirfd, name, &p, err);
+
+    if (rc != RC_OK)
+        return rc;
+
+    const size_t whole = newest(&p);
+    const uint32_t bad = count_pair(&p, content != NULL, count);
+
+    if (bad == 0) {
+        *ret = whole == 2 ? STATEFILE_ABSENT : STATEFILE_WHOLE;
+        return RC_OK;
+    }
+    if (content)
+        rc = statefile_renew(dirfd, name, *content, err);
+    else if (whole < 2)
+        rc = statefile_save(dirfd, name,
+                            (struct bytes){ p.copy[whole].file + HEAD_SIZE, p.copy[whole].n }, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = content || whole < 2 ? STATEFILE_MENDED : STATEFILE_LOST;
+    count->repaired += *ret == STATEFILE_MENDED ? bad : 0;
+    return RC_OK;
 }
