@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "boot/guard.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "boot/tally.h"
+
+bool guard_unproven(const struct boot_record *record, const struct boot_id *who)
+{
+    return boot_id_same(&record->candidate, who) ||
+           (boot_id_same(&record->current, who) && record->starts > 0);
+}
+
+/* On a file system that has become read-only nobody can be seen to be well. */
+static bool is_read_only(int dir)
+{
+    return faccessat(dir, ".", W_OK, 0) != 0 && errno == EROFS;
+}
+
+/* A record that cannot be read proves nobody; then the programs of the launch start. */
+static bool must_end(const struct guard *g)
+{
+    struct boot_record record = { 0 };
+    struct err err = { 0 };
+
+    if (!g->trial && is_read_only(g->state))
+        return false;
+    return boot_load(g->state, &record, &err) != RC_OK || guard_unproven(&record, &g->who);
+}
+
+/* At the end of its time it is killed, whatever it says of itself: the next start decides.  It does
+ * not matter who else watches it. */
+_Noreturn static void watch(const struct guard *g, int pidfd)
+{
+    struct pollfd end = { .fd = pidfd, .events = POLLIN };
+    uint64_t until = clock_mono_ms() + 1000ULL * g->after_s;
+
+    for (uint64_t now = clock_mono_ms(); now < until; now = clock_mono_ms()) {
+        uint64_t left = until - now;
+
+        if (poll(&end, 1, left < INT_MAX ? (int)left : INT_MAX) > 0)
+            _exit(0);
+    }
+    if (g->tallied) {
+        tally_forget(g->state);
+    } else if (must_end(g)) {
+        log_event(LOG_LEVEL_ERROR, "the agent has not proven itself in time: killed");
+        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+    }
+    _exit(0);
+}
+
+/* Not a child of what is watched, which knows nothing of it. */
+enum rc guard_start(const struct guard *g, struct err *err)
+{
+    scoped(close_fd) int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    int status = 0;
+
+    if (pidfd < 0)
+        return err_sys(err, RC_IO, "pidfd_open");
+    pid_t pid = fork();
+    if (pid == 0) {
+        pid_t second = fork();
+
+        if (second == 0) {
+            (void)setsid();
+            watch(g, pidfd);
+        }
+        _exit(second < 0 ? 1 : 0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+        return err_sys(err, RC_IO, "guard");
+    return RC_OK;
+}
