@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Whether the values of a document make sense together: the parts that several documents share, and
- * root, grant, manifest and order.
+ * root, grant, delegation, manifest and order.
  */
 #include "base/crypto.h"
 #include "base/name.h"
+#include "manifest/delegation.h"
+#include "manifest/suite.h"
 #include "manifest/wire.h"
 
 /* Beyond any machine, and small enough that sums over PAYLOADS_MAX payloads cannot wrap. */
@@ -15,6 +17,23 @@
 #define READY_MS_MAX (3600U * 1000U)
 #define SOAK_MS_MAX (24U * 3600U * 1000U)
 
+/* Keys that share an id or any half are one key.  Halves of different suites never are the same:
+ * no algorithm stands in two suites. */
+static bool is_same_key(const struct public_key *a, const struct public_key *b)
+{
+    const struct suite_row *row = suite_find(a->suite);
+
+    if (memcmp(a->id, b->id, sizeof a->id) == 0)
+        return true;
+    if (!row || a->suite != b->suite)
+        return false;
+    for (uint32_t h = 0; h < row->n; h++) {
+        if (bytes_equal(public_half(a, h), public_half(b, h)))
+            return true;
+    }
+    return false;
+}
+
 enum rc key_set_check(const struct key_set *keys, struct err *err)
 {
     if (keys->n == 0 || keys->n > ROLE_KEYS_MAX)
@@ -22,13 +41,10 @@ enum rc key_set_check(const struct key_set *keys, struct err *err)
     if (keys->threshold == 0 || keys->threshold > keys->n)
         return err_set(err, RC_THRESHOLD_INVALID, "threshold");
     for (uint32_t i = 0; i < keys->n; i++) {
+        if (!suite_find(keys->key[i].suite))
+            return err_set(err, RC_SUITE_UNKNOWN, "key %u", i);
         for (uint32_t j = 0; j < i; j++) {
-            const struct public_key *a = &keys->key[i];
-            const struct public_key *b = &keys->key[j];
-
-            if (memcmp(a->id, b->id, sizeof a->id) == 0 ||
-                memcmp(a->ed25519, b->ed25519, sizeof a->ed25519) == 0 ||
-                memcmp(a->mldsa65, b->mldsa65, sizeof a->mldsa65) == 0)
+            if (is_same_key(&keys->key[i], &keys->key[j]))
                 return err_set(err, RC_KEY_DUPLICATE, "key %u", i);
         }
     }
@@ -43,8 +59,6 @@ static enum rc key_set_check_ids(const struct key_set *keys, const char *field, 
     for (uint32_t i = 0; rc == RC_OK && i < keys->n; i++) {
         uint8_t id[KEY_ID_SIZE];
 
-        if (keys->key[i].suite != SUITE_ED25519_MLDSA65)
-            return err_set(err, RC_SUITE_UNKNOWN, "%s", field);
         rc = public_key_id(&keys->key[i], id, err);
         if (rc == RC_OK && memcmp(id, keys->key[i].id, sizeof id) != 0)
             return err_set(err, RC_VALUE, "%s: key id", field);
@@ -69,6 +83,23 @@ static enum rc counter_check(uint64_t value, const char *field, struct err *err)
     return RC_OK;
 }
 
+void resources_add(struct resources *sum, const struct resources *more)
+{
+    sum->memory_bytes += more->memory_bytes;
+    sum->data_bytes += more->data_bytes;
+    sum->tmp_bytes += more->tmp_bytes;
+    sum->cpu_permille += more->cpu_permille;
+    sum->pids += more->pids;
+    sum->open_files += more->open_files;
+}
+
+bool resources_within(const struct resources *sum, const struct resources *total)
+{
+    return sum->memory_bytes <= total->memory_bytes && sum->data_bytes <= total->data_bytes &&
+           sum->tmp_bytes <= total->tmp_bytes && sum->cpu_permille <= total->cpu_permille &&
+           sum->pids <= total->pids && sum->open_files <= total->open_files;
+}
+
 static enum rc resources_check(const struct resources *res, const char *field, struct err *err)
 {
     if (res->memory_bytes == 0 || res->memory_bytes > BYTES_MAX)
@@ -83,6 +114,27 @@ static enum rc resources_check(const struct resources *res, const char *field, s
         return err_set(err, RC_VALUE, "%s.pids", field);
     if (res->open_files == 0 || res->open_files > OPEN_FILES_MAX)
         return err_set(err, RC_VALUE, "%s.files", field);
+    return RC_OK;
+}
+
+/* What needs two roles needs different people: nobody's key is in both.  And all who must sign fit
+ * into one envelope. */
+static enum rc safety_check(const struct root *doc, struct err *err)
+{
+    const struct key_set *safety = &doc->safety_keys;
+    const struct key_set *operators = &doc->operator_keys;
+
+    if (safety->n == 0 && safety->threshold == 0)
+        return RC_OK; /* there is no such role */
+    enum rc rc = key_set_check_ids(safety, "root.safety_keys", err);
+    if (rc != RC_OK)
+        return rc;
+    if (safety->threshold + operators->threshold > SIGNERS_MAX)
+        return err_set(err, RC_THRESHOLD_INVALID, "root.safety_keys: too many signers");
+    for (uint32_t i = 0; i < safety->n; i++)
+        for (uint32_t j = 0; j < operators->n; j++)
+            if (is_same_key(&safety->key[i], &operators->key[j]))
+                return err_set(err, RC_KEY_DUPLICATE, "root.safety_keys: key %u", i);
     return RC_OK;
 }
 
@@ -101,8 +153,12 @@ enum rc root_check(const struct root *doc, struct err *err)
         rc = key_set_check_ids(&doc->operator_keys, "root.operator_keys", err);
     if (rc == RC_OK && digest_is_none(&doc->next_keys))
         rc = err_set(err, RC_DIGEST_MISSING, "root.next_keys");
+    if (rc == RC_OK && key_set_wants_384(&doc->root_keys) && digest384_is_none(&doc->next_keys384))
+        rc = err_set(err, RC_DIGEST_WEAK, "root.next_keys384");
     if (rc == RC_OK && doc->operator_since_ms > doc->issued_ms)
         rc = err_set(err, RC_VALUE, "root.operator_since: after issued");
+    if (rc == RC_OK)
+        rc = safety_check(doc, err);
     return rc;
 }
 
@@ -124,7 +180,55 @@ enum rc grant_check(const struct grant *doc, struct err *err)
         rc = err_set(err, RC_VALUE, "grant.store");
     if (rc == RC_OK && (doc->payloads_max == 0 || doc->payloads_max > PAYLOADS_MAX))
         rc = err_set(err, RC_VALUE, "grant.payloads");
+    if (rc == RC_OK && doc->teams_since_ms > doc->issued_ms)
+        rc = err_set(err, RC_VALUE, "grant.teams_since: after issued");
+    if (rc == RC_OK && doc->agent && strcmp(doc->tenant, AGENT_TENANT) != 0)
+        rc = err_set(err, RC_VALUE, "grant.agent: tenant " AGENT_TENANT " only");
     return rc;
+}
+
+/* What a withdrawal leaves out. */
+static bool has_terms(const struct delegation *doc)
+{
+    const struct resources *total = &doc->total;
+    bool limits = total->memory_bytes != 0 || total->data_bytes != 0 || total->tmp_bytes != 0 ||
+                  total->cpu_permille != 0 || total->pids != 0 || total->open_files != 0;
+
+    return limits || doc->expires_ms != 0 || doc->keys.n != 0 || doc->keys.threshold != 0 ||
+           doc->prefix[0] != '\0' || doc->store_bytes != 0 || doc->payloads_max != 0 ||
+           doc->teams_since_ms != 0;
+}
+
+static enum rc terms_check(const struct delegation *doc, struct err *err)
+{
+    if (doc->prefix[0] != '\0' && !name_valid(doc->prefix))
+        return err_set(err, RC_NAME, "delegation.prefix");
+
+    enum rc rc = key_set_check_ids(&doc->keys, "delegation.keys", err);
+    if (rc == RC_OK)
+        rc = resources_check(&doc->total, "delegation.total", err);
+    if (rc == RC_OK && (doc->store_bytes == 0 || doc->store_bytes > BYTES_MAX))
+        rc = err_set(err, RC_VALUE, "delegation.store");
+    if (rc == RC_OK && (doc->payloads_max == 0 || doc->payloads_max > PAYLOADS_MAX))
+        rc = err_set(err, RC_VALUE, "delegation.payloads");
+    if (rc == RC_OK && doc->teams_since_ms > doc->issued_ms)
+        rc = err_set(err, RC_VALUE, "delegation.teams_since: after issued");
+    return rc;
+}
+
+enum rc delegation_check(const struct delegation *doc, struct err *err)
+{
+    if (!name_valid(doc->tenant) || !team_valid(doc->team))
+        return err_set(err, RC_NAME, "delegation.team");
+    if (doc->withdrawn > REVOKE_STOP)
+        return err_set(err, RC_VALUE, "delegation.withdrawn");
+
+    enum rc rc = counter_check(doc->epoch, "delegation.epoch", err);
+    if (rc == RC_OK)
+        rc = times_check(doc->issued_ms, doc->expires_ms, err);
+    if (rc == RC_OK && doc->withdrawn != REVOKE_NONE)
+        return has_terms(doc) ? err_set(err, RC_VALUE, "delegation.withdrawn: with terms") : RC_OK;
+    return rc == RC_OK ? terms_check(doc, err) : rc;
 }
 
 /* An absolute path without empty, "." and ".." parts. */
@@ -213,6 +317,8 @@ enum rc manifest_check(const struct manifest *doc, struct err *err)
 {
     if (!name_valid(doc->tenant))
         return err_set(err, RC_NAME, "manifest.tenant");
+    if (doc->team[0] != '\0' && !team_valid(doc->team))
+        return err_set(err, RC_NAME, "manifest.team");
     if (!name_valid(doc->name))
         return err_set(err, RC_NAME, "manifest.name");
     if (!version_valid(doc->version))
@@ -225,6 +331,8 @@ enum rc manifest_check(const struct manifest *doc, struct err *err)
         rc = err_set(err, RC_VALUE, "manifest.floor: above release");
     if (rc == RC_OK)
         rc = content_check(doc, err);
+    if (rc == RC_OK && digest_is_none(&doc->index) && !digest384_is_none(&doc->index384))
+        rc = err_set(err, RC_DIGEST_MISSING, "manifest.index");
     if (rc == RC_OK)
         rc = start_check(doc, err);
     if (rc == RC_OK)
@@ -233,6 +341,8 @@ enum rc manifest_check(const struct manifest *doc, struct err *err)
         rc = err_set(err, RC_VALUE, "manifest.limits.tmp: above half of memory");
     if (rc == RC_OK)
         rc = health_check(&doc->health, err);
+    if (rc == RC_OK && doc->snapshot && doc->limits.data_bytes == 0)
+        rc = err_set(err, RC_VALUE, "manifest.snapshot: without data");
     return rc;
 }
 
@@ -274,31 +384,4 @@ bool prefix_allows(const char *prefix, const char *name)
     size_t n = strlen(prefix);
 
     return n == 0 || (strncmp(name, prefix, n) == 0 && (name[n] == '\0' || name[n] == '-'));
-}
-
-enum rc grant_allows(const struct grant *grant, const struct manifest *manifest, struct err *err)
-{
-    const struct resources *want = &manifest->limits;
-    const struct resources *may = &grant->total;
-
-    if (strcmp(grant->tenant, manifest->tenant) != 0)
-        return err_set(err, RC_NAME_NOT_GRANTED, "tenant %s", manifest->tenant);
-    if (!prefix_allows(grant->prefix, manifest->name))
-        return err_set(err, RC_NAME_NOT_GRANTED, "%s/%s", manifest->tenant, manifest->name);
-    if (want->memory_bytes > may->memory_bytes)
-        return err_set(err, RC_GRANT_EXCEEDED, "memory");
-    if (want->data_bytes > may->data_bytes)
-        return err_set(err, RC_GRANT_EXCEEDED, "data");
-    if (want->tmp_bytes > may->tmp_bytes)
-        return err_set(err, RC_GRANT_EXCEEDED, "tmp");
-    if (want->cpu_permille > may->cpu_permille)
-        return err_set(err, RC_GRANT_EXCEEDED, "cpu");
-    if (want->pids > may->pids)
-        return err_set(err, RC_GRANT_EXCEEDED, "pids");
-    if (want->open_files > may->open_files)
-        return err_set(err, RC_GRANT_EXCEEDED, "files");
-    if (manifest->content_bytes > grant->store_bytes ||
-        manifest->unpacked_bytes > grant->store_bytes - manifest->content_bytes)
-        return err_set(err, RC_GRANT_EXCEEDED, "store");
-    return RC_OK;
 }

@@ -59,6 +59,120 @@ static enum rc events_check(const struct report *doc, struct err *err)
     return RC_OK;
 }
 
+bool report_keys_default(const struct report_keys *k)
+{
+    return k->rekey == 0 && k->master_epoch == 0 && !k->has_kem && k->n_links == 0;
+}
+
+static enum rc links_check(const struct report_keys *k, struct err *err)
+{
+    for (uint32_t i = 0; i < k->n_links; i++) {
+        const struct report_link *l = &k->link[i];
+        const struct report_link *before = i > 0 ? l - 1 : NULL;
+
+        if (l->tenant[0] != '\0' && !name_valid(l->tenant))
+            return err_set(err, RC_NAME, "report.keys.link");
+        /* The platform's first key is what every satellite starts with: not worth a word. */
+        if (l->peer == 0 || l->epoch < (l->tenant[0] == '\0' ? 2U : 1U))
+            return err_set(err, RC_VALUE, "report.keys.link");
+        if (before && (before->peer > l->peer ||
+                       (before->peer == l->peer && strcmp(before->tenant, l->tenant) >= 0)))
+            return err_set(err, RC_CBOR_ORDER, "report.keys.links");
+    }
+    return RC_OK;
+}
+
+static enum rc keys_check(const struct report_keys *k, struct err *err)
+{
+    if (k->rekey > WIRE_UINT_MAX || k->n_links > REPORT_LINKS_MAX ||
+        (k->has_kem_public && !k->has_kem))
+        return err_set(err, RC_VALUE, "report.keys");
+    return links_check(k, err);
+}
+
+/* An agent that does not say who it is says nothing else of itself either. */
+static enum rc agent_check(const struct report_agent *a, struct err *err)
+{
+    bool said =
+        a->trial || a->code != 0 || !digest_is_none(&a->running) || !digest_is_none(&a->failed);
+
+    if (a->version[0] == '\0' && !said)
+        return RC_OK;
+    if (!version_valid(a->version))
+        return err_set(err, RC_NAME, "report.agent.version");
+    if ((a->code != 0) != !digest_is_none(&a->failed))
+        return err_set(err, RC_VALUE, "report.agent.failed");
+    return RC_OK;
+}
+
+bool report_scrub_default(const struct report_scrub *s)
+{
+    return s->rounds == 0 && s->age_s == 0 && s->files == 0 && s->kib == 0 && s->damaged == 0 &&
+           s->repaired == 0 && s->asked == 0 && s->n_wanted == 0;
+}
+
+static enum rc scrub_check(const struct report_scrub *s, struct err *err)
+{
+    if (s->n_wanted > REPORT_WANTED_MAX || s->damaged > s->files || s->repaired > s->damaged ||
+        (s->rounds == 0 && s->age_s > 0))
+        return err_set(err, RC_VALUE, "report.scrub");
+    for (uint32_t i = 0; i < s->n_wanted; i++)
+        if (digest_is_none(&s->wanted[i]))
+            return err_set(err, RC_DIGEST_MISSING, "report.scrub.wanted[%u]", i);
+    return RC_OK;
+}
+
+static bool bytes_possible(const struct report_bytes *b)
+{
+    return b->in <= WIRE_UINT_MAX && b->out <= WIRE_UINT_MAX && b->useful <= b->in &&
+           b->repeated <= b->in - b->useful;
+}
+
+static bool no_bytes(const struct report_bytes *b)
+{
+    return b->in == 0 && b->useful == 0 && b->repeated == 0 && b->out == 0;
+}
+
+bool report_traffic_default(const struct report_traffic *t)
+{
+    return t->contacts == 0 && no_bytes(&t->contact) && no_bytes(&t->all) && t->key_epoch == 0 &&
+           t->highest == 0 && t->accepted == 0;
+}
+
+static enum rc traffic_check(const struct report_traffic *t, struct err *err)
+{
+    if (!bytes_possible(&t->contact) || !bytes_possible(&t->all) || t->contacts > WIRE_UINT_MAX ||
+        t->contact.in > t->all.in || t->contact.out > t->all.out)
+        return err_set(err, RC_VALUE, "report.traffic");
+    if (t->key_epoch > UINT32_MAX || t->highest > WIRE_UINT_MAX || t->accepted > WIRE_UINT_MAX ||
+        (t->key_epoch == 0 && (t->highest > 0 || t->accepted > 0)))
+        return err_set(err, RC_VALUE, "report.traffic.key");
+    return RC_OK;
+}
+
+const char *report_use_name(enum report_use use)
+{
+    static const char *const names[USE_KINDS] = {
+        [USE_SLOTS] = "slots",     [USE_STAGING] = "staging",     [USE_KEPT] = "kept",
+        [USE_WAITING] = "waiting", [USE_SNAPSHOTS] = "snapshots", [USE_DATA] = "data",
+    };
+
+    return (unsigned)use < USE_KINDS ? names[use] : "?";
+}
+
+static enum rc usage_check(const struct report *doc, struct err *err)
+{
+    if (doc->n_usage > TENANTS_MAX)
+        return err_set(err, RC_VALUE, "report.usage");
+    for (uint32_t i = 0; i < doc->n_usage; i++) {
+        if (!name_valid(doc->usage[i].tenant))
+            return err_set(err, RC_NAME, "report.usage[%u]", i);
+        if (i > 0 && strcmp(doc->usage[i - 1].tenant, doc->usage[i].tenant) >= 0)
+            return err_set(err, RC_VALUE, "report.usage[%u]: order", i);
+    }
+    return RC_OK;
+}
+
 static enum rc counters_check(const struct report *doc, struct err *err)
 {
     if (!name_valid(doc->satellite))
@@ -69,6 +183,10 @@ static enum rc counters_check(const struct report *doc, struct err *err)
     if (doc->n_payloads > PAYLOADS_MAX || doc->n_events > REPORT_EVENTS_MAX ||
         doc->n_transfers > REPORT_TRANSFERS_MAX || doc->n_objects > PAYLOADS_MAX)
         return err_set(err, RC_VALUE, "report: count");
+    if (doc->lost > LOST_ALL)
+        return err_set(err, RC_VALUE, "report.lost");
+    if (doc->passes_document > doc->passes_order)
+        return err_set(err, RC_VALUE, "report.passes");
     return RC_OK;
 }
 
@@ -88,5 +206,15 @@ enum rc report_check(const struct report *doc, struct err *err)
         if (digest_is_none(&doc->object[i]))
             rc = err_set(err, RC_DIGEST_MISSING, "report.object[%u]", i);
     }
+    if (rc == RC_OK)
+        rc = keys_check(&doc->keys, err);
+    if (rc == RC_OK)
+        rc = agent_check(&doc->agent, err);
+    if (rc == RC_OK)
+        rc = scrub_check(&doc->scrub, err);
+    if (rc == RC_OK)
+        rc = traffic_check(&doc->traffic, err);
+    if (rc == RC_OK)
+        rc = usage_check(doc, err);
     return rc;
 }

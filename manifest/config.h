@@ -2,10 +2,10 @@
  *
  * manifest/config: config.cbor, the few facts that make one satellite different from its sisters.
  *
- * `berth provision` writes it into the state directory, berthd reads it at start and never writes
- * it.  It carries no secret and no authority: orders name the satellite, and the trust root names
- * the mission; config.cbor only says which of them are ours.  It is read as strictly as anything
- * that came over the link.
+ * `berth provision` writes it into the state directory, berthd reads it at start, keeps copies of
+ * it and writes it only to repair it.  It carries no secret and no authority: orders name the
+ * satellite, and the trust root names the mission; config.cbor only says which of them are ours. It
+ * is read as strictly as anything that came over the link.
  */
 #ifndef BERTH_MANIFEST_CONFIG_H
 #define BERTH_MANIFEST_CONFIG_H
@@ -13,7 +13,8 @@
 #include "manifest/doc.h"
 
 #define CONFIG_FILE "config.cbor"
-#define CONFIG_MAX 128U /* bytes of the file */
+#define CONFIG_KEPT_FILE "config" /* state file: berthd's copies of it (agent/identity) */
+#define CONFIG_MAX 128U           /* bytes of the file */
 #define CONFIG_FORMAT 1U
 
 /* Beside it in the state directory: what provisioning puts into trust/ as plain files, each one
@@ -21,8 +22,11 @@
  * (root.{a,b}, grant-TENANT.{a,b}), and what came later over the link wins from then on. */
 #define TRUST_DIR "trust"
 #define TRUST_ROOT_FILE "root.cose"
+#define TRUST_TEAM_PREFIX "team-" /* team-TENANT+TEAM.cose, with '+' for '/' in TEAM */
+#define TRUST_TEAM_SUFFIX ".cose"
 #define TRUST_GRANT_PREFIX "grant-" /* grant-TENANT.cose */
 #define TRUST_GRANT_SUFFIX ".cose"
+#define TRUST_REVOKED_FILE "revoked" /* a state file (base/statefile) with a struct revoked_set */
 
 struct agent_config {
     char satellite[NAME_CAP];

@@ -25,6 +25,21 @@ enum rc grant_decode(struct bytes in, struct grant *ret, struct err *err)
     d.store_bytes = wire_u64(&r, "grant.store");
     wire_key(&r, 9, "grant.payloads");
     d.payloads_max = wire_u32(&r, "grant.payloads");
+    if (wire_optional(&r, 10)) {
+        d.needs_safety = cbor_bool(&r, "grant.needs_safety");
+        if (!d.needs_safety)
+            cbor_fail(&r, RC_VALUE, "grant.needs_safety");
+    }
+    if (wire_optional(&r, 11)) {
+        d.teams_since_ms = wire_u64(&r, "grant.teams_since");
+        if (d.teams_since_ms == 0)
+            cbor_fail(&r, RC_VALUE, "grant.teams_since");
+    }
+    if (wire_optional(&r, 12)) {
+        d.agent = cbor_bool(&r, "grant.agent");
+        if (!d.agent)
+            cbor_fail(&r, RC_VALUE, "grant.agent");
+    }
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

@@ -4,7 +4,7 @@
 static void read_what(struct cbor_in *r, struct manifest *d)
 {
     wire_key(r, 1, "manifest.tenant");
-    cbor_text(r, "manifest.tenant", d->tenant, sizeof d->tenant);
+    wire_signer(r, "manifest.tenant", d->tenant, d->team);
     wire_key(r, 2, "manifest.name");
     cbor_text(r, "manifest.name", d->name, sizeof d->name);
     wire_key(r, 3, "manifest.version");
@@ -18,11 +18,13 @@ static void read_what(struct cbor_in *r, struct manifest *d)
 static void read_content(struct cbor_in *r, struct manifest *d)
 {
     wire_key(r, 6, "manifest.content");
-    (void)cbor_array(r, "manifest.content", 4, 4);
+    size_t n = cbor_array(r, "manifest.content", 4, 5);
     wire_digest(r, "manifest.content", &d->content);
     d->content_bytes = wire_u64(r, "manifest.content_bytes");
     d->unpacked_bytes = wire_u64(r, "manifest.unpacked_bytes");
     d->files = wire_u32(r, "manifest.files");
+    if (n == 5)
+        wire_digest384(r, "manifest.content384", &d->content384);
     cbor_end(r);
     wire_key(r, 7, "manifest.arch");
     cbor_text(r, "manifest.arch", d->arch, sizeof d->arch);
@@ -52,6 +54,29 @@ static void read_health(struct cbor_in *r, struct health *h)
     cbor_end(r);
 }
 
+/* All zero would say the same as no index. */
+static void read_index(struct cbor_in *r, struct manifest *d)
+{
+    size_t n = cbor_array(r, "manifest.index", 1, 2);
+
+    wire_digest(r, "manifest.index", &d->index);
+    if (r->rc == RC_OK && digest_is_none(&d->index))
+        cbor_fail(r, RC_VALUE, "manifest.index");
+    if (n == 2)
+        wire_digest384(r, "manifest.index384", &d->index384);
+    cbor_end(r);
+}
+
+/* The digest of a file that came with the package; all zero would say the same as none. */
+static void read_attached(struct cbor_in *r, uint64_t key, const char *field, struct digest *ret)
+{
+    if (!wire_optional(r, key))
+        return;
+    wire_digest(r, field, ret);
+    if (r->rc == RC_OK && digest_is_none(ret))
+        cbor_fail(r, RC_VALUE, field);
+}
+
 enum rc manifest_decode(struct bytes in, struct manifest *ret, struct err *err)
 {
     struct cbor_in r = cbor_read(in);
@@ -65,6 +90,15 @@ enum rc manifest_decode(struct bytes in, struct manifest *ret, struct err *err)
     wire_resources(&r, "manifest.limits", &d.limits);
     wire_key(&r, 11, "manifest.health");
     read_health(&r, &d.health);
+    if (wire_optional(&r, 12))
+        read_index(&r, &d);
+    if (wire_optional(&r, 13)) {
+        d.snapshot = cbor_bool(&r, "manifest.snapshot");
+        if (!d.snapshot)
+            cbor_fail(&r, RC_VALUE, "manifest.snapshot");
+    }
+    read_attached(&r, 14, "manifest.sbom", &d.sbom);
+    read_attached(&r, 15, "manifest.provenance", &d.provenance);
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

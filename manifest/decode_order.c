@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manifest/wire.h"
 
+#define ORDER_STAGED 1U /* the mode; none = takes effect at once */
+
 static void read_line(struct cbor_in *r, struct order_line *line)
 {
-    (void)cbor_array(r, "order.line", 3, 3);
+    size_t n = cbor_array(r, "order.line", 3, 4);
     cbor_text(r, "order.line.tenant", line->tenant, sizeof line->tenant);
     cbor_text(r, "order.line.name", line->name, sizeof line->name);
     wire_digest(r, "order.line.manifest", &line->manifest);
+    if (n == 4)
+        wire_digest384(r, "order.line.manifest384", &line->manifest384);
     cbor_end(r);
 }
 
@@ -29,6 +33,11 @@ enum rc order_decode(struct bytes in, struct order *ret, struct err *err)
     for (uint32_t i = 0; i < d.n_lines; i++)
         read_line(&r, &d.line[i]);
     cbor_end(&r);
+    if (wire_optional(&r, 6)) {
+        d.staged = cbor_uint(&r, "order.mode", ORDER_STAGED) == ORDER_STAGED;
+        if (!d.staged)
+            cbor_fail(&r, RC_VALUE, "order.mode");
+    }
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

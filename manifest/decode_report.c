@@ -90,6 +90,161 @@ static void read_lists(struct cbor_in *r, struct report *d)
     cbor_end(r);
 }
 
+/* [rekey, master [epoch, id] or [], kem [id, public or empty] or [], [ * [peer, tenant, epoch] ]]
+ */
+static void read_keys(struct cbor_in *r, struct report_keys *k)
+{
+    (void)cbor_array(r, "report.keys", 4, 4);
+    k->rekey = wire_u64(r, "report.keys.rekey");
+    if (cbor_array(r, "report.keys.master", 0, 2) > 0) {
+        k->master_epoch = wire_u32(r, "report.keys.master");
+        cbor_fixed(r, "report.keys.master", k->master_id, sizeof k->master_id);
+        if (k->master_epoch == 0)
+            cbor_fail(r, RC_VALUE, "report.keys.master");
+    }
+    cbor_end(r);
+    if (cbor_array(r, "report.keys.kem", 0, 2) > 0) {
+        k->has_kem = true;
+        cbor_fixed(r, "report.keys.kem", k->kem_id, sizeof k->kem_id);
+        struct bytes b = cbor_bstr(r, "report.keys.kem", 0, sizeof k->kem_public);
+        k->has_kem_public = b.n > 0;
+        if (b.n == sizeof k->kem_public)
+            memcpy(k->kem_public, b.p, b.n);
+        else if (b.n > 0)
+            cbor_fail(r, RC_VALUE, "report.keys.kem");
+    }
+    cbor_end(r);
+    k->n_links = (uint32_t)cbor_array(r, "report.keys.links", 0, REPORT_LINKS_MAX);
+    for (uint32_t i = 0; i < k->n_links && r->rc == RC_OK; i++) {
+        (void)cbor_array(r, "report.keys.link", 3, 3);
+        k->link[i].peer = wire_u32(r, "report.keys.link");
+        cbor_text(r, "report.keys.link", k->link[i].tenant, sizeof k->link[i].tenant);
+        k->link[i].epoch = wire_u32(r, "report.keys.link");
+        cbor_end(r);
+    }
+    cbor_end(r);
+    cbor_end(r);
+}
+
+/* [version, running, trial, failed, code] */
+static void read_agent(struct cbor_in *r, struct report_agent *a)
+{
+    (void)cbor_array(r, "report.agent", 5, 5);
+    cbor_text(r, "report.agent.version", a->version, sizeof a->version);
+    wire_digest_or_none(r, "report.agent.running", &a->running);
+    a->trial = cbor_bool(r, "report.agent.trial");
+    wire_digest_or_none(r, "report.agent.failed", &a->failed);
+    a->code = wire_u32(r, "report.agent.code");
+    cbor_end(r);
+    if (a->version[0] == '\0')
+        cbor_fail(r, RC_VALUE, "report.agent");
+}
+
+static void read_scrub(struct cbor_in *r, struct report_scrub *s)
+{
+    (void)cbor_array(r, "report.scrub", 8, 8);
+    s->rounds = wire_u32(r, "report.scrub.rounds");
+    s->age_s = wire_u32(r, "report.scrub.age");
+    s->files = wire_u32(r, "report.scrub.files");
+    s->kib = wire_u32(r, "report.scrub.kib");
+    s->damaged = wire_u32(r, "report.scrub.damaged");
+    s->repaired = wire_u32(r, "report.scrub.repaired");
+    s->asked = wire_u32(r, "report.scrub.asked");
+    s->n_wanted = (uint32_t)cbor_array(r, "report.scrub.wanted", 0, REPORT_WANTED_MAX);
+    for (uint32_t i = 0; i < s->n_wanted; i++)
+        wire_digest(r, "report.scrub.wanted", &s->wanted[i]);
+    cbor_end(r);
+    cbor_end(r);
+    if (report_scrub_default(s))
+        cbor_fail(r, RC_VALUE, "report.scrub");
+}
+
+static void read_bytes_of(struct cbor_in *r, struct report_bytes *b)
+{
+    (void)cbor_array(r, "report.traffic.bytes", 4, 4);
+    b->in = wire_u64(r, "report.traffic.in");
+    b->useful = wire_u64(r, "report.traffic.useful");
+    b->repeated = wire_u64(r, "report.traffic.repeated");
+    b->out = wire_u64(r, "report.traffic.out");
+    cbor_end(r);
+}
+
+/* [contacts, contact, all, [] or [key epoch, highest, accepted]] */
+static void read_traffic(struct cbor_in *r, struct report_traffic *t)
+{
+    (void)cbor_array(r, "report.traffic", 4, 4);
+    t->contacts = wire_u64(r, "report.traffic.contacts");
+    read_bytes_of(r, &t->contact);
+    read_bytes_of(r, &t->all);
+    size_t n = cbor_array(r, "report.traffic.key", 0, 3);
+
+    if (n == 3) {
+        t->key_epoch = wire_u32(r, "report.traffic.key.epoch");
+        t->highest = wire_u64(r, "report.traffic.key.highest");
+        t->accepted = wire_u64(r, "report.traffic.key.accepted");
+    }
+    if (n == 1 || n == 2 || (n == 3 && t->key_epoch == 0))
+        cbor_fail(r, RC_VALUE, "report.traffic.key");
+    cbor_end(r);
+    cbor_end(r);
+    if (report_traffic_default(t))
+        cbor_fail(r, RC_VALUE, "report.traffic");
+}
+
+static void read_usage(struct cbor_in *r, struct report *d)
+{
+    d->n_usage = (uint32_t)cbor_array(r, "report.usage", 1, TENANTS_MAX);
+    for (uint32_t i = 0; i < d->n_usage && r->rc == RC_OK; i++) {
+        struct report_usage *u = &d->usage[i];
+
+        (void)cbor_array(r, "report.usage", 2U + 2U * USE_KINDS, 2U + 2U * USE_KINDS);
+        cbor_text(r, "report.usage.tenant", u->tenant, sizeof u->tenant);
+        u->store_kib = wire_u32(r, "report.usage.store");
+        for (size_t k = 0; k < USE_KINDS; k++) {
+            u->use[k].kib = wire_u32(r, "report.usage.kib");
+            u->use[k].files = wire_u32(r, "report.usage.files");
+        }
+        cbor_end(r);
+    }
+    cbor_end(r);
+}
+
+/* Keys that are there only when they say something. */
+static void read_optional(struct cbor_in *r, struct report *d)
+{
+    if (wire_optional(r, REPORT_KEY_KEYS)) {
+        read_keys(r, &d->keys);
+        if (report_keys_default(&d->keys))
+            cbor_fail(r, RC_VALUE, "report.keys");
+    }
+    if (wire_optional(r, REPORT_KEY_STAGED)) {
+        d->staged = wire_u64(r, "report.staged");
+        if (d->staged == 0)
+            cbor_fail(r, RC_VALUE, "report.staged");
+    }
+    if (wire_optional(r, REPORT_KEY_LOST)) {
+        d->lost = wire_u32(r, "report.lost");
+        if (d->lost == 0)
+            cbor_fail(r, RC_VALUE, "report.lost");
+    }
+    if (wire_optional(r, REPORT_KEY_PASSES)) {
+        (void)cbor_array(r, "report.passes", 2, 2);
+        d->passes_order = wire_u32(r, "report.passes.order");
+        d->passes_document = wire_u32(r, "report.passes.document");
+        cbor_end(r);
+        if (d->passes_order == 0)
+            cbor_fail(r, RC_VALUE, "report.passes");
+    }
+    if (wire_optional(r, REPORT_KEY_AGENT))
+        read_agent(r, &d->agent);
+    if (wire_optional(r, REPORT_KEY_SCRUB))
+        read_scrub(r, &d->scrub);
+    if (wire_optional(r, REPORT_KEY_TRAFFIC))
+        read_traffic(r, &d->traffic);
+    if (wire_optional(r, REPORT_KEY_USAGE))
+        read_usage(r, d);
+}
+
 enum rc report_decode(struct bytes in, struct report *ret, struct err *err)
 {
     struct cbor_in r = cbor_read(in);
@@ -98,6 +253,7 @@ enum rc report_decode(struct bytes in, struct report *ret, struct err *err)
     wire_open(&r, DOC_REPORT);
     read_state(&r, &d);
     read_lists(&r, &d);
+    read_optional(&r, &d);
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

@@ -23,6 +23,10 @@ enum rc root_decode(struct bytes in, struct root *ret, struct err *err)
     wire_digest(&r, "root.next_keys", &d.next_keys);
     wire_key(&r, 8, "root.operator_since");
     d.operator_since_ms = wire_u64(&r, "root.operator_since");
+    if (wire_optional(&r, 9))
+        wire_key_set(&r, "root.safety_keys", &d.safety_keys);
+    if (wire_optional(&r, 10))
+        wire_digest384(&r, "root.next_keys384", &d.next_keys384);
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

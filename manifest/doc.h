@@ -24,6 +24,9 @@ enum doc_type {
     DOC_ORDER = 4,
     DOC_REPORT = 5,
     DOC_REVOCATION = 6,
+    DOC_TOKEN = 7,
+    DOC_REKEY = 8,
+    DOC_DELEGATION = 9,
 };
 
 #define DOC_FORMAT 1U /* version of the format of every type */
@@ -32,22 +35,41 @@ struct digest {
     uint8_t b[DIGEST_SIZE];
 };
 
+/* Beside a struct digest where keys of suite 2 vouch (CNSA 2.0 knows no SHA-256): both must match.
+ * All zero = there is none. */
+struct digest384 {
+    uint8_t b[DIGEST384_SIZE];
+};
+
+/* All zero stands for "none". */
+bool digest_is_none(const struct digest *digest);
+bool digest384_is_none(const struct digest384 *digest);
+
+static inline bool digest_same(const struct digest *a, const struct digest *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
 struct mission {
     uint8_t b[MISSION_SIZE];
 };
 
-/* Signature suites.  A key record names its suite; a signature never chooses. */
+/* Signature suites.  A key record names its suite; a signature never chooses.  What each consists
+ * of is a row of the table in manifest/suite. */
 enum suite {
     SUITE_ED25519_MLDSA65 = 1, /* COSE -19 and -49 (RFC 9864, RFC 9964); both halves must verify */
+    SUITE_MLDSA87 = 2,         /* COSE -50 (RFC 9964), digests SHA-384: CNSA 2.0 */
 };
 
+#define PUBLIC_KEY_MAX 2592U /* the halves of the largest suite, one after the other */
+
 /* A public key as a root or grant lists it.  Its id is the first KEY_ID_SIZE bytes of SHA-256 over
- * its CBOR record [suite, ed25519, mldsa65], so one key has one id. */
+ * its CBOR record [suite, half, ...], so one key has one id.  public_half (manifest/suite) finds
+ * the halves; what they do not fill is zero. */
 struct public_key {
     uint8_t id[KEY_ID_SIZE];
     enum suite suite;
-    uint8_t ed25519[32];
-    uint8_t mldsa65[1952];
+    uint8_t halves[PUBLIC_KEY_MAX];
 };
 
 /* m of n. */
@@ -65,9 +87,13 @@ struct root {
     uint64_t expires_ms; /* Unix time, 0 = never */
     struct key_set root_keys;
     struct key_set operator_keys;
-    struct digest next_keys;    /* SHA-256 over the next root's key set record: pre-rotation */
+    struct digest next_keys; /* SHA-256 over the next root's key set record: pre-rotation */
+    struct digest384
+        next_keys384;           /* the same in SHA-384; must be there if a root key is of suite 2 */
     uint64_t operator_since_ms; /* Unix time, at most issued_ms: the operator role began anew here,
                                    grants and orders issued before it are void; 0 = never yet */
+    struct key_set safety_keys; /* co-signers of what activates orders, where a grant asks for it;
+                                   n = 0: there is no such role; no key of the operator's in it */
 };
 
 /* What one payload may use.  Every field is a hard limit; zero is invalid except where noted. */
@@ -80,6 +106,13 @@ struct resources {
     uint32_t open_files;
 };
 
+/* The agent's own programs travel as this payload of this tenant, whose grant must say so.  They
+ * are never run in a sandbox. */
+#define AGENT_TENANT "berth"
+#define AGENT_NAME "agent"
+
+bool is_agent_name(const char *tenant, const char *name);
+
 /* What a tenant may have in all, and who signs for it. */
 struct grant {
     char tenant[NAME_CAP];
@@ -87,10 +120,16 @@ struct grant {
     uint64_t issued_ms;
     uint64_t expires_ms; /* 0 = never */
     struct key_set keys;
-    char prefix[NAME_CAP];  /* payload names: equal to it, or starting with it and '-'; "" = any */
-    struct resources total; /* sums over the tenant's running payloads */
-    uint64_t store_bytes;   /* packages and slots on board */
-    uint32_t payloads_max;  /* running at once */
+    char prefix[NAME_CAP];   /* payload names: equal to it, or starting with it and '-'; "" = any */
+    struct resources total;  /* sums over the tenant's running payloads */
+    uint64_t store_bytes;    /* packages and slots on board */
+    uint32_t payloads_max;   /* running at once */
+    bool needs_safety;       /* what puts an order with lines of this tenant into force needs the
+                                safety role's threshold too */
+    bool agent;              /* the payload named AGENT_NAME may be the agent itself; only for the
+                                tenant AGENT_TENANT */
+    uint64_t teams_since_ms; /* at most issued_ms: what was delegated to teams before is void, and
+                                their epochs are forgotten; 0 = never yet */
 };
 
 enum health_type {
@@ -106,19 +145,27 @@ struct health {
     uint32_t watchdog_ms; /* longest gap between WATCHDOG=1, 0 = none */
 };
 
-/* What a tenant signs: what the payload is. */
+/* What a tenant signs, or one of its teams: what the payload is. */
 struct manifest {
     char tenant[NAME_CAP];
+    char team[TEAM_CAP]; /* whose keys sign it (manifest/delegation); "" = the tenant's own */
     char name[NAME_CAP];
     char version[VERSION_CAP];
     uint64_t release; /* number of this release, rises; compared with floors, never shown as the
                          version */
     uint64_t floor;   /* lowest release that may still run once this one has been committed */
-    struct digest content;   /* SHA-256 of the compressed archive */
+    struct digest content; /* SHA-256 of the compressed archive */
+    struct digest384
+        content384;          /* the same in SHA-384; must be there if a tenant key is of suite 2 */
     uint64_t content_bytes;  /* of the compressed archive */
     uint64_t unpacked_bytes; /* sum of file sizes */
     uint32_t files;          /* entries in the archive */
-    char arch[16];           /* "x86_64", "aarch64" or "any" */
+    struct digest index;     /* of the index of its files (update/index); all zero = none */
+    struct digest384 index384; /* the same in SHA-384; only with index, and must be there if a
+                                  tenant key is of suite 2 */
+    struct digest sbom;        /* of the SPDX bill of materials; all zero = none.  For people ... */
+    struct digest provenance;  /* ... and of how it was built; nothing on board rests on either */
+    char arch[16];             /* "x86_64", "aarch64" or "any" */
     uint32_t n_args;
     uint32_t n_env;
     char args[PAYLOAD_ARGS_MAX]
@@ -126,6 +173,8 @@ struct manifest {
     char env[PAYLOAD_ENV_MAX][PAYLOAD_ARG_CAP]; /* "NAME=value" */
     struct resources limits;
     struct health health;
+    bool snapshot; /* /data as it was before the trial comes back if this version does not commit;
+                      wants data_bytes */
 };
 
 /* One line of an order. */
@@ -133,6 +182,8 @@ struct order_line {
     char tenant[NAME_CAP];
     char name[NAME_CAP];
     struct digest manifest; /* SHA-256 over the manifest's CBOR: the payload of its envelope */
+    struct digest384 manifest384; /* the same in SHA-384; must be there if an operator key is of
+                                     suite 2 */
 };
 
 /* What the operator signs: the full desired set of one satellite.  What is not named stops. */
@@ -141,6 +192,7 @@ struct order {
     uint64_t generation; /* rises with every order for this satellite */
     uint64_t issued_ms;
     uint64_t expires_ms; /* 0 = never: the last moment at which it may take effect */
+    bool staged;         /* takes no effect until a token names it */
     uint32_t n_lines;
     struct order_line line[PAYLOADS_MAX]; /* sorted by tenant, then name; no pair twice */
 };
@@ -176,6 +228,15 @@ struct report_payload {
     uint32_t cpu_ms;           /* since start, wraps */
 };
 
+/* What is lost for as long as reports say so; the bits are on the wire. */
+enum report_lost {
+    LOST_ROOT = 1,  /* safe mode: the trust root; `root_version` is the one that is needed again */
+    LOST_GRANT = 2, /* at least one grant: its tenant is in safe mode */
+    LOST_STATE = 4, /* the agent's own state */
+    LOST_TEAM = 8,  /* at least one delegation: its team is in safe mode */
+    LOST_ALL = 15,
+};
+
 struct report_event {
     uint64_t seq;   /* rises by one per event over the life of the state directory */
     uint32_t code;  /* rc number */
@@ -185,7 +246,7 @@ struct report_event {
 
 /* An object that is still coming in. */
 #define REPORT_TRANSFERS_MAX 16U
-#define REPORT_RANGES_MAX 32U
+#define REPORT_RANGES_MAX 192U
 struct report_transfer {
     struct digest object;
     uint32_t chunks;    /* in all; 0 = announced by chunks only, its descriptor is missing */
@@ -196,6 +257,95 @@ struct report_transfer {
     } missing[REPORT_RANGES_MAX]; /* rising, not touching */
 };
 
+/* Which keys a satellite holds, told apart by epoch and id.  All zero: as provisioned. */
+#define REPORT_LINKS_MAX 32U
+#define REPORT_KEM_PUBLIC_SIZE 1216U /* base/kem */
+struct report_link {
+    uint32_t peer;         /* node number, not 0 */
+    char tenant[NAME_CAP]; /* "" = the platform's own link */
+    uint32_t epoch;        /* of the newest key held; from 1 */
+};
+
+struct report_keys {
+    uint64_t rekey;                 /* number of the newest rekey taken, 0 = none */
+    uint32_t master_epoch;          /* of the newest master wrapping key held, 0 = none */
+    uint8_t master_id[KEY_ID_SIZE]; /* if master_epoch is not 0 */
+    bool has_kem;
+    bool has_kem_public;         /* told now and then until a rekey for it was opened */
+    uint8_t kem_id[KEY_ID_SIZE]; /* of the newest pair, which the next rekey should be for */
+    uint8_t kem_public[REPORT_KEM_PUBLIC_SIZE];
+    uint32_t n_links;
+    struct report_link link[REPORT_LINKS_MAX]; /* sorted by peer, then tenant; the platform's own
+                                                  link only if its epoch is not 1 */
+};
+
+/* Which agent speaks.  An empty version: not said. */
+struct report_agent {
+    char version[VERSION_CAP];
+    struct digest running; /* manifest of its package; all zero = the programs that were there at
+                              launch */
+    bool trial;            /* it has not been committed */
+    struct digest failed;  /* the one that was tried last without success; all zero = none */
+    uint32_t code;         /* and why, rc number */
+};
+
+/* What reading everything again has found since the start of the agent (agent/scrub).  All zero:
+ * nothing was read yet. */
+#define REPORT_WANTED_MAX 8U
+struct report_scrub {
+    uint32_t rounds;   /* that ended */
+    uint32_t age_s;    /* since the last one ended; 0 without one */
+    uint32_t files;    /* read */
+    uint32_t kib;      /* read */
+    uint32_t damaged;  /* files among them; copies of state files count one by one */
+    uint32_t repaired; /* of those, on board */
+    uint32_t asked;    /* times that the ground was asked for something again */
+    uint32_t n_wanted;
+    struct digest wanted[REPORT_WANTED_MAX]; /* manifests whose package is needed again: the slot or
+                                                the package that is kept for it is damaged */
+};
+
+/* What went over a link in some time, bytes of whole bundles. */
+struct report_bytes {
+    uint64_t in;       /* of files met on board */
+    uint64_t useful;   /* of them: brought what was not there */
+    uint64_t repeated; /* of them: authentic, and brought nothing new; the rest of in was refused */
+    uint64_t out;      /* of files for the downlink */
+};
+
+/* What the link has cost and brought since the start of berth-link.  All zero: nothing came. */
+struct report_traffic {
+    uint64_t contacts;
+    struct report_bytes contact; /* since the last one began */
+    struct report_bytes all;
+    uint64_t key_epoch; /* of the link's own key in use, 0 = not said */
+    uint64_t highest;   /* counter that came under it */
+    uint64_t accepted;  /* counters that did, since the start */
+};
+
+/* What takes room on board. */
+enum report_use {
+    USE_SLOTS,     /* installed versions */
+    USE_STAGING,   /* what is being unpacked, as declared */
+    USE_KEPT,      /* packages kept for repairs */
+    USE_WAITING,   /* packages that wait and say they are the tenant's: in nobody's account */
+    USE_SNAPSHOTS, /* of data, for trials */
+    USE_DATA,      /* images of /data */
+    USE_KINDS
+};
+
+/* What one tenant takes, in KiB rounded up and in inodes; UINT32_MAX = that or more. */
+struct report_usage {
+    char tenant[NAME_CAP];
+    uint32_t store_kib; /* that it may have, of all but what waits and data */
+    struct {
+        uint32_t kib, files;
+    } use[USE_KINDS];
+};
+
+/* Name of a kind, such as "slots"; "?" for a number that is none. */
+const char *report_use_name(enum report_use use);
+
 /* What a satellite says of itself. */
 struct report {
     char satellite[NAME_CAP];
@@ -204,6 +354,7 @@ struct report {
     uint64_t time_ms; /* Unix time as the satellite believes it */
     uint64_t root_version;
     uint64_t generation; /* of the order in force, 0 = none */
+    uint64_t staged;     /* generation of the order that waits for its token, 0 = none */
     uint32_t n_payloads;
     uint32_t n_events;
     uint32_t n_transfers;
@@ -213,6 +364,15 @@ struct report {
     struct report_transfer transfer[REPORT_TRANSFERS_MAX];
     struct digest
         object[PAYLOADS_MAX]; /* objects complete since the start of the agent, newest last */
+    struct report_keys keys;
+    uint32_t lost;            /* enum report_lost, 0 = all is there */
+    uint32_t passes_order;    /* contacts since a new order was taken */
+    uint32_t passes_document; /* contacts since any new document was taken; at most passes_order */
+    struct report_agent agent;
+    struct report_scrub scrub;
+    struct report_traffic traffic;
+    uint32_t n_usage;
+    struct report_usage usage[TENANTS_MAX]; /* sorted by tenant; none before it was looked at */
 };
 
 /* Decode: the bytes of a document, without envelope, to values.  Strict: unknown keys, trailing
@@ -255,16 +415,25 @@ must_check enum rc doc_peek_type(struct bytes payload, enum doc_type *ret, struc
 must_check enum rc public_key_id(const struct public_key *key, uint8_t ret[KEY_ID_SIZE],
                                  struct err *err);
 
-/* The commitment to a key set, for root.next_keys. */
-must_check enum rc key_set_digest(const struct key_set *keys, struct digest *ret, struct err *err);
+/* The commitment to a key set, for root.next_keys, and its companion (NULL = not wanted). */
+must_check enum rc key_set_digest(const struct key_set *keys, struct digest *ret,
+                                  struct digest384 *ret384, struct err *err);
+
+/* Commit a root to the keys that come next; with the companion where keys of either set ask for it.
+ */
+must_check enum rc root_commit(struct root *root, const struct key_set *next, struct err *err);
 
 /* Thresholds and distinctness of a key set: RC_THRESHOLD_INVALID, RC_KEY_DUPLICATE (two keys that
- * share an id or either half are the same key). */
+ * share an id or any half are the same key). */
 must_check enum rc key_set_check(const struct key_set *keys, struct err *err);
 
 /* Whether a payload name is one of this prefix: equal to it, or it and '-' and more; "" takes any.
  */
 bool prefix_allows(const char *prefix, const char *name);
+
+/* Sums of what several payloads may use. */
+void resources_add(struct resources *sum, const struct resources *more);
+bool resources_within(const struct resources *sum, const struct resources *total);
 
 /* Whether the manifest stays inside the grant: tenant, name prefix, each limit (RC_GRANT_EXCEEDED,
  * RC_NAME_NOT_GRANTED).  Sums over several payloads are the agent's business. */

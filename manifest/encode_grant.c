@@ -9,7 +9,7 @@ enum rc grant_encode(const struct grant *doc, uint8_t *buf, size_t cap, struct b
 
     if (rc != RC_OK)
         return rc;
-    wire_put_open(&w, DOC_GRANT, 10);
+    wire_put_open(&w, DOC_GRANT, 10U + doc->needs_safety + (doc->teams_since_ms != 0) + doc->agent);
     wire_put_text_at(&w, 1, doc->tenant);
     wire_put_uint_at(&w, 2, doc->epoch);
     wire_put_uint_at(&w, 3, doc->issued_ms);
@@ -21,5 +21,15 @@ enum rc grant_encode(const struct grant *doc, uint8_t *buf, size_t cap, struct b
     wire_put_resources(&w, &doc->total);
     wire_put_uint_at(&w, 8, doc->store_bytes);
     wire_put_uint_at(&w, 9, doc->payloads_max);
+    if (doc->needs_safety) {
+        cbor_put_uint(&w, 10);
+        cbor_put_bool(&w, true);
+    }
+    if (doc->teams_since_ms != 0)
+        wire_put_uint_at(&w, 11, doc->teams_since_ms);
+    if (doc->agent) {
+        cbor_put_uint(&w, 12);
+        cbor_put_bool(&w, true);
+    }
     return cbor_written(&w, ret, err);
 }

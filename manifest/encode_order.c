@@ -9,7 +9,7 @@ enum rc order_encode(const struct order *doc, uint8_t *buf, size_t cap, struct b
 
     if (rc != RC_OK)
         return rc;
-    wire_put_open(&w, DOC_ORDER, 6);
+    wire_put_open(&w, DOC_ORDER, 6U + doc->staged);
     wire_put_text_at(&w, 1, doc->satellite);
     wire_put_uint_at(&w, 2, doc->generation);
     wire_put_uint_at(&w, 3, doc->issued_ms);
@@ -17,10 +17,17 @@ enum rc order_encode(const struct order *doc, uint8_t *buf, size_t cap, struct b
     cbor_put_uint(&w, 5);
     cbor_put_array(&w, doc->n_lines);
     for (uint32_t i = 0; i < doc->n_lines; i++) {
-        cbor_put_array(&w, 3);
-        cbor_put_text(&w, doc->line[i].tenant);
-        cbor_put_text(&w, doc->line[i].name);
-        wire_put_digest(&w, &doc->line[i].manifest);
+        const struct order_line *line = &doc->line[i];
+        bool has_384 = !digest384_is_none(&line->manifest384);
+
+        cbor_put_array(&w, has_384 ? 4 : 3);
+        cbor_put_text(&w, line->tenant);
+        cbor_put_text(&w, line->name);
+        wire_put_digest(&w, &line->manifest);
+        if (has_384)
+            wire_put_digest384(&w, &line->manifest384);
     }
+    if (doc->staged)
+        wire_put_uint_at(&w, 6, 1);
     return cbor_written(&w, ret, err);
 }

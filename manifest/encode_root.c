@@ -9,7 +9,9 @@ enum rc root_encode(const struct root *doc, uint8_t *buf, size_t cap, struct byt
 
     if (rc != RC_OK)
         return rc;
-    wire_put_open(&w, DOC_ROOT, 9);
+    bool has_384 = !digest384_is_none(&doc->next_keys384);
+
+    wire_put_open(&w, DOC_ROOT, 9U + (doc->safety_keys.n > 0) + has_384);
     wire_put_uint_at(&w, 1, doc->version);
     cbor_put_uint(&w, 2);
     cbor_put_bstr(&w, (struct bytes){ doc->mission.b, sizeof doc->mission.b });
@@ -22,5 +24,13 @@ enum rc root_encode(const struct root *doc, uint8_t *buf, size_t cap, struct byt
     cbor_put_uint(&w, 7);
     wire_put_digest(&w, &doc->next_keys);
     wire_put_uint_at(&w, 8, doc->operator_since_ms);
+    if (doc->safety_keys.n > 0) {
+        cbor_put_uint(&w, 9);
+        wire_put_key_set(&w, &doc->safety_keys);
+    }
+    if (has_384) {
+        cbor_put_uint(&w, 10);
+        wire_put_digest384(&w, &doc->next_keys384);
+    }
     return cbor_written(&w, ret, err);
 }

@@ -5,62 +5,16 @@
 #include <stdlib.h>
 
 #include "base/cbor.h"
-#include "base/crypto.h"
 
-/* Header labels (RFC 9052 section 3.1); the suite is one of ours, from the private range, and
+/* Header labels (RFC 9052 section 3.1); the profile is one of ours, from the private range, and
  * therefore named in crit. */
 #define LABEL_ALG 1
 #define LABEL_CRIT 2
 #define LABEL_KID 4
-#define LABEL_SUITE (-65537)
+#define LABEL_PROFILE (-65537)
 
 #define BODY_HEADER_MAX 32U
 #define ENTRY_HEADER_MAX 16U
-
-/* What a suite asks for: one signature per half, all of them. */
-struct half {
-    int64_t algorithm;
-    size_t signature_size;
-    enum rc (*verify)(const struct public_key *key, struct bytes message, struct bytes signature,
-                      struct err *err);
-};
-
-#define HALVES_MAX 2U
-
-struct suite_row {
-    enum suite suite;
-    uint32_t n;
-    struct half half[HALVES_MAX];
-};
-
-static enum rc verify_ed25519(const struct public_key *key, struct bytes message,
-                              struct bytes signature, struct err *err)
-{
-    return crypto_ed25519_verify(key->ed25519, message, signature, err);
-}
-
-static enum rc verify_mldsa65(const struct public_key *key, struct bytes message,
-                              struct bytes signature, struct err *err)
-{
-    return crypto_mldsa65_verify(key->mldsa65, message, signature, err);
-}
-
-/* clang-format off */
-static const struct suite_row suites[] = {
-    { SUITE_ED25519_MLDSA65, 2, {
-        { COSE_ALG_ED25519, ED25519_SIGNATURE_SIZE, verify_ed25519 },
-        { COSE_ALG_MLDSA65, MLDSA65_SIGNATURE_SIZE, verify_mldsa65 } } },
-};
-/* clang-format on */
-
-static const struct suite_row *suite_find(enum suite suite)
-{
-    for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
-        if (suites[i].suite == suite)
-            return &suites[i];
-    }
-    return NULL;
-}
 
 /* ---- form */
 
@@ -96,7 +50,7 @@ static void read_entry(struct cbor_in *r, struct envelope_signature *ret)
         cbor_fail(r, RC_ENVELOPE, "signature.kid");
     ret->key_id = cbor_bstr(r, "signature.kid", KEY_ID_SIZE, KEY_ID_SIZE);
     cbor_end(r);
-    ret->signature = cbor_bstr(r, "signature.signature", 1, MLDSA65_SIGNATURE_SIZE);
+    ret->signature = cbor_bstr(r, "signature.signature", 1, SUITE_SIGNATURE_MAX);
     cbor_end(r);
 }
 
@@ -127,7 +81,7 @@ enum rc envelope_open(struct bytes in, struct envelope *ret, struct err *err)
 
 /* ---- what is signed */
 
-enum rc envelope_body_header(enum suite suite, uint8_t *buf, size_t cap, struct bytes *ret,
+enum rc envelope_body_header(uint32_t profile, uint8_t *buf, size_t cap, struct bytes *ret,
                              struct err *err)
 {
     struct cbor_out w = { .p = buf, .cap = cap };
@@ -135,9 +89,9 @@ enum rc envelope_body_header(enum suite suite, uint8_t *buf, size_t cap, struct 
     cbor_put_map(&w, 2);
     cbor_put_int(&w, LABEL_CRIT);
     cbor_put_array(&w, 1);
-    cbor_put_int(&w, LABEL_SUITE);
-    cbor_put_int(&w, LABEL_SUITE);
-    cbor_put_uint(&w, suite);
+    cbor_put_int(&w, LABEL_PROFILE);
+    cbor_put_int(&w, LABEL_PROFILE);
+    cbor_put_uint(&w, profile);
     return cbor_written(&w, ret, err);
 }
 
@@ -224,7 +178,7 @@ struct check {
 struct entries {
     const struct suite_row *row;
     uint32_t found;
-    const struct envelope_signature *half[HALVES_MAX];
+    const struct envelope_signature *half[SUITE_HALVES_MAX];
 };
 
 /* Which half of the suite an algorithm is, or row->n. */
@@ -267,16 +221,16 @@ static enum rc collect(const struct envelope *e, const struct public_key *key, s
     return RC_OK;
 }
 
-/* Both protected headers must be exactly what a signer of this suite writes: every byte that is
+/* Both protected headers must be exactly what a signer with this half writes: every byte that is
  * signed is known before crypto is asked. */
-static enum rc verify_half(const struct check *c, const struct public_key *key,
-                           const struct half *half, const struct envelope_signature *s,
-                           struct err *err)
+static enum rc verify_half(const struct check *c, const struct public_key *key, uint32_t h,
+                           const struct envelope_signature *s, struct err *err)
 {
+    const struct suite_half *half = &suite_find(key->suite)->half[h];
     uint8_t header[BODY_HEADER_MAX];
     struct bytes want, message;
 
-    enum rc rc = envelope_body_header(key->suite, header, sizeof header, &want, err);
+    enum rc rc = envelope_body_header(ENVELOPE_PROFILE, header, sizeof header, &want, err);
     if (rc == RC_OK && !bytes_equal(want, c->envelope->protected_header))
         rc = err_set(err, RC_SUITE_UNKNOWN, "envelope.protected");
     if (rc == RC_OK)
@@ -287,7 +241,7 @@ static enum rc verify_half(const struct check *c, const struct public_key *key,
         rc = envelope_to_sign(c->type, c->mission, c->envelope, s->protected_header, c->buf, c->cap,
                               &message, err);
     if (rc == RC_OK)
-        rc = half->verify(key, message, s->signature, err);
+        rc = half->verify(public_half(key, h).p, message, s->signature, err);
     return rc;
 }
 
@@ -302,7 +256,7 @@ static enum rc verify_key(const struct check *c, const struct public_key *key, u
     if (rc != RC_OK || entries.found == 0)
         return rc;
     for (uint32_t h = 0; rc == RC_OK && h < entries.row->n; h++)
-        rc = verify_half(c, key, &entries.row->half[h], entries.half[h], err);
+        rc = verify_half(c, key, h, entries.half[h], err);
     if (rc == RC_OK)
         (*ret_signed)++;
     return rc;

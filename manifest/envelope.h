@@ -4,8 +4,8 @@
  *
  *     [ protected, {}, payload, [ + [ protected, {4: kid}, signature ] ] ]
  *
- * The body's protected header names the suite of every signer's key; each signer gives one entry
- * per half of the suite, both with the signer's key id.  The external data of each signature is the
+ * The body's protected header names the profile; each signer gives one entry per half of its key's
+ * suite, all with the signer's key id.  The external data of each signature is the
  * CBOR array
  * ["berth", doc_type, DOC_FORMAT, mission].  Opening an envelope checks its form only; the payload
  * must not be looked into before trust has verified it.
@@ -13,11 +13,16 @@
 #ifndef BERTH_MANIFEST_ENVELOPE_H
 #define BERTH_MANIFEST_ENVELOPE_H
 
-#include "manifest/doc.h"
+#include "manifest/suite.h"
 
-#define COSE_ALG_ED25519 (-19)
-#define COSE_ALG_MLDSA65 (-49)
-#define ENVELOPE_SIGNATURES_MAX (2U * SIGNERS_MAX)
+#define ENVELOPE_SIGNATURES_MAX 16U
+static_assert(ENVELOPE_SIGNATURES_MAX == SUITE_HALVES_MAX * SIGNERS_MAX, "every half of everyone");
+
+/* What every signer states by signing the body header: the table of suites of which each algorithm
+ * is a part (manifest/suite).  In profile 1, -19 and -49 are the halves of one signature of suite 1
+ * and worth nothing alone; -50 is a signature of suite 2.  One constant, so that signers of
+ * different suites sign the same bytes in any order without knowing of each other. */
+#define ENVELOPE_PROFILE 1U
 
 /* One COSE_Signature, as views into the envelope. */
 struct envelope_signature {
@@ -46,8 +51,9 @@ must_check enum rc envelope_to_sign(enum doc_type type, const struct mission *mi
                                     const struct envelope *envelope, struct bytes sign_protected,
                                     uint8_t *buf, size_t cap, struct bytes *ret, struct err *err);
 
-/* The protected header of the body for a suite, and of one entry for an algorithm. */
-must_check enum rc envelope_body_header(enum suite suite, uint8_t *buf, size_t cap,
+/* The protected header of the body (profile: ENVELOPE_PROFILE, except to test what else is
+ * refused), and of one entry for an algorithm. */
+must_check enum rc envelope_body_header(uint32_t profile, uint8_t *buf, size_t cap,
                                         struct bytes *ret, struct err *err);
 must_check enum rc envelope_entry_header(int64_t algorithm, uint8_t *buf, size_t cap,
                                          struct bytes *ret, struct err *err);

@@ -15,6 +15,7 @@ static const char *const slot_names[SLOT_STATES] = {
 static const char *const type_names[] = {
     [DOC_ROOT] = "root",   [DOC_GRANT] = "grant",   [DOC_MANIFEST] = "manifest",
     [DOC_ORDER] = "order", [DOC_REPORT] = "report", [DOC_REVOCATION] = "revocation",
+    [DOC_TOKEN] = "token", [DOC_REKEY] = "rekey",   [DOC_DELEGATION] = "delegation",
 };
 
 #define TYPE_NAMES (sizeof type_names / sizeof type_names[0])
@@ -22,6 +23,11 @@ static const char *const type_names[] = {
 const char *slot_state_name(enum slot_state state)
 {
     return (unsigned)state < SLOT_STATES ? slot_names[state] : "?";
+}
+
+bool is_agent_name(const char *tenant, const char *name)
+{
+    return strcmp(tenant, AGENT_TENANT) == 0 && strcmp(name, AGENT_NAME) == 0;
 }
 
 const char *doc_type_name(enum doc_type type)

@@ -8,8 +8,9 @@
 
 #define SET_FORMAT 1U
 
-/* An entry's largest form: array head, kind, policy, tenant with head, epoch. */
-static_assert(REVOKED_MAX * (3U + NAME_MAX_LEN + 2U + 9U) + 128U <= REVOKED_FILE_MAX,
+/* An entry's largest form: array head, kind, policy, two digests with heads. */
+static_assert(REVOKED_MAX * (3U + 2U + DIGEST_SIZE + 2U + DIGEST384_SIZE) + 128U <=
+                  REVOKED_FILE_MAX,
               "the largest set fits");
 
 static const char *const policy_names[] = {
@@ -82,14 +83,14 @@ static enum rc entries_check(const struct revoked *list, uint32_t n, struct err 
     return RC_OK;
 }
 
-/* [1, policy, key id] / [2, policy, tenant, epoch] / [3, policy, digest] */
+/* [1, policy, key id] / [2, policy, tenant, epoch] / [3, policy, digest, ? digest384] */
 static void read_entry(struct cbor_in *r, struct revoked *e)
 {
     size_t n = cbor_array(r, "revocation.entry", 3, 4);
 
     e->kind = (enum revoked_kind)cbor_uint(r, "revocation.kind", REVOKED_MANIFEST);
     e->policy = (enum revoke_policy)cbor_uint(r, "revocation.policy", REVOKE_STOP);
-    if (n != (e->kind == REVOKED_GRANT ? 4U : 3U))
+    if (n != (e->kind == REVOKED_GRANT ? 4U : 3U) && e->kind != REVOKED_MANIFEST)
         cbor_fail(r, RC_CBOR_COUNT, "revocation.entry");
     if (e->kind == REVOKED_KEY) {
         cbor_fixed(r, "revocation.key", e->key, sizeof e->key);
@@ -98,6 +99,8 @@ static void read_entry(struct cbor_in *r, struct revoked *e)
         e->epoch = wire_u64(r, "revocation.epoch");
     } else if (e->kind == REVOKED_MANIFEST) {
         wire_digest(r, "revocation.manifest", &e->manifest);
+        if (n == 4)
+            wire_digest384(r, "revocation.manifest384", &e->manifest384);
     } else {
         cbor_fail(r, RC_VALUE, "revocation.kind");
     }
@@ -119,14 +122,17 @@ static void put_entries(struct cbor_out *w, const struct revoked *list, uint32_t
     cbor_put_array(w, n);
     for (uint32_t i = 0; i < n; i++) {
         const struct revoked *e = &list[i];
+        bool has_384 = e->kind == REVOKED_MANIFEST && !digest384_is_none(&e->manifest384);
 
-        cbor_put_array(w, e->kind == REVOKED_GRANT ? 4 : 3);
+        cbor_put_array(w, e->kind == REVOKED_GRANT || has_384 ? 4 : 3);
         cbor_put_uint(w, e->kind);
         cbor_put_uint(w, e->policy);
         if (e->kind == REVOKED_KEY)
             cbor_put_bstr(w, (struct bytes){ e->key, sizeof e->key });
         if (e->kind == REVOKED_MANIFEST)
             wire_put_digest(w, &e->manifest);
+        if (has_384)
+            wire_put_digest384(w, &e->manifest384);
         if (e->kind != REVOKED_GRANT)
             continue;
         cbor_put_text(w, e->tenant);
@@ -263,6 +269,9 @@ enum rc revoked_put(struct revoked *list, uint32_t *n, uint32_t cap, const struc
             list[i].policy = entry->policy;
         if (entry->epoch > list[i].epoch)
             list[i].epoch = entry->epoch;
+        /* Two that share the SHA-256 only: both are revoked, by what they share. */
+        if (memcmp(&entry->manifest384, &list[i].manifest384, sizeof entry->manifest384) != 0)
+            list[i].manifest384 = (struct digest384){ 0 };
         return RC_OK;
     }
     if (*n >= cap)
@@ -286,6 +295,46 @@ enum rc revoked_set_add(struct revoked_set *set, const struct revocation *doc, s
         if (rc != RC_OK)
             return rc;
     }
+    *set = *next;
+    return RC_OK;
+}
+
+/* Field by field: there may be anything between the fields. */
+static bool same_set(const struct revoked_set *a, const struct revoked_set *b)
+{
+    if (a->n != b->n || a->root_version != b->root_version || a->number != b->number ||
+        a->issued_ms != b->issued_ms || memcmp(&a->newest, &b->newest, sizeof a->newest) != 0)
+        return false;
+    for (uint32_t i = 0; i < a->n; i++)
+        if (revoked_order(&a->entry[i], &b->entry[i]) != 0 ||
+            a->entry[i].policy != b->entry[i].policy || a->entry[i].epoch != b->entry[i].epoch)
+            return false;
+    return true;
+}
+
+enum rc revoked_set_merge(struct revoked_set *set, const struct revoked_set *other,
+                          bool *ret_changed, struct err *err)
+{
+    scoped(free_ptr) struct revoked_set *next = calloc(1, sizeof *next);
+
+    if (!next)
+        return err_set(err, RC_NO_MEMORY, "revoked");
+    *next = *set;
+    for (uint32_t i = 0; i < other->n; i++) {
+        enum rc rc = revoked_put(next->entry, &next->n, REVOKED_MAX, &other->entry[i], err);
+
+        if (rc != RC_OK)
+            return rc;
+    }
+    if (other->root_version > set->root_version ||
+        (other->root_version == set->root_version && other->number > set->number)) {
+        next->root_version = other->root_version;
+        next->number = other->number;
+        next->newest = other->newest;
+    }
+    if (other->issued_ms > next->issued_ms)
+        next->issued_ms = other->issued_ms;
+    *ret_changed = !same_set(next, set);
     *set = *next;
     return RC_OK;
 }
@@ -315,10 +364,23 @@ enum revoke_policy revoked_grant(const struct revoked_set *set, const char *tena
     return e && epoch <= e->epoch ? e->policy : REVOKE_NONE;
 }
 
-enum revoke_policy revoked_manifest(const struct revoked_set *set, const struct digest *manifest)
+bool revocation_has_384(const struct revocation *doc)
+{
+    for (uint32_t i = 0; i < doc->n; i++) {
+        if (doc->entry[i].kind == REVOKED_MANIFEST && digest384_is_none(&doc->entry[i].manifest384))
+            return false;
+    }
+    return true;
+}
+
+enum revoke_policy revoked_manifest(const struct revoked_set *set, const struct digest *manifest,
+                                    const struct digest384 *manifest384)
 {
     const struct revoked about = { .kind = REVOKED_MANIFEST, .manifest = *manifest };
     const struct revoked *e = find(set, &about);
 
+    if (e && manifest384 && !digest384_is_none(&e->manifest384) &&
+        memcmp(manifest384, &e->manifest384, sizeof *manifest384) != 0)
+        e = NULL;
     return e ? e->policy : REVOKE_NONE;
 }

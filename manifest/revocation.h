@@ -14,9 +14,10 @@
 
 #include "manifest/doc.h"
 
-#define REVOCATION_ENTRIES_MAX 16U /* in one document: fits 8 KB with two root signatures */
-#define REVOKED_MAX 256U           /* in the set */
-#define REVOKED_FILE_MAX (20U * 1024U)
+#define REVOCATION_ENTRIES_MAX 16U /* in one document: fits 8 KB with two signatures of suite 1 */
+#define REVOCATION_BYTES_MAX (8U * 1024U - 400U) /* what one bundle of 8 KB leaves to it */
+#define REVOKED_MAX 256U                         /* in the set */
+#define REVOKED_FILE_MAX (26U * 1024U)
 
 enum revoked_kind {
     REVOKED_KEY = 1,      /* counts towards no threshold any more */
@@ -35,10 +36,12 @@ enum revoke_policy {
 struct revoked {
     enum revoked_kind kind;
     enum revoke_policy policy;
-    uint8_t key[KEY_ID_SIZE]; /* REVOKED_KEY */
-    char tenant[NAME_CAP];    /* REVOKED_GRANT */
-    uint64_t epoch;           /* REVOKED_GRANT */
-    struct digest manifest;   /* REVOKED_MANIFEST */
+    uint8_t key[KEY_ID_SIZE];     /* REVOKED_KEY */
+    char tenant[NAME_CAP];        /* REVOKED_GRANT */
+    uint64_t epoch;               /* REVOKED_GRANT */
+    struct digest manifest;       /* REVOKED_MANIFEST */
+    struct digest384 manifest384; /* REVOKED_MANIFEST: the same in SHA-384; must be there if a root
+                                     key is of suite 2 */
 };
 
 /* What the root role signs.  Without entries it only says that it is `issued_ms` now. */
@@ -87,9 +90,19 @@ must_check enum rc revoked_put(struct revoked *list, uint32_t *n, uint32_t cap,
 must_check enum rc revoked_set_add(struct revoked_set *set, const struct revocation *doc,
                                    struct err *err);
 
-/* What the set says of one thing. */
+/* Add what another copy of the set holds: all entries, the stricter of two about the same, and the
+ * newest document that either names.  False: nothing of it was new. */
+must_check enum rc revoked_set_merge(struct revoked_set *set, const struct revoked_set *other,
+                                     bool *ret_changed, struct err *err);
+
+/* Whether every entry that names a manifest does so in SHA-384, too. */
+bool revocation_has_384(const struct revocation *doc);
+
+/* What the set says of one thing.  manifest384 may be NULL where only the SHA-256 is known; a
+ * manifest that matches in one and not in the other is not the one that was revoked. */
 enum revoke_policy revoked_key(const struct revoked_set *set, const uint8_t id[KEY_ID_SIZE]);
 enum revoke_policy revoked_grant(const struct revoked_set *set, const char *tenant, uint64_t epoch);
-enum revoke_policy revoked_manifest(const struct revoked_set *set, const struct digest *manifest);
+enum revoke_policy revoked_manifest(const struct revoked_set *set, const struct digest *manifest,
+                                    const struct digest384 *manifest384);
 
 #endif

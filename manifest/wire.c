@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manifest/wire.h"
 
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/crypto.h"
+#include "manifest/suite.h"
 
 /* More than any document has, so that one key too many is named as such. */
 #define KEYS_MAX 64U
 
 #define RESOURCE_FIELDS 6U
-#define KEY_RECORD_MAX 2048U
-
-static_assert(sizeof((struct public_key *)0)->ed25519 == ED25519_PUBLIC_SIZE, "Ed25519 key");
-static_assert(sizeof((struct public_key *)0)->mldsa65 == MLDSA65_PUBLIC_SIZE, "ML-DSA-65 key");
+#define KEY_RECORD_MAX (PUBLIC_KEY_MAX + 16U)
 
 bool digest_is_none(const struct digest *digest)
 {
     static const struct digest none;
+
+    return memcmp(digest->b, none.b, sizeof none.b) == 0;
+}
+
+bool digest384_is_none(const struct digest384 *digest)
+{
+    static const struct digest384 none;
 
     return memcmp(digest->b, none.b, sizeof none.b) == 0;
 }
@@ -37,6 +46,17 @@ void wire_key(struct cbor_in *r, uint64_t key, const char *field)
 
     if (!cbor_key(r, &got) || got != key)
         cbor_fail(r, RC_CBOR_MISSING, field);
+}
+
+bool wire_optional(struct cbor_in *r, uint64_t key)
+{
+    const struct cbor_in before = *r;
+    uint64_t got = 0;
+
+    if (cbor_key(r, &got) && got == key)
+        return true;
+    *r = before; /* whatever is wrong with it, wire_close finds it again */
+    return false;
 }
 
 void wire_close(struct cbor_in *r)
@@ -81,24 +101,51 @@ void wire_digest_or_none(struct cbor_in *r, const char *field, struct digest *re
     *ret = d;
 }
 
+void wire_digest384(struct cbor_in *r, const char *field, struct digest384 *ret)
+{
+    cbor_fixed(r, field, ret->b, sizeof ret->b);
+    /* "None" is a field that is not there, and has no other encoding. */
+    if (digest384_is_none(ret))
+        cbor_fail(r, RC_VALUE, field);
+}
+
+/* The halves of the suite, each of its size. */
+static void read_halves(struct cbor_in *r, const struct suite_row *row, struct public_key *key)
+{
+    size_t at = 0;
+
+    for (uint32_t h = 0; h < row->n; h++) {
+        cbor_fixed(r, row->half[h].name, key->halves + at, row->half[h].public_size);
+        at += row->half[h].public_size;
+    }
+}
+
 void wire_public_key(struct cbor_in *r, struct public_key *ret)
 {
-    struct public_key key = { .suite = SUITE_ED25519_MLDSA65 };
+    scoped(free_ptr) struct public_key *key = calloc(1, sizeof *key);
 
-    (void)cbor_array(r, "key", 3, 3);
-    if (cbor_uint(r, "key.suite", UINT32_MAX) != SUITE_ED25519_MLDSA65)
+    if (!key) {
+        cbor_fail(r, RC_NO_MEMORY, "key");
+        return;
+    }
+    size_t n = cbor_array(r, "key", 2, 1 + SUITE_HALVES_MAX);
+    key->suite = (enum suite)cbor_uint(r, "key.suite", UINT32_MAX);
+    const struct suite_row *row = suite_find(key->suite);
+    if (!row)
         cbor_fail(r, RC_SUITE_UNKNOWN, "key.suite");
-    cbor_fixed(r, "key.ed25519", key.ed25519, sizeof key.ed25519);
-    cbor_fixed(r, "key.mldsa65", key.mldsa65, sizeof key.mldsa65);
+    else if (n != row->n + 1U)
+        cbor_fail(r, RC_CBOR_COUNT, "key");
+    else
+        read_halves(r, row, key);
     cbor_end(r);
     if (r->rc != RC_OK)
         return;
     /* The id is never on the wire, so that no key can go under two. */
-    if (public_key_id(&key, key.id, NULL) != RC_OK) {
+    if (public_key_id(key, key->id, NULL) != RC_OK) {
         cbor_fail(r, RC_CRYPTO, "key.id");
         return;
     }
-    *ret = key;
+    *ret = *key;
 }
 
 void wire_key_set(struct cbor_in *r, const char *field, struct key_set *ret)
@@ -124,6 +171,27 @@ void wire_resources(struct cbor_in *r, const char *field, struct resources *ret)
     cbor_end(r);
 }
 
+void wire_signer(struct cbor_in *r, const char *field, char tenant[NAME_CAP], char team[TEAM_CAP])
+{
+    char text[SIGNER_CAP] = "";
+
+    memset(tenant, 0, NAME_CAP);
+    memset(team, 0, TEAM_CAP);
+    cbor_text(r, field, text, sizeof text);
+
+    size_t n = strcspn(text, "/");
+    const char *rest = text[n] == '/' ? text + n + 1 : "";
+
+    if (n >= NAME_CAP || strlen(rest) >= TEAM_CAP) {
+        cbor_fail(r, RC_TOO_LARGE, field);
+        return;
+    }
+    if (text[n] == '/' && *rest == '\0') /* "tenant/" would be a second way to write "tenant" */
+        cbor_fail(r, RC_NAME, field);
+    memcpy(tenant, text, n);
+    (void)snprintf(team, TEAM_CAP, "%s", rest);
+}
+
 void wire_put_open(struct cbor_out *w, enum doc_type type, size_t keys)
 {
     cbor_put_map(w, keys);
@@ -138,6 +206,11 @@ void wire_put_digest(struct cbor_out *w, const struct digest *digest)
     cbor_put_bstr(w, (struct bytes){ digest->b, sizeof digest->b });
 }
 
+void wire_put_digest384(struct cbor_out *w, const struct digest384 *digest)
+{
+    cbor_put_bstr(w, (struct bytes){ digest->b, sizeof digest->b });
+}
+
 void wire_put_digest_or_none(struct cbor_out *w, const struct digest *digest)
 {
     if (digest_is_none(digest))
@@ -148,10 +221,13 @@ void wire_put_digest_or_none(struct cbor_out *w, const struct digest *digest)
 
 void wire_put_public_key(struct cbor_out *w, const struct public_key *key)
 {
-    cbor_put_array(w, 3);
+    const struct suite_row *row = suite_find(key->suite);
+
+    assert(row); /* every document is checked before it is encoded, and so is every key */
+    cbor_put_array(w, 1 + row->n);
     cbor_put_uint(w, key->suite);
-    cbor_put_bstr(w, (struct bytes){ key->ed25519, sizeof key->ed25519 });
-    cbor_put_bstr(w, (struct bytes){ key->mldsa65, sizeof key->mldsa65 });
+    for (uint32_t h = 0; h < row->n; h++)
+        cbor_put_bstr(w, public_half(key, h));
 }
 
 void wire_put_key_set(struct cbor_out *w, const struct key_set *keys)
@@ -180,6 +256,15 @@ void wire_put_text_at(struct cbor_out *w, uint64_t key, const char *text)
     cbor_put_text(w, text);
 }
 
+void wire_put_signer_at(struct cbor_out *w, uint64_t key, const char *tenant, const char *team)
+{
+    char text[SIGNER_CAP];
+
+    (void)snprintf(text, sizeof text, "%.*s%s%.*s", (int)NAME_MAX_LEN, tenant, *team ? "/" : "",
+                   (int)TEAM_CAP - 1, team);
+    wire_put_text_at(w, key, text);
+}
+
 void wire_put_uint_at(struct cbor_out *w, uint64_t key, uint64_t value)
 {
     cbor_put_uint(w, key);
@@ -188,6 +273,9 @@ void wire_put_uint_at(struct cbor_out *w, uint64_t key, uint64_t value)
 
 enum rc public_key_id(const struct public_key *key, uint8_t ret[KEY_ID_SIZE], struct err *err)
 {
+    if (!suite_find(key->suite))
+        return err_set(err, RC_SUITE_UNKNOWN, "key");
+
     uint8_t record[KEY_RECORD_MAX];
     uint8_t digest[DIGEST_SIZE];
     struct cbor_out w = { .p = record, .cap = sizeof record };
@@ -203,12 +291,14 @@ enum rc public_key_id(const struct public_key *key, uint8_t ret[KEY_ID_SIZE], st
     return rc;
 }
 
-enum rc key_set_digest(const struct key_set *keys, struct digest *ret, struct err *err)
+enum rc key_set_digest(const struct key_set *keys, struct digest *ret, struct digest384 *ret384,
+                       struct err *err)
 {
     uint8_t record[ROLE_KEYS_MAX * KEY_RECORD_MAX];
     struct cbor_out w = { .p = record, .cap = sizeof record };
     struct bytes view;
     struct digest d = { 0 };
+    struct digest384 d384 = { 0 };
 
     enum rc rc = key_set_check(keys, err);
     if (rc != RC_OK)
@@ -218,6 +308,26 @@ enum rc key_set_digest(const struct key_set *keys, struct digest *ret, struct er
     if (rc == RC_OK)
         rc = sha256_of(view, d.b, err);
     if (rc == RC_OK)
-        *ret = d;
-    return rc;
+        rc = sha384_of(view, d384.b, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = d;
+    if (ret384)
+        *ret384 = d384;
+    return RC_OK;
+}
+
+enum rc root_commit(struct root *root, const struct key_set *next, struct err *err)
+{
+    struct digest digest = { 0 };
+    struct digest384 digest384 = { 0 };
+    enum rc rc = key_set_digest(next, &digest, &digest384, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (!key_set_wants_384(&root->root_keys) && !key_set_wants_384(next))
+        digest384 = (struct digest384){ 0 };
+    root->next_keys = digest;
+    root->next_keys384 = digest384;
+    return RC_OK;
 }

@@ -2,8 +2,9 @@
  *
  * manifest/wire: what the encodings of all documents share.  For manifest/ and update/keyfile only.
  *
- * Every document is one map with the keys 0, 1, 2 ... and all of them present, so that a value has
- * exactly one encoding and a decoder is a straight list of reads.  Key 0 holds [type, format].
+ * Every document is one map with the keys 0, 1, 2 ... and all of them present but some at the end
+ * (wire_optional), so that a value has exactly one encoding and a decoder is a straight list of
+ * reads.  Key 0 holds [type, format].
  * Input is hostile; readers are base/cbor's, with its sticky error.
  */
 #ifndef BERTH_MANIFEST_WIRE_H
@@ -21,6 +22,10 @@ void wire_open(struct cbor_in *r, enum doc_type type);
 /* The next key of the open map must be this one: RC_CBOR_MISSING. */
 void wire_key(struct cbor_in *r, uint64_t key, const char *field);
 
+/* Whether the next key of the open map is this one, which may be left out: a value that says the
+ * same as its absence must be refused by the caller, so that there stays one encoding. */
+bool wire_optional(struct cbor_in *r, uint64_t key);
+
 /* Close the map of a document: RC_CBOR_UNKNOWN_KEY if there is one more. */
 void wire_close(struct cbor_in *r);
 
@@ -34,7 +39,10 @@ uint64_t wire_u64(struct cbor_in *r, const char *field);
 void wire_digest(struct cbor_in *r, const char *field, struct digest *ret);
 void wire_digest_or_none(struct cbor_in *r, const char *field, struct digest *ret);
 
-/* [suite, ed25519, mldsa65]; fills in the id.  *ret is complete only if the reader has not failed.
+/* A SHA-384 digest, in a field that is there; all zero is RC_VALUE. */
+void wire_digest384(struct cbor_in *r, const char *field, struct digest384 *ret);
+
+/* [suite, + half]; fills in the id.  *ret is complete only if the reader has not failed.
  */
 void wire_public_key(struct cbor_in *r, struct public_key *ret);
 
@@ -44,17 +52,39 @@ void wire_key_set(struct cbor_in *r, const char *field, struct key_set *ret);
 /* [memory, data, tmp, cpu, pids, files]. */
 void wire_resources(struct cbor_in *r, const char *field, struct resources *ret);
 
+/* "tenant" or "tenant/team": who signs.  *team is "" for the tenant itself. */
+void wire_signer(struct cbor_in *r, const char *field, char tenant[NAME_CAP], char team[TEAM_CAP]);
+
 /* The same in the other direction.  wire_put_open writes the head of the map with this many keys,
  * key 0 included, and key 0. */
 void wire_put_open(struct cbor_out *w, enum doc_type type, size_t keys);
 void wire_put_digest(struct cbor_out *w, const struct digest *digest);
+void wire_put_digest384(struct cbor_out *w, const struct digest384 *digest);
 void wire_put_digest_or_none(struct cbor_out *w, const struct digest *digest);
 void wire_put_public_key(struct cbor_out *w, const struct public_key *key);
 void wire_put_key_set(struct cbor_out *w, const struct key_set *keys);
 void wire_put_resources(struct cbor_out *w, const struct resources *res);
 
-/* Whether a digest is all zero, which stands for "none". */
-bool digest_is_none(const struct digest *digest);
+void wire_put_signer_at(struct cbor_out *w, uint64_t key, const char *tenant, const char *team);
+
+/* Optional keys of a report. */
+#define REPORT_KEY_KEYS 11U
+#define REPORT_KEY_STAGED 12U
+#define REPORT_KEY_LOST 13U
+#define REPORT_KEY_PASSES 14U
+#define REPORT_KEY_AGENT 15U
+#define REPORT_KEY_SCRUB 16U
+#define REPORT_KEY_TRAFFIC 17U
+#define REPORT_KEY_USAGE 18U
+
+/* Whether nothing is to be told of the keys held: they are as provisioned. */
+bool report_keys_default(const struct report_keys *keys);
+
+/* Whether nothing came over the link yet. */
+bool report_traffic_default(const struct report_traffic *traffic);
+
+/* Whether nothing was read again yet. */
+bool report_scrub_default(const struct report_scrub *scrub);
 
 /* Key and text, key and number: the common pairs of a map. */
 void wire_put_text_at(struct cbor_out *w, uint64_t key, const char *text);
