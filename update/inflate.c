@@ -19,6 +19,7 @@ struct inflate {
     uint64_t out_left; /* bytes that may still come out */
     bool ended;        /* the frame is complete */
     struct sha256 *sha;
+    struct sha384 *sha384; /* NULL = not asked for */
     ZSTD_DCtx *zstd;
     ZSTD_inBuffer in;
     uint8_t in_buf[IN_SIZE];
@@ -51,6 +52,11 @@ enum rc inflate_new(int fd, uint64_t at, uint64_t n, uint64_t out_max, struct in
     return RC_OK;
 }
 
+enum rc inflate_also_384(struct inflate *in, struct err *err)
+{
+    return sha384_new(&in->sha384, err);
+}
+
 void inflate_free(struct inflate **in)
 {
     if (!*in)
@@ -58,6 +64,8 @@ void inflate_free(struct inflate **in)
     ZSTD_freeDCtx((*in)->zstd);
     if ((*in)->sha)
         sha256_free(&(*in)->sha);
+    if ((*in)->sha384)
+        sha384_free(&(*in)->sha384);
     free(*in);
     *in = NULL;
 }
@@ -74,6 +82,8 @@ static enum rc refill(struct inflate *in, struct err *err)
 
     if (rc == RC_OK)
         rc = sha256_add(in->sha, (struct bytes){ .p = in->in_buf, .n = n }, err);
+    if (rc == RC_OK && in->sha384)
+        rc = sha384_add(in->sha384, (struct bytes){ .p = in->in_buf, .n = n }, err);
     in->at += n;
     in->left -= n;
     in->in.size = n;
@@ -120,10 +130,27 @@ static bool all_zero(struct bytes in)
     return in.n == 0 || (in.p[0] == 0 && memcmp(in.p, in.p + 1, in.n - 1) == 0);
 }
 
-enum rc inflate_end(struct inflate *in, const struct digest *want, struct err *err)
+static enum rc check_digests(struct inflate *in, const struct digest *want,
+                             const struct digest384 *want384, struct err *err)
+{
+    struct digest found;
+    struct digest384 found384;
+    enum rc rc = sha256_end(in->sha, found.b, err);
+
+    if (rc == RC_OK && memcmp(&found, want, sizeof found) != 0)
+        rc = err_set(err, RC_DIGEST_MISMATCH, "content");
+    if (rc != RC_OK || !in->sha384)
+        return rc;
+    rc = sha384_end(in->sha384, found384.b, err);
+    if (rc == RC_OK && memcmp(&found384, want384, sizeof found384) != 0)
+        rc = err_set(err, RC_DIGEST_MISMATCH, "content: SHA-384");
+    return rc;
+}
+
+enum rc inflate_end(struct inflate *in, const struct digest *want, const struct digest384 *want384,
+                    struct err *err)
 {
     struct bytes piece = { .n = 1 };
-    struct digest found;
     enum rc rc = RC_OK;
 
     while (rc == RC_OK && piece.n > 0) {
@@ -131,9 +158,5 @@ enum rc inflate_end(struct inflate *in, const struct digest *want, struct err *e
         if (rc == RC_OK && !all_zero(piece))
             rc = err_at(err, RC_ARCHIVE_FORMAT, in->at, "bytes behind the archive");
     }
-    if (rc == RC_OK)
-        rc = sha256_end(in->sha, found.b, err);
-    if (rc == RC_OK && memcmp(&found, want, sizeof found) != 0)
-        rc = err_set(err, RC_DIGEST_MISMATCH, "content");
-    return rc;
+    return rc == RC_OK ? check_digests(in, want, want384, err) : rc;
 }

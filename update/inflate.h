@@ -21,9 +21,13 @@ must_check enum rc inflate_new(int fd, uint64_t at, uint64_t n, uint64_t out_max
  * RC_ARCHIVE_BOMB for too much output or too large a window. */
 must_check enum rc inflate_next(struct inflate *in, struct bytes *ret, struct err *err);
 
+/* Hash in SHA-384, too; before the first piece. */
+must_check enum rc inflate_also_384(struct inflate *in, struct err *err);
+
 /* Read what is left: the rest of the output must be zeros (a tar's padding), the frame whole, and
- * the content's digest as expected (RC_DIGEST_MISMATCH). */
-must_check enum rc inflate_end(struct inflate *in, const struct digest *want, struct err *err);
+ * the content's digests as expected (RC_DIGEST_MISMATCH); want384 counts after inflate_also_384. */
+must_check enum rc inflate_end(struct inflate *in, const struct digest *want,
+                               const struct digest384 *want384, struct err *err);
 
 /* Takes the address, a scope cleaner. */
 void inflate_free(struct inflate **in);

@@ -20,6 +20,8 @@
 #define PRIVATE_WORD "berth-key"
 #define KEYFILE_FORMAT 1U
 #define KEYFILE_MAX 4096U
+
+static_assert(PUBLIC_KEY_MAX + sizeof(struct sign_sealed) + 256U < KEYFILE_MAX, "fits a key file");
 #define FILE_NAME_CAP 256U
 
 static const char *const role_names[] = {
@@ -74,7 +76,7 @@ static enum rc encode_private(enum key_role role, const struct public_key *key,
     wire_put_public_key(&w, key);
     cbor_put_bstr(&w, (struct bytes){ sealed->salt, sizeof sealed->salt });
     cbor_put_bstr(&w, (struct bytes){ sealed->nonce, sizeof sealed->nonce });
-    cbor_put_bstr(&w, (struct bytes){ sealed->box, sizeof sealed->box });
+    cbor_put_bstr(&w, (struct bytes){ sealed->box, sign_box_size(key->suite) });
     return cbor_written(&w, ret, err);
 }
 
@@ -210,7 +212,8 @@ static enum rc decode_private(struct bytes in, enum key_role *ret_role, struct p
     read_head(&r, PRIVATE_WORD, ret_role, ret);
     cbor_fixed(&r, "salt", ret_sealed->salt, sizeof ret_sealed->salt);
     cbor_fixed(&r, "nonce", ret_sealed->nonce, sizeof ret_sealed->nonce);
-    cbor_fixed(&r, "box", ret_sealed->box, sizeof ret_sealed->box);
+    if (r.rc == RC_OK) /* the key has been read, and so its suite is one that is known */
+        cbor_fixed(&r, "box", ret_sealed->box, sign_box_size(ret->suite));
     cbor_end(&r);
     return cbor_done(&r, err);
 }
@@ -258,7 +261,7 @@ static enum rc open_sealed(struct bytes content, struct bytes passphrase, enum k
     if (rc == RC_OK)
         rc = encode_public(*ret_role, &listed, public_buf, sizeof public_buf, &ad, err);
     if (rc == RC_OK)
-        rc = sign_key_open(&sealed, passphrase, ad, &key, err);
+        rc = sign_key_open(listed.suite, &sealed, passphrase, ad, &key, err);
     if (rc != RC_OK)
         return rc;
     if (memcmp(sign_key_public(key)->id, listed.id, sizeof listed.id) != 0)

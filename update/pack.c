@@ -14,6 +14,7 @@
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "update/index.h"
 #include "update/package.h"
 #include "update/policy.h"
 
@@ -35,6 +36,9 @@ struct pack {
     int out_fd;
     struct archive *archive;
     struct sha256 *sha;
+    struct sha384 *sha384;
+    struct sha256 *file_sha; /* of the file at hand */
+    struct index *index;
     struct packed packed;
     enum rc sink_rc; /* why the sink failed, since libarchive only knows that it did */
     struct err *err;
@@ -130,6 +134,8 @@ static la_ssize_t take(struct archive *archive, void *arg, const void *data, siz
     struct pack *p = arg;
     struct bytes piece = { .p = data, .n = n };
     enum rc rc = sha256_add(p->sha, piece, p->err);
+    if (rc == RC_OK)
+        rc = sha384_add(p->sha384, piece, p->err);
 
     if (rc == RC_OK && n > PACKAGE_MAX - p->packed.content_bytes)
         rc = err_set(p->err, RC_TOO_LARGE, "package content");
@@ -169,8 +175,8 @@ static enum rc open_archive(struct pack *p, unsigned level)
     return RC_OK;
 }
 
-/* The file's bytes; one that changes while it is read is not packed. */
-static enum rc pack_data(struct pack *p, const char *path, uint64_t size)
+/* The file's bytes and their digest; one that changes while it is read is not packed. */
+static enum rc pack_data(struct pack *p, const char *path, uint64_t size, struct digest *ret)
 {
     scoped(close_fd) int fd = -1;
     uint64_t done = 0;
@@ -187,9 +193,10 @@ static enum rc pack_data(struct pack *p, const char *path, uint64_t size)
             break;
         if (archive_write_data(p->archive, p->buf, (size_t)n) != n)
             return archive_failed(p, path);
+        rc = sha256_add(p->file_sha, (struct bytes){ .p = p->buf, .n = (size_t)n }, p->err);
         done += (uint64_t)n;
     }
-    return rc;
+    return rc == RC_OK ? sha256_end(p->file_sha, ret->b, p->err) : rc;
 }
 
 /* Describe a path as unpacking will see it. */
@@ -245,11 +252,30 @@ static enum rc write_header(struct pack *p, const struct policy_item *item, uint
     return RC_OK;
 }
 
+/* Check an entry and write its head; *ret_size is how many bytes must follow. */
+static enum rc begin_entry(struct pack *p, const struct policy_entry *claim, uint64_t size,
+                           struct policy_item *ret, uint64_t *ret_size)
+{
+    const char *path = (const char *)claim->path.p;
+    enum rc rc = policy_check(claim, ret, p->err);
+
+    if (rc != RC_OK)
+        return err_set(p->err, rc, "%s", path);
+    *ret_size = ret->type == S_IFREG ? size : 0;
+    if (*ret_size > UNPACKED_MAX - p->packed.unpacked_bytes)
+        return err_set(p->err, RC_TOO_LARGE, "%s", path);
+    p->packed.unpacked_bytes += *ret_size;
+    p->packed.files++;
+    return write_header(p, ret, *ret_size);
+}
+
 static enum rc pack_path(struct pack *p, const char *path)
 {
     char target[PACKAGE_PATH_MAX + 1];
     struct policy_item item;
+    struct digest content = { 0 };
     struct stat st;
+    uint64_t size = 0;
     enum rc rc = describe(p, path, target, sizeof target, &st);
 
     if (rc != RC_OK)
@@ -259,20 +285,46 @@ static enum rc pack_path(struct pack *p, const char *path)
                                   .target = bytes_of(target),
                                   .mode = st.st_mode };
 
-    rc = policy_check(&claim, &item, p->err);
-    if (rc != RC_OK)
-        return err_set(p->err, rc, "%s", path);
+    rc = begin_entry(p, &claim, (uint64_t)st.st_size, &item, &size);
+    if (rc == RC_OK && item.type == S_IFREG)
+        rc = pack_data(p, path, size, &content);
+    return rc == RC_OK ? index_add(p->index, &item, size, &content, p->err) : rc;
+}
 
-    uint64_t size = item.type == S_IFREG ? (uint64_t)st.st_size : 0;
+/* The bytes of an item of a list and their digest; p->dirfd is the file that they are in. */
+static enum rc pack_range(struct pack *p, const struct pack_item *item, uint64_t size,
+                          struct digest *ret)
+{
+    uint64_t at = item->at;
+    enum rc rc = RC_OK;
 
-    if (size > UNPACKED_MAX - p->packed.unpacked_bytes)
-        return err_set(p->err, RC_TOO_LARGE, "%s", path);
-    rc = write_header(p, &item, size);
-    if (rc == RC_OK && size > 0)
-        rc = pack_data(p, path, size);
-    p->packed.unpacked_bytes += size;
-    p->packed.files++;
-    return rc;
+    while (rc == RC_OK && size > 0) {
+        size_t n = size < READ_SIZE ? (size_t)size : READ_SIZE;
+
+        rc = fs_pread_exact(p->dirfd, p->buf, n, at, p->err);
+        if (rc == RC_OK)
+            rc = sha256_add(p->file_sha, (struct bytes){ .p = p->buf, .n = n }, p->err);
+        if (rc == RC_OK && archive_write_data(p->archive, p->buf, n) != (la_ssize_t)n)
+            rc = archive_failed(p, item->path);
+        at += n;
+        size -= n;
+    }
+    return rc == RC_OK ? sha256_end(p->file_sha, ret->b, p->err) : rc;
+}
+
+static enum rc pack_one(struct pack *p, const struct pack_item *from)
+{
+    struct policy_entry claim = { .path = bytes_of(from->path),
+                                  .target = bytes_of(from->target),
+                                  .mode = from->mode };
+    struct policy_item item;
+    struct digest content = { 0 };
+    uint64_t size = 0;
+    enum rc rc = begin_entry(p, &claim, from->size, &item, &size);
+
+    if (rc == RC_OK && item.type == S_IFREG)
+        rc = pack_range(p, from, size, &content);
+    return rc == RC_OK ? index_add(p->index, &item, size, &content, p->err) : rc;
 }
 
 static void pack_done(struct pack **p)
@@ -283,35 +335,50 @@ static void pack_done(struct pack **p)
         (void)archive_write_free((*p)->archive);
     if ((*p)->sha)
         sha256_free(&(*p)->sha);
+    if ((*p)->sha384)
+        sha384_free(&(*p)->sha384);
+    if ((*p)->file_sha)
+        sha256_free(&(*p)->file_sha);
+    index_free(&(*p)->index);
     free(*p);
 }
 
-static enum rc pack_paths(struct pack *p, const struct paths *paths, unsigned level)
+/* What is packed: paths below p->dirfd, or a list. */
+struct source {
+    const struct paths *paths;
+    const struct pack_item *items;
+    size_t n;
+};
+
+static enum rc pack_all(struct pack *p, const struct source *source, unsigned level)
 {
     enum rc rc = open_archive(p, level);
 
-    for (size_t i = 0; rc == RC_OK && i < paths->n; i++)
-        rc = pack_path(p, paths->path[i]);
+    for (size_t i = 0; rc == RC_OK && i < source->n; i++)
+        rc = source->paths ? pack_path(p, source->paths->path[i]) : pack_one(p, &source->items[i]);
     if (rc == RC_OK && archive_write_close(p->archive) != ARCHIVE_OK)
         rc = archive_failed(p, "archive");
     if (rc == RC_OK)
         rc = sha256_end(p->sha, p->packed.content.b, p->err);
+    if (rc == RC_OK)
+        rc = sha384_end(p->sha384, p->packed.content384.b, p->err);
+    if (rc == RC_OK)
+        rc = index_end(p->index, -1, &p->packed.index, &p->packed.index384, p->err);
     if (rc == RC_OK)
         rc = policy_check_sizes(p->packed.content_bytes, p->packed.unpacked_bytes, p->packed.files,
                                 p->err);
     return rc;
 }
 
-enum rc pack_tree(int dirfd, const char *entry, unsigned level, int out_fd, struct packed *ret,
-                  struct err *err)
+static enum rc pack_source(int fd, const struct source *source, unsigned level, int out_fd,
+                           struct packed *ret, struct err *err)
 {
-    scoped(paths_done) struct paths paths = { .err = err };
     scoped(pack_done) struct pack *p = calloc(1, sizeof *p);
 
     assert(level >= 1 && level <= PACK_LEVEL);
     if (!p)
         return err_set(err, RC_NO_MEMORY, "pack");
-    p->dirfd = dirfd;
+    p->dirfd = fd;
     p->out_fd = out_fd;
     p->err = err;
     p->archive = archive_write_new();
@@ -319,9 +386,11 @@ enum rc pack_tree(int dirfd, const char *entry, unsigned level, int out_fd, stru
     enum rc rc = p->archive ? sha256_new(&p->sha, err) : err_set(err, RC_NO_MEMORY, "pack");
 
     if (rc == RC_OK)
-        rc = policy_check_entry_point(dirfd, entry, err);
+        rc = sha384_new(&p->sha384, err);
     if (rc == RC_OK)
-        rc = find_paths(dirfd, &paths);
+        rc = sha256_new(&p->file_sha, err);
+    if (rc == RC_OK)
+        rc = index_new(&p->index, err);
     if (rc != RC_OK)
         return rc;
 
@@ -333,7 +402,7 @@ enum rc pack_tree(int dirfd, const char *entry, unsigned level, int out_fd, stru
 
     locale_t before = uselocale(plain);
 
-    rc = pack_paths(p, &paths, level);
+    rc = pack_all(p, source, level);
     (void)uselocale(before);
     freelocale(plain);
     if (rc == RC_OK)
@@ -341,12 +410,39 @@ enum rc pack_tree(int dirfd, const char *entry, unsigned level, int out_fd, stru
     return rc;
 }
 
+enum rc pack_tree(int dirfd, const char *entry, unsigned level, int out_fd, struct packed *ret,
+                  struct err *err)
+{
+    scoped(paths_done) struct paths paths = { .err = err };
+    enum rc rc = policy_check_entry_point(dirfd, entry, err);
+
+    if (rc == RC_OK)
+        rc = find_paths(dirfd, &paths);
+    if (rc != RC_OK)
+        return rc;
+
+    struct source source = { .paths = &paths, .n = paths.n };
+
+    return pack_source(dirfd, &source, level, out_fd, ret, err);
+}
+
+enum rc pack_list(const struct pack_item *items, size_t n, int data_fd, unsigned level, int out_fd,
+                  struct packed *ret, struct err *err)
+{
+    struct source source = { .items = items, .n = n };
+
+    return pack_source(data_fd, &source, level, out_fd, ret, err);
+}
+
 void pack_fill(const struct packed *packed, struct manifest *manifest)
 {
     manifest->content = packed->content;
+    manifest->content384 = packed->content384; /* always: who will sign is not known yet */
     manifest->content_bytes = packed->content_bytes;
     manifest->unpacked_bytes = packed->unpacked_bytes;
     manifest->files = packed->files;
+    manifest->index = packed->index;
+    manifest->index384 = packed->index384;
 }
 
 /* ---- the package file -------------------------------------------------------------------------
@@ -369,25 +465,49 @@ static enum rc copy_range(int from, uint64_t at, uint64_t n, int to, struct err 
     return rc;
 }
 
-enum rc pack_assemble(struct bytes envelope, int content_fd, uint64_t content_at,
-                      uint64_t content_bytes, int out_fd, struct err *err)
+/* What a package file is made of: content_bytes of content_fd from content_at. */
+struct parts {
+    enum package_kind kind;
+    struct bytes envelope;
+    int content_fd;
+    uint64_t content_at;
+    uint64_t content_bytes;
+};
+
+static enum rc assemble(const struct parts *p, int out_fd, struct err *err)
 {
     uint8_t head[PACKAGE_HEAD_SIZE];
 
-    if (envelope.n == 0 || envelope.n > DOCUMENT_MAX)
-        return err_set(err, RC_TOO_LARGE, "envelope of %zu bytes", envelope.n);
-    if (content_bytes == 0 || content_bytes > PACKAGE_MAX)
+    if (p->envelope.n == 0 || p->envelope.n > DOCUMENT_MAX)
+        return err_set(err, RC_TOO_LARGE, "envelope of %zu bytes", p->envelope.n);
+    if (p->content_bytes == 0 || p->content_bytes > PACKAGE_MAX)
         return err_set(err, RC_PACKAGE_SIZE, "content of %llu bytes",
-                       (unsigned long long)content_bytes);
-    package_head(envelope.n, head);
+                       (unsigned long long)p->content_bytes);
+    package_head(p->kind, p->envelope.n, head);
 
     enum rc rc = fs_write_all(out_fd, (struct bytes){ .p = head, .n = sizeof head }, err);
 
     if (rc == RC_OK)
-        rc = fs_write_all(out_fd, envelope, err);
+        rc = fs_write_all(out_fd, p->envelope, err);
     if (rc == RC_OK)
-        rc = copy_range(content_fd, content_at, content_bytes, out_fd, err);
+        rc = copy_range(p->content_fd, p->content_at, p->content_bytes, out_fd, err);
     return rc;
+}
+
+enum rc pack_assemble(struct bytes envelope, int content_fd, uint64_t content_at,
+                      uint64_t content_bytes, int out_fd, struct err *err)
+{
+    const struct parts parts = { PACKAGE_FULL, envelope, content_fd, content_at, content_bytes };
+
+    return assemble(&parts, out_fd, err);
+}
+
+enum rc pack_assemble_delta(struct bytes envelope, int delta_fd, uint64_t delta_bytes, int out_fd,
+                            struct err *err)
+{
+    const struct parts parts = { PACKAGE_DELTA, envelope, delta_fd, 0, delta_bytes };
+
+    return assemble(&parts, out_fd, err);
 }
 
 enum rc pack_attach(int package_fd, struct bytes envelope, int out_fd, struct err *err)

@@ -10,6 +10,8 @@
 #ifndef BERTH_UPDATE_PACK_H
 #define BERTH_UPDATE_PACK_H
 
+#include <sys/types.h>
+
 #include "manifest/doc.h"
 
 #define PACK_LEVEL                                                                                 \
@@ -18,9 +20,12 @@
 /* What the manifest says about the content. */
 struct packed {
     struct digest content;
+    struct digest384 content384;
     uint64_t content_bytes;
     uint64_t unpacked_bytes;
-    uint32_t files; /* entries: directories, files, links */
+    uint32_t files;      /* entries: directories, files, links */
+    struct digest index; /* of the index of these (update/index) */
+    struct digest384 index384;
 };
 
 /* Write the tree below dirfd as content to out_fd (at its current offset).  entry is args[0] of the
@@ -31,6 +36,20 @@ struct packed {
 must_check enum rc pack_tree(int dirfd, const char *entry, unsigned level, int out_fd,
                              struct packed *ret, struct err *err);
 
+/* One entry of a tree that is no directory on disk. */
+struct pack_item {
+    const char *path;
+    const char *target; /* of a link, relative; else "" */
+    mode_t mode;        /* type and permission bits */
+    uint64_t size;      /* of a plain file ... */
+    uint64_t at;        /* ... whose bytes are here */
+};
+
+/* The same from a list, sorted by the bytes of the paths and each directory before what is in it;
+ * files' bytes are read from data_fd.  The entry point is the caller's to check. */
+must_check enum rc pack_list(const struct pack_item *items, size_t n, int data_fd, unsigned level,
+                             int out_fd, struct packed *ret, struct err *err);
+
 /* Copy the figures into a manifest. */
 void pack_fill(const struct packed *packed, struct manifest *manifest);
 
@@ -38,6 +57,10 @@ void pack_fill(const struct packed *packed, struct manifest *manifest);
  * content_at.  RC_SHORT if the content ends early. */
 must_check enum rc pack_assemble(struct bytes envelope, int content_fd, uint64_t content_at,
                                  uint64_t content_bytes, int out_fd, struct err *err);
+
+/* The same for a delta package: delta_bytes of delta_fd from its beginning. */
+must_check enum rc pack_assemble_delta(struct bytes envelope, int delta_fd, uint64_t delta_bytes,
+                                       int out_fd, struct err *err);
 
 /* Write the package in package_fd again with another envelope (a further signature). */
 must_check enum rc pack_attach(int package_fd, struct bytes envelope, int out_fd, struct err *err);

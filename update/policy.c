@@ -125,6 +125,18 @@ static bool is_mount_point(struct bytes name)
     return false;
 }
 
+bool policy_is_hidden(struct bytes path, mode_t type)
+{
+    struct bytes first = { 0 };
+    struct err ignored;
+    size_t depth = 0;
+
+    if (type == S_IFDIR && path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
+    return check_components(path, &depth, &first, &ignored) == RC_OK && is_mount_point(first) &&
+           (depth > 1 || type != S_IFDIR);
+}
+
 /* Check the path of an entry of this type; *ret is the path without a directory's final '/'. */
 static enum rc check_path(struct bytes path, mode_t type, struct bytes *ret, size_t *ret_depth,
                           struct err *err)

@@ -45,6 +45,10 @@ struct policy_item {
 must_check enum rc policy_check(const struct policy_entry *entry, struct policy_item *ret,
                                 struct err *err);
 
+/* Whether a path of a good form lies below a directory that the sandbox mounts over, or is one
+ * without being a directory: the payload would never see it. */
+bool policy_is_hidden(struct bytes path, mode_t type);
+
 /* Check what a manifest declares before anything is read: sizes and counts in bounds and in
  * proportion.  RC_ARCHIVE_BOMB, RC_PACKAGE_SIZE, RC_ARCHIVE_COUNT. */
 must_check enum rc policy_check_sizes(uint64_t content_bytes, uint64_t unpacked_bytes,

@@ -10,7 +10,6 @@
 
 #include "base/crypto.h"
 
-#define HALF_SEED_SIZE 32U
 #define HEADER_MAX 32U
 
 static_assert(sizeof((struct sign_sealed *)0)->salt == crypto_pwhash_SALTBYTES, "Argon2id salt");
@@ -20,8 +19,7 @@ static_assert(sizeof((struct sign_sealed *)0)->nonce ==
 static_assert(sizeof((struct sign_sealed *)0)->box ==
                   SIGN_SEEDS_SIZE + crypto_aead_xchacha20poly1305_ietf_ABYTES,
               "box");
-static_assert(SIGN_SEEDS_SIZE == 2 * HALF_SEED_SIZE, "two seeds");
-static_assert(crypto_sign_SEEDBYTES == HALF_SEED_SIZE, "Ed25519 seed");
+static_assert(crypto_sign_SEEDBYTES == SIGN_SEED_SIZE, "Ed25519 seed");
 
 /* Lives in guarded memory. */
 struct secrets {
@@ -31,8 +29,8 @@ struct secrets {
 
 struct sign_key {
     struct public_key public;
-    struct secrets *secrets; /* NULL when it signs elsewhere */
-    EVP_PKEY *mldsa65;
+    struct secrets *secrets;           /* NULL when it signs elsewhere */
+    EVP_PKEY *mldsa[SUITE_HALVES_MAX]; /* of the halves that are ML-DSA */
     struct sign_elsewhere elsewhere;
 };
 
@@ -62,39 +60,101 @@ static void md_ctx_free(EVP_MD_CTX **ctx)
 
 /* ---- keys ---- */
 
-static enum rc grow_ed25519(struct sign_key *key, struct err *err)
+/* Where half h of a public key that is being made goes; what public_half reads. */
+static uint8_t *half_at(struct public_key *key, uint32_t h)
 {
-    if (crypto_sign_seed_keypair(key->public.ed25519, key->secrets->ed25519, key->secrets->seeds) !=
-        0)
+    return key->halves + (public_half(key, h).p - key->halves);
+}
+
+static enum rc grow_ed25519(struct sign_key *key, uint32_t h, struct err *err)
+{
+    if (crypto_sign_seed_keypair(half_at(&key->public, h), key->secrets->ed25519,
+                                 key->secrets->seeds + (size_t)h * SIGN_SEED_SIZE) != 0)
         return err_set(err, RC_CRYPTO, "Ed25519 key");
     return RC_OK;
 }
 
 /* FIPS 204 algorithm 6 from xi: OpenSSL takes the seed as a key parameter. */
-static enum rc grow_mldsa65(struct sign_key *key, struct err *err)
+static enum rc grow_mldsa(struct sign_key *key, uint32_t h, const char *name, struct err *err)
 {
-    scoped(param_ctx_free) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "ML-DSA-65", NULL);
+    scoped(param_ctx_free) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, name, NULL);
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_ML_DSA_SEED,
-                                          key->secrets->seeds + HALF_SEED_SIZE, HALF_SEED_SIZE),
+                                          key->secrets->seeds + (size_t)h * SIGN_SEED_SIZE,
+                                          SIGN_SEED_SIZE),
         OSSL_PARAM_construct_end(),
     };
-    size_t n = sizeof key->public.mldsa65;
+    size_t want = public_half(&key->public, h).n, n = want;
 
     if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &key->mldsa65, EVP_PKEY_KEYPAIR, params) != 1 ||
-        EVP_PKEY_get_raw_public_key(key->mldsa65, key->public.mldsa65, &n) != 1 ||
-        n != sizeof key->public.mldsa65)
-        return err_set(err, RC_CRYPTO, "ML-DSA-65 key");
+        EVP_PKEY_fromdata(ctx, &key->mldsa[h], EVP_PKEY_KEYPAIR, params) != 1 ||
+        EVP_PKEY_get_raw_public_key(key->mldsa[h], half_at(&key->public, h), &n) != 1 || n != want)
+        return err_set(err, RC_CRYPTO, "%s key", name);
     return RC_OK;
 }
 
+static enum rc grow_mldsa65(struct sign_key *key, uint32_t h, struct err *err)
+{
+    return grow_mldsa(key, h, "ML-DSA-65", err);
+}
+
+static enum rc grow_mldsa87(struct sign_key *key, uint32_t h, struct err *err)
+{
+    return grow_mldsa(key, h, "ML-DSA-87", err);
+}
+
+static enum rc sign_ed25519(const struct sign_key *key, uint32_t h, struct bytes message,
+                            uint8_t *ret, struct err *err)
+{
+    (void)h;
+    if (crypto_sign_detached(ret, NULL, message.p, message.n, key->secrets->ed25519) != 0)
+        return err_set(err, RC_CRYPTO, "Ed25519");
+    return RC_OK;
+}
+
+/* Pure ML-DSA, empty context, hedged (FIPS 204 algorithm 2). */
+static enum rc sign_mldsa(const struct sign_key *key, uint32_t h, struct bytes message,
+                          uint8_t *ret, struct err *err)
+{
+    scoped(md_ctx_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    size_t want = suite_find(key->public.suite)->half[h].signature_size, n = want;
+
+    if (!ctx || EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key->mldsa[h], NULL) != 1 ||
+        EVP_DigestSign(ctx, ret, &n, message.p, message.n) != 1 || n != want)
+        return err_set(err, RC_CRYPTO, "ML-DSA");
+    return RC_OK;
+}
+
+/* The private side of the algorithms in manifest/suite's table. */
+static const struct maker {
+    int64_t algorithm;
+    enum rc (*grow)(struct sign_key *key, uint32_t h, struct err *err);
+    enum rc (*sign)(const struct sign_key *key, uint32_t h, struct bytes message, uint8_t *ret,
+                    struct err *err);
+} makers[] = {
+    { COSE_ALG_ED25519, grow_ed25519, sign_ed25519 },
+    { COSE_ALG_MLDSA65, grow_mldsa65, sign_mldsa },
+    { COSE_ALG_MLDSA87, grow_mldsa87, sign_mldsa },
+};
+
+static const struct maker *maker_of(const struct suite_half *half)
+{
+    size_t i = 0;
+
+    while (i < sizeof makers / sizeof makers[0] && makers[i].algorithm != half->algorithm)
+        i++;
+    assert(i < sizeof makers / sizeof makers[0]);
+    return &makers[i];
+}
+
 /* A key whose seeds are not filled in yet. */
-static enum rc key_alloc(struct sign_key **ret, struct err *err)
+static enum rc key_alloc(enum suite suite, struct sign_key **ret, struct err *err)
 {
     scoped(sign_key_free) struct sign_key *key = NULL;
 
     enum rc rc = need_sodium(err);
+    if (rc == RC_OK && !suite_find(suite))
+        rc = err_set(err, RC_SUITE_UNKNOWN, "key");
     if (rc != RC_OK)
         return rc;
     key = calloc(1, sizeof *key);
@@ -103,7 +163,7 @@ static enum rc key_alloc(struct sign_key **ret, struct err *err)
     key->secrets = sodium_malloc(sizeof *key->secrets);
     if (!key->secrets)
         return err_sys(err, RC_NO_MEMORY, "guarded memory");
-    key->public.suite = SUITE_ED25519_MLDSA65;
+    key->public.suite = suite;
     *ret = key;
     key = NULL;
     return RC_OK;
@@ -111,20 +171,28 @@ static enum rc key_alloc(struct sign_key **ret, struct err *err)
 
 static enum rc key_grow(struct sign_key *key, struct err *err)
 {
-    enum rc rc = grow_ed25519(key, err);
+    const struct suite_row *row = suite_find(key->public.suite);
+    enum rc rc = RC_OK;
 
-    if (rc == RC_OK)
-        rc = grow_mldsa65(key, err);
+    for (uint32_t h = 0; rc == RC_OK && h < row->n; h++)
+        rc = maker_of(&row->half[h])->grow(key, h, err);
     if (rc == RC_OK)
         rc = public_key_id(&key->public, key->public.id, err);
     return rc;
 }
 
-enum rc sign_key_new(struct sign_key **ret, struct err *err)
+size_t sign_seeds_size(enum suite suite)
+{
+    const struct suite_row *row = suite_find(suite);
+
+    return row ? row->n * (size_t)SIGN_SEED_SIZE : 0;
+}
+
+enum rc sign_key_new(enum suite suite, struct sign_key **ret, struct err *err)
 {
     scoped(sign_key_free) struct sign_key *key = NULL;
 
-    enum rc rc = key_alloc(&key, err);
+    enum rc rc = key_alloc(suite, &key, err);
     if (rc != RC_OK)
         return rc;
     crypto_random(key->secrets->seeds, sizeof key->secrets->seeds);
@@ -136,15 +204,15 @@ enum rc sign_key_new(struct sign_key **ret, struct err *err)
     return RC_OK;
 }
 
-enum rc sign_key_from_seeds(const uint8_t seeds[SIGN_SEEDS_SIZE], struct sign_key **ret,
+enum rc sign_key_from_seeds(enum suite suite, const uint8_t *seeds, struct sign_key **ret,
                             struct err *err)
 {
     scoped(sign_key_free) struct sign_key *key = NULL;
 
-    enum rc rc = key_alloc(&key, err);
+    enum rc rc = key_alloc(suite, &key, err);
     if (rc != RC_OK)
         return rc;
-    memcpy(key->secrets->seeds, seeds, SIGN_SEEDS_SIZE);
+    memcpy(key->secrets->seeds, seeds, sign_seeds_size(suite));
     rc = key_grow(key, err);
     if (rc != RC_OK)
         return rc;
@@ -160,6 +228,9 @@ enum rc sign_key_elsewhere(const struct public_key *public, const struct sign_el
 
     if (elsewhere->rest && !elsewhere->rest->secrets)
         return err_set(err, RC_KEY_FILE, "the ML-DSA half is elsewhere, too");
+    if (elsewhere->rest && (public->suite != SUITE_ED25519_MLDSA65 ||
+                            elsewhere->rest->public.suite != SUITE_ED25519_MLDSA65))
+        return err_set(err, RC_KEY_FILE, "only a hybrid key can have its halves in two places");
     key = calloc(1, sizeof *key);
     if (!key)
         return err_set(err, RC_NO_MEMORY, "key");
@@ -173,7 +244,8 @@ enum rc sign_key_elsewhere(const struct public_key *public, const struct sign_el
 static void free_own(struct sign_key *key)
 {
     sodium_free(key->secrets);
-    EVP_PKEY_free(key->mldsa65);
+    for (uint32_t h = 0; h < SUITE_HALVES_MAX; h++)
+        EVP_PKEY_free(key->mldsa[h]);
     free(key);
 }
 
@@ -195,6 +267,11 @@ const struct public_key *sign_key_public(const struct sign_key *key)
 }
 
 /* ---- sealing ---- */
+
+size_t sign_box_size(enum suite suite)
+{
+    return sign_seeds_size(suite) + crypto_aead_xchacha20poly1305_ietf_ABYTES;
+}
 
 /* The key that a passphrase stands for, in guarded memory; free with secret_free. */
 static enum rc passphrase_key(struct bytes passphrase, const uint8_t salt[SIGN_SALT_SIZE],
@@ -234,26 +311,26 @@ enum rc sign_key_seal(const struct sign_key *key, struct bytes passphrase, struc
     if (rc != RC_OK)
         return rc;
     if (crypto_aead_xchacha20poly1305_ietf_encrypt(sealed.box, NULL, key->secrets->seeds,
-                                                   sizeof key->secrets->seeds, ad.p, ad.n, NULL,
-                                                   sealed.nonce, kek) != 0)
+                                                   sign_seeds_size(key->public.suite), ad.p, ad.n,
+                                                   NULL, sealed.nonce, kek) != 0)
         return err_set(err, RC_CRYPTO, "XChaCha20-Poly1305");
     *ret = sealed;
     return RC_OK;
 }
 
-enum rc sign_key_open(const struct sign_sealed *sealed, struct bytes passphrase, struct bytes ad,
-                      struct sign_key **ret, struct err *err)
+enum rc sign_key_open(enum suite suite, const struct sign_sealed *sealed, struct bytes passphrase,
+                      struct bytes ad, struct sign_key **ret, struct err *err)
 {
     scoped(secret_free) uint8_t *kek = NULL;
     scoped(sign_key_free) struct sign_key *key = NULL;
 
     enum rc rc = passphrase_key(passphrase, sealed->salt, &kek, err);
     if (rc == RC_OK)
-        rc = key_alloc(&key, err);
+        rc = key_alloc(suite, &key, err);
     if (rc != RC_OK)
         return rc;
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(key->secrets->seeds, NULL, NULL, sealed->box,
-                                                   sizeof sealed->box, ad.p, ad.n, sealed->nonce,
+                                                   sign_box_size(suite), ad.p, ad.n, sealed->nonce,
                                                    kek) != 0)
         return err_set(err, RC_KEY_FILE, "wrong passphrase, or the file is damaged");
     rc = key_grow(key, err);
@@ -266,55 +343,6 @@ enum rc sign_key_open(const struct sign_sealed *sealed, struct bytes passphrase,
 
 /* ---- signing ---- */
 
-static enum rc sign_ed25519(const struct sign_key *key, struct bytes message, uint8_t *ret,
-                            struct err *err)
-{
-    if (crypto_sign_detached(ret, NULL, message.p, message.n, key->secrets->ed25519) != 0)
-        return err_set(err, RC_CRYPTO, "Ed25519");
-    return RC_OK;
-}
-
-/* Pure ML-DSA, empty context, hedged (FIPS 204 algorithm 2). */
-static enum rc sign_mldsa65(const struct sign_key *key, struct bytes message, uint8_t *ret,
-                            struct err *err)
-{
-    scoped(md_ctx_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    size_t n = MLDSA65_SIGNATURE_SIZE;
-
-    if (!ctx || EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, key->mldsa65, NULL) != 1 ||
-        EVP_DigestSign(ctx, ret, &n, message.p, message.n) != 1 || n != MLDSA65_SIGNATURE_SIZE)
-        return err_set(err, RC_CRYPTO, "ML-DSA-65");
-    return RC_OK;
-}
-
-static enum rc verify_ed25519(const struct public_key *key, struct bytes message,
-                              struct bytes signature, struct err *err)
-{
-    return crypto_ed25519_verify(key->ed25519, message, signature, err);
-}
-
-static enum rc verify_mldsa65(const struct public_key *key, struct bytes message,
-                              struct bytes signature, struct err *err)
-{
-    return crypto_mldsa65_verify(key->mldsa65, message, signature, err);
-}
-
-/* The halves of the suite, in the order in which they stand in an envelope. */
-static const struct half {
-    int64_t algorithm;
-    size_t size;
-    const char *name;
-    enum rc (*verify)(const struct public_key *key, struct bytes message, struct bytes signature,
-                      struct err *err);
-    enum rc (*sign)(const struct sign_key *key, struct bytes message, uint8_t *ret,
-                    struct err *err);
-} halves[] = {
-    { COSE_ALG_ED25519, ED25519_SIGNATURE_SIZE, "ed25519", verify_ed25519, sign_ed25519 },
-    { COSE_ALG_MLDSA65, MLDSA65_SIGNATURE_SIZE, "ml-dsa-65", verify_mldsa65, sign_mldsa65 },
-};
-
-#define HALVES (sizeof halves / sizeof halves[0])
-
 /* An envelope being put together, and the memory that its new entries point to. */
 struct job {
     enum doc_type type;
@@ -323,8 +351,8 @@ struct job {
     uint8_t *message;
     size_t message_cap;
     uint8_t body_header[HEADER_MAX];
-    uint8_t entry_header[HALVES][HEADER_MAX];
-    uint8_t signature[ENVELOPE_SIGNATURES_MAX][MLDSA65_SIGNATURE_SIZE];
+    uint8_t entry_header[ENVELOPE_SIGNATURES_MAX][HEADER_MAX];
+    uint8_t signature[ENVELOPE_SIGNATURES_MAX][SUITE_SIGNATURE_MAX];
 };
 
 static void job_free(struct job **job)
@@ -364,71 +392,77 @@ static bool has_signed(const struct envelope *e, const struct public_key *key)
 }
 
 /* By the key itself, or wherever its private half is; that place is believed nothing. */
-static enum rc make_half(const struct half *half, const struct sign_key *key, struct bytes message,
-                         uint8_t *ret, struct err *err)
+static enum rc make_half(const struct sign_key *key, uint32_t h, struct bytes message, uint8_t *ret,
+                         struct err *err)
 {
+    const struct suite_half *half = &suite_find(key->public.suite)->half[h];
     const struct sign_key *rest = key->elsewhere.rest;
+    struct bytes made = { ret, half->signature_size };
     struct err ignored;
     enum rc rc;
 
     if (!key->elsewhere.sign)
-        return half->sign(key, message, ret, err);
-    if (rest && half->algorithm == COSE_ALG_MLDSA65)
-        rc = half->sign(rest, message, ret, err);
+        return maker_of(half)->sign(key, h, message, ret, err);
+    if (rest && half->algorithm != COSE_ALG_ED25519)
+        rc = maker_of(half)->sign(rest, h, message, ret, err);
     else
-        rc = key->elsewhere.sign(key->elsewhere.arg, half->name, message, ret, half->size, err);
+        rc = key->elsewhere.sign(key->elsewhere.arg, half->name, message, ret, made.n, err);
     if (rc == RC_OK &&
-        half->verify(&key->public, message, (struct bytes){ ret, half->size }, &ignored) != RC_OK)
+        half->verify(public_half(&key->public, h).p, message, made, &ignored) != RC_OK)
         rc = err_set(err, RC_SIG_BAD, "signer: %s half is not of this key", half->name);
     return rc;
 }
 
 /* Add one half of a key's signature as the next entry. */
-static enum rc add_half(struct job *job, const struct sign_key *key, size_t h, struct err *err)
+static enum rc add_half(struct job *job, const struct sign_key *key, uint32_t h, struct err *err)
 {
+    const struct suite_half *half = &suite_find(key->public.suite)->half[h];
     struct envelope *e = &job->envelope;
     uint8_t *signature = job->signature[e->n];
     struct bytes header, message;
 
     enum rc rc =
-        envelope_entry_header(halves[h].algorithm, job->entry_header[h], HEADER_MAX, &header, err);
+        envelope_entry_header(half->algorithm, job->entry_header[e->n], HEADER_MAX, &header, err);
     if (rc == RC_OK)
         rc = envelope_to_sign(job->type, job->mission, e, header, job->message, job->message_cap,
                               &message, err);
     if (rc == RC_OK)
-        rc = make_half(&halves[h], key, message, signature, err);
+        rc = make_half(key, h, message, signature, err);
     if (rc != RC_OK)
         return rc;
     e->signature[e->n++] = (struct envelope_signature){
         .protected_header = header,
-        .algorithm = halves[h].algorithm,
+        .algorithm = half->algorithm,
         .key_id = { key->public.id, sizeof key->public.id },
-        .signature = { signature, halves[h].size },
+        .signature = { signature, half->signature_size },
     };
     return RC_OK;
 }
 
 static enum rc add_key(struct job *job, const struct sign_key *key, struct err *err)
 {
+    const struct suite_row *row = suite_find(key->public.suite);
     enum rc rc = RC_OK;
 
+    if (!row)
+        return err_set(err, RC_SUITE_UNKNOWN, "key");
     if (has_signed(&job->envelope, &key->public))
         return err_set(err, RC_KEY_DUPLICATE, "key has signed already");
-    if (job->envelope.n > ENVELOPE_SIGNATURES_MAX - HALVES)
+    if (job->envelope.n > ENVELOPE_SIGNATURES_MAX - row->n)
         return err_set(err, RC_TOO_LARGE, "signers");
-    for (size_t h = 0; rc == RC_OK && h < HALVES; h++)
+    for (uint32_t h = 0; rc == RC_OK && h < row->n; h++)
         rc = add_half(job, key, h, err);
     return rc;
 }
 
-/* Every entry is made under one body header, that of the suite: an envelope that came with another
+/* Every entry is made under one body header, whatever the suite: an envelope that came with another
  * cannot be added to. */
 static enum rc set_body_header(struct job *job, struct err *err)
 {
     struct bytes want;
 
-    enum rc rc = envelope_body_header(SUITE_ED25519_MLDSA65, job->body_header,
-                                      sizeof job->body_header, &want, err);
+    enum rc rc = envelope_body_header(ENVELOPE_PROFILE, job->body_header, sizeof job->body_header,
+                                      &want, err);
     if (rc != RC_OK)
         return rc;
     if (job->envelope.n != 0 && !bytes_equal(job->envelope.protected_header, want))

@@ -3,9 +3,9 @@
  * update/sign: private document keys and what they make.  Ground only: nothing on board refers to
  * this file, so no board program contains a signing function (docs/architecture.md).
  *
- * A signing key is hybrid: an Ed25519 half (libsodium) and an ML-DSA-65 half (OpenSSL 3.5), each
- * grown from a 32-byte seed.  Secrets live in guarded, locked memory (sodium_malloc) and are wiped
- * when the key is freed.  Files of keys are update/keyfile.
+ * A signing key has the halves of its suite (manifest/suite): Ed25519 by libsodium, ML-DSA by
+ * OpenSSL 3.5, each grown from a 32-byte seed.  Secrets live in guarded, locked memory
+ * (sodium_malloc) and are wiped when the key is freed.  Files of keys are update/keyfile.
  */
 #ifndef BERTH_UPDATE_SIGN_H
 #define BERTH_UPDATE_SIGN_H
@@ -13,9 +13,11 @@
 #include "manifest/doc.h"
 #include "manifest/envelope.h"
 
-#define SIGN_SEEDS_SIZE 64U /* Ed25519 seed (RFC 8032) || ML-DSA-65 seed (FIPS 204, xi) */
-#define SIGN_SALT_SIZE 16U  /* Argon2id */
-#define SIGN_NONCE_SIZE 24U /* XChaCha20-Poly1305 */
+#define SIGN_SEED_SIZE 32U /* of one half: Ed25519's (RFC 8032), or ML-DSA's (FIPS 204, xi) */
+#define SIGN_SEEDS_SIZE                                                                            \
+    (SUITE_HALVES_MAX * SIGN_SEED_SIZE) /* of all halves, in the suite's order */
+#define SIGN_SALT_SIZE 16U              /* Argon2id */
+#define SIGN_NONCE_SIZE 24U             /* XChaCha20-Poly1305 */
 #define SIGN_BOX_SIZE (SIGN_SEEDS_SIZE + 16U)
 
 struct sign_key; /* opaque; owns the private halves */
@@ -24,27 +26,32 @@ struct sign_key; /* opaque; owns the private halves */
 struct sign_sealed {
     uint8_t salt[SIGN_SALT_SIZE];
     uint8_t nonce[SIGN_NONCE_SIZE];
-    uint8_t box[SIGN_BOX_SIZE];
+    uint8_t box[SIGN_BOX_SIZE]; /* the first sign_box_size bytes count */
 };
+
+/* Bytes of the seeds of a key, and of the box around them. */
+size_t sign_seeds_size(enum suite suite);
+size_t sign_box_size(enum suite suite);
 
 /* A fresh key from the system's random source.  Free with sign_key_free (takes the address, a scope
  * cleaner). */
-must_check enum rc sign_key_new(struct sign_key **ret, struct err *err);
+must_check enum rc sign_key_new(enum suite suite, struct sign_key **ret, struct err *err);
 
-/* The key that grows from these seeds: always the same one.  The caller keeps and wipes seeds. */
-must_check enum rc sign_key_from_seeds(const uint8_t seeds[SIGN_SEEDS_SIZE], struct sign_key **ret,
-                                       struct err *err);
+/* The key that grows from these seeds (sign_seeds_size of them): always the same one.  The caller
+ * keeps and wipes seeds. */
+must_check enum rc sign_key_from_seeds(enum suite suite, const uint8_t *seeds,
+                                       struct sign_key **ret, struct err *err);
 void sign_key_free(struct sign_key **key);
 
 /* Where a private half is not in this process but in a token or behind another program: how to have
- * n bytes of signature made over message.  half names which: "ed25519", "ml-dsa-65". */
+ * n bytes of signature made over message.  half names which: as in manifest/suite. */
 struct sign_elsewhere {
     enum rc (*sign)(void *arg, const char *half, struct bytes message, uint8_t *ret, size_t n,
                     struct err *err);
     void (*done)(void *arg); /* ends arg with the key; NULL = nothing to end */
     void *arg;
-    struct sign_key *rest; /* a key of ours whose ML-DSA half is this key's, for tokens that know
-                              only Ed25519; NULL = sign makes both halves */
+    struct sign_key *rest; /* suite 1: a key of ours whose ML-DSA half is this key's, for tokens
+                              that know only Ed25519; NULL = sign makes all halves */
 };
 
 /* A key that signs elsewhere.  What comes back is hostile until it verifies with the public half;
@@ -64,8 +71,9 @@ must_check enum rc sign_key_seal(const struct sign_key *key, struct bytes passph
                                  struct bytes ad, struct sign_sealed *ret, struct err *err);
 
 /* The reverse.  A wrong passphrase, other ad or damage is RC_KEY_FILE. */
-must_check enum rc sign_key_open(const struct sign_sealed *sealed, struct bytes passphrase,
-                                 struct bytes ad, struct sign_key **ret, struct err *err);
+must_check enum rc sign_key_open(enum suite suite, const struct sign_sealed *sealed,
+                                 struct bytes passphrase, struct bytes ad, struct sign_key **ret,
+                                 struct err *err);
 
 /* Put payload (the encoding of a document of this type) into an envelope signed by each of the n
  * keys, 1 to SIGNERS_MAX, no key twice (RC_KEY_DUPLICATE).  *ret is a view of what was written to

@@ -183,21 +183,40 @@ static void copy_free(void *arg)
     free(copy);
 }
 
-enum rc signer_public(const struct signer *signer, const struct public_key *rest,
+static enum rc ask_halves(const struct signer *signer, const struct public_key *rest,
+                          struct public_key *key, struct err *err)
+{
+    const struct suite_row *row = suite_find(key->suite);
+    const struct bytes none = { 0 };
+    uint8_t *to = key->halves;
+    enum rc rc = RC_OK;
+
+    for (uint32_t h = 0; rc == RC_OK && h < row->n; h++) {
+        const struct suite_half *half = &row->half[h];
+
+        if (rest && half->algorithm != COSE_ALG_ED25519)
+            memcpy(to, public_half(rest, h).p, half->public_size);
+        else
+            rc = ask(signer, "public", half->name, none, to, half->public_size, err);
+        to += half->public_size;
+    }
+    return rc;
+}
+
+enum rc signer_public(const struct signer *signer, enum suite suite, const struct public_key *rest,
                       struct public_key *ret, struct err *err)
 {
     scoped(free_ptr) struct public_key *key = calloc(1, sizeof *key);
-    const struct bytes none = { 0 };
 
     if (!key)
         return err_set(err, RC_NO_MEMORY, "key");
-    key->suite = SUITE_ED25519_MLDSA65;
+    if (!suite_find(suite))
+        return err_set(err, RC_SUITE_UNKNOWN, "key");
+    if (rest && (suite != SUITE_ED25519_MLDSA65 || rest->suite != suite))
+        return err_set(err, RC_KEY_FILE, "only a hybrid key can have its halves in two places");
+    key->suite = suite;
 
-    enum rc rc = ask(signer, "public", "ed25519", none, key->ed25519, sizeof key->ed25519, err);
-    if (rest)
-        memcpy(key->mldsa65, rest->mldsa65, sizeof key->mldsa65);
-    else if (rc == RC_OK)
-        rc = ask(signer, "public", "ml-dsa-65", none, key->mldsa65, sizeof key->mldsa65, err);
+    enum rc rc = ask_halves(signer, rest, key, err);
     if (rc == RC_OK)
         rc = public_key_id(key, key->id, err);
     if (rc == RC_OK)

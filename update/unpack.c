@@ -10,9 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crypto.h"
 #include "base/fs.h"
+#include "update/index.h"
 #include "update/inflate.h"
-#include "update/policy.h"
 
 /* What a tar may hold besides the files: for each entry a head, its pax record and padding. */
 #define OVERHEAD_PER_ENTRY 8192U
@@ -21,14 +22,16 @@
 /* One unpacking. */
 struct unpack {
     const struct unpack_spec *spec;
-    int dirfd;
+    const struct staging *out;
     struct inflate *in;
     struct archive *archive;
     uint64_t given;     /* bytes handed to libarchive */
     struct bytes piece; /* the last of them */
-    uint64_t bytes;     /* of files written */
-    uint32_t files;     /* entries made */
-    enum rc source_rc;  /* why the source failed, since libarchive only knows that it did */
+    struct sha256 *sha; /* of the file at hand */
+    struct index *index;
+    uint64_t bytes;    /* of files written */
+    uint32_t files;    /* entries made */
+    enum rc source_rc; /* why the source failed, since libarchive only knows that it did */
     struct err *err;
 };
 
@@ -80,33 +83,6 @@ static enum rc check_extras(struct archive_entry *entry, struct err *err)
     return RC_OK;
 }
 
-/* A failed creation, in the archive's terms: the path is there already, or its directory is not. */
-static enum rc make_failed(const struct policy_item *item, struct err *err)
-{
-    if (errno == EEXIST)
-        return err_set(err, RC_ARCHIVE_DUPLICATE, "%s", item->path);
-    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV)
-        return err_set(err, RC_ARCHIVE_PATH, "no directory for %s", item->path);
-    return err_sys(err, RC_IO, "make %s", item->path);
-}
-
-/* Open the directory that holds the item, and find the last component of its path. */
-static enum rc open_parent(const struct unpack *u, const struct policy_item *item, int *ret_fd,
-                           const char **ret_name, struct err *err)
-{
-    const char *slash = strrchr(item->path, '/');
-    char parent[sizeof item->path] = ".";
-
-    if (slash) {
-        memcpy(parent, item->path, (size_t)(slash - item->path));
-        parent[slash - item->path] = 0;
-    }
-    if (fs_open(u->dirfd, parent, O_PATH | O_DIRECTORY, 0, ret_fd, err) != RC_OK)
-        return make_failed(item, err);
-    *ret_name = slash ? slash + 1 : item->path;
-    return RC_OK;
-}
-
 /* Copy an entry's data: every byte in its place, no holes, no more than declared. */
 static enum rc write_data(struct unpack *u, const struct policy_item *item, int fd)
 {
@@ -127,8 +103,11 @@ static enum rc write_data(struct unpack *u, const struct policy_item *item, int 
         if (n > u->spec->unpacked_bytes - u->bytes)
             return err_set(u->err, RC_ARCHIVE_BOMB, "more bytes than declared: %s", item->path);
 
-        enum rc rc = fs_write_all(fd, (struct bytes){ .p = data, .n = n }, u->err);
+        struct bytes piece = { .p = data, .n = n };
+        enum rc rc = sha256_add(u->sha, piece, u->err);
 
+        if (rc == RC_OK)
+            rc = fs_write_all(fd, piece, u->err);
         if (rc != RC_OK)
             return rc;
         written += n;
@@ -139,20 +118,27 @@ static enum rc write_data(struct unpack *u, const struct policy_item *item, int 
 static enum rc make_file(struct unpack *u, const struct policy_item *item, int parent,
                          const char *name, int64_t size)
 {
+    struct digest content;
+
     if (size < 0 || (uint64_t)size > u->spec->unpacked_bytes - u->bytes)
         return err_set(u->err, RC_ARCHIVE_BOMB, "more bytes than declared: %s", item->path);
 
-    scoped(close_fd) int fd =
-        openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, item->mode);
-
-    if (fd < 0)
-        return make_failed(item, u->err);
-
+    scoped(close_fd) int fd = -1;
     uint64_t before = u->bytes;
-    enum rc rc = write_data(u, item, fd);
+    enum rc rc = staging_create(parent, name, item, &fd, u->err);
+
+    if (rc == RC_OK)
+        rc = write_data(u, item, fd);
 
     if (rc == RC_OK && u->bytes - before != (uint64_t)size)
         rc = err_set(u->err, RC_ARCHIVE_FORMAT, "size of %s", item->path);
+    if (rc == RC_OK)
+        rc = sha256_end(u->sha, content.b, u->err);
+    close_fd(&fd);
+    if (rc == RC_OK)
+        rc = verity_seal(u->out->verity, parent, name, u->err);
+    if (rc == RC_OK)
+        rc = index_add(u->index, item, (uint64_t)size, &content, u->err);
     return rc;
 }
 
@@ -160,7 +146,7 @@ static enum rc make_item(struct unpack *u, const struct policy_item *item, int64
 {
     scoped(close_fd) int parent = -1;
     const char *name = NULL;
-    enum rc rc = open_parent(u, item, &parent, &name, u->err);
+    enum rc rc = staging_parent(u->out->root, item, &parent, &name, u->err);
 
     if (rc != RC_OK)
         return rc;
@@ -168,11 +154,8 @@ static enum rc make_item(struct unpack *u, const struct policy_item *item, int64
         return make_file(u, item, parent, name, size);
     if (size > 0)
         return err_set(u->err, RC_ARCHIVE_FORMAT, "data in %s", item->path);
-    if (item->type == S_IFDIR && mkdirat(parent, name, item->mode) != 0)
-        return make_failed(item, u->err);
-    if (item->type == S_IFLNK && symlinkat(item->target, parent, name) != 0)
-        return make_failed(item, u->err);
-    return RC_OK;
+    rc = staging_make(parent, name, item, u->err);
+    return rc == RC_OK ? index_add(u->index, item, 0, NULL, u->err) : rc;
 }
 
 static enum rc unpack_entry(struct unpack *u, struct archive_entry *entry)
@@ -230,17 +213,24 @@ static enum rc check_end(struct unpack *u)
     if (u->bytes != u->spec->unpacked_bytes)
         return err_set(u->err, RC_PACKAGE_SIZE, "%llu bytes in files",
                        (unsigned long long)u->bytes);
-    return inflate_end(u->in, &u->spec->content, u->err);
+    return inflate_end(u->in, &u->spec->content, &u->spec->content384, u->err);
 }
 
-/* What the sandbox mounts over must be there; a package that brought one brought it empty. */
-static enum rc make_mount_points(int dirfd, struct err *err)
+/* The files are those that the manifest names, each as it was written. */
+static enum rc check_index(const struct unpack *u)
 {
-    for (size_t i = 0; i < POLICY_MOUNT_POINTS; i++) {
-        if (mkdirat(dirfd, policy_mount_points[i], 0755) != 0 && errno != EEXIST)
-            return err_sys(err, RC_IO, "make %s", policy_mount_points[i]);
-    }
-    return RC_OK;
+    struct digest found;
+    struct digest384 found384;
+    enum rc rc = index_end(u->index, u->out->index, &found, &found384, u->err);
+
+    return rc == RC_OK ? staging_check_index(u->spec, &found, &found384, u->err) : rc;
+}
+
+static void unpack_done(struct unpack *u)
+{
+    if (u->sha)
+        sha256_free(&u->sha);
+    index_free(&u->index);
 }
 
 static void archive_done(struct archive **archive)
@@ -257,7 +247,7 @@ static enum rc open_archive(struct unpack *u)
     return RC_OK;
 }
 
-static enum rc unpack_all(int content_fd, const struct unpack_spec *spec, int staging_dirfd,
+static enum rc unpack_all(int content_fd, const struct unpack_spec *spec, const struct staging *out,
                           struct err *err)
 {
     uint64_t out_max =
@@ -265,57 +255,30 @@ static enum rc unpack_all(int content_fd, const struct unpack_spec *spec, int st
     scoped(inflate_free) struct inflate *in = NULL;
     enum rc rc = inflate_new(content_fd, spec->content_at, spec->content_bytes, out_max, &in, err);
 
+    if (rc == RC_OK && !digest384_is_none(&spec->content384))
+        rc = inflate_also_384(in, err);
     if (rc != RC_OK)
         return rc;
 
     scoped(archive_done) struct archive *archive = archive_read_new();
-    struct unpack u = {
-        .spec = spec, .dirfd = staging_dirfd, .in = in, .archive = archive, .err = err
+    scoped(unpack_done) struct unpack u = {
+        .spec = spec, .out = out, .in = in, .archive = archive, .err = err
     };
 
     if (!archive)
         return err_set(err, RC_NO_MEMORY, "archive");
-    rc = open_archive(&u);
+    rc = sha256_new(&u.sha, err);
+    if (rc == RC_OK)
+        rc = index_new(&u.index, err);
+    if (rc == RC_OK)
+        rc = open_archive(&u);
     if (rc == RC_OK)
         rc = unpack_entries(&u);
     if (rc == RC_OK)
         rc = check_end(&u);
     if (rc == RC_OK)
-        rc = make_mount_points(staging_dirfd, err);
-    if (rc == RC_OK)
-        rc = policy_check_entry_point(staging_dirfd, spec->entry, err);
-    if (rc == RC_OK && syncfs(staging_dirfd) != 0)
-        rc = err_sys(err, RC_IO, "sync");
-    return rc;
-}
-
-static bool clear_one(void *arg, const char *name)
-{
-    const int *dirfd = arg;
-    struct err ignored;
-
-    if (unlinkat(*dirfd, name, 0) == 0)
-        return true;
-    return fs_remove_tree(*dirfd, name, &ignored) == RC_OK;
-}
-
-static bool count_one(void *arg, const char *name)
-{
-    bool *found = arg;
-
-    (void)name;
-    *found = true;
-    return false;
-}
-
-static enum rc check_empty(int dirfd, struct err *err)
-{
-    bool found = false;
-    enum rc rc = fs_list(dirfd, ".", 1, count_one, &found, NULL, err);
-
-    if (rc == RC_OK && found)
-        rc = err_set(err, RC_EXISTS, "staging directory is not empty");
-    return rc;
+        rc = check_index(&u);
+    return rc == RC_OK ? staging_end(out->root, spec, err) : rc;
 }
 
 static enum rc check_spec(const struct unpack_spec *spec, struct err *err)
@@ -325,13 +288,13 @@ static enum rc check_spec(const struct unpack_spec *spec, struct err *err)
     return policy_check_sizes(spec->content_bytes, spec->unpacked_bytes, spec->files, err);
 }
 
-enum rc unpack_content(int content_fd, const struct unpack_spec *spec, int staging_dirfd,
+enum rc unpack_archive(int content_fd, const struct unpack_spec *spec, const struct staging *out,
                        struct err *err)
 {
     enum rc rc = check_spec(spec, err);
 
     if (rc == RC_OK)
-        rc = check_empty(staging_dirfd, err);
+        rc = staging_check_empty(out->root, err);
     if (rc != RC_OK)
         return rc;
 
@@ -344,15 +307,20 @@ enum rc unpack_content(int content_fd, const struct unpack_spec *spec, int stagi
     locale_t before = uselocale(plain);
     mode_t mask = umask(022);
 
-    rc = unpack_all(content_fd, spec, staging_dirfd, err);
+    rc = unpack_all(content_fd, spec, out, err);
     (void)umask(mask);
     (void)uselocale(before);
     freelocale(plain);
-    if (rc != RC_OK) {
-        struct err ignored;
-        int dirfd = staging_dirfd;
-
-        (void)!fs_list(dirfd, ".", PACKAGE_FILES_MAX, clear_one, &dirfd, NULL, &ignored);
-    }
+    if (rc != RC_OK)
+        staging_clear(out->root);
     return rc;
+}
+
+enum rc unpack_content(int content_fd, const struct unpack_spec *spec, int staging_dirfd,
+                       int index_fd, struct err *err)
+{
+    struct verity verity = { .enable = verity_ioctl };
+    const struct staging out = { .root = staging_dirfd, .index = index_fd, .verity = &verity };
+
+    return unpack_archive(content_fd, spec, &out, err);
 }

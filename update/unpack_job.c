@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "update/unpack.h"
+#include "update/check.h"
 
-#define CHILD_FDS 4U
+#define CHILD_FDS 7U
 #define ABOVE_CHILD_FDS 16 /* no descriptor that the child is given lies here */
 
 /* "any", or what this machine calls itself. */
@@ -32,16 +32,14 @@ static enum rc check_arch(const struct manifest *m, struct err *err)
     return RC_OK;
 }
 
-/* Every byte is set, padding too: the struct crosses a pipe. */
-static void fill_spec(const struct verified_payload *payload, struct unpack_spec *ret)
+/* What both kinds of package have in common.  Every byte is set, padding too: the struct crosses a
+ * pipe. */
+static void fill_spec(const struct manifest *m, struct unpack_spec *ret)
 {
-    const struct manifest *m = payload_manifest(payload);
-
     memset(ret, 0, sizeof *ret);
-    ret->content_at = payload_content_at(payload);
-    ret->content_bytes = m->content_bytes;
     ret->unpacked_bytes = m->unpacked_bytes;
-    ret->content = m->content;
+    ret->index = m->index;
+    ret->index384 = m->index384;
     ret->files = m->files;
     memcpy(ret->entry, m->args[0], sizeof ret->entry);
 }
@@ -57,12 +55,16 @@ static _Noreturn void become(int program_fd, const int from[CHILD_FDS], pid_t pa
     int program = fcntl(program_fd, F_DUPFD_CLOEXEC, ABOVE_CHILD_FDS);
 
     for (unsigned i = 0; i < CHILD_FDS; i++)
-        high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, ABOVE_CHILD_FDS);
+        high[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD_CLOEXEC, ABOVE_CHILD_FDS);
     for (unsigned i = 0; i < CHILD_FDS; i++) {
-        if (dup2(high[i], (int)(UNPACK_FD_CONTENT + i)) < 0)
+        int to = (int)(UNPACK_FD_CONTENT + i);
+
+        if (from[i] < 0)
+            (void)close(to); /* whatever it was here, the child was not given it */
+        else if (dup2(high[i], to) < 0)
             _exit(126);
     }
-    if (close_range(UNPACK_FD_RESULT + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0 ||
+    if (close_range(UNPACK_FD_CONTENT + CHILD_FDS, ~0U, CLOSE_RANGE_CLOEXEC) != 0 ||
         prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
         _exit(126);
 
@@ -74,24 +76,19 @@ static _Noreturn void become(int program_fd, const int from[CHILD_FDS], pid_t pa
     _exit(127);
 }
 
-enum rc unpack_start(const struct verified_payload *payload, int program_fd, int staging_dirfd,
-                     struct unpack_job *ret, struct err *err)
+enum rc unpack_start_job(const struct unpack_spec *spec, int program_fd, const int fds[UNPACK_FDS],
+                         struct unpack_job *ret, struct err *err)
 {
     scoped(close_fd) int spec_read = -1;
     scoped(close_fd) int result_read = -1;
     scoped(close_fd) int result_write = -1;
     int pipes[2];
-    struct unpack_spec spec;
-    enum rc rc = check_arch(payload_manifest(payload), err);
 
-    if (rc != RC_OK)
-        return rc;
-    fill_spec(payload, &spec);
     if (pipe2(pipes, O_CLOEXEC) != 0)
         return err_sys(err, RC_UNPACK_FAILED, "pipe");
     spec_read = pipes[0];
-    rc = fs_write_all(pipes[1], (struct bytes){ .p = (const uint8_t *)&spec, .n = sizeof spec },
-                      err);
+    enum rc rc = fs_write_all(pipes[1],
+                              (struct bytes){ .p = (const uint8_t *)spec, .n = sizeof *spec }, err);
     close_fd(&pipes[1]);
     if (rc != RC_OK)
         return rc;
@@ -100,7 +97,7 @@ enum rc unpack_start(const struct verified_payload *payload, int program_fd, int
     result_read = pipes[0];
     result_write = pipes[1];
 
-    const int from[CHILD_FDS] = { payload_fd(payload), staging_dirfd, spec_read, result_write };
+    const int from[CHILD_FDS] = { fds[0], fds[1], spec_read, result_write, fds[2], fds[3], fds[4] };
     pid_t parent = getpid();
     pid_t pid = fork();
 
@@ -121,6 +118,73 @@ enum rc unpack_start(const struct verified_payload *payload, int program_fd, int
     return RC_OK;
 }
 
+enum rc unpack_start(const struct verified_payload *payload, int program_fd, int staging_dirfd,
+                     int index_fd, struct unpack_job *ret, struct err *err)
+{
+    const int fds[UNPACK_FDS] = { payload_fd(payload), staging_dirfd, index_fd, -1, -1 };
+    const struct manifest *m = payload_manifest(payload);
+    struct unpack_spec spec;
+    enum rc rc = check_arch(m, err);
+
+    if (rc != RC_OK)
+        return rc;
+    fill_spec(m, &spec);
+    spec.content_at = payload_content_at(payload);
+    spec.content_bytes = m->content_bytes;
+    spec.content = m->content;
+    spec.content384 = m->content384;
+    spec.unread = !payload_content_read(payload);
+    return unpack_start_job(&spec, program_fd, fds, ret, err);
+}
+
+enum rc unpack_start_delta(const struct verified_delta *delta, const struct unpack_from *from,
+                           const struct unpack_to *to, struct unpack_job *ret, struct err *err)
+{
+    const int fds[UNPACK_FDS] = { delta_fd(delta), to->staging, to->index, from->root,
+                                  from->index };
+    struct unpack_spec spec;
+    enum rc rc = check_arch(delta_manifest(delta), err);
+
+    if (rc != RC_OK)
+        return rc;
+    fill_spec(delta_manifest(delta), &spec);
+    spec.delta = 1;
+    spec.content_at = delta_at(delta);
+    spec.content_bytes = delta_bytes(delta);
+    spec.base = from->manifest->index;
+    spec.base_bytes = from->manifest->unpacked_bytes;
+    spec.base_files = from->manifest->files;
+    return unpack_start_job(&spec, to->program, fds, ret, err);
+}
+
+enum rc check_start(const struct manifest *m, int program_fd, const int check_fds[2], bool idle,
+                    struct unpack_job *ret, struct err *err)
+{
+    const int fds[UNPACK_FDS] = { check_fds[0], check_fds[1], -1, -1, -1 };
+    struct unpack_spec spec;
+
+    memset(&spec, 0, sizeof spec);
+    spec.check = UNPACK_CHECK_TREE;
+    spec.idle = idle;
+    spec.index = m->index;
+    spec.index384 = m->index384;
+    return unpack_start_job(&spec, program_fd, fds, ret, err);
+}
+
+enum rc check_start_object(const struct check_object *what, int program_fd, bool idle,
+                           struct unpack_job *ret, struct err *err)
+{
+    const int fds[UNPACK_FDS] = { what->fd, what->fd, -1, -1, -1 };
+    struct unpack_spec spec;
+
+    memset(&spec, 0, sizeof spec);
+    spec.check = UNPACK_CHECK_OBJECT;
+    spec.idle = idle;
+    spec.content_bytes = what->size;
+    spec.content = what->digest;
+    return unpack_start_job(&spec, program_fd, fds, ret, err);
+}
+
 static void job_done(struct unpack_job *job)
 {
     close_fd(&job->pidfd);
@@ -129,24 +193,38 @@ static void job_done(struct unpack_job *job)
 }
 
 /* What the child said, if it said exactly one verdict that this program knows. */
-static enum rc read_verdict(int fd, struct err *err)
+static enum rc read_verdict(struct unpack_job *job, struct err *err)
 {
     struct unpack_verdict verdict;
-    ssize_t n = read(fd, &verdict, sizeof verdict);
+    ssize_t n = read(job->result_fd, &verdict, sizeof verdict);
 
     if (n != (ssize_t)sizeof verdict)
         return err_set(err, RC_UNPACK_FAILED, "no verdict");
+    if (verdict.verity == VERITY_ON || verdict.verity == VERITY_ABSENT)
+        job->verity = (enum verity_state)verdict.verity;
 
     enum rc rc = rc_from_number(verdict.rc);
 
     if (rc == RC_OK && verdict.rc == RC_OK)
         return RC_OK;
-    if ((uint32_t)rc != verdict.rc)
+    /* It has ended: that it is busy would be taken for "not yet". */
+    if ((uint32_t)rc != verdict.rc || rc == RC_BUSY)
         return err_set(err, RC_UNPACK_FAILED, "verdict %u", verdict.rc);
     rc = err_at(err, rc, verdict.at, "%.*s", (int)sizeof verdict.what - 1, verdict.what);
     if (err)
         err->sys = verdict.sys;
     return rc;
+}
+
+bool unpack_ended(const struct unpack_job *job)
+{
+    siginfo_t info = { 0 };
+    int r;
+
+    do
+        r = waitid(P_PIDFD, (id_t)job->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+    while (r != 0 && errno == EINTR);
+    return r != 0 || info.si_pid != 0;
 }
 
 enum rc unpack_result(struct unpack_job *job, struct err *err)
@@ -167,11 +245,17 @@ enum rc unpack_result(struct unpack_job *job, struct err *err)
     else if (info.si_code != CLD_EXITED)
         rc = err_set(err, RC_UNPACK_FAILED, "killed by signal %d", info.si_status);
     else
-        rc = read_verdict(job->result_fd, err);
+        rc = read_verdict(job, err);
     if (rc == RC_OK && info.si_status != 0)
         rc = err_set(err, RC_UNPACK_FAILED, "exit code %d", info.si_status);
     job_done(job);
     return rc;
+}
+
+void unpack_kill(const struct unpack_job *job)
+{
+    if (job->pid > 0) /* 0 would be all of our own group */
+        (void)kill(job->pid, SIGKILL);
 }
 
 void unpack_cancel(struct unpack_job *job)
@@ -190,7 +274,7 @@ enum rc unpack_run(const struct verified_payload *payload, int program_fd, int s
                    uint32_t timeout_ms, struct err *err)
 {
     struct unpack_job job;
-    enum rc rc = unpack_start(payload, program_fd, staging_dirfd, &job, err);
+    enum rc rc = unpack_start(payload, program_fd, staging_dirfd, -1, &job, err);
 
     if (rc != RC_OK)
         return rc;
