@@ -39,6 +39,23 @@ size_t bpsec_key_size(uint64_t variant)
     return variant == BPSEC_A256GCM ? 32 : 0;
 }
 
+/* A simple value or float, whose bytes are no number with a shortest form (RFC 8949 section 3.3).
+ */
+static void skip_simple(struct cursor *c, const char *field)
+{
+    uint8_t info = c->p[c->at] & 0x1f;
+    size_t n = info < 24 ? 1 : 1 + ((size_t)1 << (info - 24U));
+
+    if (info > 27)
+        cursor_fail(c, info == 31 ? RC_CBOR_INDEFINITE : RC_CBOR_RESERVED, field);
+    else if (n > cursor_left(c))
+        cursor_fail(c, RC_SHORT, field);
+    else if (info == 24 && c->p[c->at + 1] < 32)
+        cursor_fail(c, RC_CBOR_NOT_MINIMAL, field);
+    else
+        c->at += n;
+}
+
 /* Read past one item of any kind without recursion: every item still owed takes at least one byte,
  * so that what is owed can never exceed what is left. */
 static void skip_item(struct cursor *c, const char *field)
@@ -46,11 +63,14 @@ static void skip_item(struct cursor *c, const char *field)
     uint64_t owed = 1;
 
     while (owed > 0 && c->rc == RC_OK) {
-        enum cbor_major major;
-        uint64_t n = cursor_any(c, &major, field);
+        bool simple = cursor_left(c) > 0 && c->p[c->at] >> 5 == CBOR_SIMPLE;
+        enum cbor_major major = CBOR_SIMPLE;
+        uint64_t n = simple ? 0 : cursor_any(c, &major, field);
         uint64_t more = 0;
 
-        if (major == CBOR_BSTR || major == CBOR_TSTR) {
+        if (simple)
+            skip_simple(c, field);
+        else if (major == CBOR_BSTR || major == CBOR_TSTR) {
             if (n > cursor_left(c))
                 cursor_fail(c, RC_SHORT, field);
             else
@@ -144,7 +164,7 @@ static void check_parameters(struct cursor *c, size_t start, unsigned seen,
         cursor_fail_at(c, RC_BPSEC_CONTEXT, start, "variant");
     if (asb->scope > BPSEC_SCOPE_ALL)
         cursor_fail_at(c, RC_BPSEC_CONTEXT, start, "scope flags");
-    if (!mac && asb->iv.n != GCM_IV_SIZE)
+    if (!mac && (asb->iv.n < GCM_IV_MIN || asb->iv.n > GCM_IV_MAX))
         cursor_fail_at(c, asb->iv.n == 0 ? RC_BPSEC_FORMAT : RC_BPSEC_CONTEXT, start, "IV length");
     if ((seen & 1U << PARAMETER_KEY) &&
         (asb->wrapped_key.n < 24 || asb->wrapped_key.n > BPSEC_WRAPPED_MAX ||

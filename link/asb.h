@@ -48,7 +48,7 @@ struct bpsec_asb {
     bool has_scope;
     uint64_t variant;                        /* enum bpsec_variant */
     uint64_t scope;                          /* enum bpsec_scope */
-    struct bytes iv;                         /* 12 bytes, empty if absent */
+    struct bytes iv;                         /* 8 to 16 bytes, empty if absent */
     struct bytes wrapped_key;                /* empty if absent */
     struct bytes results[BUNDLE_BLOCKS_MAX]; /* MAC or tag per target; empty = tag at the end of
                                                 the ciphertext */

@@ -49,6 +49,15 @@ static enum rc check_target(const struct bundle *b, const struct bundle_block *b
     return RC_OK;
 }
 
+/* The offset of a security block, for a failure that has none of its own. */
+static enum rc at_block(enum rc rc, const struct bundle *b, const struct bundle_block *block,
+                        struct err *err)
+{
+    if (rc != RC_OK && err && err->at == 0 && b->raw.p && block->data.p)
+        err->at = (uint64_t)(block->data.p - b->raw.p);
+    return rc;
+}
+
 /* The source removes the CRC of a target (RFC 9173 sections 3.8.1 and 4.8.1). */
 static enum rc check_no_crc(const struct bundle *b, uint64_t number, struct err *err)
 {
@@ -70,7 +79,7 @@ static enum rc check_security_block(const struct bundle *b, const struct bundle_
         if (rc == RC_OK && ops->level == BUNDLE_STRICT && bpsec_known(asb.context))
             rc = check_no_crc(b, asb.targets[i], err);
     }
-    return rc;
+    return at_block(rc, b, block, err);
 }
 
 /* A BCB may hide a BIB only if they share a target (RFC 9172 section 3.8). */
@@ -111,6 +120,19 @@ enum rc bpsec_check(const struct bundle *bundle, enum bundle_level level, struct
     struct ops ops = { .level = level };
 
     return check_ops(bundle, &ops, err);
+}
+
+enum rc bpsec_take(struct bytes in, enum bundle_level level, struct bundle *ret, struct err *err)
+{
+    enum rc rc = bundle_decode(in, level, ret, err);
+
+    if (rc == RC_OK)
+        rc = bpsec_check(ret, level, err);
+    if (rc == RC_OK)
+        rc = bundle_check(ret, 0, err);
+    if (rc != RC_OK)
+        *ret = (struct bundle){ 0 };
+    return rc;
 }
 
 /* ---- what a MAC or tag covers ---- */
@@ -187,7 +209,7 @@ static enum rc aad_of(const struct bundle *b, const struct bundle_block *bcb,
 
 static enum rc check_aead(const struct bpsec_asb *asb, struct bytes key, struct err *err)
 {
-    if (asb->iv.n != GCM_IV_SIZE)
+    if (asb->iv.n < GCM_IV_MIN || asb->iv.n > GCM_IV_MAX)
         return err_set(err, RC_BPSEC_CONTEXT, "IV length");
     if (bpsec_key_size(asb->variant) == 0 || key.n != bpsec_key_size(asb->variant))
         return err_set(err, RC_BPSEC_KEY, "key length differs from the variant");
@@ -206,24 +228,18 @@ enum rc bpsec_encrypt(const struct bundle *bundle, const struct bundle_block *bc
         rc = aad_of(bundle, bcb, asb, bundle_block(bundle, target), &aad, err);
     if (rc != RC_OK)
         return rc;
-    return crypto_gcm_seal(key, asb->iv.p, aad.bytes, plain, out, ret_tag, err);
+    return crypto_gcm_seal_iv(key, asb->iv, aad.bytes, plain, out, ret_tag, err);
 }
 
 /* ---- undoing every operation ---- */
 
-struct secret_key {
-    uint8_t room[BPSEC_KEY_MAX];
-    struct bytes bytes;
-};
-
-static void wipe_key(struct secret_key *key)
+void bpsec_key_wipe(struct bpsec_key *key)
 {
     crypto_wipe(key->room, sizeof key->room);
 }
 
-/* The key of a security block, unwrapped if it came wrapped (RFC 9173 sections 3.3.2 and 4.3.3). */
-static enum rc find_key(const struct bpsec_keyring *keys, const struct bpsec_asb *asb,
-                        struct secret_key *ret, struct err *err)
+enum rc bpsec_key_of(const struct bpsec_keyring *keys, const struct bpsec_asb *asb,
+                     struct bpsec_key *ret, struct err *err)
 {
     struct bytes key = { 0 };
     enum rc rc;
@@ -261,34 +277,35 @@ enum rc bpsec_decrypt(uint8_t *buf, struct bundle *b, const struct bundle_block 
     sealed = target->data;
     if (tag.n == 0) {
         if (sealed.n < GCM_TAG_SIZE)
-            return err_set(err, RC_BPSEC_AUTH, "ciphertext shorter than its tag");
+            return err_at(err, RC_BPSEC_AUTH, (uint64_t)(sealed.p - b->raw.p),
+                          "ciphertext shorter than its tag");
         sealed.n -= GCM_TAG_SIZE;
         tag = (struct bytes){ .p = sealed.p + sealed.n, .n = GCM_TAG_SIZE };
     }
     memcpy(mac, tag.p, sizeof mac);
     out = buf + (sealed.p - b->raw.p);
-    rc = crypto_gcm_open(key, asb->iv.p, aad.bytes, sealed, mac, out, err);
+    rc = crypto_gcm_open_iv(key, asb->iv, aad.bytes, sealed, mac, out, err);
     if (rc == RC_OK)
         b->blocks[target - b->blocks].data.n = sealed.n;
-    return rc;
+    return at_block(rc, b, bcb, err);
 }
 
 /* ret_done collects the blocks that hold plaintext now. */
 static enum rc undo_bcb(uint8_t *buf, struct bundle *b, const struct bundle_block *bcb,
                         const struct bpsec_keyring *keys, uint32_t *ret_done, struct err *err)
 {
-    scoped(wipe_key) struct secret_key key = { 0 };
+    scoped(bpsec_key_wipe) struct bpsec_key key = { 0 };
     struct bpsec_asb asb;
     enum rc rc = bpsec_asb_of(b, bcb, BUNDLE_LENIENT, &asb, err);
 
     if (rc == RC_OK)
-        rc = find_key(keys, &asb, &key, err);
+        rc = bpsec_key_of(keys, &asb, &key, err);
     for (size_t i = 0; i < asb.n_targets && rc == RC_OK; i++) {
         rc = bpsec_decrypt(buf, b, bcb, &asb, i, key.bytes, err);
         if (rc == RC_OK)
             *ret_done |= bit_of(b, bundle_block(b, asb.targets[i]));
     }
-    return rc;
+    return at_block(rc, b, bcb, err);
 }
 
 enum rc bpsec_verify(const struct bundle *b, const struct bundle_block *bib,
@@ -310,15 +327,15 @@ enum rc bpsec_verify(const struct bundle *b, const struct bundle_block *bib,
 static enum rc verify_bib(const struct bundle *b, const struct bundle_block *bib,
                           const struct bpsec_keyring *keys, struct err *err)
 {
-    scoped(wipe_key) struct secret_key key = { 0 };
+    scoped(bpsec_key_wipe) struct bpsec_key key = { 0 };
     struct bpsec_asb asb;
     enum rc rc = bpsec_asb_of(b, bib, BUNDLE_LENIENT, &asb, err);
 
     if (rc == RC_OK)
-        rc = find_key(keys, &asb, &key, err);
+        rc = bpsec_key_of(keys, &asb, &key, err);
     for (size_t i = 0; i < asb.n_targets && rc == RC_OK; i++)
         rc = bpsec_verify(b, bib, &asb, i, key.bytes, err);
-    return rc;
+    return at_block(rc, b, bib, err);
 }
 
 static enum rc process(uint8_t *buf, struct bundle *b, const struct bpsec_keyring *keys,

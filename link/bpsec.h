@@ -20,12 +20,26 @@
 must_check enum rc bpsec_check(const struct bundle *bundle, enum bundle_level level,
                                struct err *err);
 
+/* All that can be said about a bundle without keys and without a clock: bundle_decode, bpsec_check,
+ * bundle_check.  ret is as bundle_decode leaves it, and all zero on any failure. */
+must_check enum rc bpsec_take(struct bytes in, enum bundle_level level, struct bundle *ret,
+                              struct err *err);
+
 /* The key for one security block: the caller looks at context, source, variant and wrapped_key.
  * With a wrapped key it returns the key-encryption key.  RC_BPSEC_KEY when there is none. */
 struct bpsec_keyring {
     enum rc (*find)(void *arg, const struct bpsec_asb *asb, struct bytes *ret_key, struct err *err);
     void *arg;
 };
+
+/* The key of a security block, unwrapped if it came wrapped (RFC 9173 sections 3.3.2 and 4.3.3). */
+struct bpsec_key {
+    uint8_t room[BPSEC_KEY_MAX];
+    struct bytes bytes;
+};
+must_check enum rc bpsec_key_of(const struct bpsec_keyring *keys, const struct bpsec_asb *asb,
+                                struct bpsec_key *ret, struct err *err);
+void bpsec_key_wipe(struct bpsec_key *key); /* scope cleaner */
 
 /* Undo and check every operation of a decoded bundle: decrypt the targets of each BCB in place,
  * then verify each BIB.  buf is the memory that bundle's views point into; ciphertexts in it become

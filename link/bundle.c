@@ -422,30 +422,54 @@ enum rc bundle_decode_block(struct bytes in, struct bundle_block *ret, struct er
     return cursor_done(&c, err);
 }
 
-static bool known(uint64_t type)
+bool bundle_block_known(uint64_t type)
 {
     return type == BLOCK_PAYLOAD || type == BLOCK_PREVIOUS_NODE || type == BLOCK_AGE ||
            type == BLOCK_HOP_COUNT || type == BLOCK_BIB || type == BLOCK_BCB;
 }
 
+const struct bundle_block *bundle_unknown(const struct bundle *bundle, enum block_flag flag)
+{
+    for (size_t i = 0; i < bundle->n_blocks; i++) {
+        const struct bundle_block *block = &bundle->blocks[i];
+
+        if (!bundle_block_known(block->type) && (block->flags & (uint64_t)flag))
+            return block;
+    }
+    return NULL;
+}
+
+/* Where a view lies in the bundle that was decoded; 0 for what never was. */
+static uint64_t offset_of(const struct bundle *bundle, struct bytes view)
+{
+    return bundle->raw.p && view.p ? (uint64_t)(view.p - bundle->raw.p) : 0;
+}
+
+static const struct bundle_block *block_of_type(const struct bundle *bundle, uint64_t type)
+{
+    size_t i = 0;
+
+    while (i < bundle->n_blocks && bundle->blocks[i].type != type)
+        i++;
+    return i < bundle->n_blocks ? &bundle->blocks[i] : NULL;
+}
+
 enum rc bundle_check(const struct bundle *bundle, uint64_t now_ms, struct err *err)
 {
+    const struct bundle_block *hops = block_of_type(bundle, BLOCK_HOP_COUNT);
+    const struct bundle_block *deletes = bundle_unknown(bundle, BLOCK_DELETE_BUNDLE);
     uint64_t spent = bundle->has_age ? bundle->age_ms : 0;
 
     if (now_ms != 0 && bundle->time_ms != 0 && now_ms > bundle->time_ms &&
         now_ms - bundle->time_ms > spent)
         spent = now_ms - bundle->time_ms;
     if (spent > bundle->lifetime_ms)
-        return err_set(err, RC_BUNDLE_EXPIRED, "lifetime");
+        return err_at(err, RC_BUNDLE_EXPIRED, offset_of(bundle, bundle->primary), "lifetime");
     if (bundle->has_hops && bundle->hop_count > bundle->hop_limit)
-        return err_set(err, RC_BUNDLE_HOPS, "hop count");
-    for (size_t i = 0; i < bundle->n_blocks; i++) {
-        const struct bundle_block *block = &bundle->blocks[i];
-
-        if (!known(block->type) && (block->flags & BLOCK_DELETE_BUNDLE))
-            return err_set(err, RC_BUNDLE_BLOCK_UNSUPPORTED, "block type %llu",
-                           (unsigned long long)block->type);
-    }
+        return err_at(err, RC_BUNDLE_HOPS, hops ? offset_of(bundle, hops->data) : 0, "hop count");
+    if (deletes)
+        return err_at(err, RC_BUNDLE_BLOCK_UNSUPPORTED, offset_of(bundle, deletes->data),
+                      "block type %llu", (unsigned long long)deletes->type);
     return RC_OK;
 }
 
@@ -519,25 +543,39 @@ static void put_extension(struct cbor_out *w, const struct bundle *bundle, uint6
     }
 }
 
+size_t bundle_begin_block(struct cbor_out *w, const struct bundle_block *block, uint64_t n)
+{
+    size_t start = w->n;
+
+    cbor_put_array(w, BLOCK_ITEMS + (block->crc_type != CRC_NONE));
+    cbor_put_uint(w, block->type);
+    cbor_put_uint(w, block->number);
+    cbor_put_uint(w, block->flags);
+    cbor_put_uint(w, block->crc_type);
+    cbor_put_head(w, CBOR_BSTR, n);
+    return start;
+}
+
+void bundle_end_block(struct cbor_out *w, const struct bundle_block *block, size_t start)
+{
+    put_crc(w, block->crc_type, start);
+}
+
 void bundle_put_block(struct cbor_out *w, const struct bundle *bundle,
                       const struct bundle_block *block)
 {
     uint8_t scratch[EID_WIRE_MAX];
     struct cbor_out content = { .p = scratch, .cap = sizeof scratch };
     struct bytes data = block->data;
-    size_t start = w->n;
+    size_t start;
 
     if (!data.p) {
         put_extension(&content, bundle, block->type);
         data = (struct bytes){ .p = scratch, .n = content.n };
     }
-    cbor_put_array(w, BLOCK_ITEMS + (block->crc_type != CRC_NONE));
-    cbor_put_uint(w, block->type);
-    cbor_put_uint(w, block->number);
-    cbor_put_uint(w, block->flags);
-    cbor_put_uint(w, block->crc_type);
-    cbor_put_bstr(w, data);
-    put_crc(w, block->crc_type, start);
+    start = bundle_begin_block(w, block, data.n);
+    cbor_put_raw(w, data);
+    bundle_end_block(w, block, start);
 }
 
 /* Numbers and order of blocks: what a receiver would refuse is not sent. */

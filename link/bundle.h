@@ -98,6 +98,14 @@ must_check enum rc bundle_decode(struct bytes in, enum bundle_level level, struc
  * section 5.6). */
 must_check enum rc bundle_check(const struct bundle *bundle, uint64_t now_ms, struct err *err);
 
+/* Whether this type of block is one that Berth works on.  The others are carried, or treated as
+ * their flags say (RFC 9171 section 5.6). */
+bool bundle_block_known(uint64_t type);
+
+/* The first unknown block that has this flag (BLOCK_REPORT, BLOCK_DELETE_BUNDLE or BLOCK_DISCARD),
+ * or NULL. */
+const struct bundle_block *bundle_unknown(const struct bundle *bundle, enum block_flag flag);
+
 /* The block with this number, or NULL; number 0, the primary block, is not among them. */
 const struct bundle_block *bundle_block(const struct bundle *bundle, uint64_t number);
 
@@ -115,6 +123,11 @@ must_check enum rc bundle_encode(const struct bundle *bundle, uint8_t *out, size
 void bundle_put_primary(struct cbor_out *w, const struct bundle *bundle);
 void bundle_put_block(struct cbor_out *w, const struct bundle *bundle,
                       const struct bundle_block *block);
+
+/* Append one canonical block whose n bytes of data come in pieces: begin, append them raw, end with
+ * what begin returned.  data of the block is ignored. */
+size_t bundle_begin_block(struct cbor_out *w, const struct bundle_block *block, uint64_t n);
+void bundle_end_block(struct cbor_out *w, const struct bundle_block *block, size_t start);
 
 /* Decode one primary block, or one canonical block, that fills in: for tools and tests.  Rules
  * about the bundle as a whole are not applied. */

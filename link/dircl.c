@@ -80,12 +80,56 @@ static void scan_hidden(struct scan_arg *a, const char *name)
         a->scan->junk++;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static int by_name_backwards(const void *a, const void *b)
+{
+    return strcmp(b, a);
+}
+
+/* Put name in the place of the greatest one, which is the root of a heap, and mend the heap. */
+static void replace_greatest(struct dircl_scan *s, const char *name)
+{
+    size_t at = 0;
+
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child + 1 < s->n && strcmp(s->name[child + 1], s->name[child]) > 0)
+            child++;
+        if (child >= s->n || strcmp(s->name[child], name) <= 0)
+            break;
+        memcpy(s->name[at], s->name[child], DIRCL_NAME_CAP);
+        at = child;
+    }
+    memcpy(s->name[at], name, strlen(name) + 1);
+}
+
+/* Keep the first names there are, whatever order the directory gives them in: bundles are numbered,
+ * and one taken long before its turn would make the replay window give up those before it. */
+static void keep_name(struct dircl_scan *s, const char *name)
+{
+    if (s->n < DIRCL_SCAN_MAX) {
+        memcpy(s->name[s->n++], name, strlen(name) + 1);
+        /* The greatest first is a heap. */
+        if (s->n == DIRCL_SCAN_MAX)
+            qsort(s->name, s->n, sizeof s->name[0], by_name_backwards);
+        return;
+    }
+    s->more = true;
+    if (strcmp(name, s->name[0]) < 0)
+        replace_greatest(s, name);
+}
+
 static bool scan_name(void *arg, const char *name)
 {
     struct scan_arg *a = arg;
     struct dircl_scan *s = a->scan;
 
-    if (s->n == DIRCL_SCAN_MAX || s->junk == DIRCL_JUNK_MAX) {
+    if (s->junk == DIRCL_JUNK_MAX) {
         s->more = true;
         return false;
     }
@@ -94,13 +138,8 @@ static bool scan_name(void *arg, const char *name)
     else if (!is_bundle_name(name))
         s->junk += dircl_remove(a->dirfd, name) ? 1 : 0;
     else
-        memcpy(s->name[s->n++], name, strlen(name) + 1);
+        keep_name(s, name);
     return true;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(a, b);
 }
 
 enum rc dircl_scan(int dirfd, struct dircl_scan *ret, struct err *err)

@@ -19,7 +19,7 @@
 #define DIRCL_JUNK_MAX 4096U          /* other things removed at once */
 #define DIRCL_HIDDEN_MAX 256U         /* temporary files that are left alone */
 
-/* Names found by a scan, in the order of their bytes. */
+/* Names found by a scan, in the order of their bytes: of all that were looked at, the first. */
 struct dircl_scan {
     size_t n;
     size_t junk; /* other things that were there and have been removed */

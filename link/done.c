@@ -40,13 +40,15 @@ void done_add(struct done *done, const uint8_t object[DIGEST_SIZE], uint32_t kin
     done->item[done->n++] = item;
 }
 
-enum rc done_save(const struct done *done, int dirfd, struct err *err)
+/* Encode into fresh memory, the caller's to free. */
+static enum rc encode(const struct done *done, uint8_t **ret_buf, struct bytes *ret,
+                      struct err *err)
 {
-    scoped(free_ptr) uint8_t *buf = malloc(DONE_FILE_MAX);
-    struct bytes content = { 0 };
+    uint8_t *buf = malloc(DONE_FILE_MAX);
 
     if (buf == NULL)
         return err_set(err, RC_NO_MEMORY, "list of done objects");
+    *ret_buf = buf;
     struct cbor_out w = { .p = buf, .cap = DONE_FILE_MAX };
 
     cbor_put_array(&w, 3 * done->n);
@@ -55,8 +57,28 @@ enum rc done_save(const struct done *done, int dirfd, struct err *err)
         cbor_put_uint(&w, done->item[i].kind);
         cbor_put_uint(&w, done->item[i].serial);
     }
-    enum rc rc = cbor_written(&w, &content, err);
+    return cbor_written(&w, ret, err);
+}
+
+enum rc done_save(const struct done *done, int dirfd, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = NULL;
+    struct bytes content = { 0 };
+    enum rc rc = encode(done, &buf, &content, err);
+
     return rc == RC_OK ? statefile_save(dirfd, DONE_FILE, content, err) : rc;
+}
+
+enum rc done_scrub(const struct done *done, int dirfd, struct scrubbed *count, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = NULL;
+    struct bytes content = { 0 };
+    enum statefile_found found;
+    enum rc rc = done->n > 0 ? encode(done, &buf, &content, err) : RC_OK;
+
+    return rc == RC_OK && done->n > 0
+               ? statefile_scrub(dirfd, DONE_FILE, &content, &found, count, err)
+               : rc;
 }
 
 static enum rc decode(struct bytes in, struct done *done, struct err *err)

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/limits.h"
+#include "base/statefile.h"
 
 #define DONE_MAX 256U
 
@@ -39,5 +40,9 @@ must_check enum rc done_save(const struct done *done, int dirfd, struct err *err
 /* Load into an empty list; RC_OK too when there is no file.  After RC_STATE_DAMAGED the list is
  * empty and the files are removed, so that it can be saved again. */
 must_check enum rc done_load(struct done *done, int dirfd, struct err *err);
+
+/* Read done.{a,b} again, and write it anew if a copy is damaged. */
+must_check enum rc done_scrub(const struct done *done, int dirfd, struct scrubbed *count,
+                              struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * link/endpoint: what berth-link does: bundles in, objects to berthd; berthd's reports out, sealed.
+ * link/endpoint: what berth-link does: bundles in, objects to berthd; berthd's reports out, sealed;
+ * new keys of the link, which berthd has opened, into the keyring.
  *
  * Its inputs are the uplink directory (hostile) and berthd's port (trusted to speak the protocol,
  * else the process ends).  Without usable keys or window it stays, says so once, touches no uplink

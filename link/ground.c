@@ -30,6 +30,10 @@ struct link_ground {
     struct sender *sender;
     struct inbox *inbox;
     struct source *sources;
+    struct port_traffic heard; /* of the report before; key_epoch 0 = none to go by */
+    uint64_t mean_bytes;       /* of a bundle sent lately */
+    uint32_t first_epoch;      /* counters below this one were used before the link was opened: */
+    uint64_t first_counter;    /* some of them perhaps never */
     /* of the receive pass under way */
     void (*fn)(void *arg, enum object_kind kind, struct bytes object);
     void *arg;
@@ -104,6 +108,10 @@ enum rc link_ground_open(const struct link_ground_options *options, struct link_
         rc = inbox_new(g->down_dir, &g->state, NULL, &ops, &g->inbox, err);
     if (rc != RC_OK)
         return rc;
+    const struct link_key *key = link_keyring_sender(g->state.ring, "");
+
+    g->first_epoch = key != NULL ? key->keys.epoch : 0;
+    g->first_counter = key != NULL ? key->counter.next : 0;
     *ret = g;
     g = NULL;
     return RC_OK;
@@ -183,6 +191,50 @@ enum rc link_ground_add(struct link_ground *g, const struct sender_object *objec
     return RC_OK;
 }
 
+enum rc link_ground_confirm(struct link_ground *g, const char *tenant, uint32_t epoch,
+                            struct err *err)
+{
+    return link_state_confirm(&g->state, tenant, epoch, err);
+}
+
+void link_ground_held(const struct link_ground *g, struct link_held *ret, uint32_t *ret_n)
+{
+    link_state_held(&g->state, ret, ret_n);
+}
+
+/* Only counters of this life of the link tell of losses: behind a restart some are skipped. */
+static bool is_of_this_life(const struct link_ground *g, const struct port_traffic *t)
+{
+    return t->key_epoch > g->first_epoch ||
+           (t->key_epoch == g->first_epoch && t->highest >= g->first_counter);
+}
+
+/* Counters that went by between two reports, and how many of them came. */
+static void learn(struct link_ground *g, const struct port_traffic *now)
+{
+    const struct port_traffic *then = &g->heard;
+
+    if (!is_of_this_life(g, now))
+        return;
+    if (then->key_epoch == now->key_epoch && then->highest <= now->highest &&
+        then->accepted <= now->accepted) {
+        const uint64_t sent = now->highest - then->highest;
+        const uint64_t came = now->accepted - then->accepted;
+
+        if (sent == 0)
+            return;
+        /* Late ones of before may be among them. */
+        sender_learn(g->sender, sent, came < sent ? sent - came : 0, sent * g->mean_bytes);
+    }
+    g->heard = *now;
+}
+
+void link_ground_report(struct link_ground *g, const struct port_transfers *report, uint64_t now_ms)
+{
+    learn(g, &report->traffic);
+    sender_report(g->sender, report, now_ms);
+}
+
 struct sender *link_ground_sender(struct link_ground *g)
 {
     return g->sender;
@@ -192,17 +244,26 @@ enum rc link_ground_send(struct link_ground *g, uint64_t now_ms, uint64_t *budge
                          uint32_t *ret_sent, struct err *err)
 {
     size_t waiting = 0;
-    uint32_t sent = 0;
-    enum rc rc = outbox_count(g->up_dir, &waiting, err);
+    uint32_t sent = 0, installed = 0;
+    enum rc rc = link_state_take_offers(&g->state, &installed, err);
 
+    if (rc == RC_OK)
+        rc = outbox_count(g->up_dir, &waiting, err);
+    if (rc == RC_OK && waiting > 0)
+        sender_hold(g->sender, now_ms);
     while (rc == RC_OK && waiting + sent < g->up_files_max) {
         struct bytes message = { 0 };
 
         rc = sender_next(g->sender, now_ms, budget, g->buf, sizeof g->buf, &message, err);
+        const uint64_t before = g->state.written;
         if (rc == RC_OK)
-            rc = outbox_put(&g->state, g->up_dir, message, err);
-        if (rc == RC_OK)
-            sent++;
+            rc = outbox_put(&g->state, "", g->up_dir, message, err);
+        if (rc != RC_OK)
+            continue;
+        sent++;
+        /* One in sixteen: chunks are many and alike, descriptors and documents few. */
+        g->mean_bytes = g->mean_bytes == 0 ? g->state.written - before
+                                           : (g->mean_bytes * 15 + g->state.written - before) / 16;
     }
     if (rc == RC_NOT_FOUND || rc == RC_NO_ROOM)
         rc = RC_OK;
@@ -223,12 +284,15 @@ enum rc link_ground_receive(struct link_ground *g, size_t max,
                             void *arg, struct link_ground_counts *ret, struct err *err)
 {
     bool more = false;
+    uint32_t installed = 0;
 
     *ret = (struct link_ground_counts){ 0 };
     g->fn = fn;
     g->arg = arg;
     g->counts = ret;
-    enum rc rc = inbox_run(g->inbox, max, &ret->files, &more, err);
+    enum rc rc = link_state_take_offers(&g->state, &installed, err);
+    if (rc == RC_OK)
+        rc = inbox_run(g->inbox, max, &ret->files, &more, err);
     g->counts = NULL;
     return rc;
 }

@@ -9,8 +9,8 @@
 #ifndef BERTH_LINK_GROUND_H
 #define BERTH_LINK_GROUND_H
 
-#include "link/keys.h"
 #include "link/sender.h"
+#include "link/state.h"
 
 struct link_ground;
 
@@ -42,17 +42,32 @@ void link_ground_close(struct link_ground **link); /* scope cleaner */
 must_check enum rc link_ground_add(struct link_ground *link, const struct sender_object *object,
                                    int fd, struct err *err);
 
-/* The sender, for sender_report, sender_remove and sender_at. */
+/* A report says that the satellite holds this epoch of a tenant's key ("" = the link's): bundles go
+ * out under it from now on.  Durable; an epoch that is not held here changes nothing. */
+must_check enum rc link_ground_confirm(struct link_ground *link, const char *tenant, uint32_t epoch,
+                                       struct err *err);
+
+/* What keys are held; ret holds LINK_KEYRING_MAX. */
+void link_ground_held(const struct link_ground *link, struct link_held *ret, uint32_t *ret_n);
+
+/* What an authentic report says of transfers (sender_report) and of the link: from how many of the
+ * bundles sent since this link was opened have come, the sender learns the loss. */
+void link_ground_report(struct link_ground *link, const struct port_transfers *report,
+                        uint64_t now_ms);
+
+/* The sender, for sender_remove, sender_at and sender_loss. */
 struct sender *link_ground_sender(struct link_ground *link);
 
-/* Write bundles that are due into the uplink directory, durably, until *budget bytes are used up or
- * nothing is due.  *ret_sent counts files, on failure too; RC_OK also for 0. */
+/* Install keys that were offered (link_state_offer); then write bundles that are due into the
+ * uplink directory, durably, until *budget bytes are used up or nothing is due.  *ret_sent counts
+ * files, on failure too; RC_OK also for 0. */
 must_check enum rc link_ground_send(struct link_ground *link, uint64_t now_ms, uint64_t *budget,
                                     uint32_t *ret_sent, struct err *err);
 
-/* Open what is in the downlink directory, at most max files, remove it (refused files too), and
- * call fn for each object that is authentic and not a replay.  The window is saved before fn is
- * called; an object whose fn was cut off by a power cut does not come again. */
+/* Install keys that were offered; then open what is in the downlink directory, at most max files,
+ * remove it (refused files too), and call fn for each object that is authentic and not a replay.
+ * The window is saved before fn is called; an object whose fn was cut off by a power cut does not
+ * come again. */
 must_check enum rc link_ground_receive(struct link_ground *link, size_t max,
                                        void (*fn)(void *arg, enum object_kind kind,
                                                   struct bytes object),

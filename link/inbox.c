@@ -14,6 +14,7 @@ static_assert(BATCH_FILES <= REPLAY_SKIP, "a batch without jumps needs one save 
 
 struct item {
     const char *name;
+    size_t n; /* bytes of its file */
     struct bytes message;
 };
 
@@ -50,48 +51,70 @@ void inbox_free(struct inbox **inbox)
     *inbox = NULL;
 }
 
-/* Count a refusal and take its file away.  A duplicate is what links do, and not worth a look. */
-static void refuse(struct inbox *inbox, const char *name, const struct err *why)
+static void met(const struct inbox *inbox, const struct item *item, enum rc rc)
 {
+    if (inbox->ops.met != NULL)
+        inbox->ops.met(inbox->ops.arg, item->n, rc);
+}
+
+/* Count a refusal and take its file away.  A duplicate is what links do, and not worth a look. */
+static void refuse(struct inbox *inbox, const struct item *item, const struct err *why)
+{
+    const char *name = item->name;
+
     if (inbox->rejects == NULL || why->rc == RC_REPLAY)
         inbox->moved |= dircl_remove(inbox->dirfd, name);
     else
         inbox->moved |= rejects_take(inbox->rejects, inbox->dirfd, name, why->rc);
     inbox->ops.refused(inbox->ops.arg, why, 1);
+    met(inbox, item, why->rc);
 }
 
-static enum rc find_keys(void *arg, const struct eid *src, struct link_keys *ret, struct err *err)
+static enum rc find_keys(void *arg, const struct eid *src, uint64_t number, struct link_keys *ret,
+                         struct err *err)
 {
     const struct link_state *state = arg;
     const struct eid peer = eid_ipn(link_state_peer(state), LINK_SERVICE);
+    const struct link_key *key = link_keyring_receiver(state->ring, number);
 
     if (!eid_equal(src, &peer))
         return err_set(err, RC_BPSEC_KEY, "bundle source");
-    *ret = *link_state_receive_keys(state);
+    if (key == NULL)
+        return err_set(err, RC_BPSEC_KEY, "key epoch %u", (unsigned)(uint32_t)number);
+    if (key->deaf)
+        return err_set(err, RC_STATE_DAMAGED, "replay window");
+    *ret = *link_state_receive_keys(state, key);
     return RC_OK;
 }
 
-/* Read and open one file into buf of BUNDLE_MAX bytes. */
-static enum rc open_file(struct inbox *inbox, const char *name, uint8_t *buf, size_t *ret_n,
-                         struct bytes *ret, struct err *err)
+/* Take an authentic bundle's number, once; its key is the one in use from now on. */
+static enum rc accept(struct link_state *state, const struct link_opened *opened, struct err *err)
 {
-    const struct link_keyring keys = { .find = find_keys, .arg = inbox->state };
-    const struct eid self = eid_ipn(link_state_self(inbox->state), LINK_SERVICE);
-    struct link_opened opened = { 0 };
-    size_t n = 0;
-    enum rc rc = dircl_read(inbox->dirfd, name, buf, BUNDLE_MAX, &n, err);
+    struct link_key *key = link_keyring_receiver(state->ring, opened->key);
+    enum rc rc = replay_accept(&key->replay, opened->counter, err);
 
     if (rc == RC_OK)
-        rc = link_open(buf, n, &keys, &opened, err);
+        link_keyring_saw(key);
+    return rc;
+}
+
+/* Read and open one file into buf of BUNDLE_MAX bytes; item has its name and gets the rest. */
+static enum rc open_file(struct inbox *inbox, struct item *item, uint8_t *buf, struct err *err)
+{
+    const struct link_finder keys = { .find = find_keys, .arg = inbox->state };
+    const struct eid self = eid_ipn(link_state_self(inbox->state), LINK_SERVICE);
+    struct link_opened opened = { 0 };
+    enum rc rc = dircl_read(inbox->dirfd, item->name, buf, BUNDLE_MAX, &item->n, err);
+
+    if (rc == RC_OK)
+        rc = link_open(buf, item->n, &keys, &opened, err);
     if (rc == RC_OK && !eid_equal(&opened.dst, &self))
         rc = err_set(err, RC_BUNDLE_DESTINATION, "bundle destination");
     if (rc == RC_OK)
-        rc = replay_accept(&inbox->state->replay, opened.counter, err);
-    if (rc != RC_OK)
-        return rc;
-    *ret_n = n;
-    *ret = opened.payload;
-    return RC_OK;
+        rc = accept(inbox->state, &opened, err);
+    if (rc == RC_OK)
+        item->message = opened.payload;
+    return rc;
 }
 
 /* Open files from the scan, beginning at *at, until the batch is full; *at moves on. */
@@ -103,17 +126,16 @@ static void gather(struct inbox *inbox, size_t *at, size_t end)
     for (; *at < end && inbox->n < BATCH_FILES && used + BUNDLE_MAX <= BATCH_BYTES; (*at)++) {
         struct item *item = &inbox->item[inbox->n];
         struct err err = { 0 };
-        size_t n = 0;
 
-        item->name = inbox->scan.name[*at];
-        enum rc rc = open_file(inbox, item->name, inbox->arena + used, &n, &item->message, &err);
+        *item = (struct item){ .name = inbox->scan.name[*at] };
+        enum rc rc = open_file(inbox, item, inbox->arena + used, &err);
         if (rc == RC_NOT_FOUND)
             continue; /* taken away while we looked */
         if (rc != RC_OK) {
-            refuse(inbox, item->name, &err);
+            refuse(inbox, item, &err);
             continue;
         }
-        used += n;
+        used += item->n;
         inbox->n++;
     }
 }
@@ -121,21 +143,17 @@ static void gather(struct inbox *inbox, size_t *at, size_t end)
 /* Hand the batch on, once the window that excludes it is safe on disk. */
 static enum rc deliver(struct inbox *inbox, struct err *err)
 {
-    struct link_state *state = inbox->state;
     struct err why = { 0 };
-    enum rc rc = replay_save(&state->replay, state->dirfd, err);
+    enum rc rc = link_state_settle(inbox->state, err);
 
-    if (rc != RC_OK) {
-        /* The window in memory holds what was not accepted: go back to the one on disk. */
-        if (replay_load(state->dirfd, state->replay.peer, state->replay.epoch, &state->replay,
-                        &why) != RC_OK)
-            state->replay.high = UINT64_MAX; /* refuses everything from now on */
+    if (rc != RC_OK)
         return rc;
-    }
     for (size_t i = 0; i < inbox->n; i++) {
-        if (inbox->ops.take(inbox->ops.arg, inbox->item[i].message, &why) == RC_OK)
+        if (inbox->ops.take(inbox->ops.arg, inbox->item[i].message, &why) == RC_OK) {
+            met(inbox, &inbox->item[i], RC_OK);
             continue;
-        refuse(inbox, inbox->item[i].name, &why);
+        }
+        refuse(inbox, &inbox->item[i], &why);
         inbox->item[i].name = NULL;
     }
     rc = inbox->ops.commit(inbox->ops.arg, &why);

@@ -3,8 +3,9 @@
  * link/inbox: from bundle files in a directory to authentic messages, once each.
  *
  * In batches: read, open (decrypt, authenticate), check source, destination and replay; save the
- * replay window; only then hand the messages on; then remove the files.  A refused file goes to the
- * rejects, or is removed where there are none.  Works the same on both ends of a link.
+ * replay windows and forget keys that are superseded; only then hand the messages on; then remove
+ * the files.  A refused file goes to the rejects, or is removed where there are none.  Works the
+ * same on both ends of a link.
  */
 #ifndef BERTH_LINK_INBOX_H
 #define BERTH_LINK_INBOX_H
@@ -20,6 +21,9 @@ struct inbox_ops {
     enum rc (*commit)(void *arg, struct err *err);
     /* Something was refused; count of the same. */
     void (*refused)(void *arg, const struct err *why, uint32_t count);
+    /* A file of so many bytes was met, and this became of it; behind take or refused.  NULL: not of
+     * interest. */
+    void (*met)(void *arg, uint64_t bytes, enum rc rc);
     void *arg;
 };
 

@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -22,37 +21,20 @@
 #include "base/log.h"
 #include "link/endpoint.h"
 #include "link/port.h"
+#include "link/repairs.h"
 
 enum { FD_PORT = 3, FD_SPOOL = 4, FD_UP = 5, FD_DOWN = 6, FD_KEYS = 7 };
 
 #define MEMORY_MAX (UINT64_C(256) * 1024U * 1024U)
 #define FILES_MAX 64U
+/* The largest is that of an object's repairs: a slot for every chunk (link/repairs). */
+#define SPOOL_FILE_MAX (OBJECT_MAX + CHUNK_MAX + CHUNKS_MAX * REPAIRS_HEAD + 65536U)
 
 /* Beyond what every process of ours may call (base/confine.c).  Directories that somebody put into
  * the uplink are removed with what is in them, which may take a change of mode. */
-static const char *const syscalls[] = { "renameat2", "unlinkat",  "mkdirat", "fdatasync",
-                                        "fchmodat",  "fchmodat2", NULL };
-
-/* "UID" or "UID:GID", neither 0. */
-static bool parse_user(const char *text, uid_t *ret_uid, gid_t *ret_gid)
-{
-    char *end = NULL;
-
-    errno = 0;
-    unsigned long uid = strtoul(text, &end, 10);
-    unsigned long gid = uid;
-
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    if (*end == ':' && end[1] >= '0' && end[1] <= '9')
-        gid = strtoul(end + 1, &end, 10);
-    if (errno != 0 || *end != '\0' || uid == 0 || gid == 0 || uid >= UINT32_MAX ||
-        gid >= UINT32_MAX)
-        return false;
-    *ret_uid = (uid_t)uid;
-    *ret_gid = (gid_t)gid;
-    return true;
-}
+static const char *const syscalls[] = { "renameat2", "unlinkat",  "mkdirat",
+                                        "fdatasync", "fchmodat",  "fchmodat2",
+                                        "fstatfs",   "fallocate", NULL };
 
 /* Whether the descriptors are what berthd should have given. */
 static enum rc check_fds(struct err *err)
@@ -95,7 +77,7 @@ static enum rc confine(const char *user, struct err *err)
                                           .syscalls = syscalls,
                                           .dirs = dirs,
                                           .n_dirs = sizeof dirs / sizeof dirs[0],
-                                          .file_size_max = OBJECT_MAX + 65536U,
+                                          .file_size_max = SPOOL_FILE_MAX,
                                           .files_max = FILES_MAX,
                                           .memory_max = MEMORY_MAX };
     uid_t uid = 0;
@@ -103,7 +85,7 @@ static enum rc confine(const char *user, struct err *err)
     uint8_t digest[DIGEST_SIZE];
 
     if (geteuid() == 0) {
-        if (user == NULL || !parse_user(user, &uid, &gid))
+        if (user == NULL || !confine_parse_user(user, &uid, &gid))
             return err_set(err, RC_USAGE, "started as root without --user UID[:GID]");
         enum rc rc = confine_user(uid, gid, err);
         if (rc != RC_OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "link/outbox.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,48 +10,84 @@
 #include "link/dircl.h"
 #include "link/transfer.h"
 
+static_assert(COUNTER_RESTORED_MAX + 2 * COUNTER_LEASE < REPLAY_JUMP_MAX,
+              "the other end accepts what comes after a backup came back");
+
 #define LIFETIME_MS (UINT64_C(30) * 24U * 3600U * 1000U)
 
-static const char *bundle_name(uint64_t counter, char out[DIRCL_NAME_CAP])
+/* Old keys before new ones, so that what was sealed under an old key arrives before the first
+ * bundle that ends it. */
+static const char *bundle_name(uint64_t key, uint64_t counter, char out[DIRCL_NAME_CAP])
 {
-    snprintf(out, DIRCL_NAME_CAP, "%016" PRIx64 DIRCL_SUFFIX, counter);
+    const uint32_t epoch = (uint32_t)key, tag = (uint32_t)(key >> 32);
+
+    if (tag == 0)
+        snprintf(out, DIRCL_NAME_CAP, "%08" PRIx32 "-%016" PRIx64 DIRCL_SUFFIX, epoch, counter);
+    else
+        snprintf(out, DIRCL_NAME_CAP, "%08" PRIx32 "-%016" PRIx64 "-%08" PRIx32 DIRCL_SUFFIX, epoch,
+                 counter, tag);
     return out;
 }
 
-enum rc outbox_put(struct link_state *state, int dirfd, struct bytes message, struct err *err)
+/* The sequence number of a bundle, which with the source makes its id (RFC 9171 section 4.3.1):
+ * counters begin anew with each key, ids must not.  Above 40 bits of counter the epoch, or bits of
+ * tenant and epoch. */
+static uint64_t sequence_of(uint64_t key, uint64_t counter)
+{
+    const uint64_t epoch = (uint32_t)key, tag = key >> 32;
+    const uint64_t high = tag == 0 ? (epoch - 1) & 0x7fffff : 0x800000 | ((tag + epoch) & 0x7fffff);
+
+    return high << 40 | (counter & COUNTER_MAX);
+}
+
+enum rc outbox_put(struct link_state *state, const char *tenant, int dirfd, struct bytes message,
+                   struct err *err)
 {
     size_t cap = message.n + LINK_OVERHEAD_MAX;
     scoped(free_ptr) uint8_t *buf = malloc(cap);
+    struct link_key *key = link_keyring_sender(state->ring, tenant);
     uint64_t counter = 0;
     size_t n = 0;
     char name[DIRCL_NAME_CAP];
 
     if (buf == NULL)
         return err_set(err, RC_NO_MEMORY, "bundle");
-    enum rc rc = counter_next(&state->counter, state->dirfd, &counter, err);
+    if (key == NULL)
+        return err_set(err, RC_BPSEC_KEY, "link key of %s", tenant);
+    enum rc rc = counter_next(&key->counter, state->dirfd, &counter, err);
     if (rc != RC_OK)
         return rc;
     /* No clock is assumed: creation time 0 with an age block, and the counter never repeats. */
     const struct link_message bundle = { .src = eid_ipn(link_state_self(state), LINK_SERVICE),
                                          .dst = eid_ipn(link_state_peer(state), LINK_SERVICE),
-                                         .sequence = counter,
+                                         .sequence = sequence_of(key->number, counter),
+                                         .key = key->number,
                                          .counter = counter,
+                                         .salt = key->counter.salt,
                                          .lifetime_ms = LIFETIME_MS,
                                          .payload = message };
 
-    rc = link_seal(&bundle, link_state_send_keys(state), buf, cap, &n, err);
+    rc = link_seal(&bundle, link_state_send_keys(state, key), buf, cap, &n, err);
     if (rc != RC_OK)
         return rc;
-    return dircl_put(dirfd, bundle_name(counter, name), (struct bytes){ buf, n }, err);
+    rc = dircl_put(dirfd, bundle_name(key->number, counter, name), (struct bytes){ buf, n }, err);
+    state->written += rc == RC_OK ? n : 0;
+    return rc;
 }
 
 /* Whether a bundle of this name can have been written here. */
 static bool is_ours(const struct link_state *state, const char *name)
 {
-    uint64_t counter = strtoull(name, NULL, 16);
-    char again[DIRCL_NAME_CAP];
+    for (uint32_t i = 0; i < state->ring->n; i++) {
+        const struct link_key *key = &state->ring->key[i];
+        char again[DIRCL_NAME_CAP];
+        uint64_t counter = strlen(name) > 9 ? strtoull(name + 9, NULL, 16) : UINT64_MAX;
 
-    return counter < state->counter.next && strcmp(bundle_name(counter, again), name) == 0;
+        if (counter < key->counter.next &&
+            strcmp(bundle_name(key->number, counter, again), name) == 0)
+            return true;
+    }
+    return false;
 }
 
 enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep, struct err *err)

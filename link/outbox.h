@@ -7,10 +7,12 @@
 
 #include "link/state.h"
 
-/* Seal one message under the next counter and write it to dirfd as COUNTER.bundle, so that names
- * sort by age.  Durable after dircl_sync.  RC_COUNTER: nothing can be sent. */
-must_check enum rc outbox_put(struct link_state *state, int dirfd, struct bytes message,
-                              struct err *err);
+/* Seal one message under the key that a tenant ("" = the link) sends under now and its next
+ * counter, and write it to dirfd as EPOCH-COUNTER.bundle, or EPOCH-COUNTER-TAG.bundle, so that
+ * names sort by age.  Durable after dircl_sync.  RC_COUNTER: nothing can be sent; RC_BPSEC_KEY: no
+ * such key. */
+must_check enum rc outbox_put(struct link_state *state, const char *tenant, int dirfd,
+                              struct bytes message, struct err *err);
 
 /* Remove all but the newest keep bundles that outbox_put wrote, and every other file that claims to
  * be a bundle: what somebody put there must not pass for the newest. */

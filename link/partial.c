@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
@@ -38,19 +40,27 @@ enum rc partial_open(struct partial *p, int dirfd, const struct transfer_descrip
 {
     char name[PARTIAL_NAME_CAP];
     scoped(close_fd) int fd = -1;
+    struct stat st;
 
     assert(!p->used);
     enum rc rc =
         fs_open(dirfd, partial_name(d->object, "part", name), O_RDWR | flags, 0600, &fd, err);
-    if (rc == RC_OK && ftruncate(fd, (off_t)d->size) < 0)
+    uint8_t *digests = rc == RC_OK ? malloc(d->digests.n) : NULL;
+    if (rc == RC_OK && digests == NULL)
+        rc = err_set(err, RC_NO_MEMORY, "chunk digests");
+    if (rc == RC_OK &&
+        (fstat(fd, &st) < 0 || (st.st_size != (off_t)d->size && ftruncate(fd, (off_t)d->size) < 0)))
         rc = err_sys(err, RC_IO, "size of %s", name);
-    if (rc != RC_OK)
+    if (rc != RC_OK) {
+        free(digests);
+        if (fd >= 0 && (flags & O_CREAT) != 0)
+            (void)unlinkat(dirfd, name, 0); /* nobody else would before the next start */
         return rc;
-    uint8_t *digests = malloc(d->digests.n);
-    if (digests == NULL)
-        return err_set(err, RC_NO_MEMORY, "chunk digests");
+    }
     memcpy(digests, d->digests.p, d->digests.n);
-    *p = (struct partial){ .used = true, .fd = take_fd(&fd), .d = *d, .digests = digests };
+    *p = (struct partial){
+        .used = true, .fd = take_fd(&fd), .d = *d, .digests = digests, .repairs = { .fd = -1 }
+    };
     p->d.digests.p = digests;
     return RC_OK;
 }
@@ -58,8 +68,10 @@ enum rc partial_open(struct partial *p, int dirfd, const struct transfer_descrip
 void partial_close(struct partial *p)
 {
     close_fd(&p->fd);
+    if (p->used)
+        repairs_close(&p->repairs);
     free(p->digests);
-    *p = (struct partial){ .fd = -1 };
+    *p = (struct partial){ .fd = -1, .repairs = { .fd = -1 } };
 }
 
 bool partial_same(const struct partial *p, const struct transfer_descriptor *d)
@@ -96,55 +108,288 @@ static enum rc check_chunk(const struct partial *p, uint32_t chunk, struct bytes
     return rc;
 }
 
-enum rc partial_rehash(struct partial *p, struct err *err)
+static enum rc write_at(const struct partial *p, uint64_t at, struct bytes data, struct err *err)
+{
+    for (size_t done = 0; done < data.n;) {
+        ssize_t n = pwrite(p->fd, data.p + done, data.n - done, (off_t)(at + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_sys(err, RC_IO, "write at %" PRIu64, at + done);
+        done += (size_t)n;
+    }
+    return RC_OK;
+}
+
+static enum rc write_chunk(const struct partial *p, uint32_t chunk, struct bytes data,
+                           struct err *err)
+{
+    return write_at(p, (uint64_t)chunk * p->d.chunk_size, data, err);
+}
+
+enum rc partial_rewrite(struct partial *p, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = malloc(p->d.chunk_size);
 
     if (buf == NULL)
         return err_set(err, RC_NO_MEMORY, "chunk buffer");
     for (uint32_t i = 0; i < p->d.chunks; i++) {
-        uint32_t n = transfer_chunk_bytes(p->d.size, p->d.chunk_size, i);
-        uint64_t at = (uint64_t)i * p->d.chunk_size;
-        off_t data = lseek(p->fd, (off_t)at, SEEK_DATA);
+        struct bytes data = { buf, transfer_chunk_bytes(p->d.size, p->d.chunk_size, i) };
 
-        set_have(p, i, false);
-        if ((data < 0 && errno == ENXIO) || data >= (off_t)(at + n))
+        if (!have(p, i))
             continue;
-        enum rc rc = fs_pread_exact(p->fd, buf, n, at, err);
+        enum rc rc = fs_pread_exact(p->fd, buf, data.n, (uint64_t)i * p->d.chunk_size, err);
         if (rc == RC_OK)
-            rc = check_chunk(p, i, (struct bytes){ buf, n }, err);
+            rc = check_chunk(p, i, data, err);
+        if (rc == RC_OK)
+            rc = write_chunk(p, i, data, err);
         set_have(p, i, rc == RC_OK);
     }
+    return RC_OK;
+}
+
+/* Whether a chunk is in the file and whole; buf is room for one.  A hole is not read. */
+static void rehash_chunk(struct partial *p, uint32_t chunk, uint8_t *buf)
+{
+    const uint32_t n = transfer_chunk_bytes(p->d.size, p->d.chunk_size, chunk);
+    const uint64_t at = (uint64_t)chunk * p->d.chunk_size;
+    off_t data = lseek(p->fd, (off_t)at, SEEK_DATA);
+    struct err ignored;
+
+    set_have(p, chunk, false);
+    if ((data < 0 && errno == ENXIO) || data >= (off_t)(at + n))
+        return;
+    enum rc rc = fs_pread_exact(p->fd, buf, n, at, &ignored);
+    if (rc == RC_OK)
+        rc = check_chunk(p, chunk, (struct bytes){ buf, n }, &ignored);
+    set_have(p, chunk, rc == RC_OK);
+}
+
+/* ---- repairs ----------------------------------------------------------------------------------
+ */
+
+#define STRIPE 4096U /* bytes of every chunk that are worked on at once */
+
+static_assert(STRIPE >= FEC_VECTOR_MIN, "a stripe can be added");
+
+static uint32_t n_missing(const struct partial *p, uint32_t group)
+{
+    const uint32_t k = fec_group_size(p->d.chunks, group);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < k; i++)
+        n += have(p, repairs_chunk(&p->d, group, i)) ? 0 : 1;
+    return n;
+}
+
+/* A group that has as many repairs as chunks are missing. */
+struct solving {
+    struct partial *p;
+    uint32_t group;
+    struct fec_problem problem;
+    uint8_t slot[FEC_DATA_MAX]; /* place of the slot of problem.repair[j] */
+    uint8_t *matrix;
+    uint8_t *in;  /* a stripe of one chunk or repair */
+    uint8_t *out; /* of every missing chunk */
+};
+
+static void pose(struct solving *s)
+{
+    const struct partial *p = s->p;
+    uint32_t n_repairs = 0;
+
+    s->problem.k = fec_group_size(p->d.chunks, s->group);
+    for (uint32_t i = 0; i < s->problem.k; i++) {
+        const uint32_t chunk = repairs_chunk(&p->d, s->group, i);
+
+        if (!have(p, chunk))
+            s->problem.missing[s->problem.n_missing++] = (uint8_t)i;
+        if (p->repairs.slot[chunk] != 0) {
+            s->slot[n_repairs] = (uint8_t)i;
+            s->problem.repair[n_repairs++] = (uint8_t)(p->repairs.slot[chunk] - 1);
+        }
+    }
+    assert(n_repairs >= s->problem.n_missing);
+}
+
+/* A stripe of the chunk at a place into s->in, filled up with zeros. */
+static enum rc read_stripe(const struct solving *s, uint32_t place, uint32_t offset, size_t n,
+                           struct err *err)
+{
+    const struct transfer_descriptor *d = &s->p->d;
+    const uint32_t chunk = repairs_chunk(d, s->group, place);
+    const uint32_t bytes = transfer_chunk_bytes(d->size, d->chunk_size, chunk);
+
+    memset(s->in, 0, STRIPE);
+    if (offset >= bytes)
+        return RC_OK;
+    if (n > bytes - offset)
+        n = bytes - offset;
+    return fs_pread_exact(s->p->fd, s->in, n, (uint64_t)chunk * d->chunk_size + offset, err);
+}
+
+/* One stripe of every missing chunk. */
+static enum rc solve_stripe(const struct solving *s, uint32_t offset, size_t n, struct err *err)
+{
+    const struct fec_problem *q = &s->problem;
+    const struct transfer_descriptor *d = &s->p->d;
+    const size_t width = n < FEC_VECTOR_MIN ? FEC_VECTOR_MIN : n;
+    enum rc rc = RC_OK;
+    uint32_t at = 0; /* of the missing ones */
+
+    memset(s->out, 0, (size_t)q->n_missing * STRIPE);
+    for (uint32_t i = 0; rc == RC_OK && i < q->k; i++) {
+        if (at < q->n_missing && q->missing[at] == i) {
+            memset(s->in, 0, STRIPE);
+            rc = repairs_read(&s->p->repairs, d, repairs_chunk(d, s->group, s->slot[at]), offset,
+                              s->in, n, err);
+            at++;
+        } else {
+            rc = read_stripe(s, i, offset, n, err);
+        }
+        for (uint32_t m = 0; rc == RC_OK && m < q->n_missing; m++)
+            fec_add(s->matrix[m * q->k + i], s->in, s->out + (size_t)m * STRIPE, width);
+    }
+    for (uint32_t m = 0; rc == RC_OK && m < q->n_missing; m++) {
+        const uint32_t chunk = repairs_chunk(d, s->group, q->missing[m]);
+        const uint32_t bytes = transfer_chunk_bytes(d->size, d->chunk_size, chunk);
+        const size_t left = offset < bytes ? bytes - offset : 0;
+
+        rc = write_at(s->p, (uint64_t)chunk * d->chunk_size + offset,
+                      (struct bytes){ s->out + (size_t)m * STRIPE, n < left ? n : left }, err);
+    }
+    return rc;
+}
+
+/* Only what matches the descriptor counts.  When something does not, a repair or a chunk that was
+ * there is not what it was: the chunks are read again, the repairs are gone. */
+static enum rc judge(struct solving *s, uint8_t *buf, struct err *err)
+{
+    struct partial *p = s->p;
+
+    for (uint32_t i = 0; i < s->problem.n_missing; i++)
+        rehash_chunk(p, repairs_chunk(&p->d, s->group, s->problem.missing[i]), buf);
+    repairs_drop(&p->repairs, &p->d, s->group);
+    p->dirty = true;
+    if (n_missing(p, s->group) == 0)
+        return RC_OK;
+    for (uint32_t i = 0; i < s->problem.k; i++)
+        rehash_chunk(p, repairs_chunk(&p->d, s->group, i), buf);
+    return err_set(err, RC_CHUNK_DIGEST, "repairs of group %u", s->group);
+}
+
+static enum rc solve(struct partial *p, uint32_t group, struct err *err)
+{
+    struct solving s = { .p = p, .group = group };
+
+    pose(&s);
+    const size_t e = s.problem.n_missing;
+
+    assert(e > 0);
+    scoped(free_ptr) uint8_t *matrix = s.matrix = malloc(e * s.problem.k);
+    scoped(free_ptr) uint8_t *out = s.out = malloc(e * STRIPE);
+    scoped(free_ptr) uint8_t *in = s.in = malloc(STRIPE);
+    scoped(free_ptr) uint8_t *buf = malloc(p->d.chunk_size);
+
+    if (matrix == NULL || out == NULL || in == NULL || buf == NULL)
+        return err_set(err, RC_NO_MEMORY, "group of chunks");
+    enum rc rc = fec_solve(&s.problem, matrix, err);
+    for (uint32_t at = 0; rc == RC_OK && at < p->d.chunk_size; at += STRIPE) {
+        const size_t left = p->d.chunk_size - at;
+
+        rc = solve_stripe(&s, at, left < STRIPE ? left : STRIPE, err);
+    }
+    return rc == RC_OK ? judge(&s, buf, err) : rc;
+}
+
+/* Solve a group that can be. */
+static enum rc settle(struct partial *p, uint32_t group, struct err *err)
+{
+    const uint32_t held = repairs_held(&p->repairs, &p->d, group);
+    const uint32_t missing = held > 0 ? n_missing(p, group) : 0;
+
+    if (held > 0 && missing == 0)
+        repairs_drop(&p->repairs, &p->d, group);
+    return held > 0 && missing > 0 && held >= missing ? solve(p, group, err) : RC_OK;
+}
+
+enum rc partial_repair(struct partial *p, int dirfd, const struct transfer_repair *repair,
+                       bool *ret_new, struct err *err)
+{
+    char name[PARTIAL_NAME_CAP];
+
+    if (repair->group >= fec_groups(p->d.chunks) || repair->data.n != p->d.chunk_size)
+        return err_set(err, RC_TRANSFER_FORMAT, "repair of group %u", repair->group);
+    *ret_new = false;
+    /* A group that could not be solved the last time, for want of memory or room, is tried again.
+     */
+    enum rc rc = settle(p, repair->group, err);
+    if (rc != RC_OK || n_missing(p, repair->group) == 0 ||
+        repairs_has(&p->repairs, &p->d, repair->group, repair->number))
+        return rc;
+    rc =
+        repairs_put(&p->repairs, dirfd, partial_name(p->d.object, "fec", name), &p->d, repair, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret_new = true;
+    return settle(p, repair->group, err);
+}
+
+enum rc partial_rehash(struct partial *p, int dirfd, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(p->d.chunk_size);
+    char name[PARTIAL_NAME_CAP];
+    struct err ignored;
+
+    if (buf == NULL)
+        return err_set(err, RC_NO_MEMORY, "chunk buffer");
+    for (uint32_t i = 0; i < p->d.chunks; i++)
+        rehash_chunk(p, i, buf);
+    repairs_load(&p->repairs, dirfd, partial_name(p->d.object, "fec", name), &p->d);
+    for (uint32_t g = 0; g < fec_groups(p->d.chunks); g++)
+        (void)!settle(p, g, &ignored); /* else its chunks stay missing */
     return RC_OK;
 }
 
 enum rc partial_store(struct partial *p, const struct transfer_chunk *c, bool *ret_new,
                       struct err *err)
 {
+    *ret_new = false;
     if (c->index >= p->d.chunks ||
         c->data.n != transfer_chunk_bytes(p->d.size, p->d.chunk_size, c->index))
         return err_set(err, RC_TRANSFER_FORMAT, "chunk %u of %u", c->index, p->d.chunks);
-    if (have(p, c->index)) {
-        *ret_new = false;
+    if (have(p, c->index))
         return RC_OK;
-    }
     enum rc rc = check_chunk(p, c->index, c->data, err);
     if (rc != RC_OK)
         return rc;
-    for (size_t done = 0; done < c->data.n;) {
-        ssize_t n = pwrite(p->fd, c->data.p + done, c->data.n - done,
-                           (off_t)((uint64_t)c->index * p->d.chunk_size + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_sys(err, RC_IO, "write of chunk %u", c->index);
-        done += (size_t)n;
-    }
+    rc = write_chunk(p, c->index, c->data, err);
+    if (rc != RC_OK)
+        return rc;
     set_have(p, c->index, true);
     p->dirty = true;
     *ret_new = true;
-    return RC_OK;
+    return settle(p, c->index % fec_groups(p->d.chunks), err);
+}
+
+uint32_t partial_take_seed(struct partial *p, int fd)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(p->d.chunk_size);
+    uint32_t taken = 0;
+
+    for (uint32_t i = 0; buf != NULL && i < p->d.chunks; i++) {
+        uint32_t n = transfer_chunk_bytes(p->d.size, p->d.chunk_size, i);
+        struct transfer_chunk c = { .index = i, .data = { buf, n } };
+        bool is_new = false;
+        struct err ignored;
+
+        if (!have(p, i) &&
+            fs_pread_exact(fd, buf, n, (uint64_t)i * p->d.chunk_size, &ignored) == RC_OK &&
+            partial_store(p, &c, &is_new, &ignored) == RC_OK && is_new)
+            taken++;
+    }
+    return taken;
 }
 
 enum rc partial_check_whole(int fd, uint64_t size, const uint8_t digest[DIGEST_SIZE],
@@ -169,14 +414,46 @@ enum rc partial_check_whole(int fd, uint64_t size, const uint8_t digest[DIGEST_S
     return rc;
 }
 
+/* Of each group, how many missing chunks repairs stand for.  Where they are enough and it still was
+ * not solved, the next chunk that comes tries again. */
+static void count_held(const struct partial *p, uint8_t held[FEC_GROUPS_MAX])
+{
+    for (uint32_t g = 0; g < fec_groups(p->d.chunks); g++) {
+        const uint32_t n = repairs_held(&p->repairs, &p->d, g);
+        const uint32_t missing = n > 0 ? n_missing(p, g) : 0;
+
+        held[g] = (uint8_t)(missing > 0 && n >= missing ? missing - 1 : n);
+    }
+}
+
+/* Whether a chunk is needed: missing, and not one of the highest of its group that repairs stand
+ * for.  Called from the highest chunk down. */
+static bool is_needed(const struct partial *p, uint32_t chunk, uint8_t held[FEC_GROUPS_MAX])
+{
+    uint8_t *left = &held[chunk % fec_groups(p->d.chunks)];
+
+    if (have(p, chunk))
+        return false;
+    if (*left == 0)
+        return true;
+    (*left)--;
+    return false;
+}
+
 void partial_status(const struct partial *p, struct transfer_status *ret)
 {
+    uint8_t needed[CHUNKS_MAX / 8] = { 0 };
+    uint8_t held[FEC_GROUPS_MAX];
+
     memcpy(ret->object, p->d.object, DIGEST_SIZE);
     ret->chunks = p->d.chunks;
+    count_held(p, held);
+    for (uint32_t i = p->d.chunks; i-- > 0;)
+        needed[i / 8] |= (uint8_t)(is_needed(p, i, held) << (i % 8));
     for (uint32_t i = 0; i < p->d.chunks; i++) {
         struct transfer_range *last = ret->n_missing > 0 ? &ret->missing[ret->n_missing - 1] : NULL;
 
-        if (have(p, i))
+        if ((needed[i / 8] >> (i % 8) & 1) == 0)
             continue;
         if (last != NULL && last->first + last->count == i) {
             last->count++;

@@ -2,12 +2,12 @@
  *
  * link/partial: one object under way in the spool: its descriptor, its .part file, and which of its
  * chunks are in it.  The descriptor is authentic but not trusted; what counts is what matches the
- * digests in it.  Part of the receiver.
+ * digests in it: chunks that came, and chunks that repairs gave back.  Part of the receiver.
  */
 #ifndef BERTH_LINK_PARTIAL_H
 #define BERTH_LINK_PARTIAL_H
 
-#include "link/transfer.h"
+#include "link/repairs.h"
 
 #define PARTIAL_NAME_CAP 96U
 
@@ -18,9 +18,11 @@ struct partial {
     struct transfer_descriptor d;
     uint8_t *digests; /* what d.digests views, owned */
     uint32_t n_have;
+    bool failed;       /* the last sync failed */
     bool found;        /* was there at the start, no progress since */
     uint64_t moved_ms; /* last progress, or the start */
     uint8_t have[CHUNKS_MAX / 8];
+    struct repairs repairs;
 };
 
 /* "HEX.SUFFIX" into out; returns out. */
@@ -41,19 +43,37 @@ void partial_close(struct partial *p);
 /* Whether a descriptor says the same as the one in force, its serial aside. */
 bool partial_same(const struct partial *p, const struct transfer_descriptor *d);
 
-/* Write a chunk that matches its digest.  RC_TRANSFER_FORMAT, RC_CHUNK_DIGEST, RC_NO_SPACE, RC_IO:
- * the chunk stays missing.  *ret_new tells whether it was missing before. */
+/* Write a chunk that matches its digest, and solve its group if that is possible now.  *ret_new
+ * tells whether it was missing before and is there now; with an error, that only solving failed.
+ * RC_TRANSFER_FORMAT, RC_CHUNK_DIGEST, RC_NO_SPACE, RC_IO. */
 must_check enum rc partial_store(struct partial *p, const struct transfer_chunk *c, bool *ret_new,
                                  struct err *err);
 
-/* Believe only what is in the file: hash every chunk and keep what matches.  Holes are skipped. */
-must_check enum rc partial_rehash(struct partial *p, struct err *err);
+/* Hold a repair in dirfd, or with it give back what is missing of its group.  Not new: the group is
+ * whole, or has that number.  RC_TRANSFER_FORMAT; RC_CHUNK_DIGEST when what came out does not
+ * match, and nothing of the group is held any more; RC_NO_SPACE, RC_IO, RC_NO_MEMORY. */
+must_check enum rc partial_repair(struct partial *p, int dirfd,
+                                  const struct transfer_repair *repair, bool *ret_new,
+                                  struct err *err);
+
+/* Believe only what is in the file: hash every chunk and keep what matches.  Holes are skipped.
+ * Then the same for the repairs in dirfd, and groups that they make whole are. */
+must_check enum rc partial_rehash(struct partial *p, int dirfd, struct err *err);
+
+/* After a sync that failed: the kernel still gives back what was written, and will not write it
+ * again.  So every chunk that is there is written once more; one that cannot be goes missing. */
+must_check enum rc partial_rewrite(struct partial *p, struct err *err);
 
 /* SHA-256 of a file's first size bytes against a digest: RC_OBJECT_DIGEST. */
 must_check enum rc partial_check_whole(int fd, uint64_t size, const uint8_t digest[DIGEST_SIZE],
                                        struct err *err);
 
-/* Fill *ret, all zero before, with what is missing. */
+/* Fill *ret, all zero before, with what is needed: of each group as many of its missing chunks, the
+ * lowest, as no repair is held for. */
 void partial_status(const struct partial *p, struct transfer_status *ret);
+
+/* Take over the chunks that are missing here and whole in the file fd, a damaged copy of the
+ * object. Returns how many. */
+uint32_t partial_take_seed(struct partial *p, int fd);
 
 #endif

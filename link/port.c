@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/crypto.h"
+#include "base/name.h"
+
 #define MESSAGE_HEAD offsetof(struct port_message, object)
 #define FDS_MAX 4U /* taken from a packet before it is judged, so that none leaks */
 
@@ -58,11 +61,25 @@ static bool transfer_ok(const struct transfer_status *t)
     return true;
 }
 
+static bool bytes_ok(const struct port_bytes *b)
+{
+    return b->in <= PORT_BYTES_MAX && b->out <= PORT_BYTES_MAX && b->useful <= b->in &&
+           b->repeated <= b->in - b->useful;
+}
+
+static bool traffic_ok(const struct port_traffic *t)
+{
+    return bytes_ok(&t->contact) && bytes_ok(&t->all) && t->contacts <= PORT_BYTES_MAX &&
+           t->key_epoch <= UINT32_MAX && t->highest <= PORT_BYTES_MAX &&
+           t->accepted <= PORT_BYTES_MAX;
+}
+
 static bool transfers_ok(const struct port_message *msg)
 {
     const struct port_transfers *t = &msg->transfers;
 
-    if (t->n_transfers > PORT_TRANSFERS_MAX || t->n_complete > PORT_COMPLETE_MAX)
+    if (t->n_transfers > PORT_TRANSFERS_MAX || t->n_complete > PORT_COMPLETE_MAX ||
+        !traffic_ok(&t->traffic))
         return false;
     for (uint32_t i = 0; i < t->n_transfers; i++) {
         if (!transfer_ok(&t->transfer[i]))
@@ -82,6 +99,51 @@ static bool report_ok(const struct port_message *msg)
     return msg->report.n > 0 && msg->report.n <= REPORT_MAX;
 }
 
+/* A name or nothing, and zero behind it. */
+static bool key_id_ok(const struct port_key_id *id)
+{
+    size_t n = strnlen(id->tenant, sizeof id->tenant);
+
+    if (id->peer == 0 || id->epoch == 0 || n == sizeof id->tenant ||
+        (n > 0 && !name_valid(id->tenant)))
+        return false;
+    for (; n < sizeof id->tenant; n++) {
+        if (id->tenant[n] != '\0')
+            return false;
+    }
+    return true;
+}
+
+static bool key_ok(const struct port_message *msg)
+{
+    return key_id_ok(&msg->key.id);
+}
+
+static bool held_ok(const struct port_message *msg)
+{
+    return key_id_ok(&msg->held.id) && rc_from_number(msg->held.rc) == (enum rc)msg->held.rc;
+}
+
+static bool keys_ok(const struct port_message *msg)
+{
+    const struct port_keys *keys = &msg->keys;
+
+    if (keys->n > PORT_KEYS_MAX)
+        return false;
+    for (uint32_t i = 0; i < keys->n; i++) {
+        if (!key_id_ok(&keys->id[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool scrubbed_ok(const struct port_message *msg)
+{
+    const struct port_scrubbed *s = &msg->scrubbed;
+
+    return s->damaged <= s->files && s->repaired <= s->damaged && s->reserved == 0;
+}
+
 /* Every message there is. */
 static const struct kind {
     size_t size; /* of the body in bytes; 0 = no such message */
@@ -96,6 +158,13 @@ static const struct kind {
     [PORT_CONTACT]     = { 0,                             0, PORT_FROM_LINK,  any_ok },
     [PORT_OBJECT_DONE] = { sizeof(struct port_done),      0, PORT_FROM_AGENT, any_ok },
     [PORT_REPORT]      = { sizeof(struct port_report),    0, PORT_FROM_AGENT, report_ok },
+    [PORT_KEY]         = { sizeof(struct port_key),       0, PORT_FROM_AGENT, key_ok },
+    [PORT_KEY_HELD]    = { sizeof(struct port_key_held),  0, PORT_FROM_LINK,  held_ok },
+    [PORT_KEYS]        = { sizeof(struct port_keys),      0, PORT_FROM_LINK,  keys_ok },
+    [PORT_HEARD]       = { 0,                             0, PORT_FROM_LINK,  any_ok },
+    [PORT_SCRUB]       = { 0,                             0, PORT_FROM_AGENT, any_ok },
+    [PORT_SCRUBBED]    = { sizeof(struct port_scrubbed),  0, PORT_FROM_LINK,  scrubbed_ok },
+    [PORT_SEED]        = { sizeof(struct port_object),    1, PORT_FROM_AGENT, object_ok },
     /* clang-format on */
 };
 
@@ -128,10 +197,13 @@ enum rc port_check(struct bytes raw, enum port_side from, size_t n_fds, struct p
     struct port_message msg = { 0 };
 
     memcpy(&msg, raw.p, raw.n);
-    if (!kind->ok(&msg))
-        return err_set(err, RC_PROTOCOL, "port message %u: values", head[0]);
-    *ret = msg;
-    return RC_OK;
+    bool ok = kind->ok(&msg);
+
+    if (ok)
+        *ret = msg;
+    if (msg.type == PORT_KEY)
+        crypto_wipe(&msg, sizeof msg);
+    return ok ? RC_OK : err_set(err, RC_PROTOCOL, "port message %u: values", head[0]);
 }
 
 enum rc port_send(int sock, const struct port_message *msg, int fd, struct err *err)
@@ -230,6 +302,8 @@ enum rc port_recv(int sock, enum port_side from, struct port_message *ret, int *
         err_set(err, rc, "port message is cut off");
     else
         rc = port_check((struct bytes){ (const uint8_t *)&raw, (size_t)n }, from, n_fds, ret, err);
+    if (raw.type == PORT_KEY)
+        crypto_wipe(&raw, sizeof raw);
     if (rc == RC_OK) {
         *ret_fd = fds[0]; /* -1 if the message has none */
         return RC_OK;

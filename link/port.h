@@ -22,8 +22,11 @@ enum object_kind {
     OBJECT_PACKAGE = 4,
     OBJECT_REPORT = 5,
     OBJECT_REVOCATION = 6,
+    OBJECT_TOKEN = 7,
+    OBJECT_REKEY = 8,
+    OBJECT_DELEGATION = 9,
 };
-#define OBJECT_KIND_MAX OBJECT_REVOCATION
+#define OBJECT_KIND_MAX OBJECT_DELEGATION
 
 #define OBJECT_MAX (PACKAGE_MAX + DOCUMENT_MAX + 4096U) /* bytes of one object of any kind */
 
@@ -34,6 +37,14 @@ enum port_type {
     PORT_CONTACT = 4,     /* link to agent: the first uplink file after a quiet gap */
     PORT_OBJECT_DONE = 5, /* agent to link: the object may go */
     PORT_REPORT = 6,      /* agent to link: seal this and put it into the downlink */
+    PORT_KEY = 7,         /* agent to link: accept this key of the link from now on */
+    PORT_KEY_HELD = 8,    /* link to agent: what became of a PORT_KEY; no answer: ask again */
+    PORT_KEYS = 9,        /* link to agent: the keys that are held, at start and on change */
+    PORT_HEARD = 10,      /* link to agent: the first bundle since its start that was authentic,
+                             new, and taken in */
+    PORT_SCRUB = 11,      /* agent to link: read again what you keep, and mend it */
+    PORT_SCRUBBED = 12,   /* link to agent: what came of a PORT_SCRUB; no answer: ask again */
+    PORT_SEED = 13,       /* agent to link, with a descriptor: most of this object's bytes */
 };
 
 enum port_side { PORT_FROM_LINK = 0, PORT_FROM_AGENT = 1 };
@@ -55,8 +66,9 @@ struct port_event {
 };
 
 #define PORT_TRANSFERS_MAX 16U
-#define PORT_RANGES_MAX 32U
+#define PORT_RANGES_MAX 192U
 #define PORT_COMPLETE_MAX 64U
+#define PORT_BYTES_MAX (UINT64_C(1) << 62)
 
 struct transfer_range {
     uint32_t first, count;
@@ -71,9 +83,28 @@ struct transfer_status {
     struct transfer_range missing[PORT_RANGES_MAX]; /* rising, not touching */
 };
 
+/* What went over a link in some time, bytes of whole bundles. */
+struct port_bytes {
+    uint64_t in;       /* of files met */
+    uint64_t useful;   /* of them: brought what was not there */
+    uint64_t repeated; /* of them: authentic, and brought nothing new; the rest of in was refused */
+    uint64_t out;      /* of files written */
+};
+
+/* Since the start of berth-link. */
+struct port_traffic {
+    uint64_t contacts;
+    struct port_bytes contact; /* since the last one began */
+    struct port_bytes all;
+    /* Of the link's own key that is in use: its epoch, 0 = none, the highest counter that came, and
+     * how many counters did. */
+    uint64_t key_epoch, highest, accepted;
+};
+
 struct port_transfers {
     uint32_t n_transfers;
     uint32_t n_complete;
+    struct port_traffic traffic;
     struct transfer_status transfer[PORT_TRANSFERS_MAX];
     uint8_t complete[PORT_COMPLETE_MAX][DIGEST_SIZE]; /* newest last */
 };
@@ -87,26 +118,70 @@ struct port_report {
     uint8_t bytes[REPORT_MAX];
 };
 
+#define PORT_NAME_CAP 36U /* NAME_CAP, and words stay aligned */
+#define PORT_SECRET_SIZE 32U
+#define PORT_KEYS_MAX (2U * (1U + TENANTS_MAX))
+
+static_assert(PORT_NAME_CAP >= NAME_CAP, "any name fits");
+
+/* Which key: of the link with a peer, or of a tenant's own link with it. */
+struct port_key_id {
+    uint32_t peer;              /* node number, not 0 */
+    uint32_t epoch;             /* not 0 */
+    char tenant[PORT_NAME_CAP]; /* "" = the link's; zero behind the name */
+};
+
+/* Secret: both ends wipe it. */
+struct port_key {
+    struct port_key_id id;
+    uint8_t secret[PORT_SECRET_SIZE];
+};
+
+struct port_key_held {
+    struct port_key_id id;
+    uint32_t rc; /* RC_OK: held durably */
+};
+
+struct port_keys {
+    uint32_t n;
+    struct port_key_id id[PORT_KEYS_MAX]; /* by tenant, then epoch; of two the older is in use */
+};
+
+/* What was read and found; the counts of one PORT_SCRUB. */
+struct port_scrubbed {
+    uint32_t files;
+    uint32_t damaged; /* of them */
+    uint32_t
+        repaired; /* of those; what is missing again of an object under way counts as repaired */
+    uint32_t reserved;
+    uint64_t bytes;
+};
+
 struct port_message {
     uint32_t type; /* enum port_type */
     uint32_t reserved;
     union {
-        struct port_object object;
+        struct port_object object; /* also of PORT_SEED: what it should be, a damaged copy of it */
         struct port_event event;
         struct port_transfers transfers;
         struct port_done done;
         struct port_report report;
+        struct port_key key;
+        struct port_key_held held;
+        struct port_keys keys;
+        struct port_scrubbed scrubbed;
     };
 };
 
-/* Send one message; fd goes along with PORT_OBJECT and is -1 otherwise (it stays the caller's).
- * Never blocks and never raises SIGPIPE: RC_TIMEOUT when the socket is full, RC_SHORT when the peer
- * is gone. */
+/* Send one message; fd goes along with PORT_OBJECT and PORT_SEED and is -1 otherwise (it stays the
+ * caller's). Never blocks and never raises SIGPIPE: RC_TIMEOUT when the socket is full, RC_SHORT
+ * when the peer is gone. */
 must_check enum rc port_send(int sock, const struct port_message *msg, int fd, struct err *err);
 
-/* Receive one message that `from` may send.  *ret_fd is the descriptor of a PORT_OBJECT, which is
- * the caller's to close, else -1.  Never blocks: RC_TIMEOUT when nothing is there, RC_SHORT when
- * the peer has closed, RC_PROTOCOL for anything the table does not allow (end the peer). */
+/* Receive one message that `from` may send.  *ret_fd is the descriptor of a PORT_OBJECT or
+ * PORT_SEED, which is the caller's to close, else -1.  Never blocks: RC_TIMEOUT when nothing is
+ * there, RC_SHORT when the peer has closed, RC_PROTOCOL for anything the table does not allow (end
+ * the peer). */
 must_check enum rc port_recv(int sock, enum port_side from, struct port_message *ret, int *ret_fd,
                              struct err *err);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
@@ -20,7 +21,7 @@
 #define FOUND_STALE_PART 24U /* of that time, for objects that were there at the start */
 #define PACKAGES_UNDER_WAY_MAX 12U
 #define PACKAGES_READY_MAX 16U
-#define FILES_MAX 4096U /* looked at in one spool directory at start */
+#define FILES_MAX (128U * 1024U) /* looked at in one spool directory at start */
 
 static_assert(RECEIVER_OBJECTS_MAX <= PORT_TRANSFERS_MAX, "every object under way can be reported");
 static_assert(RECEIVER_READY_MAX <= PORT_COMPLETE_MAX, "every ready object can be reported");
@@ -37,6 +38,14 @@ struct early {
     uint8_t *data; /* what chunk.data views, owned */
 };
 
+/* A damaged copy of an object. */
+struct seed {
+    uint8_t object[DIGEST_SIZE];
+    int fd;
+    uint64_t bytes;
+    uint64_t came_ms;
+};
+
 struct receiver {
     int spool;
     int partial_dir;
@@ -44,6 +53,7 @@ struct receiver {
     uint64_t quota;
     uint64_t stale_ms;
     uint64_t version;
+    bool was_new;    /* the last message */
     struct err note; /* RC_OK = none */
     size_t n_ready, n_early;
     size_t early_bytes;
@@ -51,6 +61,8 @@ struct receiver {
     struct ready ready[RECEIVER_READY_MAX]; /* oldest first, as the early ones */
     struct done done;
     struct early early[RECEIVER_EARLY_MAX];
+    size_t n_seeds;
+    struct seed seed[RECEIVER_SEEDS_MAX]; /* oldest first */
 };
 
 /* ---- names ------------------------------------------------------------------------------------
@@ -113,6 +125,76 @@ static void drop_early(struct receiver *r, size_t i)
     memmove(&r->early[i], &r->early[i + 1], (r->n_early - i) * sizeof r->early[0]);
 }
 
+/* ---- damaged copies ---------------------------------------------------------------------------
+ */
+
+static size_t find_seed(const struct receiver *r, const uint8_t object[DIGEST_SIZE])
+{
+    size_t i = 0;
+
+    while (i < r->n_seeds && memcmp(r->seed[i].object, object, DIGEST_SIZE) != 0)
+        i++;
+    return i;
+}
+
+static void drop_seed(struct receiver *r, size_t i)
+{
+    if (i == r->n_seeds)
+        return;
+    close_fd(&r->seed[i].fd);
+    r->n_seeds--;
+    memmove(&r->seed[i], &r->seed[i + 1], (r->n_seeds - i) * sizeof r->seed[0]);
+}
+
+static void use_seed(struct receiver *r, struct partial *p)
+{
+    size_t i = find_seed(r, p->d.object);
+
+    if (i < r->n_seeds && partial_take_seed(p, r->seed[i].fd) > 0)
+        r->version++;
+}
+
+/* What the copies that are held may keep from being freed. */
+static uint64_t seed_bytes(const struct receiver *r)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < r->n_seeds; i++)
+        bytes += r->seed[i].bytes;
+    return bytes;
+}
+
+void receiver_age(struct receiver *r, uint64_t now_ms)
+{
+    for (size_t i = r->n_seeds; i-- > 0;)
+        if (now_ms - r->seed[i].came_ms >= r->stale_ms)
+            drop_seed(r, i);
+}
+
+void receiver_seed(struct receiver *r, const uint8_t object[DIGEST_SIZE], int fd, uint64_t now_ms)
+{
+    const uint64_t max = r->quota / RECEIVER_SEEDS_PART;
+    struct partial *p = find_partial(r, object);
+    struct stat st;
+
+    drop_seed(r, find_seed(r, object));
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > max) {
+        close_fd(&fd);
+        return;
+    }
+    while (r->n_seeds > 0 &&
+           (r->n_seeds == RECEIVER_SEEDS_MAX || seed_bytes(r) + (uint64_t)st.st_size > max))
+        drop_seed(r, 0);
+    struct seed *seed = &r->seed[r->n_seeds++];
+
+    seed->fd = fd;
+    seed->bytes = (uint64_t)st.st_size;
+    seed->came_ms = now_ms;
+    memcpy(seed->object, object, DIGEST_SIZE);
+    if (p != NULL)
+        use_seed(r, p);
+}
+
 /* ---- objects under way ------------------------------------------------------------------------
  */
 
@@ -124,6 +206,7 @@ static void drop_partial(struct receiver *r, struct partial *p, bool files)
     if (files) {
         (void)unlinkat(r->partial_dir, partial_name(p->d.object, "desc", name), 0);
         (void)unlinkat(r->partial_dir, partial_name(p->d.object, "part", name), 0);
+        (void)unlinkat(r->partial_dir, partial_name(p->d.object, "fec", name), 0);
     }
     partial_close(p);
     r->version++;
@@ -135,7 +218,7 @@ static bool has_room(const struct receiver *r, const struct transfer_descriptor 
 {
     bool package = d->kind == OBJECT_PACKAGE;
     size_t way = 0, way_packages = 0, ready_packages = 0;
-    uint64_t bytes = d->size;
+    uint64_t bytes = d->size + seed_bytes(r);
 
     for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
         if (!r->partial[i].used || memcmp(r->partial[i].d.object, d->object, DIGEST_SIZE) == 0)
@@ -166,6 +249,8 @@ static bool is_stale(const struct receiver *r, const struct partial *p, uint64_t
 static enum rc make_room(struct receiver *r, const struct transfer_descriptor *d, bool whole,
                          uint64_t now_ms, struct err *err)
 {
+    while (!has_room(r, d, whole) && r->n_seeds > 0)
+        drop_seed(r, 0);
     while (!has_room(r, d, whole)) {
         struct partial *oldest = NULL;
 
@@ -195,15 +280,37 @@ static struct partial *free_partial(struct receiver *r)
     return &r->partial[i];
 }
 
+/* Packages stop before the disk is full: documents, the state of the link and that of the agent
+ * still have to find room on it. */
+static enum rc check_disk(const struct receiver *r, uint32_t kind, struct err *err)
+{
+    struct statvfs st;
+
+    if (kind != OBJECT_PACKAGE)
+        return RC_OK;
+    if (fstatvfs(r->spool, &st) != 0)
+        return err_sys(err, RC_IO, "spool directory");
+    if ((uint64_t)st.f_bavail * st.f_frsize < RECEIVER_HEADROOM_BYTES ||
+        (st.f_files > 0 && st.f_favail < RECEIVER_HEADROOM_FILES))
+        return err_set(err, RC_NO_SPACE, "package: the disk is nearly full");
+    return RC_OK;
+}
+
 /* Store a chunk of an object under way. */
 static enum rc store_chunk(struct receiver *r, struct partial *p, const struct transfer_chunk *c,
                            uint64_t now_ms, struct err *err)
 {
     bool is_new = false;
-    enum rc rc = partial_store(p, c, &is_new, err);
+    enum rc rc = check_disk(r, p->d.kind, err);
 
-    if (rc != RC_OK || !is_new)
+    if (rc == RC_OK)
+        rc = partial_store(p, c, &is_new, err);
+
+    if (!is_new)
         return rc;
+    r->was_new = true;
+    if (rc != RC_OK) /* with the repairs that were there before */
+        r->note = *err;
     p->moved_ms = now_ms;
     p->found = false;
     r->version++;
@@ -224,7 +331,9 @@ static enum rc take_descriptor(struct receiver *r, const struct transfer_descrip
             p->d.serial = d->serial; /* queued anew meanwhile: it is this one that will be done */
         return RC_OK;
     }
-    enum rc rc = make_room(r, d, false, now_ms, err);
+    enum rc rc = check_disk(r, d->kind, err);
+    if (rc == RC_OK)
+        rc = make_room(r, d, false, now_ms, err);
     if (rc != RC_OK)
         return rc;
     p = find_partial(r, d->object);
@@ -241,6 +350,8 @@ static enum rc take_descriptor(struct receiver *r, const struct transfer_descrip
         drop_partial(r, p, true);
         return rc;
     }
+    r->was_new = true;
+    use_seed(r, p);
     for (size_t i = 0; i < r->n_early;) {
         if (memcmp(r->early[i].chunk.object, d->object, DIGEST_SIZE) != 0) {
             i++;
@@ -274,6 +385,7 @@ static enum rc hold_early(struct receiver *r, const struct transfer_chunk *c, st
     e->chunk.data.p = data;
     r->early_bytes += c->data.n;
     r->version++;
+    r->was_new = true;
     return RC_OK;
 }
 
@@ -290,6 +402,29 @@ static enum rc take_chunk(struct receiver *r, const struct transfer_chunk *c, ui
     return hold_early(r, c, err);
 }
 
+/* A repair of an object under way.  One that comes before its descriptor is not held: there is no
+ * telling what it is good for, and on a link that loses much the ground sends others. */
+static enum rc take_repair(struct receiver *r, const struct transfer_repair *repair,
+                           uint64_t now_ms, struct err *err)
+{
+    struct partial *p = find_partial(r, repair->object);
+    bool is_new = false;
+
+    if (p == NULL)
+        return RC_OK;
+    enum rc rc = check_disk(r, p->d.kind, err);
+    if (rc == RC_OK)
+        rc = partial_repair(p, r->partial_dir, repair, &is_new, err);
+    if (is_new || rc == RC_CHUNK_DIGEST)
+        r->version++;
+    if (rc != RC_OK || !is_new)
+        return rc;
+    r->was_new = true;
+    p->moved_ms = now_ms;
+    p->found = false;
+    return RC_OK;
+}
+
 static void add_ready(struct receiver *r, const struct transfer_descriptor *d)
 {
     struct ready *ready = &r->ready[r->n_ready++];
@@ -297,6 +432,7 @@ static void add_ready(struct receiver *r, const struct transfer_descriptor *d)
     assert(r->n_ready <= RECEIVER_READY_MAX);
     *ready = (struct ready){ .object = { .kind = d->kind, .size = d->size }, .serial = d->serial };
     memcpy(ready->object.digest, d->object, DIGEST_SIZE);
+    drop_seed(r, find_seed(r, d->object));
     r->version++;
 }
 
@@ -310,7 +446,9 @@ static enum rc take_inline(struct receiver *r, const struct transfer_inline *w, 
 
     if (rc != RC_OK || is_known(r, d.object, d.kind, d.serial))
         return rc;
-    rc = make_room(r, &d, true, now_ms, err);
+    rc = check_disk(r, d.kind, err);
+    if (rc == RC_OK)
+        rc = make_room(r, &d, true, now_ms, err);
     if (rc != RC_OK)
         return rc;
     struct partial *p = find_partial(r, d.object);
@@ -320,9 +458,11 @@ static enum rc take_inline(struct receiver *r, const struct transfer_inline *w, 
 
     memcpy(ready.object.digest, d.object, DIGEST_SIZE);
     rc = fs_write_file(r->ready_dir, ready_name(&ready, name), w->data, 0600, err);
-    if (rc == RC_OK)
-        add_ready(r, &d);
-    return rc;
+    if (rc != RC_OK)
+        return rc;
+    add_ready(r, &d);
+    r->was_new = true;
+    return RC_OK;
 }
 
 enum rc receiver_take(struct receiver *r, struct bytes message, uint64_t now_ms, struct err *err)
@@ -330,10 +470,13 @@ enum rc receiver_take(struct receiver *r, struct bytes message, uint64_t now_ms,
     struct transfer_message msg = { 0 };
     enum rc rc = transfer_decode(message, &msg, err);
 
+    r->was_new = false;
     if (rc != RC_OK)
         return rc;
     if (msg.type == TRANSFER_CHUNK)
         return take_chunk(r, &msg.chunk, now_ms, err);
+    if (msg.type == TRANSFER_REPAIR)
+        return take_repair(r, &msg.repair, now_ms, err);
     enum object_kind kind = msg.type == TRANSFER_INLINE ? msg.whole.kind : msg.descriptor.kind;
     if (kind == OBJECT_REPORT)
         return err_set(err, RC_OBJECT_KIND, "a report on the uplink");
@@ -348,6 +491,16 @@ enum rc receiver_take(struct receiver *r, struct bytes message, uint64_t now_ms,
 /* ---- completion -------------------------------------------------------------------------------
  */
 
+/* An object that has its name in ready/ already: make sure of it. */
+static enum rc sync_ready(const struct receiver *r, const char *name, struct err *err)
+{
+    struct stat st;
+
+    if (fstatat(r->ready_dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(err, RC_IO, "%s", name);
+    return fs_sync(r->ready_dir, "ready", err);
+}
+
 /* All chunks are there: check the whole and move it to ready/. */
 static enum rc complete(struct receiver *r, struct partial *p, struct err *err)
 {
@@ -358,7 +511,7 @@ static enum rc complete(struct receiver *r, struct partial *p, struct err *err)
     if (rc == RC_OBJECT_DIGEST) {
         /* Either the file has changed under us, then some chunks go missing again; or the
          * descriptor never described the object, then there is nothing to wait for. */
-        if (partial_rehash(p, &ignored) == RC_OK && p->n_have == p->d.chunks)
+        if (partial_rehash(p, r->partial_dir, &ignored) == RC_OK && p->n_have == p->d.chunks)
             drop_partial(r, p, true);
         r->version++;
         return rc;
@@ -370,11 +523,34 @@ static enum rc complete(struct receiver *r, struct partial *p, struct err *err)
     memcpy(ready.object.digest, p->d.object, DIGEST_SIZE);
     rc = fs_rename(r->partial_dir, partial_name(p->d.object, "part", from), r->ready_dir,
                    ready_name(&ready, to), false, err);
+    if (rc == RC_NOT_FOUND) /* done the last time, when it could not be synced */
+        rc = sync_ready(r, to, err);
     if (rc != RC_OK)
         return rc;
     add_ready(r, &p->d);
     drop_partial(r, p, true);
     return RC_OK;
+}
+
+/* Bring what was written to the disk.  When that fails for the second time in a row the object
+ * goes: the ground sends it again, perhaps to a better place. */
+static enum rc sync_partial(struct receiver *r, struct partial *p, struct err *err)
+{
+    struct err other;
+
+    if (fdatasync(p->fd) == 0) {
+        p->dirty = p->failed = false;
+        return RC_OK;
+    }
+    enum rc rc = err_sys(err, RC_IO, "sync of an object");
+
+    if (p->failed || partial_rewrite(p, &other) != RC_OK) {
+        drop_partial(r, p, true);
+        return rc;
+    }
+    p->failed = true;
+    r->version++;
+    return rc;
 }
 
 enum rc receiver_commit(struct receiver *r, struct err *err)
@@ -389,15 +565,13 @@ enum rc receiver_commit(struct receiver *r, struct err *err)
 
         if (!p->used)
             continue;
-        if (p->dirty && fdatasync(p->fd) < 0) {
-            /* After a failed sync the kernel may have dropped pages: believe only what is read. */
-            rc = err_sys(at, RC_IO, "sync of an object");
-            if (partial_rehash(p, &other) != RC_OK)
-                drop_partial(r, p, true);
-        } else if (p->n_have == p->d.chunks) {
+        rc = repairs_sync(&p->repairs, at);
+        r->version += rc != RC_OK;
+        first = first == RC_OK ? rc : first;
+        at = first == RC_OK ? err : &other;
+        rc = p->dirty ? sync_partial(r, p, at) : RC_OK;
+        if (rc == RC_OK && p->n_have == p->d.chunks)
             rc = complete(r, p, at);
-        }
-        p->dirty = false;
         first = first == RC_OK ? rc : first;
     }
     return first;
@@ -435,7 +609,7 @@ static enum rc load_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE
     p->moved_ms = now_ms;
     p->found = true;
     p->dirty = true; /* what is read may not be on disk yet */
-    return partial_rehash(p, err);
+    return partial_rehash(p, r->partial_dir, err);
 }
 
 struct loader {
@@ -467,7 +641,7 @@ static bool sweep_partial_name(void *arg, const char *name)
     const char *suffix = "";
 
     if (!partial_parse_name(name, object, &suffix) || find_partial(l->r, object) == NULL ||
-        (strcmp(suffix, "desc") != 0 && strcmp(suffix, "part") != 0))
+        (strcmp(suffix, "desc") != 0 && strcmp(suffix, "part") != 0 && strcmp(suffix, "fec") != 0))
         (void)unlinkat(l->r->partial_dir, name, 0);
     return true;
 }
@@ -521,6 +695,8 @@ static enum rc load(struct receiver *r, uint64_t now_ms, struct err *err)
     struct loader l = { .r = r, .now_ms = now_ms };
     struct err ignored = { 0 };
 
+    if (fs_sweep(r->spool, ".", &ignored) != RC_OK) /* of the list of done objects */
+        r->note = ignored;
     if (done_load(&r->done, r->spool, &ignored) != RC_OK)
         r->note = ignored;
     enum rc rc = fs_list(r->ready_dir, ".", FILES_MAX, load_ready_name, &l, NULL, err);
@@ -540,7 +716,7 @@ enum rc receiver_open(int spool_dirfd, const struct receiver_options *options, u
         return err_set(err, RC_NO_MEMORY, "receiver");
     r->spool = r->partial_dir = r->ready_dir = -1;
     for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++)
-        r->partial[i].fd = -1;
+        r->partial[i].fd = r->partial[i].repairs.fd = -1;
     r->quota = options->quota == 0 ? QUOTA_DEFAULT : options->quota;
     r->stale_ms = options->stale_ms == 0 ? STALE_DEFAULT_MS : options->stale_ms;
     r->version = 1;
@@ -569,11 +745,105 @@ void receiver_close(struct receiver **receiver)
         drop_partial(r, &r->partial[i], false);
     while (r->n_early > 0)
         drop_early(r, r->n_early - 1);
+    while (r->n_seeds > 0)
+        drop_seed(r, r->n_seeds - 1);
     close_fd(&r->ready_dir);
     close_fd(&r->partial_dir);
     close_fd(&r->spool);
     free(r);
     *receiver = NULL;
+}
+
+/* ---- reading it all again ---------------------------------------------------------------------
+ */
+
+/* The chunks of an object under way. */
+static enum rc scrub_part(struct receiver *r, struct partial *p, struct scrubbed *count,
+                          struct err *err)
+{
+    const uint32_t before = p->n_have;
+    enum rc rc = partial_rehash(p, r->partial_dir, err);
+
+    count->files++;
+    count->bytes += (uint64_t)p->n_have * p->d.chunk_size;
+    if (rc != RC_OK || p->n_have >= before)
+        return rc;
+    count->damaged++;
+    count->repaired++; /* missing again, and asked for */
+    r->version++;
+    return RC_OK;
+}
+
+/* Its descriptor, which only the next start will read. */
+static enum rc scrub_desc(struct receiver *r, const struct partial *p, struct scrubbed *count,
+                          struct err *err)
+{
+    const struct transfer_message msg = { .type = TRANSFER_DESCRIPTOR, .descriptor = p->d };
+    scoped(free_ptr) uint8_t *buf = malloc(TRANSFER_MESSAGE_MAX);
+    scoped(free_ptr) uint8_t *found = NULL;
+    char name[PARTIAL_NAME_CAP];
+    struct bytes want = { 0 };
+    struct err why;
+    size_t n = 0;
+
+    if (buf == NULL)
+        return err_set(err, RC_NO_MEMORY, "descriptor");
+    enum rc rc = transfer_encode(&msg, buf, TRANSFER_MESSAGE_MAX, &want, err);
+    if (rc != RC_OK)
+        return rc;
+    partial_name(p->d.object, "desc", name);
+    count->files++;
+    count->bytes += want.n;
+    if (fs_read_alloc(r->partial_dir, name, TRANSFER_MESSAGE_MAX, &found, &n, &why) == RC_OK &&
+        bytes_equal(want, (struct bytes){ found, n }))
+        return RC_OK;
+    count->damaged++;
+    rc = fs_write_file(r->partial_dir, name, want, 0600, err);
+    count->repaired += rc == RC_OK;
+    return rc;
+}
+
+/* The i-th complete object; false: it was damaged and is gone. */
+static bool scrub_ready(struct receiver *r, size_t i, struct scrubbed *count)
+{
+    const struct ready ready = r->ready[i];
+    scoped(close_fd) int fd = -1;
+    char name[PARTIAL_NAME_CAP];
+    struct err err = { 0 };
+    enum rc rc = receiver_open_object(r, ready.object.digest, &fd, &err);
+
+    if (rc == RC_OK)
+        rc = partial_check_whole(fd, ready.object.size, ready.object.digest, &err);
+    count->files++;
+    count->bytes += ready.object.size;
+    if (rc != RC_OBJECT_DIGEST && rc != RC_SHORT && rc != RC_NOT_FOUND)
+        return true;
+    count->damaged++;
+    count->repaired++; /* the ground sees that it is not here, and sends it again */
+    r->note = err;
+    (void)unlinkat(r->ready_dir, ready_name(&ready, name), 0);
+    r->n_ready--;
+    memmove(&r->ready[i], &r->ready[i + 1], (r->n_ready - i) * sizeof r->ready[0]);
+    r->version++;
+    return false;
+}
+
+enum rc receiver_scrub(struct receiver *r, struct scrubbed *count, struct err *err)
+{
+    enum rc rc = done_scrub(&r->done, r->spool, count, err);
+
+    for (size_t i = 0; rc == RC_OK && i < RECEIVER_OBJECTS_MAX; i++) {
+        struct partial *p = &r->partial[i];
+
+        if (!p->used)
+            continue;
+        rc = scrub_part(r, p, count, err);
+        if (rc == RC_OK)
+            rc = scrub_desc(r, p, count, err);
+    }
+    for (size_t i = 0; rc == RC_OK && i < r->n_ready;)
+        i += scrub_ready(r, i, count) ? 1 : 0;
+    return rc;
 }
 
 /* ---- what the rest of the process asks --------------------------------------------------------
@@ -655,6 +925,11 @@ void receiver_status(const struct receiver *r, struct port_transfers *ret)
         memcpy(ret->complete[ret->n_complete++], r->done.item[i].digest, DIGEST_SIZE);
     for (size_t i = 0; i < r->n_ready; i++)
         memcpy(ret->complete[ret->n_complete++], r->ready[i].object.digest, DIGEST_SIZE);
+}
+
+bool receiver_was_new(const struct receiver *r)
+{
+    return r->was_new;
 }
 
 uint64_t receiver_version(const struct receiver *r)

@@ -4,6 +4,7 @@
  *
  *     partial/HEX.desc   descriptor of an object under way, as it came
  *     partial/HEX.part   its bytes, sparse
+ *     partial/HEX.fec    repairs that wait (link/repairs), if there are any
  *     ready/HEX.K.SERIAL complete objects (K = kind), whole digest checked, until berthd is done
  *     done.{a,b}         state file: what was done lately, so that a late duplicate starts nothing
  *
@@ -21,8 +22,12 @@
 
 #define RECEIVER_OBJECTS_MAX 16U /* under way; packages use at most 12 of them */
 #define RECEIVER_READY_MAX 32U   /* complete and not done; packages use at most 16 */
+#define RECEIVER_SEEDS_MAX 4U    /* damaged copies that are held, and ... */
+#define RECEIVER_SEEDS_PART 4U   /* ... such a part of the quota at most */
 #define RECEIVER_EARLY_MAX 64U   /* chunks held before their descriptor, in memory */
 #define RECEIVER_EARLY_BYTES (2U * 1024U * 1024U)
+#define RECEIVER_HEADROOM_BYTES (8ULL * 1024U * 1024U) /* of the disk: no package fills that, */
+#define RECEIVER_HEADROOM_FILES 128U                   /* and so many inodes */
 
 struct receiver;
 
@@ -41,9 +46,13 @@ void receiver_close(struct receiver **receiver); /* scope cleaner */
 /* Apply one message.  RC_OK also for what is known already, and for a chunk that came before its
  * descriptor (held in memory, the oldest such chunks make room).  A refusal changes nothing:
  * RC_TRANSFER_FORMAT and CBOR codes, RC_OBJECT_KIND, RC_TOO_LARGE (a document above DOCUMENT_MAX),
- * RC_CHUNK_DIGEST, RC_SPOOL_FULL, RC_NO_SPACE, RC_IO. */
+ * RC_CHUNK_DIGEST, RC_SPOOL_FULL, RC_NO_SPACE (for packages some way before the disk is full),
+ * RC_IO. */
 must_check enum rc receiver_take(struct receiver *receiver, struct bytes message, uint64_t now_ms,
                                  struct err *err);
+
+/* Whether the message that receiver_take took last brought anything that was not there. */
+bool receiver_was_new(const struct receiver *receiver);
 
 /* End of a batch: data is synced, complete objects are checked as a whole and move to ready/.
  * RC_OBJECT_DIGEST if one did not match (its wrong chunks are missing again); the rest is done
@@ -69,6 +78,24 @@ bool receiver_note(struct receiver *receiver, struct err *ret);
 
 /* What is missing and what is complete (ready or done), for the report. */
 void receiver_status(const struct receiver *receiver, struct port_transfers *ret);
+
+/* A damaged copy of an object that is to come again: chunks in it that match the descriptor count
+ * as received, now or when the object is offered.  Takes over fd, and holds it until the object is
+ * complete or the copy is stale.  While it is held it may be the only name of its file, so it
+ * counts in the quota: of more than there is room for the oldest goes, and all of them before an
+ * object under way does.  Anything but a plain file that has such room is closed at once. */
+void receiver_seed(struct receiver *receiver, const uint8_t object[DIGEST_SIZE], int fd,
+                   uint64_t now_ms);
+
+/* Let go of damaged copies that have been held for as long as an object may stand still. */
+void receiver_age(struct receiver *receiver, uint64_t now_ms);
+
+/* Read the whole spool again.  What is missing again of an object under way is in the next report,
+ * and the ground sends it; a complete object that is damaged is dropped and told (receiver_note),
+ * and comes again; descriptors and done.{a,b} are written anew from memory.  Adds to *count.
+ * Between two batches only. */
+must_check enum rc receiver_scrub(struct receiver *receiver, struct scrubbed *count,
+                                  struct err *err);
 
 /* A number that changes whenever receiver_status would give something else. */
 uint64_t receiver_version(const struct receiver *receiver);

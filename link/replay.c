@@ -2,37 +2,53 @@
 #include "link/replay.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "base/cbor.h"
 #include "base/statefile.h"
 
-#define REPLAY_NAME "replay"
+#define REPLAY_NAME_CAP 32U
 #define WORDS (REPLAY_WINDOW / 64U)
 #define REPLAY_FILE_MAX (REPLAY_WINDOW / 8U + 64U)
 
 static_assert(REPLAY_WINDOW % 64 == 0, "the window is whole words");
 
-static enum rc save(int dirfd, const struct replay *replay, struct err *err)
+static const char *file_of(uint64_t key, char out[REPLAY_NAME_CAP])
+{
+    snprintf(out, REPLAY_NAME_CAP, REPLAY_PREFIX "%016" PRIx64, key);
+    return out;
+}
+
+static enum rc encode(const struct replay *replay, uint8_t buf[REPLAY_FILE_MAX], struct bytes *ret,
+                      struct err *err)
 {
     uint8_t window[REPLAY_WINDOW / 8U];
-    uint8_t buf[REPLAY_FILE_MAX];
-    struct cbor_out w = { .p = buf, .cap = sizeof buf };
-    struct bytes content = { 0 };
+    struct cbor_out w = { .p = buf, .cap = REPLAY_FILE_MAX };
 
     for (size_t i = 0; i < sizeof window; i++)
         window[i] = (uint8_t)(replay->seen[i / 8] >> (8 * (i % 8)));
     cbor_put_array(&w, 4);
     cbor_put_uint(&w, replay->peer);
-    cbor_put_uint(&w, replay->epoch);
+    cbor_put_uint(&w, replay->key);
     cbor_put_uint(&w, replay->high);
     cbor_put_bstr(&w, (struct bytes){ window, sizeof window });
-    enum rc rc = cbor_written(&w, &content, err);
-    return rc == RC_OK ? statefile_save(dirfd, REPLAY_NAME, content, err) : rc;
+    return cbor_written(&w, ret, err);
 }
 
-enum rc replay_make(int dirfd, uint32_t peer, uint32_t epoch, struct err *err)
+static enum rc save(int dirfd, const struct replay *replay, struct err *err)
 {
-    const struct replay empty = { .peer = peer, .epoch = epoch };
+    char name[REPLAY_NAME_CAP];
+    uint8_t buf[REPLAY_FILE_MAX];
+    struct bytes content = { 0 };
+    enum rc rc = encode(replay, buf, &content, err);
+
+    return rc == RC_OK ? statefile_save(dirfd, file_of(replay->key, name), content, err) : rc;
+}
+
+enum rc replay_make(int dirfd, uint32_t peer, uint64_t key, struct err *err)
+{
+    const struct replay empty = { .peer = peer, .key = key };
 
     enum rc rc = save(dirfd, &empty, err);
 
@@ -48,7 +64,7 @@ static enum rc decode(struct bytes in, struct replay *ret, struct err *err)
 
     cbor_array(&r, "replay", 4, 4);
     ret->peer = (uint32_t)cbor_uint(&r, "peer", UINT32_MAX);
-    ret->epoch = (uint32_t)cbor_uint(&r, "epoch", UINT32_MAX);
+    ret->key = cbor_uint(&r, "key", UINT64_MAX);
     ret->high = cbor_uint(&r, "high", UINT64_MAX);
     cbor_fixed(&r, "window", window, sizeof window);
     cbor_end(&r);
@@ -57,23 +73,21 @@ static enum rc decode(struct bytes in, struct replay *ret, struct err *err)
     return cbor_done(&r, err);
 }
 
-enum rc replay_load(int dirfd, uint32_t peer, uint32_t epoch, struct replay *ret, struct err *err)
+enum rc replay_load(int dirfd, uint32_t peer, uint64_t key, struct replay *ret, struct err *err)
 {
     uint8_t buf[REPLAY_FILE_MAX];
+    char name[REPLAY_NAME_CAP];
     size_t n = 0;
     struct replay found = { 0 };
     struct statefile_info info = { 0 };
-    enum rc rc = statefile_load(dirfd, REPLAY_NAME, buf, sizeof buf, &n, &info, err);
+    enum rc rc = statefile_load(dirfd, file_of(key, name), buf, sizeof buf, &n, &info, err);
 
     if (rc == RC_OK)
         rc = decode((struct bytes){ buf, n }, &found, err);
-    if (rc == RC_OK && (found.peer != peer || found.epoch > epoch))
+    if (rc == RC_OK && (found.peer != peer || found.key != key))
         rc = RC_VALUE;
     if (rc != RC_OK)
         return err_set(err, RC_STATE_DAMAGED, "replay window: %s", rc_name(rc));
-    if (found.epoch < epoch)
-        found = (struct replay){ .peer = peer, .epoch = epoch, .dirty = true };
-
     found.saved = found.high;
     /* A damaged or lost copy may have been the newer one.  It was at most REPLAY_SKIP ahead of this
      * one (see replay_save): refuse all that it can have accepted. */
@@ -118,6 +132,7 @@ enum rc replay_accept(struct replay *replay, uint64_t counter, struct err *err)
     }
     *word_of(replay, counter) |= bit_of(counter);
     replay->dirty = true;
+    replay->accepted++;
     return RC_OK;
 }
 
@@ -135,4 +150,18 @@ enum rc replay_save(struct replay *replay, int dirfd, struct err *err)
     replay->dirty = false;
     replay->saved = replay->high;
     return RC_OK;
+}
+
+enum rc replay_scrub(const struct replay *replay, int dirfd, struct scrubbed *count,
+                     struct err *err)
+{
+    char name[REPLAY_NAME_CAP];
+    uint8_t buf[REPLAY_FILE_MAX];
+    struct bytes content = { 0 };
+    enum statefile_found found;
+    enum rc rc = encode(replay, buf, &content, err);
+
+    return rc == RC_OK
+               ? statefile_scrub(dirfd, file_of(replay->key, name), &content, &found, count, err)
+               : rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * link/replay: which of the peer's bundle counters were seen (one peer and one key epoch).
+ * link/replay: which of the peer's bundle counters were seen (one peer and one key).
  *
  * A window of REPLAY_WINDOW numbers below the highest one; a counter is accepted once.  Only call
  * it for bundles that proved authentic.  Use: replay_accept for a batch of bundles, replay_save,
@@ -12,26 +12,28 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/statefile.h"
 
 #define REPLAY_WINDOW 1024U
-#define REPLAY_JUMP_MAX (UINT64_C(1) << 20)
+#define REPLAY_JUMP_MAX (UINT64_C(1) << 32) /* of 2^40: thousands of backups brought back */
+#define REPLAY_PREFIX "replay-"             /* state file replay-KEY, the number in hex */
 #define REPLAY_SKIP 128U /* numbers given up when one copy of the state file is damaged or lost */
 
 struct replay {
     uint32_t peer;                     /* node number */
-    uint32_t epoch;                    /* of the keys */
+    uint64_t key;                      /* number of the key it is for */
     uint64_t high;                     /* highest counter accepted, 0 = none */
     uint64_t seen[REPLAY_WINDOW / 64]; /* bit c % REPLAY_WINDOW, for c in (high - window, high] */
     uint64_t saved;                    /* high as it was saved last */
     bool dirty;                        /* differs from what is on disk */
+    uint64_t accepted;                 /* numbers accepted since it was loaded */
 };
 
-/* An empty window on disk.  Only for provisioning. */
-must_check enum rc replay_make(int dirfd, uint32_t peer, uint32_t epoch, struct err *err);
+/* An empty window on disk.  Only for a key under which nothing was accepted. */
+must_check enum rc replay_make(int dirfd, uint32_t peer, uint64_t key, struct err *err);
 
-/* Load.  A window of an older epoch becomes empty.  Missing, damaged, of another peer or of a newer
- * epoch: RC_STATE_DAMAGED, refuse everything. */
-must_check enum rc replay_load(int dirfd, uint32_t peer, uint32_t epoch, struct replay *ret,
+/* Load.  Missing, damaged, of another peer or key: RC_STATE_DAMAGED, accept nothing. */
+must_check enum rc replay_load(int dirfd, uint32_t peer, uint64_t key, struct replay *ret,
                                struct err *err);
 
 /* Accept a counter, once.  RC_REPLAY: seen before (benign on a link that duplicates);
@@ -41,5 +43,9 @@ must_check enum rc replay_accept(struct replay *replay, uint64_t counter, struct
 
 /* Save durably, if anything changed. */
 must_check enum rc replay_save(struct replay *replay, int dirfd, struct err *err);
+
+/* Read the file again, and write it anew from memory if a copy is damaged (base/statefile). */
+must_check enum rc replay_scrub(const struct replay *replay, int dirfd, struct scrubbed *count,
+                                struct err *err);
 
 #endif

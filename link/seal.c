@@ -5,20 +5,27 @@
 
 #include "base/crypto.h"
 #include "link/bpsec.h"
+#include "link/counter.h"
 
 #define ASB_MAX 256U /* of the two security blocks */
+
+#define IV_SALT 7U
+#define IV_COUNTER 5U
+
+static_assert(IV_SALT + IV_COUNTER == GCM_IV_SIZE, "salt and counter fill the IV");
+static_assert(COUNTER_MAX >> 8 * IV_COUNTER == 0, "every counter fits");
 
 /* Numbers of the blocks that link_seal makes; link_open does not rely on them. */
 enum { SEAL_BIB = 2, SEAL_BCB = 3, SEAL_AGE = 4 };
 
-static struct bpsec_asb seal_asb(enum bpsec_context context, const struct eid *source)
+static struct bpsec_asb seal_asb(enum bpsec_context context, const struct eid *source, uint64_t key)
 {
     bool mac = context == BPSEC_BIB_HMAC;
     struct bpsec_asb asb = {
         .n_targets = 1,
         .targets = { mac ? 0 : 1 },
         .context = context,
-        .source = *source,
+        .source = { .scheme = EID_IPN, .node = source->node, .service = key },
         .has_variant = true,
         .has_scope = true,
         .variant = mac ? BPSEC_HMAC_384 : BPSEC_A256GCM,
@@ -69,11 +76,11 @@ static enum rc put_security_block(struct cbor_out *w, struct bundle *b, size_t i
     return rc;
 }
 
-static enum rc put_bib(struct cbor_out *w, struct bundle *b, const struct link_keys *keys,
-                       struct err *err)
+static enum rc put_bib(struct cbor_out *w, struct bundle *b, const struct link_message *m,
+                       const struct link_keys *keys, struct err *err)
 {
     struct bytes key = { .p = keys->mac, .n = sizeof keys->mac };
-    struct bpsec_asb asb = seal_asb(BPSEC_BIB_HMAC, &b->src);
+    struct bpsec_asb asb = seal_asb(BPSEC_BIB_HMAC, &b->src, m->key);
     uint8_t mac[BPSEC_MAC_MAX];
     size_t n = 0;
     enum rc rc = bpsec_mac(b, &b->blocks[0], &asb, 0, key, mac, &n, err);
@@ -84,12 +91,12 @@ static enum rc put_bib(struct cbor_out *w, struct bundle *b, const struct link_k
     return put_security_block(w, b, 0, &asb, err);
 }
 
+/* A key serves one sender, so its bundles need no more than a counter; the salt is for the day on
+ * which the sender's files are older than they should be (link/counter). */
 static void make_iv(const struct link_message *m, uint8_t ret[GCM_IV_SIZE])
 {
-    for (size_t i = 0; i < 4; i++)
-        ret[i] = (uint8_t)(m->src.node >> (24 - 8 * i));
-    for (size_t i = 0; i < 8; i++)
-        ret[4 + i] = (uint8_t)(m->counter >> (56 - 8 * i));
+    bytes_put_be(ret, IV_SALT, m->salt);
+    bytes_put_be(ret + IV_SALT, IV_COUNTER, m->counter);
 }
 
 /* Everything from the BCB to the end.  The tag is known last and stands early, so a place is kept
@@ -101,7 +108,7 @@ static enum rc put_sealed(struct cbor_out *w, struct bundle *b, const struct lin
     static const uint8_t stop = 0xff;
     const struct bundle_block *payload = &b->blocks[b->n_blocks - 1];
     struct bytes key = { .p = keys->aead, .n = sizeof keys->aead };
-    struct bpsec_asb asb = seal_asb(BPSEC_BCB_GCM, &b->src);
+    struct bpsec_asb asb = seal_asb(BPSEC_BCB_GCM, &b->src, m->key);
     uint8_t iv[GCM_IV_SIZE];
     uint8_t *tag;
     enum rc rc;
@@ -115,12 +122,7 @@ static enum rc put_sealed(struct cbor_out *w, struct bundle *b, const struct lin
     tag = w->p + w->n - GCM_TAG_SIZE;
     if (b->has_age)
         bundle_put_block(w, b, &b->blocks[2]);
-    cbor_put_array(w, 5);
-    cbor_put_uint(w, payload->type);
-    cbor_put_uint(w, payload->number);
-    cbor_put_uint(w, payload->flags);
-    cbor_put_uint(w, CRC_NONE);
-    cbor_put_head(w, CBOR_BSTR, m->payload.n);
+    (void)bundle_begin_block(w, payload, m->payload.n);
     if (w->full || w->cap - w->n <= m->payload.n)
         return err_set(err, RC_NO_ROOM, "bundle");
     rc = bpsec_encrypt(b, &b->blocks[1], &asb, 1, key, m->payload, w->p + w->n, tag, err);
@@ -138,14 +140,16 @@ enum rc link_seal(const struct link_message *message, const struct link_keys *ke
     enum rc rc;
 
     if (message->src.scheme != EID_IPN || eid_is_null(&message->src) ||
-        message->src.node > UINT32_MAX)
+        message->src.node > UINT32_MAX || message->key == 0)
         return err_set(err, RC_BUNDLE_EID, "source");
+    if (message->counter == 0 || message->counter > COUNTER_MAX)
+        return err_set(err, RC_COUNTER, "counter of a bundle");
     cbor_put_raw(&w, (struct bytes){ .p = &start, .n = 1 });
     bundle_put_primary(&w, &b);
     if (w.full)
         return err_set(err, RC_NO_ROOM, "bundle");
     b.primary = (struct bytes){ .p = out + 1, .n = w.n - 1 };
-    rc = put_bib(&w, &b, keys, err);
+    rc = put_bib(&w, &b, message, keys, err);
     if (rc == RC_OK)
         rc = put_sealed(&w, &b, message, keys, err);
     if (rc == RC_OK && w.full)
@@ -166,7 +170,8 @@ struct guard {
 static enum rc find_guard(const struct bundle *b, uint64_t type, struct guard *ret, struct err *err)
 {
     const char *name = type == BLOCK_BIB ? "BIB over the primary block" : "BCB over the payload";
-    struct bpsec_asb want = seal_asb(type == BLOCK_BIB ? BPSEC_BIB_HMAC : BPSEC_BCB_GCM, &b->src);
+    struct bpsec_asb want =
+        seal_asb(type == BLOCK_BIB ? BPSEC_BIB_HMAC : BPSEC_BCB_GCM, &b->src, 0);
     const struct bpsec_asb *asb = &ret->asb;
     bool found = false;
     enum rc rc;
@@ -192,7 +197,7 @@ static enum rc find_guard(const struct bundle *b, uint64_t type, struct guard *r
         return err_set(err, RC_BPSEC_TARGET, "%s: other targets", name);
     if (asb->context != want.context || asb->variant != want.variant || asb->scope != want.scope ||
         asb->flags > 1 || asb->wrapped_key.n != 0 || asb->results[0].n == 0 ||
-        !eid_equal(&asb->source, &b->src))
+        (type == BLOCK_BCB && asb->iv.n != GCM_IV_SIZE))
         return err_set(err, RC_BPSEC_CONTEXT, "%s: not as agreed", name);
     return RC_OK;
 }
@@ -216,6 +221,9 @@ static enum rc check_sealed(struct bytes in, struct bundle *b, struct guard *bib
         return err_set(err, RC_BUNDLE_FRAGMENT, "fragment");
     if (b->src.scheme != EID_IPN || eid_is_null(&b->src) || b->src.node > UINT32_MAX)
         return err_set(err, RC_BUNDLE_SOURCE, "source");
+    if (bib->asb.source.scheme != EID_IPN || bib->asb.source.node != b->src.node ||
+        bib->asb.source.service == 0 || !eid_equal(&bib->asb.source, &bcb->asb.source))
+        return err_set(err, RC_BPSEC_CONTEXT, "security source: not as agreed");
     rc = bpsec_check(b, BUNDLE_STRICT, err);
     return rc == RC_OK ? bundle_check(b, 0, err) : rc;
 }
@@ -225,16 +233,7 @@ static void wipe_link_keys(struct link_keys *keys)
     crypto_wipe(keys, sizeof *keys);
 }
 
-static uint64_t read_be(const uint8_t *p, size_t n)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < n; i++)
-        value = value << 8 | p[i];
-    return value;
-}
-
-enum rc link_open(uint8_t *buf, size_t n, const struct link_keyring *keys, struct link_opened *ret,
+enum rc link_open(uint8_t *buf, size_t n, const struct link_finder *keys, struct link_opened *ret,
                   struct err *err)
 {
     scoped(wipe_link_keys) struct link_keys found = { 0 };
@@ -246,11 +245,9 @@ enum rc link_open(uint8_t *buf, size_t n, const struct link_keyring *keys, struc
     enum rc rc = check_sealed((struct bytes){ .p = buf, .n = n }, &b, &bib, &bcb, err);
 
     if (rc == RC_OK)
-        rc = keys->find(keys->arg, &b.src, &found, err);
+        rc = keys->find(keys->arg, &b.src, bib.asb.source.service, &found, err);
     if (rc == RC_OK)
         rc = bpsec_verify(&b, bib.block, &bib.asb, 0, mac_key, err);
-    if (rc == RC_OK && read_be(bcb.asb.iv.p, 4) != b.src.node)
-        rc = err_set(err, RC_BPSEC_AUTH, "IV of another node");
     if (rc == RC_OK)
         rc = bpsec_decrypt(buf, &b, bcb.block, &bcb.asb, 0, aead_key, err);
     if (rc != RC_OK)
@@ -261,8 +258,8 @@ enum rc link_open(uint8_t *buf, size_t n, const struct link_keyring *keys, struc
         .time_ms = b.time_ms,
         .sequence = b.sequence,
         .lifetime_ms = b.lifetime_ms,
-        .counter = read_be(bcb.asb.iv.p + 4, 8),
-        .node = (uint32_t)b.src.node,
+        .key = bib.asb.source.service,
+        .counter = bytes_get_be(bcb.asb.iv.p + IV_SALT, IV_COUNTER),
         .payload = bundle_payload(&b),
     };
     return RC_OK;

@@ -3,7 +3,12 @@
  * link/seal: the one way in which Berth's bundles are protected, over link/bpsec.
  *
  * link_open meets files from anybody.  What it returns is authentic under the keys that the
- * caller's keyring names for the source; everything it refuses leaves no plaintext behind.
+ * caller's keyring names for the security source; everything it refuses leaves no plaintext behind.
+ *
+ * Which key a bundle is under stands in the security source of both security blocks (RFC 9172
+ * section 3.6): ipn:NODE.KEY, NODE as in the bundle's source, KEY the key's number (link/keys).
+ * RFC 9173 leaves it to the security source how keys are found.  The number is a claim: another
+ * number is another key, under which neither MAC nor tag matches.
  */
 #ifndef BERTH_LINK_SEAL_H
 #define BERTH_LINK_SEAL_H
@@ -30,7 +35,9 @@ struct link_message {
     uint64_t sequence;
     uint64_t lifetime_ms;
     uint64_t age_ms;  /* so far; only when time_ms is 0 */
-    uint64_t counter; /* never twice under one key: the IV is source node (4) || counter (8) */
+    uint64_t key;     /* number of the key, not 0 */
+    uint64_t counter; /* below 2^40 and never twice under one key (link/counter) ... */
+    uint64_t salt; /* ... and 56 bits beside it, should it be: the IV is salt (7) || counter (5) */
     struct bytes payload;
 };
 
@@ -40,10 +47,11 @@ struct link_message {
 must_check enum rc link_seal(const struct link_message *message, const struct link_keys *keys,
                              uint8_t *out, size_t cap, size_t *ret_n, struct err *err);
 
-/* Which keys open bundles of src: fills *ret and returns RC_OK, or RC_BPSEC_KEY.  src is only a
- * claim at this point. */
-struct link_keyring {
-    enum rc (*find)(void *arg, const struct eid *src, struct link_keys *ret, struct err *err);
+/* Which keys open bundles of src under the key of this number: fills *ret and returns RC_OK, or
+ * RC_BPSEC_KEY.  src and number are only claims at this point. */
+struct link_finder {
+    enum rc (*find)(void *arg, const struct eid *src, uint64_t number, struct link_keys *ret,
+                    struct err *err);
     void *arg;
 };
 
@@ -54,8 +62,8 @@ struct link_opened {
     uint64_t time_ms;
     uint64_t sequence;
     uint64_t lifetime_ms;
+    uint64_t key;     /* number of the key that it was under */
     uint64_t counter; /* of the IV: what replay protection counts */
-    uint32_t node;    /* of the IV: equals the node of src */
     struct bytes payload;
 };
 
@@ -66,7 +74,7 @@ struct link_opened {
  * primary block; the payload's tag (RC_BPSEC_AUTH).  Replay, destination and lifetime against a
  * clock are the caller's to judge.  Age, hop count and other blocks are not authenticated, and not
  * returned. On failure the payload in buf is wiped once decryption has begun. */
-must_check enum rc link_open(uint8_t *buf, size_t n, const struct link_keyring *keys,
+must_check enum rc link_open(uint8_t *buf, size_t n, const struct link_finder *keys,
                              struct link_opened *ret, struct err *err);
 
 #endif

@@ -6,13 +6,26 @@
 #include "base/crypto.h"
 #include "link/transfer.h"
 
-#define CHUNK_DEFAULT (16U * 1024U)
-#define CHUNK_STEP 1024U
+#define CHUNK_MIN_DEFAULT (32U * 1024U)
+#define CHUNK_MAX_DEFAULT (64U * 1024U) /* a minute at 9,600 bit/s, shorter than a pass */
+#define CHUNK_START (32U * 1024U)       /* while nothing is known of losses */
+#define FRAME 1115U                     /* bytes of what a radio loses at once */
 #define FLIGHT_DEFAULT_MS 1000U
 #define RESEND_DEFAULT_MS 30000U
-#define HEAD_EVERY 24U /* chunks after which a descriptor that nobody acknowledged goes again */
-#define STALE_SENDS 3U /* see struct entry, stale */
+/* Chunks after which a descriptor that nobody acknowledged goes again, then after twice as many,
+ * and so on. */
+#define HEAD_EVERY 24U
+#define STALE_SENDS 3U   /* see struct entry, stale */
+#define STUCK_REPORTS 4U /* see struct entry, stuck */
+#define ASKS 4U          /* times that the head goes and asks for a report before all goes again */
+#define BACKOFF_MAX 6U   /* doublings of resend_ms */
+#define LOSS_START 300U  /* of 1000 bundles, on a one-way link of which nothing is known */
+#define REPAIRS_MORE 10U /* for 100 chunks, beyond what the loss needs on average */
+#define LEARNT_MAX 4096U /* bundles that an estimate rests on; half fade when it is reached */
 #define NEVER UINT64_MAX
+
+static_assert(SENDER_CHUNK_MIN == TRANSFER_CHUNK_MIN, "the same");
+static_assert(SENDER_REPAIRS_MAX <= 100U * FEC_REPAIR_MAX / FEC_DATA_MAX, "so many repairs exist");
 
 /* A queued object.  "Head" is its first message: the descriptor, or the whole object. */
 struct entry {
@@ -20,31 +33,47 @@ struct entry {
     struct sender_object object;
     struct sender_source source;
     uint32_t chunk_size;
-    uint32_t chunks;    /* 0 = goes whole */
-    uint8_t *digests;   /* DIGEST_SIZE per chunk, owned */
-    uint64_t *sent_ms;  /* per chunk, owned */
-    bool *missing;      /* per chunk, owned: not known to have arrived */
-    uint64_t head_ms;   /* when the head was sent last */
-    uint32_t heads;     /* how often */
-    uint32_t since;     /* chunks sent since then */
+    uint32_t chunks;   /* 0 = goes whole */
+    uint8_t *digests;  /* DIGEST_SIZE per chunk, owned */
+    uint64_t *sent_ms; /* per chunk, owned */
+    bool *missing;     /* per chunk, owned: not known to have arrived */
+    uint64_t head_ms;  /* when the head was sent last */
+    uint32_t heads;    /* how often */
+    uint32_t since;    /* chunks and repairs sent since then */
+    uint32_t spaced;   /* heads sent in a row between chunks */
+    uint64_t
+        active_ms;    /* when anything of it was sent last, or a report spoke of it, or it waited */
+    uint64_t went_ms; /* when anything of it was sent last */
+    uint32_t quiet;   /* how often resend_ms has run out since a report */
     uint64_t report_ms; /* when a report last spoke of this object */
     uint32_t known;     /* chunks below this one are covered by that report */
     uint64_t retry_ms;  /* the source failed: not before */
     bool acknowledged;
     bool complete;
+    /* Reports in a row after which no less was missing, although chunks went in between.  The
+     * descriptor over there may be another. */
+    uint32_t stuck;
+    uint32_t least; /* chunks that were missing, at the best */
+    bool went;      /* chunks, since the last report */
     /* The satellite says "complete" since before anything was sent: that may be about an earlier
      * queueing of the same bytes.  Only the head is sent then, and the word is taken when the
      * satellite still says so after STALE_SENDS of them. */
     bool stale;
+    /* Repairs: what is due after the chunks that are, and which number comes next. */
+    uint8_t repairs_due[FEC_GROUPS_MAX];
+    uint8_t repair_next[FEC_GROUPS_MAX];
+    /* One-way: the place on the wheel of all chunks and repairs, and how far the turn is. */
+    uint32_t wheel;
+    uint32_t turned;
+    uint64_t turn_ms; /* when the turn began */
 };
 
 struct sender {
-    uint32_t chunk_size;
-    uint64_t flight_ms;
-    uint64_t resend_ms;
-    struct entry *first; /* in the order of queueing */
-    uint32_t n_complete; /* of the latest report */
+    struct sender_options options; /* no zeros left, but for chunk_size and repairs */
+    struct entry *first;           /* in the order of queueing */
+    uint32_t n_complete;           /* of the latest report */
     uint8_t complete[PORT_COMPLETE_MAX][DIGEST_SIZE];
+    uint64_t learnt_sent, learnt_lost, learnt_bytes;
 };
 
 static void entry_free(struct entry **entry)
@@ -60,19 +89,32 @@ static void entry_free(struct entry **entry)
     *entry = NULL;
 }
 
+static uint32_t within(uint32_t value, uint32_t standard, uint32_t min, uint32_t max)
+{
+    if (value == 0)
+        value = standard;
+    return value < min ? min : value > max ? max : value;
+}
+
 enum rc sender_new(const struct sender_options *options, struct sender **ret, struct err *err)
 {
     struct sender *s = calloc(1, sizeof *s);
+    struct sender_options *o;
 
     if (s == NULL)
         return err_set(err, RC_NO_MEMORY, "sender");
-    s->chunk_size = options->chunk_size == 0 ? CHUNK_DEFAULT : options->chunk_size;
-    if (s->chunk_size < TRANSFER_CHUNK_MIN)
-        s->chunk_size = TRANSFER_CHUNK_MIN;
-    if (s->chunk_size > CHUNK_MAX)
-        s->chunk_size = CHUNK_MAX;
-    s->flight_ms = options->flight_ms == 0 ? FLIGHT_DEFAULT_MS : options->flight_ms;
-    s->resend_ms = options->resend_ms == 0 ? RESEND_DEFAULT_MS : options->resend_ms;
+    o = &s->options;
+    *o = *options;
+    if (o->chunk_size != 0)
+        o->chunk_size = within(o->chunk_size, 0, TRANSFER_CHUNK_MIN, CHUNK_MAX);
+    /* What is not said gives way to what is. */
+    if (o->chunk_max == 0)
+        o->chunk_max = o->chunk_min > CHUNK_MAX_DEFAULT ? o->chunk_min : CHUNK_MAX_DEFAULT;
+    o->chunk_max = within(o->chunk_max, 0, TRANSFER_CHUNK_MIN, CHUNK_MAX);
+    o->chunk_min = within(o->chunk_min, CHUNK_MIN_DEFAULT, TRANSFER_CHUNK_MIN, o->chunk_max);
+    o->repairs = within(o->repairs, 0, 0, SENDER_REPAIRS_MAX);
+    o->flight_ms = o->flight_ms == 0 ? FLIGHT_DEFAULT_MS : o->flight_ms;
+    o->resend_ms = o->resend_ms == 0 ? RESEND_DEFAULT_MS : o->resend_ms;
     *ret = s;
     return RC_OK;
 }
@@ -112,14 +154,91 @@ static bool listed_complete(const struct sender *s, const uint8_t digest[DIGEST_
     return false;
 }
 
+/* ---- losses -----------------------------------------------------------------------------------
+ */
+
+void sender_learn(struct sender *s, uint64_t sent, uint64_t lost, uint64_t bytes)
+{
+    if (sent == 0 || sent > UINT32_MAX || lost > sent || bytes / sent > BUNDLE_MAX)
+        return;
+    s->learnt_sent += sent;
+    s->learnt_lost += lost;
+    s->learnt_bytes += bytes;
+    while (s->learnt_sent > LEARNT_MAX) {
+        s->learnt_sent /= 2;
+        s->learnt_lost /= 2;
+        s->learnt_bytes /= 2;
+    }
+}
+
+uint32_t sender_loss(const struct sender *s)
+{
+    if (s->learnt_sent == 0)
+        return s->options.one_way ? LOSS_START : 0;
+    return (uint32_t)(s->learnt_lost * 1000U / s->learnt_sent);
+}
+
+/* -ln(1 - loss): how many losses of frames a bundle meets on average. */
+static double hits_of(double loss)
+{
+    double power = 1, sum = 0;
+
+    for (unsigned k = 1; k <= 64; k++) {
+        power *= loss;
+        sum += power / k;
+    }
+    return sum;
+}
+
+/* The power of two within the bounds that wastes least, when frames are lost one by one: what a
+ * bundle adds to a chunk of c bytes, and what is sent again, overhead / c + p * c / FRAME. */
+static uint32_t choose_chunk_size(const struct sender *s)
+{
+    const struct sender_options *o = &s->options;
+    uint32_t best = within(CHUNK_START, 0, o->chunk_min, o->chunk_max);
+    double least = -1;
+
+    if (o->chunk_size != 0)
+        return o->chunk_size;
+    if (s->learnt_sent == 0 || s->learnt_bytes == 0)
+        return best;
+    const double hits = hits_of((double)s->learnt_lost / (double)s->learnt_sent);
+    const double p = hits * FRAME * (double)s->learnt_sent / (double)s->learnt_bytes;
+
+    for (uint32_t c = TRANSFER_CHUNK_MIN; c <= o->chunk_max; c *= 2) {
+        const double waste = (double)SENDER_OVERHEAD / c + p * c / FRAME;
+
+        if (c >= o->chunk_min && (least < 0 || waste < least)) {
+            least = waste;
+            best = c;
+        }
+    }
+    return best;
+}
+
+/* Repairs that should go with so many chunks of a group. */
+static uint32_t repairs_for(const struct sender *s, uint32_t chunks)
+{
+    const uint32_t loss = sender_loss(s) > 900 ? 900 : sender_loss(s);
+    uint32_t share = s->options.repairs;
+
+    if (share == 0 && s->options.one_way)
+        share = within(loss * 100U / (1000U - loss) + REPAIRS_MORE, 0, 0, SENDER_REPAIRS_MAX);
+    return (chunks * share + 99U) / 100U;
+}
+
+/* ---- the queue --------------------------------------------------------------------------------
+ */
+
 /* Memory for an object's chunks. */
 static enum rc cut(struct entry *e, uint32_t chunk_size, struct err *err)
 {
-    uint64_t least = (e->object.size + CHUNKS_MAX - 1) / CHUNKS_MAX;
-
-    if (chunk_size < least)
-        chunk_size = (uint32_t)((least + CHUNK_STEP - 1) / CHUNK_STEP * CHUNK_STEP);
+    /* Doubled, so that whoever begins anew, and knows of other losses, can tell from the number of
+     * chunks how the object was cut. */
+    while (((uint64_t)chunk_size * CHUNKS_MAX) < e->object.size)
+        chunk_size = chunk_size > CHUNK_MAX / 2 ? CHUNK_MAX : chunk_size * 2;
     e->chunk_size = chunk_size;
+    e->least = CHUNKS_MAX + 1;
     e->chunks = (uint32_t)((e->object.size + chunk_size - 1) / chunk_size);
     e->digests = calloc(e->chunks, DIGEST_SIZE);
     e->sent_ms = calloc(e->chunks, sizeof *e->sent_ms);
@@ -179,15 +298,17 @@ enum rc sender_add(struct sender *s, const struct sender_object *object,
         return err_set(err, RC_NO_MEMORY, "queue entry");
     e->object = *object;
     e->source = source;
-    e->head_ms = e->report_ms = NEVER;
+    e->head_ms = e->report_ms = e->turn_ms = NEVER;
     e->stale = listed_complete(s, object->digest);
     enum rc rc = RC_OK;
     if (object->size > TRANSFER_INLINE_MAX)
-        rc = cut(e, s->chunk_size, err);
+        rc = cut(e, choose_chunk_size(s), err);
     if (rc == RC_OK)
         rc = measure(e, err);
     if (rc != RC_OK)
         return rc;
+    for (uint32_t g = 0; e->chunks > 0 && g < fec_groups(e->chunks); g++)
+        e->repairs_due[g] = (uint8_t)repairs_for(s, fec_group_size(e->chunks, g));
     sender_remove(s, object->digest);
     for (at = &s->first; *at != NULL; at = &(*at)->next)
         continue;
@@ -208,18 +329,44 @@ bool sender_remove(struct sender *s, const uint8_t digest[DIGEST_SIZE])
     return true;
 }
 
-/* The satellite lists the object as under way. */
-static void take_status(struct entry *e, const struct transfer_status *t, uint64_t now_ms)
+/* The satellite has begun with another cut of the object, of before this sender was started: go on
+ * with that one.  False if it is none of ours. */
+static bool adopt(struct entry *e, uint32_t chunks)
 {
-    e->report_ms = now_ms;
-    e->stale = false;
-    /* It knows chunks but not the descriptor, or another cut of the same object. */
-    e->acknowledged = t->chunks != 0 && t->chunks == e->chunks;
-    e->known = 0;
-    if (!e->acknowledged)
-        return;
+    struct entry other = { .object = e->object, .source = e->source };
+    uint32_t size = TRANSFER_CHUNK_MIN;
+    struct err ignored;
 
+    while (size < CHUNK_MAX && (e->object.size + size - 1) / size != chunks)
+        size *= 2;
+    if (e->chunks == 0 || (e->object.size + size - 1) / size != chunks)
+        return false;
+    if (cut(&other, size, &ignored) != RC_OK || other.chunks != chunks ||
+        measure(&other, &ignored) != RC_OK) {
+        free(other.digests);
+        free(other.sent_ms);
+        free(other.missing);
+        return false;
+    }
+    free(e->digests);
+    free(e->sent_ms);
+    free(e->missing);
+    e->chunk_size = other.chunk_size;
+    e->chunks = other.chunks;
+    e->digests = other.digests;
+    e->sent_ms = other.sent_ms;
+    e->missing = other.missing;
+    e->least = other.least;
+    memset(e->repair_next, 0, sizeof e->repair_next);
+    e->wheel = e->turned = 0;
+    return true;
+}
+
+/* What the ranges of a report say. */
+static void take_ranges(struct entry *e, const struct transfer_status *t)
+{
     uint32_t at = 0; /* chunks below are settled */
+
     for (uint32_t i = 0; i < t->n_missing && i < PORT_RANGES_MAX; i++) {
         const struct transfer_range *range = &t->missing[i];
 
@@ -236,10 +383,39 @@ static void take_status(struct entry *e, const struct transfer_status *t, uint64
     e->known = at;
 }
 
+/* The satellite lists the object as under way. */
+static void take_status(const struct sender *s, struct entry *e, const struct transfer_status *t,
+                        uint64_t now_ms)
+{
+    e->report_ms = e->active_ms = now_ms;
+    e->quiet = 0;
+    e->stale = false;
+    e->known = 0;
+    /* It knows chunks but not the descriptor, or another cut of the same object. */
+    e->acknowledged = t->chunks != 0 && (t->chunks == e->chunks || adopt(e, t->chunks));
+    if (!e->acknowledged)
+        return;
+    take_ranges(e, t);
+
+    uint32_t needed[FEC_GROUPS_MAX] = { 0 };
+    uint32_t all = 0;
+
+    for (uint32_t i = 0; i < e->chunks; i++) {
+        needed[i % fec_groups(e->chunks)] += i < e->known && e->missing[i] ? 1 : 0;
+        all += e->missing[i] ? 1 : 0;
+    }
+    e->stuck = all < e->least ? 0 : e->went ? e->stuck + 1 : e->stuck;
+    e->least = all < e->least ? all : e->least;
+    e->went = false;
+    for (uint32_t g = 0; g < fec_groups(e->chunks); g++)
+        e->repairs_due[g] = (uint8_t)repairs_for(s, needed[g]);
+}
+
 /* The satellite says that it has the object. */
 static void take_complete(struct entry *e, uint64_t now_ms)
 {
-    e->report_ms = now_ms;
+    e->report_ms = e->active_ms = now_ms;
+    e->quiet = 0;
     if (e->head_ms == NEVER)
         e->stale = true;
     e->complete = !e->stale || e->heads >= STALE_SENDS;
@@ -251,11 +427,14 @@ static void take_absent(struct entry *e, bool list_is_full, uint64_t now_ms)
     e->stale = false;
     if (list_is_full)
         return; /* says nothing */
-    e->report_ms = now_ms;
+    e->report_ms = e->active_ms = now_ms;
+    e->quiet = 0;
     e->known = 0; /* the head goes again; its answer tells which chunks are needed */
     if (!e->acknowledged)
         return;
     e->acknowledged = false;
+    e->stuck = 0;
+    e->least = CHUNKS_MAX + 1;
     for (uint32_t i = 0; i < e->chunks; i++)
         e->missing[i] = true;
 }
@@ -277,128 +456,298 @@ void sender_report(struct sender *s, const struct port_transfers *report, uint64
         if (listed_complete(s, e->object.digest))
             take_complete(e, now_ms);
         else if (status != NULL)
-            take_status(e, status, now_ms);
+            take_status(s, e, status, now_ms);
         else
             take_absent(e, report->n_transfers == PORT_TRANSFERS_MAX, now_ms);
     }
 }
 
-/* Whether something that is not known to have arrived should go (again). */
-static bool is_due(const struct sender *s, const struct entry *e, uint64_t sent_ms, bool known,
-                   uint64_t now_ms)
+/* ---- what is due ------------------------------------------------------------------------------
+ */
+
+/* What is to be sent of an object. */
+struct choice {
+    enum { NOTHING, HEAD, CHUNK, REPAIR } what;
+    uint32_t index;  /* of a chunk; of a repair's group */
+    uint32_t number; /* of a repair */
+};
+
+/* Whether a report shows that something did not arrive. */
+static bool is_lost(const struct sender *s, const struct entry *e, uint64_t sent_ms)
 {
-    if (sent_ms == NEVER)
-        return true;
-    if (known && e->report_ms != NEVER && e->report_ms > sent_ms &&
-        e->report_ms - sent_ms > s->flight_ms)
-        return true;
-    return now_ms > sent_ms && now_ms - sent_ms >= s->resend_ms;
+    return sent_ms != NEVER && e->report_ms != NEVER && e->report_ms > sent_ms &&
+           e->report_ms - sent_ms > s->options.flight_ms;
 }
 
-/* The lowest chunk that is due, or e->chunks. */
-static uint32_t chunk_due(const struct sender *s, const struct entry *e, uint64_t now_ms)
+/* Nobody has said a word for long.  First the head asks for one; when that brings none, all goes
+ * again.  A little more patience each time. */
+static void wake(const struct sender *s, struct entry *e, uint64_t now_ms)
 {
-    uint32_t i = 0;
+    const uint32_t doublings = e->quiet / ASKS < BACKOFF_MAX ? e->quiet / ASKS : BACKOFF_MAX;
 
-    if (e->stale && !e->acknowledged)
-        return e->chunks;
-    while (i < e->chunks && !(e->missing[i] && is_due(s, e, e->sent_ms[i], i < e->known, now_ms)))
-        i++;
-    return i;
+    if (s->options.one_way || e->chunks == 0 || e->head_ms == NEVER || now_ms <= e->active_ms ||
+        now_ms - e->active_ms < s->options.resend_ms << doublings)
+        return;
+    e->active_ms = now_ms;
+    e->quiet++;
+    e->head_ms = NEVER;
+    for (uint32_t i = 0; e->quiet % ASKS == 0 && i < e->chunks; i++)
+        e->sent_ms[i] = e->missing[i] ? NEVER : e->sent_ms[i];
 }
 
-/* A descriptor goes until it is acknowledged; afterwards again, but rarely, before chunks that
- * still do not get through: the one over there may be another. */
+void sender_hold(struct sender *s, uint64_t now_ms)
+{
+    for (struct entry *e = s->first; e != NULL; e = e->next) {
+        if (e->complete || e->went_ms == 0 || now_ms - e->went_ms >= SENDER_HOLD_MS)
+            continue;
+        e->active_ms = now_ms;
+        e->turn_ms = e->turn_ms == NEVER ? NEVER : now_ms;
+    }
+}
+
+/* Whether only the head may go. */
+static bool waits_for_answer(const struct entry *e)
+{
+    return (e->stale || e->object.offer) && !e->acknowledged;
+}
+
+/* The lowest chunk that is due, or else a repair. */
+static struct choice body_due(const struct sender *s, const struct entry *e)
+{
+    if (waits_for_answer(e))
+        return (struct choice){ 0 };
+    for (uint32_t i = 0; i < e->chunks; i++)
+        if (e->missing[i] &&
+            (e->sent_ms[i] == NEVER || (i < e->known && is_lost(s, e, e->sent_ms[i]))))
+            return (struct choice){ .what = CHUNK, .index = i };
+    for (uint32_t g = 0; e->chunks > 0 && g < fec_groups(e->chunks); g++)
+        if (e->repairs_due[g] > 0)
+            return (struct choice){ .what = REPAIR, .index = g, .number = e->repair_next[g] };
+    return (struct choice){ 0 };
+}
+
+/* A descriptor goes until it is acknowledged, less and less often between chunks. */
 static bool head_is_due(const struct sender *s, const struct entry *e, uint64_t now_ms)
 {
+    const uint32_t doublings = e->spaced < BACKOFF_MAX * 2 ? e->spaced : BACKOFF_MAX * 2;
+
+    if (e->head_ms == NEVER)
+        return true;
     if (e->acknowledged)
-        return is_due(s, e, e->head_ms, false, now_ms) && chunk_due(s, e, now_ms) < e->chunks;
-    return is_due(s, e, e->head_ms, true, now_ms) || e->since >= HEAD_EVERY;
+        return e->stuck >= STUCK_REPORTS;
+    if (is_lost(s, e, e->head_ms) || e->since >= HEAD_EVERY << doublings)
+        return true;
+    return (e->chunks == 0 || waits_for_answer(e)) && now_ms > e->active_ms &&
+           now_ms - e->active_ms >= s->options.resend_ms;
 }
 
-/* The next object with something due, documents first; *ret_chunk is the chunk or HEAD for the
- * head. */
-#define HEAD UINT32_MAX
-static struct entry *choose(const struct sender *s, uint64_t now_ms, uint32_t *ret_chunk)
+/* ---- one way ----------------------------------------------------------------------------------
+ */
+
+/* A row of the wheel has a chunk or a repair of each group: first the chunks, place by place, then
+ * the repairs by number. */
+static struct choice wheel_at(const struct entry *e, uint32_t at)
 {
-    for (int packages = 0; packages < 2; packages++) {
-        for (struct entry *e = s->first; e != NULL; e = e->next) {
-            if (e->complete || (e->object.kind == OBJECT_PACKAGE) != packages ||
-                e->retry_ms > now_ms)
-                continue;
-            *ret_chunk = head_is_due(s, e, now_ms) ? HEAD : chunk_due(s, e, now_ms);
-            if (*ret_chunk == HEAD || *ret_chunk < e->chunks)
-                return e;
+    const uint32_t group = at % fec_groups(e->chunks), row = at / fec_groups(e->chunks);
+    const uint32_t k = fec_group_size(e->chunks, group);
+
+    if (row < k)
+        return (struct choice){ .what = CHUNK, .index = row * fec_groups(e->chunks) + group };
+    if (row - k < FEC_REPAIR_MAX)
+        return (struct choice){ .what = REPAIR, .index = group, .number = row - k };
+    return (struct choice){ 0 }; /* the last row has a place too many for smaller groups */
+}
+
+static uint32_t wheel_size(const struct entry *e)
+{
+    return (fec_group_size(e->chunks, 0) + FEC_REPAIR_MAX) * fec_groups(e->chunks);
+}
+
+/* The next thing of a turn; a turn that is over waits until resend_ms after its begin. */
+static struct choice turn(const struct sender *s, struct entry *e, uint64_t now_ms)
+{
+    if (e->chunks == 0 || waits_for_answer(e))
+        return (struct choice){ .what = head_is_due(s, e, now_ms) ? HEAD : NOTHING };
+    if (e->turn_ms == NEVER ||
+        (e->turned >= e->chunks + repairs_for(s, e->chunks) && now_ms > e->turn_ms &&
+         now_ms - e->turn_ms >= s->options.resend_ms)) {
+        e->turn_ms = now_ms;
+        e->turned = e->spaced = e->since = 0;
+        e->head_ms = NEVER;
+    }
+    if (e->turned >= e->chunks + repairs_for(s, e->chunks))
+        return (struct choice){ 0 };
+    if (head_is_due(s, e, now_ms))
+        return (struct choice){ .what = HEAD };
+    while (wheel_at(e, e->wheel).what == NOTHING)
+        e->wheel = (e->wheel + 1) % wheel_size(e);
+    return wheel_at(e, e->wheel);
+}
+
+static struct choice due(const struct sender *s, struct entry *e, uint64_t now_ms)
+{
+    if (s->options.one_way)
+        return turn(s, e, now_ms);
+    wake(s, e, now_ms);
+    if (head_is_due(s, e, now_ms))
+        return (struct choice){ .what = HEAD };
+    return body_due(s, e);
+}
+
+/* The next object with something due: a document before any package, a package's descriptor before
+ * any package's chunks. */
+static struct entry *choose(const struct sender *s, uint64_t now_ms, struct choice *ret)
+{
+    struct entry *later = NULL;
+
+    for (struct entry *e = s->first; e != NULL; e = e->next) {
+        if (e->complete || e->retry_ms > now_ms)
+            continue;
+        const struct choice c = due(s, e, now_ms);
+        const bool package = e->object.kind == OBJECT_PACKAGE;
+
+        /* Chunks of packages wait for all documents and all descriptors. */
+        if (c.what == NOTHING || (later != NULL && package && c.what != HEAD))
+            continue;
+        if (!package) {
+            *ret = c;
+            return e;
+        }
+        if (later == NULL || ret->what != HEAD) {
+            *ret = c;
+            later = e;
         }
     }
-    return NULL;
+    return later;
 }
 
-/* Encode one message of an object; data is room for its bytes. */
-static enum rc encode(const struct entry *e, uint32_t chunk, uint8_t *data, uint8_t *buf,
-                      size_t cap, struct bytes *ret, struct err *err)
+/* ---- messages ---------------------------------------------------------------------------------
+ */
+
+static enum rc encode_head(const struct entry *e, uint8_t *data, struct transfer_message *ret,
+                           struct err *err)
 {
-    struct transfer_message msg = { 0 };
-    bool whole = chunk == HEAD && e->chunks == 0;
+    if (e->chunks == 0) {
+        ret->type = TRANSFER_INLINE;
+        ret->whole = (struct transfer_inline){ .kind = e->object.kind,
+                                               .serial = e->object.serial,
+                                               .data = { data, (size_t)e->object.size } };
+        return e->source.read(e->source.arg, 0, data, (size_t)e->object.size, err);
+    }
+    ret->type = TRANSFER_DESCRIPTOR;
+    ret->descriptor = (struct transfer_descriptor){
+        .kind = e->object.kind,
+        .serial = e->object.serial,
+        .size = e->object.size,
+        .chunk_size = e->chunk_size,
+        .chunks = e->chunks,
+        .digests = { e->digests, (size_t)e->chunks * DIGEST_SIZE },
+    };
+    memcpy(ret->descriptor.object, e->object.digest, DIGEST_SIZE);
+    return RC_OK;
+}
+
+static enum rc read_chunk(const struct entry *e, uint32_t chunk, uint8_t *data, uint32_t *ret_n,
+                          struct err *err)
+{
+    *ret_n = transfer_chunk_bytes(e->object.size, e->chunk_size, chunk);
+    return e->source.read(e->source.arg, (uint64_t)chunk * e->chunk_size, data, *ret_n, err);
+}
+
+/* Add up a repair in data. */
+static enum rc encode_repair(const struct entry *e, const struct choice *c, uint8_t *data,
+                             struct transfer_message *ret, struct err *err)
+{
+    const uint32_t k = fec_group_size(e->chunks, c->index);
+    scoped(free_ptr) uint8_t *chunk = malloc(e->chunk_size);
     enum rc rc = RC_OK;
 
-    if (whole) {
-        msg.type = TRANSFER_INLINE;
-        msg.whole = (struct transfer_inline){ .kind = e->object.kind,
-                                              .serial = e->object.serial,
-                                              .data = { data, (size_t)e->object.size } };
-        rc = e->source.read(e->source.arg, 0, data, (size_t)e->object.size, err);
-    } else if (chunk == HEAD) {
-        msg.type = TRANSFER_DESCRIPTOR;
-        msg.descriptor = (struct transfer_descriptor){ .kind = e->object.kind,
-                                                       .serial = e->object.serial,
-                                                       .size = e->object.size,
-                                                       .chunk_size = e->chunk_size,
-                                                       .chunks = e->chunks,
-                                                       .digests = { e->digests, (size_t)e->chunks *
-                                                                                    DIGEST_SIZE } };
-        memcpy(msg.descriptor.object, e->object.digest, DIGEST_SIZE);
-    } else {
-        uint32_t n = transfer_chunk_bytes(e->object.size, e->chunk_size, chunk);
+    if (chunk == NULL)
+        return err_set(err, RC_NO_MEMORY, "chunk of a repair");
+    memset(data, 0, e->chunk_size);
+    for (uint32_t place = 0; rc == RC_OK && place < k; place++) {
+        uint32_t n = 0;
 
-        msg.type = TRANSFER_CHUNK;
-        msg.chunk = (struct transfer_chunk){ .index = chunk, .data = { data, n } };
-        memcpy(msg.chunk.object, e->object.digest, DIGEST_SIZE);
-        rc = e->source.read(e->source.arg, (uint64_t)chunk * e->chunk_size, data, n, err);
+        rc = read_chunk(e, place * fec_groups(e->chunks) + c->index, chunk, &n, err);
+        memset(chunk + n, 0, e->chunk_size - n);
+        fec_add(fec_coefficient(k, c->number, place), chunk, data, e->chunk_size);
     }
-    return rc == RC_OK ? transfer_encode(&msg, buf, cap, ret, err) : rc;
+    ret->type = TRANSFER_REPAIR;
+    ret->repair = (struct transfer_repair){ .group = c->index,
+                                            .number = c->number,
+                                            .data = { data, e->chunk_size } };
+    memcpy(ret->repair.object, e->object.digest, DIGEST_SIZE);
+    return rc;
+}
+
+/* Make one message of an object; data is room for its bytes. */
+static enum rc make(const struct entry *e, const struct choice *c, uint8_t *data,
+                    struct transfer_message *ret, struct err *err)
+{
+    uint32_t n = 0;
+
+    if (c->what == HEAD)
+        return encode_head(e, data, ret, err);
+    if (c->what == REPAIR)
+        return encode_repair(e, c, data, ret, err);
+    enum rc rc = read_chunk(e, c->index, data, &n, err);
+
+    ret->type = TRANSFER_CHUNK;
+    ret->chunk = (struct transfer_chunk){ .index = c->index, .data = { data, n } };
+    memcpy(ret->chunk.object, e->object.digest, DIGEST_SIZE);
+    return rc;
+}
+
+/* It has gone out. */
+static void sent(const struct sender *s, struct entry *e, const struct choice *c, uint64_t now_ms)
+{
+    e->active_ms = e->went_ms = now_ms;
+    if (c->what == HEAD) {
+        e->spaced = e->since > 0 ? e->spaced + 1 : e->spaced;
+        e->head_ms = now_ms;
+        e->heads++;
+        e->since = e->stuck = 0;
+        return;
+    }
+    e->since++;
+    e->went = true;
+    if (s->options.one_way) {
+        e->wheel = (e->wheel + 1) % wheel_size(e);
+        e->turned++;
+    } else if (c->what == CHUNK) {
+        e->sent_ms[c->index] = now_ms;
+    } else {
+        e->repairs_due[c->index]--;
+        e->repair_next[c->index] = (uint8_t)((c->number + 1) % FEC_REPAIR_MAX);
+    }
 }
 
 enum rc sender_next(struct sender *s, uint64_t now_ms, uint64_t *budget, uint8_t *buf, size_t cap,
                     struct bytes *ret, struct err *err)
 {
-    uint32_t chunk = 0;
-    struct entry *e = choose(s, now_ms, &chunk);
+    struct choice c = { 0 };
+    struct entry *e = choose(s, now_ms, &c);
 
     if (e == NULL)
         return err_set(err, RC_NOT_FOUND, "nothing is due");
 
     scoped(free_ptr) uint8_t *data = malloc(CHUNK_MAX);
+    struct transfer_message msg = { 0 };
     struct bytes message = { 0 };
 
     if (data == NULL)
         return err_set(err, RC_NO_MEMORY, "chunk buffer");
-    enum rc rc = encode(e, chunk, data, buf, cap, &message, err);
+    enum rc rc = make(e, &c, data, &msg, err);
+    if (rc == RC_OK)
+        rc = transfer_encode(&msg, buf, cap, &message, err);
     if (rc != RC_OK) {
-        e->retry_ms = now_ms + s->resend_ms;
+        e->retry_ms = now_ms + s->options.resend_ms;
         return rc;
     }
     if (message.n + SENDER_OVERHEAD > *budget)
         return err_set(err, RC_NO_ROOM, "budget");
     *budget -= message.n + SENDER_OVERHEAD;
-    if (chunk == HEAD) {
-        e->head_ms = now_ms;
-        e->heads++;
-        e->since = 0;
-    } else {
-        e->sent_ms[chunk] = now_ms;
-        e->since++;
-    }
+    sent(s, e, &c, now_ms);
     *ret = message;
     return RC_OK;
 }

@@ -7,6 +7,10 @@
  * that must survive a restart: a new sender starts by sending again and is corrected by the first
  * report.  Small objects go whole in one message, larger ones as a descriptor and chunks.  All
  * documents go before any package, each class in the order in which it was queued.
+ *
+ * With a way back every chunk goes once, then what reports say is missing.  When no report comes,
+ * the descriptor goes again and asks for one; only then everything does, less and less often.  On a
+ * one-way link chunks and repairs of the erasure code go round and round, each turn with others.
  */
 #ifndef BERTH_LINK_SENDER_H
 #define BERTH_LINK_SENDER_H
@@ -16,13 +20,23 @@
 #define SENDER_OVERHEAD                                                                            \
     256U /* bytes that a bundle adds to a message, as counted against a budget */
 
+#define SENDER_REPAIRS_MAX 100U
+#define SENDER_CHUNK_MIN 256U /* TRANSFER_CHUNK_MIN */
+
 struct sender;
 
 struct sender_options {
-    uint32_t chunk_size; /* bytes, 0 = 16 KiB; made larger for an object of too many chunks */
-    uint64_t flight_ms;  /* what was sent this recently may still be on the way when a report says
-                            that it is missing; 0 = 1000 */
-    uint64_t resend_ms;  /* send again what no report acknowledged for so long; 0 = 30000 */
+    uint32_t
+        chunk_size; /* bytes, of every object; 0 = by the loss that sender_learn tells, within: */
+    uint32_t chunk_min; /* 0 = 32 KiB */
+    uint32_t chunk_max; /* 0 = 64 KiB; larger all the same for an object of too many chunks */
+    bool one_way;       /* no reports are to be expected */
+    uint32_t repairs;   /* for 100 chunks that go; 0 = none, on a one-way link as many as the loss
+                           needs; at most SENDER_REPAIRS_MAX */
+    uint64_t flight_ms; /* what was sent this recently may still be on the way when a report says
+                           that it is missing; 0 = 1000 */
+    uint64_t resend_ms; /* send again what no report acknowledged for so long, and on a one-way link
+                           begin the next turn; 0 = 30000 */
 };
 
 /* Where an object's bytes come from: read exactly n bytes at offset. */
@@ -36,6 +50,8 @@ struct sender_object {
     enum object_kind kind;
     uint64_t size;
     uint64_t serial; /* higher every time the same object is queued anew (a row id, a time) */
+    bool offer;      /* the satellite may have most of it: nothing but the descriptor goes until a
+                        report says what is missing */
 };
 
 /* How far an object is. */
@@ -63,6 +79,18 @@ bool sender_remove(struct sender *sender, const uint8_t digest[DIGEST_SIZE]);
 /* What an authentic report says: transfers under way and complete objects.  Ranges beyond an object
  * are ignored. */
 void sender_report(struct sender *sender, const struct port_transfers *report, uint64_t now_ms);
+
+/* What became of bundles lately: of sent, of bytes in all, lost did not arrive.  Later objects are
+ * cut by it, and it sets the share of repairs on a one-way link.  Older word fades. */
+void sender_learn(struct sender *sender, uint64_t sent, uint64_t lost, uint64_t bytes);
+
+/* How many of 1000 bundles are lost, as far as is known. */
+uint32_t sender_loss(const struct sender *sender);
+
+/* What was sent still waits for whoever carries it: nothing of it is late, and no turn begins.  Not
+ * believed for longer than SENDER_HOLD_MS after the last message. */
+#define SENDER_HOLD_MS (UINT64_C(24) * 3600U * 1000U)
+void sender_hold(struct sender *sender, uint64_t now_ms);
 
 /* The next message that is due, encoded into buf of cap >= TRANSFER_MESSAGE_MAX bytes.  *budget is
  * lowered by its size and SENDER_OVERHEAD.  RC_NOT_FOUND: nothing is due now; RC_NO_ROOM: the next

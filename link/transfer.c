@@ -6,8 +6,17 @@
 static_assert(CHUNKS_MAX * DIGEST_SIZE + 128U <= TRANSFER_MESSAGE_MAX, "a descriptor fits");
 static_assert(CHUNK_MAX + 128U <= TRANSFER_MESSAGE_MAX, "a chunk fits");
 static_assert(TRANSFER_MESSAGE_MAX + 4096U < BUNDLE_MAX, "a message fits into a bundle");
+static_assert(TRANSFER_CHUNK_MIN >= FEC_VECTOR_MIN, "a repair can be made of any chunks");
 static_assert(OBJECT_MAX / CHUNKS_MAX < CHUNK_MAX, "the largest object can be cut");
 static_assert(REPORT_MAX <= TRANSFER_INLINE_MAX, "a report goes whole");
+
+/* Items of a message, by its type. */
+static const size_t items[] = {
+    [TRANSFER_DESCRIPTOR] = 7,
+    [TRANSFER_CHUNK] = 4,
+    [TRANSFER_INLINE] = 4,
+    [TRANSFER_REPAIR] = 5,
+};
 
 uint32_t transfer_chunk_bytes(uint64_t size, uint32_t chunk_size, uint32_t index)
 {
@@ -54,22 +63,29 @@ static void decode_inline(struct cbor_in *r, struct transfer_inline *ret)
         cbor_fail(r, RC_TRANSFER_FORMAT, "kind");
 }
 
+static void decode_repair(struct cbor_in *r, struct transfer_repair *ret)
+{
+    cbor_fixed(r, "object", ret->object, sizeof ret->object);
+    ret->group = (uint32_t)cbor_uint(r, "group", FEC_GROUPS_MAX - 1);
+    ret->number = (uint32_t)cbor_uint(r, "number", FEC_REPAIR_MAX - 1);
+    ret->data = cbor_bstr(r, "data", TRANSFER_CHUNK_MIN, CHUNK_MAX);
+}
+
 enum rc transfer_decode(struct bytes in, struct transfer_message *ret, struct err *err)
 {
-    static const size_t items[] = {
-        [TRANSFER_DESCRIPTOR] = 7, [TRANSFER_CHUNK] = 4, [TRANSFER_INLINE] = 4
-    };
     struct transfer_message msg = { 0 };
     struct cbor_in r = cbor_read(in);
     size_t n = cbor_array(&r, "message", 4, 7);
 
-    msg.type = (enum transfer_type)cbor_uint(&r, "type", TRANSFER_INLINE);
+    msg.type = (enum transfer_type)cbor_uint(&r, "type", TRANSFER_REPAIR);
     if (msg.type == 0 || n != items[msg.type])
         cbor_fail(&r, RC_TRANSFER_FORMAT, "type or number of items");
     if (msg.type == TRANSFER_DESCRIPTOR)
         decode_descriptor(&r, &msg.descriptor);
     else if (msg.type == TRANSFER_CHUNK)
         decode_chunk(&r, &msg.chunk);
+    else if (msg.type == TRANSFER_REPAIR)
+        decode_repair(&r, &msg.repair);
     else
         decode_inline(&r, &msg.whole);
     cbor_end(&r);
@@ -84,7 +100,7 @@ enum rc transfer_encode(const struct transfer_message *msg, uint8_t *buf, size_t
 {
     struct cbor_out w = { .p = buf, .cap = cap };
 
-    cbor_put_array(&w, msg->type == TRANSFER_DESCRIPTOR ? 7 : 4);
+    cbor_put_array(&w, items[msg->type]);
     cbor_put_uint(&w, msg->type);
     switch (msg->type) {
     case TRANSFER_DESCRIPTOR:
@@ -104,6 +120,12 @@ enum rc transfer_encode(const struct transfer_message *msg, uint8_t *buf, size_t
         cbor_put_uint(&w, msg->whole.kind);
         cbor_put_uint(&w, msg->whole.serial);
         cbor_put_bstr(&w, msg->whole.data);
+        break;
+    case TRANSFER_REPAIR:
+        cbor_put_bstr(&w, (struct bytes){ msg->repair.object, DIGEST_SIZE });
+        cbor_put_uint(&w, msg->repair.group);
+        cbor_put_uint(&w, msg->repair.number);
+        cbor_put_bstr(&w, msg->repair.data);
         break;
     }
     return cbor_written(&w, ret, err);

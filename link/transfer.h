@@ -2,12 +2,14 @@
  *
  * link/transfer: the messages inside bundles (docs/wire/transfer.cddl).  A large object goes as one
  * descriptor and its chunks; one of at most TRANSFER_INLINE_MAX bytes goes whole in one message.
+ * Repairs (link/fec) stand in for chunks that are lost.
  * The input is authentic but not trusted: the ground may be taken over.  Decoding is strict and
  * gives views into the input.
  */
 #ifndef BERTH_LINK_TRANSFER_H
 #define BERTH_LINK_TRANSFER_H
 
+#include "link/fec.h"
 #include "link/port.h"
 
 #define TRANSFER_INLINE_MAX (32U * 1024U)
@@ -15,7 +17,12 @@
     256U /* smallest chunk size, so that a descriptor stays small beside its object */
 #define TRANSFER_MESSAGE_MAX (CHUNK_MAX + 256U) /* encoded, of any type */
 
-enum transfer_type { TRANSFER_DESCRIPTOR = 1, TRANSFER_CHUNK = 2, TRANSFER_INLINE = 3 };
+enum transfer_type {
+    TRANSFER_DESCRIPTOR = 1,
+    TRANSFER_CHUNK = 2,
+    TRANSFER_INLINE = 3,
+    TRANSFER_REPAIR = 4,
+};
 
 /* An object to come.  serial rises every time the sender queues the same object anew; a receiver
  * that is done with (object, serial) ignores it, so late duplicates do not start it again. */
@@ -41,12 +48,21 @@ struct transfer_inline {
     struct bytes data;
 };
 
+/* One repair of a group of chunks.  data has the object's chunk size. */
+struct transfer_repair {
+    uint8_t object[DIGEST_SIZE];
+    uint32_t group;  /* below FEC_GROUPS_MAX */
+    uint32_t number; /* below FEC_REPAIR_MAX */
+    struct bytes data;
+};
+
 struct transfer_message {
     enum transfer_type type;
     union {
         struct transfer_descriptor descriptor;
         struct transfer_chunk chunk;
         struct transfer_inline whole;
+        struct transfer_repair repair;
     };
 };
 
