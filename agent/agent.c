@@ -8,10 +8,21 @@
 #include <systemd/sd-daemon.h>
 
 #include "agent/aside.h"
+#include "agent/check.h"
+#include "agent/copying.h"
 #include "agent/install.h"
+#include "agent/own.h"
 #include "agent/receive.h"
+#include "agent/recorded.h"
+#include "agent/repair.h"
+#include "agent/reserve.h"
 #include "agent/revoke.h"
+#include "agent/room.h"
+#include "agent/scrub.h"
+#include "agent/stored.h"
 #include "agent/supervise.h"
+#include "agent/teams.h"
+#include "agent/used.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -87,14 +98,22 @@ static enum rc make_report(struct agent *a, struct port_message *m, struct err *
         .epoch = a->state.epoch,
         .seq = ++a->report_seq,
         .time_ms = agent_now_unix(),
-        .root_version = a->trust ? trust_root(a->trust)->version : 0,
+        .root_version = a->trust ? trust_root(a->trust)->version : a->state.trust.root_version,
         .generation = a->state.generation,
+        .lost = a->lost | (a->damaged ? LOST_STATE : 0),
+        .passes_order = a->state.passes_order,
+        .passes_document = a->state.passes_document,
+        .staged = a->staged.generation,
         .table = &a->table,
         .usage = usage,
         .events = &a->events,
+        .agent = own_report(a),
         .transfers = &a->transfers,
     };
     report_build(&parts, report);
+    scrub_report(a, clock_mono_ms(), &report->scrub);
+    used_report(a, report);
+    rekey_report(a, report->seq, &report->keys);
     enum rc rc = report_fit(report, m->report.bytes, &out, err);
     if (rc == RC_OK)
         m->report.n = (uint32_t)out.n;
@@ -125,13 +144,19 @@ static void send_report(struct agent *a)
 
 static void fill_state(struct agent *a)
 {
+    agent_record_versions(a);
     a->state.n_units = a->table.n_units;
     memset(a->state.unit, 0, sizeof a->state.unit);
-    for (uint32_t i = 0; i < a->table.n_units; i++)
+    for (uint32_t i = 0; i < a->table.n_units; i++) {
+        if (digest_is_none(&a->table.unit[i].kept.good))
+            a->table.unit[i].kept.vouched = (struct digest){ 0 };
         a->state.unit[i] = a->table.unit[i].kept;
+    }
     a->state.event_seq = a->events.seq + (a->stopping ? 0 : AGENT_EVENT_LEASE);
-    if (a->trust)
+    if (a->trust) {
         a->state.time_floor = trust_time_floor(a->trust);
+        a->state.time_anchor = trust_time_anchor(a->trust);
+    }
 }
 
 void agent_save(struct agent *a)
@@ -143,10 +168,46 @@ void agent_save(struct agent *a)
         return;
     fill_state(a);
     bool failed_before = a->save_failed;
-    a->save_failed = state_save(a->state_dir, &a->state, &err) != RC_OK;
+    enum rc rc = state_save(a->state_dir, &a->state, a->unrecorded, &err);
+    if (rc == RC_NO_SPACE && reserve_release(a->state_dir))
+        rc = state_save(a->state_dir, &a->state, a->unrecorded, &err);
+    while (rc == RC_NO_SPACE && stored_give_up(a)) /* nothing else is left to give */
+        rc = state_save(a->state_dir, &a->state, a->unrecorded, &err);
+    a->save_failed = rc != RC_OK;
     a->unsaved = a->save_failed;
+    a->unrecorded &= a->save_failed;
+    a->floor_saved_ms = clock_mono_ms();
     if (a->save_failed && !failed_before)
         agent_event_err(a, &err, "state");
+}
+
+void agent_taken_new(struct agent *a, bool order)
+{
+    a->state.passes_document = 0;
+    if (order)
+        a->state.passes_order = 0;
+    a->unsaved = true;
+}
+
+void agent_tell_frozen(struct agent *a)
+{
+    char what[48];
+
+    (void)snprintf(what, sizeof what, "no new order for %u passes", a->state.passes_order);
+    if (a->frozen_passes > 0 && a->state.passes_order >= a->frozen_passes)
+        agent_event(a, RC_FROZEN, 1, what);
+}
+
+void agent_contact(struct agent *a)
+{
+    if (a->state.passes_order < UINT32_MAX) {
+        a->state.passes_order++;
+        a->state.passes_document++;
+        a->unsaved = true;
+    }
+    if (a->state.passes_order == a->frozen_passes)
+        agent_tell_frozen(a);
+    agent_report_soon(a);
 }
 
 /* ---- deciding and doing -------------------------------------------------------------------------
@@ -164,26 +225,66 @@ static void tell_action(struct agent *a, const struct action *action)
         log_event(LOG_LEVEL_INFO, "committed payload=%s", name);
 }
 
+/* What is done to data must not be undone by the loss of one copy of the record. */
+static bool rests_on_data(const struct agent *a)
+{
+    for (uint32_t i = 0; i < a->table.n_actions; i++) {
+        const struct action *action = &a->table.action[i];
+
+        if (action->type == ACTION_COMMIT || action->type == ACTION_RESTORE ||
+            (action->type == ACTION_START &&
+             !digest_is_none(&a->table.unit[action->unit].kept.snapshot)))
+            return true;
+    }
+    return false;
+}
+
+static void carry_out(struct agent *a, const struct action *action)
+{
+    switch (action->type) {
+    case ACTION_START:
+        if (!a->stopping)
+            supervise_start(a, action);
+        break;
+    case ACTION_STOP:
+        supervise_stop(a, action->instance);
+        break;
+    case ACTION_COMMIT:
+        copying_drop(a, &a->table.unit[action->unit].kept);
+        break;
+    case ACTION_SNAPSHOT:
+        copying_begin(a, action);
+        break;
+    case ACTION_RESTORE:
+        copying_restore(a, action);
+        break;
+    case ACTION_SWITCH:
+        own_switch(a, action);
+        break;
+    case ACTION_NOTE:
+        break;
+    }
+}
+
 static void act(struct agent *a)
 {
     bool committed = false;
     bool any = a->table.n_actions > 0;
 
-    if (a->table.changed)
+    bool twice = rests_on_data(a);
+    a->unrecorded |= twice && (a->table.changed || a->save_failed);
+    if (a->table.changed || (twice && a->save_failed))
         agent_save(a); /* before anything that rests on it */
     for (uint32_t i = 0; i < a->table.n_actions; i++) {
         const struct action action = a->table.action[i];
 
         tell_action(a, &action);
         committed |= action.type == ACTION_COMMIT;
-        if (action.type == ACTION_START && !a->stopping)
-            supervise_start(a, &action);
-        if (action.type == ACTION_STOP)
-            supervise_stop(a, action.instance);
+        carry_out(a, &action);
     }
     /* A start that failed at once has added to the list: it is for the next round. */
     if (committed)
-        install_collect(a);
+        room_collect(a);
     if (any)
         agent_report_soon(a);
 }
@@ -218,7 +319,7 @@ void agent_step(struct agent *a)
         agent_exit(a, 1);
     }
     if (a->stopping && is_idle(a))
-        agent_exit(a, 0);
+        agent_exit(a, a->own.exit_code);
     if (a->table.wake_ms != UINT64_MAX)
         wake(a->on_wake, a->table.wake_ms);
 }
@@ -271,6 +372,8 @@ static void watch_clock(struct agent *a)
 {
     enum trust_clock clock = trust_observe(a->trust, agent_now_unix());
 
+    teams_save(a);
+
     if (clock == a->clock)
         return;
     a->clock = clock;
@@ -280,6 +383,34 @@ static void watch_clock(struct agent *a)
         log_event(LOG_LEVEL_INFO, "clock %s", clock == TRUST_CLOCK_GOOD ? "good" : "behind");
 }
 
+/* Time goes on with the one clock that cannot be set.  What has expired is written down at once: it
+ * must be so after a power cut too, whatever the clock says then. */
+void agent_pass_time(struct agent *a, uint64_t now)
+{
+    if (a->trust) {
+        trust_pass(a->trust, now - a->ticked_ms);
+        watch_clock(a);
+
+        uint32_t expired = trust_expired(a->trust, agent_now_unix());
+        a->unsaved |= expired != a->expired;
+        a->expired = expired;
+    } else {
+        recorded_pass(a, now - a->ticked_ms, agent_now_unix());
+    }
+    recorded_lapse(a, agent_now_unix());
+    a->unsaved |= now - a->floor_saved_ms >= AGENT_FLOOR_SAVE_MS;
+    a->ticked_ms = now;
+}
+
+/* Now and then: it is there, nearly always. */
+static void fill_reserve(struct agent *a, uint64_t now)
+{
+    if (now < a->reserve_ms)
+        return;
+    a->reserve_ms = now + AGENT_RESERVE_MS;
+    (void)reserve_fill(a->state_dir);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct agent *a = arg;
@@ -287,20 +418,33 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 
     (void)source;
     (void)usec;
-    /* The floor goes on with the one clock that cannot be set. */
-    if (a->trust) {
-        trust_pass(a->trust, now - a->ticked_ms);
-        watch_clock(a);
-    }
-    a->ticked_ms = now;
+    agent_pass_time(a, now);
     supervise_tick(a);
     install_tick(a, now);
+    check_tick(a, now);
+    copying_tick(a, now);
+    own_tick(a, now);
+    repair_tick(a);
+    scrub_tick(a, now);
+    used_tick(a, now);
     receive_kick(a);
     agent_step(a);
     if (a->unsaved)
         agent_save(a);
+    fill_reserve(a, now);
     wake(a->on_tick, now + AGENT_TICK_MS);
     return 0;
+}
+
+void agent_stop(struct agent *a, int code)
+{
+    if (a->stopping)
+        return;
+    log_event(LOG_LEVEL_INFO, "stopping");
+    (void)sd_notify(0, "STOPPING=1");
+    a->stopping = true;
+    a->own.exit_code = code;
+    wake(a->on_late, clock_mono_ms() + STOP_WAIT_MS);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
@@ -309,21 +453,18 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source;
     (void)info;
-    if (a->stopping)
-        return 0;
-    log_event(LOG_LEVEL_INFO, "stopping");
-    (void)sd_notify(0, "STOPPING=1");
-    a->stopping = true;
-    wake(a->on_late, clock_mono_ms() + STOP_WAIT_MS);
+    agent_stop(a, 0);
     agent_step(a);
     return 0;
 }
 
 static int on_late(sd_event_source *source, uint64_t usec, void *arg)
 {
+    struct agent *a = arg;
+
     (void)source;
     (void)usec;
-    agent_exit(arg, 0); /* berth-launch kills what is left when its socket closes */
+    agent_exit(a, a->own.exit_code); /* berth-launch kills what is left when its socket closes */
     return 0;
 }
 
@@ -357,17 +498,26 @@ enum rc agent_open(struct agent *a, struct err *err)
         rc = supervise_open(a, err);
     if (rc == RC_OK)
         rc = receive_open(a, err);
+    if (rc == RC_OK)
+        rc = scrub_open(a, err);
     if (rc == RC_OK && a->ordered)
         agent_apply_order(a); /* it may be newer than the record of it */
     if (rc == RC_OK)
         revoke_apply(a); /* it may not have come to that */
+    if (rc == RC_OK)
+        room_collect(a); /* nor to that */
     return rc;
 }
 
 static void close_loop(struct agent *a)
 {
-    if (a->install.busy)
-        unpack_cancel(&a->install.job);
+    install_end(a);
+    if (a->taking)
+        objects_put_abandon(&a->objects, &a->intake);
+    if (a->check.busy)
+        unpack_cancel(&a->check.job);
+    scrub_close(a);
+    copying_end(a);
     if (!a->damaged)
         agent_save(a);
 }
@@ -381,5 +531,7 @@ int agent_run(struct agent *a)
 
     int code = sd_event_loop(a->loop);
     close_loop(a);
+    if (code == 0 && a->stopping)
+        own_stopped(a);
     return code < 0 ? 1 : code;
 }

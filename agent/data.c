@@ -20,6 +20,7 @@
 #define JOURNAL_MIN_BYTES                                                                          \
     (16ULL * 1024 * 1024) /* below this a journal would take too large a part */
 #define INDEX_TEXT_MAX 16U
+#define DRAFT_IMAGE "data.img.new"
 
 static void dir_of(const char *tenant, const char *name, char out[2 * NAME_CAP])
 {
@@ -63,7 +64,7 @@ static enum rc make_fs(int dir, uint64_t bytes, struct err *err)
     static char journal[] = "^resize_inode", no_journal[] = "^resize_inode,^has_journal";
     static char arg0[] = "mke2fs", quiet[] = "-q", force[] = "-F", type[] = "-t", ext4[] = "ext4",
                 reserved[] = "-m", none[] = "0", extra[] = "-E",
-                owner[] = "root_owner=0:0,nodiscard", features[] = "-O", file[] = "data.img.new";
+                owner[] = "root_owner=0:0,nodiscard", features[] = "-O", file[] = DRAFT_IMAGE;
     char *const argv[] = { arg0,
                            quiet,
                            force,
@@ -114,10 +115,10 @@ static enum rc make_fs(int dir, uint64_t bytes, struct err *err)
 static enum rc make_image(int dir, uint64_t bytes, struct err *err)
 {
     scoped(close_fd) int fd = -1;
-    enum rc rc = fs_unlink(dir, "data.img.new", err);
+    enum rc rc = fs_unlink(dir, DRAFT_IMAGE, err);
 
     if (rc == RC_OK)
-        rc = fs_open(dir, "data.img.new", O_RDWR | O_CREAT | O_EXCL, 0600, &fd, err);
+        rc = fs_open(dir, DRAFT_IMAGE, O_RDWR | O_CREAT | O_EXCL, 0600, &fd, err);
     if (rc == RC_OK)
         rc = reserve(fd, bytes / 4096 * 4096, err);
     if (rc == RC_OK)
@@ -125,9 +126,9 @@ static enum rc make_image(int dir, uint64_t bytes, struct err *err)
     if (rc == RC_OK)
         rc = fs_sync(fd, "data.img", err);
     if (rc == RC_OK)
-        rc = fs_rename(dir, "data.img.new", dir, "data.img", true, err);
+        rc = fs_rename(dir, DRAFT_IMAGE, dir, "data.img", true, err);
     if (rc != RC_OK)
-        (void)unlinkat(dir, "data.img.new", 0);
+        (void)unlinkat(dir, DRAFT_IMAGE, 0);
     return rc;
 }
 
@@ -182,17 +183,26 @@ enum rc data_open(int data_dir, const struct data_id *id, uint64_t bytes, int *r
         return rc;
     if (faccessat(dir, "data.img", F_OK, AT_SYMLINK_NOFOLLOW) != 0)
         rc = make_image(dir, bytes, err);
+    else
+        /* An attempt may have failed when only this was left to do; without it a power cut takes
+         * the image away, with all that the payload has written since. */
+        rc = fs_sync(dir, path, err);
     if (rc == RC_OK)
         rc = fs_open(dir, "data.img", O_RDWR | O_NOFOLLOW, 0, ret_fd, err);
     return rc;
 }
 
+/* ---- all of them ------------------------------------------------------------------------------
+ */
+
 struct listing {
     int data_dir;
     const char *tenant;
+    bool (*visit)(void *arg, const char *name); /* of each payload, with the listing as arg */
     bool (*fn)(void *arg, const struct data_id *id);
     void *arg;
     bool go_on;
+    bool failed; /* one of the payloads; *err tells which and why */
     enum rc rc;
     struct err *err;
 };
@@ -214,15 +224,56 @@ static bool on_tenant(void *arg, const char *tenant)
     if (!name_valid(tenant))
         return true;
     l->tenant = tenant;
-    l->rc = fs_list(l->data_dir, tenant, SIZE_MAX, on_payload, l, NULL, l->err);
+    l->rc = fs_list(l->data_dir, tenant, SIZE_MAX, l->visit, l, NULL, l->err);
     return l->go_on && l->rc == RC_OK;
 }
 
 enum rc data_list(int data_dir, bool (*fn)(void *arg, const struct data_id *id), void *arg,
                   struct err *err)
 {
-    struct listing l = { .data_dir = data_dir, .fn = fn, .arg = arg, .go_on = true, .err = err };
+    struct listing l = {
+        .data_dir = data_dir, .visit = on_payload, .fn = fn, .arg = arg, .go_on = true, .err = err
+    };
     enum rc rc = fs_list(data_dir, ".", SIZE_MAX, on_tenant, &l, NULL, err);
 
     return rc == RC_OK ? l.rc : rc;
+}
+
+/* One that cannot be swept does not keep the others from it. */
+static bool sweep_payload(void *arg, const char *name)
+{
+    struct listing *l = arg;
+    scoped(close_fd) int dir = -1;
+    char path[2 * NAME_CAP];
+    struct err why = { 0 };
+
+    if (!name_valid(name))
+        return true;
+    dir_of(l->tenant, name, path);
+    enum rc rc = fs_open(l->data_dir, path, O_RDONLY | O_DIRECTORY, 0, &dir, &why);
+    if (rc == RC_OK)
+        rc = fs_unlink(dir, DRAFT_IMAGE, &why);
+    if (rc == RC_OK)
+        rc = fs_sweep(dir, ".", &why);
+    if (rc != RC_OK && !l->failed) {
+        l->failed = true;
+        *l->err = why;
+    }
+    return true;
+}
+
+enum rc data_sweep(int data_dir, struct err *err)
+{
+    struct err first = { 0 };
+    struct listing l = {
+        .data_dir = data_dir, .visit = sweep_payload, .go_on = true, .err = &first
+    };
+    enum rc rc = fs_list(data_dir, ".", SIZE_MAX, on_tenant, &l, NULL, err);
+
+    if (rc != RC_OK)
+        return rc;
+    rc = l.rc != RC_OK || l.failed ? first.rc : RC_OK;
+    if (rc != RC_OK)
+        *err = first;
+    return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * agent/data: the payloads' persistent files: data/TENANT/PAYLOAD/{data.img,index}.
+ * agent/data: the payloads' persistent files: data/TENANT/PAYLOAD/{data.img,index}; agent/snapshot
+ * has a third beside them.
  *
  * data.img is an ext4 image of the manifest's data_bytes, its space taken at once, so that a
  * payload cannot fill the disk later; berth-launch mounts it.  index is the number of the id range
@@ -35,5 +36,10 @@ bool data_index(int data_dir, const char *tenant, const char *name, uint32_t *re
 /* Call fn for every payload that has data, until it returns false. */
 must_check enum rc data_list(int data_dir, bool (*fn)(void *arg, const struct data_id *id),
                              void *arg, struct err *err);
+
+/* Remove what a start that was cut off left of an image or of an index, whether or not its payload
+ * ever starts again: half an image has taken all of its space.  At start, before any data_open; all
+ * payloads are gone through whatever happens, and err tells of the first failure. */
+must_check enum rc data_sweep(int data_dir, struct err *err);
 
 #endif

@@ -2,113 +2,26 @@
 #include "agent/install.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "agent/check.h"
 #include "agent/data.h"
+#include "agent/kept.h"
+#include "agent/origin.h"
+#include "agent/own.h"
 #include "agent/receive.h"
+#include "agent/repair.h"
+#include "agent/room.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
+#include "manifest/envelope.h"
+#include "update/package.h"
 
-#define INSTALL_TIMEOUT_MS (10U * 60U * 1000U)
-#define COLLECT_MAX 256U /* slots looked at in one go */
-#define SLOT_OVERHEAD 65536U
-
-/* ---- what may go
- * --------------------------------------------------------------------------------- */
-
-struct slot_set {
-    const char *tenant; /* NULL = all */
-    uint32_t n;
-    struct slot_id id[COLLECT_MAX];
-};
-
-static bool add_slot(void *arg, const struct slot_id *id)
-{
-    struct slot_set *set = arg;
-
-    if (!set->tenant || strcmp(set->tenant, id->tenant) == 0)
-        set->id[set->n++] = *id;
-    return set->n < COLLECT_MAX;
-}
-
-/* The release of an installed version, or 0 if it is not known. */
-static uint64_t release_of(const struct agent *a, const struct slot_id *id)
-{
-    struct slot slot = { .root = -1 };
-    struct verified_manifest *m = NULL;
-    struct err err = { 0 };
-    uint64_t release = 0;
-
-    if (slot_open(&a->slots, id, &slot, &err) == RC_OK) {
-        struct bytes envelope = { .p = slot.envelope, .n = slot.envelope_bytes };
-
-        if (trust_verify_manifest(a->trust, envelope, agent_now_unix(), &m, &err) == RC_OK)
-            release = verified_manifest_get(m)->release;
-        slot_close(&slot);
-    }
-    verified_manifest_free(&m);
-    return release;
-}
-
-/* Not needed, and failed or overtaken.  What came ahead of its order stays. */
-static bool is_past(struct agent *a, const struct slot_id *id)
-{
-    const struct unit *u = reconcile_find(&a->table, id->tenant, id->payload);
-    struct slot_id good = *id;
-
-    if (!u || reconcile_needs(&a->table, id->tenant, id->payload, &id->manifest))
-        return false;
-    if (reconcile_failed(&a->table, id->tenant, id->payload, &id->manifest) != RC_OK)
-        return true;
-    if (digest_none(&u->kept.good))
-        return false;
-    good.manifest = u->kept.good;
-    uint64_t release = release_of(a, id);
-    return release > 0 && release <= release_of(a, &good);
-}
-
-/* Nobody would miss it today: not needed, or of a payload that is not ordered and does not run. */
-static bool is_spare(struct agent *a, const struct slot_id *id)
-{
-    const struct unit *u = reconcile_find(&a->table, id->tenant, id->payload);
-
-    if (!u || !reconcile_needs(&a->table, id->tenant, id->payload, &id->manifest))
-        return true;
-    return digest_none(&u->kept.wanted) && u->run.phase == RUN_NONE;
-}
-
-static void collect(struct agent *a, const char *tenant,
-                    bool (*may_go)(struct agent *, const struct slot_id *))
-{
-    scoped(free_ptr) struct slot_set *set = calloc(1, sizeof *set);
-    struct err err = { 0 };
-
-    if (!set)
-        return;
-    set->tenant = tenant;
-    if (slot_list(&a->slots, add_slot, set, &err) != RC_OK)
-        return;
-    for (uint32_t i = 0; i < set->n; i++) {
-        const struct slot_id *id = &set->id[i];
-
-        if (!may_go(a, id))
-            continue;
-        if (slot_remove(&a->slots, id, &err) == RC_OK)
-            log_event(LOG_LEVEL_INFO, "removed payload=%s/%s", id->tenant, id->payload);
-        else
-            log_err(LOG_LEVEL_WARN, &err, "remove payload=%s/%s", id->tenant, id->payload);
-    }
-}
-
-void install_collect(struct agent *a)
-{
-    if (a->trust && !a->damaged)
-        collect(a, NULL, is_past);
-}
+#define INSTALL_TIMEOUT_MS (10ULL * 60U * 1000U)
 
 struct slot_search {
     const struct unit_record *unit;
@@ -132,28 +45,6 @@ bool install_owns(const struct agent *a, const struct unit_record *unit)
     if (unit->floor > 0 || data_index(a->data_dir, unit->tenant, unit->name, &index))
         return true;
     return slot_list(&a->slots, match_slot, &search, &err) != RC_OK || search.found;
-}
-
-/* The tenant's slots and this one within what its grant says; makes room if that helps. */
-static enum rc check_quota(struct agent *a, const struct manifest *m, struct err *err)
-{
-    const struct grant *grant = trust_grant(a->trust, m->tenant);
-    uint64_t need = m->unpacked_bytes + 4096ULL * m->files + SLOT_OVERHEAD;
-    uint64_t used = 0;
-    uint64_t files = 0;
-
-    assert(grant); /* or the manifest would not have been verified */
-    for (int round = 0; round < 2; round++) {
-        enum rc rc = slot_usage(&a->slots, m->tenant, &used, &files, err);
-
-        if (rc != RC_OK)
-            return rc;
-        if (need <= grant->store_bytes && used <= grant->store_bytes - need)
-            return RC_OK;
-        if (round == 0)
-            collect(a, m->tenant, is_spare);
-    }
-    return err_set(err, RC_STORE_QUOTA, "%s/%s", m->tenant, m->name);
 }
 
 /* ---- one job
@@ -185,75 +76,250 @@ static void refuse_object(struct agent *a, const struct digest *object, enum rc 
     uint64_t size = 0;
     struct err err = { 0 };
 
-    if (objects_get(&a->objects, object, &fd, &size, &err) == RC_OK)
+    if (objects_open_unread(&a->objects, object, &fd, &size, &err) == RC_OK)
         agent_set_aside(a, fd, object, rc);
     drop_object(a, object);
+}
+
+/* Whether a failure says something about the delta that was tried, and nothing about the version:
+ * the full package may still do. */
+static bool is_deltas(enum rc rc)
+{
+    return rc != RC_ARCH; /* that is the manifest's */
+}
+
+/* A full disk is told once, and tried often. */
+static void tell_refusal(struct agent *a, const struct digest *object, const struct slot_id *id,
+                         const struct err *err)
+{
+    const struct item *item = queue_find(&a->queue, object);
+    char name[2 * NAME_CAP];
+
+    name_of(id, name);
+    if (err->rc != RC_NO_SPACE || !item || item->full == 0)
+        agent_event_err(a, err, name);
+}
+
+/* The delta did not work here.  The version waits for its full package, and as long as it does its
+ * line in the report says why the delta was no good.  A full disk is not the delta's fault, and a
+ * full package would only need more of it. */
+static enum rc refuse_delta(struct agent *a, const struct digest *object, const struct slot_id *id,
+                            const struct err *err)
+{
+    tell_refusal(a, object, id, err);
+    tell_table(a, id, SLOT_EV_LOSE, err->rc == RC_NO_SPACE ? RC_OK : err->rc);
+    if (rc_class(err->rc) != RC_CLASS_RETRY)
+        refuse_object(a, object, err->rc);
+    agent_report_soon(a);
+    return err->rc;
 }
 
 /* The verified package was not taken.  Only the reason of a refusal becomes the version's. */
 static enum rc refuse(struct agent *a, const struct digest *object, const struct slot_id *id,
                       const struct err *err)
 {
-    char name[2 * NAME_CAP];
-    enum rc_class class = rc_class(err->rc);
-
-    name_of(id, name);
-    agent_event_err(a, err, name);
-    if (class == RC_CLASS_RETRY) {
+    tell_refusal(a, object, id, err);
+    if (rc_class(err->rc) == RC_CLASS_RETRY) {
         tell_table(a, id, SLOT_EV_LOSE, RC_OK);
     } else {
         tell_table(a, id, SLOT_EV_REFUSE, err->rc);
         refuse_object(a, object, err->rc);
+        repair_refused(a, &id->manifest);
     }
     return err->rc;
+}
+
+/* The stage takes the place of a damaged slot.  RC_BUSY: it made way, and begins again. */
+static enum rc end_repair(struct agent *a, struct install *job, struct err *why)
+{
+    const struct slot_id id = job->stage.id;
+    struct err unused = { 0 };
+    const bool unpacked = why->rc == RC_OK;
+
+    if (unpacked && !job->delta)
+        why->rc = slot_stage_object(&a->slots, &job->stage, &job->object, why);
+    if (why->rc == RC_OK)
+        why->rc = slot_exchange(&a->slots, &job->stage, repair_runs_from(a, &id), why);
+    else if (slot_abandon(&a->slots, &job->stage, &unused) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &unused, "abandon %s/%s", id.tenant, id.payload);
+    if (!unpacked && job->yielding)
+        return RC_BUSY;
+    if (job->delta && why->rc != RC_OK)
+        (void)refuse_delta(a, &job->object, &id, why);
+    else if (job->delta)
+        drop_object(a, &job->object);
+    else if (why->rc == RC_OK)
+        kept_take(a, &id, job->team, &job->object);
+    repair_ended(a, &id, why);
+    if (!job->delta && why->rc != RC_OK && rc_class(why->rc) != RC_CLASS_RETRY)
+        refuse_object(a, &job->object, why->rc);
+    agent_report_soon(a);
+    return RC_OK;
+}
+
+/* The content is not what was signed: that says nothing about the version, which waits for its
+ * package as before, and nothing about whose envelope it came behind. */
+static void refuse_content(struct agent *a, const struct digest *object, const struct slot_id *id,
+                           const struct err *err)
+{
+    agent_event_err(a, err, "package");
+    tell_table(a, id, SLOT_EV_LOSE, RC_OK);
+    refuse_object(a, object, err->rc);
+    repair_refused(a, &id->manifest);
+}
+
+static bool has_job(const struct agent *a, const char *tenant)
+{
+    for (uint32_t i = 0; i < INSTALL_JOBS_MAX; i++)
+        if (a->install[i].busy && strcmp(a->install[i].stage.id.tenant, tenant) == 0)
+            return true;
+    return false;
+}
+
+static struct install *free_job(struct agent *a)
+{
+    for (uint32_t i = 0; i < INSTALL_JOBS_MAX; i++)
+        if (!a->install[i].busy)
+            return &a->install[i];
+    return NULL;
+}
+
+bool install_may_begin(const struct agent *a, const char *tenant)
+{
+    bool place = false;
+
+    for (uint32_t i = 0; i < INSTALL_JOBS_MAX; i++)
+        place |= !a->install[i].busy;
+    return place && !has_job(a, tenant);
+}
+
+bool install_runs(const struct agent *a, const struct digest *object)
+{
+    for (uint32_t i = 0; i < INSTALL_JOBS_MAX; i++)
+        if (a->install[i].busy && digest_same(&a->install[i].object, object))
+            return true;
+    return false;
+}
+
+/* It was unpacked, or was not: with rc, whatever that means for the version. */
+static void job_ended(struct agent *a, struct install *job, enum rc rc, struct err *err)
+{
+    const struct slot_id id = job->stage.id;
+    struct err unused = { 0 };
+
+    job->busy = false;
+    if (job->repair) {
+        err->rc = rc;
+        receive_installed(a, &job->object, end_repair(a, job, err));
+        return;
+    }
+    if (rc == RC_OK)
+        rc = slot_commit(&a->slots, &job->stage, err);
+    else if (slot_abandon(&a->slots, &job->stage, &unused) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &unused, "abandon %s/%s", id.tenant, id.payload);
+    if (rc != RC_OK && job->yielding) {
+        log_event(LOG_LEVEL_INFO, "made way payload=%s/%s", id.tenant, id.payload);
+        tell_table(a, &id, SLOT_EV_LOSE, RC_OK);
+        rc = RC_BUSY;
+    } else if (rc == RC_OK) {
+        log_event(LOG_LEVEL_INFO, "installed payload=%s/%s fs-verity=%s", id.tenant, id.payload,
+                  job->job.verity == VERITY_ON ? "yes" : "no");
+        if (job->delta)
+            drop_object(a, &job->object); /* what it was made from may go: nothing to repair from */
+        else
+            kept_take(a, &id, job->team, &job->object);
+        check_forget(a, &id);
+        tell_table(a, &id, SLOT_EV_INSTALL, RC_OK);
+        agent_report_soon(a);
+    } else if (!job->delta && rc == RC_DIGEST_MISMATCH) {
+        refuse_content(a, &job->object, &id, err);
+    } else if (job->delta && is_deltas(rc)) {
+        err->rc = rc;
+        if (rc == RC_SLOT_DAMAGED || rc == RC_INDEX_MISMATCH)
+            check_forget(a, &job->origin); /* looked at again before it starts the next time */
+        (void)refuse_delta(a, &job->object, &id, err);
+    } else {
+        err->rc = rc;
+        (void)refuse(a, &job->object, &id, err);
+    }
+    receive_installed(a, &job->object, rc);
 }
 
 static int on_end(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     struct agent *a = arg;
-    struct install *job = &a->install;
     struct err err = { 0 };
 
     (void)source;
-    (void)fd;
     (void)events;
-    enum rc rc = unpack_result(&job->job, &err);
-    if (rc == RC_BUSY)
-        return 0;
-    job->on_end = sd_event_source_disable_unref(job->on_end);
-    job->busy = false;
+    for (uint32_t i = 0; i < INSTALL_JOBS_MAX; i++) {
+        struct install *job = &a->install[i];
 
-    const struct slot_id id = job->stage.id;
-    struct err unused = { 0 };
-    if (rc == RC_OK)
-        rc = slot_commit(&a->slots, &job->stage, &err);
-    else if (slot_abandon(&a->slots, &job->stage, &unused) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &unused, "abandon %s/%s", id.tenant, id.payload);
-    if (rc == RC_OK) {
-        log_event(LOG_LEVEL_INFO, "installed payload=%s/%s", id.tenant, id.payload);
-        drop_object(a, &job->object);
-        tell_table(a, &id, SLOT_EV_INSTALL, RC_OK);
-        agent_report_soon(a);
-    } else {
-        err.rc = rc;
-        (void)refuse(a, &job->object, &id, &err);
+        if (!job->busy || job->job.pidfd != fd)
+            continue;
+        if (!unpack_ended(&job->job))
+            return 0;
+        job->on_end = sd_event_source_disable_unref(job->on_end);
+        enum rc rc = unpack_result(&job->job, &err);
+
+        job_ended(a, job, rc, &err);
+        break;
     }
-    receive_installed(a, &job->object, rc);
     agent_step(a);
     return 0;
 }
 
-/* Unpack into a stage, in a process of its own. */
-static enum rc start_job(struct agent *a, const struct verified_payload *payload,
-                         const struct digest *object, struct err *err)
+/* A package whose manifest is verified; one of the two, the other is NULL. */
+struct offer {
+    const struct verified_payload *payload;
+    const struct verified_delta *delta;
+};
+
+static const struct manifest *offer_manifest(const struct offer *o)
 {
-    struct install *job = &a->install;
-    struct err unused = { 0 };
-    enum rc rc = slot_stage(&a->slots, payload, &job->stage, err);
+    return o->delta ? delta_manifest(o->delta) : payload_manifest(o->payload);
+}
+
+static struct slot_id offer_id(const struct offer *o)
+{
+    return o->delta ? slot_id_of_delta(o->delta) : slot_id_of(o->payload);
+}
+
+/* Apply a delta to what is installed. */
+static enum rc start_delta(struct agent *a, const struct verified_delta *delta, struct install *job,
+                           struct err *err)
+{
+    const struct unpack_to to = { .program = a->unpack_program,
+                                  .staging = job->stage.root,
+                                  .index = job->stage.index };
+    scoped(origin_done) struct origin origin = ORIGIN_NONE;
+    enum rc rc = origin_find(a, delta, &origin, err);
 
     if (rc != RC_OK)
         return rc;
-    rc = unpack_start(payload, a->unpack_program, job->stage.root, &job->job, err);
+    const struct unpack_from from = {
+        .root = origin.slot.root,
+        .index = origin.index,
+        .manifest = verified_manifest_get(origin.manifest),
+    };
+
+    job->origin = origin.id;
+    return unpack_start_delta(delta, &from, &to, &job->job, err);
+}
+
+/* Unpack into a stage, in a process of its own. */
+static enum rc start_job(struct agent *a, const struct offer *o, struct install *job,
+                         struct err *err)
+{
+    struct err unused = { 0 };
+    enum rc rc = o->delta ? slot_stage_delta(&a->slots, o->delta, &job->stage, err)
+                          : slot_stage(&a->slots, o->payload, &job->stage, err);
+
+    if (rc != RC_OK)
+        return rc;
+    rc = o->delta ? start_delta(a, o->delta, job, err)
+                  : unpack_start(o->payload, a->unpack_program, job->stage.root, job->stage.index,
+                                 &job->job, err);
     if (rc == RC_OK &&
         sd_event_add_io(a->loop, &job->on_end, job->job.pidfd, EPOLLIN, on_end, a) < 0) {
         unpack_cancel(&job->job);
@@ -264,8 +330,11 @@ static enum rc start_job(struct agent *a, const struct verified_payload *payload
             log_err(LOG_LEVEL_WARN, &unused, "abandon");
         return rc;
     }
-    job->object = *object;
+    memcpy(job->team, offer_manifest(o)->team, sizeof job->team);
+    job->delta = o->delta != NULL;
+    job->repair = repair_wanted(a, &job->stage.id);
     job->until_ms = clock_mono_ms() + INSTALL_TIMEOUT_MS;
+    job->yielding = false;
     job->busy = true;
     return RC_OK;
 }
@@ -283,59 +352,178 @@ static enum rc check_use(struct agent *a, const struct manifest *m, const struct
     return RC_OK;
 }
 
-static enum rc take_verified(struct agent *a, const struct verified_payload *payload,
-                             const struct digest *object, struct err *err)
+/* A slot whose envelope is damaged is as good as none: it is made anew. */
+static bool is_installed(const struct agent *a, const struct slot_id *id)
 {
-    const struct manifest *m = payload_manifest(payload);
-    const struct slot_id id = slot_id_of(payload);
-    enum rc rc = check_use(a, m, payload_digest(payload), err);
+    scoped(slot_close) struct slot slot = { .root = -1 };
+    struct err ignored;
 
+    return slot_open(&a->slots, id, &slot, &ignored) == RC_OK;
+}
+
+/* For a while there are two trees, whatever the quota says; the record stays as it is. */
+static enum rc start_repair(struct agent *a, const struct offer *o, struct install *job,
+                            struct err *err)
+{
+    const struct slot_id id = offer_id(o);
+
+    repair_begun(a, &id, &job->object);
+    enum rc rc = room_on_disk(a, a->slots.dir, id.tenant, &job->need, err);
+    if (rc == RC_OK)
+        rc = start_job(a, o, job, err);
+    if (rc != RC_OK && o->delta && is_deltas(rc))
+        return refuse_delta(a, &job->object, &id, err);
+    return rc;
+}
+
+static enum rc take_verified(struct agent *a, const struct offer *o, const struct digest *object,
+                             struct install *job, struct err *err)
+{
+    const struct manifest *m = offer_manifest(o);
+    const struct slot_id id = offer_id(o);
+
+    if (has_job(a, m->tenant)) /* it got its grant just now: nobody knew whose it was */
+        return err_set(err, RC_BUSY, "%s/%s", m->tenant, m->name);
+
+    job->object = *object;
+    job->need = room_of_version(m);
+    if (repair_wanted(a, &id))
+        return start_repair(a, o, job, err);
+
+    enum rc rc = check_use(a, m, &id.manifest, err);
     tell_table(a, &id, SLOT_EV_STAGE, RC_OK);
     tell_table(a, &id, SLOT_EV_VERIFY, RC_OK);
-    if (rc == RC_OK && slot_exists(&a->slots, &id)) {
-        drop_object(a, object);
+    if (rc == RC_OK && is_installed(a, &id)) {
+        rc = slot_settle(&a->slots, &id, err);
+        if (rc != RC_OK)
+            return refuse(a, object, &id, err);
+        if (o->delta)
+            drop_object(a, object);
+        else
+            kept_take(a, &id, m->team, object);
         tell_table(a, &id, SLOT_EV_INSTALL, RC_OK);
         return RC_OK;
     }
     if (rc == RC_OK)
-        rc = check_quota(a, m, err);
-    if (rc == RC_OK)
-        rc = start_job(a, payload, object, err);
+        rc = room_for_version(a, a->slots.dir, m, &job->need, err);
     if (rc != RC_OK)
         return refuse(a, object, &id, err);
-    log_event(LOG_LEVEL_INFO, "install payload=%s/%s version=%s", m->tenant, m->name, m->version);
+    rc = start_job(a, o, job, err);
+    if (rc != RC_OK)
+        return o->delta && is_deltas(rc) ? refuse_delta(a, object, &id, err)
+                                         : refuse(a, object, &id, err);
+    log_event(LOG_LEVEL_INFO, "install payload=%s/%s version=%s%s", m->tenant, m->name, m->version,
+              o->delta ? " delta" : "");
     return RC_OK;
 }
 
-enum rc install_begin(struct agent *a, const struct digest *object, struct err *err)
+/* Verify a package of either kind as far as it can be, and begin with it. */
+static enum rc take_package(struct agent *a, int fd, const struct digest *object,
+                            struct install *job, bool *ret_verified, struct err *err)
 {
-    struct verified_payload *payload = NULL;
+    scoped(payload_free) struct verified_payload *payload = NULL;
+    scoped(delta_free) struct verified_delta *delta = NULL;
+    enum package_kind kind = PACKAGE_FULL;
+    enum rc rc =
+        a->trust ? package_kind(fd, &kind, err) : err_set(err, RC_TRUST_MISSING, "package");
+
+    if (rc == RC_OK)
+        rc = kind == PACKAGE_DELTA
+                 ? delta_verify(a->trust, fd, agent_now_unix(), &delta, err)
+                 : payload_verify_signed(a->trust, fd, agent_now_unix(), &payload, err);
+    if (rc != RC_OK)
+        return rc;
+
+    const struct offer offer = { .payload = payload, .delta = delta };
+
+    *ret_verified = true;
+    return take_verified(a, &offer, object, job, err);
+}
+
+/* What could not be verified may have been sent for a repair: whose, says its envelope. */
+static void tell_repair(struct agent *a, int fd)
+{
+    scoped(package_done) struct package package = { 0 };
+    struct envelope parts;
+    struct digest manifest;
+    struct err ignored;
+
+    if (package_open(fd, &package, &ignored) == RC_OK &&
+        envelope_open(package_envelope(&package), &parts, &ignored) == RC_OK &&
+        sha256_of(parts.payload, manifest.b, &ignored) == RC_OK)
+        repair_refused(a, &manifest);
+}
+
+enum rc install_begin(struct agent *a, const struct digest *object, uint32_t yields,
+                      struct err *err)
+{
+    struct install *job = free_job(a);
     scoped(close_fd) int fd = -1;
+    bool verified = false;
     uint64_t size = 0;
 
-    assert(!a->install.busy);
-    /* Reads the package twice: some 0.3 s for 50 MB.  Notify messages that come meanwhile wait in
-     * their sockets, and are read before anybody is called late (agent_step). */
-    enum rc rc = objects_get(&a->objects, object, &fd, &size, err);
+    if (!job)
+        return err_set(err, RC_BUSY, "no place to unpack");
+    job->share_ms = clock_mono_ms() + queue_share_ms(yields, INSTALL_TIMEOUT_MS);
+    /* Its bytes are read by berth-unpack: here a large one would hold up everybody. */
+    enum rc rc = objects_open_unread(&a->objects, object, &fd, &size, err);
     if (rc == RC_OK)
-        rc = a->trust ? payload_verify(a->trust, fd, agent_now_unix(), &payload, err)
-                      : err_set(err, RC_TRUST_MISSING, "package");
-    if (rc == RC_OK) {
-        rc = take_verified(a, payload, object, err);
-    } else {
+        rc = take_package(a, fd, object, job, &verified, err);
+    if (rc != RC_OK && !verified) {
         agent_event_err(a, err, "package");
-        if (rc != RC_GRANT_MISSING && rc_class(rc) != RC_CLASS_RETRY)
+        if (fd >= 0 && rc_class(rc) != RC_CLASS_RETRY)
+            tell_repair(a, fd);
+        if (rc != RC_GRANT_MISSING && rc != RC_DELEGATION_MISSING && rc_class(rc) != RC_CLASS_RETRY)
             refuse_object(a, object, rc);
     }
-    payload_free(&payload);
     return rc;
+}
+
+/* ---- time ---------------------------------------------------------------------------------------
+ */
+
+static bool waits_for_place(const void *arg, const char *tenant)
+{
+    return !has_job(arg, tenant);
+}
+
+/* The job that makes way, if somebody waits for nothing but a place. */
+static struct install *must_yield(struct agent *a, uint64_t now_ms)
+{
+    const struct queue_ask ask = { .may_begin = waits_for_place, .arg = a };
+    struct queue_job jobs[INSTALL_JOBS_MAX];
+
+    for (uint32_t i = 0; i < INSTALL_JOBS_MAX; i++)
+        jobs[i] = (struct queue_job){ .busy = a->install[i].busy,
+                                      .yielding = a->install[i].yielding,
+                                      .share_ms = a->install[i].share_ms };
+    uint32_t i = queue_must_yield(jobs, INSTALL_JOBS_MAX, now_ms);
+    return i < INSTALL_JOBS_MAX && queue_others_wait(&a->queue, now_ms, &ask) ? &a->install[i]
+                                                                              : NULL;
 }
 
 void install_tick(struct agent *a, uint64_t now_ms)
 {
-    if (!a->install.busy || now_ms < a->install.until_ms)
-        return;
-    a->install.until_ms = UINT64_MAX;
-    /* The kernel closes its pipe; on_end finds no verdict and reports UNPACK_FAILED. */
-    (void)kill(a->install.job.pid, SIGKILL);
+    struct install *late = must_yield(a, now_ms);
+
+    if (late) {
+        late->yielding = true;
+        unpack_kill(&late->job);
+    }
+    for (uint32_t i = 0; i < INSTALL_JOBS_MAX; i++) {
+        struct install *job = &a->install[i];
+
+        if (!job->busy || now_ms < job->until_ms)
+            continue;
+        job->until_ms = UINT64_MAX;
+        /* The kernel closes its pipe; on_end finds no verdict and reports UNPACK_FAILED. */
+        unpack_kill(&job->job);
+    }
+}
+
+void install_end(struct agent *a)
+{
+    for (uint32_t i = 0; i < INSTALL_JOBS_MAX; i++)
+        if (a->install[i].busy)
+            unpack_cancel(&a->install[i].job);
 }

@@ -2,6 +2,7 @@
  *
  * What the agent finds at start: config, trust, state, order, stores; and what it makes of damage.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,34 +10,84 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/aside.h"
+#include "agent/copying.h"
 #include "agent/data.h"
+#include "agent/identity.h"
+#include "agent/own.h"
+#include "agent/recorded.h"
 #include "agent/revoke.h"
+#include "agent/staged.h"
+#include "agent/stored.h"
+#include "agent/teams.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/name.h"
 #include "base/statefile.h"
 
-#define STORE_BYTES_MAX (1024ULL * 1024U * 1024U) /* packages that wait to be installed */
-#define STORE_COUNT_MAX 64U
+#define KEPT_EPOCHS (1ULL << 20) /* until the next agent is chosen there are fewer starts */
+#define KEPT_EVENTS (1ULL << 40) /* ... and fewer events */
 
 /* ---- trust --------------------------------------------------------------------------------------
  */
 
-/* A document of trust/: our own state file, or else what provisioning put there. */
-static enum rc read_document(int dir, const char *state_name, const char *plain_name, uint8_t *buf,
-                             size_t *ret_n, struct err *err)
-{
-    enum rc rc = statefile_load(dir, state_name, buf, DOCUMENT_MAX, ret_n, NULL, err);
+/* Where a document of trust/ may be: our own state file, or what provisioning put there. */
+struct source {
+    const char *state_name;
+    const char *plain_name;
+};
 
-    if (rc == RC_NOT_FOUND)
-        rc = fs_read_file(dir, plain_name, buf, DOCUMENT_MAX, ret_n, err);
+enum copies {
+    COPIES_SAME,   /* two, and the same */
+    COPIES_BEHIND, /* one is older or not made yet: a cut, or the first start */
+    COPIES_BAD,    /* one is damaged or has got lost */
+};
+
+static enum rc read_source(struct agent *a, const struct source *s, bool plain, uint8_t *buf,
+                           size_t *ret_n, enum copies *ret, struct err *err)
+{
+    struct statefile_info info = { 0 };
+
+    *ret = COPIES_BEHIND;
+    if (plain)
+        return fs_read_file(a->trust_dir, s->plain_name, buf, DOCUMENT_MAX, ret_n, err);
+    enum rc rc = statefile_load(a->trust_dir, s->state_name, buf, DOCUMENT_MAX, ret_n, &info, err);
+    if (info.twice)
+        *ret = COPIES_SAME;
+    else if (info.damaged || (info.alone && info.sequence > 1))
+        *ret = COPIES_BAD;
     return rc;
 }
 
+/* Both copies in order again, or for the first time. */
+static void repair(struct agent *a, const struct source *s, struct bytes envelope,
+                   enum copies copies)
+{
+    char what[sizeof "one copy of trust/, repaired" + 2 * NAME_CAP];
+    struct err err = { 0 };
+
+    if (copies == COPIES_SAME)
+        return;
+    (void)snprintf(what, sizeof what, "one copy of trust/%s, repaired", s->state_name);
+    if (copies == COPIES_BAD)
+        agent_event(a, RC_STATE_DAMAGED, 1, what);
+    if (statefile_renew(a->trust_dir, s->state_name, envelope, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "repair trust/%s", s->state_name);
+}
+
+/* What provisioning left is a third copy of what is recorded.  Without a record it counts only if
+ * there never was another. */
+static bool plain_counts(const struct agent *a, enum rc rc)
+{
+    return a->state.trust.root_version > 0 ? rc != RC_OK : rc == RC_NOT_FOUND && !a->damaged;
+}
+
+#define GRANT_NAMES_MAX (4U * TENANTS_MAX) /* some may be left of a cut */
+
 struct grant_names {
     uint32_t n;
-    char tenant[TENANTS_MAX][NAME_CAP];
+    char tenant[GRANT_NAMES_MAX][NAME_CAP];
 };
 
 /* "grant-TENANT.cose", "grant-TENANT.a" and "grant-TENANT.b" all speak of TENANT. */
@@ -55,73 +106,182 @@ static bool on_trust_file(void *arg, const char *file)
     for (uint32_t i = 0; i < names->n; i++)
         if (strcmp(names->tenant[i], tenant) == 0)
             return true;
-    if (names->n < TENANTS_MAX)
+    if (names->n < GRANT_NAMES_MAX)
         memcpy(names->tenant[names->n++], tenant, sizeof tenant);
     return true;
 }
 
-/* A grant that cannot be read or does not verify is told and left out: its tenant has none. */
+/* What is left behind is refused at every start, and takes up the room of others. */
+static void remove_grant(struct agent *a, const char *tenant)
+{
+    static const char *const suffixes[] = { TRUST_GRANT_SUFFIX, ".a", ".b" };
+    struct err err = { 0 };
+
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        char file[sizeof TRUST_GRANT_PREFIX + NAME_CAP + sizeof TRUST_GRANT_SUFFIX];
+
+        (void)snprintf(file, sizeof file, TRUST_GRANT_PREFIX "%.*s%s", (int)NAME_CAP - 1, tenant,
+                       suffixes[i]);
+        if (fs_unlink(a->trust_dir, file, &err) != RC_OK)
+            log_err(LOG_LEVEL_WARN, &err, "void grant");
+    }
+}
+
+void agent_remove_void_grants(struct agent *a)
+{
+    struct grant_names names = { 0 };
+    struct err err = { 0 };
+
+    if (fs_list(a->trust_dir, ".", 4096, on_trust_file, &names, NULL, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "void grants");
+    for (uint32_t i = 0; i < names.n; i++)
+        if (!trust_grant(a->trust, names.tenant[i]))
+            remove_grant(a, names.tenant[i]);
+}
+
+static enum rc restore_grant(struct agent *a, struct trust *trust, const struct source *s,
+                             bool plain, uint8_t *buf, struct err *err)
+{
+    enum copies copies = COPIES_SAME;
+    size_t n = 0;
+    enum rc rc = read_source(a, s, plain, buf, &n, &copies, err);
+    const struct bytes envelope = { .p = buf, .n = n };
+
+    if (rc == RC_OK)
+        rc = trust_restore_grant(trust, envelope, agent_now_unix(), err);
+    if (rc == RC_OK)
+        repair(a, s, envelope, copies);
+    return rc;
+}
+
+/* Never good again: operator keys that come later make void what was issued before them. */
+static bool is_void(enum rc rc)
+{
+    return rc == RC_ISSUED_BEFORE || rc == RC_KEY_UNKNOWN || rc == RC_KEY_REVOKED;
+}
+
+/* A grant that cannot be read or does not verify is told and left out: its tenant has none.  One
+ * that is recorded is lost if what is here is not it, and else only not good any more. */
 static void load_grant(struct agent *a, struct trust *trust, const char *tenant, uint8_t *buf)
 {
     char state_name[NAME_CAP + sizeof TRUST_GRANT_PREFIX];
     char plain_name[sizeof state_name + sizeof TRUST_GRANT_SUFFIX];
-    struct err err = { 0 };
-    size_t n = 0;
+    const struct source s = { state_name, plain_name };
+    struct err err = { 0 }, other = { 0 };
 
     (void)snprintf(state_name, sizeof state_name, TRUST_GRANT_PREFIX "%s", tenant);
     (void)snprintf(plain_name, sizeof plain_name, "%s" TRUST_GRANT_SUFFIX, state_name);
-    enum rc rc = read_document(a->trust_dir, state_name, plain_name, buf, &n, &err);
-    if (rc == RC_OK)
-        rc = trust_restore_grant(trust, (struct bytes){ .p = buf, .n = n }, agent_now_unix(), &err);
+    enum rc rc = restore_grant(a, trust, &s, false, buf, &err);
+    bool seen = rc_class(rc) == RC_CLASS_REFUSED && rc != RC_NOT_FOUND && rc != RC_GRANT_OLD &&
+                rc != RC_EQUIVOCATION;
+
+    if (plain_counts(a, rc) && !seen && restore_grant(a, trust, &s, true, buf, &other) == RC_OK)
+        return;
+    if (seen)
+        trust_unexpect_grant(trust, tenant);
+    if (rc == RC_NOT_FOUND && other.rc != RC_OK)
+        err = other;
     if (rc != RC_OK)
         agent_event_err(a, &err, state_name);
+    if (rc != RC_OK && is_void(err.rc) && !a->damaged)
+        remove_grant(a, tenant); /* a cut came between the root, or the revocation, and this */
+}
+
+static void load_grants(struct agent *a, struct trust *trust, struct grant_names *names,
+                        uint8_t *buf)
+{
+    const struct trust_record *t = &a->state.trust;
+
+    recorded_expect(a, trust);
+    for (uint32_t i = 0; i < names->n; i++)
+        load_grant(a, trust, names->tenant[i], buf);
+    for (uint32_t i = 0; i < t->n_grants; i++)
+        if (trust_expects_grant(trust, t->grant[i].tenant)) {
+            char what[NAME_CAP + sizeof "grant "];
+
+            (void)snprintf(what, sizeof what, "grant %.*s", (int)NAME_MAX_LEN, t->grant[i].tenant);
+            agent_event(a, RC_SAFE_MODE, 1, what);
+        }
+}
+
+static enum rc load_root_from(struct agent *a, const struct source *s, bool plain, uint8_t *buf,
+                              struct trust **ret, struct err *err)
+{
+    scoped(trust_free) struct trust *trust = NULL;
+    enum copies copies = COPIES_SAME;
+    size_t n = 0;
+    enum rc rc = read_source(a, s, plain, buf, &n, &copies, err);
+    const struct bytes envelope = { .p = buf, .n = n };
+
+    if (rc == RC_OK)
+        rc = trust_new(envelope, &trust, err);
+    if (rc == RC_OK &&
+        memcmp(&trust_root(trust)->mission, &a->config.mission, sizeof a->config.mission) != 0)
+        rc = err_set(err, RC_MISSION, "trust root and " CONFIG_FILE);
+    if (rc == RC_OK)
+        rc = recorded_check_root(a, trust, err);
+    if (rc != RC_OK)
+        return rc;
+    repair(a, s, envelope, copies);
+    *ret = trust;
+    trust = NULL;
+    return RC_OK;
 }
 
 static enum rc load_root(struct agent *a, uint8_t *buf, struct trust **ret, struct err *err)
 {
-    size_t n = 0;
-    enum rc rc = read_document(a->trust_dir, "root", TRUST_ROOT_FILE, buf, &n, err);
+    const struct source s = { "root", TRUST_ROOT_FILE };
+    struct err other = { 0 };
+    enum rc rc = load_root_from(a, &s, false, buf, ret, err);
 
+    if (!plain_counts(a, rc))
+        return rc;
+    enum rc plain = load_root_from(a, &s, true, buf, ret, &other);
+    if (plain == RC_OK)
+        return RC_OK;
     if (rc == RC_NOT_FOUND)
-        return err_set(err, RC_TRUST_MISSING, "trust/" TRUST_ROOT_FILE);
+        *err = other;
+    return err->rc == RC_NOT_FOUND ? err_set(err, RC_TRUST_MISSING, "trust/" TRUST_ROOT_FILE)
+                                   : err->rc;
+}
+
+/* Everything that is not the root, in the order in which it may speak. */
+static enum rc fill_trust(struct agent *a, struct trust *trust, uint8_t *buf, struct err *err)
+{
+    scoped(free_ptr) struct revoked_set *set = calloc(1, sizeof *set);
+    struct grant_names names = { 0 };
+
+    if (!set)
+        return err_set(err, RC_NO_MEMORY, "trust");
+    trust_restore_time(trust, a->state.time_floor, a->state.time_anchor);
+    enum rc rc = revoke_restore(a, set, err);
     if (rc == RC_OK)
-        rc = trust_new((struct bytes){ .p = buf, .n = n }, ret, err);
-    if (rc == RC_OK &&
-        memcmp(&trust_root(*ret)->mission, &a->config.mission, sizeof a->config.mission) != 0) {
-        trust_free(ret);
-        rc = err_set(err, RC_MISSION, "trust root and " CONFIG_FILE);
-    }
-    return rc;
+        rc = fs_list(a->trust_dir, ".", 4096, on_trust_file, &names, NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    trust_restore_revoked(trust, set);
+    load_grants(a, trust, &names, buf);
+    teams_load(a, trust);
+    return RC_OK;
 }
 
 enum rc agent_load_trust(struct agent *a, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
-    struct grant_names names = { 0 };
-    struct trust *trust = NULL;
+    scoped(trust_free) struct trust *trust = NULL;
 
     if (!buf)
         return err_set(err, RC_NO_MEMORY, "trust");
     enum rc rc = load_root(a, buf, &trust, err);
+    if (rc == RC_OK)
+        rc = fill_trust(a, trust, buf, err);
     if (rc != RC_OK)
         return rc;
-    trust_raise_floor(trust, a->state.time_floor);
-    rc = revoke_load(a, trust, err);
-    if (rc != RC_OK) {
-        trust_free(&trust);
-        return rc;
-    }
-    rc = fs_list(a->trust_dir, ".", 4096, on_trust_file, &names, NULL, err);
-    if (rc != RC_OK) {
-        trust_free(&trust);
-        return rc;
-    }
-    for (uint32_t i = 0; i < names.n; i++)
-        load_grant(a, trust, names.tenant[i], buf);
     if (a->trust) /* time does not go back with what was not saved */
-        trust_raise_floor(trust, trust_time_floor(a->trust));
+        trust_restore_time(trust, trust_time_floor(a->trust), trust_time_anchor(a->trust));
     trust_free(&a->trust);
     a->trust = trust;
+    trust = NULL;
     return RC_OK;
 }
 
@@ -149,6 +309,14 @@ static bool adopt(void *arg, const struct data_id *id)
     if (!reconcile_adopt(&a->table, id->tenant, id->name, id->index))
         agent_event(a, RC_STATE_DAMAGED, 1, "data of an unknown owner");
     return true;
+}
+
+/* The same, where most of them are known. */
+static bool adopt_later(void *arg, const struct data_id *id)
+{
+    struct agent *a = arg;
+
+    return reconcile_find(&a->table, id->tenant, id->name) ? true : adopt(arg, id);
 }
 
 /* Nothing is known but what is signed and what owns data: the order in force may run, in slots that
@@ -195,12 +363,36 @@ static bool has_past(struct agent *a)
     return found || rc != RC_NOT_FOUND;
 }
 
+/* Another agent has left what we cannot read, on trial or after it had been committed: what was
+ * kept when it was chosen is older, and by far better than nothing.  Numbers that must not be used
+ * again are above all that it can have used.
+ */
+static bool load_kept(struct agent *a)
+{
+    struct err err = { 0 };
+
+    if (state_load_kept(a->state_dir, &a->state, &err) != RC_OK)
+        return false;
+    if (state_set_aside(a->state_dir, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "state");
+    events_init(&a->events, a->state.event_seq + KEPT_EVENTS);
+    take_records(a);
+    if (data_list(a->data_dir, adopt_later, a, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "data");
+    a->state.epoch += KEPT_EPOCHS;
+    a->unrecorded = true;
+    agent_event(a, RC_STATE_DAMAGED, 1, "state, as before the trial of an agent");
+    return true;
+}
+
 static void load_state(struct agent *a)
 {
     struct err err = { 0 };
     bool repair = false;
     enum rc rc = state_load(a->state_dir, &a->state, &repair, &err);
 
+    if (rc != RC_OK && !a->own.trial && load_kept(a))
+        return;
     if (rc != RC_OK && (rc != RC_NOT_FOUND || has_past(a))) {
         go_damaged(a, rc == RC_NOT_FOUND ? "state is missing" : "state");
         return;
@@ -222,12 +414,16 @@ struct order_position agent_position(const struct agent *a)
         .generation = a->state.generation,
         .digest = a->state.generation > 0 ? &a->state.order : NULL,
         .issued_ms = a->state.order_issued_ms,
+        .staged = a->staged.generation,
+        .staged_digest = a->staged.generation > 0 ? &a->staged.digest : NULL,
     };
 }
 
 void agent_set_order(struct agent *a, const struct verified_order *order)
 {
+    assert(!verified_order_waits(order));
     a->order = *verified_order_get(order);
+    a->cosigned = verified_order_cosigned(order);
     a->ordered = true;
     a->state.generation = a->order.generation;
     a->state.order = *verified_order_digest(order);
@@ -252,23 +448,19 @@ void agent_forget_void_order(struct agent *a)
         log_err(LOG_LEVEL_WARN, &err, "void order");
 }
 
-/* The order that was in force when we ended.  It may have been saved just before the record of it;
+/* It may have been saved just before the record of it;
  * one that is older than the record was brought back by someone, and is not followed. */
-static enum rc load_order(struct agent *a, struct err *err)
+enum rc agent_load_order(struct agent *a, struct err *err)
 {
-    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    scoped(order_file_done) struct order_file file = { 0 };
     struct verified_order *order = NULL;
     const struct order_position position = agent_position(a);
-    size_t n = 0;
+    enum rc rc = order_file_load(a->state_dir, &file, err);
 
-    if (!buf)
-        return err_set(err, RC_NO_MEMORY, "order");
-    enum rc rc = statefile_load(a->state_dir, ORDER_FILE, buf, DOCUMENT_MAX, &n, NULL, err);
     if (rc == RC_NOT_FOUND && a->state.generation == 0)
         return RC_OK;
     if (rc == RC_OK)
-        rc = trust_verify_order(a->trust, (struct bytes){ .p = buf, .n = n }, &position,
-                                agent_now_unix(), &order, err);
+        rc = order_file_verify(a->trust, &file, &position, agent_now_unix(), &order, err);
     if (rc != RC_OK)
         return rc;
     agent_set_order(a, order);
@@ -276,55 +468,124 @@ static enum rc load_order(struct agent *a, struct err *err)
     return RC_OK;
 }
 
+/* A root was recorded and is not there: only the record is left to say what may run, and it must
+ * know all that was ever revoked. */
+static void lose_root(struct agent *a, const struct err *why)
+{
+    scoped(free_ptr) struct revoked_set *set = calloc(1, sizeof *set);
+    struct err err = { 0 };
+
+    if (a->state.trust.root_version == 0 || !set)
+        return;
+    if (revoke_restore(a, set, &err) != RC_OK) {
+        agent_event_err(a, &err, "trust/revoked");
+        return;
+    }
+    recorded_enter(a, why);
+    agent_save(a);
+}
+
 /* ---- all of it ----------------------------------------------------------------------------------
  */
 
-static enum rc load_config(struct agent *a, struct err *err)
+/* Packages can be had again, and there may be no room for them: without a store what runs goes on.
+ */
+static void open_objects(struct agent *a)
 {
-    uint8_t buf[CONFIG_MAX];
-    size_t n = 0;
-    enum rc rc = fs_read_file(a->state_dir, CONFIG_FILE, buf, sizeof buf, &n, err);
+    scoped(close_fd) int dir = -1;
+    struct err err = { 0 };
+    bool bad = false;
+    enum rc rc = place_open(a->state_dir, PLACE_OBJECTS, 0700, true, &dir, &bad, &err);
 
+    if (bad)
+        a->bad_places |= 1U << PLACE_OBJECTS;
     if (rc == RC_OK)
-        rc = config_decode((struct bytes){ .p = buf, .n = n }, &a->config, err);
-    return rc;
+        rc = objects_open(dir, STORED_BYTES_MAX, STORED_COUNT_MAX, &a->objects, &err);
+    if (rc == RC_OK)
+        return;
+    log_err(LOG_LEVEL_ERROR, &err, "no package can be taken");
+    a->bad_places |= 1U << PLACE_OBJECTS;
+    if (dir >= 0 &&
+        objects_open_read(dir, STORED_BYTES_MAX, STORED_COUNT_MAX, &a->objects, &err) != RC_OK)
+        log_err(LOG_LEVEL_ERROR, &err, "none can be read");
 }
 
-static enum rc open_stores(struct agent *a, struct err *err)
+/* What is installed, as far as it can be read: what cannot be is not lost.  What is unpacked may
+ * lie anywhere. */
+static void open_slots(struct agent *a)
 {
-    scoped(close_fd) int objects = -1;
-    enum rc rc = fs_open_dir(a->state_dir, "objects", 0700, &objects, err);
+    scoped(close_fd) int staging = -1;
+    struct err err = { 0 };
+    bool bad = false;
 
-    if (rc == RC_OK)
-        rc = objects_open(objects, STORE_BYTES_MAX, STORE_COUNT_MAX, &a->objects, err);
-    if (rc == RC_OK)
-        rc = slots_open(a->state_dir, &a->slots, err);
-    return rc;
+    if (place_open(a->state_dir, PLACE_STAGING, 0700, true, &staging, &bad, &err) == RC_OK &&
+        !bad && slots_open(a->state_dir, &a->slots, &err) == RC_OK)
+        return;
+    log_err(LOG_LEVEL_ERROR, &err, "slots");
+    if (slots_open_at(a->state_dir, staging, &a->slots, &err) != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "no slot can be read");
+        a->bad_places |= 1U << PLACE_SLOTS;
+        return;
+    }
+    if (bad || a->slots.staging < 0)
+        a->bad_places |= 1U << PLACE_STAGING;
+}
+
+static void tell_places(struct agent *a)
+{
+    for (unsigned place = 0; place < PLACES; place++)
+        if (a->bad_places & 1U << place)
+            agent_event(a, RC_STATE_DIR, 1, place_name((enum place)place));
+}
+
+/* What was set aside; nothing may have been yet. */
+static enum rc sweep_aside(const struct agent *a, struct err *err)
+{
+    enum rc rc = fs_sweep(a->state_dir, ASIDE_DIR, err);
+
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
 enum rc agent_load(struct agent *a, struct err *err)
 {
+    struct identity identity = { 0 };
     struct err why = { 0 };
-    enum rc rc = load_config(a, err);
+    enum rc rc = identity_load(a, &identity, err);
 
     if (rc == RC_OK)
-        rc = open_stores(a, err);
+        rc = own_load(a, err);
     if (rc != RC_OK)
         return rc;
-    /* what cannot be swept is told and does not stop a start */
-    if (fs_sweep(a->state_dir, ".", &why) != RC_OK ||
-        fs_sweep(a->state_dir, "trust", &why) != RC_OK)
-        agent_event_err(a, &why, "sweep");
+    a->objects = (struct objects){ .dir = -1 };
+    a->slots = (struct slots){ .dir = -1, .staging = -1 };
+    open_objects(a);
+    open_slots(a);
+    bool swept = fs_sweep(a->state_dir, ".", &why) == RC_OK &&
+                 fs_sweep(a->state_dir, "trust", &why) == RC_OK && sweep_aside(a, &why) == RC_OK &&
+                 data_sweep(a->data_dir, &why) == RC_OK;
     load_state(a);
+    tell_places(a);
+    if (!swept) /* does not stop a start; events are counted only now */
+        agent_event_err(a, &why, "sweep");
+    if (a->own.damaged)
+        agent_event(a, RC_STATE_DAMAGED, 1, BOOT_FILE " record");
+    copying_sweep(a);
     agent_save(a); /* the epoch, before anything is said under it */
+    agent_tell_frozen(a);
     a->table.next_instance = (a->state.epoch << 32) + 1;
-    if (agent_load_trust(a, &why) != RC_OK) {
+    rekey_load(a);
+    rc = agent_load_trust(a, &why);
+    identity_keep(a, &identity);
+    if (rc != RC_OK) {
         agent_event_err(a, &why, "trust");
-        return RC_OK; /* everything is refused, and the ground can see why */
+        lose_root(a, &why);
+        return RC_OK; /* everything new is refused, and the ground can see why */
     }
     agent_forget_void_order(a);
     /* Without the document the records still say what it said, and every slot is verified again. */
-    if (load_order(a, &why) != RC_OK)
+    if (agent_load_order(a, &why) != RC_OK)
         agent_event_err(a, &why, "order");
+    staged_load(a);
+    agent_record_trust(a);
     return RC_OK;
 }

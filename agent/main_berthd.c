@@ -14,11 +14,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/own.h"
+#include "agent/place.h"
 #include "agent/spawn.h"
 #include "base/clock.h"
 #include "base/confine.h"
@@ -41,9 +44,11 @@ struct user {
 struct options {
     const char *state, *uplink, *downlink, *cgroup;
     const char *user, *link_user;
-    const char *heartbeat_ms;
+    const char *heartbeat_ms, *frozen_passes, *scrub_hours;
+    const char *boot, *commit, *trial_s;
+    struct boot_terms terms;
     struct user agent, link;
-    uint32_t heartbeat;
+    uint32_t heartbeat, frozen, scrub;
 };
 
 /* ---- the command line ---------------------------------------------------------------------------
@@ -51,7 +56,10 @@ struct options {
 
 static const char usage_text[] =
     "usage: berthd --state DIR --uplink DIR --downlink DIR [--cgroup NAME]\n"
-    "              [--user UID[:GID]] [--link-user UID[:GID]] [--heartbeat-ms N]\n";
+    "              [--user UID[:GID]] [--link-user UID[:GID]] [--heartbeat-ms N]\n"
+    "              [--frozen-passes N] [--agent-commit bundle|either] [--agent-trial-seconds N]\n"
+    "              [--scrub-hours N]\n"
+    "              [--boot NAME]          (berth-boot says that)\n";
 
 static bool number(const char *text, char end, uint32_t max, uint32_t *ret, const char **ret_rest)
 {
@@ -104,6 +112,11 @@ static const char **option_of(struct options *o, const char *name)
         { "--user", &o->user },
         { "--link-user", &o->link_user },
         { "--heartbeat-ms", &o->heartbeat_ms },
+        { "--frozen-passes", &o->frozen_passes },
+        { "--agent-commit", &o->commit },
+        { "--agent-trial-seconds", &o->trial_s },
+        { "--boot", &o->boot },
+        { "--scrub-hours", &o->scrub_hours },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -116,7 +129,11 @@ static bool parse(int argc, char **argv, struct options *o)
 {
     const char *rest = NULL;
 
-    *o = (struct options){ .cgroup = "berth", .heartbeat = AGENT_HEARTBEAT_MS };
+    *o = (struct options){ .cgroup = "berth",
+                           .heartbeat = AGENT_HEARTBEAT_MS,
+                           .frozen = AGENT_FROZEN_PASSES,
+                           .scrub = AGENT_SCRUB_HOURS,
+                           .terms = { .trial_s = BOOT_TRIAL_S } };
     for (int i = 1; i < argc; i += 2) {
         const char **value = option_of(o, argv[i]);
 
@@ -127,6 +144,14 @@ static bool parse(int argc, char **argv, struct options *o)
     if (o->heartbeat_ms &&
         (!number(o->heartbeat_ms, '\0', 24U * 3600U * 1000U, &o->heartbeat, &rest) ||
          o->heartbeat < AGENT_REPORT_GAP_MS))
+        return false;
+    if (o->frozen_passes && !number(o->frozen_passes, '\0', 1000000U, &o->frozen, &rest))
+        return false;
+    if ((o->commit && !boot_terms_read(&o->terms, "--agent-commit", o->commit)) ||
+        (o->trial_s && !boot_terms_read(&o->terms, "--agent-trial-seconds", o->trial_s)))
+        return false;
+    if (o->scrub_hours &&
+        (!number(o->scrub_hours, '\0', ROUNDS_HOURS_MAX, &o->scrub, &rest) || o->scrub == 0))
         return false;
     return o->state && o->uplink && o->downlink && name_valid(o->cgroup) &&
            find_user(o->user, AGENT_USER, AGENT_UID, &o->agent) &&
@@ -164,28 +189,72 @@ static bool give_entry(void *arg, const char *name)
         st.st_nlink == 1 && st.st_uid != to->user.uid &&
         fchownat(to->dir, name, to->user.uid, to->user.gid, AT_SYMLINK_NOFOLLOW) != 0)
         to->failed = true;
-    return !to->failed;
+    return true; /* one that cannot be had is no reason to keep the others */
 }
 
-/* A directory of the state tree and the plain files in it, for one user. */
-static enum rc give_dir(int dir, const char *path, mode_t mode, struct user user, int *ret_fd,
-                        struct err *err)
+/* To whom it belongs, and how; it mostly is so already, on a file system that may be read-only. */
+static bool hand_over(int fd, mode_t mode, struct user user)
 {
-    scoped(close_fd) int fd = -1;
-    enum rc rc = fs_open_dir(dir, path, mode, &fd, err);
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return false;
+    return ((st.st_uid == user.uid && st.st_gid == user.gid) ||
+            fchown(fd, user.uid, user.gid) == 0) &&
+           ((st.st_mode & 07777) == mode || fchmod(fd, mode) == 0);
+}
+
+/* What is there for a place, and what it is needed for. */
+struct place_plan {
+    enum place place;
+    mode_t mode;
+    struct user user;
+    bool spare;  /* somebody must be given a directory, or its content can be had again */
+    int *ret_fd; /* NULL: whoever needs it opens it */
+};
+
+/* A directory of the state tree and the plain files in it, for one user.  *ret_bad tells that
+ * something of it failed. */
+static enum rc try_place(const struct agent *a, const struct place_plan *p, int *ret_fd,
+                         bool *ret_bad, struct err *err)
+{
+    enum rc rc = place_open(a->state_dir, p->place, p->mode, p->spare, ret_fd, ret_bad, err);
+    struct gift to = { .dir = *ret_fd, .user = p->user };
 
     if (rc != RC_OK)
         return rc;
-    if (fchown(fd, user.uid, user.gid) != 0 || fchmod(fd, mode) != 0)
-        return err_sys(err, RC_IO, "%s", path);
+    if (!hand_over(*ret_fd, p->mode, p->user) ||
+        fs_list(*ret_fd, ".", SIZE_MAX, give_entry, &to, NULL, err) != RC_OK || to.failed) {
+        (void)err_sys(err, RC_IO, "%s", place_name(p->place));
+        log_err(LOG_LEVEL_ERROR, err, "cannot be handed over");
+        *ret_bad = true;
+    }
+    return RC_OK;
+}
 
-    struct gift to = { .dir = fd, .user = user };
-    rc = fs_list(fd, ".", SIZE_MAX, give_entry, &to, NULL, err);
-    if (rc == RC_OK && to.failed)
-        rc = err_sys(err, RC_IO, "owner of files in %s", path);
-    if (rc == RC_OK && ret_fd)
-        *ret_fd = take_fd(&fd);
-    return rc;
+/* What fails twice is noted, told when there is somebody to tell, and no reason not to start; once
+ * may pass, and nobody should be deaf for that until the next start.  RC_IO: there is no
+ * descriptor, and there must be one. */
+static enum rc give_place(struct agent *a, const struct place_plan *p, struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    struct err why = { 0 };
+    bool bad = false;
+    enum rc rc = try_place(a, p, &fd, &bad, &why);
+
+    if (bad) {
+        close_fd(&fd);
+        rc = try_place(a, p, &fd, &bad, &why);
+    }
+    if (bad)
+        a->bad_places |= 1U << p->place;
+    if (rc == RC_OK && p->ret_fd)
+        *p->ret_fd = take_fd(&fd);
+    if (rc != RC_OK && p->spare) {
+        *err = why;
+        return rc;
+    }
+    return RC_OK;
 }
 
 /* A directory that berth-link must write to and that nobody was given yet. */
@@ -213,52 +282,26 @@ static void tree_close(struct tree *t)
     close_fd(&t->slots);
 }
 
-#define LOCK_WAIT_MS 20000U
-#define LOCK_TRY_MS 20U
-
-/* One agent at a time for one state directory.  The lock is shared with berth-launch and
- * berth-link, so an agent that was killed counts as gone only when they have tidied up and ended,
- * too. */
-static enum rc take_lock(int state_dir, int *ret_fd, struct err *err)
-{
-    const struct timespec pause = { .tv_nsec = LOCK_TRY_MS * 1000000L };
-    const uint64_t began = clock_mono_ms();
-
-    for (bool told = false;; told = true) {
-        enum rc rc = fs_lock(state_dir, "lock", ret_fd, err);
-
-        if (rc != RC_BUSY || clock_mono_ms() - began > LOCK_WAIT_MS)
-            return rc;
-        if (!told)
-            log_event(LOG_LEVEL_INFO, "waiting for the agent before this one to end");
-        (void)nanosleep(&pause, NULL);
-    }
-}
-
 static enum rc make_tree(const struct options *o, struct agent *a, struct tree *t, struct err *err)
 {
-    const struct {
-        const char *path;
-        mode_t mode;
-        struct user user;
-        int *fd;
-    } dirs[] = {
-        { ".", 0755, o->agent, NULL },
-        { "trust", 0700, o->agent, &a->trust_dir },
-        { "objects", 0700, o->agent, NULL },
-        { "slots", 0755, o->agent, &t->slots },
-        { "data", 0700, o->agent, &a->data_dir },
-        { "staging", 0700, o->agent, NULL },
-        { "log", 0750, o->agent, &a->log_dir },
-        { "link", 0700, o->link, &t->keys },
-        { "spool", 0700, o->link, &t->spool },
+    /* berth-launch and berth-link are given a directory, if need be an empty one. */
+    const struct place_plan plans[] = {
+        { PLACE_STATE, 0755, o->agent, false, NULL },
+        { PLACE_TRUST, 0700, o->agent, false, &a->trust_dir },
+        { PLACE_OBJECTS, 0700, o->agent, false, NULL },
+        { PLACE_SLOTS, 0755, o->agent, true, &t->slots },
+        { PLACE_DATA, 0700, o->agent, false, &a->data_dir },
+        { PLACE_STAGING, 0700, o->agent, false, NULL },
+        { PLACE_LOG, 0750, o->agent, false, &a->log_dir },
+        { PLACE_LINK, 0700, o->link, true, &t->keys },
+        { PLACE_SPOOL, 0700, o->link, true, &t->spool },
     };
     enum rc rc = open_path(o->state, &a->state_dir, err);
 
     if (rc == RC_OK)
-        rc = take_lock(a->state_dir, &t->lock, err);
-    for (size_t i = 0; rc == RC_OK && i < sizeof dirs / sizeof *dirs; i++)
-        rc = give_dir(a->state_dir, dirs[i].path, dirs[i].mode, dirs[i].user, dirs[i].fd, err);
+        rc = boot_lock(a->state_dir, &t->lock, err);
+    for (size_t i = 0; rc == RC_OK && i < sizeof plans / sizeof *plans; i++)
+        rc = give_place(a, &plans[i], err);
     if (rc == RC_OK)
         rc = open_path(o->uplink, &t->up, err);
     if (rc == RC_OK)
@@ -350,6 +393,7 @@ static const char *const calls[] = {
     "getrlimit",
     "getsockopt",
     "inotify_init1",
+    "ioprio_set",
     "kill",
     "landlock_add_rule",
     "landlock_create_ruleset",
@@ -367,6 +411,7 @@ static const char *const calls[] = {
     "readlinkat",
     "rmdir",
     "sched_setaffinity",
+    "sched_setscheduler",
     "seccomp",
     "set_tid_address",
     "setrlimit",
@@ -438,15 +483,18 @@ static enum rc start(const struct options *o, struct agent *a, struct err *err)
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGTERM);
     (void)sigaddset(&mask, SIGINT);
+    (void)sigaddset(&mask, SIGUSR1);
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &mask, NULL) != 0)
         return err_sys(err, RC_IO, "signals");
-    enum rc rc = spawn_own_dir(&t.own, err);
+    enum rc rc = boot_own_dir(&t.own, err);
     if (rc == RC_OK)
         rc = fs_open(t.own, "berth-unpack", O_RDONLY, 0, &a->unpack_program, err);
     if (rc == RC_OK)
         rc = make_tree(o, a, &t, err);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        own_claim(a, t.own, o->boot);
         rc = start_launch(o, a, &t, err);
+    }
     if (rc == RC_OK)
         rc = start_link(o, a, &t, err);
     if (rc == RC_OK)
@@ -466,6 +514,7 @@ int main(int argc, char **argv)
     struct err err = { 0 };
     struct agent *a = calloc(1, sizeof *a);
 
+    (void)prctl(PR_SET_NAME, "berthd"); /* it may have been started by descriptor, without a name */
     log_open("berthd", LOG_LEVEL_INFO);
     if (!parse(argc, argv, &o)) {
         (void)fputs(usage_text, stderr);
@@ -476,8 +525,12 @@ int main(int argc, char **argv)
         return 1;
     }
     a->heartbeat_ms = o.heartbeat;
+    a->frozen_passes = o.frozen;
+    a->own.terms = o.terms;
+    rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;
     a->link_sock = a->launch_sock = a->unpack_program = -1;
+    a->check.fd = a->scrub.fd = -1;
     if (start(&o, a, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");
         return 1;

@@ -5,95 +5,72 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/documents.h"
 #include "agent/install.h"
+#include "agent/kept.h"
+#include "agent/reserve.h"
 #include "agent/revoke.h"
+#include "agent/room.h"
+#include "agent/scrub.h"
+#include "agent/stored.h"
 #include "agent/supervise.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/statefile.h"
+#include "update/package.h"
 
 #define ATTEMPTS_MAX 3U
+#define FULL_BACKOFF_MAX 4U /* doublings of RETRY_MS while the disk is full */
 #define RETRY_MS 5000U
+#define YIELD_MS 1000U /* after a job that made way */
 #define MESSAGES_PER_TURN 16U
-#define ROOTS_WAITING_MAX 8U
+#define WAITING_MAX 8U
 
 /* ---- the queue ----------------------------------------------------------------------------------
  */
 
-static struct item *find_item(struct agent *a, const struct digest *digest)
+static bool may_begin(const void *arg, const char *tenant)
 {
-    for (uint32_t i = 0; i < a->n_items; i++)
-        if (digest_same(&a->item[i].digest, digest))
-            return &a->item[i];
-    return NULL;
+    return install_may_begin(arg, tenant);
 }
 
-static void remove_item(struct agent *a, struct item *item)
-{
-    uint32_t i = (uint32_t)(item - a->item);
-
-    close_fd(&item->fd);
-    memmove(&a->item[i], &a->item[i + 1], (a->n_items - i - 1) * sizeof a->item[0]);
-    a->n_items--;
-}
-
-/* The queue holds more than berth-link keeps ready and the store may hold together; what does not
- * fit is offered again at the next start. */
-static void add_item(struct agent *a, const struct item *item)
-{
-    if (a->n_items == AGENT_QUEUE_MAX || find_item(a, &item->digest)) {
-        int fd = item->fd;
-
-        close_fd(&fd);
-        return;
-    }
-    a->item[a->n_items++] = *item;
-}
-
-/* Roots before other documents, which may be signed by keys that they bring; these before packages;
- * each in the order in which they came. */
 static struct item *next_item(struct agent *a)
 {
-    uint64_t now = clock_mono_ms();
-    struct item *package = NULL, *document = NULL;
+    const struct queue_ask ask = { .taking = a->taking, .may_begin = may_begin, .arg = a };
 
-    for (uint32_t i = 0; i < a->n_items; i++) {
-        struct item *item = &a->item[i];
+    return queue_next(&a->queue, clock_mono_ms(), &ask);
+}
 
-        if (item->started || item->waiting || item->not_before_ms > now)
-            continue;
-        if (item->kind == OBJECT_ROOT)
-            return item;
-        if (item->kind != OBJECT_PACKAGE && !document)
-            document = item;
-        if (item->kind == OBJECT_PACKAGE && !package)
-            package = item;
+/* Whose keys signed a package: so that turns and room can be shared out before anything large is
+ * read.  Only a hint, even if it holds: what is installed is verified again, from our own copy. */
+static void find_owner(struct agent *a, struct item *item)
+{
+    scoped(close_fd) int stored = -1;
+    scoped(package_done) struct package package = { 0 };
+    struct verified_manifest *m = NULL;
+    struct err err = { 0 };
+
+    item->tenant[0] = '\0';
+    if (item->kind != OBJECT_PACKAGE || !a->trust)
+        return;
+    if (item->fd < 0 && objects_peek(&a->objects, &item->digest, &stored, &err) != RC_OK)
+        return;
+
+    int fd = item->fd < 0 ? stored : item->fd;
+    enum package_kind kind = PACKAGE_FULL;
+
+    if (package_kind(fd, &kind, &err) == RC_OK &&
+        (kind == PACKAGE_DELTA ? package_open_delta : package_open)(fd, &package, &err) == RC_OK &&
+        trust_verify_manifest(a->trust, package_envelope(&package), agent_now_unix(), &m, &err) ==
+            RC_OK) {
+        memcpy(item->tenant, verified_manifest_get(m)->tenant, sizeof item->tenant);
+        memcpy(item->team, verified_manifest_get(m)->team, sizeof item->team);
     }
-    if (document)
-        return document;
-    return a->install.busy ? NULL : package;
-}
-
-/* Keep a root that came too early; it stays with berth-link until then.  Not more than a few:
- * nothing is known yet of who made them.  The ground sends again what the report's root version
- * lacks. */
-static bool keep_waiting(struct agent *a, struct item *item)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < a->n_items; i++)
-        n += a->item[i].waiting;
-    item->waiting = n < ROOTS_WAITING_MAX;
-    return item->waiting;
-}
-
-static void try_waiting(struct agent *a)
-{
-    for (uint32_t i = 0; i < a->n_items; i++)
-        a->item[i].waiting = false;
+    verified_manifest_free(&m);
 }
 
 static enum rc send_done(struct agent *a, const struct digest *digest, struct err *err)
@@ -127,171 +104,69 @@ static void object_done(struct agent *a, const struct digest *digest)
 
     enum rc rc = a->n_owed > 0 ? RC_TIMEOUT : send_done(a, digest, &err);
 
-    if (rc == RC_TIMEOUT && a->n_owed < AGENT_QUEUE_MAX)
+    if (rc == RC_TIMEOUT && a->n_owed < QUEUE_MAX)
         a->owed[a->n_owed++] = *digest;
     else if (rc != RC_OK) /* offered again at the next start, and known then */
         log_err(LOG_LEVEL_WARN, &err, "object-done");
 }
 
+/* Give up a package that waits, so that there is room for one more of this tenant.  False: nobody
+ * has more than that tenant would have.  The ground sees it, and may send it again. */
+static bool make_way(struct agent *a, const char *tenant)
+{
+    struct item *victim = queue_victim(&a->queue, tenant);
+    struct err err = { 0 };
+
+    if (!victim)
+        return false;
+    agent_event(a, RC_SPOOL_FULL, 1, victim->tenant[0] != '\0' ? victim->tenant : "package");
+    if (victim->fd >= 0)
+        object_done(a, &victim->digest);
+    else if (objects_remove(&a->objects, &victim->digest, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "remove object");
+    queue_remove(&a->queue, victim);
+    return true;
+}
+
+/* What does not fit is offered again at the next start. */
+static void add_item(struct agent *a, struct item *item)
+{
+    struct err err = { 0 };
+
+    if (queue_find(&a->queue, &item->digest)) {
+        close_fd(&item->fd);
+        return;
+    }
+    find_owner(a, item);
+    if (queue_add(&a->queue, item) ||
+        (item->kind == OBJECT_PACKAGE && make_way(a, item->tenant) && queue_add(&a->queue, item)))
+        return;
+    (void)err_set(&err, RC_SPOOL_FULL, "%s", item->tenant);
+    log_err(LOG_LEVEL_WARN, &err, "queue");
+    close_fd(&item->fd);
+}
+
+/* Keep a root, a token or a delegation that came too early; it stays with berth-link until then.
+ * Not more than a few: nothing is known yet of who made a root.  The ground sends again what the
+ * report lacks. */
+static bool keep_waiting(struct agent *a, struct item *item)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < a->queue.n; i++)
+        n += a->queue.item[i].waiting && a->queue.item[i].kind == item->kind;
+    item->waiting = n < WAITING_MAX;
+    return item->waiting;
+}
+
+void receive_try_waiting(struct agent *a)
+{
+    for (uint32_t i = 0; i < a->queue.n; i++)
+        a->queue.item[i].waiting = false;
+}
+
 /* ---- documents ----------------------------------------------------------------------------------
  */
-
-/* What is in force in memory must be what is on disk: put it back if it could not be saved. */
-static enum rc not_saved(struct agent *a, enum rc rc)
-{
-    struct err err = { 0 };
-
-    if (agent_load_trust(a, &err) != RC_OK) {
-        log_err(LOG_LEVEL_ERROR, &err, "trust");
-        agent_exit(a, 1);
-    }
-    return rc;
-}
-
-static void trust_changed(struct agent *a)
-{
-    reconcile_reconsider(&a->table);
-    supervise_recheck(a);
-    receive_rescan(a);
-    agent_report_soon(a);
-}
-
-/* Remove a tenant's grant from the disk; a leftover is refused at every start. */
-static void remove_grant(struct agent *a, const char *tenant)
-{
-    static const char *const suffixes[] = { TRUST_GRANT_SUFFIX, ".a", ".b" };
-    struct err err = { 0 };
-
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char file[sizeof TRUST_GRANT_PREFIX + NAME_CAP + sizeof TRUST_GRANT_SUFFIX];
-
-        (void)snprintf(file, sizeof file, TRUST_GRANT_PREFIX "%.*s%s", (int)NAME_CAP - 1, tenant,
-                       suffixes[i]);
-        if (fs_unlink(a->trust_dir, file, &err) != RC_OK)
-            log_err(LOG_LEVEL_WARN, &err, "void grant");
-    }
-}
-
-/* The operator role begins anew.  What runs goes on until the first order of the new keys: the
- * grants that come before it would else find everything stopped. */
-static void reset_operator(struct agent *a, char before[][NAME_CAP], size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!trust_grant(a->trust, before[i]))
-            remove_grant(a, before[i]);
-    agent_forget_void_order(a);
-}
-
-static size_t tenants_of(const struct agent *a, char ret[TENANTS_MAX][NAME_CAP])
-{
-    const struct grant *grants[TENANTS_MAX] = { 0 };
-    size_t n = trust_grants(a->trust, grants, TENANTS_MAX);
-
-    for (size_t i = 0; i < n; i++)
-        memcpy(ret[i], grants[i]->tenant, NAME_CAP);
-    return n;
-}
-
-/* On disk before anything rests on it: a cut before that leaves the old root, and the new one is
- * offered again; a cut behind it is made up for at start. */
-static enum rc take_root(struct agent *a, struct bytes envelope, struct err *err)
-{
-    char before[TENANTS_MAX][NAME_CAP];
-    size_t n = tenants_of(a, before);
-    struct root_change change = { 0 };
-    char what[40];
-    enum rc rc = trust_next_root(a->trust, envelope, &change, err);
-
-    if (rc != RC_OK || !change.taken)
-        return rc;
-    rc = statefile_save(a->trust_dir, "root", trust_root_envelope(a->trust), err);
-    if (rc != RC_OK)
-        return not_saved(a, rc);
-    (void)snprintf(what, sizeof what, "root %llu",
-                   (unsigned long long)trust_root(a->trust)->version);
-    log_event(LOG_LEVEL_INFO, "%s%s%s", what, change.recovered ? " recovered" : "",
-              change.operator_reset ? " operator-reset" : "");
-    if (change.recovered)
-        agent_event(a, RC_ROOT_RECOVERED, 1, what);
-    if (change.operator_reset)
-        reset_operator(a, before, n);
-    try_waiting(a);
-    trust_changed(a);
-    return RC_OK;
-}
-
-/* The tenant whose grant came in exactly these bytes; NULL: the one held came in others. */
-static const char *tenant_of(const struct agent *a, struct bytes envelope)
-{
-    const struct grant *grants[TENANTS_MAX] = { 0 };
-    size_t n = trust_grants(a->trust, grants, TENANTS_MAX);
-
-    for (size_t i = 0; i < n; i++)
-        if (bytes_equal(trust_grant_envelope(a->trust, grants[i]->tenant), envelope))
-            return grants[i]->tenant;
-    return NULL;
-}
-
-static enum rc take_grant(struct agent *a, struct bytes envelope, struct err *err)
-{
-    char file[NAME_CAP + sizeof TRUST_GRANT_PREFIX];
-
-    if (tenant_of(a, envelope))
-        return RC_OK; /* held already */
-    enum rc rc = trust_add_grant(a->trust, envelope, agent_now_unix(), err);
-    const char *tenant = rc == RC_OK ? tenant_of(a, envelope) : NULL;
-    if (rc != RC_OK || !tenant)
-        return rc;
-    (void)snprintf(file, sizeof file, TRUST_GRANT_PREFIX "%s", tenant);
-    rc = statefile_save(a->trust_dir, file, envelope, err);
-    if (rc != RC_OK)
-        return not_saved(a, rc);
-    log_event(LOG_LEVEL_INFO, "grant tenant=%s epoch=%llu", tenant,
-              (unsigned long long)trust_grant(a->trust, tenant)->epoch);
-    trust_changed(a);
-    return RC_OK;
-}
-
-static enum rc take_order(struct agent *a, struct bytes envelope, struct err *err)
-{
-    const struct order_position position = agent_position(a);
-    struct verified_order *order = NULL;
-    enum rc rc = trust_verify_order(a->trust, envelope, &position, agent_now_unix(), &order, err);
-
-    if (rc != RC_OK)
-        return rc;
-    bool known = a->ordered && verified_order_get(order)->generation == a->order.generation;
-    if (!known)
-        rc = statefile_save(a->state_dir, ORDER_FILE, envelope, err);
-    if (rc == RC_OK && !known) {
-        bool first = a->state.generation == 0;
-
-        agent_set_order(a, order);
-        agent_apply_order(a);
-        if (first) /* what the role's change had let go on is judged now */
-            supervise_recheck(a);
-    }
-    verified_order_free(&order);
-    return rc;
-}
-
-/* First into the set, durably; from then on it is in force, whatever happens to us. */
-static enum rc take_revocation(struct agent *a, struct bytes envelope, struct err *err)
-{
-    bool taken = false;
-    enum rc rc = trust_add_revocation(a->trust, envelope, &taken, err);
-
-    if (rc != RC_OK || !taken)
-        return rc;
-    rc = revoke_save(a, err);
-    if (rc != RC_OK)
-        return not_saved(a, rc);
-    log_event(LOG_LEVEL_INFO, "revocation number=%llu entries=%u",
-              (unsigned long long)trust_revoked(a->trust)->number, trust_revoked(a->trust)->n);
-    revoke_apply(a);
-    trust_changed(a);
-    return RC_OK;
-}
 
 static enum rc take_document(struct agent *a, const struct item *item, struct err *err)
 {
@@ -299,141 +174,158 @@ static enum rc take_document(struct agent *a, const struct item *item, struct er
 
     if (item->size == 0 || item->size > DOCUMENT_MAX)
         return err_set(err, RC_TOO_LARGE, "document of %llu bytes", (unsigned long long)item->size);
-    if (a->damaged)
-        return err_set(err, RC_STATE_DAMAGED, "nothing new is taken");
-    if (!a->trust)
-        return err_set(err, RC_TRUST_MISSING, "document");
     buf = malloc(item->size);
     if (!buf)
         return err_set(err, RC_NO_MEMORY, "document");
     enum rc rc = fs_pread_exact(item->fd, buf, item->size, 0, err);
     struct bytes envelope = { .p = buf, .n = item->size };
 
-    if (rc != RC_OK)
-        return rc;
-    switch ((enum object_kind)item->kind) {
-    case OBJECT_ROOT:
-        return take_root(a, envelope, err);
-    case OBJECT_GRANT:
-        return take_grant(a, envelope, err);
-    case OBJECT_ORDER:
-        return take_order(a, envelope, err);
-    case OBJECT_REVOCATION:
-        return take_revocation(a, envelope, err);
-    case OBJECT_PACKAGE:
-    case OBJECT_REPORT:
-        break;
-    }
-    return err_set(err, RC_OBJECT_KIND, "kind %u", item->kind);
+    if (rc == RC_OK && a->damaged)
+        return documents_take_damaged(a, item->kind, envelope, err);
+    if (rc == RC_OK)
+        rc = documents_take(a, item->kind, envelope, err);
+    if (rc == RC_NO_SPACE && reserve_release(a->state_dir))
+        rc = documents_take(a, item->kind, envelope, err);
+    return rc;
 }
 
 /* ---- packages -----------------------------------------------------------------------------------
  */
 
-struct waiting {
-    const struct agent *a;
-    uint32_t n;
-    struct digest digest[AGENT_QUEUE_MAX];
-};
-
-static bool add_waiting(void *arg, const struct digest *digest, uint64_t size)
+/* Into our own store first: berth-link may be taken over, and its file may change under us.  Step
+ * by step: a large package on a slow medium takes longer than anybody else should wait. */
+static enum rc begin_store(struct agent *a, const struct item *item, struct err *err)
 {
-    struct waiting *w = arg;
+    const struct item copy = *item; /* making room moves the others about */
+    enum rc rc = room_to_wait(a, copy.tenant, copy.size, err);
 
-    (void)size;
-    for (uint32_t i = 0; i < w->a->n_items; i++)
-        if (digest_same(&w->a->item[i].digest, digest))
-            return true;
-    w->digest[w->n++] = *digest;
-    return w->n < AGENT_QUEUE_MAX;
+    if (rc != RC_OK)
+        return rc;
+    rc = objects_put_begin(&a->objects, &copy.digest, copy.fd, copy.size, &a->intake, err);
+    if (rc != RC_STORE_QUOTA)
+        return rc;
+    rc = stored_make_room(a, copy.tenant, copy.size, err);
+    return rc == RC_OK
+               ? objects_put_begin(&a->objects, &copy.digest, copy.fd, copy.size, &a->intake, err)
+               : rc;
 }
 
-/* What is stored and not being worked on waits for a grant.  Anybody who has the link may send such
- * packages, so they may stay only as long as there is room to spare. */
-static bool drop_waiting(struct agent *a)
-{
-    scoped(free_ptr) struct waiting *w = calloc(1, sizeof *w);
-    struct err err = { 0 };
-
-    if (!w)
-        return false;
-    w->a = a;
-    if (objects_list(&a->objects, add_waiting, w, &err) != RC_OK)
-        return false;
-    for (uint32_t i = 0; i < w->n; i++)
-        if (objects_remove(&a->objects, &w->digest[i], &err) != RC_OK)
-            log_err(LOG_LEVEL_WARN, &err, "remove object");
-    if (w->n > 0)
-        log_event(LOG_LEVEL_WARN, "dropped packages without a grant n=%u", w->n);
-    return w->n > 0;
-}
-
-/* Into our own store first: berth-link may be taken over, and its file may change under us. */
-static enum rc take_package(struct agent *a, struct item *item, struct err *err)
+static enum rc take_package(struct agent *a, const struct item *item, struct err *err)
 {
     if (a->damaged)
         return err_set(err, RC_STATE_DAMAGED, "nothing new is taken");
-    if (item->fd >= 0) {
-        enum rc rc = objects_put(&a->objects, &item->digest, item->fd, item->size, err);
-
-        if (rc == RC_STORE_QUOTA && drop_waiting(a))
-            rc = objects_put(&a->objects, &item->digest, item->fd, item->size, err);
-        if (rc != RC_OK)
-            return rc;
-        close_fd(&item->fd);
-        object_done(a, &item->digest);
-    }
-    return RC_OK;
+    if (!a->trust && a->lost != 0)
+        return err_set(err, RC_SAFE_MODE, "nothing new is taken");
+    return item->fd < 0 ? RC_OK : begin_store(a, item, err);
 }
 
-static void retry_or_drop(struct agent *a, struct item *item)
+/* Again later, after a while that grows.  What finds the disk full is not given up: nobody is at
+ * fault, and when there is room it goes on by itself. */
+static void retry_or_drop(struct agent *a, struct item *item, enum rc rc)
 {
     struct err err = { 0 };
 
-    if (++item->attempts < ATTEMPTS_MAX) {
+    if (rc == RC_NO_SPACE && queue_may_hold(&a->queue, item)) {
+        item->not_before_ms = clock_mono_ms() + ((uint64_t)RETRY_MS << item->full);
+        item->full += item->full < FULL_BACKOFF_MAX;
+        return;
+    }
+    item->full = 0;
+    if (rc != RC_NO_SPACE && ++item->attempts < ATTEMPTS_MAX) {
         item->not_before_ms = clock_mono_ms() + (uint64_t)RETRY_MS * item->attempts;
         return;
     }
     if (item->fd >= 0)
         object_done(a, &item->digest);
-    else if (objects_remove(&a->objects, &item->digest, &err) != RC_OK)
+    else if (!kept_is(a, &item->digest) &&
+             objects_remove(&a->objects, &item->digest, &err) != RC_OK)
         log_err(LOG_LEVEL_WARN, &err, "remove object");
-    remove_item(a, item);
+    queue_remove(&a->queue, item);
 }
 
-static void work_package(struct agent *a, struct item *item)
+/* It is in the store now, or has been before: unpack it if its tenant's turn has come. */
+static void begin_package(struct agent *a, struct item *item)
 {
     const struct digest digest = item->digest;
     struct err err = { 0 };
-    enum rc rc = take_package(a, item, &err);
 
-    if (rc != RC_OK) {
-        agent_event_err(a, &err, "package");
-        if (rc_class(rc) == RC_CLASS_RETRY) {
-            retry_or_drop(a, item);
-            return;
-        }
-        if (item->fd >= 0)
-            object_done(a, &digest);
-        remove_item(a, item);
+    item->started = true;
+    enum rc rc = install_begin(a, &digest, item->yields, &err);
+    if (!install_runs(a, &digest))
+        receive_installed(a, &digest, rc);
+}
+
+/* It was not taken into the store, or not worked on. */
+static void not_taken(struct agent *a, struct item *item, const struct err *err)
+{
+    const struct digest digest = item->digest;
+
+    if (err->rc != RC_NO_SPACE || item->full == 0)
+        agent_event_err(a, err, item->tenant[0] != '\0' ? item->tenant : "package");
+    if (rc_class(err->rc) == RC_CLASS_RETRY) {
+        retry_or_drop(a, item, err->rc);
         return;
     }
-    item->started = true;
-    rc = install_begin(a, &digest, &err);
-    if (!a->install.busy)
-        receive_installed(a, &digest, rc);
+    if (item->fd >= 0)
+        object_done(a, &digest);
+    queue_remove(&a->queue, item);
+}
+
+/* Begin with a step: into the store, or out of it. */
+static void work_package(struct agent *a, struct item *item)
+{
+    const struct digest digest = item->digest;
+    const bool stored = item->fd < 0;
+    struct err err = { 0 };
+
+    queue_took_turn(&a->queue, item->tenant);
+    enum rc rc = take_package(a, item, &err);
+    item = queue_find(&a->queue, &digest);
+    assert(item); /* nobody makes way for itself */
+    if (rc != RC_OK) {
+        not_taken(a, item, &err);
+    } else if (stored) {
+        begin_package(a, item);
+    } else {
+        item->started = true; /* it stays until it is in the store */
+        a->taking = true;
+    }
+}
+
+/* A piece more of the package that is being taken into the store. */
+static void go_on_taking(struct agent *a)
+{
+    struct item *item = queue_find(&a->queue, &a->intake.digest);
+    struct err err = { 0 };
+
+    assert(item && item->started);
+    enum rc rc = objects_put_step(&a->objects, &a->intake, &err);
+    if (rc == RC_BUSY)
+        return;
+    a->taking = false;
+    item->started = false;
+    if (rc != RC_OK) {
+        not_taken(a, item, &err);
+        return;
+    }
+    close_fd(&item->fd);
+    object_done(a, &item->digest);
 }
 
 void receive_installed(struct agent *a, const struct digest *object, enum rc rc)
 {
-    struct item *item = find_item(a, object);
+    struct item *item = queue_find(&a->queue, object);
 
     if (item) {
         item->started = false;
-        if (rc_class(rc) == RC_CLASS_RETRY)
-            retry_or_drop(a, item);
-        else
-            remove_item(a, item);
+        if (rc == RC_BUSY) {
+            item->yields++;
+            item->not_before_ms = clock_mono_ms() + YIELD_MS;
+        } else if (rc_class(rc) == RC_CLASS_RETRY) {
+            retry_or_drop(a, item, rc);
+        } else {
+            queue_remove(&a->queue, item);
+        }
     }
     receive_kick(a);
 }
@@ -444,12 +336,26 @@ void receive_installed(struct agent *a, const struct digest *object, enum rc rc)
 static const char *kind_name(uint32_t kind)
 {
     static const char *const names[] = {
-        [OBJECT_ROOT] = "root",     [OBJECT_GRANT] = "grant",
-        [OBJECT_ORDER] = "order",   [OBJECT_PACKAGE] = "package",
-        [OBJECT_REPORT] = "report", [OBJECT_REVOCATION] = "revocation",
+        [OBJECT_ROOT] = "root",
+        [OBJECT_GRANT] = "grant",
+        [OBJECT_ORDER] = "order",
+        [OBJECT_PACKAGE] = "package",
+        [OBJECT_REPORT] = "report",
+        [OBJECT_REVOCATION] = "revocation",
+        [OBJECT_TOKEN] = "token",
+        [OBJECT_REKEY] = "rekey",
+        [OBJECT_DELEGATION] = "delegation",
     };
 
     return kind >= OBJECT_ROOT && kind <= OBJECT_KIND_MAX ? names[kind] : "object";
+}
+
+/* What it rests on may be on its way. */
+static bool is_early(const struct item *item, enum rc rc)
+{
+    bool parent = rc == RC_GRANT_MISSING || rc == RC_DELEGATION_MISSING;
+
+    return rc == RC_ROOT_GAP || rc == RC_TOKEN_EARLY || (item->kind == OBJECT_DELEGATION && parent);
 }
 
 static void work_document(struct agent *a, struct item *item)
@@ -457,23 +363,27 @@ static void work_document(struct agent *a, struct item *item)
     struct err err = { 0 };
     enum rc rc = take_document(a, item, &err);
 
-    if (rc == RC_ROOT_GAP && keep_waiting(a, item)) {
-        log_err(LOG_LEVEL_INFO, &err, "root is kept for later");
+    if (is_early(item, rc) && keep_waiting(a, item)) {
+        log_err(LOG_LEVEL_INFO, &err, "%s is kept for later", kind_name(item->kind));
         return;
     }
-    if (rc != RC_OK)
+    if (rc == RC_BUSY && item->kind == OBJECT_REKEY) {
+        item->not_before_ms = clock_mono_ms() + REKEY_ASK_MS;
+        return;
+    }
+    if (rc != RC_OK && (rc != RC_NO_SPACE || item->full == 0))
         agent_event_err(a, &err, kind_name(item->kind));
     if (rc != RC_OK && rc_class(rc) != RC_CLASS_RETRY)
         agent_set_aside(a, item->fd, &item->digest, rc);
     if (rc_class(rc) == RC_CLASS_RETRY) {
-        retry_or_drop(a, item);
+        retry_or_drop(a, item, rc);
         return;
     }
     object_done(a, &item->digest);
-    remove_item(a, item);
+    queue_remove(&a->queue, item);
 }
 
-/* One object a turn, so that payloads and timers get theirs in between. */
+/* One object a turn, or a piece of one, so that payloads and timers get theirs in between. */
 static int on_work(sd_event_source *source, void *arg)
 {
     struct agent *a = arg;
@@ -484,6 +394,8 @@ static int on_work(sd_event_source *source, void *arg)
         work_package(a, item);
     else if (item)
         work_document(a, item);
+    if (a->taking)
+        go_on_taking(a);
     receive_kick(a);
     agent_step(a);
     return 0;
@@ -493,22 +405,44 @@ void receive_kick(struct agent *a)
 {
     settle_done(a);
     if (a->on_work)
-        (void)sd_event_source_set_enabled(a->on_work, next_item(a) ? SD_EVENT_ON : SD_EVENT_OFF);
+        (void)sd_event_source_set_enabled(a->on_work,
+                                          a->taking || next_item(a) ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
+/* Nobody makes way for what has been here before. */
 static bool queue_stored(void *arg, const struct digest *digest, uint64_t size)
 {
     struct agent *a = arg;
-    const struct item item = { .kind = OBJECT_PACKAGE, .digest = *digest, .size = size, .fd = -1 };
+    struct item item = { .kind = OBJECT_PACKAGE, .digest = *digest, .size = size, .fd = -1 };
 
-    add_item(a, &item);
-    return a->n_items < AGENT_QUEUE_MAX;
+    if (queue_find(&a->queue, digest) || kept_is(a, digest)) /* that one has been installed */
+        return true;
+    find_owner(a, &item);
+    return queue_add(&a->queue, &item) != NULL;
+}
+
+void receive_stored(struct agent *a, const struct digest *object)
+{
+    struct item item = { .kind = OBJECT_PACKAGE, .digest = *object, .fd = -1 };
+
+    if (queue_find(&a->queue, object))
+        return;
+    find_owner(a, &item);
+    (void)queue_add(&a->queue, &item); /* without a place: whoever wants it asks again */
+    receive_kick(a);
+}
+
+bool receive_has(struct agent *a, const struct digest *object)
+{
+    return queue_find(&a->queue, object) != NULL;
 }
 
 void receive_rescan(struct agent *a)
 {
     struct err err = { 0 };
 
+    for (uint32_t i = 0; i < a->queue.n; i++)
+        find_owner(a, &a->queue.item[i]);
     if (objects_list(&a->objects, queue_stored, a, &err) != RC_OK)
         log_err(LOG_LEVEL_WARN, &err, "objects");
     receive_kick(a);
@@ -517,12 +451,32 @@ void receive_rescan(struct agent *a)
 /* ---- berth-link ---------------------------------------------------------------------------------
  */
 
+/* What berth-link says of its size is a claim: room is made by what is there. */
 static void on_object(struct agent *a, const struct port_object *o, int fd)
 {
-    struct item item = { .kind = o->kind, .size = o->size, .fd = fd };
+    struct item item = { .kind = o->kind, .fd = fd };
+    struct err err = { 0 };
+    struct stat st;
 
     memcpy(item.digest.b, o->digest, DIGEST_SIZE);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        (void)err_set(&err, RC_NOT_REGULAR, "object of the link");
+        agent_event_err(a, &err, "object of the link");
+        object_done(a, &item.digest);
+        close_fd(&fd);
+        return;
+    }
+    item.size = (uint64_t)st.st_size;
     add_item(a, &item);
+    receive_kick(a);
+}
+
+/* berth-link has answered: what waits for it need not wait out its time. */
+static void retry_rekeys(struct agent *a)
+{
+    for (uint32_t i = 0; i < a->queue.n; i++)
+        if (a->queue.item[i].kind == OBJECT_REKEY)
+            a->queue.item[i].not_before_ms = 0;
     receive_kick(a);
 }
 
@@ -545,10 +499,27 @@ static void take_message(struct agent *a, const struct port_message *m, int fd)
         agent_report_soon(a);
         break;
     case PORT_CONTACT:
-        agent_report_soon(a);
+        agent_contact(a);
+        break;
+    case PORT_KEY_HELD:
+        if (rekey_answer(a, &m->held))
+            retry_rekeys(a);
+        break;
+    case PORT_KEYS:
+        rekey_links(a, &m->keys);
+        retry_rekeys(a);
+        break;
+    case PORT_HEARD:
+        a->heard = true;
+        break;
+    case PORT_SCRUBBED:
+        scrub_link(a, &m->scrubbed);
         break;
     case PORT_OBJECT_DONE:
     case PORT_REPORT:
+    case PORT_KEY:
+    case PORT_SCRUB:
+    case PORT_SEED:
         assert(false); /* port_recv lets only the link's messages through */
         break;
     }

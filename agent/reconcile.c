@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "base/name.h"
+
 /* ---- small parts ------------------------------------------------------------------------------
  */
 
@@ -240,7 +242,7 @@ uint32_t reconcile_order(struct table *t, const struct order *order)
 static bool is_revoked(const struct reconcile_judge *j, const struct unit_record *r,
                        const struct digest *manifest, enum revoke_policy *ret)
 {
-    *ret = digest_none(manifest) ? REVOKE_NONE : j->version(j->arg, r, manifest);
+    *ret = digest_is_none(manifest) ? REVOKE_NONE : j->version(j->arg, r, manifest);
     return *ret >= REVOKE_ROLLBACK;
 }
 
@@ -259,7 +261,7 @@ static void revoke_order(struct table *t, struct unit *u, const struct reconcile
         r->previous = (struct digest){ 0 };
     }
     const struct digest back = r->good;
-    bool again = j->order_policy == REVOKE_ROLLBACK && !digest_none(&back);
+    bool again = j->order_policy == REVOKE_ROLLBACK && !digest_is_none(&back);
     want(t, u, again ? &back : NULL);
 }
 
@@ -280,7 +282,7 @@ static void revoke_kept(struct table *t, struct unit *u, const struct reconcile_
     r->good = policy == REVOKE_ROLLBACK ? r->previous : (struct digest){ 0 };
     r->previous = (struct digest){ 0 };
     t->changed = true;
-    if (r->state == SLOT_ROLLED_BACK && digest_none(&r->good))
+    if (r->state == SLOT_ROLLED_BACK && digest_is_none(&r->good))
         must_move(t, u, SLOT_EV_REVOKE, (enum rc)r->code);
 }
 
@@ -288,17 +290,17 @@ static void revoke_wanted(struct table *t, struct unit *u, enum revoke_policy po
 {
     struct unit_record *r = &u->kept;
 
-    if (policy == REVOKE_STOP && !digest_none(&r->good)) {
+    if (policy == REVOKE_STOP && !digest_is_none(&r->good)) {
         r->previous = r->good; /* not run, but kept for an order that names it */
         r->good = (struct digest){ 0 };
         t->changed = true;
     }
     bool done =
         r->code == RC_MANIFEST_REVOKED &&
-        (r->state == SLOT_FAILED || (r->state == SLOT_ROLLED_BACK && !digest_none(&r->good)));
+        (r->state == SLOT_FAILED || (r->state == SLOT_ROLLED_BACK && !digest_is_none(&r->good)));
     if (done)
         return;
-    bool back = !digest_none(&r->good) && !digest_same(&r->good, &r->wanted) &&
+    bool back = !digest_is_none(&r->good) && !digest_same(&r->good, &r->wanted) &&
                 (r->state == SLOT_TRIAL || r->state == SLOT_COMMITTED);
     if (failed_code(r, &r->wanted) == RC_OK)
         note(t, u, RC_MANIFEST_REVOKED, &r->wanted);
@@ -330,7 +332,7 @@ void reconcile_revoke(struct table *t, const struct reconcile_judge *j)
 bool reconcile_forget(struct table *t, uint32_t i)
 {
     assert(i < t->n_units && t->n_actions == 0);
-    if (!digest_none(&t->unit[i].kept.wanted) || t->unit[i].run.phase != RUN_NONE)
+    if (!digest_is_none(&t->unit[i].kept.wanted) || t->unit[i].run.phase != RUN_NONE)
         return false;
     memmove(&t->unit[i], &t->unit[i + 1], (t->n_units - i - 1) * sizeof t->unit[0]);
     t->n_units--;
@@ -346,8 +348,8 @@ void reconcile_package(struct table *t, const char *tenant, const char *name,
     if (!u || !digest_same(&u->kept.wanted, manifest))
         return;
     /* What is being decided about a version that runs is not for its package to disturb. */
-    if (event == SLOT_EV_REFUSE && u->kept.state != SLOT_STAGED && u->kept.state != SLOT_VERIFIED &&
-        u->kept.state != SLOT_RECEIVING)
+    if ((event == SLOT_EV_REFUSE || event == SLOT_EV_LOSE) && u->kept.state != SLOT_STAGED &&
+        u->kept.state != SLOT_VERIFIED && u->kept.state != SLOT_RECEIVING)
         return;
     (void)move(t, u, event, code);
 }
@@ -383,25 +385,8 @@ enum rc reconcile_failed(const struct table *t, const char *tenant, const char *
 /* ---- what a tenant may have in all ------------------------------------------------------------
  */
 
-static void add(struct resources *sum, const struct resources *r)
-{
-    sum->memory_bytes += r->memory_bytes;
-    sum->data_bytes += r->data_bytes;
-    sum->tmp_bytes += r->tmp_bytes;
-    sum->cpu_permille += r->cpu_permille;
-    sum->pids += r->pids;
-    sum->open_files += r->open_files;
-}
-
-static bool within(const struct resources *sum, const struct resources *total)
-{
-    return sum->memory_bytes <= total->memory_bytes && sum->data_bytes <= total->data_bytes &&
-           sum->tmp_bytes <= total->tmp_bytes && sum->cpu_permille <= total->cpu_permille &&
-           sum->pids <= total->pids && sum->open_files <= total->open_files;
-}
-
 enum rc reconcile_share(const struct table *t, const struct unit_record *unit,
-                        const struct resources *limits, const struct grant *grant)
+                        const struct resources *limits, const struct authority *may)
 {
     struct resources sum = *limits;
     struct resources staying = *limits;
@@ -412,19 +397,20 @@ enum rc reconcile_share(const struct table *t, const struct unit_record *unit,
         const struct unit *u = &t->unit[i];
 
         if (u->run.phase == RUN_NONE || strcmp(u->kept.tenant, unit->tenant) != 0 ||
-            strcmp(u->kept.name, unit->name) == 0)
+            strcmp(u->kept.name, unit->name) == 0 || !team_within(may->team, u->run.team))
             continue;
-        add(&sum, &u->run.limits);
+        resources_add(&sum, &u->run.limits);
         n++;
-        if (u->run.phase != RUN_STOPPING && !digest_none(&u->kept.wanted)) {
-            add(&staying, &u->run.limits);
+        if (u->run.phase != RUN_STOPPING && !digest_is_none(&u->kept.wanted)) {
+            resources_add(&staying, &u->run.limits);
             n_staying++;
         }
     }
-    if (within(&sum, &grant->total) && n <= grant->payloads_max)
+    if (resources_within(&sum, may->total) && n <= may->payloads_max)
         return RC_OK;
-    return within(&staying, &grant->total) && n_staying <= grant->payloads_max ? RC_BUSY
-                                                                               : RC_GRANT_EXCEEDED;
+    if (resources_within(&staying, may->total) && n_staying <= may->payloads_max)
+        return RC_BUSY;
+    return may->team[0] != '\0' ? RC_DELEGATION_EXCEEDED : RC_GRANT_EXCEEDED;
 }
 
 /* ---- the course of one run --------------------------------------------------------------------
@@ -441,13 +427,13 @@ static void stop_run(struct table *t, struct unit *u, enum rc verdict, uint64_t 
 }
 
 static void start_run(struct table *t, struct unit *u, const struct digest *manifest,
-                      const struct admission *admission, uint64_t now_ms)
+                      const struct admission *admission, enum action_type how, uint64_t now_ms)
 {
     assert(u->run.phase == RUN_NONE);
     if (!digest_same(&u->run.manifest, manifest))
         u->restarts = 0;
     u->run = (struct run){
-        .phase = RUN_STARTING,
+        .phase = how == ACTION_START ? RUN_STARTING : RUN_COPYING,
         .instance = t->next_instance++,
         .manifest = *manifest,
         .health = admission->health,
@@ -455,9 +441,11 @@ static void start_run(struct table *t, struct unit *u, const struct digest *mani
         .limits = admission->limits,
         .since_ms = now_ms,
     };
+    memcpy(u->run.team, admission->team, sizeof u->run.team);
     u->denied = RC_OK;
-    act(t, u, ACTION_START, RC_OK, manifest);
-    wake_at(t, now_ms + RECONCILE_ANSWER_MS);
+    act(t, u, how, RC_OK, manifest);
+    if (how == ACTION_START)
+        wake_at(t, now_ms + RECONCILE_ANSWER_MS);
 }
 
 static void back_to_good(struct table *t, struct unit *u, enum slot_event event, enum rc code)
@@ -467,14 +455,14 @@ static void back_to_good(struct table *t, struct unit *u, enum slot_event event,
     u->not_before_ms = 0;
     must_move(t, u, event, code);
     note(t, u, code, &u->kept.wanted);
-    if (!digest_none(&u->kept.good))
+    if (!digest_is_none(&u->kept.good))
         note(t, u, RC_ROLLED_BACK, &u->kept.good);
 }
 
 /* The wanted version has not proven itself: never again, and back to the one before. */
 static void fail_wanted(struct table *t, struct unit *u, enum rc code)
 {
-    bool has_good = !digest_none(&u->kept.good);
+    bool has_good = !digest_is_none(&u->kept.good);
 
     remember_failed(&u->kept, &u->kept.wanted, code);
     back_to_good(t, u, has_good ? SLOT_EV_ROLLBACK : SLOT_EV_FAIL, code);
@@ -566,6 +554,43 @@ void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms)
         u->run.beat_ms = now_ms;
 }
 
+void reconcile_copied(struct table *t, uint64_t instance, enum rc code)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    if (!u || u->run.phase != RUN_COPYING)
+        return;
+    u->run.phase = RUN_NONE;
+
+    bool wanted = u->kept.state == SLOT_INSTALLED && digest_same(&u->run.manifest, &u->kept.wanted);
+    if (wanted && code == RC_OK) {
+        /* With the record of it the trial begins: what is ordered anew later is copied anew. */
+        must_move(t, u, SLOT_EV_START, RC_OK);
+        u->kept.snapshot = u->run.manifest;
+        return;
+    }
+    reconsider(t, u->kept.tenant); /* its share of the grant is free again */
+    if (wanted) {
+        must_move(t, u, SLOT_EV_REFUSE, code);
+        note(t, u, code, &u->kept.wanted);
+    } /* else ordered away meanwhile: the copy is like the data, and nobody's */
+}
+
+void reconcile_restored(struct table *t, uint32_t i, enum rc code, uint64_t now_ms)
+{
+    struct unit *u = &t->unit[i];
+
+    assert(i < t->n_units && u->run.phase == RUN_NONE);
+    if (code == RC_OK) {
+        u->kept.snapshot = (struct digest){ 0 };
+        t->changed = true;
+        return;
+    }
+    note(t, u, code, &u->kept.snapshot);
+    u->not_before_ms = now_ms + RECONCILE_BACKOFF_MAX_MS;
+    wake_at(t, u->not_before_ms);
+}
+
 void reconcile_deny(struct table *t, struct unit *u, enum rc code, uint64_t now_ms)
 {
     if (u->run.phase != RUN_UP && u->run.phase != RUN_READY)
@@ -586,6 +611,7 @@ static void commit(struct table *t, struct unit *u)
     if (u->run.floor > u->kept.floor)
         u->kept.floor = u->run.floor;
     u->kept.trials = 0;
+    u->kept.snapshot = (struct digest){ 0 }; /* the data is this version's from here on */
     must_move(t, u, SLOT_EV_COMMIT, RC_OK);
     act(t, u, ACTION_COMMIT, RC_OK, &u->kept.good);
 }
@@ -632,6 +658,7 @@ static void watch(struct table *t, struct unit *u, uint64_t now_ms)
 {
     switch (u->run.phase) {
     case RUN_NONE:
+    case RUN_COPYING: /* whoever copies watches the time */
         break;
     case RUN_STARTING:
     case RUN_STOPPING:
@@ -670,11 +697,12 @@ static bool settle(struct table *t, struct unit *u, const struct reconcile_ask *
     }
     if (r->state == SLOT_INSTALLED && digest_same(&r->wanted, &r->good))
         must_move(t, u, SLOT_EV_KNOWN, RC_OK);
-    if (r->state == SLOT_INSTALLED && runs(u, &r->wanted) && u->run.phase != RUN_STOPPING) {
+    if (r->state == SLOT_INSTALLED && runs(u, &r->wanted) && u->run.phase != RUN_STOPPING &&
+        u->run.phase != RUN_COPYING) {
         must_move(t, u, SLOT_EV_START, RC_OK); /* ordered away and back before it was stopped */
         r->trials++;
     }
-    if (r->state == SLOT_INSTALLED) {
+    if (r->state == SLOT_INSTALLED && u->run.phase != RUN_COPYING) {
         /* Asked before the version that runs is stopped, so that a refusal costs nothing. */
         enum rc rc = ask->admit(ask->arg, r, &r->wanted, &unused);
 
@@ -690,14 +718,19 @@ static bool settle(struct table *t, struct unit *u, const struct reconcile_ask *
     return true;
 }
 
-/* What should run now; NULL = nothing. */
-static const struct digest *target(const struct unit_record *r)
+/* What should run now; NULL = nothing.  While the agent itself is on trial nothing else begins one:
+ * its end would count against both. */
+static const struct digest *target(const struct table *t, const struct unit_record *r)
 {
-    if (digest_none(&r->wanted))
+    bool held = t->own.trial && r->state == SLOT_INSTALLED;
+
+    if (digest_is_none(&r->wanted))
         return NULL;
+    if (held)
+        return digest_is_none(&r->good) ? NULL : &r->good;
     if (r->state == SLOT_INSTALLED || r->state == SLOT_TRIAL || r->state == SLOT_COMMITTED)
         return &r->wanted;
-    return digest_none(&r->good) ? NULL : &r->good;
+    return digest_is_none(&r->good) ? NULL : &r->good;
 }
 
 /* The version that should run may not. */
@@ -736,7 +769,7 @@ static bool crash_loop(struct table *t, struct unit *u, const struct reconcile_a
     struct admission unused = { 0 };
 
     if (r->state != SLOT_COMMITTED || u->failures < RECONCILE_LOOP_MAX ||
-        digest_none(&r->previous) || failed_code(r, &r->previous) != RC_OK ||
+        digest_is_none(&r->previous) || failed_code(r, &r->previous) != RC_OK ||
         ask->admit(ask->arg, r, &r->previous, &unused) != RC_OK)
         return false;
     r->good = r->previous;
@@ -745,27 +778,90 @@ static bool crash_loop(struct table *t, struct unit *u, const struct reconcile_a
     return true;
 }
 
+/* The version that committed last is gone or damaged: the one before it takes its place, if that
+ * may run.  RC_BUSY: not known yet. */
+static enum rc fall_back(struct table *t, struct unit *u, const struct reconcile_ask *ask)
+{
+    struct unit_record *r = &u->kept;
+    struct admission unused = { 0 };
+
+    if (digest_is_none(&r->previous) || failed_code(r, &r->previous) != RC_OK)
+        return RC_NOT_FOUND;
+    enum rc rc = ask->admit(ask->arg, r, &r->previous, &unused);
+    if (rc == RC_OK) {
+        r->good = r->previous;
+        r->previous = (struct digest){ 0 };
+        t->changed = true;
+        note(t, u, RC_ROLLED_BACK, &r->good);
+    }
+    return rc;
+}
+
+/* Whether the snapshot is still needed: for the trial of its version, or to try that again. */
+static bool keeps_snapshot(const struct unit_record *r)
+{
+    return r->state == SLOT_TRIAL && digest_same(&r->snapshot, &r->wanted);
+}
+
+/* The payload does not run, so the data is its own.  What did not commit has written to it. */
+static void restore(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    if (now_ms < u->not_before_ms)
+        wake_at(t, u->not_before_ms);
+    else
+        act(t, u, ACTION_RESTORE, RC_OK, &u->kept.snapshot);
+}
+
+/* Copied before the first start of a trial; a later one begins with what the one before it left,
+ * and still ends with the snapshot or a commit. */
+static bool copy_first(struct table *t, struct unit *u, const struct digest *manifest,
+                       const struct admission *admission, uint64_t now_ms)
+{
+    if (!admission->snapshot || u->kept.state != SLOT_INSTALLED)
+        return false;
+    start_run(t, u, manifest, admission, ACTION_SNAPSHOT, now_ms);
+    return true;
+}
+
+/* What to start instead of a version that has used up its starts; NULL = nothing now. */
+static const struct digest *after_trials(struct table *t, struct unit *u,
+                                         const struct digest *manifest, uint64_t now_ms)
+{
+    if (u->kept.state != SLOT_TRIAL || u->kept.trials < RECONCILE_TRIALS_MAX)
+        return manifest;
+    fail_wanted(t, u, RC_CRASH_LOOP);
+    if (digest_is_none(&u->kept.snapshot))
+        return target(t, &u->kept);
+    restore(t, u, now_ms);
+    return NULL;
+}
+
 static void begin(struct table *t, struct unit *u, uint64_t now_ms, const struct reconcile_ask *ask)
 {
-    const struct digest *manifest = target(&u->kept);
+    const struct digest *manifest = target(t, &u->kept);
     struct admission admission = { 0 };
 
     if (crash_loop(t, u, ask))
-        manifest = target(&u->kept);
+        manifest = target(t, &u->kept);
     if (!manifest)
         return;
     if (now_ms < u->not_before_ms) {
         wake_at(t, u->not_before_ms);
         return;
     }
-    if (u->kept.state == SLOT_TRIAL && u->kept.trials >= RECONCILE_TRIALS_MAX) {
-        fail_wanted(t, u, RC_CRASH_LOOP);
-        manifest = target(&u->kept);
-        if (!manifest)
-            return;
-    }
+    manifest = after_trials(t, u, manifest, now_ms);
+    if (!manifest)
+        return;
 
     enum rc rc = ask->admit(ask->arg, &u->kept, manifest, &admission);
+    if (rc == RC_NOT_FOUND && manifest == &u->kept.good) {
+        enum rc other = fall_back(t, u, ask);
+
+        if (other == RC_OK)
+            wake_at(t, now_ms + 1);
+        if (other == RC_OK || other == RC_BUSY)
+            return;
+    }
     if (rc == RC_BUSY)
         return; /* what has to end first brings the next step */
     if (rc != RC_OK) {
@@ -773,24 +869,155 @@ static void begin(struct table *t, struct unit *u, uint64_t now_ms, const struct
         wake_at(t, u->not_before_ms > now_ms ? u->not_before_ms : now_ms + 1);
         return;
     }
-    if (u->kept.state == SLOT_INSTALLED || u->kept.state == SLOT_TRIAL) {
+    bool wanted = manifest == &u->kept.wanted; /* not while the agent itself is on trial */
+    if (wanted && copy_first(t, u, manifest, &admission, now_ms))
+        return;
+    if (wanted && (u->kept.state == SLOT_INSTALLED || u->kept.state == SLOT_TRIAL)) {
         must_move(t, u, SLOT_EV_START, RC_OK);
         u->kept.trials++;
     }
-    start_run(t, u, manifest, &admission, now_ms);
+    start_run(t, u, manifest, &admission, ACTION_START, now_ms);
+}
+
+/* ---- the agent itself ---------------------------------------------------------------------------
+ */
+
+/* A trial that goes on would begin again under the next agent. */
+static bool others_on_trial(const struct table *t)
+{
+    for (uint32_t i = 0; i < t->n_units; i++)
+        if (t->unit[i].run.phase == RUN_COPYING || is_trial(&t->unit[i]))
+            return true;
+    return false;
+}
+
+/* What the boot record says of a version that failed, whoever was told then. */
+static void learn_failure(struct table *t, struct unit *u)
+{
+    struct unit_record *r = &u->kept;
+    const struct own_agent *own = &t->own;
+
+    if (own->code == RC_OK || own->code == RC_SLOT_DAMAGED || digest_is_none(&own->failed))
+        return;
+    if (failed_code(r, &own->failed) == RC_OK) {
+        remember_failed(r, &own->failed, own->code);
+        t->changed = true;
+    }
+    if (!digest_same(&r->wanted, &own->failed))
+        return;
+    if (r->state == SLOT_TRIAL) {
+        fail_wanted(t, u, own->code);
+    } else if (r->state == SLOT_COMMITTED) {
+        r->good = own->running; /* what berth-boot has gone back to */
+        r->previous = (struct digest){ 0 };
+        must_move(t, u, SLOT_EV_LOSE, RC_OK); /* and is refused there, as failed before */
+    }
+}
+
+static void ask_for_switch(struct table *t, struct unit *u, const struct digest *to,
+                           uint64_t now_ms)
+{
+    u->not_before_ms = now_ms + RECONCILE_BACKOFF_MAX_MS;
+    wake_at(t, u->not_before_ms);
+    act(t, u, ACTION_SWITCH, RC_OK, to);
+}
+
+/* The agent that should run is another one. */
+static void begin_switch(struct table *t, struct unit *u, const struct digest *to, uint64_t now_ms,
+                         const struct reconcile_ask *ask)
+{
+    struct admission admission = { 0 };
+    bool wanted = to == &u->kept.wanted;
+
+    if (now_ms < u->not_before_ms || others_on_trial(t)) {
+        wake_at(t,
+                now_ms < u->not_before_ms ? u->not_before_ms : now_ms + RECONCILE_BACKOFF_MIN_MS);
+        return;
+    }
+    enum rc rc = ask->admit(ask->arg, &u->kept, to, &admission);
+    if (rc == RC_BUSY)
+        return;
+    if (rc != RC_OK) {
+        denied(t, u, to, rc, now_ms);
+        wake_at(t, u->not_before_ms > now_ms ? u->not_before_ms : now_ms + 1);
+        return;
+    }
+    if (wanted && u->kept.state != SLOT_COMMITTED) {
+        if (u->kept.trials >= RECONCILE_TRIALS_MAX) {
+            fail_wanted(t, u, RC_CRASH_LOOP);
+            return;
+        }
+        must_move(t, u, SLOT_EV_START, RC_OK);
+        u->kept.trials++;
+    }
+    ask_for_switch(t, u, to, now_ms);
+}
+
+/* The boot record says that it is committed: the table follows, with the floor that it asks for. */
+static void commit_own(struct table *t, struct unit *u, const struct reconcile_ask *ask)
+{
+    struct admission admission = { 0 };
+    enum rc rc = ask->admit(ask->arg, &u->kept, &u->kept.wanted, &admission);
+
+    if (rc == RC_BUSY)
+        return; /* its files are being read */
+    u->run.floor = rc == RC_OK ? admission.floor : 0;
+    commit(t, u);
+}
+
+static bool is_revoked_code(enum rc code)
+{
+    return code == RC_MANIFEST_REVOKED || code == RC_KEY_REVOKED;
+}
+
+/* Like a payload, but for how a version starts and ends.  What no order names goes on. */
+static void step_agent(struct table *t, struct unit *u, uint64_t now_ms,
+                       const struct reconcile_ask *ask)
+{
+    static const struct digest none;
+    struct unit_record *r = &u->kept;
+
+    learn_failure(t, u);
+    if (!settle(t, u, ask)) {
+        wake_at(t, now_ms + RECONCILE_BACKOFF_MIN_MS);
+        return;
+    }
+    bool revoked = is_revoked_code(failed_code(r, &t->own.running));
+    if (t->own.trial && revoked && now_ms >= u->not_before_ms)
+        ask_for_switch(t, u, &none, now_ms);
+    if (digest_is_none(&r->wanted) || t->own.trial)
+        return; /* until it has proven itself there is no other to go to */
+
+    const struct digest *to = target(t, r);
+    if (to && digest_same(to, &t->own.running)) {
+        if (r->state == SLOT_INSTALLED)
+            must_move(t, u, SLOT_EV_START, RC_OK); /* ordered away and back */
+        if (r->state == SLOT_TRIAL)
+            commit_own(t, u, ask);
+    } else if (to && failed_code(r, to) == RC_OK) {
+        begin_switch(t, u, to, now_ms, ask);
+    } else if (revoked && now_ms >= u->not_before_ms) {
+        ask_for_switch(t, u, &none, now_ms);
+    }
 }
 
 static void step_unit(struct table *t, struct unit *u, uint64_t now_ms,
                       const struct reconcile_ask *ask)
 {
+    if (is_agent_name(u->kept.tenant, u->kept.name)) {
+        step_agent(t, u, now_ms, ask);
+        return;
+    }
     watch(t, u, now_ms);
     if (!settle(t, u, ask)) {
         wake_at(t, now_ms + RECONCILE_BACKOFF_MIN_MS);
         return;
     }
 
-    const struct digest *manifest = target(&u->kept);
-    if (u->run.phase == RUN_NONE)
+    const struct digest *manifest = target(t, &u->kept);
+    if (u->run.phase == RUN_NONE && !digest_is_none(&u->kept.snapshot) && !keeps_snapshot(&u->kept))
+        restore(t, u, now_ms);
+    else if (u->run.phase == RUN_NONE)
         begin(t, u, now_ms, ask);
     else if ((u->run.phase == RUN_UP || u->run.phase == RUN_READY) &&
              (!manifest || !runs(u, manifest)))
@@ -811,7 +1038,10 @@ void reconcile_reset(struct table *t)
 
 void reconcile_shutdown(struct table *t, uint64_t now_ms)
 {
-    for (uint32_t i = 0; i < t->n_units; i++)
+    for (uint32_t i = 0; i < t->n_units; i++) {
         if (t->unit[i].run.phase == RUN_UP || t->unit[i].run.phase == RUN_READY)
             stop_run(t, &t->unit[i], RC_OK, now_ms);
+        if (t->unit[i].run.phase == RUN_COPYING)
+            t->unit[i].run.phase = RUN_NONE; /* from the beginning at the next start */
+    }
 }

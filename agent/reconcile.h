@@ -10,13 +10,16 @@
  *
  * Whatever the events, these hold (tests/unit/test_agent_reconcile.c):
  *   at most one version of a payload runs; it is the ordered one or the one that committed last;
- *   a version that failed is not started again; when events stop, so do the actions.
+ *   a version that failed is not started again; when events stop, so do the actions;
+ *   a version that asked for a snapshot is not tried without one, and nothing else runs on data
+ * that it has touched and not committed.
  */
 #ifndef BERTH_AGENT_RECONCILE_H
 #define BERTH_AGENT_RECONCILE_H
 
 #include "agent/slot.h"
 #include "agent/state.h"
+#include "manifest/delegation.h"
 #include "manifest/revocation.h"
 
 #define RECONCILE_GRACE_MS 2000U       /* from SIGTERM to SIGKILL */
@@ -30,6 +33,7 @@
 
 enum run_phase {
     RUN_NONE = 0,
+    RUN_COPYING,  /* nothing runs: the data is being copied, for the trial that follows */
     RUN_STARTING, /* launch asked for */
     RUN_UP,       /* exec'd */
     RUN_READY,    /* said so, or survived ready_ms */
@@ -43,6 +47,7 @@ struct run {
     struct digest manifest;
     struct health health;
     uint64_t floor;          /* that its commit sets */
+    char team[TEAM_CAP];     /* whose keys signed it, "" = the tenant's */
     struct resources limits; /* its part of what the tenant may have, from asking until the end */
     uint64_t since_ms;       /* of the phase */
     uint64_t beat_ms;        /* last WATCHDOG=1, or ready */
@@ -51,7 +56,8 @@ struct run {
 };
 
 struct unit {
-    struct unit_record kept; /* survives the agent */
+    struct unit_record kept;   /* survives the agent */
+    struct digest vouched_for; /* the version that kept.vouched was made for (agent/recorded) */
     struct run run;
     uint32_t failures; /* in a row, decaying */
     uint32_t restarts; /* of this version, for the report */
@@ -63,7 +69,9 @@ struct unit {
 struct admission {
     struct health health;
     uint64_t floor;
+    char team[TEAM_CAP];
     struct resources limits;
+    bool snapshot; /* it wants one before its trial */
 };
 
 /* Asked before a version is started.  RC_OK fills *ret.  RC_NOT_FOUND: not installed.  RC_BUSY: not
@@ -76,10 +84,15 @@ struct reconcile_ask {
 };
 
 enum action_type {
-    ACTION_START,  /* launch manifest as instance */
-    ACTION_STOP,   /* stop instance within RECONCILE_GRACE_MS */
-    ACTION_COMMIT, /* manifest has proven itself: for the log, and to collect what is not needed */
-    ACTION_NOTE,   /* code happened to manifest: an event for the report */
+    ACTION_START,    /* launch manifest as instance */
+    ACTION_STOP,     /* stop instance within RECONCILE_GRACE_MS */
+    ACTION_COMMIT,   /* manifest has proven itself: for the log, and to collect what is not needed,
+                        a snapshot among it */
+    ACTION_NOTE,     /* code happened to manifest: an event for the report */
+    ACTION_SNAPSHOT, /* copy the data for the trial of manifest, as instance; then
+                        reconcile_copied */
+    ACTION_RESTORE,  /* the snapshot is the data again; then reconcile_restored */
+    ACTION_SWITCH,   /* the agent itself is to be manifest; none = the programs of the launch */
 };
 
 struct action {
@@ -90,7 +103,17 @@ struct action {
     struct digest manifest;
 };
 
+/* Which agent this is: of the unit AGENT_TENANT/AGENT_NAME, which is never launched.  Its versions
+ * take turns by ACTION_SWITCH, over a start of the agent. */
+struct own_agent {
+    struct digest running; /* none = the programs of the launch */
+    bool trial;            /* it has not proven itself: nothing else begins a trial meanwhile */
+    struct digest failed;  /* the one that failed last; none = none */
+    enum rc code;          /* why; RC_SLOT_DAMAGED says nothing about the version */
+};
+
 struct table {
+    struct own_agent own;
     uint64_t next_instance; /* unique over starts of the agent: epoch in the upper half */
     bool changed;           /* a record changed: save before acting */
     bool stuck;             /* berth-launch owes an answer for too long: start again */
@@ -132,7 +155,8 @@ void reconcile_revoke(struct table *t, const struct reconcile_judge *judge);
 struct unit *reconcile_find(struct table *t, const char *tenant, const char *name);
 struct unit *reconcile_find_instance(struct table *t, uint64_t instance);
 
-/* What became of a package: SLOT_EV_STAGE, VERIFY, INSTALL, REFUSE (with code) or LOSE.  Passed
+/* What became of a package: SLOT_EV_STAGE, VERIFY, INSTALL, REFUSE (with code) or LOSE (with the
+ * code of a delta that did not work, which stays in the record until the version goes on).  Passed
  * over if no order names this version, or its state has no use for the event. */
 void reconcile_package(struct table *t, const char *tenant, const char *name,
                        const struct digest *manifest, enum slot_event event, enum rc code);
@@ -140,11 +164,11 @@ void reconcile_package(struct table *t, const char *tenant, const char *name,
 /* Something that refusals and admissions rest on has changed (a grant, another payload's end). */
 void reconcile_reconsider(struct table *t);
 
-/* Whether a unit may have these limits beside what the tenant's other payloads have, down to the
- * one that was asked for a moment ago.  RC_BUSY: not before something that is ending has ended.
- * RC_GRANT_EXCEEDED. */
+/* Whether a unit may have these limits beside what the other payloads of a tenant, or of a team and
+ * its teams, have, down to the one that was asked for a moment ago.  RC_BUSY: not before something
+ * that is ending has ended.  RC_GRANT_EXCEEDED; of a team RC_DELEGATION_EXCEEDED. */
 enum rc reconcile_share(const struct table *t, const struct unit_record *unit,
-                        const struct resources *limits, const struct grant *grant);
+                        const struct resources *limits, const struct authority *may);
 
 /* The payload was told that it may not run any longer: it stops, and admit decides what follows. */
 void reconcile_deny(struct table *t, struct unit *u, enum rc code, uint64_t now_ms);
@@ -155,6 +179,13 @@ void reconcile_launch_failed(struct table *t, uint64_t instance, enum rc code, u
 void reconcile_exited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
 void reconcile_ready(struct table *t, uint64_t instance, uint64_t now_ms);
 void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms);
+
+/* The copy that ACTION_SNAPSHOT asked for has ended.  RC_OK: it is durable, and the record of it is
+ * to be saved before anything runs. */
+void reconcile_copied(struct table *t, uint64_t instance, enum rc code);
+
+/* ACTION_RESTORE has been carried out for unit i, or could not be: then again later. */
+void reconcile_restored(struct table *t, uint32_t i, enum rc code, uint64_t now_ms);
 
 /* Decide.  Actions collected since the last reset are in t->action; the caller saves the records if
  * t->changed and clears it, carries the actions out in order, and calls reconcile_reset. */

@@ -8,6 +8,15 @@ static_assert(PORT_TRANSFERS_MAX <= REPORT_TRANSFERS_MAX, "every transfer has a 
 static_assert(PORT_RANGES_MAX <= REPORT_RANGES_MAX, "every range has a place");
 static_assert(PORT_COMPLETE_MAX <= PAYLOADS_MAX, "every complete object has a place");
 
+/* The agent itself: it runs if it says so. */
+static void add_agent(const struct report_parts *parts, struct report_payload *p)
+{
+    p->is_running = !digest_is_none(&parts->agent.running);
+    p->running = parts->agent.running;
+    if (p->is_running)
+        memcpy(p->version, parts->agent.version, sizeof p->version);
+}
+
 static void add_payload(const struct unit *u, const struct usage *usage, struct report *ret)
 {
     struct report_payload *p = &ret->payload[ret->n_payloads++];
@@ -37,7 +46,7 @@ static void add_payloads(const struct report_parts *parts, struct report *ret)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < t->n_units; i++)
-        if (!digest_none(&t->unit[i].kept.wanted)) {
+        if (!digest_is_none(&t->unit[i].kept.wanted)) {
             take[i] = true;
             n++;
         }
@@ -50,6 +59,26 @@ static void add_payloads(const struct report_parts *parts, struct report *ret)
     for (uint32_t i = 0; i < t->n_units; i++)
         if (take[i])
             add_payload(&t->unit[i], &parts->usage[i], ret);
+    for (uint32_t i = 0; i < ret->n_payloads; i++)
+        if (is_agent_name(ret->payload[i].tenant, ret->payload[i].name))
+            add_agent(parts, &ret->payload[i]);
+}
+
+static struct report_bytes bytes_from(const struct port_bytes *b)
+{
+    return (struct report_bytes){
+        .in = b->in, .useful = b->useful, .repeated = b->repeated, .out = b->out
+    };
+}
+
+static void add_traffic(const struct port_traffic *t, struct report_traffic *ret)
+{
+    *ret = (struct report_traffic){ .contacts = t->contacts,
+                                    .contact = bytes_from(&t->contact),
+                                    .all = bytes_from(&t->all),
+                                    .key_epoch = t->key_epoch,
+                                    .highest = t->highest,
+                                    .accepted = t->accepted };
 }
 
 static void add_transfer(const struct transfer_status *from, struct report_transfer *to)
@@ -74,12 +103,18 @@ void report_build(const struct report_parts *parts, struct report *ret)
         .time_ms = parts->time_ms,
         .root_version = parts->root_version,
         .generation = parts->generation,
+        .lost = parts->lost,
+        .passes_order = parts->passes_order,
+        .passes_document = parts->passes_document,
+        .staged = parts->staged,
+        .agent = parts->agent,
         .n_transfers = transfers->n_transfers,
         .n_objects = transfers->n_complete,
     };
     size_t n = strnlen(parts->satellite, NAME_MAX_LEN);
     memcpy(ret->satellite, parts->satellite, n);
     add_payloads(parts, ret);
+    add_traffic(&transfers->traffic, &ret->traffic);
     ret->n_events = events_copy(parts->events, ret->event, REPORT_EVENTS_MAX);
     for (uint32_t i = 0; i < ret->n_transfers; i++)
         add_transfer(&transfers->transfer[i], &ret->transfer[i]);
@@ -87,9 +122,34 @@ void report_build(const struct report_parts *parts, struct report *ret)
         memcpy(ret->object[i].b, transfers->complete[i], DIGEST_SIZE);
 }
 
+#define RANGES_KEPT 32U /* of a transfer, when room is short */
+
+/* Cut the longest list of missing ranges to half: the ground sends those first, and the next report
+ * goes on behind them. */
+static bool shrink_ranges(struct report *r)
+{
+    struct report_transfer *longest = NULL;
+
+    for (uint32_t i = 0; i < r->n_transfers; i++)
+        if (!longest || r->transfer[i].n_missing > longest->n_missing)
+            longest = &r->transfer[i];
+    if (!longest || longest->n_missing <= RANGES_KEPT)
+        return false;
+    longest->n_missing = longest->n_missing / 2;
+    longest->more = true;
+    return true;
+}
+
 /* Leave out one part of what is least missed.  False: only the payloads are left. */
 static bool shrink(struct report *r)
 {
+    if (r->keys.has_kem_public) { /* told again later */
+        r->keys.has_kem_public = false;
+        memset(r->keys.kem_public, 0, sizeof r->keys.kem_public);
+        return true;
+    }
+    if (shrink_ranges(r))
+        return true;
     if (r->n_events > 16 || (r->n_events > 0 && r->n_transfers <= 4 && r->n_objects <= 8)) {
         uint32_t drop = (r->n_events + 3) / 4;
 
@@ -99,6 +159,10 @@ static bool shrink(struct report *r)
     }
     if (r->n_transfers > 0 && (r->n_transfers > 4 || r->n_objects <= 8)) {
         r->n_transfers--;
+        return true;
+    }
+    if (r->n_usage > 0 && r->n_objects <= 8) {
+        r->n_usage = 0; /* half of it would look like all of it */
         return true;
     }
     if (r->n_objects > 0) {
@@ -115,10 +179,14 @@ enum rc report_fit(struct report *report, uint8_t *buf, struct bytes *ret, struc
 {
     enum rc rc = report_encode(report, buf, REPORT_MAX, ret, err);
 
-    /* Transfers come from berth-link, which may say anything; the rest is ours. */
+    /* Transfers and keys of links come from berth-link, which may say anything. */
     if (rc != RC_OK && rc != RC_NO_ROOM) {
+        report->keys.n_links = 0;
+        memset(report->keys.link, 0, sizeof report->keys.link);
         report->n_transfers = 0;
         report->n_objects = 0;
+        report->traffic = (struct report_traffic){ 0 };
+        report->n_usage = 0; /* put together over a minute, in which tenants may come and go */
         rc = report_encode(report, buf, REPORT_MAX, ret, err);
     }
     while (rc == RC_NO_ROOM && shrink(report))

@@ -21,10 +21,12 @@ struct usage {
 /* Everything that a report is made of. */
 struct report_parts {
     const char *satellite;
-    uint64_t epoch, seq, time_ms, root_version, generation;
+    uint64_t epoch, seq, time_ms, root_version, generation, staged;
+    uint32_t lost, passes_order, passes_document;
     const struct table *table;
     const struct usage *usage; /* one for each unit of the table */
     const struct events *events;
+    struct report_agent agent;
     const struct port_transfers *transfers;
 };
 

@@ -10,11 +10,10 @@
 
 #include "agent/agent.h"
 
-#define REVOKED_FILE "revoked"
-
-/* Give the set to a trust that is being loaded, before its grants.  None is no error; a lost one
- * is (RC_STATE_DAMAGED): nobody knows then what must not run. */
-must_check enum rc revoke_load(struct agent *a, struct trust *trust, struct err *err);
+/* All that was ever taken back, from the file and from what the agent's state recorded: whatever
+ * either has lost, the other puts back.  If both have (the state is damaged), nobody knows what
+ * must not run: RC_STATE_DAMAGED. */
+must_check enum rc revoke_restore(struct agent *a, struct revoked_set *ret, struct err *err);
 
 /* Save the set of a->trust. */
 must_check enum rc revoke_save(struct agent *a, struct err *err);

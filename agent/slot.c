@@ -25,6 +25,7 @@ static const struct cell moves[SLOT_STATES][SLOT_EVENTS] = {
         [SLOT_EV_STAGE]      = TO(SLOT_STAGED),
         [SLOT_EV_FIND]       = TO(SLOT_INSTALLED),
         [SLOT_EV_REFUSE]     = TO(SLOT_REFUSED),
+        [SLOT_EV_LOSE]       = TO(SLOT_RECEIVING),
     },
     [SLOT_STAGED] = {
         [SLOT_EV_REVOKE]     = TO(SLOT_FAILED),

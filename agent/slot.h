@@ -24,7 +24,7 @@ enum slot_event {
     SLOT_EV_REFUSE,     /* not allowed, with a code */
     SLOT_EV_FAIL,       /* did not prove itself, and there is nothing to return to */
     SLOT_EV_ROLLBACK,   /* did not prove itself: the version before runs again */
-    SLOT_EV_LOSE,       /* its slot is gone or damaged */
+    SLOT_EV_LOSE,       /* its slot, or the package that was to fill it, is gone or no good */
     SLOT_EV_RECONSIDER, /* what a refusal was based on has changed */
     SLOT_EV_REVOKE,     /* the root role has taken it back */
     SLOT_EVENTS

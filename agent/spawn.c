@@ -14,25 +14,6 @@
 #define HIGH_FD 32 /* above every descriptor that a child is given */
 #define ENV_MAX 4U
 
-enum rc spawn_own_dir(int *ret_fd, struct err *err)
-{
-    char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-
-    if (n <= 0)
-        return err_sys(err, RC_IO, "/proc/self/exe");
-    path[n] = '\0';
-    char *slash = strrchr(path, '/');
-    if (!slash)
-        return err_set(err, RC_IO, "/proc/self/exe");
-    *slash = '\0';
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, RC_IO, "%s", path);
-    *ret_fd = fd;
-    return RC_OK;
-}
-
 /* Only what the log and the sanitizers look at. */
 static void few_variables(char *ret[ENV_MAX + 1])
 {

@@ -14,9 +14,6 @@
 #define SPAWN_FDS_MAX 6U
 #define SPAWN_FIRST_FD 3
 
-/* Open the directory that berthd's own program lies in. */
-must_check enum rc spawn_own_dir(int *ret_fd, struct err *err);
-
 /* Start program `name` of that directory.  argv ends in NULL, argv[0] is the name.  fds[i] becomes
  * descriptor SPAWN_FIRST_FD + i; stdin is /dev/null, stdout and stderr are shared, the rest is
  * closed. */

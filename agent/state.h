@@ -9,7 +9,9 @@
 #ifndef BERTH_AGENT_STATE_H
 #define BERTH_AGENT_STATE_H
 
+#include "manifest/delegation.h"
 #include "manifest/doc.h"
+#include "manifest/revocation.h"
 
 #define UNITS_MAX                                                                                  \
     (2U * PAYLOADS_MAX) /* payloads that were ever ordered and still own something                 \
@@ -17,7 +19,10 @@
 #define UNIT_FAILED_MAX 8U
 #define UNIT_INDEX_MAX 1024U /* id ranges, see sandbox/plan.h */
 #define STATE_FILE "agent"
-#define STATE_MAX (192U * 1024U)
+#define STATE_KEPT_FILE "kept" /* as it was when another agent was chosen last */
+#define STATE_LEFT_FILE "left" /* what could not be read, for those who can */
+#define STATE_FORMAT 5U
+#define STATE_MAX (256U * 1024U)
 
 /* A version that is not tried again, and why. */
 struct unit_failed {
@@ -35,10 +40,47 @@ struct unit_record {
     struct digest wanted;   /* what the order names; all zero = not ordered */
     struct digest good;     /* committed last; all zero = none yet */
     struct digest previous; /* committed before that */
+    struct digest vouched;  /* SHA-256 of the envelope of `good`, as long as the trust allows it to
+                               run; all zero = it does not (agent/recorded) */
+    struct digest snapshot; /* the version whose trial its data was copied for: until that commits,
+                               what was copied is the data; all zero = the data is */
     uint64_t floor;         /* lowest release that may still run */
     uint32_t trials;        /* starts of the wanted version since it was installed */
     uint32_t n_failed;
     struct unit_failed failed[UNIT_FAILED_MAX]; /* oldest first */
+};
+
+/* A grant that the trust holds, without its keys. */
+struct grant_record {
+    char tenant[NAME_CAP];
+    uint64_t epoch;
+    uint64_t expires_ms;    /* Unix time, 0 = never */
+    struct digest payload;  /* SHA-256 of it */
+    struct resources total; /* what its payloads may use together */
+    uint32_t payloads_max;
+};
+
+/* A delegation that the trust holds, or its end, without keys. */
+struct team_record {
+    struct team_mark mark;
+    enum revoke_policy withdrawn;
+    bool has_terms;         /* else the rest is 0 */
+    uint64_t expires_ms;    /* Unix time, 0 = never */
+    struct resources total; /* what its payloads and those of its teams may use together */
+    uint32_t payloads_max;
+};
+
+/* What the trust held when it changed last.  What is missing at the next start, or older, has been
+ * lost or taken away, and is never "not there yet". */
+struct trust_record {
+    uint64_t root_version; /* 0 = nothing was recorded yet: a satellite fresh from the ground */
+    struct digest root;    /* SHA-256 of its payload */
+    uint64_t operator_since_ms; /* in it: grants from before are void, not lost */
+    struct revoked_set revoked; /* all of it: it can be made from no document that may still come */
+    uint32_t n_grants;
+    struct grant_record grant[TENANTS_MAX]; /* sorted by tenant */
+    uint32_t n_teams;
+    struct team_record team[TEAMS_HELD_MAX]; /* sorted by tenant, then team */
 };
 
 struct state {
@@ -48,6 +90,10 @@ struct state {
     struct digest order;      /* SHA-256 of its payload */
     uint64_t order_issued_ms; /* Unix time in it: a root may make what was issued before void */
     uint64_t time_floor;      /* Unix ms */
+    uint64_t time_anchor;     /* Unix ms: what the root role signed last, see manifest/trust */
+    uint32_t passes_order;    /* contacts since a new order was taken */
+    uint32_t passes_document; /* contacts since any new document was taken */
+    struct trust_record trust;
     uint32_t n_units;
     struct unit_record unit[UNITS_MAX]; /* sorted by tenant, then name */
 };
@@ -67,11 +113,16 @@ must_check enum rc state_encode(const struct state *state, uint8_t *buf, size_t 
  * RC_STATE_DAMAGED.  *ret_repair (may be NULL) tells that one of the two copies is damaged. */
 must_check enum rc state_load(int dirfd, struct state *ret, bool *ret_repair, struct err *err);
 
-/* Save durably. */
-must_check enum rc state_save(int dirfd, const struct state *state, struct err *err);
+/* Keep a copy beside it when another agent is chosen, and load it.  It stays until the next one is:
+ * an agent that was committed, too, may write a format that the one before it cannot read, and be
+ * left for that one later. */
+must_check enum rc state_keep(int dirfd, const struct state *state, struct err *err);
+must_check enum rc state_load_kept(int dirfd, struct state *ret, struct err *err);
 
-/* All zero. */
-bool digest_none(const struct digest *digest);
-bool digest_same(const struct digest *a, const struct digest *b);
+/* Move away, durably, what cannot be read: nothing is there then.  What was moved before goes. */
+must_check enum rc state_set_aside(int dirfd, struct err *err);
+
+/* Save durably; with `both` so that the loss of one copy brings back nothing older. */
+must_check enum rc state_save(int dirfd, const struct state *state, bool both, struct err *err);
 
 #endif

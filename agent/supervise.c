@@ -7,10 +7,16 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/check.h"
+#include "agent/copying.h"
 #include "agent/data.h"
 #include "agent/notify.h"
+#include "agent/recorded.h"
+#include "agent/room.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
+#include "manifest/envelope.h"
 #include "sandbox/wire.h"
 
 #define DATAGRAMS_PER_TURN 16U
@@ -19,15 +25,37 @@
 /* ---- what a slot holds --------------------------------------------------------------------------
  */
 
+/* One of the two manifests: what was verified just now, or, while the trust is lost, what was when
+ * it was not. */
 struct loaded {
     struct slot slot;
-    struct verified_manifest *manifest;
+    struct verified_manifest *verified;
+    struct recorded_manifest *recorded;
 };
 
 static void loaded_done(struct loaded *l)
 {
     slot_close(&l->slot);
-    verified_manifest_free(&l->manifest);
+    verified_manifest_free(&l->verified);
+    recorded_free(&l->recorded);
+}
+
+static const struct manifest *loaded_manifest(const struct loaded *l)
+{
+    return l->recorded ? recorded_manifest_get(l->recorded) : verified_manifest_get(l->verified);
+}
+
+static const struct digest *loaded_digest(const struct loaded *l)
+{
+    return l->recorded ? recorded_manifest_digest(l->recorded)
+                       : verified_manifest_digest(l->verified);
+}
+
+/* What the tenant may have; NULL if it has no grant. */
+static const struct grant *loaded_grant(const struct agent *a, const struct loaded *l)
+{
+    return l->recorded ? recorded_grant_get(l->recorded)
+                       : trust_grant(a->trust, loaded_manifest(l)->tenant);
 }
 
 static enum rc check_arch(const struct manifest *m, struct err *err)
@@ -41,50 +69,147 @@ static enum rc check_arch(const struct manifest *m, struct err *err)
     return RC_OK;
 }
 
+/* Which team a version says that it is of, to know whose delegation to look for; "" if it says
+ * nothing that can be read. */
+static const char *team_of(struct bytes bytes, char team[TEAM_CAP])
+{
+    struct envelope e;
+    char tenant[NAME_CAP];
+
+    if (envelope_open(bytes, &e, NULL) != RC_OK ||
+        manifest_peek(e.payload, tenant, team, NULL) != RC_OK)
+        return "";
+    return team;
+}
+
+static enum rc vouch(const struct agent *a, const struct unit_record *r,
+                     const struct digest *manifest, struct loaded *l, struct err *err)
+{
+    struct bytes envelope = { .p = l->slot.envelope, .n = l->slot.envelope_bytes };
+    char team[TEAM_CAP];
+
+    if (recorded_stands_in(a, r->tenant, team_of(envelope, team)))
+        return digest_same(manifest, &r->good)
+                   ? recorded_vouch(a, r, envelope, &l->recorded, err)
+                   : err_set(err, RC_SAFE_MODE, "%s/%s", r->tenant, r->name);
+    /* What has committed here, or is being tried, may go on under what is revoked to be kept. */
+    bool had = digest_same(manifest, &r->good) ||
+               (r->state == SLOT_TRIAL && digest_same(manifest, &r->wanted));
+    return had ? trust_verify_running(a->trust, envelope, agent_now_unix(), &l->verified, err)
+               : trust_verify_manifest(a->trust, envelope, agent_now_unix(), &l->verified, err);
+}
+
+/* The line of the order in force about this payload; NULL if there is none. */
+static const struct order_line *ordered(const struct agent *a, const struct unit_record *r)
+{
+    for (uint32_t i = 0; a->ordered && i < a->order.n_lines; i++) {
+        const struct order_line *line = &a->order.line[i];
+
+        if (strcmp(line->tenant, r->tenant) == 0 && strcmp(line->name, r->name) == 0)
+            return line;
+    }
+    return NULL;
+}
+
 /* Open a slot and verify its envelope again: what was allowed at install may not be now. */
 static enum rc load(const struct agent *a, const struct unit_record *r,
                     const struct digest *manifest, struct loaded *ret, struct err *err)
 {
     struct slot_id id = { .manifest = *manifest };
 
-    if (!a->trust)
+    if (!a->trust && a->lost == 0)
         return err_set(err, RC_TRUST_MISSING, "trust root");
     memcpy(id.tenant, r->tenant, sizeof id.tenant);
     memcpy(id.payload, r->name, sizeof id.payload);
     enum rc rc = slot_open(&a->slots, &id, &ret->slot, err);
+    if (rc == RC_OK)
+        rc = vouch(a, r, manifest, ret, err);
     if (rc != RC_OK)
         return rc;
 
-    struct bytes envelope = { .p = ret->slot.envelope, .n = ret->slot.envelope_bytes };
-    /* What has committed here, or is being tried, may go on under what is revoked to be kept. */
-    bool had = digest_same(manifest, &r->good) ||
-               (r->state == SLOT_TRIAL && digest_same(manifest, &r->wanted));
-    rc = had ? trust_verify_running(a->trust, envelope, agent_now_unix(), &ret->manifest, err)
-             : trust_verify_manifest(a->trust, envelope, agent_now_unix(), &ret->manifest, err);
-    if (rc != RC_OK)
-        return rc;
-
-    const struct manifest *m = verified_manifest_get(ret->manifest);
-    if (!digest_same(verified_manifest_digest(ret->manifest), manifest) ||
-        strcmp(m->tenant, r->tenant) != 0 || strcmp(m->name, r->name) != 0)
+    const struct manifest *m = loaded_manifest(ret);
+    if (!digest_same(loaded_digest(ret), manifest) || strcmp(m->tenant, r->tenant) != 0 ||
+        strcmp(m->name, r->name) != 0)
         return err_set(err, RC_SLOT_DAMAGED, "%s/%s", r->tenant, r->name);
+    const struct order_line *line = ordered(a, r);
+    if (line && ret->verified && digest_same(&line->manifest, manifest) &&
+        !order_line_names(line, ret->verified))
+        return err_set(err, RC_DIGEST_MISMATCH, "%s/%s: SHA-384 in the order", r->tenant, r->name);
     if (m->release < r->floor)
         return err_set(err, RC_FLOOR, "%s/%s", r->tenant, r->name);
     return check_arch(m, err);
 }
 
+/* The sums of everybody above it: of the tenant, and of each team down to its own. */
 static enum rc check_share(const struct agent *a, const struct unit_record *r,
-                           const struct manifest *m)
+                           const struct loaded *l)
 {
-    const struct grant *grant = trust_grant(a->trust, r->tenant);
+    const struct manifest *m = loaded_manifest(l);
+    const struct grant *grant = loaded_grant(a, l);
+    struct chain chain = { 0 };
+    bool busy = false;
 
-    return grant ? reconcile_share(&a->table, r, &m->limits, grant) : RC_GRANT_MISSING;
+    if (!grant)
+        return RC_GRANT_MISSING;
+    enum rc rc = RC_OK;
+    if (l->recorded)
+        recorded_chain(a, l->recorded, &chain);
+    else
+        rc = trust_authorities(a->trust, grant, m->team, &chain, NULL);
+    if (rc != RC_OK)
+        return rc;
+    for (uint32_t i = 0; i < chain.n; i++) {
+        rc = reconcile_share(&a->table, r, &m->limits, &chain.of[i]);
+        if (rc != RC_OK && rc != RC_BUSY)
+            return rc;
+        busy |= rc == RC_BUSY;
+    }
+    return busy ? RC_BUSY : RC_OK;
+}
+
+enum rc supervise_vouch(const struct agent *a, const struct unit_record *unit, struct digest *ret)
+{
+    scoped(loaded_done) struct loaded l = { .slot.root = -1 };
+    struct err err = { 0 };
+    enum rc rc = load(a, unit, &unit->good, &l, &err);
+
+    if (rc == RC_OK)
+        rc = sha256_of((struct bytes){ l.slot.envelope, l.slot.envelope_bytes }, ret->b, &err);
+    return rc;
+}
+
+/* A grant that asks for the safety role may come behind the order.  What has committed goes on;
+ * what has not begins only under an order that the role signed for. */
+static enum rc check_safety(const struct agent *a, const struct unit_record *unit,
+                            const struct digest *manifest)
+{
+    const struct grant *grant = trust_grant(a->trust, unit->tenant);
+
+    if (!grant || !grant->needs_safety || digest_same(manifest, &unit->good))
+        return RC_OK;
+    return a->ordered && a->cosigned ? RC_OK : RC_SAFETY_MISSING;
+}
+
+/* Whether its files are whole.  While they are being read, nothing is stopped for it: RC_BUSY lets
+ * one wait that has nothing to stop, RC_UNPACK_FAILED (again soon) one that has. */
+static enum rc check_files(struct agent *a, const struct unit_record *unit,
+                           const struct digest *manifest, const struct loaded *l)
+{
+    const struct unit *u = reconcile_find(&a->table, unit->tenant, unit->name);
+    struct slot_id id = { .manifest = *manifest };
+
+    if (u && u->run.phase != RUN_NONE && digest_same(&u->run.manifest, manifest))
+        return RC_OK; /* it was read before it was started */
+    memcpy(id.tenant, unit->tenant, sizeof id.tenant);
+    memcpy(id.payload, unit->name, sizeof id.payload);
+    enum rc rc = check_slot(a, &id, loaded_manifest(l), l->slot.root);
+    return rc == RC_BUSY && u && u->run.phase != RUN_NONE ? RC_UNPACK_FAILED : rc;
 }
 
 enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct digest *manifest,
                         struct admission *ret)
 {
-    const struct agent *a = arg;
+    struct agent *a = arg;
     scoped(loaded_done) struct loaded l = { .slot.root = -1 };
     struct err err = { 0 };
     enum rc rc = load(a, unit, manifest, &l, &err);
@@ -95,10 +220,27 @@ enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct 
     if (rc != RC_OK)
         return rc;
 
-    const struct manifest *m = verified_manifest_get(l.manifest);
-    rc = check_share(a, unit, m);
+    const struct manifest *m = loaded_manifest(&l);
+    if (is_agent_name(m->tenant, m->name) && !a->own.booted)
+        return RC_AGENT_UNBOOTED;
+    rc = check_safety(a, unit, manifest);
     if (rc == RC_OK)
-        *ret = (struct admission){ .health = m->health, .floor = m->floor, .limits = m->limits };
+        rc = check_share(a, unit, &l);
+    if (rc == RC_OK)
+        rc = check_files(a, unit, manifest, &l);
+    if (rc == RC_SLOT_DAMAGED)
+        return RC_NOT_FOUND;
+    if (rc == RC_OK)
+        rc = room_for_data(a, unit, m, &err);
+    bool snapshot = copying_wanted(a, unit, m, manifest);
+    if (rc == RC_OK && snapshot && unit->state == SLOT_INSTALLED)
+        rc = copying_room(a, unit, m, &err);
+    if (rc == RC_OK) {
+        *ret = (struct admission){
+            .health = m->health, .floor = m->floor, .limits = m->limits, .snapshot = snapshot
+        };
+        memcpy(ret->team, m->team, sizeof ret->team);
+    }
     return rc;
 }
 
@@ -153,16 +295,18 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
     if (rc != RC_OK)
         return rc;
 
-    const struct manifest *m = verified_manifest_get(l.manifest);
+    const struct manifest *m = loaded_manifest(&l);
     const struct data_id id = { .tenant = r->tenant, .name = r->name, .index = r->index };
     bool has_data = m->limits.data_bytes > 0;
 
-    if (has_data)
+    if (copying_wanted(a, r, m, &action->manifest))
+        rc = copying_ready(a, r, err);
+    if (rc == RC_OK && has_data)
         rc = data_open(a->data_dir, &id, m->limits.data_bytes, &data, err);
     memset(&message, 0, sizeof message);
     message.head = wire_head(WIRE_LAUNCH, action->instance);
     if (rc == RC_OK)
-        rc = plan_make(m, trust_grant(a->trust, r->tenant), r->index, has_data, &message.plan, err);
+        rc = plan_make(m, loaded_grant(a, &l), r->index, has_data, &message.plan, err);
     if (rc != RC_OK)
         return rc;
 
@@ -287,17 +431,24 @@ static bool awaits_grant(const struct agent *a, const struct unit *unit)
 }
 
 /* A grant ends by itself, too, and one may have been taken back while its payload was starting. */
+static enum rc grant_standing(const struct agent *a, const struct unit *u, uint64_t now_unix)
+{
+    if (recorded_stands_in(a, u->kept.tenant, u->run.team))
+        return recorded_valid(a, u->kept.tenant, u->run.team, now_unix);
+    if (!a->trust || awaits_grant(a, u))
+        return RC_OK;
+    return trust_still_valid(a->trust, u->kept.tenant, u->run.team, now_unix);
+}
+
 static void stop_expired(struct agent *a)
 {
     uint64_t now_unix = agent_now_unix();
 
-    for (uint32_t i = 0; a->trust && i < a->table.n_units; i++) {
-        struct unit *u = &a->table.unit[i];
-        enum rc rc =
-            awaits_grant(a, u) ? RC_OK : trust_grant_valid(a->trust, u->kept.tenant, now_unix);
+    for (uint32_t i = 0; i < a->table.n_units; i++) {
+        enum rc rc = grant_standing(a, &a->table.unit[i], now_unix);
 
         if (rc != RC_OK)
-            reconcile_deny(&a->table, u, rc, clock_mono_ms());
+            reconcile_deny(&a->table, &a->table.unit[i], rc, clock_mono_ms());
     }
 }
 
@@ -320,6 +471,27 @@ void supervise_tick(struct agent *a)
     }
 }
 
+/* Who of the signers would have done nobody can say without the grant: one that was taken back is
+ * enough to stop, until it comes. */
+static bool signer_revoked(const struct agent *a, const struct unit *u)
+{
+    struct slot slot = { .root = -1 };
+    struct slot_id id = { .manifest = u->run.manifest };
+    struct envelope e;
+    struct err err = { 0 };
+    bool revoked = false;
+
+    memcpy(id.tenant, u->kept.tenant, sizeof id.tenant);
+    memcpy(id.payload, u->kept.name, sizeof id.payload);
+    if (slot_open(&a->slots, &id, &slot, &err) != RC_OK)
+        return false;
+    if (envelope_open((struct bytes){ slot.envelope, slot.envelope_bytes }, &e, &err) == RC_OK)
+        for (uint32_t i = 0; i < e.n; i++)
+            revoked |= revoked_key(trust_revoked(a->trust), e.signature[i].key_id.p) > REVOKE_KEEP;
+    slot_close(&slot);
+    return revoked;
+}
+
 void supervise_recheck(struct agent *a)
 {
     a->recheck = false;
@@ -331,11 +503,14 @@ void supervise_recheck(struct agent *a)
         a->recheck |= u->run.phase == RUN_STARTING; /* it cannot be stopped before it runs */
         if (u->run.phase != RUN_UP && u->run.phase != RUN_READY)
             continue;
-        if (awaits_grant(a, u))
+        if (awaits_grant(a, u)) {
+            if (signer_revoked(a, u))
+                reconcile_deny(&a->table, u, RC_KEY_REVOKED, clock_mono_ms());
             continue;
+        }
         enum rc rc = load(a, &u->kept, &u->run.manifest, &l, &err);
         if (rc == RC_OK)
-            rc = check_share(a, &u->kept, verified_manifest_get(l.manifest));
+            rc = check_share(a, &u->kept, &l);
         /* Only what the trust says ends a run: not a slot that cannot be read just now, and not a
          * share that is large enough once those that were told to stop have ended. */
         if (rc != RC_OK && rc_class(rc) == RC_CLASS_REFUSED && rc != RC_NOT_FOUND)

@@ -18,6 +18,11 @@ must_check enum rc supervise_open(struct agent *a, struct err *err);
 enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct digest *manifest,
                         struct admission *ret);
 
+/* Whether the version of a unit that committed last may run, as far as it and its grant go; and
+ * SHA-256 of its envelope, for agent/recorded. */
+must_check enum rc supervise_vouch(const struct agent *a, const struct unit_record *unit,
+                                   struct digest *ret);
+
 /* Carry out a start; a failure goes to reconcile as a failed launch. */
 void supervise_start(struct agent *a, const struct action *action);
 

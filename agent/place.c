@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/place.h"
+
+#include <stdio.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+
+static const char *const names[PLACES] = {
+    [PLACE_STATE] = ".",     [PLACE_TRUST] = "trust", [PLACE_OBJECTS] = "objects",
+    [PLACE_SLOTS] = "slots", [PLACE_DATA] = "data",   [PLACE_STAGING] = "staging",
+    [PLACE_LOG] = "log",     [PLACE_LINK] = "link",   [PLACE_SPOOL] = "spool",
+};
+
+const char *place_name(enum place place)
+{
+    return names[place];
+}
+
+static bool any_name(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return false;
+}
+
+/* It may open, and its content be unreadable. */
+static enum rc open_readable(int state_dir, const char *name, mode_t mode, int *ret_fd,
+                             struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    enum rc rc = fs_open_dir(state_dir, name, mode, &fd, err);
+
+    if (rc == RC_OK)
+        rc = fs_list(fd, ".", 1, any_name, NULL, NULL, err);
+    if (rc == RC_OK)
+        *ret_fd = take_fd(&fd);
+    return rc;
+}
+
+enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare, int *ret_fd,
+                   bool *ret_bad, struct err *err)
+{
+    char spare[32];
+    struct err ignored;
+    enum rc rc = open_readable(state_dir, names[place], mode, ret_fd, err);
+
+    (void)snprintf(spare, sizeof spare, "%s" PLACE_SPARE, names[place]);
+    *ret_bad = rc != RC_OK;
+    if (rc != RC_OK)
+        log_err(LOG_LEVEL_ERROR, err, "%s/ cannot be used", names[place]);
+    if (!may_spare)
+        return rc;
+    if (rc == RC_OK) { /* the fault has passed, or there was none */
+        (void)!fs_remove_tree(state_dir, spare, &ignored);
+        return RC_OK;
+    }
+    return open_readable(state_dir, spare, mode, ret_fd, err);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * agent/place: directories of the state that a start should find, and can do without.
+ *
+ * A bad block in one directory must not stop what has nothing to do with it.  What cannot be used
+ * is told in every start (RC_STATE_DIR), and where its content can be had again (packages under way
+ * or kept, what is being unpacked) another one, NAME.spare, stands in for it.  The directory itself
+ * is left as it is: the fault may pass, and a later start finds all that it held, and removes the
+ * stand-in.
+ */
+#ifndef BERTH_AGENT_PLACE_H
+#define BERTH_AGENT_PLACE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+enum place {
+    PLACE_STATE = 0, /* the state directory itself: cannot be handed over or written to */
+    PLACE_TRUST,
+    PLACE_OBJECTS,
+    PLACE_SLOTS,
+    PLACE_DATA,
+    PLACE_STAGING,
+    PLACE_LOG,
+    PLACE_LINK,
+    PLACE_SPOOL,
+    PLACES
+};
+
+#define PLACE_SPARE ".spare"
+
+/* Its name in the state directory. */
+const char *place_name(enum place place);
+
+/* Open it, made with that mode if it is missing, and see that it can be read.  With may_spare its
+ * stand-in, if that fails.  *ret_bad tells that it failed; the descriptor is one that can be used,
+ * or an RC_* says why there is none. */
+must_check enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare,
+                              int *ret_fd, bool *ret_bad, struct err *err);
+
+#endif
