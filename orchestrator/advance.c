@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "link/port.h"
+#include "orchestrator/deliver.h"
 
 /* Rollouts that one abort can end: those of one apply, each with another payload or version. */
 #define ABORTS_MAX 512U
@@ -136,7 +137,7 @@ static enum rc advance_one(struct store *store, const struct view *view, uint64_
     scoped(free_ptr) struct rollout *r = calloc(2, sizeof *r);
     struct rollout_seen seen[ROLLOUT_TASKS_MAX];
     struct rollout_action done[STEPS_MAX];
-    uint64_t generation[ROLLOUT_TASKS_MAX];
+    uint64_t generation[ROLLOUT_TASKS_MAX] = { 0 };
     struct store_rollout row;
     uint32_t n = 0;
 
@@ -177,8 +178,7 @@ static enum rc advance_one(struct store *store, const struct view *view, uint64_
 /* ---- orders -----------------------------------------------------------------------------------
  */
 
-/* The order that this one replaces was sent and is not in force yet: it need not arrive any more.
- */
+/* An object need not arrive any more. */
 static enum rc withdraw(struct store *store, const char *satellite, const struct digest *object,
                         struct err *err)
 {
@@ -195,17 +195,20 @@ static enum rc withdraw(struct store *store, const char *satellite, const struct
     return rc;
 }
 
+/* Older orders end here, whatever became of them: one that took effect but whose arrival was never
+ * shown would go up again before this one, after a restart or to a satellite that begins anew. */
 static enum rc supersede(struct store *store, const struct store_order *by, uint64_t now_ms,
                          struct err *err)
 {
-    struct store_order_filter filter = { .satellite = by->satellite, .state = ORDER_RELEASED };
+    struct store_order_filter filter = { .satellite = by->satellite };
     scoped(free_ptr) struct store_order *rows = NULL;
     size_t n = 0;
     enum rc rc = store_orders(store, &filter, &rows, &n, err);
 
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = store_set_order_state(store, rows[i].satellite, rows[i].generation, ORDER_SUPERSEDED,
-                                   now_ms, err);
+    for (size_t i = 0; rc == RC_OK && i < n && rows[i].generation < by->generation; i++) {
+        if (rows[i].state == ORDER_RELEASED)
+            rc = store_set_order_state(store, rows[i].satellite, rows[i].generation,
+                                       ORDER_SUPERSEDED, now_ms, err);
         if (rc == RC_OK)
             rc = withdraw(store, rows[i].satellite, &rows[i].object, err);
     }
@@ -233,6 +236,60 @@ static enum rc queue_order(struct store *store, const struct store_order *order,
     return store_queue(store, &row, true, err);
 }
 
+/* The token instead of the order, which is on its way since apply.  *ret_expired: there is none
+ * that is good, and somebody has to sign another. */
+static enum rc queue_token(struct store *store, const struct store_order *order, uint64_t now_ms,
+                           bool *ret_staged, bool *ret_expired, struct err *err)
+{
+    struct store_outgoing row = { .kind = OBJECT_TOKEN, .class = CLASS_ORDER, .queued_ms = now_ms };
+    char hex[2U * DIGEST_SIZE + 1U];
+    struct store_token token;
+    enum rc rc = store_token(store, order->satellite, order->generation, &token, err);
+
+    *ret_staged = rc == RC_OK;
+    *ret_expired = rc == RC_OK && token.expires_ms <= now_ms;
+    if (rc == RC_NOT_FOUND || *ret_expired)
+        return RC_OK;
+    if (rc != RC_OK)
+        return rc;
+    row.object = token.object;
+    row.size = token.size;
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", order->satellite);
+    (void)snprintf(row.path, sizeof row.path, "objects/%s",
+                   bytes_hex((struct bytes){ token.object.b, DIGEST_SIZE }, hex));
+    return store_queue(store, &row, true, err);
+}
+
+static enum rc pause_expired(struct store *store, const struct store_order *order, uint64_t now_ms,
+                             struct err *err)
+{
+    char why[ROLLOUT_REASON_CAP];
+
+    (void)snprintf(why, sizeof why, "token of %s expired: berth rollout retoken %llu",
+                   order->satellite, (unsigned long long)order->rollout);
+    enum rc rc = advance_enter(store, order->rollout, ROLLOUT_EV_PAUSE, why, now_ms, err);
+
+    return rc == RC_ROLLOUT_STATE ? RC_OK : rc; /* nothing runs that could be paused */
+}
+
+/* Give way to the one that is let go: order, or token of an order that was sent before. */
+static enum rc let_go(struct store *store, const struct store_order *order, uint64_t now_ms,
+                      bool *ret_expired, struct err *err)
+{
+    bool staged = false;
+    enum rc rc = queue_token(store, order, now_ms, &staged, ret_expired, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (*ret_expired)
+        return pause_expired(store, order, now_ms, err);
+    rc = supersede(store, order, now_ms, err);
+    if (rc == RC_OK)
+        rc = store_set_order_state(store, order->satellite, order->generation, ORDER_RELEASED,
+                                   now_ms, err);
+    return rc == RC_OK && !staged ? queue_order(store, order, now_ms, err) : rc;
+}
+
 static enum rc release_one(struct store *store, const struct store_order *order, uint64_t now_ms,
                            const struct advance_log *log, struct err *err)
 {
@@ -250,14 +307,13 @@ static enum rc release_one(struct store *store, const struct store_order *order,
         rc = store_order_ready(store, order->satellite, order->generation, &ready, err);
     if (rc != RC_OK || !ready)
         return rc;
-    rc = supersede(store, order, now_ms, err);
-    if (rc == RC_OK)
-        rc = store_set_order_state(store, order->satellite, order->generation, ORDER_RELEASED,
-                                   now_ms, err);
-    if (rc == RC_OK)
-        rc = queue_order(store, order, now_ms, err);
+    bool expired = false;
+
+    rc = let_go(store, order, now_ms, &expired, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
+    if (rc == RC_OK && expired)
+        event.what = "token-expired";
     if (rc == RC_OK)
         log->fn(log->arg, &event);
     return rc;
@@ -295,10 +351,8 @@ static enum rc cancel_orders(struct store *store, const struct store_rollout *ro
                              struct err *err)
 {
     scoped(free_ptr) struct store_wave *waves = NULL;
-    struct store_package package = { 0 };
     size_t n = 0;
     enum rc rc = store_waves(store, row->id, &waves, &n, err);
-    bool has_package = store_package_by_manifest(store, &row->to_manifest, &package, NULL) == RC_OK;
 
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         struct store_order_filter filter = { .satellite = waves[i].satellite, .state = ORDER_HELD };
@@ -311,9 +365,11 @@ static enum rc cancel_orders(struct store *store, const struct store_rollout *ro
                 continue;
             rc = store_set_order_state(store, held[k].satellite, held[k].generation,
                                        ORDER_CANCELLED, now_ms, err);
+            if (rc == RC_OK) /* a staged one may be on its way */
+                rc = withdraw(store, held[k].satellite, &held[k].object, err);
         }
-        if (rc == RC_OK && has_package && waves[i].state == WAVE_WAITING)
-            rc = withdraw(store, waves[i].satellite, &package.object, err);
+        if (rc == RC_OK && waves[i].state == WAVE_WAITING)
+            rc = deliver_withdraw(store, waves[i].satellite, &row->to_manifest, err);
     }
     return rc;
 }

@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crypto.h"
 #include "base/fs.h"
 #include "orchestrator/path.h"
+#include "orchestrator/scratch.h"
 #include "update/package.h"
 #include "update/unpack.h"
 
@@ -19,6 +21,60 @@ void checked_done(struct checked *checked)
 {
     payload_free(&checked->payload);
     close_fd(&checked->fd);
+}
+
+void pushed_done(struct pushed *pushed)
+{
+    package_done(&pushed->package);
+}
+
+enum rc checking_pushed(const struct home *home, const struct digest *manifest, struct pushed *ret,
+                        struct err *err)
+{
+    struct pushed pushed = { 0 };
+    scoped(close_fd) int fd = -1;
+    struct store_package row = { 0 };
+    struct digest found = { 0 };
+    uint64_t size = 0;
+    enum rc rc = store_package_by_manifest(home->store, manifest, &row, err);
+
+    if (rc == RC_OK)
+        rc = home_open_object(home, &row.object, &fd, &size, err);
+    if (rc == RC_OK)
+        rc = package_open(fd, &pushed.package, err);
+    if (rc == RC_OK)
+        rc = envelope_open(package_envelope(&pushed.package), &pushed.envelope, err);
+    if (rc == RC_OK)
+        rc = sha256_of(pushed.envelope.payload, found.b, err);
+    if (rc == RC_OK && !digest_same(&found, manifest))
+        rc = err_set(err, RC_DIGEST_MISMATCH, "%s/%s %s", row.tenant, row.name, row.version);
+    if (rc != RC_OK) {
+        pushed_done(&pushed);
+        return rc;
+    }
+    (void)snprintf(pushed.name, sizeof pushed.name, "%s/%s %s", row.tenant, row.name, row.version);
+    *ret = pushed;
+    return RC_OK;
+}
+
+enum rc checking_version(const struct home *home, const struct trust *trust,
+                         const struct digest *manifest, bool running, uint64_t now_ms,
+                         struct err *err)
+{
+    scoped(pushed_done) struct pushed pushed = { 0 };
+    scoped(verified_manifest_free) struct verified_manifest *verified = NULL;
+    struct err why = { 0 };
+    enum rc rc = checking_pushed(home, manifest, &pushed, err);
+
+    if (rc != RC_OK)
+        return rc;
+    struct bytes envelope = package_envelope(&pushed.package);
+
+    rc = running ? trust_verify_running(trust, envelope, now_ms, &verified, &why)
+                 : trust_verify_manifest(trust, envelope, now_ms, &verified, &why);
+    if (rc != RC_OK)
+        (void)err_set(err, rc, "%s: %s", pushed.name, why.what);
+    return rc;
 }
 
 enum rc checking_sibling(const char *name, int *ret_fd, struct err *err)
@@ -50,24 +106,13 @@ enum rc checking_sibling(const char *name, int *ret_fd, struct err *err)
 /* Unpack for real, in the confined process, into a directory that goes away. */
 static enum rc dry_run(const struct verified_payload *payload, struct err *err)
 {
-    const char *tmp = getenv("TMPDIR");
-    scoped(close_fd) int program = -1, parent = -1, dirfd = -1;
-    char path[PATH_MAX];
-    struct err ignored;
+    scoped(scratch_close) struct scratch_dir dir = SCRATCH_NONE;
+    scoped(close_fd) int program = -1;
     enum rc rc = checking_sibling("berth-unpack", &program, err);
 
-    (void)snprintf(path, sizeof path, "%s/berth-check-XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
-    if (rc != RC_OK)
-        return rc;
-    if (!mkdtemp(path))
-        return err_sys(err, RC_IO, "%s", path);
-    rc = path_open_dir(path, false, &dirfd, err);
     if (rc == RC_OK)
-        rc = unpack_run(payload, program, dirfd, UNPACK_TIMEOUT_MS, err);
-    *strrchr(path, '/') = '\0';
-    if (path_open_dir(path, false, &parent, &ignored) == RC_OK)
-        (void)!fs_remove_tree(parent, path + strlen(path) + 1, &ignored);
-    return rc;
+        rc = scratch_open(&dir, err);
+    return rc == RC_OK ? unpack_run(payload, program, dir.fd, UNPACK_TIMEOUT_MS, err) : rc;
 }
 
 /* The same failure, said of a file: "cam-1.0.berth: content". */

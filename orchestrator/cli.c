@@ -172,6 +172,14 @@ static enum rc check_counts(const struct cli *cli, struct err *err)
     return RC_OK;
 }
 
+/* What asks for signatures does not take any at the same time. */
+static enum rc check_halves(const struct cli *cli, struct err *err)
+{
+    if ((cli_value(cli, "request") || cli_flag(cli, "request")) && cli_value(cli, "attach"))
+        return err_set(err, RC_USAGE, "--request and --attach are two steps: give one of them");
+    return RC_OK;
+}
+
 /* ---- dispatch ---- */
 
 static int unknown_command(struct cli *cli, const struct cli_command *const *tables,
@@ -221,6 +229,8 @@ static int run_command(struct cli *cli, size_t n, char *const *words)
     }
     if (rc == RC_OK)
         rc = check_counts(cli, &err);
+    if (rc == RC_OK)
+        rc = check_halves(cli, &err);
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth %s --help", cli->command->name);
     return cli->command->run(cli);

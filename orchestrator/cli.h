@@ -21,7 +21,7 @@ enum cli_exit {
     CLI_OK = 0,
     CLI_FAILED = 1,
     CLI_USAGE = 2,
-    CLI_CHANGES = 3, /* plan: there is something to do */
+    CLI_CHANGES = 3, /* plan: there is something to do; diff: the two differ */
     CLI_STALE = 4,   /* a precondition does not hold, or the plan is stale */
     CLI_DENIED = 5,  /* a signature, a grant or a trust rule refused it */
     CLI_TIMEOUT = 6,

@@ -13,14 +13,11 @@ static const struct {
     enum rc rc;
     enum cli_exit exit;
 } exits[] = {
-    { RC_OK, CLI_OK },
-    { RC_USAGE, CLI_USAGE },
-    { RC_TIMEOUT, CLI_TIMEOUT },
-    { RC_PLAN_STALE, CLI_STALE },
-    { RC_NO_SATELLITE, CLI_STALE },
-    { RC_NO_PACKAGE, CLI_STALE },
-    { RC_ROLLOUT_STATE, CLI_STALE },
-    { RC_EXISTS, CLI_STALE },
+    { RC_HOME_OPEN, CLI_DENIED }, { RC_OK, CLI_OK },
+    { RC_USAGE, CLI_USAGE },      { RC_TIMEOUT, CLI_TIMEOUT },
+    { RC_PLAN_STALE, CLI_STALE }, { RC_NO_SATELLITE, CLI_STALE },
+    { RC_NO_PACKAGE, CLI_STALE }, { RC_ROLLOUT_STATE, CLI_STALE },
+    { RC_EXISTS, CLI_STALE },     { RC_HOME_OPEN, CLI_DENIED },
 };
 
 enum cli_exit cli_exit_of(enum rc rc)
@@ -80,6 +77,9 @@ int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
      */
     if (err->rc == RC_BUSY)
         (void)snprintf(text, sizeof text, "try again: another berth command is writing");
+    if (err->rc == RC_HOME_OPEN)
+        (void)snprintf(text, sizeof text, "chmod go-w %s, once you know who has been writing there",
+                       cli->home);
     if (err->rc == RC_STORE && strncmp(err->what, "store", 5) == 0)
         (void)snprintf(text, sizeof text,
                        "begin nothing new; put back a copy of store.sqlite: operator guide, "
@@ -120,7 +120,7 @@ int cli_json(struct cli *cli, json_t *value)
     int code = CLI_OK;
 
     if (cli->json) {
-        if (!value || json_dumpf(value, cli->out, JSON_INDENT(2)) != 0 ||
+        if (!value || json_dumpf(value, cli->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0 ||
             fputc('\n', cli->out) == EOF || fflush(cli->out) != 0)
             code = CLI_FAILED;
     }

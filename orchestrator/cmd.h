@@ -10,21 +10,27 @@
 extern const struct cli_command cmd_key[];
 extern const struct cli_command cmd_fleet_init[];
 extern const struct cli_command cmd_grant[];
+extern const struct cli_command cmd_trust_rekey[];
+extern const struct cli_command cmd_trust_delegate[];
 extern const struct cli_command cmd_trust_revoke[];
+extern const struct cli_command cmd_trust_rotate[];
 extern const struct cli_command cmd_init[];
 extern const struct cli_command cmd_build[];
 extern const struct cli_command cmd_sign[];
 extern const struct cli_command cmd_inspect[];
 extern const struct cli_command cmd_verify[];
+extern const struct cli_command cmd_diff[];
 extern const struct cli_command cmd_push[];
 extern const struct cli_command cmd_provision[];
 extern const struct cli_command cmd_explain[];
 extern const struct cli_command cmd_uplink[];
+extern const struct cli_command cmd_link[];
 extern const struct cli_command cmd_plan[];
 extern const struct cli_command cmd_apply[];
 extern const struct cli_command cmd_status[];
 extern const struct cli_command cmd_ps[];
 extern const struct cli_command cmd_rollout[];
+extern const struct cli_command cmd_retoken[];
 extern const struct cli_command cmd_trust[];
 
 #endif

@@ -10,12 +10,16 @@
 
 #include "base/clock.h"
 #include "link/port.h"
+#include "orchestrator/activation.h"
 #include "orchestrator/advance.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/deliver.h"
 #include "orchestrator/home.h"
 #include "orchestrator/keys.h"
 #include "orchestrator/offline.h"
 #include "orchestrator/planning.h"
+#include "orchestrator/prepare.h"
+#include "orchestrator/strong.h"
 
 /* Everything that the steps of one apply share. */
 struct apply {
@@ -24,24 +28,35 @@ struct apply {
     const struct planning *p;
     struct trust *trust;
     struct keyring *ring;
+    struct keyring *safety;
+    bool staged;
+    uint64_t life_ms; /* of tokens */
     uint64_t now_ms;
+    struct cost cost;
     uint64_t *rollout; /* ids, by index in the plan */
 };
 
-static enum rc check_key(const struct apply *a, struct err *err)
+static enum rc check_ring(const struct key_set *keys, const struct keyring *ring, const char *role,
+                          struct err *err)
 {
-    const struct key_set *keys = &trust_root(a->trust)->operator_keys;
-
-    for (size_t i = 0; i < a->ring->n; i++) {
-        const struct public_key *key = sign_key_public(a->ring->key[i]);
+    for (size_t i = 0; i < ring->n; i++) {
+        const struct public_key *key = sign_key_public(ring->key[i]);
         bool known = false;
 
         for (uint32_t k = 0; k < keys->n; k++)
             known = known || memcmp(keys->key[k].id, key->id, KEY_ID_SIZE) == 0;
         if (!known)
-            return err_set(err, RC_KEY_UNKNOWN, "the root does not list this operator key");
+            return err_set(err, RC_KEY_UNKNOWN, "the root does not list this %s key", role);
     }
     return RC_OK;
+}
+
+static enum rc check_key(const struct apply *a, struct err *err)
+{
+    const struct root *root = trust_root(a->trust);
+    enum rc rc = check_ring(&root->operator_keys, a->ring, "operator", err);
+
+    return rc == RC_OK ? check_ring(&root->safety_keys, a->safety, "safety", err) : rc;
 }
 
 /* ---- rollouts ---------------------------------------------------------------------------------
@@ -53,7 +68,8 @@ static enum rc end_older(const struct apply *a, struct err *err)
     enum rc rc = RC_OK;
 
     for (uint32_t i = 0; rc == RC_OK && i < p->plan->n_satellites; i++) {
-        uint64_t id = p->plan->satellite[i].changes ? UINT64_MAX : 0;
+        const struct plan_satellite *sat = &p->plan->satellite[i];
+        uint64_t id = sat->changes || sat->withdraws ? UINT64_MAX : 0;
 
         while (rc == RC_OK && id != 0) {
             rc = store_rollout_on(a->home->store, p->fleet->satellite[i].id, &id, err);
@@ -176,20 +192,25 @@ static enum rc sign_order(const struct apply *a, struct order *order, uint8_t **
     scoped(free_ptr) uint8_t *envelope = NULL;
     scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
     const struct order_position position = { .satellite = order->satellite };
+    static const struct keyring none;
+    struct keyring ring = { 0 };
     struct bytes payload = { 0 };
     size_t n = 0;
 
     if (!buf)
         return err_set(err, RC_NO_MEMORY, "order");
-    enum rc rc = RC_OK;
+    enum rc rc = strong_order(a->home, trust_root(a->trust), order, err);
 
-    if (cli_value(a->cli, "attach"))
+    if (rc == RC_OK && cli_value(a->cli, "attach"))
         rc = collect_order(a, order, &envelope, &n, err);
-    else
+    else if (rc == RC_OK)
         rc = order_encode(order, buf, DOCUMENT_MAX, &payload, err);
+    /* The safety role signs what lets an order take effect. */
+    if (rc == RC_OK)
+        rc = activation_ring(a->ring, order->staged ? &none : a->safety, &ring, err);
     if (rc == RC_OK && !envelope)
-        rc = keyring_sign(a->ring, DOC_ORDER, &trust_root(a->trust)->mission, payload, &envelope,
-                          &n, err);
+        rc = keyring_sign(&ring, DOC_ORDER, &trust_root(a->trust)->mission, payload, &envelope, &n,
+                          err);
     if (rc == RC_OK)
         rc = trust_verify_order(a->trust, (struct bytes){ envelope, n }, &position, a->now_ms,
                                 &verified, err);
@@ -200,6 +221,49 @@ static enum rc sign_order(const struct apply *a, struct order *order, uint8_t **
     *ret = envelope;
     envelope = NULL;
     return RC_OK;
+}
+
+static void token_name(const struct order *order, char out[NAME_CAP + 8])
+{
+    (void)snprintf(out, NAME_CAP + 8, "token-%s", order->satellite);
+}
+
+/* The token of an order that waits: signed here, or elsewhere and collected. */
+static enum rc add_token(const struct apply *a, const struct order *order, struct bytes envelope,
+                         struct err *err)
+{
+    scoped(offline_done) struct offline offline = { 0 };
+    scoped(free_ptr) uint8_t *signed_token = NULL;
+    struct keyring ring = { 0 };
+    struct token token = { 0 };
+    char name[NAME_CAP + 8];
+    size_t n = 0;
+    enum rc rc = RC_OK;
+
+    token_name(order, name);
+    if (cli_value(a->cli, "attach"))
+        rc = offline_collect(cli_value(a->cli, "attach"), name, DOC_TOKEN, &offline, &signed_token,
+                             &n, err);
+    else
+        rc = activation_ring(a->ring, a->safety, &ring, err);
+    if (rc == RC_OK && !signed_token)
+        rc = activation_token(a->trust, envelope, order->issued_ms, a->life_ms, &token, err);
+    if (rc == RC_OK && !signed_token)
+        rc = activation_sign(a->trust, &ring, &token, &signed_token, &n, err);
+    return rc == RC_OK ? activation_keep(a->home, a->trust, envelope,
+                                         (struct bytes){ signed_token, n }, a->now_ms, err)
+                       : rc;
+}
+
+/* Order and packages go up at once; its token alone waits for the wave. */
+static enum rc send_staged(const struct apply *a, const struct order *order, struct bytes envelope,
+                           struct err *err)
+{
+    enum rc rc = add_token(a, order, envelope, err);
+
+    return rc == RC_OK ? home_queue_bytes(a->home, order->satellite, OBJECT_ORDER, envelope, true,
+                                          a->now_ms, err)
+                       : rc;
 }
 
 static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *err)
@@ -219,6 +283,7 @@ static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *
     if (!order)
         return err_set(err, RC_NO_MEMORY, "order");
     *order = sat->order;
+    order->staged = a->staged;
     order->issued_ms = a->now_ms;
     if (order->issued_ms < trust_root(a->trust)->operator_since_ms) /* this clock is behind */
         order->issued_ms = trust_root(a->trust)->operator_since_ms;
@@ -227,8 +292,11 @@ static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *
 
     if (rc == RC_OK)
         rc = home_add_bytes(a->home, (struct bytes){ envelope, n }, &row.object, path, err);
-    return rc == RC_OK ? store_add_order(a->home->store, &row, (struct bytes){ envelope, n }, err)
-                       : rc;
+    if (rc == RC_OK)
+        rc = store_add_order(a->home->store, &row, (struct bytes){ envelope, n }, err);
+    if (rc == RC_OK && a->staged)
+        rc = send_staged(a, order, (struct bytes){ envelope, n }, err);
+    return rc;
 }
 
 /* Packages of all waves go up at once: what is on board early costs nothing but its room, and the
@@ -237,18 +305,16 @@ static enum rc queue_package(const struct apply *a, const struct plan_change *ch
                              struct err *err)
 {
     const struct store_package *package = view_package(a->p->view, &change->to_manifest);
-    struct store_outgoing row = { .kind = OBJECT_PACKAGE,
-                                  .class = CLASS_PACKAGE,
-                                  .queued_ms = a->now_ms };
+    const struct deliver d = { .store = a->home->store,
+                               .view = a->p->view,
+                               .sat = view_find(a->p->view,
+                                                a->p->fleet->satellite[change->satellite].id),
+                               .now_ms = a->now_ms };
+    struct delivered done;
 
-    if (change->bytes == 0 || !package)
+    if (change->bytes == 0 || !package || !d.sat)
         return RC_OK;
-    row.object = package->object;
-    row.size = package->size;
-    (void)snprintf(row.path, sizeof row.path, "%s", package->path);
-    (void)snprintf(row.satellite, sizeof row.satellite, "%s",
-                   a->p->fleet->satellite[change->satellite].id);
-    return store_queue(a->home->store, &row, false, err);
+    return deliver_queue(&d, package, &done, err);
 }
 
 static enum rc record(const struct apply *a, struct err *err)
@@ -284,7 +350,7 @@ static int stale(const struct apply *a, struct err *err)
                       plan_hash_text(a->p->plan, hash));
         return cli_fail(a->cli, err, "berth plan %s", a->p->path);
     }
-    if (a->p->plan->n_changed > 0 && a->p->blocked_by != 0 && !cli_flag(a->cli, "supersede")) {
+    if (planning_acts(a->p) && a->p->blocked_by != 0 && !cli_flag(a->cli, "supersede")) {
         (void)err_set(err, RC_ROLLOUT_STATE, "rollout %llu is under way on %s",
                       (unsigned long long)a->p->blocked_by, a->p->blocked_on);
         return cli_fail(a->cli, err,
@@ -305,7 +371,7 @@ static int stale(const struct apply *a, struct err *err)
 
 static int done(const struct apply *a)
 {
-    json_t *doc = planning_json(a->p);
+    json_t *doc = planning_json(a->p, &a->cost);
     json_t *ids = json_array();
 
     for (uint32_t i = 0; i < a->p->plan->n_rollouts; i++) {
@@ -319,6 +385,26 @@ static int done(const struct apply *a)
         cli_note(a->cli, "follow it with: berth rollout status --watch");
     (void)json_object_set_new(doc, "rollouts", ids);
     return cli_json(a->cli, doc);
+}
+
+/* The request of an order's token. */
+static enum rc ask_token(const struct apply *a, const struct order *order, struct bytes payload,
+                         char ret_path[PATH_MAX], struct err *err)
+{
+    struct request request = { .type = DOC_TOKEN, .mission = trust_root(a->trust)->mission };
+    struct token token = { .generation = order->generation,
+                           .issued_ms = order->issued_ms,
+                           .expires_ms = order->issued_ms + a->life_ms };
+    uint8_t buf[TOKEN_MAX];
+    char name[NAME_CAP + 8];
+    enum rc rc = activation_name(a->trust, payload, &token, err);
+
+    memcpy(token.satellite, order->satellite, sizeof token.satellite);
+    token_name(order, name);
+    if (rc == RC_OK)
+        rc = token_encode(&token, buf, sizeof buf, &request.payload, err);
+    return rc == RC_OK ? offline_write(cli_value(a->cli, "request"), name, &request, ret_path, err)
+                       : rc;
 }
 
 /* Instead of signing: one request per satellite that changes; the store stays as it is. */
@@ -337,14 +423,23 @@ static int run_ask(const struct apply *a, struct err *err)
         if (!a->p->plan->satellite[i].changes)
             continue;
         *order = a->p->plan->satellite[i].order;
+        order->staged = a->staged;
         order->issued_ms = a->now_ms;
         if (order->issued_ms < trust_root(a->trust)->operator_since_ms) /* this clock is behind */
             order->issued_ms = trust_root(a->trust)->operator_since_ms;
         request_name(order, name);
-        rc = order_encode(order, buf, DOCUMENT_MAX, &request.payload, err);
+        rc = strong_order(a->home, trust_root(a->trust), order, err);
+        if (rc == RC_OK)
+            rc = order_encode(order, buf, DOCUMENT_MAX, &request.payload, err);
         if (rc == RC_OK)
             rc = offline_write(dir, name, &request, path, err);
         if (rc == RC_OK) {
+            cli_say(a->cli, "%s", path);
+            (void)json_array_append_new(files, json_safe(path));
+        }
+        if (rc == RC_OK && a->staged)
+            rc = ask_token(a, order, request.payload, path, err);
+        if (rc == RC_OK && a->staged) {
             cli_say(a->cli, "%s", path);
             (void)json_array_append_new(files, json_safe(path));
         }
@@ -352,8 +447,8 @@ static int run_ask(const struct apply *a, struct err *err)
     if (rc == RC_OK) {
         cli_note(a->cli,
                  "carry them to each signer: berth sign FILE --key KEY; then berth apply "
-                 "%s --attach %s",
-                 a->p->path, dir);
+                 "%s%s --attach %s",
+                 a->p->path, a->staged ? " --staged" : "", dir);
         return cli_json(a->cli, json_pack("{s:o}", "files", files));
     }
     json_decref(files);
@@ -370,22 +465,26 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
 
     if (store_begin(a.home->store, &open, err) != RC_OK)
         return cli_fail(a.cli, err, NULL);
-    if (planning_make(a.home->store, fleet, cli_arg(a.cli, 0), &p, err) != RC_OK)
+    if (planning_make(a.home->store, fleet, cli_arg(a.cli, 0), &p, err) != RC_OK ||
+        planning_check(&p, a.home, a.trust, a.now_ms, err) != RC_OK)
         return planning_fail(a.cli, err);
     a.p = &p;
     int code = stale(&a, err);
 
     if (code != CLI_OK)
         return code;
-    planning_print(a.cli, &p);
+    planning_print(a.cli, &p, &a.cost);
     if (cli_value(a.cli, "request"))
         return run_ask(&a, err);
     rollout = calloc(p.plan->n_rollouts + 1U, sizeof *rollout);
     if (!rollout)
         return CLI_FAILED;
     a.rollout = rollout;
-    if (p.plan->n_changed > 0 && (record(&a, err) != RC_OK || store_commit(&open, err) != RC_OK))
-        return cli_fail(a.cli, err, NULL);
+    if (planning_acts(&p) && (record(&a, err) != RC_OK || store_commit(&open, err) != RC_OK))
+        return err->rc == RC_SAFETY_MISSING
+                   ? cli_fail(a.cli, err,
+                              "--safety-key KEY, or have the safety role sign --request")
+                   : cli_fail(a.cli, err, NULL);
     return done(&a);
 }
 
@@ -395,22 +494,39 @@ static int run_apply(struct cli *cli)
     scoped(home_close) struct home home = HOME_NONE;
     scoped(trust_free) struct trust *trust = NULL;
     scoped(keyring_done) struct keyring ring = { 0 };
+    scoped(keyring_done) struct keyring safety = { 0 };
     char own[HOME_PATH_CAP] = "";
     struct err err = { 0 };
-    struct apply a = { .cli = cli, .home = &home, .ring = &ring, .now_ms = clock_unix_ms() };
+    struct apply a = { .cli = cli,
+                       .home = &home,
+                       .ring = &ring,
+                       .safety = &safety,
+                       .staged = cli_flag(cli, "staged"),
+                       .now_ms = clock_unix_ms() };
 
     if (fleet_load(cli_arg(cli, 0), &fleet, &err) != RC_OK)
         return planning_fail(cli, &err);
+    if (cost_options(cli, &a.cost, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth apply --help");
+    if (activation_life(cli, &a.life_ms, &err) != RC_OK)
+        return cli_fail(cli, &err, "--token-life DAYS");
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
     if (home_trust(&home, a.now_ms, &trust, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME");
     a.trust = trust;
+    /* Before any key is loaded, and only if packages will be queued. */
+    if (!cli_flag(cli, "no-deltas") && !cli_value(cli, "request") &&
+        prepare_deltas(cli, &home, fleet, cli_arg(cli, 0), &err) != RC_OK)
+        return planning_fail(cli, &err);
     (void)!home_operator_key(&home, own, sizeof own, NULL);
     if (cli_value(cli, "request") || cli_value(cli, "attach"))
         return apply_locked(&a, fleet, &err);
     if (keyring_load(cli, "key", own[0] ? own : NULL, &ring, &err) != RC_OK || ring.n == 0)
         return cli_fail(cli, &err, "--key OPERATOR.key, and --passphrase-file FILE");
+    for (size_t i = 0; cli_value_at(cli, "safety-key", i); i++)
+        if (keyring_add(cli, &safety, cli_value_at(cli, "safety-key", i), &err) != RC_OK)
+            return cli_fail(cli, &err, "--safety-key SAFETY.key");
     if (check_key(&a, &err) != RC_OK)
         return cli_fail(cli, &err, "use an operator key of this mission");
     return apply_locked(&a, fleet, &err);
@@ -421,6 +537,12 @@ static const struct cli_option apply_options[] = {
     { "key", CLI_LIST, "FILE", "operator key (else the one that fleet init recorded)" },
     { "supersede", CLI_FLAG, NULL, "abort rollouts under way on the satellites that change" },
     { "despite-failure", CLI_FLAG, NULL, "roll out a version that a satellite has failed with" },
+    { "staged", CLI_FLAG, NULL,
+      "send all orders at once, to wait on board; their tokens are what the waves release" },
+    { "no-deltas", CLI_FLAG, NULL, "make no deltas; send those that are there" },
+    { "retry", CLI_FLAG, NULL, "make deltas again that could not be made before" },
+    COST_OPTIONS,
+    ACTIVATION_OPTIONS,
     OFFLINE_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
@@ -435,7 +557,9 @@ const struct cli_command cmd_apply[] = {
       .about =
           "Signs one order per satellite that changes, each naming the satellite's full\n"
           "desired set, and holds them; berth-ground releases them wave by wave.  Packages\n"
-          "of all waves are queued at once.  Where the operator keys are offline, --request DIR\n"
+          "of all waves are queued at once, as deltas against what each satellite reported where\n"
+          "that saves bytes; missing ones are made first.  Where the operator keys are offline, "
+          "--request DIR\n"
           "writes the orders to be signed and stops; --attach DIR goes on with what was signed,\n"
           "if the plan still asks for the same.  Ends with 4 when --plan is stale, a rollout is\n"
           "under way on one of the satellites, or a satellite has failed with a version.",

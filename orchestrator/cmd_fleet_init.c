@@ -27,7 +27,7 @@ static enum rc fill_root(struct cli *cli, struct root *root, struct err *err)
 {
     scoped(free_ptr) struct key_set *next = calloc(1, sizeof *next);
     const char *next_option = cli_value(cli, "next-root") ? "next-root" : "root";
-    uint64_t root_threshold = 0, operator_threshold = 0;
+    uint64_t root_threshold = 0, operator_threshold = 0, safety_threshold = 0;
     enum rc rc = next ? RC_OK : err_set(err, RC_NO_MEMORY, "root");
 
     if (rc == RC_OK)
@@ -39,10 +39,14 @@ static enum rc fill_root(struct cli *cli, struct root *root, struct err *err)
     if (rc == RC_OK)
         rc = keys_set(cli, "operator", operator_threshold, &root->operator_keys, err);
     if (rc == RC_OK)
+        rc = cli_number(cli, "safety-threshold", 0, 1, ROLE_KEYS_MAX, &safety_threshold, err);
+    if (rc == RC_OK && cli_value(cli, "safety"))
+        rc = keys_set(cli, "safety", safety_threshold, &root->safety_keys, err);
+    if (rc == RC_OK)
         rc = keys_set(cli, next_option, strcmp(next_option, "root") == 0 ? root_threshold : 0, next,
                       err);
     if (rc == RC_OK)
-        rc = key_set_digest(next, &root->next_keys, err);
+        rc = root_commit(root, next, err);
     root->version = 1;
     root->issued_ms = clock_unix_ms();
     crypto_random(root->mission.b, sizeof root->mission.b);
@@ -228,6 +232,9 @@ static const struct cli_option options[] = {
     { "next-root", CLI_LIST, "KEY", "keys of the next root: kept in a safe, committed to now" },
     { "root-threshold", CLI_TEXT, "M", "how many root keys must sign (else the majority)" },
     { "operator-threshold", CLI_TEXT, "M", "how many operator keys must sign (else the majority)" },
+    { "safety", CLI_LIST, "PUB",
+      "safety keys: co-sign what activates orders, for tenants of grant --safety" },
+    { "safety-threshold", CLI_TEXT, "M", "how many safety keys must sign (else the majority)" },
     { "out", CLI_PATH, "FILE", "write the signed root here too, for the tenants' berth sign" },
     OFFLINE_OPTIONS,
     SIGNER_OPTIONS,

@@ -2,41 +2,31 @@
  *
  * orchestrator/cmd_grant: the operator says what a tenant may use, and which keys speak for it.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/name.h"
-#include "link/port.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/fix.h"
 #include "orchestrator/home.h"
 #include "orchestrator/keys.h"
 #include "orchestrator/offline.h"
 #include "orchestrator/path.h"
-#include "orchestrator/payload.h"
+#include "orchestrator/quota.h"
 
 static enum rc read_quota(const char *path, uint64_t now_ms, struct grant *grant, struct err *err)
 {
-    static const char *const keys[] = { "prefix", "memory", "cpu",      "pids",    "data", "tmp",
-                                        "files",  "store",  "payloads", "expires", NULL };
-    scoped(yaml_close) struct yaml *doc = NULL;
-    const struct yaml_node *top;
-    struct yaml_in r;
-    uint64_t lifetime;
-    enum rc rc = yaml_load(AT_FDCWD, path, &doc, err);
+    struct quota q = { 0 };
+    enum rc rc = quota_read(path, &q, err);
 
     if (rc != RC_OK)
         return rc;
-    r = yaml_read(doc);
-    top = yaml_root(&r);
-    yaml_keys(&r, top, keys);
-    yaml_text(&r, top, "prefix", "", grant->prefix, sizeof grant->prefix);
-    resources_read(&r, top, &grant->total);
-    grant->store_bytes = yaml_size(&r, top, "store", YAML_NEEDED, 1, UINT64_C(1) << 40);
-    grant->payloads_max = (uint32_t)yaml_uint(&r, top, "payloads", 1, 1, PAYLOADS_MAX);
-    lifetime = yaml_time(&r, top, "expires", 0, 0, UINT64_C(20) * 366 * 86400 * 1000);
-    grant->expires_ms = lifetime == 0 ? 0 : now_ms + lifetime;
-    return yaml_done(&r, err);
+    memcpy(grant->prefix, q.prefix, sizeof grant->prefix);
+    grant->total = q.total;
+    grant->store_bytes = q.store_bytes;
+    grant->payloads_max = q.payloads_max;
+    grant->expires_ms = q.lifetime_ms == 0 ? 0 : now_ms + q.lifetime_ms;
+    return RC_OK;
 }
 
 /* One higher than the one held. */
@@ -91,23 +81,17 @@ static enum rc keep(const struct home *home, const struct grant *grant, struct b
                     size_t *ret_queued, struct err *err)
 {
     scoped(store_rollback) struct store *open = NULL;
-    scoped(free_ptr) struct store_satellite *sats = NULL;
-    size_t n = 0;
+    const struct home_document doc = {
+        .type = DOC_GRANT, .name = grant->tenant, .version = grant->epoch, .envelope = envelope
+    };
     enum rc rc = store_begin(home->store, &open, err);
 
     if (rc == RC_OK)
-        rc = store_put_document(home->store, DOC_GRANT, grant->tenant, grant->epoch, envelope,
-                                grant->issued_ms, err);
-    if (rc == RC_OK)
-        rc = store_satellites(home->store, &sats, &n, err);
-    for (size_t i = 0; i < n && rc == RC_OK; i++)
-        rc = home_queue_bytes(home, sats[i].id, OBJECT_GRANT, envelope, false, grant->issued_ms,
-                              err);
+        rc = home_publish(home, &doc, grant->issued_ms, ret_queued, err);
     if (rc == RC_OK)
         rc = store_audit(home->store, NULL, "grant", grant->issued_ms, err,
                          "tenant %s epoch %llu to %zu satellites", grant->tenant,
-                         (unsigned long long)grant->epoch, n);
-    *ret_queued = n;
+                         (unsigned long long)grant->epoch, *ret_queued);
     return rc == RC_OK ? store_commit(&open, err) : rc;
 }
 
@@ -125,6 +109,10 @@ static enum rc fill(struct cli *cli, const struct home *home, struct grant *gran
         rc = err_set(err, RC_USAGE, "--quota is missing");
     if (rc == RC_OK)
         rc = cli_number(cli, "threshold", 0, 1, ROLE_KEYS_MAX, &threshold, err);
+    grant->needs_safety = cli_flag(cli, "safety");
+    grant->agent = cli_flag(cli, "agent");
+    if (rc == RC_OK && grant->agent && strcmp(grant->tenant, AGENT_TENANT) != 0)
+        rc = err_set(err, RC_USAGE, "--agent is for the tenant " AGENT_TENANT " only");
     if (rc == RC_OK)
         rc = keys_set(cli, "keys", threshold, &grant->keys, err);
     if (rc == RC_OK)
@@ -159,7 +147,7 @@ static int run_ask(struct cli *cli, const struct trust *trust, const struct gran
     struct err err;
 
     if (write_request(cli, trust, grant, path, &err) != RC_OK)
-        return cli_fail(cli, &err, "berth grant --help");
+        return cli_fail(cli, &err, "%s", fix_trust(err.rc, "berth grant --help"));
     cli_say(cli, "%s: grant for %s, epoch %llu; %u of %u operator keys must sign it", path,
             grant->tenant, (unsigned long long)grant->epoch, keys->threshold, keys->n);
     cli_note(cli,
@@ -190,6 +178,17 @@ static enum rc collect_grant(struct cli *cli, struct trust *trust, struct grant 
                        : rc;
 }
 
+/* What was made void stays so. */
+static void keep_teams(struct cli *cli, const struct trust *trust, struct grant *grant)
+{
+    const struct grant *held = trust_grant(trust, grant->tenant);
+
+    if (cli_flag(cli, "teams-anew"))
+        grant->teams_since_ms = grant->issued_ms;
+    else if (held)
+        grant->teams_since_ms = held->teams_since_ms;
+}
+
 static int run(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
@@ -208,8 +207,13 @@ static int run(struct cli *cli)
         rc = fill(cli, &home, grant, &err);
     if (rc == RC_OK)
         rc = home_trust(&home, clock_unix_ms(), &trust, &err);
+    if (rc == RC_OK && !attach && grant->needs_safety && trust_root(trust)->safety_keys.n == 0)
+        rc = err_set(&err, RC_SAFETY_MISSING,
+                     "the root names no safety role: nothing of %s could run", cli_arg(cli, 0));
     if (rc == RC_OK && !attach && grant->issued_ms < trust_root(trust)->operator_since_ms)
         grant->issued_ms = trust_root(trust)->operator_since_ms; /* this clock is behind */
+    if (rc == RC_OK && !attach)
+        keep_teams(cli, trust, grant);
     if (rc == RC_OK && cli_value(cli, "request"))
         return run_ask(cli, trust, grant);
     if (rc == RC_OK && attach)
@@ -227,7 +231,7 @@ static int run(struct cli *cli)
     if (rc == RC_KEY_FILE)
         return cli_fail(cli, &err, CLI_FIX_KEY);
     if (rc != RC_OK)
-        return cli_fail(cli, &err, "berth grant --help");
+        return cli_fail(cli, &err, "%s", fix_trust(err.rc, "berth grant --help"));
     cli_say(cli, "grant for %s: epoch %llu, %u of %u keys, queued for %zu satellites",
             grant->tenant, (unsigned long long)grant->epoch, grant->keys.threshold, grant->keys.n,
             queued);
@@ -241,8 +245,14 @@ static const struct cli_option options[] = {
     { "quota", CLI_PATH, "FILE",
       "YAML: memory, cpu, pids, files, data, tmp, store, payloads, "
       "prefix, expires" },
+    { "safety", CLI_FLAG, NULL,
+      "orders with payloads of this tenant need the safety role's signatures, too" },
+    { "agent", CLI_FLAG, NULL,
+      "the payload berth/agent of the tenant berth may replace the agent of a satellite" },
     { "key", CLI_LIST, "KEY", "operator keys that sign (else the one named at fleet init)" },
     { "out", CLI_PATH, "FILE", "write the signed grant here too, for the tenant's berth verify" },
+    { "teams-anew", CLI_FLAG, NULL,
+      "what the tenant delegated to teams is void, and their epochs begin anew" },
     OFFLINE_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,

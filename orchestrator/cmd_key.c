@@ -12,8 +12,21 @@
 
 static json_t *key_json(const char *name, const struct public_key *key, const char *role)
 {
-    return json_pack("{s:o, s:s, s:o}", "name", json_safe(name), "role", role, "id",
-                     json_hex((struct bytes){ .p = key->id, .n = sizeof key->id }));
+    return json_pack("{s:o, s:s, s:o, s:i, s:s}", "name", json_safe(name), "role", role, "id",
+                     json_hex((struct bytes){ .p = key->id, .n = sizeof key->id }), "suite",
+                     (int)key->suite, "algorithms", suite_title(key->suite));
+}
+
+/* --suite, or suite 1. */
+static enum rc read_suite(const struct cli *cli, enum suite *ret, struct err *err)
+{
+    const char *text = cli_value(cli, "suite");
+    const struct suite_row *row = text ? suite_parse(text) : suite_find(SUITE_ED25519_MLDSA65);
+
+    if (!row)
+        return err_set(err, RC_USAGE, "--suite must be 1 (hybrid) or 2 (cnsa)");
+    *ret = row->suite;
+    return RC_OK;
 }
 
 static enum rc make_key(struct cli *cli, int dirfd, enum key_role role, struct sign_key **ret,
@@ -22,10 +35,13 @@ static enum rc make_key(struct cli *cli, int dirfd, enum key_role role, struct s
     uint8_t secret[CLI_PASSPHRASE_CAP];
     struct bytes passphrase = { 0 };
     const char *name = cli_arg(cli, 0);
-    enum rc rc = cli_passphrase(cli, name, true, secret, sizeof secret, &passphrase, err);
+    enum suite suite = SUITE_ED25519_MLDSA65;
+    enum rc rc = read_suite(cli, &suite, err);
 
     if (rc == RC_OK)
-        rc = sign_key_new(ret, err);
+        rc = cli_passphrase(cli, name, true, secret, sizeof secret, &passphrase, err);
+    if (rc == RC_OK)
+        rc = sign_key_new(suite, ret, err);
     if (rc == RC_OK)
         rc = keyfile_save(dirfd, name, role, *ret, passphrase, err);
     crypto_wipe(secret, sizeof secret);
@@ -53,16 +69,17 @@ static int run_new(struct cli *cli)
         rc = make_key(cli, dirfd, role, &key, &err);
     if (rc == RC_EXISTS)
         return cli_fail(cli, &err, "choose another name; a private key is never overwritten");
-    if (rc == RC_KEY_FILE)
+    if (rc == RC_KEY_FILE || rc == RC_USAGE)
         return cli_fail(cli, &err, "berth key new %s --role %s --passphrase-file FILE",
                         cli_arg(cli, 0), role_name);
     if (rc == RC_NAME)
         return cli_fail(cli, &err, "choose a name of a-z, 0-9 and '-'; --out says where it goes");
     if (rc != RC_OK)
         return cli_fail(cli, &err, NULL);
-    cli_say(cli, "%s.key and %s.pub written to %s (%s key %s)", cli_arg(cli, 0), cli_arg(cli, 0),
-            out ? out : ".", role_name,
-            bytes_hex((struct bytes){ .p = sign_key_public(key)->id, .n = KEY_ID_SIZE }, hex));
+    cli_say(cli, "%s.key and %s.pub written to %s (%s key %s, %s)", cli_arg(cli, 0),
+            cli_arg(cli, 0), out ? out : ".", role_name,
+            bytes_hex((struct bytes){ .p = sign_key_public(key)->id, .n = KEY_ID_SIZE }, hex),
+            suite_title(sign_key_public(key)->suite));
     return cli_json(cli, key_json(cli_arg(cli, 0), sign_key_public(key), role_name));
 }
 
@@ -76,6 +93,7 @@ static int run_import(struct cli *cli)
     char hex[2 * KEY_ID_SIZE + 1];
     struct signer signer;
     enum key_role role = KEY_ROLE_ROOT;
+    enum suite suite = SUITE_ED25519_MLDSA65;
     struct err err;
     enum rc rc =
         key ? keys_signer(cli, cli_arg(cli, 0), &signer, &err) : err_set(&err, RC_NO_MEMORY, "key");
@@ -84,11 +102,13 @@ static int run_import(struct cli *cli)
     if (rc == RC_OK && (!role_name || !key_role_parse(role_name, &role)))
         rc = err_set(&err, RC_USAGE, "--role must be root, operator or tenant");
     if (rc == RC_OK)
+        rc = read_suite(cli, &suite, &err);
+    if (rc == RC_OK)
         rc = path_open_dir(out ? out : ".", true, &dirfd, &err);
     if (rc == RC_OK)
         rc = keys_rest(cli, &rest, &err);
     if (rc == RC_OK)
-        rc = signer_public(&signer, rest ? sign_key_public(rest) : NULL, key, &err);
+        rc = signer_public(&signer, suite, rest ? sign_key_public(rest) : NULL, key, &err);
     if (rc == RC_OK)
         rc = keyfile_save_public(dirfd, cli_arg(cli, 0), role, key, &err);
     if (rc != RC_OK) {
@@ -116,15 +136,22 @@ static int run_show(struct cli *cli)
         free(key);
         return cli_fail(cli, &err, "berth key show NAME.pub");
     }
-    cli_say(cli, "%s  Ed25519 + ML-DSA-65",
-            bytes_hex((struct bytes){ .p = key->id, .n = KEY_ID_SIZE }, hex));
+    cli_say(cli, "%s  %s", bytes_hex((struct bytes){ .p = key->id, .n = KEY_ID_SIZE }, hex),
+            suite_title(key->suite));
     code = cli_json(cli, key_json(cli_arg(cli, 0), key, "?"));
     free(key);
     return code;
 }
 
+#define SUITE_OPTION                                                                               \
+    {                                                                                              \
+        "suite", CLI_TEXT, "SUITE",                                                                \
+            "1 or hybrid: Ed25519 and ML-DSA-65 (else); 2 or cnsa: ML-DSA-87, SHA-384"             \
+    }
+
 static const struct cli_option new_options[] = {
     { "role", CLI_TEXT, "ROLE", "what it is for: root, operator or tenant" },
+    SUITE_OPTION,
     { "out", CLI_PATH, "DIR", "where to put NAME.key and NAME.pub (made if missing; else here)" },
     CLI_OPTION_PASSPHRASE,
     { 0 },
@@ -132,6 +159,7 @@ static const struct cli_option new_options[] = {
 
 static const struct cli_option import_options[] = {
     { "role", CLI_TEXT, "ROLE", "what it is for: root, operator or tenant" },
+    SUITE_OPTION,
     { "out", CLI_PATH, "DIR", "where to put NAME.pub (made if missing; else here)" },
     { "signer", CLI_PATH, "PROGRAM", "the program that has the private halves" },
     { "signer-rest", CLI_PATH, "KEY",
@@ -146,7 +174,7 @@ const struct cli_command cmd_key[] = {
     { .name = "key new",
       .group = "Keys and trust",
       .args = "NAME",
-      .summary = "Make a hybrid signing key (Ed25519 and ML-DSA-65)",
+      .summary = "Make a signing key (Ed25519 and ML-DSA-65, or ML-DSA-87)",
       .about = "Writes NAME.key, encrypted under a passphrase (Argon2id), and NAME.pub, which may "
                "be given\nto anyone. A key that exists is never overwritten.",
       .args_min = 1,
@@ -158,9 +186,10 @@ const struct cli_command cmd_key[] = {
       .args = "NAME",
       .summary = "Write the public half of a key that a signer program holds",
       .about = "For tokens and HSMs. PROGRAM is started without a shell, once per half:\n"
-               "  PROGRAM public ed25519|ml-dsa-65 NAME   prints the raw public half\n"
-               "  PROGRAM sign ed25519|ml-dsa-65 NAME     signs the bytes on stdin, prints the raw "
-               "signature\nEvery command that signs takes --signer PROGRAM --signer-key NAME.pub. "
+               "  PROGRAM public HALF NAME   prints the raw public half\n"
+               "  PROGRAM sign HALF NAME     signs the bytes on stdin, prints the raw signature\n"
+               "HALF is ed25519 and ml-dsa-65 for a key of suite 1, ml-dsa-87 for one of suite 2.\n"
+               "Every command that signs takes --signer PROGRAM --signer-key NAME.pub. "
                "A signature that does not\nverify with NAME.pub is refused.",
       .args_min = 1,
       .args_max = 1,
@@ -169,7 +198,7 @@ const struct cli_command cmd_key[] = {
     { .name = "key show",
       .group = "Keys and trust",
       .args = "FILE",
-      .summary = "Print the id of a public key",
+      .summary = "Print the id and the suite of a public key",
       .args_min = 1,
       .args_max = 1,
       .run = run_show },

@@ -4,9 +4,11 @@
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/planning.h"
+#include "orchestrator/prepare.h"
 
 /* The command that does exactly this, as it can be pasted here. */
 static void print_command(struct cli *cli, const struct planning *p)
@@ -25,33 +27,52 @@ static int run_plan(struct cli *cli)
 {
     scoped(free_ptr) struct fleet *fleet = NULL;
     scoped(home_close) struct home home = HOME_NONE;
+    scoped(trust_free) struct trust *trust = NULL;
     scoped(planning_done) struct planning p = { 0 };
+    struct cost cost = { 0 };
     struct err err = { 0 };
 
+    if (cost_options(cli, &cost, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth plan --help");
     if (fleet_load(cli_arg(cli, 0), &fleet, &err) != RC_OK)
         return planning_fail(cli, &err);
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    if (planning_make(home.store, fleet, cli_arg(cli, 0), &p, &err) != RC_OK)
+    if (home_trust(&home, clock_unix_ms(), &trust, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth fleet init NAME");
+    if (cli_flag(cli, "deltas") &&
+        prepare_deltas(cli, &home, fleet, cli_arg(cli, 0), &err) != RC_OK)
         return planning_fail(cli, &err);
-    planning_print(cli, &p);
-    if (p.plan->n_changed > 0)
+    if (planning_make(home.store, fleet, cli_arg(cli, 0), &p, &err) != RC_OK ||
+        planning_check(&p, &home, trust, clock_unix_ms(), &err) != RC_OK)
+        return planning_fail(cli, &err);
+    planning_print(cli, &p, &cost);
+    if (planning_acts(&p))
         print_command(cli, &p);
-    int code = cli_json(cli, planning_json(&p));
+    int code = cli_json(cli, planning_json(&p, &cost));
 
-    return code == CLI_OK && p.plan->n_changed > 0 ? CLI_CHANGES : code;
+    return code == CLI_OK && planning_acts(&p) ? CLI_CHANGES : code;
 }
+
+static const struct cli_option options[] = {
+    { "deltas", CLI_FLAG, NULL, "make the missing deltas first, as apply does" },
+    { "retry", CLI_FLAG, NULL, "with --deltas: make those again that could not be made before" },
+    COST_OPTIONS,
+    { 0 },
+};
 
 const struct cli_command cmd_plan[] = {
     { .name = "plan",
       .group = "Operate",
       .args = "FLEET.yaml",
       .summary = "Show what would change, and the command that does exactly that",
-      .about = "Compares the fleet file with the newest orders, and the packages with what the\n"
-               "satellites last reported to have on board.  Changes nothing.  Ends with 3 when\n"
-               "there is something to do, 0 when there is not.",
+      .about =
+          "Compares the fleet file with the newest orders, and the packages with what the\n"
+          "satellites last reported to have on board.  Changes nothing, but for the deltas that\n"
+          "--deltas makes.  Ends with 3 when there is something to do, 0 when there is not.",
       .args_min = 1,
       .args_max = 1,
+      .options = options,
       .run = run_plan },
     { 0 },
 };

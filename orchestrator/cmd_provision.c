@@ -13,14 +13,17 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/name.h"
+#include "base/statefile.h"
 #include "link/state.h"
 #include "manifest/config.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/labels.h"
+#include "orchestrator/link_options.h"
 #include "orchestrator/path.h"
 
-#define GROUND_NODE 1U
+/* Longest name of a file in trust/. */
+#define TRUST_NAME_CAP (sizeof TRUST_TEAM_PREFIX + SIGNER_CAP + sizeof TRUST_TEAM_SUFFIX)
 
 struct provision {
     struct home home;
@@ -35,6 +38,7 @@ struct provision {
 static enum rc fill_arguments(struct cli *cli, struct provision *p, struct err *err)
 {
     const char *id = cli_arg(cli, 0);
+    struct sender_options ignored = { 0 };
     uint64_t node = 0;
     enum rc rc = name_valid(id) ? RC_OK : err_set(err, RC_NAME, "%s", id);
 
@@ -46,6 +50,8 @@ static enum rc fill_arguments(struct cli *cli, struct provision *p, struct err *
         rc = cli_number(cli, "node", 0, GROUND_NODE + 1, UINT32_MAX, &node, err);
     if (rc == RC_OK)
         rc = labels_join(cli, "labels", p->sat.labels, sizeof p->sat.labels, err);
+    if (rc == RC_OK)
+        rc = link_options(p->sat.labels, &ignored, err);
     if (rc == RC_OK)
         memcpy(p->sat.id, id, strlen(id) + 1);
     p->node = (uint32_t)node;
@@ -91,37 +97,85 @@ static enum rc write_config(const struct provision *p, struct err *err)
     return rc == RC_OK ? fs_write_file(p->state_dirfd, CONFIG_FILE, cbor, 0644, err) : rc;
 }
 
-static enum rc write_document(const struct provision *p, enum doc_type type, const char *name,
-                              const char *file, struct err *err)
-{
-    scoped(free_ptr) uint8_t *envelope = NULL;
-    size_t n = 0;
-    enum rc rc = store_document(p->home.store, type, name, &envelope, &n, err);
+/* ---- trust ---- */
 
-    return rc == RC_OK ? fs_write_file(p->state_dirfd, file,
-                                       (struct bytes){ .p = envelope, .n = n }, 0644, err)
-                       : rc;
+static enum rc write_trust_file(const struct provision *p, const char *name, struct bytes content,
+                                struct err *err)
+{
+    char file[sizeof TRUST_DIR + 1 + TRUST_NAME_CAP];
+
+    (void)snprintf(file, sizeof file, TRUST_DIR "/%s", name);
+    return fs_write_file(p->state_dirfd, file, content, 0644, err);
 }
 
-static enum rc write_trust(const struct provision *p, struct err *err)
+static enum rc write_grants(const struct provision *p, const struct trust *trust, struct err *err)
 {
-    scoped(free_ptr) struct store_name *names = NULL;
-    size_t n = 0;
-    enum rc rc = fs_make_dirs(p->state_dirfd, TRUST_DIR, 0755, err);
+    const struct grant *grants[TENANTS_MAX] = { 0 };
+    size_t n = trust_grants(trust, grants, TENANTS_MAX);
+    enum rc rc = RC_OK;
 
-    if (rc == RC_OK)
-        rc = write_document(p, DOC_ROOT, "root", TRUST_DIR "/" TRUST_ROOT_FILE, err);
-    if (rc == RC_OK)
-        rc = store_documents(p->home.store, DOC_GRANT, &names, &n, err);
-    for (size_t i = 0; i < n && rc == RC_OK; i++) {
-        char file[128];
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        char name[TRUST_NAME_CAP];
 
-        (void)snprintf(file, sizeof file, TRUST_DIR "/" TRUST_GRANT_PREFIX "%s" TRUST_GRANT_SUFFIX,
-                       names[i].name);
-        rc = write_document(p, DOC_GRANT, names[i].name, file, err);
+        (void)snprintf(name, sizeof name, TRUST_GRANT_PREFIX "%s" TRUST_GRANT_SUFFIX,
+                       grants[i]->tenant);
+        rc = write_trust_file(p, name, trust_grant_envelope(trust, grants[i]->tenant), err);
     }
     return rc;
 }
+
+/* Of a team one document, the newest of its kind; a withdrawal beside a delegation of a later epoch
+ * has nothing to say any more. */
+static enum rc write_teams(const struct provision *p, const struct trust *trust, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < trust_teams(trust); i++) {
+        struct team_view team = trust_team(trust, i);
+        char name[TRUST_NAME_CAP];
+
+        (void)snprintf(name, sizeof name, TRUST_TEAM_PREFIX "%s+%s" TRUST_TEAM_SUFFIX, team.tenant,
+                       team.team);
+        for (char *at = name; *at; at++)
+            if (*at == '/')
+                *at = '+';
+        rc = write_trust_file(p, name, team.doc ? team.delegation : team.withdrawal, err);
+    }
+    return rc;
+}
+
+/* What was taken back before this satellite was made is taken back there, too. */
+static enum rc write_revoked(const struct provision *p, const struct trust *trust, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(REVOKED_FILE_MAX);
+    scoped(close_fd) int dirfd = -1;
+    struct bytes content = { 0 };
+
+    if (trust_revoked(trust)->root_version == 0)
+        return RC_OK;
+    enum rc rc =
+        buf ? revoked_set_encode(trust_revoked(trust), buf, REVOKED_FILE_MAX, &content, err)
+            : err_set(err, RC_NO_MEMORY, "revocations");
+
+    if (rc == RC_OK)
+        rc = fs_open_dir(p->state_dirfd, TRUST_DIR, 0755, &dirfd, err);
+    return rc == RC_OK ? statefile_renew(dirfd, TRUST_REVOKED_FILE, content, err) : rc;
+}
+
+static enum rc write_trust(const struct provision *p, const struct trust *trust, struct err *err)
+{
+    enum rc rc = fs_make_dirs(p->state_dirfd, TRUST_DIR, 0755, err);
+
+    if (rc == RC_OK)
+        rc = write_trust_file(p, TRUST_ROOT_FILE, trust_root_envelope(trust), err);
+    if (rc == RC_OK)
+        rc = write_revoked(p, trust, err);
+    if (rc == RC_OK)
+        rc = write_grants(p, trust, err);
+    return rc == RC_OK ? write_teams(p, trust, err) : rc;
+}
+
+/* ---- link ---- */
 
 /* What an earlier attempt left is of no use: its other half was never finished. */
 static enum rc make_side(int dirfd, const char *path, enum link_side side, const struct keys *keys,
@@ -163,6 +217,8 @@ static enum rc write_link(struct provision *p, struct err *err)
  * the name must be known instead. */
 static enum rc check_new(struct provision *p, bool replace, const char *out, struct err *err)
 {
+    static const char *const files[] = { CONFIG_FILE, CONFIG_KEPT_FILE ".a",
+                                         CONFIG_KEPT_FILE ".b" };
     scoped(free_ptr) struct store_satellite *sats = NULL;
     size_t n = 0;
     enum rc rc = store_satellites(p->home.store, &sats, &n, err);
@@ -177,8 +233,26 @@ static enum rc check_new(struct provision *p, bool replace, const char *out, str
         else if (sats[i].node == p->sat.node)
             rc = err_set(err, RC_EXISTS, "node %u is %s", p->node, sats[i].id);
     }
-    if (rc == RC_OK && faccessat(p->state_dirfd, CONFIG_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        rc = err_set(err, RC_EXISTS, "%s is the state of a satellite already", out);
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && rc == RC_OK; i++)
+        if (faccessat(p->state_dirfd, files[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            rc = err_set(err, RC_EXISTS, "%s is the state of a satellite already", out);
+    return rc;
+}
+
+/* What was on its way to the satellite's former self: the trust is in the new state already, and
+ * rekeys were for keys that are gone. */
+static enum rc withdraw_trust(const struct provision *p, struct err *err)
+{
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    size_t n = 0;
+    enum rc rc = store_outgoing(p->home.store, p->sat.id, OUTGOING_QUEUED, &rows, &n, err);
+
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        if (rows[i].class != CLASS_TRUST)
+            continue;
+        rows[i].state = OUTGOING_CANCELLED;
+        rc = store_update_outgoing(p->home.store, &rows[i], err);
+    }
     return rc;
 }
 
@@ -191,6 +265,8 @@ static enum rc keep(const struct provision *p, struct err *err)
         rc = store_put_satellite(p->home.store, &p->sat, err);
     if (rc == RC_OK) /* the new one counts its reports and events from another beginning */
         rc = store_forget_observed(p->home.store, p->sat.id, err);
+    if (rc == RC_OK)
+        rc = withdraw_trust(p, err);
     if (rc == RC_OK)
         rc = store_audit(p->home.store, NULL, "provision", p->now_ms, err, "%s node %u%s",
                          p->sat.id, p->node, p->before.id[0] != '\0' ? " again" : "");
@@ -218,7 +294,7 @@ static enum rc provision(struct cli *cli, struct provision *p, struct err *err)
     if (rc != RC_OK)
         return rc;
     p->mission = trust_root(trust)->mission;
-    rc = write_trust(p, err);
+    rc = write_trust(p, trust, err);
     if (rc == RC_OK)
         rc = write_link(p, err);
     if (rc == RC_OK) /* last: without it the state directory is not one */
@@ -279,7 +355,8 @@ const struct cli_command cmd_provision[] = {
       .group = "Fleet",
       .args = "SAT",
       .summary = "Make a satellite's state directory: identity, trust and link keys",
-      .about = "Writes config.cbor, trust/ (root and grants) and link/ (keys, counter, replay "
+      .about = "Writes config.cbor, trust/ (root, grants, delegations, what is revoked) and link/ "
+               "(keys, counter, replay "
                "window) into --out,\nand the other half of the link keys below the home. Both "
                "halves are secret: move the state directory\nto the satellite and keep no copy.",
       .args_min = 1,

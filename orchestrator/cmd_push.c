@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "orchestrator/checking.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/fix.h"
 #include "orchestrator/home.h"
 
 static enum rc keep(const struct home *home, const struct checked *checked, uint64_t now_ms,
@@ -62,7 +63,7 @@ static int run(struct cli *cli)
     if (rc == RC_EQUIVOCATION)
         return cli_fail(cli, &err, "give the payload a new version: one version is one content");
     if (rc != RC_OK)
-        return cli_fail(cli, &err, "berth inspect %s", cli_arg(cli, 0));
+        return cli_fail(cli, &err, "%s", fix_trust(rc, "berth inspect FILE"));
     cli_say(cli, "%s/%s %s, %s, is in the home; name it in a fleet file and run berth plan",
             row.tenant, row.name, row.version, cli_size(row.size, size));
     return cli_json(cli, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "tenant", row.tenant, "name",

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/name.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/path.h"
@@ -183,16 +184,41 @@ static enum rc find_trust(struct cli *cli, struct trust **ret, struct err *err)
                 : home_trust(&home, clock_unix_ms(), ret, err);
 }
 
+/* Of a manifest the tenant's keys or its team's, of a delegation those of the level above. */
+static bool signers_of(const struct request *request, const struct trust *trust,
+                       struct key_set *ret)
+{
+    char tenant[NAME_CAP], team[TEAM_CAP];
+    struct err ignored;
+    struct chain chain;
+
+    if (request->type == DOC_MANIFEST) {
+        if (manifest_peek(request->payload, tenant, team, &ignored) != RC_OK)
+            return false;
+    } else if (request->type == DOC_DELEGATION) {
+        char path[TEAM_CAP];
+
+        if (delegation_peek(request->payload, tenant, path, &ignored) != RC_OK)
+            return false;
+        team_cut(path, team_depth(path) - 1, team);
+    } else {
+        return false;
+    }
+    const struct grant *grant = trust_grant(trust, tenant);
+    if (!grant || trust_authorities(trust, grant, team, &chain, &ignored) != RC_OK)
+        return false;
+    *ret = *chain.of[chain.n - 1].keys;
+    return true;
+}
+
 /* Whose keys must sign this document, copied; false when that is not known here. */
 static bool role_keys(struct cli *cli, const struct request *request, struct key_set *ret)
 {
-    scoped(free_ptr) struct manifest *manifest = calloc(1, sizeof *manifest);
     scoped(free_ptr) struct root *root = calloc(1, sizeof *root);
     scoped(trust_free) struct trust *trust = NULL;
-    const struct grant *grant;
     struct err ignored;
 
-    if (!manifest || !root)
+    if (!root)
         return false;
     if (request->type == DOC_ROOT) {
         if (root_decode(request->payload, root, &ignored) != RC_OK)
@@ -202,17 +228,16 @@ static bool role_keys(struct cli *cli, const struct request *request, struct key
     }
     if (find_trust(cli, &trust, &ignored) != RC_OK)
         return false;
-    if (request->type == DOC_GRANT || request->type == DOC_ORDER) {
+    if (request->type == DOC_REVOCATION) {
+        *ret = trust_root(trust)->root_keys;
+        return true;
+    }
+    if (request->type == DOC_GRANT || request->type == DOC_ORDER || request->type == DOC_REKEY ||
+        request->type == DOC_TOKEN) {
         *ret = trust_root(trust)->operator_keys;
         return true;
     }
-    if (request->type != DOC_MANIFEST ||
-        manifest_decode(request->payload, manifest, &ignored) != RC_OK)
-        return false;
-    grant = trust_grant(trust, manifest->tenant);
-    if (grant)
-        *ret = grant->keys;
-    return grant != NULL;
+    return signers_of(request, trust, ret);
 }
 
 static struct standing stand(struct cli *cli, const struct request *request, struct bytes envelope)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/describe.h"
 #include "orchestrator/home.h"
 #include "orchestrator/screen.h"
 #include "orchestrator/view.h"
@@ -58,23 +59,120 @@ static const char *want_version(const struct view *view, const struct line *line
     return line->want ? "?" : "";
 }
 
+/* ---- alarms -----------------------------------------------------------------------------------
+ */
+
+#define ALARM_CAP 160U
+#define FROZEN_PASSES 100U /* what berthd calls frozen unless it is told otherwise */
+
+/* What a satellite has lost, and what that means; "" if it has all. */
+static const char *lost_text(uint32_t lost)
+{
+    if (lost & LOST_ROOT)
+        return "SAFE_MODE: trust root lost, what ran goes on, nothing new is taken";
+    if (lost & LOST_STATE)
+        return "STATE_DAMAGED: state lost, nothing new is taken";
+    if (lost & LOST_GRANT)
+        return "SAFE_MODE: a grant lost, its tenant runs what it ran";
+    return lost & LOST_TEAM ? "SAFE_MODE: a delegation lost, its team runs what it ran" : "";
+}
+
+/* "" if all is well. */
+static void alarm_text(const struct report *seen, char out[ALARM_CAP])
+{
+    out[0] = '\0';
+    if (seen && seen->lost != 0)
+        (void)snprintf(out, ALARM_CAP, "ALARM %s", lost_text(seen->lost));
+    else if (seen && seen->passes_order >= FROZEN_PASSES)
+        (void)snprintf(out, ALARM_CAP, "FROZEN: no new order for %u passes", seen->passes_order);
+}
+
+static json_t *lost_json(const struct report *seen)
+{
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } names[] = { { LOST_ROOT, "root" },
+                  { LOST_GRANT, "grant" },
+                  { LOST_STATE, "state" },
+                  { LOST_TEAM, "team" } };
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (seen && (seen->lost & names[i].bit) != 0)
+            (void)json_array_append_new(list, json_string(names[i].name));
+    return list;
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------
  */
 
-static json_t *payload_json(const struct view *view, const struct line *line)
+/* The code with which a delta to the wanted version did not work there; 0 = none did. */
+static uint32_t delta_refused(const struct view *view, const struct view_satellite *sat,
+                              const struct line *line)
+{
+    const struct store_full_only *row =
+        line->want ? view_full_only(view, sat->row.id, &line->want->manifest) : NULL;
+
+    return row ? row->code : 0;
+}
+
+/* What goes, or went, to a satellite for the versions that it is to run. */
+struct sent {
+    struct store_outgoing *rows;
+    size_t n;
+};
+
+/* The newest object of the line's version that was not taken back; NULL = none. */
+static const struct store_outgoing *sent_for(const struct sent *sent, const struct view *view,
+                                             const struct line *line)
+{
+    const struct store_package *package =
+        line->want ? view_package(view, &line->want->manifest) : NULL;
+    const struct store_outgoing *newest = NULL;
+
+    for (size_t i = 0; package && i < sent->n; i++) {
+        const struct store_outgoing *row = &sent->rows[i];
+
+        if (row->class == CLASS_PACKAGE && row->state != OUTGOING_CANCELLED &&
+            view_brings(view, package, &row->object) &&
+            (!newest || row->queued_ms >= newest->queued_ms))
+            newest = row;
+    }
+    return newest;
+}
+
+/* How it goes, "" = not at all. */
+static const char *sent_as(const struct view *view, const struct line *line,
+                           const struct store_outgoing *row)
+{
+    const struct store_package *package =
+        line->want ? view_package(view, &line->want->manifest) : NULL;
+
+    if (!row || !package)
+        return "";
+    return digest_same(&row->object, &package->object) ? "full" : "delta";
+}
+
+static json_t *payload_json(const struct view *view, const struct view_satellite *sat,
+                            const struct line *line, const struct sent *sent)
 {
     static const struct report_payload none;
     const struct report_payload *seen = line->seen ? line->seen : &none;
+    uint32_t refused = delta_refused(view, sat, line);
+    const struct store_outgoing *row = sent_for(sent, view, line);
 
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:s, s:b, s:i, s:i}", "tenant",
-                     json_safe(line->tenant), "name", json_safe(line->name), "want_version",
-                     json_safe(want_version(view, line)), "want_digest",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:s, s:b, s:i, s:i, s:s, s:s, s:o}",
+                     "tenant", json_safe(line->tenant), "name", json_safe(line->name),
+                     "want_version", json_safe(want_version(view, line)), "want_digest",
                      line->want ? json_digest(&line->want->manifest) : json_null(),
                      "observed_version", json_safe(seen->version), "observed_digest",
                      json_digest(&seen->running), "state", slot_state_name(seen->state), "code",
                      (int)seen->code, "code_name", rc_name(rc_from_number(seen->code)), "running",
                      seen->is_running, "restarts", (int)(seen->restarts & INT32_MAX), "memory_kib",
-                     (int)(seen->memory_kib & INT32_MAX));
+                     (int)(seen->memory_kib & INT32_MAX), "delta_refused",
+                     refused ? rc_name(rc_from_number(refused)) : "", "sent_as",
+                     sent_as(view, line, row), "sent_bytes", json_uint(row ? row->size : 0));
 }
 
 static json_t *events_json(struct store *store, const char *id)
@@ -98,18 +196,88 @@ static json_t *satellite_json(struct store *store, const struct view *view,
                               const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms)
 {
     scoped(free_ptr) struct line *lines = NULL;
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    struct sent sent = { 0 };
     json_t *payloads = json_array();
     size_t n = lines_of(sat, &lines);
     uint64_t age = view_age_ms(sat, now_ms);
 
+    if (store_outgoing(store, sat->row.id, 0, &rows, &sent.n, NULL) != RC_OK)
+        sent.n = 0;
+    sent.rows = rows;
     for (size_t i = 0; i < n; i++)
-        (void)json_array_append_new(payloads, payload_json(view, &lines[i]));
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", sat->row.id, "verdict",
+        (void)json_array_append_new(payloads, payload_json(view, sat, &lines[i], &sent));
+    char alarm[ALARM_CAP];
+
+    alarm_text(sat->seen, alarm);
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                     "s:o, s:o, s:o}",
+                     "id", sat->row.id, "alarm", alarm, "verdict",
                      verdict_name(verdict_of(view_want(sat), sat->seen, age, silent_ms)),
+                     "root_version", json_uint(sat->seen ? sat->seen->root_version : 0),
                      "generation_wanted", json_uint(sat->order.generation), "generation_observed",
                      json_uint(sat->seen ? sat->seen->generation : 0), "report_age_ms",
-                     sat->seen ? json_uint(age) : json_null(), "payloads", payloads, "events",
-                     events_json(store, sat->row.id));
+                     sat->seen ? json_uint(age) : json_null(), "lost", lost_json(sat->seen),
+                     "passes_since_order", json_uint(sat->seen ? sat->seen->passes_order : 0),
+                     "passes_since_document", json_uint(sat->seen ? sat->seen->passes_document : 0),
+                     "rekey", json_uint(sat->seen ? sat->seen->keys.rekey : 0), "generation_staged",
+                     json_uint(sat->seen ? sat->seen->staged : 0), "agent",
+                     sat->seen ? describe_agent(&sat->seen->agent) : json_null(), "payloads",
+                     payloads, "events", events_json(store, sat->row.id), "scrub",
+                     sat->seen ? describe_scrub(&sat->seen->scrub) : json_null(), "link",
+                     sat->seen ? describe_traffic(&sat->seen->traffic) : json_null(), "usage",
+                     sat->seen ? describe_usage(sat->seen) : json_null());
+}
+
+/* What reading everything again has found, for people. */
+static void print_scrub(struct cli *cli, const struct report_scrub *s)
+{
+    char age[32];
+
+    if (s->rounds == 0 && s->damaged == 0)
+        return;
+    cli_say(cli,
+            "  scrub: %u rounds, the last %s ago; %u files damaged, %u repaired, %u asked again",
+            s->rounds, s->rounds > 0 ? cli_age((uint64_t)s->age_s * 1000U, age) : "never",
+            s->damaged, s->repaired, s->asked);
+    if (s->n_wanted > 0)
+        cli_say(cli, "  %u packages are needed again to repair slots", s->n_wanted);
+}
+
+/* What the link has brought, for people. */
+static void print_traffic(struct cli *cli, const struct report_traffic *t)
+{
+    char in[CLI_SIZE_CAP], useful[CLI_SIZE_CAP], repeated[CLI_SIZE_CAP], out[CLI_SIZE_CAP];
+    const struct report_bytes *rows[] = { &t->contact, &t->all };
+
+    for (size_t i = 0; i < 2 && t->all.in > 0; i++)
+        cli_say(cli, "  link, %s: %s up, %u %% useful (%s), %s repeated, %s down",
+                i == 0 ? "last contact" : "since its start", cli_size(rows[i]->in, in),
+                rows[i]->in > 0 ? (unsigned)(rows[i]->useful * 100U / rows[i]->in) : 0,
+                cli_size(rows[i]->useful, useful), cli_size(rows[i]->repeated, repeated),
+                cli_size(rows[i]->out, out));
+}
+
+/* "  store of acme: 12 of 64 MiB; slots 10 MiB in 120 files, kept 2 MiB in 1" and so on. */
+static void print_usage(struct cli *cli, const struct report *seen)
+{
+    for (uint32_t i = 0; i < seen->n_usage; i++) {
+        const struct report_usage *u = &seen->usage[i];
+        uint64_t sum = 0;
+        char parts[320] = "";
+        size_t n = 0;
+
+        for (int k = 0; k < USE_KINDS; k++) {
+            if (k != USE_WAITING && k != USE_DATA)
+                sum += u->use[k].kib;
+            if (u->use[k].kib > 0 || u->use[k].files > 0)
+                n += (size_t)snprintf(parts + n, sizeof parts - n, "%s%s %u KiB in %u files",
+                                      n > 0 ? ", " : "; ", report_use_name((enum report_use)k),
+                                      u->use[k].kib, u->use[k].files);
+        }
+        cli_say(cli, "  store of %s: %llu of %u KiB%s", u->tenant, (unsigned long long)sum,
+                u->store_kib, parts);
+    }
 }
 
 /* ---- tables -----------------------------------------------------------------------------------
@@ -126,19 +294,21 @@ static void state_text(const struct view *view, const struct view_satellite *sat
         (void)snprintf(out, cap, "%s", sat->seen ? "not reported" : "no report yet");
         return;
     }
-    (void)snprintf(out, cap, "%s%s%s", slot_state_name(line->seen->state),
+    (void)snprintf(out, cap, "%s%s%s%s", slot_state_name(line->seen->state),
                    line->seen->code ? " " : "",
-                   line->seen->code ? rc_name(rc_from_number(line->seen->code)) : "");
-    for (uint32_t i = 0; package && i < sat->seen->n_transfers; i++) {
+                   line->seen->code ? rc_name(rc_from_number(line->seen->code)) : "",
+                   ride_failed(line->seen) ? ", full follows" : "");
+    for (uint32_t i = 0; package && sat->seen && i < sat->seen->n_transfers; i++) {
         const struct report_transfer *t = &sat->seen->transfer[i];
         uint64_t missing = 0;
 
-        if (memcmp(t->object.b, package->object.b, DIGEST_SIZE) != 0 || t->chunks == 0)
+        if (!view_brings(view, package, &t->object) || t->chunks == 0)
             continue;
         for (uint32_t k = 0; k < t->n_missing; k++)
             missing += t->missing[k].count;
         if (!t->more && missing <= t->chunks)
-            (void)snprintf(out, cap, "receiving %u %%",
+            (void)snprintf(out, cap, "receiving %s%u %%",
+                           digest_same(&t->object, &package->object) ? "" : "delta ",
                            (unsigned)(100U * (t->chunks - missing) / t->chunks));
     }
 }
@@ -181,6 +351,23 @@ static void print_payloads(struct cli *cli, const struct view *view,
         cli_table_print(cli, table);
 }
 
+/* Where only the full package works. */
+static void print_refused(struct cli *cli, const struct view *view,
+                          const struct view_satellite *sat)
+{
+    scoped(free_ptr) struct line *lines = NULL;
+    size_t n = lines_of(sat, &lines);
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t code = delta_refused(view, sat, &lines[i]);
+
+        if (code != 0)
+            cli_say(cli, "  %s/%s %s: a delta did not work there (%s): the full package goes",
+                    lines[i].tenant, lines[i].name, want_version(view, &lines[i]),
+                    rc_name(rc_from_number(code)));
+    }
+}
+
 static void print_events(struct cli *cli, struct store *store, const char *id)
 {
     scoped(free_ptr) struct store_event *events = NULL;
@@ -216,31 +403,36 @@ static void add_satellite(struct cli *cli, struct cli_table *table,
     const struct order *want = view_want(sat);
     uint64_t age_ms = view_age_ms(sat, now_ms);
     char verdict[24];
-    char order[48];
+    char order[72];
+    char waits[24] = "";
     char synced[24];
     char age[CLI_SIZE_CAP] = "";
-    char problem[128] = "";
+    char problem[ALARM_CAP] = "";
     uint32_t ok = 0;
     const char *const cells[] = { sat->row.id, verdict, order, synced, age, problem };
 
     enum verdict is = verdict_of(want, sat->seen, age_ms, silent_ms);
 
     (void)screen_word(cli, verdict_mark(is), verdict_name(is), verdict, sizeof verdict);
-    (void)snprintf(order, sizeof order, "%llu/%llu",
+    if (sat->seen && sat->seen->staged > 0)
+        (void)snprintf(waits, sizeof waits, "+%llu", (unsigned long long)sat->seen->staged);
+    (void)snprintf(order, sizeof order, "%llu/%llu%s",
                    (unsigned long long)(sat->seen ? sat->seen->generation : 0),
-                   (unsigned long long)sat->order.generation);
+                   (unsigned long long)sat->order.generation, waits);
     for (uint32_t i = 0; want && i < want->n_lines; i++)
         ok += verdict_line_synced(
             &want->line[i], verdict_payload(sat->seen, want->line[i].tenant, want->line[i].name));
     (void)snprintf(synced, sizeof synced, "%u/%u", ok, want ? want->n_lines : 0);
     if (sat->seen)
         (void)cli_age(age_ms, age);
+    alarm_text(sat->seen, problem);
     for (uint32_t i = 0; sat->seen && i < sat->seen->n_payloads; i++) {
         const struct report_payload *p = &sat->seen->payload[i];
 
         if (p->code != 0 && problem[0] == '\0')
-            (void)snprintf(problem, sizeof problem, "%s/%s %s %s", p->tenant, p->name,
-                           slot_state_name(p->state), rc_name(rc_from_number(p->code)));
+            (void)snprintf(problem, sizeof problem, "%s/%s %s %s%s", p->tenant, p->name,
+                           slot_state_name(p->state), rc_name(rc_from_number(p->code)),
+                           ride_failed(p) ? ", full follows" : "");
     }
     cli_table_row(table, cells);
 }
@@ -301,6 +493,20 @@ static int run_status(struct cli *cli)
     }
 }
 
+/* "agent 0.2.0, on trial; the one before it failed: AGENT_DIED" */
+static void print_agent(struct cli *cli, const struct report *seen)
+{
+    const struct report_agent *agent = seen ? &seen->agent : NULL;
+
+    if (!agent || agent->version[0] == '\0')
+        return;
+    cli_say(cli, "  agent %s%s%s%s%s", agent->version,
+            digest_is_none(&agent->running) ? ", as launched" : ", updated",
+            agent->trial ? ", on trial" : "",
+            agent->code ? "; the last that was tried failed: " : "",
+            agent->code ? rc_name(rc_from_number(agent->code)) : "");
+}
+
 static int run_ps(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
@@ -324,8 +530,25 @@ static int run_ps(struct cli *cli)
     cli_say(cli, "%s: order %llu in force, %llu wanted, last report %s%s", sat->row.id,
             (unsigned long long)(sat->seen ? sat->seen->generation : 0),
             (unsigned long long)sat->order.generation, age, sat->seen ? " ago" : "");
+    if (sat->seen && sat->seen->staged > 0)
+        cli_say(cli, "  order %llu waits there for its token",
+                (unsigned long long)sat->seen->staged);
+    char alarm[ALARM_CAP];
+    alarm_text(sat->seen, alarm);
+    if (alarm[0] != '\0')
+        cli_say(cli, "  %s", alarm);
+    if (sat->seen && sat->seen->passes_order > 0)
+        cli_say(cli, "  no new order for %u passes, no new document for %u",
+                sat->seen->passes_order, sat->seen->passes_document);
+    print_agent(cli, sat->seen);
+    if (sat->seen) {
+        print_scrub(cli, &sat->seen->scrub);
+        print_traffic(cli, &sat->seen->traffic);
+        print_usage(cli, sat->seen);
+    }
     if (!cli->json) {
         print_payloads(cli, view, sat);
+        print_refused(cli, view, sat);
         print_events(cli, home.store, sat->row.id);
     }
     return cli_json(cli, satellite_json(home.store, view, sat, now_ms, VIEW_SILENT_MS));

@@ -1,26 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/cmd_trust: the trust root of the fleet: how it stands, and the next one.
+ * orchestrator/cmd_trust: the trust root of the fleet and what hangs on it: how it stands.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
+#include "orchestrator/admit.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/path.h"
+#include "orchestrator/rekeys.h"
 #include "orchestrator/rotation.h"
 #include "orchestrator/view.h"
 
 /* ---- status ---- */
 
-static json_t *keys_json(const struct key_set *keys)
+static json_t *keys_json(struct cli *cli, const char *role, const struct key_set *keys)
 {
     json_t *ids = json_array();
+    char hex[2 * KEY_ID_SIZE + 1];
 
-    for (uint32_t i = 0; i < keys->n; i++)
-        (void)json_array_append_new(
-            ids, json_hex((struct bytes){ keys->key[i].id, sizeof keys->key[i].id }));
+    for (uint32_t i = 0; i < keys->n; i++) {
+        struct bytes id = { keys->key[i].id, sizeof keys->key[i].id };
+
+        cli_say(cli, "%s key %s", role, bytes_hex(id, hex));
+        (void)json_array_append_new(ids, json_hex(id));
+    }
     return json_pack("{s:i, s:o}", "threshold", (int)keys->threshold, "keys", ids);
+}
+
+static json_t *revoked_json(struct cli *cli, const struct revoked_set *set)
+{
+    json_t *list = json_array();
+    char hex[2 * DIGEST_SIZE + 1];
+
+    for (uint32_t i = 0; i < set->n; i++) {
+        const struct revoked *e = &set->entry[i];
+        const char *policy = revoke_policy_name(e->policy);
+
+        if (e->kind == REVOKED_GRANT) {
+            cli_say(cli, "revoked: grant %s up to epoch %llu: %s", e->tenant,
+                    (unsigned long long)e->epoch, policy);
+            (void)json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s}", "kind", "grant",
+                                                        "tenant", e->tenant, "epoch",
+                                                        json_uint(e->epoch), "policy", policy));
+            continue;
+        }
+        const char *kind = e->kind == REVOKED_KEY ? "key" : "manifest";
+
+        (void)bytes_hex(e->kind == REVOKED_KEY ? (struct bytes){ e->key, sizeof e->key }
+                                               : (struct bytes){ e->manifest.b, DIGEST_SIZE },
+                        hex);
+        cli_say(cli, "revoked: %s %s: %s", kind, hex, policy);
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s}", "kind", kind, "id", hex, "policy", policy));
+    }
+    return list;
 }
 
 static json_t *grants_json(struct cli *cli, const struct trust *trust)
@@ -40,7 +77,144 @@ static json_t *grants_json(struct cli *cli, const struct trust *trust)
     return list;
 }
 
-static json_t *satellites_json(struct cli *cli, const struct view *view, const char *only)
+static json_t *limits_json(const struct resources *r, uint32_t payloads)
+{
+    return json_pack("{s:o, s:o, s:o, s:i, s:i, s:i, s:i}", "memory", json_uint(r->memory_bytes),
+                     "data", json_uint(r->data_bytes), "tmp", json_uint(r->tmp_bytes),
+                     "cpu_permille", (int)r->cpu_permille, "pids", (int)r->pids, "files",
+                     (int)r->open_files, "payloads", (int)payloads);
+}
+
+static const char *team_standing(const struct trust *trust, const struct team_view *v,
+                                 uint64_t now_ms)
+{
+    if (v->withdrawn != REVOKE_NONE)
+        return "withdrawn";
+    enum rc rc = trust_still_valid(trust, v->tenant, v->team, now_ms);
+    return rc == RC_OK ? "in force" : rc_name(rc);
+}
+
+/* What satellites were ordered to run for a team and its teams: the most on any one of them. */
+static struct admit_use used_most(const struct home *home, const struct view *view,
+                                  const struct team_view *v)
+{
+    struct admit_use most = { 0 };
+
+    for (size_t i = 0; i < view->n; i++) {
+        struct admit_use use = { 0 };
+        struct err ignored;
+
+        if (admit_used(home, &view->satellite[i].order, v->tenant, v->team, &use, &ignored) ==
+                RC_OK &&
+            (use.payloads > most.payloads || use.total.memory_bytes > most.total.memory_bytes))
+            most = use;
+    }
+    return most;
+}
+
+static json_t *team_json(struct cli *cli, const struct team_view *v, const char *standing,
+                         const struct admit_use *used)
+{
+    char size[CLI_SIZE_CAP], of[CLI_SIZE_CAP];
+
+    cli_say(cli, "team %s/%s epoch %llu, %s: %u of %u payloads, %s of %s memory", v->tenant,
+            v->team, (unsigned long long)v->epoch, standing, used->payloads,
+            v->doc ? v->doc->payloads_max : 0, cli_size(used->total.memory_bytes, size),
+            cli_size(v->doc ? v->doc->total.memory_bytes : 0, of));
+    json_t *row = json_pack("{s:s, s:s, s:o, s:s, s:o}", "tenant", v->tenant, "team", v->team,
+                            "epoch", json_uint(v->epoch), "standing", standing, "used",
+                            limits_json(&used->total, used->payloads));
+    if (v->doc) {
+        (void)json_object_set_new(row, "expires_ms", json_uint(v->doc->expires_ms));
+        (void)json_object_set_new(row, "limits", limits_json(&v->doc->total, v->doc->payloads_max));
+    }
+    return row;
+}
+
+static json_t *teams_json(struct cli *cli, const struct home *home, const struct trust *trust,
+                          const struct view *view)
+{
+    uint64_t now_ms = clock_unix_ms();
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < trust_teams(trust); i++) {
+        const struct team_view v = trust_team(trust, i);
+        const struct admit_use used = used_most(home, view, &v);
+
+        (void)json_array_append_new(list,
+                                    team_json(cli, &v, team_standing(trust, &v, now_ms), &used));
+    }
+    return list;
+}
+
+/* "link 2 > 3": this end sends under 2 and holds 3 too. */
+static json_t *link_keys_json(struct cli *cli, int dirfd, const struct report_keys *seen)
+{
+    scoped(free_ptr) struct rekeys_link *links = calloc(REKEYS_LINKS_MAX, sizeof *links);
+    json_t *list = json_array();
+    uint32_t n = 0;
+
+    if (!links || rekeys_links(dirfd, links, &n, NULL) != RC_OK)
+        return list;
+    for (uint32_t i = 0; i < n; i++) {
+        bool held = links[i].tenant[0] == '\0' && links[i].epoch == 1;
+
+        for (uint32_t k = 0; seen && k < seen->n_links; k++)
+            held |= strcmp(seen->link[k].tenant, links[i].tenant) == 0 &&
+                    seen->link[k].epoch >= links[i].epoch;
+        cli_say(cli, "  link key %-16s epoch %u%s%s", links[i].tenant, links[i].epoch,
+                links[i].sending ? ", in use" : "", held ? "" : ", not yet on board");
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:o, s:b, s:b}", "tenant", links[i].tenant,
+                                              "epoch", json_uint(links[i].epoch), "sending",
+                                              (int)links[i].sending, "on_board", (int)held));
+    }
+    return list;
+}
+
+static const char *kem_state(const struct rekeys *rekeys, const struct report_keys *seen)
+{
+    if (!rekeys->has_kem)
+        return "unknown";
+    if (rekeys->kem_asked > 0)
+        return "asked";
+    if (seen && seen->has_kem && memcmp(seen->kem_id, rekeys->kem_id, KEY_ID_SIZE) != 0)
+        return "CHANGED";
+    return "pinned";
+}
+
+/* What one satellite holds, by its report, and what was made for it here. */
+static json_t *keys_of_json(struct cli *cli, const struct home *home,
+                            const struct view_satellite *sat)
+{
+    scoped(rekeys_wipe) struct rekeys rekeys = { 0 };
+    scoped(close_fd) int dirfd = -1;
+    const struct report_keys *seen = sat->seen ? &sat->seen->keys : NULL;
+    struct err err;
+    enum rc rc = fs_open(sat->row.link_keys[0] == '/' ? AT_FDCWD : home->dirfd, sat->row.link_keys,
+                         O_RDONLY | O_DIRECTORY, 0, &dirfd, &err);
+
+    if (rc == RC_OK)
+        rc = rekeys_load(dirfd, &rekeys, &err);
+    if (rc != RC_OK)
+        return json_pack("{s:s}", "error", rc_name(rc));
+    uint64_t taken = seen ? seen->rekey : 0;
+    const char *kem = kem_state(&rekeys, seen);
+
+    cli_say(cli, "  rekey %llu taken, %llu made; master epoch %u; KEM key %s",
+            (unsigned long long)taken, (unsigned long long)rekeys.number,
+            seen ? seen->master_epoch : 0, kem);
+    if (strcmp(kem, "CHANGED") == 0)
+        cli_note(cli, "nobody asked %s for another KEM key: see docs/guide/operator.md",
+                 sat->row.id);
+    json_t *links = link_keys_json(cli, dirfd, seen);
+    return json_pack("{s:o, s:o, s:o, s:s, s:o}", "rekey_taken", json_uint(taken), "rekey_made",
+                     json_uint(rekeys.number), "master_epoch",
+                     json_uint(seen ? seen->master_epoch : 0), "kem", kem, "links", links);
+}
+
+static json_t *satellites_json(struct cli *cli, const struct home *home, const struct view *view,
+                               const char *only)
 {
     json_t *list = json_array();
 
@@ -55,9 +229,12 @@ static json_t *satellites_json(struct cli *cli, const struct view *view, const c
                 !sat->seen ? ", never heard of"
                 : behind   ? ", the next one is on its way"
                            : "");
-        (void)json_array_append_new(list,
-                                    json_pack("{s:s, s:o, s:b}", "id", sat->row.id, "root_version",
-                                              json_uint(version), "behind", (int)behind));
+        json_t *row = json_pack("{s:s, s:o, s:b}", "id", sat->row.id, "root_version",
+                                json_uint(version), "behind", (int)behind);
+
+        if (only)
+            (void)json_object_set_new(row, "keys", keys_of_json(cli, home, sat));
+        (void)json_array_append_new(list, row);
     }
     return list;
 }
@@ -87,231 +264,38 @@ static int run_status(struct cli *cli)
     cli_say(cli, "root %llu: %u of %u root keys, %u of %u operator keys",
             (unsigned long long)root->version, root->root_keys.threshold, root->root_keys.n,
             root->operator_keys.threshold, root->operator_keys.n);
+    if (root->safety_keys.n > 0)
+        cli_say(cli, "safety role: %u of %u keys", root->safety_keys.threshold,
+                root->safety_keys.n);
     cli_say(cli, "next root keys committed to: %s", bytes_hex(next, hex));
-    json_t *grants = grants_json(cli, trust);
-    json_t *sats = satellites_json(cli, view, only);
+    const struct revoked_set *set = trust_revoked(trust);
+    json_t *out = json_object();
 
-    return cli_json(cli,
-                    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "root_version",
-                              json_uint(root->version), "issued_ms", json_uint(root->issued_ms),
-                              "operator_since_ms", json_uint(root->operator_since_ms), "root_keys",
-                              keys_json(&root->root_keys), "operator_keys",
-                              keys_json(&root->operator_keys), "next_keys",
-                              json_digest(&root->next_keys), "grants", grants, "satellites", sats));
+    (void)json_object_set_new(out, "root_version", json_uint(root->version));
+    (void)json_object_set_new(out, "mission",
+                              json_hex((struct bytes){ root->mission.b, MISSION_SIZE }));
+    (void)json_object_set_new(out, "issued_ms", json_uint(root->issued_ms));
+    (void)json_object_set_new(out, "operator_since_ms", json_uint(root->operator_since_ms));
+    (void)json_object_set_new(out, "root_keys", keys_json(cli, "root", &root->root_keys));
+    (void)json_object_set_new(out, "operator_keys",
+                              keys_json(cli, "operator", &root->operator_keys));
+    (void)json_object_set_new(out, "next_keys", json_digest(&root->next_keys));
+    (void)json_object_set_new(out, "revocation", json_uint(set->number));
+    (void)json_object_set_new(out, "revoked", revoked_json(cli, set));
+    (void)json_object_set_new(out, "grants", grants_json(cli, trust));
+    (void)json_object_set_new(out, "teams", teams_json(cli, &home, trust, view));
+    (void)json_object_set_new(out, "satellites", satellites_json(cli, &home, view, only));
+    return cli_json(cli, out);
 }
-
-/* ---- rotate ---- */
-
-static bool is_private(const char *path)
-{
-    size_t n = strlen(path), cut = strlen(KEY_SUFFIX);
-
-    return n > cut && strcmp(path + n - cut, KEY_SUFFIX) == 0;
-}
-
-/* Add the private keys of an option; one that is there already is not added twice. */
-static enum rc add_private(struct cli *cli, const char *option, struct keyring *ring,
-                           struct err *err)
-{
-    const char *path;
-    enum rc rc = RC_OK;
-
-    for (size_t i = 0; rc == RC_OK && (path = cli_value_at(cli, option, i)) != NULL; i++) {
-        bool twice = false;
-
-        if (!is_private(path))
-            continue;
-        rc = keyring_add(cli, ring, path, err);
-        for (size_t k = 0; rc == RC_OK && k + 1 < ring->n; k++)
-            twice |= memcmp(sign_key_public(ring->key[k])->id,
-                            sign_key_public(ring->key[ring->n - 1])->id, KEY_ID_SIZE) == 0;
-        if (twice)
-            sign_key_free(&ring->key[--ring->n]);
-    }
-    return rc;
-}
-
-/* A key set of an option, with the threshold of another. */
-static enum rc read_keys(struct cli *cli, const char *option, const char *threshold_option,
-                         struct key_set *ret, struct err *err)
-{
-    uint64_t threshold = 0;
-    enum rc rc = cli_number(cli, threshold_option, 0, 1, ROLE_KEYS_MAX, &threshold, err);
-
-    return rc == RC_OK ? keys_set(cli, option, threshold, ret, err) : rc;
-}
-
-static enum rc fill_next(struct cli *cli, const struct root *now, struct root *ret, struct err *err)
-{
-    scoped(free_ptr) struct key_set *next = calloc(1, sizeof *next);
-    enum rc rc = next ? RC_OK : err_set(err, RC_NO_MEMORY, "root");
-
-    if (rc != RC_OK)
-        return rc;
-    if (!cli_value(cli, "root") && !cli_flag(cli, "recover"))
-        return err_set(err, RC_USAGE, "--root is missing, and there is no --recover");
-    *ret = *now;
-    ret->version = now->version + 1;
-    ret->issued_ms = clock_unix_ms();
-    if (ret->issued_ms <= now->issued_ms) /* this machine's clock is behind */
-        ret->issued_ms = now->issued_ms + 1;
-    ret->expires_ms = 0;
-    rc = read_keys(cli, "new-root", "root-threshold", &ret->root_keys, err);
-    if (rc == RC_OK)
-        rc = read_keys(cli, "next-root", "next-threshold", next, err);
-    if (rc == RC_OK)
-        rc = key_set_digest(next, &ret->next_keys, err);
-    if (rc == RC_OK && cli_value(cli, "operator")) {
-        rc = read_keys(cli, "operator", "operator-threshold", &ret->operator_keys, err);
-        ret->operator_since_ms = ret->issued_ms;
-    }
-    return rc;
-}
-
-/* Sign with every private key of --root and --new-root, and take it as every satellite will. */
-static enum rc sign_next(struct cli *cli, const struct root *root, struct trust *trust,
-                         struct root_change *ret, struct err *err)
-{
-    scoped(keyring_done) struct keyring ring = { 0 };
-    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
-    scoped(free_ptr) uint8_t *envelope = NULL;
-    struct bytes payload = { 0 };
-    size_t n = 0;
-    enum rc rc = buf ? root_encode(root, buf, DOCUMENT_MAX, &payload, err)
-                     : err_set(err, RC_NO_MEMORY, "root");
-
-    if (rc == RC_OK)
-        rc = add_private(cli, "new-root", &ring, err);
-    if (rc == RC_OK)
-        rc = add_private(cli, "root", &ring, err);
-    if (rc == RC_OK && ring.n == 0)
-        rc = err_set(err, RC_THRESHOLD, "no private key among --root and --new-root");
-    if (rc == RC_OK)
-        rc = keyring_sign(&ring, DOC_ROOT, &root->mission, payload, &envelope, &n, err);
-    if (rc == RC_OK)
-        rc = trust_next_root(trust, (struct bytes){ envelope, n }, ret, err);
-    if (rc == RC_OK && ret->recovered && !cli_flag(cli, "recover"))
-        rc = err_set(err, RC_THRESHOLD, "the old root's keys: too few of them sign");
-    return rc;
-}
-
-static enum rc keep_operator_key(struct cli *cli, const struct home *home, struct err *err)
-{
-    char full[PATH_MAX];
-    const char *path;
-    enum rc rc = RC_OK;
-
-    for (size_t i = 0; (path = cli_value_at(cli, "operator", i)) != NULL; i++) {
-        if (!is_private(path))
-            continue;
-        rc = path_absolute(path, full, sizeof full, err);
-        return rc == RC_OK ? store_set(home->store, "operator-key", full, err) : rc;
-    }
-    return rc;
-}
-
-/* Everything in one transaction: what is signed is what is kept. */
-static enum rc rotate(struct cli *cli, struct home *home, struct rotation *r,
-                      struct root_change *change, struct err *err)
-{
-    scoped(store_rollback) struct store *open = NULL;
-    scoped(free_ptr) struct root *next = calloc(1, sizeof *next);
-    enum rc rc = next ? store_begin(home->store, &open, err) : err_set(err, RC_NO_MEMORY, "root");
-
-    if (rc == RC_OK)
-        rc = home_trust(home, r->now_ms, &r->trust, err);
-    if (rc == RC_OK)
-        rc = fill_next(cli, trust_root(r->trust), next, err);
-    if (rc == RC_OK)
-        rc = sign_next(cli, next, r->trust, change, err);
-    if (rc == RC_OK)
-        rc = rotation_put_root(r, err);
-    if (rc == RC_OK && change->operator_reset) {
-        rc = add_private(cli, "operator", r->ring, err);
-        if (rc == RC_OK && r->ring->n < next->operator_keys.threshold)
-            rc = err_set(err, RC_THRESHOLD, "%zu private operator keys given, %u are needed",
-                         r->ring->n, next->operator_keys.threshold);
-        if (rc == RC_OK)
-            rc = rotation_resign(r, err);
-        if (rc == RC_OK)
-            rc = keep_operator_key(cli, home, err);
-    }
-    if (rc == RC_OK)
-        rc = store_audit(home->store, NULL, "rotate", r->now_ms, err,
-                         "root %llu%s to %u satellites, %u grants and %u orders signed again",
-                         (unsigned long long)next->version, change->recovered ? " (recovery)" : "",
-                         r->satellites, r->grants, r->orders);
-    return rc == RC_OK ? store_commit(&open, err) : rc;
-}
-
-static int run_rotate(struct cli *cli)
-{
-    scoped(home_close) struct home home = HOME_NONE;
-    scoped(keyring_done) struct keyring ring = { 0 };
-    struct rotation r = { .home = &home, .ring = &ring, .now_ms = clock_unix_ms() };
-    struct root_change change = { 0 };
-    struct err err = { 0 };
-    uint64_t version = 0;
-    enum rc rc = home_open(cli->home, false, &home, &err);
-
-    if (rc == RC_OK)
-        rc = rotate(cli, &home, &r, &change, &err);
-    if (rc == RC_OK)
-        version = trust_root(r.trust)->version;
-    trust_free(&r.trust);
-    if (rc == RC_ROOT_COMMITMENT)
-        return cli_fail(cli, &err,
-                        "--new-root must be the keys that --next-root named last time, in the same "
-                        "order and with the same threshold");
-    if (rc == RC_THRESHOLD)
-        return cli_fail(cli, &err,
-                        "give more private keys (NAME.key), or --recover if the old "
-                        "root's are lost");
-    if (rc != RC_OK)
-        return cli_fail(cli, &err, "berth trust rotate --help");
-    cli_say(cli, "root %llu%s queued for %u satellites; %u grants and %u orders signed again",
-            (unsigned long long)version, change.recovered ? " (a recovery)" : "", r.satellites,
-            r.grants, r.orders);
-    cli_note(cli, "follow it with: berth trust status");
-    return cli_json(cli,
-                    json_pack("{s:o, s:b, s:i, s:i, s:i}", "root_version", json_uint(version),
-                              "recovered", (int)change.recovered, "satellites", (int)r.satellites,
-                              "grants", (int)r.grants, "orders", (int)r.orders));
-}
-
-static const struct cli_option rotate_options[] = {
-    { "root", CLI_LIST, "KEY", "keys of the root in force, as many as must sign" },
-    { "new-root", CLI_LIST, "KEY",
-      "the keys committed to, all of them: NAME.key signs, NAME.pub is listed only" },
-    { "next-root", CLI_LIST, "PUB", "keys of the root after that: committed to now" },
-    { "operator", CLI_LIST, "KEY", "new operator keys, else they stay; enough NAME.key to sign" },
-    { "root-threshold", CLI_TEXT, "M", "of --new-root, as committed (else the majority)" },
-    { "next-threshold", CLI_TEXT, "M", "of --next-root (else the majority)" },
-    { "operator-threshold", CLI_TEXT, "M", "of --operator (else the majority)" },
-    { "recover", CLI_FLAG, NULL, "the keys of the root in force are lost: go on without them" },
-    CLI_OPTION_PASSPHRASE,
-    { 0 },
-};
 
 const struct cli_command cmd_trust[] = {
     { .name = "trust status",
       .group = "Keys and trust",
       .args = "[SAT]",
-      .summary = "The trust root, the grants, and which root each satellite has",
+      .summary = "The trust root, what is granted and revoked, and which root each satellite has",
       .about = "A satellite that lags behind gets the roots that it lacks, one after the other,\n"
                "from berth-ground.",
       .args_max = 1,
       .run = run_status },
-    { .name = "trust rotate",
-      .group = "Keys and trust",
-      .args = "",
-      .summary = "Make the next trust root and send it to every satellite",
-      .about =
-          "The keys of --new-root are those that --next-root (or fleet init) named before.\n"
-          "With --operator the operator's counters begin anew on board: grants and orders are\n"
-          "signed again with the new keys and follow the root.  --recover leaves out the keys\n"
-          "of the root in force; satellites tell it as ROOT_RECOVERED.",
-      .options = rotate_options,
-      .run = run_rotate },
     { 0 },
 };

@@ -13,7 +13,8 @@ static const struct {
     enum object_kind kind;
 } kinds[] = {
     { "root", OBJECT_ROOT },       { "grant", OBJECT_GRANT },           { "order", OBJECT_ORDER },
-    { "package", OBJECT_PACKAGE }, { "revocation", OBJECT_REVOCATION },
+    { "package", OBJECT_PACKAGE }, { "revocation", OBJECT_REVOCATION }, { "token", OBJECT_TOKEN },
+    { "rekey", OBJECT_REKEY },     { "delegation", OBJECT_DELEGATION },
 };
 
 static enum rc parse_kind(const char *name, uint32_t *ret, struct err *err)

@@ -8,6 +8,7 @@
 #include "manifest/envelope.h"
 #include "orchestrator/checking.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/fix.h"
 #include "orchestrator/home.h"
 #include "orchestrator/path.h"
 #include "orchestrator/standpoint.h"
@@ -52,12 +53,20 @@ static enum rc find_trust(struct cli *cli, uint64_t now_ms, struct trust **ret, 
 
 /* ---- as one satellite ---- */
 
+/* 0: it has none. */
+static uint64_t root_version(const struct standpoint *s)
+{
+    const struct root *root = trust_root(s->trust);
+
+    return root ? root->version : 0;
+}
+
 static json_t *basis_json(const struct standpoint *s, uint64_t now_ms)
 {
     return json_pack(
-        "{s:o, s:o, s:b, s:o, s:o}", "root_version", json_uint(trust_root(s->trust)->version),
-        "generation", json_uint(s->seen ? s->seen->generation : 0), "reported", s->seen != NULL,
-        "report_age_ms",
+        "{s:o, s:o, s:o, s:b, s:o, s:o}", "root_version", json_uint(root_version(s)), "awaited",
+        json_uint(s->awaited), "generation", json_uint(s->seen ? s->seen->generation : 0),
+        "reported", s->seen != NULL, "report_age_ms",
         s->seen && now_ms > s->received_ms ? json_uint(now_ms - s->received_ms) : json_uint(0),
         "clock_ms", json_uint(s->now_ms));
 }
@@ -68,16 +77,13 @@ static void print_basis(struct cli *cli, const struct standpoint *s, uint64_t no
 
     if (!s->seen) {
         cli_note(cli, "as the ground knows %s: it has not reported yet; root version %llu",
-                 s->satellite, (unsigned long long)trust_root(s->trust)->version);
+                 s->satellite, (unsigned long long)root_version(s));
         return;
     }
     cli_note(cli, "as the ground knows %s: root version %llu, order %llu in force, report %s old",
              s->satellite, (unsigned long long)s->seen->root_version,
              (unsigned long long)s->seen->generation,
              cli_age(now_ms > s->received_ms ? now_ms - s->received_ms : 0, age));
-    if (s->seen->root_version != trust_root(s->trust)->version)
-        cli_note(cli, "note: judged with the ground's root, version %llu",
-                 (unsigned long long)trust_root(s->trust)->version);
 }
 
 static int answer(struct cli *cli, const struct standpoint *s, const struct judged *judged,
@@ -98,7 +104,7 @@ static int answer(struct cli *cli, const struct standpoint *s, const struct judg
     if (!ok) {
         cli_say(cli, "%s would refuse it: %s %d, %s", s->satellite, rc_name(err->rc), (int)err->rc,
                 rc_text(err->rc));
-        return cli_fail(cli, err, "berth inspect %s", cli_arg(cli, 0));
+        return cli_fail(cli, err, "%s", fix_trust(err->rc, "berth inspect FILE"));
     }
     cli_say(cli, "%s would accept it: %s", s->satellite, judged->what);
     return CLI_OK;
@@ -120,6 +126,9 @@ static int run_as(struct cli *cli, const char *satellite)
         return cli_fail(cli, &err, "berth status");
     basis = basis_json(&s, now_ms);
     print_basis(cli, &s, now_ms);
+    if (s.awaited > 0)
+        cli_note(cli, "note: judged without %u trust documents that have not arrived there yet",
+                 s.awaited);
     rc = standpoint_judge(&s, cli_arg(cli, 0), &judged, &err);
     err.rc = rc;
     return answer(cli, &s, &judged, basis, &err);
@@ -193,7 +202,7 @@ static int run(struct cli *cli)
     if (rc == RC_GRANT_MISSING)
         return cli_fail(cli, &err, "berth grant TENANT --keys PUB --quota FILE");
     if (rc != RC_OK)
-        return cli_fail(cli, &err, "berth inspect %s", cli_arg(cli, 0));
+        return cli_fail(cli, &err, "%s", fix_trust(rc, "berth inspect FILE"));
     return say_package(cli, &checked);
 }
 

@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "base/crypto.h"
 #include "base/fs.h"
-
-#define READ_CHUNK 65536U
+#include "update/package.h"
 
 static const uint8_t magic[8] = { 'B', 'E', 'R', 'T', 'H', 'U', 'N', '1' }; /* DRAFT_MAGIC */
 
@@ -25,26 +23,9 @@ enum rc draft_write_head(int fd, struct bytes manifest_cbor, struct err *err)
 static enum rc check_content(int fd, const struct draft *draft, const struct manifest *manifest,
                              struct err *err)
 {
-    scoped(sha256_free) struct sha256 *ctx = NULL;
-    scoped(free_ptr) uint8_t *buf = malloc(READ_CHUNK);
-    struct digest digest;
-    enum rc rc = buf ? sha256_new(&ctx, err) : err_set(err, RC_NO_MEMORY, "draft");
-
-    if (rc == RC_OK && draft->content_bytes != manifest->content_bytes)
-        rc = err_set(err, RC_PACKAGE_SIZE, "content");
-    for (uint64_t at = 0; rc == RC_OK && at < draft->content_bytes; at += READ_CHUNK) {
-        uint64_t left = draft->content_bytes - at;
-        size_t n = left < READ_CHUNK ? (size_t)left : READ_CHUNK;
-
-        rc = fs_pread_exact(fd, buf, n, draft->content_at + at, err);
-        if (rc == RC_OK)
-            rc = sha256_add(ctx, (struct bytes){ .p = buf, .n = n }, err);
-    }
-    if (rc == RC_OK)
-        rc = sha256_end(ctx, digest.b, err);
-    if (rc == RC_OK && memcmp(&digest, &manifest->content, sizeof digest) != 0)
-        rc = err_set(err, RC_DIGEST_MISMATCH, "content");
-    return rc;
+    if (draft->content_bytes != manifest->content_bytes)
+        return err_set(err, RC_PACKAGE_SIZE, "content");
+    return package_check_content(fd, draft->content_at, manifest, err);
 }
 
 static enum rc open_head(int fd, struct draft *draft, struct err *err)

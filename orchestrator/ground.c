@@ -9,8 +9,13 @@
 #include "base/log.h"
 #include "link/ground.h"
 #include "orchestrator/advance.h"
+#include "orchestrator/deliver.h"
+#include "orchestrator/delta_cache.h"
+#include "orchestrator/hold.h"
 #include "orchestrator/home.h"
 #include "orchestrator/ingest.h"
+#include "orchestrator/link_options.h"
+#include "orchestrator/rekeys.h"
 #include "orchestrator/view.h"
 
 #define PEERS_MAX ROLLOUT_TASKS_MAX
@@ -24,6 +29,7 @@ struct peer {
     char keys[STORE_PATH_CAP]; /* where its keys were when it was opened */
     uint64_t retry_ms;         /* mono: when to try to open it again */
     enum rc last;              /* last failure that was logged, so that it is logged once */
+    enum rc keys_last;         /* the same of the keys that it reports */
 };
 
 struct ground {
@@ -123,7 +129,8 @@ static enum rc open_link(const struct ground *g, const struct store_satellite *r
         .sender = { .resend_ms = g->options.resend_ms, .flight_ms = g->options.flight_ms },
     };
 
-    return link_ground_open(&options, ret, err);
+    rc = link_options(row->labels, &options.sender, err);
+    return rc == RC_OK ? link_ground_open(&options, ret, err) : rc;
 }
 
 static struct peer *peer_of(struct ground *g, const char *id)
@@ -197,6 +204,24 @@ static void drop_withdrawn(struct peer *peer, const struct store_outgoing *rows,
     }
 }
 
+/* Whether the satellite asks for it to repair something: then it may have most of its bytes. */
+static bool may_have_most(const struct ground *g, const struct store_outgoing *row)
+{
+    for (size_t i = 0; i < g->view->n; i++) {
+        const struct view_satellite *sat = &g->view->satellite[i];
+
+        if (!sat->seen || strcmp(sat->row.id, row->satellite) != 0)
+            continue;
+        for (uint32_t k = 0; k < sat->seen->scrub.n_wanted; k++) {
+            const struct store_package *p = view_package(g->view, &sat->seen->scrub.wanted[k]);
+
+            if (p && digest_same(&p->object, &row->object))
+                return true;
+        }
+    }
+    return false;
+}
+
 static void feed_one(struct ground *g, struct peer *peer, const struct store_outgoing *row)
 {
     struct sender_object object = { .kind = (enum object_kind)row->kind, .serial = row->queued_ms };
@@ -205,6 +230,7 @@ static void feed_one(struct ground *g, struct peer *peer, const struct store_out
     enum rc rc = home_open_object(&g->home, &row->object, &fd, &object.size, &err);
 
     memcpy(object.digest, row->object.b, sizeof object.digest);
+    object.offer = may_have_most(g, row);
     if (rc == RC_OK)
         rc = link_ground_add(peer->link, &object, fd, &err);
     if (rc != RC_EXISTS)
@@ -219,18 +245,6 @@ static bool in_sender(const struct sender *sender, const uint8_t digest[DIGEST_S
         if (!at.complete && memcmp(at.digest, digest, DIGEST_SIZE) == 0)
             return true;
     return false;
-}
-
-/* What new operator keys signed is refused by a satellite that does not know them yet: it follows
- * when a report shows the root. */
-static bool too_early(const struct ground *g, const struct store_outgoing *row)
-{
-    const struct view *view = g->view;
-    const struct view_satellite *sat = view_find(view, row->satellite);
-
-    if ((row->kind != OBJECT_GRANT && row->kind != OBJECT_ORDER) || row->class == CLASS_RAW)
-        return false;
-    return view->operator_since_ms > 0 && sat && view_root_behind(view, sat);
 }
 
 /* Make each sender's queue what the store says. */
@@ -248,7 +262,7 @@ static enum rc feed(struct ground *g, struct err *err)
     for (size_t i = 0; i < n; i++) {
         struct peer *peer = peer_of(g, rows[i].satellite);
 
-        if (too_early(g, &rows[i]))
+        if (hold_back(g->view, rows, n, i))
             continue;
         if (peer && peer->link && !in_sender(link_ground_sender(peer->link), rows[i].object.b))
             feed_one(g, peer, &rows[i]);
@@ -308,6 +322,8 @@ struct inbox {
     struct peer *peer;
     uint64_t mono_ms;
     uint64_t unix_ms;
+    bool heard;              /* a report came */
+    struct report_keys keys; /* of the newest one */
 };
 
 static void take_report(void *arg, enum object_kind kind, struct bytes object)
@@ -337,11 +353,52 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
         return;
     }
     changed(in->g);
+    in->heard = true;
+    in->keys = report->keys;
     ingest_transfers(report, &transfers);
-    sender_report(link_ground_sender(in->peer->link), &transfers, in->mono_ms);
+    link_ground_report(in->peer->link, &transfers, in->mono_ms);
     log_event(LOG_LEVEL_INFO, "report satellite=%s epoch=%llu seq=%llu generation=%llu",
               in->peer->id, (unsigned long long)report->epoch, (unsigned long long)report->seq,
               (unsigned long long)report->generation);
+}
+
+/* The ground's half of rekeys: what the satellite holds now, by its report. */
+static enum rc observe_keys(const struct inbox *in, struct err *err)
+{
+    scoped(rekeys_wipe) struct rekeys rekeys = { 0 };
+    scoped(close_fd) int dir = -1;
+    scoped(close_fd) int lock = -1;
+    bool save = false;
+    enum rc rc = open_dir(in->g, in->peer->keys, &dir, err);
+
+    if (rc == RC_OK)
+        rc = rekeys_lock(dir, &lock, err);
+    if (rc == RC_OK)
+        rc = rekeys_load(dir, &rekeys, err);
+    if (rc == RC_OK)
+        rc = rekeys_observe(&rekeys, &in->keys, &save, err);
+    if (rc == RC_OK && save)
+        rc = rekeys_save(dir, &rekeys, err);
+    return rc;
+}
+
+/* Bundles go out under a new key as soon as a report shows that it is held. */
+static void take_keys(const struct inbox *in)
+{
+    const struct report_keys *keys = &in->keys;
+    struct err err = { 0 };
+    enum rc rc = observe_keys(in, &err);
+
+    if (rc == RC_BUSY) /* berth trust rekey is at work: the next report will do */
+        rc = RC_OK;
+    if (rc != RC_OK && rc != in->peer->keys_last)
+        log_err(LOG_LEVEL_ERROR, &err, "keys satellite=%s", in->peer->id);
+    in->peer->keys_last = rc;
+    for (uint32_t i = 0; i < keys->n_links; i++)
+        if (keys->link[i].peer == GROUND_NODE &&
+            link_ground_confirm(in->peer->link, keys->link[i].tenant, keys->link[i].epoch, &err) !=
+                RC_OK)
+            log_err(LOG_LEVEL_ERROR, &err, "link-key satellite=%s", in->peer->id);
 }
 
 static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
@@ -359,6 +416,8 @@ static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms,
             link_ground_receive(g->peer[i].link, RECEIVE_MAX, take_report, &in, &counts, &why);
 
         complain(&g->peer[i], got, &why, "receive");
+        if (in.heard)
+            take_keys(&in);
         if (counts.refused > 0)
             log_err(LOG_LEVEL_WARN, &counts.last, "downlink-refused satellite=%s count=%u",
                     g->peer[i].id, counts.refused);
@@ -384,6 +443,26 @@ static void log_advance(void *arg, const struct advance_event *event)
                   (unsigned long long)event->number);
 }
 
+static void log_deliver(void *arg, const char *what, const char *satellite, const struct ride *ride)
+{
+    struct ground *g = arg;
+
+    changed(g);
+    log_event(LOG_LEVEL_WARN, "%s satellite=%s sends=%s bytes=%llu%s%s", what, satellite,
+              ride->kind == RIDE_DELTA ? "delta" : "full", (unsigned long long)ride->size,
+              ride->refused ? " code=" : "",
+              ride->refused ? rc_name(rc_from_number(ride->refused)) : "");
+}
+
+/* Before the senders get their queues: what cannot work must not go up. */
+static enum rc settle_deltas(struct ground *g, uint64_t unix_ms, bool *ret_waits, struct err *err)
+{
+    const struct deliver_log log = { .fn = log_deliver, .arg = g };
+
+    delta_cache_making(&g->home, &g->view->making);
+    return deliver_settle(g->home.store, g->view, unix_ms, &log, ret_waits, err);
+}
+
 /* Read the view again if this program or another one changed the store. */
 static enum rc refresh(struct ground *g, struct err *err)
 {
@@ -407,16 +486,61 @@ static enum rc refresh(struct ground *g, struct err *err)
     return RC_OK;
 }
 
+/* Documents that went on board by provisioning have never been objects. */
+static enum rc lay_out(struct ground *g, enum doc_type type, const char *name, uint64_t version,
+                       struct err *err)
+{
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    char path[HOME_OBJECT_CAP];
+    struct digest digest;
+    size_t n = 0;
+    enum rc rc = store_document_version(g->home.store, type, name, version, &envelope, &n, err);
+
+    if (rc == RC_NOT_FOUND) /* not ours: there is nothing to send */
+        return RC_OK;
+    if (rc == RC_OK)
+        rc = home_add_bytes(&g->home, (struct bytes){ envelope, n }, &digest, path, err);
+    return rc;
+}
+
+static enum rc lay_out_newest(struct ground *g, enum doc_type type, struct err *err)
+{
+    scoped(free_ptr) struct store_name *names = NULL;
+    size_t n = 0;
+    enum rc rc = store_documents(g->home.store, type, &names, &n, err);
+
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        rc = lay_out(g, type, names[i].name, names[i].version, err);
+    return rc;
+}
+
+static enum rc lay_out_lost(struct ground *g, const struct report *seen, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    if (seen && (seen->lost & LOST_ROOT) != 0)
+        rc = lay_out(g, DOC_ROOT, "root", seen->root_version, err);
+    if (rc == RC_OK && seen && (seen->lost & LOST_GRANT) != 0)
+        rc = lay_out_newest(g, DOC_GRANT, err);
+    if (rc == RC_OK && seen && (seen->lost & LOST_TEAM) != 0)
+        rc = lay_out_newest(g, DOC_DELEGATION, err);
+    return rc;
+}
+
 static enum rc repair(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
 {
     if (mono_ms - g->repaired < REPAIR_EVERY_MS)
         return RC_OK;
     g->repaired = mono_ms;
+    delta_cache_making(&g->home, &g->view->making);
     enum rc rc = RC_OK;
 
     for (size_t i = 0; rc == RC_OK && i < g->view->n; i++) {
         uint32_t again = 0;
 
+        rc = lay_out_lost(g, g->view->satellite[i].seen, err);
+        if (rc != RC_OK)
+            break;
         rc = ingest_repair(g->home.store, g->view, &g->view->satellite[i], unix_ms, &again, err);
         if (again > 0) {
             log_event(LOG_LEVEL_WARN, "sent-again satellite=%s objects=%u",
@@ -442,10 +566,15 @@ enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct
         rc = advance_all(g->home.store, g->view, unix_ms, &log, err);
     if (rc == RC_OK)
         rc = repair(g, mono_ms, unix_ms, err);
+    bool waits = false;
+
+    if (rc == RC_OK && g->queue_stale)
+        rc = settle_deltas(g, unix_ms, &waits, err);
     if (rc == RC_OK && g->queue_stale)
         rc = feed(g, err);
     if (rc != RC_OK)
         return rc;
+    g->queue_stale = g->queue_stale || waits;
     send_all(g, mono_ms);
     return RC_OK;
 }

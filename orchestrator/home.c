@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "base/name.h"
 #include "link/port.h"
 #include "orchestrator/path.h"
 
@@ -31,7 +34,7 @@ static enum rc check_owner(const struct home *home, struct err *err)
     if (fstat(home->dirfd, &st) != 0)
         return err_sys(err, RC_IO, "%s", home->path);
     if ((st.st_mode & 022U) != 0)
-        return err_set(err, RC_STORE, "%s can be written by others: chmod 700 it", home->path);
+        return err_set(err, RC_HOME_OPEN, "%s", home->path);
     return RC_OK;
 }
 
@@ -77,17 +80,68 @@ static void object_path(const struct digest *digest, char out[HOME_OBJECT_CAP])
                    bytes_hex((struct bytes){ .p = digest->b, .n = sizeof digest->b }, hex));
 }
 
+/* ---- putting into objects/ --------------------------------------------------------------------
+ */
+
+#define DRAFT ".draft-"
+
+static bool sweep_draft(void *arg, const char *name)
+{
+    if (strncmp(name, DRAFT, sizeof DRAFT - 1) == 0)
+        (void)unlinkat(*(const int *)arg, name, 0);
+    return true;
+}
+
+/* Open objects/ and hold it, shared, for as long as something is being put there.  Who finds that
+ * nobody else does may first remove what programs left that were killed at it: a push that was cut
+ * off would take the space of its package for ever.  What cannot be removed is no reason not to put
+ * something there. */
+static enum rc hold_objects(const struct home *home, bool sweep, int *ret_fd, struct err *err)
+{
+    scoped(close_fd) int dir = -1;
+    struct err ignored;
+    enum rc rc = fs_open(home->dirfd, "objects", O_RDONLY | O_DIRECTORY, 0, &dir, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (sweep && flock(dir, LOCK_EX | LOCK_NB) == 0) {
+        (void)!fs_list(dir, ".", SIZE_MAX, sweep_draft, &dir, NULL, &ignored);
+        (void)!fs_sweep(dir, ".", &ignored);
+    }
+    while (flock(dir, LOCK_SH) != 0)
+        if (errno != EINTR)
+            return err_sys(err, RC_IO, "lock objects");
+    *ret_fd = take_fd(&dir);
+    return RC_OK;
+}
+
+/* Whether a file holds exactly these bytes: the disk may have damaged it. */
+static bool is_there(const struct home *home, const char *path, struct bytes content)
+{
+    scoped(free_ptr) uint8_t *there = NULL;
+    struct err ignored;
+    size_t n = 0;
+
+    return fs_read_alloc(home->dirfd, path, content.n, &there, &n, &ignored) == RC_OK &&
+           bytes_equal((struct bytes){ .p = there, .n = n }, content);
+}
+
 enum rc home_add_bytes(const struct home *home, struct bytes content, struct digest *ret_digest,
                        char ret_path[HOME_OBJECT_CAP], struct err *err)
 {
+    scoped(close_fd) int objects = -1;
     struct digest digest;
     char path[HOME_OBJECT_CAP];
     enum rc rc = sha256_of(content, digest.b, err);
 
+    if (rc == RC_OK)
+        rc = hold_objects(home, false, &objects, err);
     if (rc != RC_OK)
         return rc;
     object_path(&digest, path);
-    if (faccessat(home->dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+    if (is_there(home, path, content))
+        rc = fs_sync(objects, "objects", err); /* which may be where the last attempt failed */
+    else
         rc = fs_write_file(home->dirfd, path, content, 0600, err);
     if (rc == RC_OK) {
         *ret_digest = digest;
@@ -113,12 +167,15 @@ static enum rc copy_in(const struct home *home, int fd, uint64_t size, const cha
 enum rc home_add_file(const struct home *home, int fd, uint64_t size, struct digest *ret_digest,
                       char ret_path[HOME_OBJECT_CAP], struct err *err)
 {
+    scoped(close_fd) int objects = -1;
     char draft[HOME_OBJECT_CAP], path[HOME_OBJECT_CAP];
     struct digest digest;
     struct err ignored;
-    enum rc rc;
+    enum rc rc = hold_objects(home, true, &objects, err);
 
-    (void)snprintf(draft, sizeof draft, "objects/.draft-%ld", (long)getpid());
+    if (rc != RC_OK)
+        return rc;
+    (void)snprintf(draft, sizeof draft, "objects/" DRAFT "%ld", (long)getpid());
     rc = copy_in(home, fd, size, draft, &digest, err);
     if (rc == RC_OK) {
         object_path(&digest, path);
@@ -142,46 +199,6 @@ enum rc home_open_object(const struct home *home, const struct digest *digest, i
     return fs_open_plain(home->dirfd, path, OBJECT_MAX, ret_fd, ret_size, err);
 }
 
-static enum rc add_grants(const struct home *home, struct trust *trust, uint64_t now_ms,
-                          struct err *err)
-{
-    scoped(free_ptr) struct store_name *names = NULL;
-    size_t n = 0;
-    enum rc rc = store_documents(home->store, DOC_GRANT, &names, &n, err);
-
-    for (size_t i = 0; i < n && rc == RC_OK; i++) {
-        scoped(free_ptr) uint8_t *envelope = NULL;
-        size_t size = 0;
-
-        rc = store_document(home->store, DOC_GRANT, names[i].name, &envelope, &size, err);
-        if (rc == RC_OK)
-            rc = trust_add_grant(trust, (struct bytes){ .p = envelope, .n = size }, now_ms, err);
-        if (rc == RC_EXPIRED) /* its tenant is refused, the others are not */
-            rc = RC_OK;
-    }
-    return rc;
-}
-
-enum rc home_trust(const struct home *home, uint64_t now_ms, struct trust **ret, struct err *err)
-{
-    scoped(trust_free) struct trust *trust = NULL;
-    scoped(free_ptr) uint8_t *root = NULL;
-    size_t n = 0;
-    enum rc rc = store_document(home->store, DOC_ROOT, "root", &root, &n, err);
-
-    if (rc == RC_NOT_FOUND)
-        return err_set(err, RC_TRUST_MISSING, "%s has no trust root", home->path);
-    if (rc == RC_OK)
-        rc = trust_new((struct bytes){ .p = root, .n = n }, &trust, err);
-    if (rc == RC_OK)
-        rc = add_grants(home, trust, now_ms, err);
-    if (rc == RC_OK) {
-        *ret = trust;
-        trust = NULL;
-    }
-    return rc;
-}
-
 enum rc home_operator_key(const struct home *home, char *out, size_t cap, struct err *err)
 {
     enum rc rc = store_get(home->store, "operator-key", out, cap, err);
@@ -190,16 +207,73 @@ enum rc home_operator_key(const struct home *home, char *out, size_t cap, struct
                               : rc;
 }
 
+/* In which order a pass is filled: what decides whether the rest is believed goes first. */
+static enum outgoing_class class_of(unsigned kind)
+{
+    if (kind == OBJECT_PACKAGE)
+        return CLASS_PACKAGE;
+    return kind == OBJECT_ORDER || kind == OBJECT_TOKEN ? CLASS_ORDER : CLASS_TRUST;
+}
+
 enum rc home_queue_bytes(const struct home *home, const char *satellite, unsigned kind,
                          struct bytes content, bool again, uint64_t now_ms, struct err *err)
 {
-    struct store_outgoing row = { .kind = kind, .size = content.n, .queued_ms = now_ms };
+    struct store_outgoing row = {
+        .kind = kind, .class = class_of(kind), .size = content.n, .queued_ms = now_ms
+    };
     enum rc rc = home_add_bytes(home, content, &row.object, row.path, err);
 
-    row.class = kind == OBJECT_ROOT || kind == OBJECT_GRANT || kind == OBJECT_REVOCATION
-                    ? CLASS_TRUST
-                : kind == OBJECT_ORDER ? CLASS_ORDER
-                                       : CLASS_PACKAGE;
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", satellite);
     return rc == RC_OK ? store_queue(home->store, &row, again, err) : rc;
+}
+
+/* As which kind of object a document travels. */
+static enum rc kind_of(enum doc_type type, unsigned *ret, struct err *err)
+{
+    static const struct {
+        enum doc_type type;
+        enum object_kind kind;
+    } kinds[] = {
+        { DOC_ROOT, OBJECT_ROOT },
+        { DOC_GRANT, OBJECT_GRANT },
+        { DOC_REVOCATION, OBJECT_REVOCATION },
+        { DOC_DELEGATION, OBJECT_DELEGATION },
+    };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (kinds[i].type == type) {
+            *ret = kinds[i].kind;
+            return RC_OK;
+        }
+    }
+    return err_set(err, RC_DOC_TYPE, "a %s is not for every satellite", doc_type_name(type));
+}
+
+enum rc home_publish(const struct home *home, const struct home_document *doc, uint64_t now_ms,
+                     size_t *ret_satellites, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    scoped(free_ptr) struct store_satellite *sats = NULL;
+    struct digest digest;
+    char path[HOME_OBJECT_CAP];
+    unsigned kind = 0;
+    size_t n = 0;
+    enum rc rc = kind_of(doc->type, &kind, err);
+
+    if (rc == RC_OK)
+        rc = store_join(home->store, &open, err);
+    if (rc == RC_OK)
+        rc = store_put_document(home->store, doc->type, doc->name, doc->version, doc->envelope,
+                                now_ms, err);
+    if (rc == RC_OK)
+        rc = home_add_bytes(home, doc->envelope, &digest, path, err);
+    if (rc == RC_OK)
+        rc = store_satellites(home->store, &sats, &n, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        rc = home_queue_bytes(home, sats[i].id, kind, doc->envelope, false, now_ms, err);
+    if (rc == RC_OK)
+        rc = store_commit(&open, err);
+    if (rc == RC_OK)
+        *ret_satellites = n;
+    return rc;
 }

@@ -16,6 +16,7 @@
 #include "orchestrator/store.h"
 
 #define HOME_PATH_CAP 1024U
+#define GROUND_NODE 1U /* node number of the ground on every link */
 
 struct home {
     int dirfd;
@@ -34,7 +35,8 @@ must_check enum rc home_open(const char *path, bool create, struct home *ret, st
 void home_close(struct home *home);
 
 /* Put bytes, or the first size bytes of a file, into objects/ under their SHA-256; one that is
- * there already is RC_OK.  ret_path gets "objects/HEX", relative to the home. */
+ * there already is RC_OK.  ret_path gets "objects/HEX", relative to the home.  What a program that
+ * was killed left half put is removed by the next home_add_file. */
 #define HOME_OBJECT_CAP 80U
 must_check enum rc home_add_bytes(const struct home *home, struct bytes content,
                                   struct digest *ret_digest, char ret_path[HOME_OBJECT_CAP],
@@ -47,15 +49,39 @@ must_check enum rc home_add_file(const struct home *home, int fd, uint64_t size,
 must_check enum rc home_open_object(const struct home *home, const struct digest *digest,
                                     int *ret_fd, uint64_t *ret_size, struct err *err);
 
-/* The mission's trust from the store: root and every tenant's newest grant.  RC_TRUST_MISSING
- * before `berth fleet init`.  Free with trust_free. */
+/* The mission's trust: every root, grant, revocation and delegation of the store taken by the
+ * verifier that flies, in the order in which they were published, as a satellite that missed none
+ * has taken them.  RC_TRUST_MISSING before `berth fleet init`.  Free with trust_free. */
 must_check enum rc home_trust(const struct home *home, uint64_t now_ms, struct trust **ret,
                               struct err *err);
+
+/* The same of one satellite: only what it holds, as far as `holds` says; what cannot be taken after
+ * that is left out, as there. */
+struct home_holds {
+    bool (*holds)(void *arg, const struct store_entry *entry, struct bytes envelope);
+    void *arg;
+};
+must_check enum rc home_trust_of(const struct home *home, const struct home_holds *who,
+                                 uint64_t now_ms, struct trust **ret, struct err *err);
 
 /* Path of the operator's private key file: as `berth fleet init` recorded it.  RC_KEY_FILE if none
  * was. */
 must_check enum rc home_operator_key(const struct home *home, char *out, size_t cap,
                                      struct err *err);
+
+/* A signed document that every satellite gets: as store_put_document wants it. */
+struct home_document {
+    enum doc_type type; /* root, grant, revocation or delegation */
+    const char *name;
+    uint64_t version;
+    struct bytes envelope;
+};
+
+/* Keep a document and queue it for every satellite, all of it or nothing; within the caller's
+ * transaction if one is open.  It lies in objects/ even if there is no satellite yet.  Those that
+ * are provisioned later get it then.  ret_satellites: for how many it was queued. */
+must_check enum rc home_publish(const struct home *home, const struct home_document *doc,
+                                uint64_t now_ms, size_t *ret_satellites, struct err *err);
 
 /* Queue an object for a satellite: add its bytes to objects/ and the row to the store.  again: send
  * it even though it went there before. */

@@ -13,8 +13,17 @@
 /* An object that was delivered and whose effect no report shows after so long is sent again. */
 #define INGEST_LOST_MS (60ULL * 1000U)
 
+/* A satellite that has had a whole package for so long and still says that it waits for it, without
+ * a code that would say why, has lost it.  Long, since a package is dear and a satellite without
+ * room waits, too. */
+#define INGEST_PACKAGE_LOST_MS (60ULL * 60U * 1000U)
+
 /* Events kept of one satellite: the newest.  One that is taken over can invent them without end. */
 #define INGEST_EVENTS_MAX 1024U
+
+/* A satellite whose agent is on trial waits to be spoken to (docs/guide/integrator.md): it gets the
+ * order that it has, so often. */
+#define INGEST_GREETING_MS (10ULL * 60U * 1000U)
 
 /* Take one report in, as one transaction: keep it and its events, and mark the order that it names
  * as in force.  RC_REPORT_OLD when (epoch, seq) is not above what is held; RC_NO_SATELLITE when it
@@ -31,8 +40,8 @@ must_check enum rc ingest_complete(struct store *store, const char *satellite,
                                    struct err *err);
 
 /* Queue again what the satellite once had and, by its newest report, has lost: the package of a
- * payload that it wants and lacks, and the newest order while an older one, or none, is in force.
- * *ret_again counts. */
+ * payload that it wants and lacks, the one that it needs to repair a slot, and the newest order
+ * while an older one, or none, is in force, or while a new agent is on trial. *ret_again counts. */
 must_check enum rc ingest_repair(struct store *store, const struct view *view,
                                  const struct view_satellite *sat, uint64_t now_ms,
                                  uint32_t *ret_again, struct err *err);

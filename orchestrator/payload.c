@@ -46,9 +46,10 @@ static void read_health(struct yaml_in *r, const struct yaml_node *top, struct h
     ret->watchdog_ms = (uint32_t)yaml_time(r, map, "watchdog", 0, 0, DAY_MS);
 }
 
+/* An image says itself what to run. */
 static void read_exec(struct yaml_in *r, const struct yaml_node *top, struct manifest *ret)
 {
-    const struct yaml_node *list = yaml_list(r, top, "exec", true);
+    const struct yaml_node *list = yaml_list(r, top, "exec", !yaml_get(r, top, "image"));
 
     if (list && list->children == 0)
         yaml_fail(r, list, "'exec' is empty");
@@ -124,6 +125,35 @@ static void read_copies(struct yaml_in *r, const struct yaml_node *top, struct p
     }
 }
 
+/* A path, or a map with file, tag and setuid. */
+static void read_image(struct yaml_in *r, const struct yaml_node *top, struct payload_spec *ret)
+{
+    static const char *const keys[] = { "file", "tag", "setuid", NULL };
+    const struct yaml_node *node = yaml_get(r, top, "image");
+    struct payload_image *image = &ret->image;
+    char setuid[8];
+
+    if (!node)
+        return;
+    if (node->type == YAML_SCALAR) {
+        yaml_scalar(r, node, image->file, sizeof image->file);
+    } else {
+        yaml_keys(r, node, keys);
+        yaml_text(r, node, "file", NULL, image->file, sizeof image->file);
+        yaml_text(r, node, "tag", "", image->tag, sizeof image->tag);
+        yaml_text(r, node, "setuid", "refuse", setuid, sizeof setuid);
+        image->strip_setuid = strcmp(setuid, "strip") == 0;
+        if (!image->strip_setuid && strcmp(setuid, "refuse") != 0)
+            yaml_fail(r, yaml_get(r, node, "setuid"), "'setuid' must be refuse or strip");
+    }
+    if (r->err.rc == RC_OK && image->file[0] == '\0')
+        yaml_fail(r, node, "'image' must name a file");
+    if (ret->root[0] != '\0' || ret->n_copies > 0)
+        yaml_fail(r, node, "'image' is the whole package: 'root' and 'copy' do not go with it");
+    if (strcmp(ret->manifest.arch, "any") == 0)
+        yaml_fail(r, node, "an image is for one 'arch'");
+}
+
 static void read_name(struct yaml_in *r, const struct yaml_node *top, const char *key,
                       bool (*valid)(const char *), char *out, size_t cap)
 {
@@ -132,6 +162,28 @@ static void read_name(struct yaml_in *r, const struct yaml_node *top, const char
         yaml_fail(r, yaml_get(r, top, key), "'%s' must be %s", key,
                   valid == name_valid ? "letters a-z, digits and '-'"
                                       : "letters, digits and . + ~ _ -");
+}
+
+/* Whose keys sign it: a team of the tenant's, else the tenant's own. */
+static void read_team(struct yaml_in *r, const struct yaml_node *top, struct manifest *m)
+{
+    yaml_text(r, top, "team", "", m->team, sizeof m->team);
+    if (r->err.rc == RC_OK && m->team[0] != '\0' && !team_valid(m->team))
+        yaml_fail(r, yaml_get(r, top, "team"), "'team' must be names joined by '/', as flight/cam");
+}
+
+/* What becomes of /data when a version does not prove itself. */
+static void read_data(struct yaml_in *r, const struct yaml_node *top, struct manifest *m)
+{
+    static const char *const keys[] = { "snapshot", NULL };
+    const struct yaml_node *map = yaml_map(r, top, "data", false);
+
+    if (!map)
+        return;
+    yaml_keys(r, map, keys);
+    m->snapshot = yaml_bool(r, map, "snapshot", false);
+    if (r->err.rc == RC_OK && m->snapshot && m->limits.data_bytes == 0)
+        yaml_fail(r, yaml_get(r, map, "snapshot"), "'snapshot' wants 'data' among the resources");
 }
 
 /* A directory below that of payload.yaml: what lies elsewhere comes in by `copy`. */
@@ -151,9 +203,10 @@ static bool is_below(const char *path)
 
 enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct err *err)
 {
-    static const char *const keys[] = { "name",   "tenant",    "version", "release", "floor",
-                                        "arch",   "exec",      "env",     "root",    "copy",
-                                        "health", "resources", NULL };
+    static const char *const keys[] = { "name",    "tenant",    "team", "version",
+                                        "release", "floor",     "arch", "exec",
+                                        "env",     "root",      "copy", "image",
+                                        "health",  "resources", "data", NULL };
     struct yaml_in r = yaml_read(doc);
     const struct yaml_node *top = yaml_root(&r);
     struct manifest *m = &ret->manifest;
@@ -165,6 +218,7 @@ enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct er
     yaml_keys(&r, top, keys);
     read_name(&r, top, "name", name_valid, m->name, sizeof m->name);
     read_name(&r, top, "tenant", name_valid, m->tenant, sizeof m->tenant);
+    read_team(&r, top, m);
     read_name(&r, top, "version", version_valid, m->version, sizeof m->version);
     m->release = yaml_uint(&r, top, "release", YAML_NEEDED, 1, INT64_MAX);
     m->floor = yaml_uint(&r, top, "floor", 0, 0, INT64_MAX);
@@ -175,9 +229,11 @@ enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct er
     if (!is_below(ret->root))
         yaml_fail(&r, yaml_get(&r, top, "root"), "'root' must name a directory below this one");
     read_copies(&r, top, ret);
+    read_image(&r, top, ret);
     read_limits(&r, top, &m->limits);
+    read_data(&r, top, m);
     read_health(&r, top, &m->health);
-    if (r.err.rc == RC_OK && ret->root[0] == '\0' && ret->n_copies == 0)
-        yaml_fail(&r, top, "'root' or 'copy' is missing: the package would be empty");
+    if (r.err.rc == RC_OK && ret->root[0] == '\0' && ret->n_copies == 0 && !ret->image.file[0])
+        yaml_fail(&r, top, "'root', 'copy' or 'image' is missing: the package would be empty");
     return yaml_done(&r, err);
 }

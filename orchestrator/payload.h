@@ -22,11 +22,20 @@ struct payload_copy {
     bool libs;                   /* bring the shared libraries that it needs, and its interpreter */
 };
 
+/* A container image that becomes the package (orchestrator/image_build). */
+struct payload_image {
+    char file[PAYLOAD_PATH_CAP]; /* absolute, or relative to the directory of payload.yaml; "" =
+                                    none */
+    char tag[PAYLOAD_PATH_CAP];  /* which of several, "" = there is one */
+    bool strip_setuid;           /* else files with set-user-id and the like are refused */
+};
+
 /* A whole payload.yaml.  Large: keep it on the heap.  In manifest everything that packing finds out
  * (digest, sizes, number of files) is still zero. */
 struct payload_spec {
     struct manifest manifest;
     char root[PAYLOAD_PATH_CAP]; /* directory relative to that of payload.yaml, "" = none */
+    struct payload_image image;  /* then root and copy are empty, and manifest.args may be */
     uint32_t n_copies;
     struct payload_copy copy[PAYLOAD_COPIES_MAX];
 };

@@ -29,11 +29,6 @@ static bool same_payload(const char *tenant_a, const char *name_a, const char *t
     return strcmp(tenant_a, tenant_b) == 0 && strcmp(name_a, name_b) == 0;
 }
 
-static bool same_digest(const struct digest *a, const struct digest *b)
-{
-    return memcmp(a->b, b->b, sizeof a->b) == 0;
-}
-
 /* ---- what the file asks for, as order lines ---------------------------------------------------
  */
 
@@ -51,7 +46,7 @@ static const struct store_package *find_manifest(const struct plan_input *in,
                                                  const struct digest *manifest)
 {
     for (size_t i = 0; i < in->n_packages; i++)
-        if (same_digest(&in->packages[i].manifest, manifest))
+        if (digest_same(&in->packages[i].manifest, manifest))
             return &in->packages[i];
     return NULL;
 }
@@ -105,7 +100,7 @@ static enum rc add_want(const struct plan_input *in, const struct fleet_want *wa
     if (!package)
         return err_set(err, RC_NO_PACKAGE, "%s:%u: %s/%s %s", in->fleet->source, want->line,
                        want->tenant, want->name, want->version);
-    if (want->has_digest && !same_digest(&want->manifest, &package->manifest))
+    if (want->has_digest && !digest_same(&want->manifest, &package->manifest))
         return err_set(err, RC_DIGEST_MISMATCH, "%s:%u: %s/%s %s", in->fleet->source, want->line,
                        want->tenant, want->name, want->version);
     (void)snprintf(line.tenant, sizeof line.tenant, "%s", want->tenant);
@@ -134,15 +129,18 @@ static enum rc desired_order(const struct plan_input *in, uint32_t index, struct
 /* ---- the difference ---------------------------------------------------------------------------
  */
 
-/* Whether the newest report shows that the satellite has this package. */
-static bool on_board(const struct report *seen, const struct store_package *package)
+/* Whether the newest report shows that the satellite has this version: runs it, or was given one of
+ * its objects.  A delta that was given and did not work counts for nothing. */
+static bool on_board(const struct plan_input *in, const struct report *seen,
+                     const struct store_package *package, const struct ride *ride)
 {
     for (uint32_t i = 0; seen && i < seen->n_objects; i++)
-        if (same_digest(&seen->object[i], &package->object))
+        if (ride->refused ? digest_same(&seen->object[i], &package->object)
+                          : in->brings(in->arg, package, &seen->object[i]))
             return true;
     for (uint32_t i = 0; seen && i < seen->n_payloads; i++)
         if (seen->payload[i].is_running &&
-            same_digest(&seen->payload[i].running, &package->manifest))
+            digest_same(&seen->payload[i].running, &package->manifest))
             return true;
     return false;
 }
@@ -159,6 +157,26 @@ static struct plan_change *add_change(struct plan *plan, uint32_t index, enum pl
     return change;
 }
 
+/* What has to go up for a change, if anything. */
+static void add_ride(const struct plan_input *in, struct plan *plan, struct plan_change *change,
+                     const struct store_package *package)
+{
+    struct plan_satellite *sat = &plan->satellite[change->satellite];
+    struct ride ride = in->ride(in->arg, change->satellite, package);
+    const struct store_package *base =
+        digest_is_none(&ride.base) ? NULL : find_manifest(in, &ride.base);
+
+    if (on_board(in, in->base[change->satellite].seen, package, &ride))
+        return;
+    change->ride = ride;
+    change->bytes = ride.kind == RIDE_DELTA ? ride.size : package->size;
+    change->full_bytes = package->size;
+    sat->bytes += change->bytes;
+    sat->full_bytes += change->full_bytes;
+    if (base)
+        (void)snprintf(change->ride_from, sizeof change->ride_from, "%s", base->version);
+}
+
 static void diff_line(const struct plan_input *in, struct plan *plan, uint32_t index,
                       const struct order_line *line)
 {
@@ -166,18 +184,15 @@ static void diff_line(const struct plan_input *in, struct plan *plan, uint32_t i
     const struct order_line *old = verdict_order_line(&base->order, line->tenant, line->name);
     const struct store_package *package = find_manifest(in, &line->manifest);
 
-    if (old && same_digest(&old->manifest, &line->manifest))
+    if (old && digest_same(&old->manifest, &line->manifest))
         return;
     struct plan_change *change = add_change(plan, index, old ? PLAN_CHANGE : PLAN_ADD, line);
 
     (void)snprintf(change->from, sizeof change->from, "%s", version_of(in, old));
     (void)snprintf(change->to, sizeof change->to, "%s", version_of(in, line));
     change->to_manifest = line->manifest;
-    if (package && !on_board(base->seen, package)) {
-        change->object = package->object;
-        change->bytes = package->size;
-        plan->satellite[index].bytes += package->size;
-    }
+    if (package)
+        add_ride(in, plan, change, package);
 }
 
 static void diff_removed(const struct plan_input *in, struct plan *plan, uint32_t index,
@@ -204,8 +219,11 @@ static enum rc diff_satellite(const struct plan_input *in, struct plan *plan, ui
     for (uint32_t i = 0; i < in->base[index].order.n_lines; i++)
         diff_removed(in, plan, index, &in->base[index].order.line[i]);
     sat->changes = plan->n_changes > before;
+    sat->withdraws = !sat->changes && in->base[index].held;
     plan->n_changed += sat->changes;
+    plan->n_withdrawn += sat->withdraws;
     plan->bytes += sat->bytes;
+    plan->full_bytes += sat->full_bytes;
     if (!sat->changes)
         sat->order = (struct order){ 0 };
     return RC_OK;
@@ -220,7 +238,7 @@ static uint32_t rollout_of(const struct plan_input *in, struct plan *plan,
     for (uint32_t i = 0; i < plan->n_rollouts; i++)
         if (same_payload(plan->rollout[i].tenant, plan->rollout[i].name, change->tenant,
                          change->name) &&
-            same_digest(&plan->rollout[i].to_manifest, &change->to_manifest))
+            digest_same(&plan->rollout[i].to_manifest, &change->to_manifest))
             return i;
 
     const struct fleet_policy *policy = fleet_policy_of(in->fleet, change->tenant, change->name);
@@ -376,8 +394,9 @@ static enum rc hash_satellite(const struct plan_input *in, const struct plan *pl
     const struct plan_base *base = &in->base[index];
     const struct plan_satellite *sat = &plan->satellite[index];
 
-    cbor_put_array(&w, 7);
+    cbor_put_array(&w, 8);
     cbor_put_text(&w, in->fleet->satellite[index].id);
+    cbor_put_bool(&w, sat->withdraws);
     cbor_put_uint(&w, base->newest);
     cbor_put_uint(&w, base->order.generation);
     put_lines(&w, &base->order);

@@ -11,6 +11,7 @@
 #define BERTH_ORCHESTRATOR_PLAN_H
 
 #include "orchestrator/fleet.h"
+#include "orchestrator/ride.h"
 #include "orchestrator/store.h"
 
 #define PLAN_HASH_CAP (2U * DIGEST_SIZE + 1U)
@@ -21,6 +22,7 @@ struct plan_base {
     bool known;                /* the store has it */
     uint64_t newest;           /* highest generation in any order or report */
     struct order order;        /* newest order that was released; generation 0 = none */
+    bool held;                 /* an order newer than that one waits for its wave */
     const struct report *seen; /* newest report, NULL = none */
 };
 
@@ -28,6 +30,11 @@ struct plan_input {
     const struct fleet *fleet;
     const struct store_package *packages;
     size_t n_packages;
+    /* As which object a version goes to a satellite of the file (its index there). */
+    struct ride (*ride)(void *arg, uint32_t satellite, const struct store_package *package);
+    /* Whether an object brings a version, as the full package or as a delta. */
+    bool (*brings)(void *arg, const struct store_package *package, const struct digest *object);
+    void *arg;
     const struct plan_base *base; /* fleet->n_satellites of them, in the file's order */
     uint64_t rollouts;            /* number of rollouts in the store: part of the hash */
 };
@@ -43,17 +50,21 @@ struct plan_change {
     char from[VERSION_CAP]; /* "" = not there; "?" = a manifest that the store does not know */
     char to[VERSION_CAP];   /* "" = removed */
     struct digest to_manifest;
-    struct digest object; /* package to send; all zero = on board, or removed */
-    uint64_t bytes;       /* to send: 0 = on board as observed, or removed */
-    uint32_t rollout;     /* index of the rollout it belongs to */
+    struct ride ride;            /* what is sent; kind 0 = on board, or removed */
+    char ride_from[VERSION_CAP]; /* of ride.base; "" = it has none */
+    uint64_t bytes;              /* to send: 0 = on board as observed, or removed */
+    uint64_t full_bytes;         /* of the full package, if anything is sent */
+    uint32_t rollout;            /* index of the rollout it belongs to */
 };
 
 /* One satellite of the file. */
 struct plan_satellite {
     bool changes;
-    uint32_t wave;      /* changes: from 0 */
-    uint64_t bytes;     /* packages to send */
-    struct order order; /* changes: the new one, without times; else empty */
+    bool withdraws;      /* it stays as it was ordered, and the order that is held goes */
+    uint32_t wave;       /* changes: from 0 */
+    uint64_t bytes;      /* to send */
+    uint64_t full_bytes; /* the same if there were no deltas */
+    struct order order;  /* changes: the new one, without times; else empty */
 };
 
 /* A change of one payload to one version, over all satellites that it touches. */
@@ -70,10 +81,12 @@ struct plan_rollout {
 struct plan {
     uint32_t n_satellites;
     uint32_t n_changed; /* satellites */
+    uint32_t n_withdrawn;
     uint32_t n_waves;
     uint32_t n_changes;
     uint32_t n_rollouts;
-    uint64_t bytes;
+    uint64_t bytes;      /* to send, to all satellites */
+    uint64_t full_bytes; /* the same if there were no deltas */
     struct digest hash;
     struct plan_satellite *satellite;
     struct plan_change *change; /* by satellite, tenant, name */

@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "orchestrator/admit.h"
+
+#include "orchestrator/checking.h"
+
 void planning_done(struct planning *p)
 {
     plan_free(&p->plan);
@@ -16,7 +20,7 @@ static enum rc find_block(struct store *store, struct planning *p, struct err *e
     enum rc rc = RC_OK;
 
     for (uint32_t i = 0; rc == RC_OK && p->blocked_by == 0 && i < p->plan->n_satellites; i++) {
-        if (!p->plan->satellite[i].changes)
+        if (!p->plan->satellite[i].changes && !p->plan->satellite[i].withdraws)
             continue;
         rc = store_rollout_on(store, p->fleet->satellite[i].id, &p->blocked_by, err);
         (void)snprintf(p->blocked_on, sizeof p->blocked_on, "%s", p->fleet->satellite[i].id);
@@ -60,11 +64,25 @@ static enum rc count_rollouts(struct store *store, uint64_t *ret, struct err *er
     return rc;
 }
 
+static struct ride ride_of(void *arg, uint32_t satellite, const struct store_package *package)
+{
+    const struct planning *p = arg;
+
+    return view_ride(p->view, view_find(p->view, p->fleet->satellite[satellite].id), package);
+}
+
+static bool brings(void *arg, const struct store_package *package, const struct digest *object)
+{
+    const struct planning *p = arg;
+
+    return view_brings(p->view, package, object);
+}
+
 enum rc planning_make(struct store *store, const struct fleet *fleet, const char *path,
                       struct planning *ret, struct err *err)
 {
     scoped(planning_done) struct planning p = { .path = path, .fleet = fleet };
-    struct plan_input in = { .fleet = fleet };
+    struct plan_input in = { .fleet = fleet, .ride = ride_of, .brings = brings, .arg = &p };
     enum rc rc = view_load(store, &p.view, err);
 
     if (rc == RC_OK)
@@ -87,6 +105,20 @@ enum rc planning_make(struct store *store, const struct fleet *fleet, const char
     return RC_OK;
 }
 
+enum rc planning_check(const struct planning *p, const struct home *home, const struct trust *trust,
+                       uint64_t now_ms, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && i < p->plan->n_changes; i++)
+        if (p->plan->change[i].verb != PLAN_REMOVE)
+            rc = checking_version(home, trust, &p->plan->change[i].to_manifest, false, now_ms, err);
+    for (uint32_t i = 0; rc == RC_OK && i < p->plan->n_satellites; i++)
+        if (p->plan->satellite[i].changes)
+            rc = admit_sums(home, trust, &p->plan->satellite[i].order, err);
+    return rc;
+}
+
 int planning_fail(struct cli *cli, const struct err *err)
 {
     switch ((int)err->rc) {
@@ -104,6 +136,15 @@ int planning_fail(struct cli *cli, const struct err *err)
     case RC_NOT_REGULAR:
     case RC_TOO_LARGE:
         return cli_fail(cli, err, "give a fleet file as docs/guide/operator.md shows it");
+    case RC_MANIFEST_REVOKED:
+        return cli_fail(cli, err, "name another version in the file: this one is revoked for good");
+    case RC_KEY_REVOKED:
+        return cli_fail(cli, err,
+                        "have its tenant sign it with another key: berth sign, then berth push");
+    case RC_GRANT_MISSING:
+    case RC_GRANT_REVOKED:
+    case RC_EXPIRED:
+        return cli_fail(cli, err, "berth grant TENANT --keys PUB --quota FILE makes the next one");
     default:
         return cli_fail(cli, err, NULL);
     }
@@ -120,7 +161,8 @@ static void print_changes(struct cli *cli, const struct planning *p)
     for (uint32_t i = 0; i < p->plan->n_changes; i++) {
         const struct plan_change *c = &p->plan->change[i];
         char payload[2U * NAME_CAP + 1U];
-        char send[CLI_SIZE_CAP];
+        char size[CLI_SIZE_CAP];
+        char send[CLI_SIZE_CAP + 8];
         char wave[12];
         const char *const cells[] = { p->fleet->satellite[c->satellite].id,
                                       payload,
@@ -133,10 +175,73 @@ static void print_changes(struct cli *cli, const struct planning *p)
         (void)snprintf(wave, sizeof wave, "%u", p->plan->satellite[c->satellite].wave + 1);
         (void)snprintf(send, sizeof send, "%s", c->verb == PLAN_REMOVE ? "" : "on board");
         if (c->bytes > 0)
-            (void)cli_size(c->bytes, send);
+            (void)snprintf(send, sizeof send, "%s%s", cli_size(c->bytes, size),
+                           c->ride.kind == RIDE_DELTA ? " delta" : "");
         cli_table_row(table, cells);
     }
     cli_table_print(cli, table);
+}
+
+/* Whether two satellites get the same object, and for the same reason. */
+static bool same_ride(const struct plan_change *a, const struct plan_change *b)
+{
+    return b->bytes > 0 && digest_same(&a->to_manifest, &b->to_manifest) &&
+           a->ride.kind == b->ride.kind && a->ride.why == b->ride.why &&
+           digest_same(&a->ride.base, &b->ride.base);
+}
+
+/* "acme/cam 2.0.0: delta from 1.2.0, 48,831 bytes (full 1,184,792): 3 satellites" */
+static void print_ride(struct cli *cli, const struct plan_change *c, uint32_t n)
+{
+    char bytes[COST_TEXT_CAP], full[COST_TEXT_CAP];
+    const char *many = n == 1 ? "" : "s";
+
+    if (c->ride.kind == RIDE_DELTA)
+        cli_say(cli, "%s/%s %s: delta from %s, %s bytes (full %s): %u satellite%s", c->tenant,
+                c->name, c->to, c->ride_from, cost_bytes(c->bytes, bytes),
+                cost_bytes(c->full_bytes, full), n, many);
+    else
+        cli_say(cli, "%s/%s %s: full, %s bytes; %s%s%s: %u satellite%s", c->tenant, c->name, c->to,
+                cost_bytes(c->bytes, bytes), ride_why_text(c->ride.why),
+                c->ride_from[0] ? " from " : "", c->ride_from, n, many);
+}
+
+/* What is sent, once for all satellites that get the same. */
+static void print_rides(struct cli *cli, const struct planning *p)
+{
+    const struct plan_change *change = p->plan->change;
+    bool made = true;
+
+    for (uint32_t i = 0; i < p->plan->n_changes; i++) {
+        uint32_t before = 0, n = 0;
+
+        for (uint32_t k = 0; k < p->plan->n_changes && change[i].bytes > 0; k++) {
+            before += k < i && same_ride(&change[i], &change[k]);
+            n += same_ride(&change[i], &change[k]);
+        }
+        if (n > 0 && before == 0)
+            print_ride(cli, &change[i], n);
+        made = made && (change[i].bytes == 0 || change[i].ride.why != RIDE_NOT_MADE);
+    }
+    if (!made)
+        cli_note(cli, "note: apply makes the missing deltas first; berth plan --deltas makes them "
+                      "now");
+}
+
+/* The satellite that gets most, and all together. */
+static void print_cost(struct cli *cli, const struct planning *p, const struct cost *cost)
+{
+    char most_text[COST_TEXT_CAP], all_text[COST_TEXT_CAP];
+    uint32_t most = 0;
+
+    for (uint32_t i = 1; i < p->plan->n_satellites; i++)
+        if (p->plan->satellite[i].bytes > p->plan->satellite[most].bytes)
+            most = i;
+    if (p->plan->bytes > 0)
+        cli_say(cli, "at %llu bit/s and %llu s a pass: %s for %s, the most; %s in all",
+                (unsigned long long)cost->rate, (unsigned long long)cost->pass_s,
+                cost_text(cost, p->plan->satellite[most].bytes, most_text),
+                p->fleet->satellite[most].id, cost_text(cost, p->plan->bytes, all_text));
 }
 
 /* Append " id"; what does not fit is left out. */
@@ -173,21 +278,36 @@ static void print_waves(struct cli *cli, const struct planning *p)
     }
 }
 
-void planning_print(struct cli *cli, const struct planning *p)
+bool planning_acts(const struct planning *p)
+{
+    return p->plan->n_changed > 0 || p->plan->n_withdrawn > 0;
+}
+
+void planning_print(struct cli *cli, const struct planning *p, const struct cost *cost)
 {
     char hash[PLAN_HASH_CAP];
-    char size[CLI_SIZE_CAP];
+    char size[CLI_SIZE_CAP], full[CLI_SIZE_CAP];
     const struct plan *plan = p->plan;
 
-    if (plan->n_changed == 0) {
+    for (uint32_t i = 0; i < plan->n_satellites; i++)
+        if (plan->satellite[i].withdraws)
+            cli_say(cli, "%s: runs what the file says; the order that is held for it goes",
+                    p->fleet->satellite[i].id);
+    if (!planning_acts(p)) {
         cli_say(cli, "fleet %s: all %u satellites are ordered to run what the file says",
                 p->fleet->name, plan->n_satellites);
         return;
     }
-    print_changes(cli, p);
+    if (plan->n_changed > 0)
+        print_changes(cli, p);
+    print_rides(cli, p);
     print_waves(cli, p);
-    cli_say(cli, "fleet %s: %u of %u satellites change, %s to send", p->fleet->name,
-            plan->n_changed, plan->n_satellites, cli_size(plan->bytes, size));
+    cli_say(cli, "fleet %s: %u of %u satellites change, %s to send%s%s%s", p->fleet->name,
+            plan->n_changed, plan->n_satellites, cli_size(plan->bytes, size),
+            plan->bytes < plan->full_bytes ? " (without deltas " : "",
+            plan->bytes < plan->full_bytes ? cli_size(plan->full_bytes, full) : "",
+            plan->bytes < plan->full_bytes ? ")" : "");
+    print_cost(cli, p, cost);
     if (p->blocked_by != 0)
         cli_note(cli, "note: rollout %llu is under way on %s: apply needs --supersede",
                  (unsigned long long)p->blocked_by, p->blocked_on);
@@ -205,17 +325,36 @@ static json_t *change_json(const struct planning *p, const struct plan_change *c
     static const char *const verbs[] = {
         [PLAN_ADD] = "add", [PLAN_CHANGE] = "change", [PLAN_REMOVE] = "remove"
     };
+    static const char *const rides[] = {
+        [0] = "none", [RIDE_FULL] = "full", [RIDE_DELTA] = "delta", [RIDE_WAIT] = "full"
+    };
     char payload[2U * NAME_CAP + 1U];
 
     (void)snprintf(payload, sizeof payload, "%s/%s", c->tenant, c->name);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i}", "satellite",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:i}", "satellite",
                      p->fleet->satellite[c->satellite].id, "payload", payload, "change",
                      verbs[c->verb], "from", c->from, "to", c->to, "to_digest",
-                     json_digest(&c->to_manifest), "bytes", json_uint(c->bytes), "wave",
-                     (int)p->plan->satellite[c->satellite].wave + 1);
+                     json_digest(&c->to_manifest), "bytes", json_uint(c->bytes), "full_bytes",
+                     json_uint(c->full_bytes), "sends", rides[c->ride.kind], "delta_from",
+                     c->ride_from, "because", c->bytes > 0 ? ride_why_text(c->ride.why) : "",
+                     "wave", (int)p->plan->satellite[c->satellite].wave + 1);
 }
 
-json_t *planning_json(const struct planning *p)
+/* What the rate makes of the bytes, for all and for each satellite that gets any. */
+static json_t *cost_json(const struct planning *p, const struct cost *cost)
+{
+    json_t *each = json_object();
+
+    for (uint32_t i = 0; i < p->plan->n_satellites; i++)
+        if (p->plan->satellite[i].bytes > 0)
+            (void)json_object_set_new(each, p->fleet->satellite[i].id,
+                                      cost_passes_json(cost, p->plan->satellite[i].bytes));
+    return json_pack("{s:o, s:o, s:o, s:o}", "rate", json_uint(cost->rate), "pass_seconds",
+                     json_uint(cost->pass_s), "passes", cost_passes_json(cost, p->plan->bytes),
+                     "passes_of", each);
+}
+
+json_t *planning_json(const struct planning *p, const struct cost *cost)
 {
     json_t *changes = json_array();
     json_t *waves = json_array();
@@ -231,10 +370,12 @@ json_t *planning_json(const struct planning *p)
                 (void)json_array_append_new(members, json_string(p->fleet->satellite[i].id));
         (void)json_array_append_new(waves, members);
     }
-    return json_pack(
-        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "fleet", p->fleet->name, "plan",
-        plan_hash_text(p->plan, hash), "satellites", (int)p->plan->n_satellites, "changed",
-        (int)p->plan->n_changed, "bytes", json_uint(p->plan->bytes), "blocked_by",
-        p->blocked_by ? json_uint(p->blocked_by) : json_null(), "failed_on",
-        p->failed ? json_string(p->failed_on) : json_null(), "changes", changes, "waves", waves);
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "fleet",
+                     p->fleet->name, "plan", plan_hash_text(p->plan, hash), "satellites",
+                     (int)p->plan->n_satellites, "changed", (int)p->plan->n_changed, "withdrawn",
+                     (int)p->plan->n_withdrawn, "bytes", json_uint(p->plan->bytes), "full_bytes",
+                     json_uint(p->plan->full_bytes), "link", cost_json(p, cost), "blocked_by",
+                     p->blocked_by ? json_uint(p->blocked_by) : json_null(), "failed_on",
+                     p->failed ? json_string(p->failed_on) : json_null(), "changes", changes,
+                     "waves", waves);
 }

@@ -7,6 +7,8 @@
 #define BERTH_ORCHESTRATOR_PLANNING_H
 
 #include "orchestrator/cli.h"
+#include "orchestrator/cost.h"
+#include "orchestrator/home.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/view.h"
 
@@ -29,11 +31,19 @@ must_check enum rc planning_make(struct store *store, const struct fleet *fleet,
                                  struct planning *ret, struct err *err);
 void planning_done(struct planning *p);
 
-/* Print the difference, the waves and the hash. */
-void planning_print(struct cli *cli, const struct planning *p);
+/* Whether the trust lets every version of the plan be ordered: what a satellite would refuse is not
+ * signed.  The codes of trust_verify_manifest, naming the version, and of admit_sums. */
+must_check enum rc planning_check(const struct planning *p, const struct home *home,
+                                  const struct trust *trust, uint64_t now_ms, struct err *err);
+
+/* Whether applying it does anything. */
+bool planning_acts(const struct planning *p);
+
+/* Print the difference, the waves, what is sent and what that costs, and the hash. */
+void planning_print(struct cli *cli, const struct planning *p, const struct cost *cost);
 
 /* The same as JSON; a new reference. */
-json_t *planning_json(const struct planning *p);
+json_t *planning_json(const struct planning *p, const struct cost *cost);
 
 /* What to do about a refusal of fleet_load or planning_make. */
 int planning_fail(struct cli *cli, const struct err *err);

@@ -17,7 +17,6 @@
 #define SIGNATURE_ITEMS 7U
 #define FILE_FORMAT 1U
 #define HEADER_MAX 32U
-#define SIGNATURE_MAX 8192U /* one half of any suite */
 
 /* ---- reading ---- */
 
@@ -147,7 +146,7 @@ enum rc request_signature_decode(struct bytes in, struct request_signature *ret,
     for (uint32_t i = 0; i < s->n; i++) {
         (void)cbor_array(&r, "half", 2, 2);
         s->half[i].algorithm = cbor_int(&r, "half.algorithm", INT32_MIN, INT32_MAX);
-        s->half[i].bytes = cbor_bstr(&r, "half.signature", 1, SIGNATURE_MAX);
+        s->half[i].bytes = cbor_bstr(&r, "half.signature", 1, SUITE_SIGNATURE_MAX);
         cbor_end(&r);
     }
     cbor_end(&r);
@@ -235,7 +234,7 @@ struct merge {
 static enum rc fill_one(const struct request *request, const struct request_signature *signature,
                         struct merge *m, struct err *err)
 {
-    enum rc rc = envelope_body_header(signature->key.suite, m->body, sizeof m->body,
+    enum rc rc = envelope_body_header(ENVELOPE_PROFILE, m->body, sizeof m->body,
                                       &m->one.protected_header, err);
 
     m->one.payload = request->payload;
@@ -260,7 +259,7 @@ static enum rc merge(struct merge *m, struct err *err)
     struct envelope *all = &m->all;
 
     if (all->n > 0 && !bytes_equal(all->protected_header, m->one.protected_header))
-        return err_set(err, RC_SUITE_UNKNOWN, "signatures of two suites in one document");
+        return err_set(err, RC_SUITE_UNKNOWN, "envelope.protected");
     for (uint32_t i = 0; i < all->n; i++) {
         if (bytes_equal(all->signature[i].key_id, m->one.signature[0].key_id))
             return err_set(err, RC_KEY_DUPLICATE, "this key has signed already");

@@ -24,7 +24,7 @@ static enum rc mission_of_root(const char *path, struct mission *ret, struct err
     return rc;
 }
 
-static enum rc find_mission(struct cli *cli, struct mission *ret, struct err *err)
+enum rc signing_mission(struct cli *cli, struct mission *ret, struct err *err)
 {
     const char *hex = cli_value(cli, "mission"), *root = cli_value(cli, "root");
     scoped(home_close) struct home home = HOME_NONE;
@@ -106,7 +106,7 @@ enum rc signing_draft(struct cli *cli, const char *draft_path, const char *out, 
     if (rc == RC_OK)
         rc = draft_open(fd, &draft, manifest, err);
     if (rc == RC_OK)
-        rc = find_mission(cli, &mission, err);
+        rc = signing_mission(cli, &mission, err);
     if (rc == RC_OK)
         rc = keyring_load(cli, "key", NULL, &ring, err);
     payload = (struct bytes){ .p = draft.manifest_cbor, .n = draft.manifest_bytes };
@@ -137,7 +137,7 @@ enum rc signing_attach(struct cli *cli, const char *package_path, const char *ou
     if (rc == RC_OK)
         rc = package_open(fd, &package, err);
     if (rc == RC_OK)
-        rc = find_mission(cli, &mission, err);
+        rc = signing_mission(cli, &mission, err);
     if (rc == RC_OK)
         rc = keyring_load(cli, "key", NULL, &ring, err);
     for (size_t i = 0; i < ring.n; i++)
@@ -171,7 +171,7 @@ static enum rc open_draft(struct cli *cli, struct subject *s, struct err *err)
     s->kind = SUBJECT_DRAFT;
     s->request.type = DOC_MANIFEST;
     s->request.payload = (struct bytes){ s->draft.manifest_cbor, s->draft.manifest_bytes };
-    return rc == RC_OK ? find_mission(cli, &s->request.mission, err) : rc;
+    return rc == RC_OK ? signing_mission(cli, &s->request.mission, err) : rc;
 }
 
 /* A root says its mission itself; for the rest it is in the signatures only. */
@@ -190,7 +190,7 @@ static enum rc open_envelope(struct cli *cli, struct subject *s, struct err *err
         rc = root_decode(envelope.payload, root, err);
         s->request.mission = root->mission;
     } else if (rc == RC_OK) {
-        rc = find_mission(cli, &s->request.mission, err);
+        rc = signing_mission(cli, &s->request.mission, err);
     }
     return rc == RC_OK ? request_check(&s->request, err) : rc;
 }

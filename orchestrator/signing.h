@@ -22,6 +22,9 @@
         { "root", CLI_PATH, "FILE", "take the mission id from this trust root" }, SIGNER_OPTIONS,  \
         CLI_OPTION_PASSPHRASE
 
+/* Which mission the signature is for: --mission, --root, else the home's.  RC_USAGE. */
+must_check enum rc signing_mission(struct cli *cli, struct mission *ret, struct err *err);
+
 /* Turn an unsigned package into a signed one. */
 must_check enum rc signing_draft(struct cli *cli, const char *draft, const char *out,
                                  struct err *err);

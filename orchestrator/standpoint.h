@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * orchestrator/standpoint: what a satellite would say to a file, judged by the verifier that flies
- * with the satellite's state as the ground knows it: root, grants, the order in force by its last
- * report, its clock, the security floors of what it runs.
+ * with the satellite's state as the ground knows it: the root of its last report, which may lag
+ * behind; grants, revocations and delegations that it was provisioned with or has shown to have;
+ * the order in force, its clock, the security floors of what it runs.
  *
  * The report is what the satellite says of itself and may be old; the basis of a verdict is
  * therefore always shown with it.
@@ -17,13 +18,16 @@
 struct standpoint {
     const struct home *home; /* NULL: of no satellite */
     char satellite[NAME_CAP];
-    struct trust *trust;
+    struct trust *trust;  /* NULL: it has none, by its report */
+    uint32_t awaited;     /* documents of the trust that are not there yet */
     struct report *seen;  /* NULL: it has not reported yet */
     uint64_t received_ms; /* of the report, the ground's clock */
     uint64_t now_ms;      /* the satellite's clock by its last report, else the ground's */
     bool order_known;     /* in_force is the order of the generation that it reported */
     struct digest in_force;
     uint64_t in_force_ms; /* when that order was issued */
+    bool waiting_known;   /* likewise of the order that waits there for its token */
+    struct digest waiting;
 };
 void standpoint_done(struct standpoint *s);
 

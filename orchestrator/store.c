@@ -6,7 +6,8 @@
 
 #include "orchestrator/store_query.h"
 
-#define SCHEMA_NUMBER 1
+#define SCHEMA_NUMBER 5
+#define SCHEMA_OLDEST 3 /* what can be brought up to date */
 #define BUSY_TIMEOUT_MS 10000
 #define ROWS_MAX (4U * 1024U * 1024U)
 
@@ -27,21 +28,22 @@ static const char schema[] =
     "  release INTEGER NOT NULL, manifest BLOB NOT NULL UNIQUE, object BLOB NOT NULL,"
     "  size INTEGER NOT NULL, path TEXT NOT NULL, pushed_ms INTEGER NOT NULL,"
     "  PRIMARY KEY (tenant, name, version)) STRICT;"
-    "CREATE TABLE desired (satellite TEXT NOT NULL REFERENCES satellite, tenant TEXT NOT NULL,"
-    "  name TEXT NOT NULL, version TEXT NOT NULL, manifest BLOB NOT NULL,"
-    "  generation INTEGER NOT NULL, PRIMARY KEY (satellite, tenant, name)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE sat_order (satellite TEXT NOT NULL REFERENCES satellite,"
     "  generation INTEGER NOT NULL CHECK (generation > 0),"
     "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5), payload BLOB NOT NULL,"
     "  object BLOB NOT NULL, rollout INTEGER NOT NULL, wave INTEGER NOT NULL,"
     "  created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL, envelope BLOB NOT NULL,"
     "  PRIMARY KEY (satellite, generation)) STRICT;"
+    "CREATE TABLE token (satellite TEXT NOT NULL, generation INTEGER NOT NULL,"
+    "  object BLOB NOT NULL, size INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (satellite, generation),"
+    "  FOREIGN KEY (satellite, generation) REFERENCES sat_order (satellite, generation))"
+    "  STRICT, WITHOUT ROWID;"
     "CREATE INDEX sat_order_rollout ON sat_order (rollout) WHERE rollout != 0;"
     "CREATE TABLE outgoing (id INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  satellite TEXT NOT NULL REFERENCES satellite, object BLOB NOT NULL, kind INTEGER NOT NULL,"
     "  class INTEGER NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),"
-    "  size INTEGER NOT NULL, path TEXT NOT NULL, missing_known INTEGER NOT NULL,"
-    "  missing_more INTEGER NOT NULL, chunks INTEGER NOT NULL, missing BLOB NOT NULL,"
+    "  size INTEGER NOT NULL, path TEXT NOT NULL,"
     "  sent_bytes INTEGER NOT NULL, sent_ms INTEGER NOT NULL, queued_ms INTEGER NOT NULL,"
     "  UNIQUE (satellite, object)) STRICT;"
     "CREATE INDEX outgoing_state ON outgoing (state, satellite, class, id);"
@@ -68,9 +70,31 @@ static const char schema[] =
     "  BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;"
     "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit"
     "  BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 3;";
+
+/* What schema 4 adds: a new file gets it behind the text above, one of schema 3 when it is opened. */
+static const char schema_4[] =
+    "CREATE TABLE delta (base BLOB NOT NULL, manifest BLOB NOT NULL,"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3), object BLOB NOT NULL,"
+    "  size INTEGER NOT NULL, memory INTEGER NOT NULL, made_ms INTEGER NOT NULL,"
+    "  used_ms INTEGER NOT NULL, PRIMARY KEY (base, manifest)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX outgoing_object ON outgoing (object);"
+    "CREATE TABLE full_only (satellite TEXT NOT NULL REFERENCES satellite,"
+    "  manifest BLOB NOT NULL, code INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (satellite, manifest)) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 4;";
+
+/* What schema 5 adds, likewise. */
+static const char schema_5[] =
+    "CREATE TABLE delta_failed (base BLOB NOT NULL, manifest BLOB NOT NULL,"
+    "  code INTEGER NOT NULL, engine INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (base, manifest)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE base_changed (satellite TEXT NOT NULL REFERENCES satellite,"
+    "  manifest BLOB NOT NULL, at_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (satellite, manifest)) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 5;";
 /* clang-format on */
-static_assert(SCHEMA_NUMBER == 1, "the schema text sets the same user_version");
+static_assert(SCHEMA_NUMBER == 5 && SCHEMA_OLDEST == 3, "the schema texts set these user_versions");
 
 static enum rc fail(sqlite3 *db, int code, struct err *err)
 {
@@ -145,26 +169,6 @@ void query_blob(struct query *q, struct bytes value)
         check(q, sqlite3_bind_blob64(q->statement, q->next_bind++, p, value.n, SQLITE_STATIC));
 }
 
-static void bind_ranges(struct query *q, const struct field *field, const uint8_t *row)
-{
-    const struct store_range *range = (const void *)(row + field->at);
-    uint8_t buf[REPORT_RANGES_MAX * 8U];
-    uint32_t n;
-
-    memcpy(&n, row + field->count, sizeof n);
-    if (n > field->size / sizeof *range || n > REPORT_RANGES_MAX) {
-        sticky(q, err_set(&q->err, RC_VALUE, "store: too many ranges"));
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        bytes_put_be(buf + 8U * i, 4, range[i].first);
-        bytes_put_be(buf + 8U * i + 4U, 4, range[i].count);
-    }
-    if (q->rc == RC_OK)
-        check(q, sqlite3_bind_blob64(q->statement, q->next_bind++, buf, 8U * (uint64_t)n,
-                                     SQLITE_TRANSIENT));
-}
-
 static void bind_field(struct query *q, const struct field *field, const uint8_t *row)
 {
     const uint8_t *p = row + field->at;
@@ -188,9 +192,6 @@ static void bind_field(struct query *q, const struct field *field, const uint8_t
         break;
     case FIELD_DIGEST:
         query_blob(q, (struct bytes){ .p = p, .n = DIGEST_SIZE });
-        break;
-    case FIELD_RANGES:
-        bind_ranges(q, field, row);
         break;
     }
 }
@@ -267,23 +268,6 @@ void query_get_digest(struct query *q, struct digest *out)
         sticky(q, err_set(&q->err, RC_STORE, "store: digest has the wrong size"));
 }
 
-static void get_ranges(struct query *q, const struct field *field, uint8_t *row)
-{
-    struct store_range *range = (void *)(row + field->at);
-    struct bytes view = get_view(q);
-    uint32_t n = (uint32_t)(view.n / 8U);
-
-    if (view.n % 8U != 0 || n > field->size / sizeof *range) {
-        sticky(q, err_set(&q->err, RC_STORE, "store: ranges have the wrong size"));
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        range[i].first = (uint32_t)bytes_get_be(view.p + 8U * i, 4);
-        range[i].count = (uint32_t)bytes_get_be(view.p + 8U * i + 4U, 4);
-    }
-    memcpy(row + field->count, &n, sizeof n);
-}
-
 static void get_field(struct query *q, const struct field *field, uint8_t *row)
 {
     uint8_t *p = row + field->at;
@@ -310,9 +294,6 @@ static void get_field(struct query *q, const struct field *field, uint8_t *row)
         break;
     case FIELD_DIGEST:
         query_get_digest(q, (struct digest *)(void *)p);
-        break;
-    case FIELD_RANGES:
-        get_ranges(q, field, row);
         break;
     }
 }
@@ -353,6 +334,22 @@ enum rc query_end(struct query *q, struct err *err)
     if (q->rc != RC_OK && err)
         *err = q->err;
     return q->rc;
+}
+
+enum rc query_end_blob(struct query *q, size_t max, uint8_t **ret, size_t *ret_n, struct err *err)
+{
+    size_t n = 0;
+    scoped(free_ptr) uint8_t *blob = q->row ? query_get_blob(q, max, &n) : NULL;
+    enum rc rc = query_end(q, err);
+
+    if (rc == RC_OK && !blob)
+        return RC_NOT_FOUND;
+    if (rc != RC_OK)
+        return rc;
+    *ret = blob;
+    *ret_n = n;
+    blob = NULL;
+    return RC_OK;
 }
 
 enum rc query_run(struct query *q, struct err *err)
@@ -435,7 +432,14 @@ static enum rc schema_number(struct store *store, uint64_t *ret, struct err *err
     return rc;
 }
 
-/* Two programs may both find the file new: look again inside the transaction. */
+/* Of a schema that can be brought up to date. */
+static bool is_older(uint64_t number)
+{
+    return number >= SCHEMA_OLDEST && number < SCHEMA_NUMBER;
+}
+
+/* Make the tables of a new file, or add those that an older one lacks.  Two programs may both find
+ * it so: look again inside the transaction. */
 static enum rc make_schema(struct store *store, struct err *err)
 {
     scoped(store_rollback) struct store *open = NULL;
@@ -446,6 +450,10 @@ static enum rc make_schema(struct store *store, struct err *err)
         rc = schema_number(store, &number, err);
     if (rc == RC_OK && number == 0)
         rc = run_text(store, schema, err);
+    if (rc == RC_OK && (number == 0 || number == SCHEMA_OLDEST))
+        rc = run_text(store, schema_4, err);
+    if (rc == RC_OK && (number == 0 || is_older(number)))
+        rc = run_text(store, schema_5, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     return rc;
@@ -466,14 +474,15 @@ static enum rc prepare_file(struct store *store, bool create, struct err *err)
                   err);
     if (rc == RC_OK)
         rc = schema_number(store, &number, err);
-    if (rc == RC_OK && number == 0 && create) {
+    if (rc == RC_OK && ((number == 0 && create) || is_older(number))) {
         rc = make_schema(store, err);
         if (rc == RC_OK)
             rc = schema_number(store, &number, err);
     }
     if (rc == RC_OK && number != SCHEMA_NUMBER)
-        rc = err_set(err, RC_STORE, "store has schema %llu, this program knows %d",
-                     (unsigned long long)number, SCHEMA_NUMBER);
+        rc = err_set(err, RC_STORE, "made by %s berth (schema %llu, not %d): use %s",
+                     number < SCHEMA_NUMBER ? "an older" : "a newer", (unsigned long long)number,
+                     SCHEMA_NUMBER, number < SCHEMA_NUMBER ? "a new home" : "that one");
     return rc;
 }
 

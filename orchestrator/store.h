@@ -24,8 +24,8 @@
 
 struct store;
 
-/* Open (and with create, make) the file at path; migrates nothing: another schema number is
- * RC_STORE. */
+/* Open (and with create, make) the file at path.  One of the schema before is brought up to date,
+ * in one transaction; any other schema number is RC_STORE. */
 must_check enum rc store_open(const char *path, bool create, struct store **ret, struct err *err);
 void store_close(struct store **store); /* scope cleaner */
 
@@ -39,6 +39,11 @@ must_check enum rc store_begin(struct store *store, struct store **ret_open, str
 must_check enum rc store_begin_read(struct store *store, struct store **ret_open, struct err *err);
 must_check enum rc store_commit(struct store **open, struct err *err);
 void store_rollback(struct store **open);
+
+/* Begin a transaction unless one is open: for what may be called inside of one, too.  Then
+ * *ret_open is NULL, and store_commit and store_rollback do nothing: the caller's transaction is
+ * used. */
+must_check enum rc store_join(struct store *store, struct store **ret_open, struct err *err);
 
 /* A number that differs from the last call's when another connection changed the file since. */
 must_check enum rc store_watch(struct store *store, uint64_t *ret, struct err *err);
@@ -86,11 +91,21 @@ must_check enum rc store_document_version(struct store *store, enum doc_type typ
                                           struct err *err);
 /* Names that have a document of the type, in order. */
 struct store_name {
-    char name[NAME_CAP];
+    char name[SIGNER_CAP]; /* "tenant/team" of a delegation */
     uint64_t version;
 };
 must_check enum rc store_documents(struct store *store, enum doc_type type, struct store_name **ret,
                                    size_t *ret_n, struct err *err);
+
+/* Every root, grant, revocation and delegation, in the order in which they were put. */
+struct store_entry {
+    enum doc_type type;
+    char name[SIGNER_CAP];
+    uint64_t version;
+    uint64_t added_ms;
+};
+must_check enum rc store_history(struct store *store, struct store_entry **ret, size_t *ret_n,
+                                 struct err *err);
 
 /* ---- packages ---- */
 
@@ -117,25 +132,6 @@ must_check enum rc store_package_by_manifest(struct store *store, const struct d
                                              struct store_package *ret, struct err *err);
 must_check enum rc store_packages(struct store *store, struct store_package **ret, size_t *ret_n,
                                   struct err *err);
-
-/* ---- desired: what should run where, as of the last apply ---- */
-
-struct store_desired {
-    char satellite[NAME_CAP];
-    char tenant[NAME_CAP];
-    char name[NAME_CAP];
-    char version[VERSION_CAP];
-    struct digest manifest;
-    uint64_t generation; /* of the order that carries it */
-};
-
-/* Replace the whole desired set of one satellite. */
-must_check enum rc store_replace_desired(struct store *store, const char *satellite,
-                                         const struct store_desired *rows, size_t n,
-                                         struct err *err);
-/* satellite NULL = all, by satellite, tenant, name. */
-must_check enum rc store_desired(struct store *store, const char *satellite,
-                                 struct store_desired **ret, size_t *ret_n, struct err *err);
 
 /* ---- orders: signed, one chain of generations per satellite ---- */
 
@@ -186,6 +182,25 @@ must_check enum rc store_order_envelope(struct store *store, const char *satelli
                                         uint64_t generation, uint8_t **ret, size_t *ret_n,
                                         struct err *err);
 
+/* ---- tokens: what puts staged orders into force; held like the orders of other rollouts ---- */
+
+struct store_token {
+    char satellite[NAME_CAP];
+    uint64_t generation;  /* of the order */
+    struct digest object; /* SHA-256 of the envelope, which lies in objects/ */
+    uint64_t size;
+    uint64_t expires_ms;
+};
+
+/* Put it in place of one that there may be. */
+must_check enum rc store_put_token(struct store *store, const struct store_token *row,
+                                   struct err *err);
+/* RC_NOT_FOUND: the order is not staged. */
+must_check enum rc store_token(struct store *store, const char *satellite, uint64_t generation,
+                               struct store_token *ret, struct err *err);
+must_check enum rc store_drop_token(struct store *store, const char *satellite, uint64_t generation,
+                                    struct err *err);
+
 /* ---- outgoing: objects on their way to satellites ---- */
 
 enum outgoing_state {
@@ -197,11 +212,6 @@ enum outgoing_state {
 /* Order in which a pass is filled. */
 enum outgoing_class { CLASS_TRUST = 0, CLASS_ORDER = 1, CLASS_PACKAGE = 2, CLASS_RAW = 3 };
 
-struct store_range {
-    uint32_t first;
-    uint32_t count;
-};
-
 struct store_outgoing {
     uint64_t id; /* rises in the order of queueing */
     char satellite[NAME_CAP];
@@ -211,14 +221,8 @@ struct store_outgoing {
     enum outgoing_state state;
     uint64_t size;
     char path[STORE_PATH_CAP]; /* relative to the home */
-    /* What the satellite is believed to lack: from its last report, or a guess of the sender. */
-    bool missing_known; /* else everything */
-    bool missing_more;  /* more is missing behind the last range */
-    uint32_t chunks;    /* in all; 0 = not known */
-    uint32_t n_missing;
-    struct store_range missing[REPORT_RANGES_MAX];
-    uint64_t sent_bytes; /* bundle bytes written for it so far */
-    uint64_t sent_ms;    /* when last; 0 = never */
+    uint64_t sent_bytes;       /* bundle bytes written for it so far */
+    uint64_t sent_ms;          /* when last; 0 = never */
     uint64_t queued_ms;
 };
 
@@ -226,13 +230,105 @@ struct store_outgoing {
  * again is set or it was cancelled: then it starts anew.  id, state and sent_* are set here. */
 must_check enum rc store_queue(struct store *store, const struct store_outgoing *row, bool again,
                                struct err *err);
-/* Write back state, missing_*, chunks, n_missing, missing, sent_*. */
+/* Write back state and sent_*. */
 must_check enum rc store_update_outgoing(struct store *store, const struct store_outgoing *row,
                                          struct err *err);
 /* satellite NULL = any, state 0 = any; by satellite, class, id. */
 must_check enum rc store_outgoing(struct store *store, const char *satellite,
                                   enum outgoing_state state, struct store_outgoing **ret,
                                   size_t *ret_n, struct err *err);
+
+/* ---- deltas: made here from two packages, so they can be made again ---- */
+
+enum delta_state {
+    DELTA_READY = 1,   /* lies in objects/ */
+    DELTA_NO_GAIN = 2, /* the full package goes: a delta is hardly smaller, or cannot be made */
+    DELTA_DROPPED = 3, /* was made; its file gave way to newer ones */
+};
+
+struct store_delta {
+    struct digest base;     /* manifest that a satellite has */
+    struct digest manifest; /* that the delta brings; of the same payload */
+    enum delta_state state;
+    struct digest object; /* SHA-256 of the delta package; all zero with DELTA_NO_GAIN */
+    uint64_t size;        /* of the delta package, in bytes */
+    uint64_t memory;      /* that applying takes beside the old files, in bytes */
+    uint64_t made_ms;
+    uint64_t used_ms; /* when it was queued last, else made_ms */
+};
+
+/* Put it in place of what is known of that pair. */
+must_check enum rc store_put_delta(struct store *store, const struct store_delta *row,
+                                   struct err *err);
+/* One pair; RC_NOT_FOUND. */
+must_check enum rc store_delta(struct store *store, const struct digest *base,
+                               const struct digest *manifest, struct store_delta *ret,
+                               struct err *err);
+/* All of them, those that were used longest ago first. */
+must_check enum rc store_deltas(struct store *store, struct store_delta **ret, size_t *ret_n,
+                                struct err *err);
+/* Note that a delta was queued for a satellite. */
+must_check enum rc store_use_delta(struct store *store, const struct store_delta *row,
+                                   uint64_t now_ms, struct err *err);
+/* Whether an object waits for any satellite to get it. */
+must_check enum rc store_is_queued(struct store *store, const struct digest *object, bool *ret,
+                                   struct err *err);
+
+/* A delta that could not be made, so that nobody tries again for nothing. */
+struct store_delta_failed {
+    struct digest base;
+    struct digest manifest;
+    uint32_t code;   /* rc number: why */
+    uint32_t engine; /* MAKE_ENGINE of the program that tried */
+    uint64_t at_ms;
+};
+
+/* Put it in place of what is known of that pair. */
+must_check enum rc store_put_delta_failed(struct store *store, const struct store_delta_failed *row,
+                                          struct err *err);
+/* One pair; RC_NOT_FOUND. */
+must_check enum rc store_delta_failed(struct store *store, const struct digest *base,
+                                      const struct digest *manifest, struct store_delta_failed *ret,
+                                      struct err *err);
+/* It was made after all. */
+must_check enum rc store_forget_delta_failed(struct store *store, const struct digest *base,
+                                             const struct digest *manifest, struct err *err);
+
+/* Note that a delta to this version was taken out of a satellite's queue since its base changed. */
+must_check enum rc store_put_base_changed(struct store *store, const char *satellite,
+                                          const struct digest *manifest, uint64_t now_ms,
+                                          struct err *err);
+must_check enum rc store_base_changed(struct store *store, const char *satellite,
+                                      const struct digest *manifest, bool *ret, struct err *err);
+
+/* A satellite on which a delta did not work: that version goes there as the full package. */
+struct store_full_only {
+    char satellite[NAME_CAP];
+    struct digest manifest;
+    uint32_t code; /* rc number that the satellite reported */
+    uint64_t at_ms;
+};
+
+/* A delta package in the queue of a satellite, or delivered to it, once for each pair that it is
+ * the delta of: versions may have the same files under different manifests. */
+struct store_delta_ride {
+    char satellite[NAME_CAP];
+    struct digest object;
+    enum outgoing_state state; /* queued or complete */
+    uint64_t sent_ms;          /* complete: since when */
+    struct digest base;
+    struct digest manifest;
+};
+/* Those of a satellite (NULL = any), by satellite and object. */
+must_check enum rc store_delta_rides(struct store *store, const char *satellite,
+                                     struct store_delta_ride **ret, size_t *ret_n, struct err *err);
+
+/* The first one of a satellite and version stays. */
+must_check enum rc store_put_full_only(struct store *store, const struct store_full_only *row,
+                                       struct err *err);
+/* satellite NULL = any; by satellite and manifest. */
+must_check enum rc store_full_only(struct store *store, const char *satellite,
+                                   struct store_full_only **ret, size_t *ret_n, struct err *err);
 
 /* ---- observed: what satellites say of themselves ---- */
 
@@ -263,7 +359,11 @@ struct store_event {
 /* An event that is there already gets the higher count. */
 must_check enum rc store_put_event(struct store *store, const struct store_event *row,
                                    struct err *err);
-/* Forget what a satellite has reported, its events, and when anything was delivered to it. */
+/* How often an event is known to have happened; 0 = it is not known. */
+must_check enum rc store_event_count(struct store *store, const char *satellite, uint64_t seq,
+                                     uint64_t *ret, struct err *err);
+/* Forget what a satellite has reported, its events, when anything was delivered to it, which
+ * deltas did not work there, and for which its base changed. */
 must_check enum rc store_forget_observed(struct store *store, const char *satellite,
                                          struct err *err);
 /* Forget all events of a satellite but the newest `keep`. */

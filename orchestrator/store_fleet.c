@@ -51,7 +51,8 @@ enum rc store_put_satellite(struct store *store, const struct store_satellite *r
     struct query q = query_start(
         store, "INSERT INTO satellite (" SATELLITE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?) "
                "ON CONFLICT (id) DO UPDATE SET node = excluded.node, up = excluded.up, "
-               "down = excluded.down, link_keys = excluded.link_keys, labels = excluded.labels");
+               "down = excluded.down, link_keys = excluded.link_keys, labels = excluded.labels, "
+               "added_ms = excluded.added_ms");
 
     query_row(&q, &satellite_row, row);
     return query_run(&q, err);
@@ -128,24 +129,13 @@ enum rc store_document(struct store *store, enum doc_type type, const char *name
 {
     struct query q = query_start(store, "SELECT envelope FROM document WHERE type = ? AND "
                                         "name = ? ORDER BY version DESC LIMIT 1");
-    uint8_t *envelope = NULL;
-    size_t n = 0;
-    enum rc rc;
 
     query_u64(&q, (uint64_t)type);
     query_text(&q, name);
-    if (query_next(&q))
-        envelope = query_get_blob(&q, DOCUMENT_MAX, &n);
-    rc = query_end(&q, err);
-    if (rc == RC_OK && !envelope)
-        rc = err_set(err, RC_NOT_FOUND, "document of %s", name);
-    if (rc != RC_OK) {
-        free(envelope);
-        return rc;
-    }
-    *ret = envelope;
-    *ret_n = n;
-    return RC_OK;
+    (void)query_next(&q);
+    enum rc rc = query_end_blob(&q, DOCUMENT_MAX, ret, ret_n, err);
+
+    return rc == RC_NOT_FOUND ? err_set(err, rc, "document of %s", name) : rc;
 }
 
 static const struct field name_fields[] = {
@@ -164,30 +154,41 @@ enum rc store_documents(struct store *store, enum doc_type type, struct store_na
     return query_list(&q, &name_row, (void **)ret, ret_n, err);
 }
 
+static const struct field entry_fields[] = {
+    FIELD(FIELD_U32, struct store_entry, type),
+    FIELD(FIELD_TEXT, struct store_entry, name),
+    FIELD(FIELD_U64, struct store_entry, version),
+    FIELD(FIELD_U64, struct store_entry, added_ms),
+};
+static const struct row_type entry_row = ROW_TYPE(struct store_entry, entry_fields);
+
+enum rc store_history(struct store *store, struct store_entry **ret, size_t *ret_n, struct err *err)
+{
+    struct query q = query_start(store, "SELECT type, name, version, added_ms FROM document "
+                                        "WHERE type IN (?, ?, ?, ?) ORDER BY rowid");
+
+    query_u64(&q, DOC_ROOT);
+    query_u64(&q, DOC_GRANT);
+    query_u64(&q, DOC_REVOCATION);
+    query_u64(&q, DOC_DELEGATION);
+    return query_list(&q, &entry_row, (void **)ret, ret_n, err);
+}
+
 enum rc store_document_version(struct store *store, enum doc_type type, const char *name,
                                uint64_t version, uint8_t **ret, size_t *ret_n, struct err *err)
 {
     struct query q = query_start(
         store, "SELECT envelope FROM document WHERE type = ? AND name = ? AND version = ?");
-    uint8_t *envelope = NULL;
-    size_t n = 0;
-    enum rc rc;
 
     query_u64(&q, (uint64_t)type);
     query_text(&q, name);
     query_u64(&q, version);
-    if (query_next(&q))
-        envelope = query_get_blob(&q, DOCUMENT_MAX, &n);
-    rc = query_end(&q, err);
-    if (rc == RC_OK && !envelope)
-        rc = err_set(err, RC_NOT_FOUND, "%s version %llu", name, (unsigned long long)version);
-    if (rc != RC_OK) {
-        free(envelope);
-        return rc;
-    }
-    *ret = envelope;
-    *ret_n = n;
-    return RC_OK;
+    (void)query_next(&q);
+    enum rc rc = query_end_blob(&q, DOCUMENT_MAX, ret, ret_n, err);
+
+    return rc == RC_NOT_FOUND
+               ? err_set(err, rc, "%s version %llu", name, (unsigned long long)version)
+               : rc;
 }
 
 /* ---- packages ---- */
@@ -259,57 +260,4 @@ enum rc store_packages(struct store *store, struct store_package **ret, size_t *
                                         " FROM package ORDER BY tenant, name, release, version");
 
     return query_list(&q, &package_row, (void **)ret, ret_n, err);
-}
-
-/* ---- desired ---- */
-
-#define DESIRED(kind, member) FIELD(kind, struct store_desired, member)
-static const struct field desired_fields[] = {
-    DESIRED(FIELD_TEXT, satellite), DESIRED(FIELD_TEXT, tenant),     DESIRED(FIELD_TEXT, name),
-    DESIRED(FIELD_TEXT, version),   DESIRED(FIELD_DIGEST, manifest), DESIRED(FIELD_U64, generation),
-};
-static const struct row_type desired_row = ROW_TYPE(struct store_desired, desired_fields);
-#define DESIRED_COLUMNS "satellite, tenant, name, version, manifest, generation"
-
-static enum rc insert_desired(struct store *store, const char *satellite,
-                              const struct store_desired *row, struct err *err)
-{
-    struct query q =
-        query_start(store, "INSERT INTO desired (" DESIRED_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)");
-
-    if (strcmp(satellite, row->satellite) != 0) {
-        (void)!query_end(&q, NULL);
-        return err_set(err, RC_INTERNAL, "desired row of %s among those of %s", row->satellite,
-                       satellite);
-    }
-    query_row(&q, &desired_row, row);
-    return query_run(&q, err);
-}
-
-enum rc store_replace_desired(struct store *store, const char *satellite,
-                              const struct store_desired *rows, size_t n, struct err *err)
-{
-    scoped(store_rollback) struct store *open = NULL;
-    enum rc rc = store_join(store, &open, err);
-    struct query q;
-
-    if (rc != RC_OK)
-        return rc;
-    q = query_start(store, "DELETE FROM desired WHERE satellite = ?");
-    query_text(&q, satellite);
-    rc = query_run(&q, err);
-    for (size_t i = 0; i < n && rc == RC_OK; i++)
-        rc = insert_desired(store, satellite, &rows[i], err);
-    return rc == RC_OK ? store_commit(&open, err) : rc;
-}
-
-enum rc store_desired(struct store *store, const char *satellite, struct store_desired **ret,
-                      size_t *ret_n, struct err *err)
-{
-    struct query q =
-        query_start(store, "SELECT " DESIRED_COLUMNS " FROM desired WHERE ?1 IS NULL OR "
-                           "satellite = ?1 ORDER BY satellite, tenant, name");
-
-    query_text(&q, satellite);
-    return query_list(&q, &desired_row, (void **)ret, ret_n, err);
 }

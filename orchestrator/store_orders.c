@@ -119,48 +119,63 @@ enum rc store_order_envelope(struct store *store, const char *satellite, uint64_
 {
     struct query q =
         query_start(store, "SELECT envelope FROM sat_order WHERE satellite = ? AND generation = ?");
-    uint8_t *envelope = NULL;
-    size_t n = 0;
-    enum rc rc;
 
     query_text(&q, satellite);
     query_u64(&q, generation);
-    if (query_next(&q))
-        envelope = query_get_blob(&q, DOCUMENT_MAX, &n);
-    rc = query_end(&q, err);
-    if (rc == RC_OK && !envelope)
-        rc = err_set(err, RC_NOT_FOUND, "order of %s", satellite);
-    if (rc != RC_OK) {
-        free(envelope);
-        return rc;
-    }
-    *ret = envelope;
-    *ret_n = n;
-    return RC_OK;
+    (void)query_next(&q);
+    enum rc rc = query_end_blob(&q, DOCUMENT_MAX, ret, ret_n, err);
+
+    return rc == RC_NOT_FOUND ? err_set(err, rc, "order of %s", satellite) : rc;
+}
+
+/* ---- tokens ---- */
+
+#define TOKEN(kind, member) FIELD(kind, struct store_token, member)
+static const struct field token_fields[] = {
+    TOKEN(FIELD_TEXT, satellite), TOKEN(FIELD_U64, generation), TOKEN(FIELD_DIGEST, object),
+    TOKEN(FIELD_U64, size),       TOKEN(FIELD_U64, expires_ms),
+};
+static const struct row_type token_row = ROW_TYPE(struct store_token, token_fields);
+#define TOKEN_COLUMNS "satellite, generation, object, size, expires_ms"
+
+enum rc store_put_token(struct store *store, const struct store_token *row, struct err *err)
+{
+    struct query q = query_start(store, "INSERT OR REPLACE INTO token (" TOKEN_COLUMNS
+                                        ") VALUES (?, ?, ?, ?, ?)");
+
+    query_row(&q, &token_row, row);
+    return query_run(&q, err);
+}
+
+enum rc store_token(struct store *store, const char *satellite, uint64_t generation,
+                    struct store_token *ret, struct err *err)
+{
+    struct query q = query_start(store, "SELECT " TOKEN_COLUMNS
+                                        " FROM token WHERE satellite = ? AND generation = ?");
+
+    query_text(&q, satellite);
+    query_u64(&q, generation);
+    return query_one(&q, &token_row, ret, RC_NOT_FOUND, "token", err);
+}
+
+enum rc store_drop_token(struct store *store, const char *satellite, uint64_t generation,
+                         struct err *err)
+{
+    struct query q = query_start(store, "DELETE FROM token WHERE satellite = ? AND generation = ?");
+
+    query_text(&q, satellite);
+    query_u64(&q, generation);
+    return query_run(&q, err);
 }
 
 /* ---- outgoing ---- */
 
 #define OUTGOING(kind, member) FIELD(kind, struct store_outgoing, member)
 static const struct field outgoing_fields[] = {
-    OUTGOING(FIELD_U64, id),
-    OUTGOING(FIELD_TEXT, satellite),
-    OUTGOING(FIELD_DIGEST, object),
-    OUTGOING(FIELD_U32, kind),
-    OUTGOING(FIELD_U32, class),
-    OUTGOING(FIELD_U32, state),
-    OUTGOING(FIELD_U64, size),
-    OUTGOING(FIELD_TEXT, path),
-    OUTGOING(FIELD_BOOL, missing_known),
-    OUTGOING(FIELD_BOOL, missing_more),
-    OUTGOING(FIELD_U32, chunks),
-    { .kind = FIELD_RANGES,
-      .at = offsetof(struct store_outgoing, missing),
-      .size = sizeof(((struct store_outgoing *)NULL)->missing),
-      .count = offsetof(struct store_outgoing, n_missing) },
-    OUTGOING(FIELD_U64, sent_bytes),
-    OUTGOING(FIELD_U64, sent_ms),
-    OUTGOING(FIELD_U64, queued_ms),
+    OUTGOING(FIELD_U64, id),      OUTGOING(FIELD_TEXT, satellite), OUTGOING(FIELD_DIGEST, object),
+    OUTGOING(FIELD_U32, kind),    OUTGOING(FIELD_U32, class),      OUTGOING(FIELD_U32, state),
+    OUTGOING(FIELD_U64, size),    OUTGOING(FIELD_TEXT, path),      OUTGOING(FIELD_U64, sent_bytes),
+    OUTGOING(FIELD_U64, sent_ms), OUTGOING(FIELD_U64, queued_ms),
 };
 static const struct row_type outgoing_row = ROW_TYPE(struct store_outgoing, outgoing_fields);
 /* The same without id, which the table gives. */
@@ -170,19 +185,17 @@ static const struct row_type outgoing_new = {
     .fields = outgoing_fields + 1
 };
 #define OUTGOING_COLUMNS                                                                           \
-    "satellite, object, kind, class, state, size, path, missing_known, missing_more, chunks, "     \
-    "missing, sent_bytes, sent_ms, queued_ms"
+    "satellite, object, kind, class, state, size, path, sent_bytes, sent_ms, queued_ms"
 
 enum rc store_queue(struct store *store, const struct store_outgoing *row, bool again,
                     struct err *err)
 {
-    struct query q = query_start(
-        store, "INSERT INTO outgoing (" OUTGOING_COLUMNS ") "
-               "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
-               "ON CONFLICT (satellite, object) DO UPDATE SET kind = excluded.kind, "
-               "class = excluded.class, state = 1, path = excluded.path, missing_known = 0, "
-               "missing_more = 0, missing = x'', sent_ms = 0, queued_ms = excluded.queued_ms "
-               "WHERE ?15 OR state = 3");
+    struct query q =
+        query_start(store, "INSERT INTO outgoing (" OUTGOING_COLUMNS ") "
+                           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
+                           "ON CONFLICT (satellite, object) DO UPDATE SET kind = excluded.kind, "
+                           "class = excluded.class, state = 1, path = excluded.path, sent_ms = 0, "
+                           "queued_ms = excluded.queued_ms WHERE ?11 OR state = 3");
     struct store_outgoing fresh = *row;
 
     fresh.state = OUTGOING_QUEUED;
@@ -198,20 +211,12 @@ enum rc store_update_outgoing(struct store *store, const struct store_outgoing *
 {
     static const struct field fields[] = {
         OUTGOING(FIELD_U32, state),
-        OUTGOING(FIELD_BOOL, missing_known),
-        OUTGOING(FIELD_BOOL, missing_more),
-        OUTGOING(FIELD_U32, chunks),
-        { .kind = FIELD_RANGES,
-          .at = offsetof(struct store_outgoing, missing),
-          .size = sizeof(((struct store_outgoing *)NULL)->missing),
-          .count = offsetof(struct store_outgoing, n_missing) },
         OUTGOING(FIELD_U64, sent_bytes),
         OUTGOING(FIELD_U64, sent_ms),
     };
     static const struct row_type type = ROW_TYPE(struct store_outgoing, fields);
-    struct query q = query_start(
-        store, "UPDATE outgoing SET state = ?, missing_known = ?, missing_more = ?, chunks = ?, "
-               "missing = ?, sent_bytes = ?, sent_ms = ? WHERE satellite = ? AND object = ?");
+    struct query q = query_start(store, "UPDATE outgoing SET state = ?, sent_bytes = ?, sent_ms = "
+                                        "? WHERE satellite = ? AND object = ?");
     enum rc rc;
 
     query_row(&q, &type, row);
@@ -272,26 +277,15 @@ enum rc store_report(struct store *store, const char *satellite, struct store_ob
         query_start(store, "SELECT satellite, epoch, seq, received_ms, report FROM observed WHERE "
                            "satellite = ?");
     struct store_observed row = { 0 };
-    uint8_t *report = NULL;
-    size_t n = 0;
-    enum rc rc;
 
     query_text(&q, satellite);
-    if (query_next(&q)) {
+    if (query_next(&q))
         query_get_row(&q, &observed_row, &row);
-        report = query_get_blob(&q, REPORT_MAX, &n);
-    }
-    rc = query_end(&q, err);
-    if (rc == RC_OK && !report)
-        rc = err_set(err, RC_NOT_FOUND, "report of %s", satellite);
-    if (rc != RC_OK) {
-        free(report);
-        return rc;
-    }
-    *ret_row = row;
-    *ret = report;
-    *ret_n = n;
-    return RC_OK;
+    enum rc rc = query_end_blob(&q, REPORT_MAX, ret, ret_n, err);
+
+    if (rc == RC_OK)
+        *ret_row = row;
+    return rc == RC_NOT_FOUND ? err_set(err, rc, "report of %s", satellite) : rc;
 }
 
 #define EVENT(kind, member) FIELD(kind, struct store_event, member)
@@ -313,6 +307,22 @@ enum rc store_put_event(struct store *store, const struct store_event *row, stru
     return query_run(&q, err);
 }
 
+enum rc store_event_count(struct store *store, const char *satellite, uint64_t seq, uint64_t *ret,
+                          struct err *err)
+{
+    struct query q = query_start(store, "SELECT count FROM event WHERE satellite = ? AND seq = ?");
+
+    query_text(&q, satellite);
+    query_u64(&q, seq);
+
+    uint64_t count = query_next(&q) ? query_get_u64(&q) : 0;
+    enum rc rc = query_end(&q, err);
+
+    if (rc == RC_OK)
+        *ret = count;
+    return rc;
+}
+
 enum rc store_forget_observed(struct store *store, const char *satellite, struct err *err)
 {
     struct query q = query_start(store, "DELETE FROM observed WHERE satellite = ?");
@@ -325,6 +335,16 @@ enum rc store_forget_observed(struct store *store, const char *satellite, struct
     if (rc != RC_OK)
         return rc;
     q = query_start(store, "UPDATE outgoing SET sent_ms = 0 WHERE satellite = ?");
+    query_text(&q, satellite);
+    rc = query_run(&q, err);
+    if (rc != RC_OK)
+        return rc;
+    q = query_start(store, "DELETE FROM full_only WHERE satellite = ?");
+    query_text(&q, satellite);
+    rc = query_run(&q, err);
+    if (rc != RC_OK)
+        return rc;
+    q = query_start(store, "DELETE FROM base_changed WHERE satellite = ?");
     query_text(&q, satellite);
     return query_run(&q, err);
 }

@@ -17,14 +17,12 @@ enum field_kind {
     FIELD_U32,    /* uint32_t or an enum */
     FIELD_BOOL,   /* bool */
     FIELD_DIGEST, /* struct digest */
-    FIELD_RANGES, /* struct store_range[size], their number in the uint32_t at count */
 };
 
 struct field {
     enum field_kind kind;
     size_t at; /* offset of the member */
     size_t size;
-    size_t count;
 };
 
 #define FIELD(kind_, type, member)                                                                 \
@@ -77,6 +75,11 @@ uint8_t *query_get_blob(struct query *q, size_t max, size_t *ret_n);
 must_check enum rc query_end(struct query *q, struct err *err);
 must_check enum rc query_run(struct query *q, struct err *err);
 
+/* Finish a query for one blob, at most max bytes: the next column of the row that it is on, after
+ * query_next.  The caller frees *ret.  RC_NOT_FOUND, without words, if it is on none. */
+must_check enum rc query_end_blob(struct query *q, size_t max, uint8_t **ret, size_t *ret_n,
+                                  struct err *err);
+
 /* Rows changed by the last statement that was run on the store. */
 uint64_t query_changes(const struct store *store);
 uint64_t query_last_id(const struct store *store);
@@ -88,10 +91,5 @@ must_check enum rc query_list(struct query *q, const struct row_type *type, void
 /* Read exactly one row and finish; none is the given rc, naming what. */
 must_check enum rc query_one(struct query *q, const struct row_type *type, void *ret,
                              enum rc missing, const char *what, struct err *err);
-
-/* Begin a transaction unless one is open: for calls that take more than one statement.  *ret_open
- * is NULL when the caller's transaction is used; store_commit and store_rollback then do nothing.
- */
-must_check enum rc store_join(struct store *store, struct store **ret_open, struct err *err);
 
 #endif

@@ -15,18 +15,6 @@ const char *verdict_name(enum verdict verdict)
     return (unsigned)verdict < VERDICTS ? names[verdict] : "?";
 }
 
-static bool digest_equal(const struct digest *a, const struct digest *b)
-{
-    return memcmp(a->b, b->b, sizeof a->b) == 0;
-}
-
-static bool digest_zero(const struct digest *d)
-{
-    static const struct digest zero;
-
-    return digest_equal(d, &zero);
-}
-
 const struct report_payload *verdict_payload(const struct report *seen, const char *tenant,
                                              const char *name)
 {
@@ -49,9 +37,9 @@ const struct order_line *verdict_order_line(const struct order *want, const char
 bool verdict_line_synced(const struct order_line *want, const struct report_payload *seen)
 {
     /* An all-zero digest means "none" in a report, so it can never prove that something runs. */
-    return seen && !digest_zero(&want->manifest) && seen->state == SLOT_COMMITTED &&
-           seen->is_running && digest_equal(&seen->running, &want->manifest) &&
-           digest_equal(&seen->wanted, &want->manifest);
+    return seen && !digest_is_none(&want->manifest) && seen->state == SLOT_COMMITTED &&
+           seen->is_running && digest_same(&seen->running, &want->manifest) &&
+           digest_same(&seen->wanted, &want->manifest);
 }
 
 /* Whether nothing runs that the order does not name. */
@@ -88,7 +76,7 @@ static enum outcome change_outcome(const struct order_line *want, const struct r
 {
     if (!want)
         return seen && seen->is_running ? OUTCOME_WAITING : OUTCOME_HEALTHY;
-    if (!seen || !digest_equal(&seen->wanted, &want->manifest))
+    if (!seen || !digest_same(&seen->wanted, &want->manifest))
         return OUTCOME_WAITING;
     if (seen->state == SLOT_REFUSED || seen->state == SLOT_FAILED ||
         seen->state == SLOT_ROLLED_BACK)

@@ -15,6 +15,8 @@ void view_free(struct view **view)
         free(v->satellite[i].seen);
     free(v->satellite);
     free(v->packages);
+    free(v->deltas);
+    free(v->full_only);
     free(v);
     *view = NULL;
 }
@@ -44,6 +46,7 @@ static enum rc load_orders(struct store *store, struct view_satellite *sat, stru
         return rc;
     for (size_t i = 0; i < n; i++) {
         sat->newest = orders[i].generation;
+        sat->held = orders[i].state == ORDER_HELD;
         if (orders[i].state == ORDER_RELEASED || orders[i].state == ORDER_ACKED)
             released = orders[i].generation;
     }
@@ -138,6 +141,10 @@ enum rc view_load(struct store *store, struct view **ret, struct err *err)
     if (rc == RC_OK)
         rc = store_packages(store, &view->packages, &view->n_packages, err);
     if (rc == RC_OK)
+        rc = store_deltas(store, &view->deltas, &view->n_deltas, err);
+    if (rc == RC_OK)
+        rc = store_full_only(store, NULL, &view->full_only, &view->n_full_only, err);
+    if (rc == RC_OK)
         rc = load_root(store, view, err);
     if (rc != RC_OK)
         return rc;
@@ -169,6 +176,68 @@ const struct store_package *view_package(const struct view *view, const struct d
     return NULL;
 }
 
+const struct store_delta *view_delta(const struct view *view, const struct digest *base,
+                                     const struct digest *manifest)
+{
+    for (size_t i = 0; i < view->n_deltas; i++)
+        if (digest_same(&view->deltas[i].base, base) &&
+            digest_same(&view->deltas[i].manifest, manifest))
+            return &view->deltas[i];
+    return NULL;
+}
+
+const struct store_full_only *view_full_only(const struct view *view, const char *satellite,
+                                             const struct digest *manifest)
+{
+    for (size_t i = 0; i < view->n_full_only; i++)
+        if (strcmp(view->full_only[i].satellite, satellite) == 0 &&
+            digest_same(&view->full_only[i].manifest, manifest))
+            return &view->full_only[i];
+    return NULL;
+}
+
+bool view_brings(const struct view *view, const struct store_package *package,
+                 const struct digest *object)
+{
+    if (digest_same(&package->object, object))
+        return true;
+    for (size_t i = 0; i < view->n_deltas; i++)
+        if (view->deltas[i].state != DELTA_NO_GAIN &&
+            digest_same(&view->deltas[i].manifest, &package->manifest) &&
+            digest_same(&view->deltas[i].object, object))
+            return true;
+    return false;
+}
+
+static bool is_making(const struct view_making *making, const struct digest *base,
+                      const struct digest *manifest)
+{
+    return making->is && digest_same(&making->base, base) &&
+           digest_same(&making->manifest, manifest);
+}
+
+struct ride view_ride(const struct view *view, const struct view_satellite *sat,
+                      const struct store_package *package)
+{
+    struct ride_input in = { .package = package,
+                             .seen = verdict_payload(sat->seen, package->tenant, package->name) };
+    const struct digest *base = ride_base(in.seen);
+    const struct store_full_only *refused = view_full_only(view, sat->row.id, &package->manifest);
+
+    if (base) {
+        in.base = view_package(view, base);
+        in.delta = view_delta(view, base, &package->manifest);
+        in.making = is_making(&view->making, base, &package->manifest);
+    }
+    /* A satellite may name any version: a delta leads from one to another of the same payload. */
+    if (in.base && (strcmp(in.base->tenant, package->tenant) != 0 ||
+                    strcmp(in.base->name, package->name) != 0))
+        in.base = NULL;
+    if (refused)
+        in.refused = refused->code;
+    return ride_choose(&in);
+}
+
 const struct order *view_want(const struct view_satellite *sat)
 {
     return sat->order.generation ? &sat->order : NULL;
@@ -192,9 +261,11 @@ enum rc view_bases(const struct view *view, const struct fleet *fleet, struct pl
         const struct view_satellite *sat = view_find(view, fleet->satellite[i].id);
 
         if (sat)
-            bases[i] = (struct plan_base){
-                .known = true, .newest = sat->newest, .order = sat->order, .seen = sat->seen
-            };
+            bases[i] = (struct plan_base){ .known = true,
+                                           .newest = sat->newest,
+                                           .order = sat->order,
+                                           .held = sat->held,
+                                           .seen = sat->seen };
     }
     *ret = bases;
     return RC_OK;

@@ -10,6 +10,7 @@
 #define BERTH_ORCHESTRATOR_VIEW_H
 
 #include "orchestrator/plan.h"
+#include "orchestrator/ride.h"
 #include "orchestrator/store.h"
 #include "orchestrator/verdict.h"
 
@@ -19,9 +20,16 @@
 struct view_satellite {
     struct store_satellite row;
     struct order order;   /* newest released one; generation 0 = none */
+    bool held;            /* a newer one waits for its wave */
     uint64_t newest;      /* highest generation in any order or believable report */
     struct report *seen;  /* newest report, NULL = none */
     uint64_t received_ms; /* of the report, Unix time */
+};
+
+/* The delta that is being made now, by whichever program; set by who can look (delta_cache). */
+struct view_making {
+    bool is;
+    struct digest base, manifest;
 };
 
 struct view {
@@ -29,6 +37,11 @@ struct view {
     struct view_satellite *satellite; /* by id */
     size_t n_packages;
     struct store_package *packages;
+    size_t n_deltas;
+    struct store_delta *deltas;
+    size_t n_full_only;
+    struct store_full_only *full_only;
+    struct view_making making;
     uint64_t root_version;      /* of the newest root, 0 = there is none */
     uint64_t root_issued_ms;    /* Unix time, as in the root */
     uint64_t operator_since_ms; /* Unix time: documents of the operator from before are void */
@@ -47,6 +60,22 @@ bool view_root_behind(const struct view *view, const struct view_satellite *sat)
 
 /* The package with this manifest, or NULL. */
 const struct store_package *view_package(const struct view *view, const struct digest *manifest);
+
+/* The delta of a pair, READY or not, or NULL. */
+const struct store_delta *view_delta(const struct view *view, const struct digest *base,
+                                     const struct digest *manifest);
+
+/* What is known of a delta to this version that did not work on a satellite, or NULL. */
+const struct store_full_only *view_full_only(const struct view *view, const char *satellite,
+                                             const struct digest *manifest);
+
+/* Whether an object brings the version to a satellite: its full package, or any delta to it. */
+bool view_brings(const struct view *view, const struct store_package *package,
+                 const struct digest *object);
+
+/* As which object the version should go to the satellite. */
+struct ride view_ride(const struct view *view, const struct view_satellite *sat,
+                      const struct store_package *package);
 
 /* The order as an argument of verdict functions: NULL when nothing was ever released. */
 const struct order *view_want(const struct view_satellite *sat);

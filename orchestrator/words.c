@@ -182,10 +182,20 @@ static bool is_key_set(const json_t *value)
 static void print_key_set(FILE *out, const json_t *set)
 {
     const json_t *keys = json_object_get(set, "keys");
+    const json_t *algorithms = json_object_get(set, "algorithms");
+    json_t *lines = json_array();
 
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const char *id = json_string_value(json_array_get(keys, i));
+        const char *algorithm = json_string_value(json_array_get(algorithms, i));
+
+        (void)json_array_append_new(
+            lines, json_sprintf("%s  %s", id ? id : "?", algorithm ? algorithm : ""));
+    }
     (void)fprintf(out, "any %lld of %zu must sign\n%*s", number_of(set, "threshold"),
                   json_array_size(keys), LABEL_WIDTH + 3, "");
-    print_list(out, "key", keys);
+    print_list(out, "key", lines);
+    json_decref(lines);
 }
 
 static void print_field(FILE *out, const char *key, const json_t *value)
@@ -224,6 +234,20 @@ static void say_grant(FILE *out, const json_t *v)
                   number_of(v, "epoch"), text_of(v, "tenant"));
 }
 
+static void say_delegation(FILE *out, const json_t *v)
+{
+    if (json_object_get(v, "withdrawn"))
+        (void)fprintf(
+            out, "WITHDRAWAL, epoch %lld: %s of tenant %s is a team no longer; what it runs: %s.\n",
+            number_of(v, "epoch"), text_of(v, "team"), text_of(v, "tenant"),
+            text_of(v, "withdrawn"));
+    else
+        (void)fprintf(out,
+                      "DELEGATION, epoch %lld: team %s of tenant %s may have payloads inside these "
+                      "limits, signed by these keys.\n",
+                      number_of(v, "epoch"), text_of(v, "team"), text_of(v, "tenant"));
+}
+
 static void say_manifest(FILE *out, const json_t *v)
 {
     (void)fprintf(out, "MANIFEST: %s/%s version %s (release %lld) is exactly this content.\n",
@@ -233,11 +257,14 @@ static void say_manifest(FILE *out, const json_t *v)
 
 static void say_order(FILE *out, const json_t *v)
 {
+    bool staged = json_is_true(json_object_get(v, "staged"));
+
     (void)fprintf(out,
                   "ORDER, generation %lld: satellite %s runs exactly these %zu payloads; whatever "
-                  "else runs there stops.\n",
+                  "else runs there stops.%s\n",
                   number_of(v, "generation"), text_of(v, "satellite"),
-                  json_array_size(json_object_get(v, "lines")));
+                  json_array_size(json_object_get(v, "lines")),
+                  staged ? "  It waits for its token." : "");
 }
 
 static void say_report(FILE *out, const json_t *v)
@@ -254,6 +281,27 @@ static void say_revocation(FILE *out, const json_t *v)
                   number_of(v, "number"), json_array_size(json_object_get(v, "revoked")));
 }
 
+static void say_rekey(FILE *out, const json_t *v)
+{
+    const char *kind = text_of(v, "wrapped_for");
+
+    (void)fprintf(out, "REKEY, number %lld: satellite %s gets %zu new keys, wrapped for %s%s.\n",
+                  number_of(v, "number"), text_of(v, "satellite"),
+                  json_array_size(json_object_get(v, "keys")),
+                  strcmp(kind, "kem") == 0      ? "its KEM key"
+                  : strcmp(kind, "master") == 0 ? "its master key"
+                                                : "nobody",
+                  strcmp(kind, "nobody") == 0 ? ": it makes them itself" : "");
+}
+
+static void say_token(FILE *out, const json_t *v)
+{
+    (void)fprintf(out,
+                  "TOKEN: lets order %lld, which waits on satellite %s, take effect, until it "
+                  "expires.\n",
+                  number_of(v, "generation"), text_of(v, "satellite"));
+}
+
 static void say_signature(FILE *out, const json_t *v)
 {
     (void)fprintf(out, "SIGNATURE over a %s, to be attached to it.\n", text_of(v, "over_a"));
@@ -265,11 +313,14 @@ static const struct sentence {
 } sentences[] = {
     { "root", say_root },
     { "grant", say_grant },
+    { "delegation", say_delegation },
     { "manifest", say_manifest },
     { "package", say_manifest },
     { "unsigned package", say_manifest },
     { "signature", say_signature },
     { "revocation", say_revocation },
+    { "rekey", say_rekey },
+    { "token", say_token },
     { "order", say_order },
     { "report", say_report },
 };

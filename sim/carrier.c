@@ -218,7 +218,7 @@ static enum rc tick(struct service *s, struct err *err)
     enum rc rc = release(s, t, err);
 
     for (size_t i = 0; i < s->n && rc == RC_OK; i++) {
-        bool now = carrier_contact(s->link, t, i, s->n);
+        bool now = carrier_contact(s->link, t, i, s->n) && !s->counts->away[i];
 
         if (now && !s->in_contact[i])
             s->counts->passes++;

@@ -58,7 +58,7 @@ struct carrier_satellite {
     int capture; /* uplink files as they were sent, for replays */
 };
 
-/* Counts shared with the parent; it reads them while the carrier runs. */
+/* Shared with the parent, which reads the counts while the carrier runs. */
 struct carrier_counts {
     uint64_t sent;
     uint64_t delivered;
@@ -69,6 +69,7 @@ struct carrier_counts {
     uint64_t passes;
     uint64_t bytes_up;
     uint64_t bytes_down;
+    bool away[CARRIER_SATELLITES_MAX]; /* set by the parent: no pass of this satellite is used */
 };
 
 struct carrier {

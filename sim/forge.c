@@ -62,7 +62,12 @@ static enum rc read_manifest(const struct forge *f, struct bytes content, struct
         return rc;
     ret->release++;
     ret->content_bytes = content.n;
-    return sha256_of(content, ret->content.b, err);
+    ret->index = (struct digest){ 0 };
+    ret->index384 = (struct digest384){ 0 };
+    rc = sha256_of(content, ret->content.b, err);
+    if (rc == RC_OK && !digest384_is_none(&ret->content384))
+        rc = sha384_of(content, ret->content384.b, err);
+    return rc;
 }
 
 static enum rc write_package(const struct forge *f, struct bytes envelope, struct bytes content,
@@ -118,6 +123,49 @@ enum rc forge_package(const struct forge *f, struct bytes passphrase, struct err
     return rc;
 }
 
+/* The newest root of the ground, decoded. */
+static enum rc newest_root(const char *home_path, struct root *ret, struct err *err)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    struct envelope envelope;
+    size_t n = 0;
+    enum rc rc = home_open(home_path, false, &home, err);
+
+    if (rc == RC_OK)
+        rc = store_document(home.store, DOC_ROOT, "root", &bytes, &n, err);
+    if (rc == RC_OK)
+        rc = envelope_open((struct bytes){ .p = bytes, .n = n }, &envelope, err);
+    return rc == RC_OK ? root_decode(envelope.payload, ret, err) : rc;
+}
+
+enum rc forge_root(const struct forge *f, const char *home, struct bytes passphrase,
+                   struct err *err)
+{
+    scoped(free_ptr) struct root *root = calloc(1, sizeof *root);
+    scoped(free_ptr) uint8_t *buf = malloc(2 * (size_t)DOCUMENT_MAX);
+    scoped(sign_key_free) struct sign_key *key = NULL;
+    scoped(close_fd) int fd = -1;
+    struct bytes payload = { 0 }, envelope = { 0 };
+    enum rc rc = root && buf ? newest_root(home, root, err) : err_set(err, RC_NO_MEMORY, "forge");
+
+    if (rc == RC_OK)
+        rc = load_key(f, passphrase, &key, err);
+    if (rc != RC_OK)
+        return rc;
+    root->version++;
+    root->issued_ms++;
+    root->root_keys = (struct key_set){ .threshold = 1, .n = 1, .key = { *sign_key_public(key) } };
+    rc = root_encode(root, buf, DOCUMENT_MAX, &payload, err);
+    if (rc == RC_OK)
+        rc = sign_document(DOC_ROOT, &root->mission, payload,
+                           (const struct sign_key *const[]){ key }, 1, buf + DOCUMENT_MAX,
+                           DOCUMENT_MAX, &envelope, err);
+    if (rc == RC_OK)
+        rc = open_path(f->work_fd, f->out, O_WRONLY | O_CREAT | O_TRUNC, &fd, err);
+    return rc == RC_OK ? fs_write_all(fd, envelope, err) : rc;
+}
+
 static void free_orders(struct store_order **orders)
 {
     free(*orders);
@@ -147,4 +195,82 @@ enum rc forge_old_order(int work_fd, const char *home_path, const char *satellit
     if (rc == RC_OK)
         rc = fs_write_all(fd, (struct bytes){ .p = bytes, .n = n_bytes }, err);
     return rc;
+}
+
+/* A copy of the delta whose last byte is another, as an object of the home. */
+static enum rc damage_delta(const struct home *home, const struct store_delta *delta, int out_fd,
+                            struct store_outgoing *ret, struct err *err)
+{
+    scoped(free_ptr) uint8_t *bytes = malloc(delta->size);
+    scoped(close_fd) int fd = -1;
+    uint64_t size = 0;
+
+    if (!bytes)
+        return err_set(err, RC_NO_MEMORY, "delta");
+
+    enum rc rc = home_open_object(home, &delta->object, &fd, &size, err);
+
+    if (rc == RC_OK)
+        rc = fs_pread_exact(fd, bytes, delta->size, 0, err);
+    if (rc != RC_OK)
+        return rc;
+    bytes[delta->size - 1] ^= 0x5a;
+    rc = home_add_bytes(home, (struct bytes){ bytes, delta->size }, &ret->object, ret->path, err);
+    return rc == RC_OK ? fs_write_all(out_fd, (struct bytes){ bytes, delta->size }, err) : rc;
+}
+
+/* The forged one takes the place of the honest one, everywhere.  *ret counts. */
+static enum rc swap_delta(const struct home *home, struct store_delta *delta,
+                          const struct store_outgoing *forged, size_t *ret, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    size_t n = 0;
+    enum rc rc = store_begin(home->store, &open, err);
+
+    if (rc == RC_OK)
+        rc = store_outgoing(home->store, NULL, OUTGOING_QUEUED, &rows, &n, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        struct store_outgoing other = rows[i];
+
+        if (!digest_same(&rows[i].object, &delta->object))
+            continue;
+        other.object = forged->object;
+        memcpy(other.path, forged->path, sizeof other.path);
+        rows[i].state = OUTGOING_CANCELLED;
+        rc = store_update_outgoing(home->store, &rows[i], err);
+        if (rc == RC_OK)
+            rc = store_queue(home->store, &other, true, err);
+        ++*ret;
+    }
+    delta->object = forged->object;
+    if (rc == RC_OK)
+        rc = store_put_delta(home->store, delta, err);
+    return rc == RC_OK ? store_commit(&open, err) : rc;
+}
+
+enum rc forge_delta(int work_fd, const char *home_path, const char *out, struct err *err)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) struct store_delta *deltas = NULL;
+    scoped(close_fd) int fd = -1;
+    size_t n = 0, swapped = 0;
+    enum rc rc = home_open(home_path, false, &home, err);
+
+    if (rc == RC_OK)
+        rc = store_deltas(home.store, &deltas, &n, err);
+    if (rc == RC_OK)
+        rc = open_path(work_fd, out, O_WRONLY | O_CREAT | O_TRUNC, &fd, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        struct store_outgoing forged = { 0 };
+        bool queued = false;
+
+        rc = store_is_queued(home.store, &deltas[i].object, &queued, err);
+        if (rc != RC_OK || !queued || deltas[i].state != DELTA_READY)
+            continue;
+        rc = damage_delta(&home, &deltas[i], fd, &forged, err);
+        if (rc == RC_OK)
+            rc = swap_delta(&home, &deltas[i], &forged, &swapped, err);
+    }
+    return rc == RC_OK && swapped == 0 ? err_set(err, RC_SCENARIO, "no delta is queued") : rc;
 }

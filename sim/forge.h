@@ -22,9 +22,19 @@ struct forge {
 /* A package whose manifest and signature are right for its content, which is hostile. */
 must_check enum rc forge_package(const struct forge *f, struct bytes passphrase, struct err *err);
 
+/* The root that a thief of root keys would make: it follows the newest one of the ground's store,
+ * and is signed by the stolen key, which is its only root key too. */
+must_check enum rc forge_root(const struct forge *f, const char *home, struct bytes passphrase,
+                              struct err *err);
+
 /* The oldest order that was ever signed for a satellite, from the ground's store in directory
  * home, written to out: validly signed, no longer in force. */
 must_check enum rc forge_old_order(int work_fd, const char *home, const char *satellite,
                                    const char *out, struct err *err);
+
+/* The delta that a thief of the ground would send: every one that waits for a satellite gives way,
+ * in the store of directory home and in its queues, to one of which the last byte is another.  The
+ * last of them is written to out, too. */
+must_check enum rc forge_delta(int work_fd, const char *home, const char *out, struct err *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void text(const json_t *object, const char *key, char *out, size_t cap)
@@ -31,6 +32,8 @@ static void read_payload(const json_t *j, struct seen_payload *p)
     text(j, "want_version", p->wanted, sizeof p->wanted);
     text(j, "state", p->state, sizeof p->state);
     text(j, "code_name", p->code, sizeof p->code);
+    text(j, "sent_as", p->sent, sizeof p->sent);
+    text(j, "delta_refused", p->delta_refused, sizeof p->delta_refused);
     if (strcmp(p->code, "OK") == 0)
         p->code[0] = 0;
     p->running = json_is_true(json_object_get(j, "running"));
@@ -47,6 +50,13 @@ static void read_satellite(const json_t *j, struct seen_satellite *s)
 
     text(j, "id", s->id, sizeof s->id);
     text(j, "verdict", s->verdict, sizeof s->verdict);
+    s->root = number(j, "root_version");
+    s->report_age_ms = json_is_integer(json_object_get(j, "report_age_ms"))
+                           ? number(j, "report_age_ms")
+                           : UINT64_MAX;
+    s->rekey = number(j, "rekey");
+    (void)snprintf(s->staged, sizeof s->staged, "%lld",
+                   (long long)json_integer_value(json_object_get(j, "generation_staged")));
     json_array_foreach(payloads, i, item)
     {
         if (s->n_payloads < SEEN_PAYLOADS_MAX)
@@ -126,6 +136,12 @@ struct condition condition_of(const struct step *step)
         .code = step_arg(step, "code"),
         .event = step_arg(step, "event"),
         .verdict = step_arg(step, "verdict"),
+        .running = step_arg(step, "running"),
+        .sent = step_arg(step, "sent"),
+        .refused = step_arg(step, "refused"),
+        .root = step_arg(step, "root"),
+        .rekey = step_arg(step, "rekey"),
+        .staged = step_arg(step, "staged"),
         .rollout = step_arg(step, "rollout"),
     };
 }
@@ -142,7 +158,8 @@ static bool payload_holds(const struct condition *c, const struct seen_satellite
 
         if (strcmp(p->name, c->payload) == 0)
             return same(c->version, p->version) && same(c->state, p->state) &&
-                   same(c->code, p->code);
+                   same(c->code, p->code) && same(c->running, p->running ? "yes" : "no") &&
+                   same(c->sent, p->sent) && same(c->refused, p->delta_refused[0] ? "yes" : "no");
     }
     return false;
 }
@@ -157,7 +174,11 @@ static bool event_holds(const struct condition *c, const struct seen_satellite *
 
 static bool satellite_holds(const struct condition *c, const struct seen_satellite *s)
 {
-    if (!same(c->verdict, s->verdict))
+    if (!same(c->verdict, s->verdict) || !same(c->staged, s->staged))
+        return false;
+    if (c->root && strtoull(c->root, NULL, 10) != s->root)
+        return false;
+    if (c->rekey && strtoull(c->rekey, NULL, 10) != s->rekey)
         return false;
     if (c->event && !event_holds(c, s))
         return false;

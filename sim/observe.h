@@ -20,7 +20,9 @@ struct seen_payload {
     char version[VERSION_CAP];
     char wanted[VERSION_CAP];
     char state[24];
-    char code[40]; /* name of the code, "" = none */
+    char code[40];          /* name of the code, "" = none */
+    char sent[8];           /* how the wanted version goes there: "full", "delta", "" */
+    char delta_refused[40]; /* why a delta to it did not work there, "" = none failed */
     bool running;
     uint64_t restarts;
     uint64_t memory_kib;
@@ -36,6 +38,10 @@ struct seen_event {
 struct seen_satellite {
     char id[NAME_CAP];
     char verdict[16];
+    uint64_t root;          /* version of its trust root */
+    uint64_t report_age_ms; /* since its newest report came, UINT64_MAX = none came */
+    uint64_t rekey;         /* number of the newest one taken */
+    char staged[24];        /* a number, 0 = none */
     uint32_t n_payloads;
     uint32_t n_events;
     struct seen_payload payload[SEEN_PAYLOADS_MAX];
@@ -70,6 +76,12 @@ struct condition {
     const char *code;
     const char *event;
     const char *verdict;
+    const char *running; /* of the payload: "yes" or "no" */
+    const char *sent;    /* how its wanted version goes up: "full" or "delta" */
+    const char *refused; /* whether a delta to it did not work there: "yes" or "no" */
+    const char *root;    /* version of the trust root */
+    const char *rekey;   /* number of the newest rekey taken */
+    const char *staged;  /* generation of the order that waits for its token */
     const char *rollout; /* state of the newest rollout of `payload` */
 };
 

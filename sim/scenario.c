@@ -17,17 +17,20 @@ struct verb_row {
     const char *keys[STEP_ARGS_MAX + 1];
 };
 
-#define CONDITION "satellite", "payload", "version", "state", "code", "event", "verdict", "rollout"
+#define CONDITION                                                                                  \
+    "satellite", "payload", "version", "state", "code", "event", "verdict", "rekey", "rollout",    \
+        "staged", "root", "running", "sent", "refused"
 
 static const struct verb_row verbs[VERBS] = {
     [VERB_SAY] = { "say", "text", { "text" }, { "text" } },
-    [VERB_BERTH] = { "berth", "run", { "run" }, { "run", "exit", "check" } },
+    [VERB_BERTH] = { "berth", "run", { "run" }, { "run", "exit", "within", "check" } },
     [VERB_COPY] = { "copy", NULL, { "from", "to" }, { "from", "to" } },
     [VERB_FORGE] = { "forge",
                      NULL,
                      { "kind", "out" },
                      { "kind", "out", "like", "content", "key", "satellite" } },
     [VERB_GROUND] = { "ground", "do", { "do" }, { "do" } },
+    [VERB_CONTACT] = { "contact", NULL, { "satellite", "do" }, { "satellite", "do" } },
     [VERB_START] = { "start", "satellite", { "satellite" }, { "satellite" } },
     [VERB_KILL] = { "kill",
                     "satellite",

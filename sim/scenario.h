@@ -23,7 +23,7 @@
 
 #define SCENARIO_STEPS_MAX 256U
 #define SCENARIO_SATELLITES_MAX 16U
-#define STEP_ARGS_MAX 10U
+#define STEP_ARGS_MAX 16U
 #define STEP_KEY_CAP 16U
 #define STEP_VALUE_CAP 512U
 
@@ -34,6 +34,7 @@ enum verb {
     VERB_COPY,    /* copy a directory or file into the work directory */
     VERB_FORGE,   /* make a hostile object */
     VERB_GROUND,  /* start or stop berth-ground */
+    VERB_CONTACT, /* lose or regain contact with a satellite */
     VERB_START,   /* start a satellite's agent */
     VERB_KILL,    /* SIGKILL a satellite's agent, at once or in the middle of an install */
     VERB_ATTACK,  /* drop a file into a satellite's uplink */

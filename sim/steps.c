@@ -86,11 +86,20 @@ static enum rc berth(struct world *w, const struct step *step, struct err *err)
     const char *want = step_arg(step, "exit");
     const char *text = step_arg(step, "check");
     scoped(free_ptr) char *out = NULL;
+    const uint64_t within = duration(step_arg(step, "within"), 0);
     int got = 0;
     uint64_t began = world_now(w);
     enum rc rc = world_berth(w, line, &got, &out, err);
     int expected = want ? (int)strtol(want, NULL, 10) : 0;
 
+    /* With "within": what cannot be done yet, until it can. */
+    while (rc == RC_OK && got != expected && world_now(w) - began < within) {
+        const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
+
+        (void)nanosleep(&pause, NULL);
+        free_ptr(&out);
+        rc = world_berth(w, line, &got, &out, err);
+    }
     if (rc != RC_OK)
         return rc;
     show_command(w, line, got == expected && (got == 1 || got == 5));
@@ -174,48 +183,50 @@ static enum rc copy(struct world *w, const struct step *step, struct err *err)
     return rc == RC_OK ? c.rc : rc;
 }
 
+static enum rc read_passphrase(const struct world *w, uint8_t **ret, size_t *ret_n, struct err *err)
+{
+    enum rc rc = fs_read_alloc(w->work_fd, PASSPHRASE, 1024, ret, ret_n, err);
+
+    while (rc == RC_OK && *ret_n > 0 && (*ret)[*ret_n - 1] == '\n')
+        (*ret_n)--;
+    return rc;
+}
+
 static enum rc forge(struct world *w, const struct step *step, struct err *err)
 {
     const char *kind = step_arg(step, "kind");
-    const char *out = step_arg(step, "out");
+    const char *satellite = step_arg(step, "satellite");
+    const char *in = step_arg(step, "content");
     char home[WORLD_PATH_CAP + 16];
     char content[WORLD_PATH_CAP * 2];
     char root[WORLD_PATH_CAP];
+    struct forge f = { .work_fd = w->work_fd,
+                       .like = step_arg(step, "like"),
+                       .content = content,
+                       .key = step_arg(step, "key"),
+                       .root = root,
+                       .out = step_arg(step, "out") };
     scoped(free_ptr) uint8_t *pass = NULL;
     size_t n = 0;
-    enum rc rc;
 
     (void)snprintf(home, sizeof home, "%s/ground", w->work);
-    if (strcmp(kind, "old-order") == 0) {
-        const char *satellite = step_arg(step, "satellite");
-
-        return forge_old_order(w->work_fd, home, satellite ? satellite : "", out, err);
-    }
-    if (strcmp(kind, "package") != 0 || !step_arg(step, "like") || !step_arg(step, "content") ||
-        !step_arg(step, "key"))
-        return err_set(err, RC_SCENARIO,
-                       "forge is 'old-order' or 'package' with like, content, "
-                       "key");
     (void)snprintf(root, sizeof root, "sats/%s/state/trust/root.cose",
                    w->scenario->satellite[0].id);
-    rc = world_expand(w, step_arg(step, "content"), content, sizeof content, err);
+    if (strcmp(kind, "old-order") == 0)
+        return forge_old_order(w->work_fd, home, satellite ? satellite : "", f.out, err);
+    if (strcmp(kind, "delta") == 0)
+        return forge_delta(w->work_fd, home, f.out, err);
+    enum rc rc = read_passphrase(w, &pass, &n, err);
+
+    if (rc == RC_OK && strcmp(kind, "root") == 0 && f.key)
+        return forge_root(&f, home, (struct bytes){ .p = pass, .n = n }, err);
+    if (rc == RC_OK && (strcmp(kind, "package") != 0 || !f.like || !in || !f.key))
+        rc = err_set(
+            err, RC_SCENARIO,
+            "forge is 'old-order', 'delta', 'root' with key, or 'package' with like, content, key");
     if (rc == RC_OK)
-        rc = fs_read_alloc(w->work_fd, PASSPHRASE, 1024, &pass, &n, err);
-    if (rc != RC_OK)
-        return rc;
-    while (n > 0 && pass[n - 1] == '\n')
-        n--;
-
-    const struct forge f = {
-        .work_fd = w->work_fd,
-        .like = step_arg(step, "like"),
-        .content = content,
-        .key = step_arg(step, "key"),
-        .root = root,
-        .out = out,
-    };
-
-    return forge_package(&f, (struct bytes){ .p = pass, .n = n }, err);
+        rc = world_expand(w, in, content, sizeof content, err);
+    return rc == RC_OK ? forge_package(&f, (struct bytes){ .p = pass, .n = n }, err) : rc;
 }
 
 static enum rc ground(struct world *w, const struct step *step, struct err *err)
@@ -235,6 +246,23 @@ static enum rc ground(struct world *w, const struct step *step, struct err *err)
     return err_set(err, RC_SCENARIO, "ground: start, stop or kill, in that order");
 }
 
+static enum rc contact(struct world *w, const struct step *step, struct err *err)
+{
+    const char *what = step_arg(step, "do");
+    struct world_satellite *s = NULL;
+    enum rc rc = world_find(w, step_arg(step, "satellite"), &s, err);
+
+    if (rc == RC_OK && w->ground == 0)
+        rc = err_set(err, RC_SCENARIO, "contact: the ground does not run");
+    if (rc == RC_OK && strcmp(what, "lose") != 0 && strcmp(what, "regain") != 0)
+        rc = err_set(err, RC_SCENARIO, "contact: lose or regain");
+    if (rc != RC_OK)
+        return rc;
+    w->carrier.counts->away[s - w->satellite] = what[0] == 'l';
+    world_say(w, "  %s: contact %s", s->of->id, what[0] == 'l' ? "lost" : "regained");
+    return RC_OK;
+}
+
 static enum rc start(struct world *w, const struct step *step, struct err *err)
 {
     const char *id = step_arg(step, "satellite");
@@ -249,7 +277,9 @@ static enum rc start(struct world *w, const struct step *step, struct err *err)
     return rc;
 }
 
-/* Wait until an unpack job has begun on this satellite: a directory appears in staging/. */
+/* Wait until an unpack job has begun on this satellite: a directory appears in staging/.  An
+ * install may take less time than a ground command needs to end, so a scenario takes contact away
+ * before it orders one; contact comes back here, once somebody looks. */
 static enum rc wait_for_install(struct world *w, const struct world_satellite *s,
                                 uint64_t within_ms, struct err *err)
 {
@@ -262,6 +292,8 @@ static enum rc wait_for_install(struct world *w, const struct world_satellite *s
     (void)snprintf(path, sizeof path, "%s/sats/%s/state/staging", w->work, s->of->id);
     if (in < 0 || inotify_add_watch(in, path, IN_CREATE | IN_MOVED_TO) < 0)
         return err_sys(err, RC_SCENARIO, "watch %s", path);
+    if (w->carrier.counts)
+        w->carrier.counts->away[s - w->satellite] = false;
     while (got == 0 && world_now(w) - began < within_ms)
         got = poll(&p, 1, (int)LOOK_MS);
     if (got <= 0)
@@ -449,6 +481,7 @@ enum rc step_run(struct world *w, const struct step *step, struct err *err)
         [VERB_FORGE] = forge,     [VERB_GROUND] = ground, [VERB_START] = start,
         [VERB_KILL] = kill_agent, [VERB_ATTACK] = attack, [VERB_WAIT] = wait_until,
         [VERB_NEVER] = never,     [VERB_STEADY] = steady, [VERB_MEASURE] = measure,
+        [VERB_CONTACT] = contact,
     };
 
     return run[step->verb](w, step, err);

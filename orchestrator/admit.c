@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/admit.h"
+
+#include <stdlib.h>
+
+#include "base/name.h"
+#include "manifest/envelope.h"
+#include "update/package.h"
+
+/* A line of an order, and what its manifest says. */
+struct use {
+    bool known;
+    char tenant[NAME_CAP];
+    char team[TEAM_CAP];
+    struct resources limits;
+};
+
+struct uses {
+    uint32_t n;
+    struct use of[PAYLOADS_MAX];
+};
+
+/* Open the package of a line; its envelope lives as long as it does.  RC_NO_PACKAGE: not here. */
+static enum rc open_package(const struct home *home, const struct order_line *line,
+                            struct package *ret, int *ret_fd, struct err *err)
+{
+    struct store_package row;
+    uint64_t size = 0;
+    enum rc rc = store_package_by_manifest(home->store, &line->manifest, &row, err);
+
+    if (rc == RC_OK)
+        rc = home_open_object(home, &row.object, ret_fd, &size, err);
+    return rc == RC_OK ? package_open(*ret_fd, ret, err) : rc;
+}
+
+/* The manifest was verified when its package was pushed. */
+static enum rc read_use(struct bytes envelope, struct use *ret, struct err *err)
+{
+    scoped(free_ptr) struct manifest *m = calloc(1, sizeof *m);
+    struct envelope e;
+    enum rc rc = m ? envelope_open(envelope, &e, err) : err_set(err, RC_NO_MEMORY, "manifest");
+
+    if (rc == RC_OK)
+        rc = manifest_decode(e.payload, m, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = (struct use){ .known = true, .limits = m->limits };
+    memcpy(ret->tenant, m->tenant, sizeof ret->tenant);
+    memcpy(ret->team, m->team, sizeof ret->team);
+    return RC_OK;
+}
+
+static enum rc add_line(const struct home *home, const struct order_line *line, struct uses *uses,
+                        struct err *err)
+{
+    scoped(package_done) struct package package = { 0 };
+    scoped(close_fd) int fd = -1;
+    struct use *use = &uses->of[uses->n++];
+    enum rc rc = open_package(home, line, &package, &fd, err);
+
+    if (rc == RC_NO_PACKAGE || rc == RC_NOT_FOUND)
+        return RC_OK;
+    return rc == RC_OK ? read_use(package_envelope(&package), use, err) : rc;
+}
+
+static struct admit_use sum_of(const struct uses *uses, const char *tenant, const char *team)
+{
+    struct admit_use sum = { 0 };
+
+    for (uint32_t i = 0; i < uses->n; i++) {
+        const struct use *u = &uses->of[i];
+
+        if (!u->known || strcmp(u->tenant, tenant) != 0 || !team_within(team, u->team))
+            continue;
+        sum.total.memory_bytes += u->limits.memory_bytes;
+        sum.total.data_bytes += u->limits.data_bytes;
+        sum.total.tmp_bytes += u->limits.tmp_bytes;
+        sum.total.cpu_permille += u->limits.cpu_permille;
+        sum.total.pids += u->limits.pids;
+        sum.total.open_files += u->limits.open_files;
+        sum.payloads++;
+    }
+    return sum;
+}
+
+static bool within(const struct admit_use *sum, const struct authority *may)
+{
+    const struct resources *a = &sum->total, *b = may->total;
+
+    return a->memory_bytes <= b->memory_bytes && a->data_bytes <= b->data_bytes &&
+           a->tmp_bytes <= b->tmp_bytes && a->cpu_permille <= b->cpu_permille &&
+           a->pids <= b->pids && a->open_files <= b->open_files &&
+           sum->payloads <= may->payloads_max;
+}
+
+static enum rc check_sums(const struct trust *trust, const struct uses *uses, struct err *err)
+{
+    for (uint32_t i = 0; i < uses->n; i++) {
+        const struct use *u = &uses->of[i];
+        const struct grant *grant = u->known ? trust_grant(trust, u->tenant) : NULL;
+        struct chain chain = { 0 };
+
+        if (!grant || u->team[0] == '\0')
+            continue;
+        enum rc rc = trust_authorities(trust, grant, u->team, &chain, err);
+        if (rc != RC_OK)
+            return rc;
+        for (uint32_t k = 0; k < chain.n; k++) {
+            const char *team = chain.of[k].team;
+            struct admit_use sum = sum_of(uses, u->tenant, team);
+
+            if (!within(&sum, &chain.of[k]))
+                return err_set(err, team[0] ? RC_DELEGATION_EXCEEDED : RC_GRANT_EXCEEDED,
+                               "%s%s%.40s: the sum of its payloads", u->tenant, team[0] ? "/" : "",
+                               team);
+        }
+    }
+    return RC_OK;
+}
+
+static enum rc read_uses(const struct home *home, const struct order *order, struct uses *ret,
+                         struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && i < order->n_lines; i++)
+        rc = add_line(home, &order->line[i], ret, err);
+    return rc;
+}
+
+enum rc admit_sums(const struct home *home, const struct trust *trust, const struct order *order,
+                   struct err *err)
+{
+    scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);
+
+    if (!uses)
+        return err_set(err, RC_NO_MEMORY, "order");
+    enum rc rc = read_uses(home, order, uses, err);
+    return rc == RC_OK ? check_sums(trust, uses, err) : rc;
+}
+
+enum rc admit_used(const struct home *home, const struct order *order, const char *tenant,
+                   const char *team, struct admit_use *ret, struct err *err)
+{
+    scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);
+
+    if (!uses)
+        return err_set(err, RC_NO_MEMORY, "order");
+    enum rc rc = read_uses(home, order, uses, err);
+    if (rc == RC_OK)
+        *ret = sum_of(uses, tenant, team);
+    return rc;
+}
