@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "link/bpsec.h"
 #include "link/seal.h"
+#include "tests/bench/bench.h"
 #include "tests/unit/vectors.h"
 
 #define COPIES 8U /* bundles opened per timed stretch: opening in place uses them up */
@@ -57,15 +57,6 @@ static void report(FILE *out, const struct figure *f)
     if (ratio > 0)
         (void)printf("  %s: %.1f, ratio %.2f", f->peer, f->peer_value, ratio);
     (void)printf("  (aim %s)\n", f->aim);
-}
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-
-    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
-        abort();
-    return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
 }
 
 /* ---- the peer ---- */
@@ -124,10 +115,12 @@ static uint8_t sealed[PAYLOAD_MAX + LINK_OVERHEAD_MAX];
 static uint8_t copies[COPIES][PAYLOAD_MAX + LINK_OVERHEAD_MAX];
 static const struct link_keys keys = { .mac = { 1 }, .aead = { 2 } };
 
-static enum rc find_keys(void *arg, const struct eid *src, struct link_keys *ret, struct err *err)
+static enum rc find_keys(void *arg, const struct eid *src, uint64_t number, struct link_keys *ret,
+                         struct err *err)
 {
     (void)arg;
     (void)src;
+    (void)number;
     (void)err;
     *ret = keys;
     return RC_OK;
@@ -141,6 +134,7 @@ static size_t seal(size_t n)
         .dst = eid_ipn(42, 1),
         .time_ms = 800000000000,
         .lifetime_ms = 86400000,
+        .key = 1,
         .counter = ++counter,
         .payload = { .p = payload, .n = n },
     };
@@ -154,27 +148,27 @@ static size_t seal(size_t n)
 /* CPU time of opening every copy once. */
 static uint64_t open_copies(size_t size)
 {
-    static const struct link_keyring ring = { .find = find_keys };
+    static const struct link_finder ring = { .find = find_keys };
     struct link_opened opened;
     uint64_t start;
 
     for (size_t i = 0; i < COPIES; i++)
         memcpy(copies[i], sealed, size);
-    start = cpu_ns();
+    start = bench_ns(CLOCK_PROCESS_CPUTIME_ID);
     for (size_t i = 0; i < COPIES; i++) {
         if (link_open(copies[i], size, &ring, &opened, NULL) != RC_OK)
             abort();
     }
-    return cpu_ns() - start;
+    return bench_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
 }
 
 static uint64_t seal_copies(size_t n)
 {
-    uint64_t start = cpu_ns();
+    uint64_t start = bench_ns(CLOCK_PROCESS_CPUTIME_ID);
 
     for (size_t i = 0; i < COPIES; i++)
         (void)seal(n);
-    return cpu_ns() - start;
+    return bench_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
 }
 
 /* The bare cipher of the libcrypto that we link, which may be newer than the one of openssl speed.
@@ -184,7 +178,7 @@ static uint64_t cipher_copies(size_t n)
     static const uint8_t key[32];
     static const uint8_t iv[GCM_IV_SIZE];
     uint8_t tag[GCM_TAG_SIZE];
-    uint64_t start = cpu_ns();
+    uint64_t start = bench_ns(CLOCK_PROCESS_CPUTIME_ID);
 
     for (size_t i = 0; i < COPIES; i++) {
         struct bytes text = { .p = copies[i], .n = n };
@@ -193,7 +187,7 @@ static uint64_t cipher_copies(size_t n)
                             text, copies[i], tag, NULL) != RC_OK)
             abort();
     }
-    return cpu_ns() - start;
+    return bench_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
 }
 
 enum work { OPEN, SEAL, CIPHER };
@@ -232,7 +226,7 @@ static double decode_ns(struct bytes in)
     double best = 1e12;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t start = cpu_ns();
+        uint64_t start = bench_ns(CLOCK_PROCESS_CPUTIME_ID);
         unsigned done = 0;
 
         do {
@@ -241,9 +235,9 @@ static double decode_ns(struct bytes in)
                     abort();
             }
             done += 1000;
-        } while (cpu_ns() - start < ROUND_NS);
-        if ((double)(cpu_ns() - start) / done < best)
-            best = (double)(cpu_ns() - start) / done;
+        } while (bench_ns(CLOCK_PROCESS_CPUTIME_ID) - start < ROUND_NS);
+        if ((double)(bench_ns(CLOCK_PROCESS_CPUTIME_ID) - start) / done < best)
+            best = (double)(bench_ns(CLOCK_PROCESS_CPUTIME_ID) - start) / done;
     }
     return best;
 }

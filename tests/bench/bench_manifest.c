@@ -11,11 +11,11 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/crypto.h"
 #include "manifest/revocation.h"
 #include "manifest/trust.h"
+#include "tests/bench/bench.h"
 #include "tests/unit/documents.h"
 
 #define CALLS 400U
@@ -74,25 +74,9 @@ static void figure(const char *name, double value, const char *unit, double peer
     (void)printf("%s%s%s\n", *aim ? "  (aim " : "", aim, *aim ? ")" : "");
 }
 
-static double now_us(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static void must(bool ok, const char *what)
-{
-    if (ok)
-        return;
-    (void)fprintf(stderr, "bench_manifest: %s\n", what);
-    exit(1);
-}
-
 /* ---- documents ---- */
 
-static struct signed_doc root_1, grant_1, manifest_1, order_1, revocation_1;
+static struct signed_doc root_1, grant_1, manifest_1, order_1, revocation_1, token_1;
 static struct signed_doc chain[CHAIN + 1];
 static struct trust *trust;
 
@@ -118,19 +102,29 @@ static noinline void make_payloads(void)
         (void)snprintf(order.line[i].tenant, NAME_CAP, "tenant-%u", i);
         (void)snprintf(order.line[i].name, NAME_CAP, "payload");
         memset(&order.line[i].manifest, 0x11, DIGEST_SIZE);
+        order.line[i].manifest384 = order.line[0].manifest384;
     }
     doc_signed(&order_1, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
+}
+
+static noinline void make_token(void)
+{
+    struct token token = doc_token();
+
+    doc_signed(&token_1, DOC_TOKEN, token_encode, &token, K_OPERATOR_A);
 }
 
 static noinline void make_revocation(void)
 {
     static struct revocation r = { .number = 1, .issued_ms = ISSUED_MS };
+    struct key_set roots = doc_key_set(2, 3, K_ROOT_A);
 
     r.n = REVOCATION_ENTRIES_MAX;
     for (uint32_t i = 0; i < r.n; i++) {
         r.entry[i].kind = REVOKED_MANIFEST;
         r.entry[i].policy = REVOKE_STOP;
         memset(&r.entry[i].manifest, 1 + (int)i, DIGEST_SIZE);
+        r.entry[i].manifest384 = doc_digest384(&roots, 1 + (int)i);
     }
     doc_signed(&revocation_1, DOC_REVOCATION, revocation_encode, &r, K_ROOT_A, K_ROOT_B);
 }
@@ -142,11 +136,43 @@ static noinline void make_chain_link(uint64_t v)
 
     root.version = v;
     root.root_keys = doc_key_set(2, 2, v % 2 ? K_ROOT_A : K_NEXT_A);
-    must(key_set_digest(&next, &root.next_keys, NULL) == RC_OK, "key set");
+    must(root_commit(&root, &next, NULL) == RC_OK, "key set");
     doc_signed(&chain[v - 1], DOC_ROOT, root_encode, &root, K_ROOT_A, K_ROOT_B, K_NEXT_A, K_NEXT_B);
 }
 
-static noinline void sizes(void)
+/* A figure of one suite. */
+static void figure_of(enum suite suite, const char *what, double value, const char *unit,
+                      const char *aim)
+{
+    char name[96];
+
+    (void)snprintf(name, sizeof name, "%s, suite %d", what, (int)suite);
+    figure(name, value, unit, 0, aim);
+}
+
+static void figure_in(enum suite suite, const char *what, size_t bytes, const char *aim)
+{
+    figure_of(suite, what, (double)bytes, "bytes", aim);
+}
+
+static noinline void sizes(enum suite suite)
+{
+    bool first = suite == SUITE_ED25519_MLDSA65;
+
+    figure_in(suite, "root, 3 + 2 keys, 2 signers", root_1.bytes.n, "");
+    figure_in(suite, "grant, 1 key, 1 signer", grant_1.bytes.n, "");
+    figure_in(suite, "manifest, 1 signer", manifest_1.bytes.n, "");
+    figure_in(suite, "order of 8 payloads, 1 signer", order_1.bytes.n, "");
+    figure_in(suite, "token, 1 signer", token_1.bytes.n, "");
+    figure_in(suite, "token, content", token_1.payload.n, "<= 200");
+    figure_in(suite, "revocation of 16 manifests, 2 signers", revocation_1.bytes.n,
+              first ? "<= 8192" : "");
+    figure_in(suite, "root rotation, 2 + 2 keys, 4 signers", chain[1].bytes.n, "");
+    figure_in(suite, "manifest, author's and operator's signatures",
+              manifest_1.bytes.n + order_1.bytes.n - order_1.payload.n, first ? "<= 7500" : "");
+}
+
+static noinline void report_size(void)
 {
     static struct report report;
     static uint8_t buf[REPORT_MAX];
@@ -154,17 +180,7 @@ static noinline void sizes(void)
 
     doc_report(&report);
     must(report_encode(&report, buf, sizeof buf, &bytes, NULL) == RC_OK, "report");
-    figure("root, 3 + 2 keys, 2 signers", (double)root_1.bytes.n, "bytes", 0, "");
-    figure("grant, 1 key, 1 signer", (double)grant_1.bytes.n, "bytes", 0, "");
-    figure("manifest, 1 signer", (double)manifest_1.bytes.n, "bytes", 0, "");
-    figure("order of 8 payloads, 1 signer", (double)order_1.bytes.n, "bytes", 0, "");
-    figure("revocation of 16 manifests, 2 signers", (double)revocation_1.bytes.n, "bytes", 0,
-           "<= 8192");
-    figure("root rotation, 2 + 2 keys, 4 signers", (double)chain[1].bytes.n, "bytes", 0, "");
     figure("report, 1 payload, no envelope", (double)bytes.n, "bytes", 0, "");
-    figure("manifest, author's and operator's signatures",
-           (double)(manifest_1.bytes.n + order_1.bytes.n - order_1.payload.n), "bytes", 0,
-           "<= 7500");
 }
 
 /* ---- verifying ---- */
@@ -198,9 +214,10 @@ static void bare_from(const struct signed_doc *doc, enum doc_type type, enum doc
 {
     struct envelope e;
 
-    must(envelope_open(doc->bytes, &e, NULL) == RC_OK && e.n == 2, "envelope");
     bare.key = sign_key_public(doc_key(key));
-    for (size_t i = 0; i < 2; i++) {
+    must(envelope_open(doc->bytes, &e, NULL) == RC_OK && e.n == suite_find(bare.key->suite)->n,
+         "envelope");
+    for (size_t i = 0; i < e.n; i++) {
         bare.signature[i] = e.signature[i].signature;
         must(envelope_to_sign(type, &doc_mission, &e, e.signature[i].protected_header,
                               bare.message[i], sizeof bare.message[i], &bare.to_sign[i],
@@ -209,30 +226,39 @@ static void bare_from(const struct signed_doc *doc, enum doc_type type, enum doc
     }
 }
 
-static void bare_calls(void)
+static void bare_mldsa(const char *name, uint32_t h)
 {
-    EVP_PKEY *key = EVP_PKEY_new_raw_public_key_ex(NULL, "ML-DSA-65", NULL, bare.key->mldsa65,
-                                                   sizeof bare.key->mldsa65);
+    struct bytes public = public_half(bare.key, h);
+    EVP_PKEY *key = EVP_PKEY_new_raw_public_key_ex(NULL, name, NULL, public.p, public.n);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
-    must(crypto_sign_verify_detached(bare.signature[0].p, bare.to_sign[0].p, bare.to_sign[0].n,
-                                     bare.key->ed25519) == 0,
-         "Ed25519");
     must(key && ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, key, NULL) == 1 &&
-             EVP_DigestVerify(ctx, bare.signature[1].p, bare.signature[1].n, bare.to_sign[1].p,
-                              bare.to_sign[1].n) == 1,
-         "ML-DSA-65");
+             EVP_DigestVerify(ctx, bare.signature[h].p, bare.signature[h].n, bare.to_sign[h].p,
+                              bare.to_sign[h].n) == 1,
+         name);
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(key);
 }
 
+static void bare_calls(void)
+{
+    if (bare.key->suite == SUITE_MLDSA87) {
+        bare_mldsa("ML-DSA-87", 0);
+        return;
+    }
+    must(crypto_sign_verify_detached(bare.signature[0].p, bare.to_sign[0].p, bare.to_sign[0].n,
+                                     public_half(bare.key, 0).p) == 0,
+         "Ed25519");
+    bare_mldsa("ML-DSA-65", 1);
+}
+
 static double time_of(void (*call)(void))
 {
-    double start = now_us();
+    double start = bench_s(CLOCK_PROCESS_CPUTIME_ID);
 
     for (unsigned i = 0; i < CALLS; i++)
         call();
-    return (now_us() - start) / CALLS;
+    return (bench_s(CLOCK_PROCESS_CPUTIME_ID) - start) * 1e6 / CALLS;
 }
 
 static void beside_bare(const char *name, void (*ours)(void))
@@ -267,6 +293,40 @@ static double peak_of(void (*call)(void))
     return (double)(heap_peak - before) / 1024;
 }
 
+static void time_figure(enum suite suite, const char *what, void (*ours)(void))
+{
+    char name[96];
+
+    (void)snprintf(name, sizeof name, "%s, suite %d", what, (int)suite);
+    beside_bare(name, ours);
+}
+
+static noinline void in_suite(enum suite suite)
+{
+    doc_keys_suite = suite;
+    make_trust();
+    make_payloads();
+    make_token();
+    make_revocation();
+    for (uint64_t v = 1; v <= CHAIN + 1; v++)
+        make_chain_link(v);
+    sizes(suite);
+    bare_from(&manifest_1, DOC_MANIFEST, K_ACME);
+    time_figure(suite, "verify one manifest", our_manifest);
+    bare_from(&order_1, DOC_ORDER, K_OPERATOR_A);
+    time_figure(suite, "verify one order of 8 payloads", our_order);
+
+    double start = bench_s(CLOCK_PROCESS_CPUTIME_ID);
+    walk_chain();
+    double ms = (bench_s(CLOCK_PROCESS_CPUTIME_ID) - start) * 1e3;
+    figure_of(suite, "chain of 50 rotations, 4 signers each", ms, "ms", "");
+    figure_of(suite, "peak heap of our code: manifest", peak_of(our_manifest), "KiB", "<= 256");
+    figure_of(suite, "peak heap of our code: order", peak_of(our_order), "KiB", "<= 256");
+    figure_of(suite, "peak heap of our code: chain of roots", peak_of(walk_chain), "KiB", "<= 256");
+    trust_free(&trust);
+    doc_keys_free();
+}
+
 int main(int argc, char **argv)
 {
     out = fopen(argc > 1 ? argv[1] : "/dev/null", "we");
@@ -275,24 +335,8 @@ int main(int argc, char **argv)
         return 1;
     }
     (void)puts("manifest");
-    make_trust();
-    make_payloads();
-    make_revocation();
-    for (uint64_t v = 1; v <= CHAIN + 1; v++)
-        make_chain_link(v);
-    sizes();
-    bare_from(&manifest_1, DOC_MANIFEST, K_ACME);
-    beside_bare("verify one manifest, suite 1", our_manifest);
-    bare_from(&order_1, DOC_ORDER, K_OPERATOR_A);
-    beside_bare("verify one order of 8 payloads, suite 1", our_order);
-
-    double start = now_us();
-    walk_chain();
-    figure("chain of 50 rotations, 4 signers each", (now_us() - start) / 1000, "ms", 0, "");
-    figure("peak heap of our code: manifest", peak_of(our_manifest), "KiB", 0, "<= 256");
-    figure("peak heap of our code: order", peak_of(our_order), "KiB", 0, "<= 256");
-    figure("peak heap of our code: chain of roots", peak_of(walk_chain), "KiB", 0, "<= 256");
-    trust_free(&trust);
-    doc_keys_free();
+    report_size();
+    for (size_t i = 0; suite_at(i); i++)
+        in_suite(suite_at(i)->suite);
     return fclose(out) == 0 ? 0 : 1;
 }

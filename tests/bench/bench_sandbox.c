@@ -6,9 +6,9 @@
  * capabilities, no limits.  Alternating in one run, the order drawn anew each round; medians.
  */
 #include <sys/mman.h>
-#include <time.h>
 
 #include "sandbox/seccomp.h"
+#include "tests/bench/bench.h"
 #include "tests/unit/sandbox_rig.h"
 
 #define ROUNDS 50U
@@ -22,15 +22,6 @@ struct series {
 
 static struct rig rig;
 static struct rig_run run;
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-        rig_die("clock");
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -64,13 +55,13 @@ static uint64_t time_berth(int slot)
 {
     static const char *const args[] = { "/bin/probe", "say", NULL };
     struct plan plan = rig_plan(&rig, args, 0);
-    uint64_t began = now_ns();
+    uint64_t began = bench_ns(CLOCK_MONOTONIC);
 
     rig_launch(&rig, &plan, slot, -1, &run);
     if (!run.started)
         rig_die(run.first.failed.what);
     await_byte(run.fds.fd[WIRE_FD_OUTPUT]);
-    uint64_t took = now_ns() - began;
+    uint64_t took = bench_ns(CLOCK_MONOTONIC) - began;
 
     if (rig_exited(&rig, &run).rc != RC_EXITED)
         rig_die("payload failed");
@@ -101,14 +92,14 @@ static uint64_t time_bwrap(int filter)
 
     if (pipe2(out, O_CLOEXEC) != 0)
         rig_die("pipe");
-    uint64_t began = now_ns();
+    uint64_t began = bench_ns(CLOCK_MONOTONIC);
     pid_t pid = vfork();
 
     if (pid == 0)
         exec_bwrap(out[1], filter);
     (void)close(out[1]);
     await_byte(out[0]);
-    uint64_t took = now_ns() - began;
+    uint64_t took = bench_ns(CLOCK_MONOTONIC) - began;
 
     (void)close(out[0]);
     if (waitpid(pid, &status, 0) != pid || status != 0)

@@ -9,6 +9,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static bool key_is_odd(const struct port_key_id *id)
+{
+    return id->peer == 0 || id->epoch == 0 || strnlen(id->tenant, NAME_CAP) >= NAME_CAP;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct port_message msg;
@@ -31,6 +36,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         all = 1;
     if (msg.type == PORT_REPORT && msg.report.n > REPORT_MAX)
         all = 1;
+    if ((msg.type == PORT_KEY && key_is_odd(&msg.key.id)) ||
+        (msg.type == PORT_KEY_HELD && key_is_odd(&msg.held.id)))
+        all = 1;
+    for (uint32_t i = 0; msg.type == PORT_KEYS && i < msg.keys.n; i++)
+        all |= i >= PORT_KEYS_MAX || key_is_odd(&msg.keys.id[i]) ? 1 : 0;
     if (all != 0)
         abort();
     return 0;

@@ -21,7 +21,7 @@ static void check_added(const struct revoked_set *before, const struct revocatio
         enum revoke_policy now = e->kind == REVOKED_KEY ? revoked_key(&after, e->key)
                                  : e->kind == REVOKED_GRANT
                                      ? revoked_grant(&after, e->tenant, e->epoch)
-                                     : revoked_manifest(&after, &e->manifest);
+                                     : revoked_manifest(&after, &e->manifest, &e->manifest384);
 
         if (now < e->policy)
             abort();

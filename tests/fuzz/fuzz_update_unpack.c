@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (sha256_of(content, spec.content.b, &err) != RC_OK ||
         fs_sealed("fuzz", content, &fd, &err) != RC_OK)
         abort();
-    if (unpack_content(fd, &spec, staging, &err) != RC_OK)
+    if (unpack_content(fd, &spec, staging, -1, &err) != RC_OK)
         (void)!fs_list(staging, ".", 1, refuse_one, NULL, NULL, &err);
     else
         (void)!fs_list(staging, ".", 1000, remove_one, &staging, NULL, &err);

@@ -30,6 +30,49 @@ static struct signed_doc one;
 static struct report report;
 static struct revoked_set set;
 
+static noinline void put_delegations(void)
+{
+    struct delegation delegation = doc_delegation(), withdrawal = doc_withdrawal();
+    struct manifest manifest = doc_manifest();
+
+    doc_signed(&one, DOC_DELEGATION, delegation_encode, &delegation, K_ACME);
+    put("fuzz_manifest_delegation", "good", one.payload);
+    put("fuzz_manifest_envelope", "delegation", one.bytes);
+    memcpy(withdrawal.team, "a/b/c/d", sizeof "a/b/c/d");
+    doc_signed(&one, DOC_DELEGATION, delegation_encode, &withdrawal, K_ACME);
+    put("fuzz_manifest_delegation", "withdrawn", one.payload);
+    memcpy(manifest.team, "flight/cam", sizeof "flight/cam");
+    doc_signed(&one, DOC_MANIFEST, manifest_encode, &manifest, K_CAM);
+    put("fuzz_manifest_manifest", "team", one.payload);
+}
+
+static noinline void put_rekeys(void)
+{
+    static struct rekey rekey;
+
+    rekey = doc_rekey(REKEY_KEM);
+    doc_signed(&one, DOC_REKEY, rekey_encode, &rekey, K_OPERATOR_A);
+    put("fuzz_manifest_rekey", "kem", one.payload);
+    put("fuzz_manifest_envelope", "rekey", one.bytes);
+    rekey = doc_rekey(REKEY_MASTER);
+    doc_signed(&one, DOC_REKEY, rekey_encode, &rekey, K_OPERATOR_A);
+    put("fuzz_manifest_rekey", "master", one.payload);
+    rekey = (struct rekey){ .satellite = "aurora-1", .number = 8, .issued_ms = ISSUED_MS, .n = 1 };
+    rekey.entry[0].what = REKEY_NEW_KEM;
+    doc_signed(&one, DOC_REKEY, rekey_encode, &rekey, K_OPERATOR_A);
+    put("fuzz_manifest_rekey", "nobody", one.payload);
+}
+
+static noinline void put_agent_grant(void)
+{
+    struct grant grant = doc_grant();
+
+    grant.agent = true;
+    memcpy(grant.tenant, AGENT_TENANT, sizeof AGENT_TENANT);
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    put("fuzz_manifest_grant", "agent", one.payload);
+}
+
 int main(void)
 {
     struct root root = doc_root();
@@ -37,6 +80,7 @@ int main(void)
     struct manifest manifest = doc_manifest();
     struct order order = doc_order();
     struct revocation revocation = doc_revocation();
+    struct token token = doc_token();
     struct err err;
 
     root.root_keys = doc_key_set(1, 1, K_ROOT_A);
@@ -44,13 +88,31 @@ int main(void)
     doc_signed(&one, DOC_ROOT, root_encode, &root, K_ROOT_A);
     put("fuzz_manifest_root", "good", one.payload);
     put("fuzz_manifest_envelope", "root", one.bytes);
+    root.safety_keys = doc_key_set(1, 1, K_SAFETY_A);
+    doc_signed(&one, DOC_ROOT, root_encode, &root, K_ROOT_A);
+    put("fuzz_manifest_root", "safety", one.payload);
     doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
     put("fuzz_manifest_grant", "good", one.payload);
+    grant.needs_safety = true;
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    put("fuzz_manifest_grant", "safety", one.payload);
+    put_agent_grant();
+    doc_signed(&one, DOC_TOKEN, token_encode, &token, K_OPERATOR_A, K_SAFETY_A);
+    put("fuzz_manifest_token", "good", one.payload);
+    put("fuzz_manifest_envelope", "token", one.bytes);
     doc_signed(&one, DOC_MANIFEST, manifest_encode, &manifest, K_ACME);
     put("fuzz_manifest_manifest", "good", one.payload);
+    memset(&manifest.index, 0x79, sizeof manifest.index);
+    memset(&manifest.index384, 0x7a, sizeof manifest.index384);
+    doc_signed(&one, DOC_MANIFEST, manifest_encode, &manifest, K_ACME);
+    put("fuzz_manifest_manifest", "index", one.payload);
     doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
     put("fuzz_manifest_order", "good", one.payload);
     put("fuzz_manifest_envelope", "order", one.bytes);
+    order.staged = true;
+    doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
+    put("fuzz_manifest_order", "staged", one.payload);
+    order.staged = false;
     order.n_lines = 0;
     doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A, K_OPERATOR_B);
     put("fuzz_manifest_order", "empty", one.payload);
@@ -59,6 +121,32 @@ int main(void)
     doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
              &err);
     put("fuzz_manifest_report", "good", one.payload);
+    report.staged = 13;
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "staged", one.payload);
+    doc_report_keys(&report.keys);
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "keys", one.payload);
+    doc_report_agent(&report.agent);
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "agent", one.payload);
+    report.scrub = (struct report_scrub){ 2, 60, 300, 70000, 5, 4, 1, 1, { { { 9 } } } };
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "scrub", one.payload);
+    report.traffic = (struct report_traffic){ 3, { 10, 5, 4, 9 }, { 30, 10, 20, 19 }, 2, 77, 60 };
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "traffic", one.payload);
+    report.n_usage = 1;
+    report.usage[0] = (struct report_usage){ "acme", 65536, { { 1, 2 }, { 3, 4 }, { 5, 6 } } };
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "usage", one.payload);
+    put_rekeys();
     doc_signed(&one, DOC_REVOCATION, revocation_encode, &revocation, K_ROOT_A, K_ROOT_B);
     put("fuzz_manifest_revocation", "good", one.payload);
     put("fuzz_manifest_envelope", "revocation", one.bytes);
@@ -72,6 +160,7 @@ int main(void)
     revocation.n = 0;
     doc_signed(&one, DOC_REVOCATION, revocation_encode, &revocation, K_ROOT_A);
     put("fuzz_manifest_revocation", "empty", one.payload);
+    put_delegations();
     doc_keys_free();
     return 0;
 }

@@ -11,7 +11,7 @@ TOKEN = re.compile(r"""\s+|;[^\n]*|(?P<text>"[^"]*")|(?P<op>=>|\.\.\.|\.\.|[{}\[
 PRELUDE = {
     "uint": lambda v: type(v) is int and 0 <= v < 2**64, "int": lambda v: type(v) is int,
     "bstr": lambda v: type(v) is bytes, "bytes": lambda v: type(v) is bytes,
-    "tstr": lambda v: type(v) is str, "text": lambda v: type(v) is str, "bool": lambda v: type(v) is bool,
+    "true": lambda v: v is True, "tstr": lambda v: type(v) is str, "text": lambda v: type(v) is str, "bool": lambda v: type(v) is bool,
 }
 
 

@@ -10,9 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "manifest/delegation.h"
 #include "manifest/doc.h"
 #include "manifest/envelope.h"
+#include "manifest/rekey.h"
 #include "manifest/revocation.h"
+#include "manifest/token.h"
 #include "update/sign.h"
 
 /* Documents are big: inlined into one frame they pass the limit on frames. */
@@ -35,6 +38,11 @@ enum doc_key {
     K_ACME_2,
     K_ZENITH,
     K_STRANGER,
+    K_SAFETY_A,
+    K_SAFETY_B,
+    K_FLIGHT, /* a team of acme */
+    K_FLIGHT_2,
+    K_CAM, /* a team of that */
     DOC_KEYS
 };
 
@@ -54,6 +62,21 @@ static inline void doc_must(enum rc rc, const struct err *err)
     abort();
 }
 
+/* The suite of the keys that grow from now on; doc_keys_free first.  DOC_MIXED: those that come
+ * second in their role are of suite 2, the others of suite 1. */
+#define DOC_MIXED ((enum suite)0)
+static enum suite doc_keys_suite = SUITE_ED25519_MLDSA65;
+
+static inline enum suite doc_suite(enum doc_key which)
+{
+    bool second =
+        which == K_ROOT_B || which == K_NEXT_B || which == K_OPERATOR_B || which == K_ACME_2;
+
+    if (doc_keys_suite != DOC_MIXED)
+        return doc_keys_suite;
+    return second ? SUITE_MLDSA87 : SUITE_ED25519_MLDSA65;
+}
+
 static inline struct sign_key *doc_key(enum doc_key which)
 {
     uint8_t seeds[SIGN_SEEDS_SIZE];
@@ -61,7 +84,7 @@ static inline struct sign_key *doc_key(enum doc_key which)
 
     if (!doc_keys[which]) {
         memset(seeds, 0x40 + (int)which, sizeof seeds);
-        doc_must(sign_key_from_seeds(seeds, &doc_keys[which], &err), &err);
+        doc_must(sign_key_from_seeds(doc_suite(which), seeds, &doc_keys[which], &err), &err);
     }
     return doc_keys[which];
 }
@@ -70,6 +93,22 @@ static inline void doc_keys_free(void)
 {
     for (size_t i = 0; i < DOC_KEYS; i++)
         sign_key_free(&doc_keys[i]);
+}
+
+/* A half that a test changes. */
+static inline uint8_t *doc_half(struct public_key *key, uint32_t h)
+{
+    return key->halves + (public_half(key, h).p - key->halves);
+}
+
+/* Digests of this byte, as keys of this set ask for them. */
+static inline struct digest384 doc_digest384(const struct key_set *keys, int byte)
+{
+    struct digest384 d = { 0 };
+
+    if (key_set_wants_384(keys))
+        memset(&d, byte, sizeof d);
+    return d;
 }
 
 /* m of the n keys from first on. */
@@ -95,7 +134,7 @@ static noinline struct root doc_root(void)
         .operator_keys = doc_key_set(1, 2, K_OPERATOR_A),
     };
 
-    doc_must(key_set_digest(&next, &root.next_keys, &err), &err);
+    doc_must(root_commit(&root, &next, &err), &err);
     return root;
 }
 
@@ -108,6 +147,7 @@ static noinline struct root doc_next_root(void)
     root.issued_ms = ISSUED_MS + 2 * DAY_MS;
     root.root_keys = doc_key_set(2, 2, K_NEXT_A);
     memset(&root.next_keys, 0x55, sizeof root.next_keys);
+    root.next_keys384 = doc_digest384(&root.root_keys, 0x55);
     return root;
 }
 
@@ -128,6 +168,39 @@ static noinline struct grant doc_grant(void)
                    .open_files = 128 },
         .store_bytes = 100U << 20,
         .payloads_max = 4,
+    };
+}
+
+/* Half of what the grant allows, for names that begin with "cam-north". */
+static noinline struct delegation doc_delegation(void)
+{
+    return (struct delegation){
+        .tenant = "acme",
+        .team = "flight",
+        .epoch = 2,
+        .issued_ms = ISSUED_MS,
+        .expires_ms = ISSUED_MS + 50 * DAY_MS,
+        .keys = doc_key_set(1, 2, K_FLIGHT),
+        .prefix = "cam-north",
+        .total = { .memory_bytes = 32U << 20,
+                   .data_bytes = 16U << 20,
+                   .tmp_bytes = 8U << 20,
+                   .cpu_permille = 250,
+                   .pids = 16,
+                   .open_files = 64 },
+        .store_bytes = 50U << 20,
+        .payloads_max = 2,
+    };
+}
+
+static noinline struct delegation doc_withdrawal(void)
+{
+    return (struct delegation){
+        .tenant = "acme",
+        .team = "flight",
+        .epoch = 3,
+        .issued_ms = ISSUED_MS + DAY_MS,
+        .withdrawn = REVOKE_STOP,
     };
 }
 
@@ -157,6 +230,8 @@ static noinline struct manifest doc_manifest(void)
     };
 
     memset(&m.content, 0x77, sizeof m.content);
+    struct key_set keys = doc_key_set(1, 1, K_ACME);
+    m.content384 = doc_digest384(&keys, 0x78);
     return m;
 }
 
@@ -173,7 +248,26 @@ static noinline struct order doc_order(void)
 
     memset(&o.line[0].manifest, 0x11, sizeof o.line[0].manifest);
     memset(&o.line[1].manifest, 0x22, sizeof o.line[1].manifest);
+    struct key_set keys = doc_key_set(1, 2, K_OPERATOR_A);
+    o.line[0].manifest384 = doc_digest384(&keys, 0x12);
+    o.line[1].manifest384 = doc_digest384(&keys, 0x23);
     return o;
+}
+
+/* What puts doc_order() into force, were it staged; the digest is the caller's to fill in. */
+static noinline struct token doc_token(void)
+{
+    struct token t = {
+        .satellite = "aurora-1",
+        .generation = 12,
+        .issued_ms = ISSUED_MS,
+        .expires_ms = ISSUED_MS + 5 * DAY_MS,
+    };
+
+    memset(&t.order, 0x12, sizeof t.order);
+    struct key_set keys = doc_key_set(1, 2, K_OPERATOR_A);
+    t.order384 = doc_digest384(&keys, 0x13);
+    return t;
 }
 
 /* One entry of each kind. */
@@ -190,7 +284,84 @@ static noinline struct revocation doc_revocation(void)
 
     memcpy(r.entry[0].key, sign_key_public(doc_key(K_STRANGER))->id, KEY_ID_SIZE);
     memset(&r.entry[2].manifest, 0x99, sizeof r.entry[2].manifest);
+    struct key_set keys = doc_key_set(2, 3, K_ROOT_A);
+    r.entry[2].manifest384 = doc_digest384(&keys, 0x9a);
     return r;
+}
+
+/* The keys that doc_rekey() is for, and what it brings. */
+static const uint8_t doc_kem_seed[KEM_SEED_SIZE] = "satellite's key pair grows here";
+static const uint8_t doc_master[REKEY_SECRET_SIZE] = "master wrapping key of aurora-1";
+
+static noinline void doc_rekey_secret(uint32_t entry, uint8_t ret[REKEY_SECRET_SIZE])
+{
+    memset(ret, 0xa0 + (int)entry, REKEY_SECRET_SIZE);
+}
+
+/* Wrap the secrets of a rekey, whose other fields are final, for its recipient. */
+static noinline void doc_rekey_wrap(struct rekey *r)
+{
+    static const uint8_t random[KEM_RANDOM_SIZE] = "as random as this";
+    uint8_t public_half[KEM_PUBLIC_SIZE];
+    uint8_t shared[KEM_SHARED_SIZE];
+    uint8_t secret[REKEY_SECRET_SIZE];
+    struct err err;
+
+    memcpy(shared, doc_master, sizeof shared);
+    if (r->recipient == REKEY_MASTER)
+        doc_must(rekey_master_id(doc_master, r->key_id, &err), &err);
+    if (r->recipient == REKEY_KEM) {
+        doc_must(kem_public(doc_kem_seed, public_half, &err), &err);
+        doc_must(kem_id(public_half, r->key_id, &err), &err);
+        doc_must(kem_seal_from(public_half, random, r->sealed, shared, &err), &err);
+    }
+    for (uint32_t i = 0; i < r->n; i++) {
+        doc_rekey_secret(i, secret);
+        if (r->entry[i].what != REKEY_NEW_KEM)
+            doc_must(rekey_wrap(r, i, &doc_mission, shared, secret, &err), &err);
+    }
+}
+
+/* One entry of each kind. */
+static noinline struct rekey doc_rekey(enum rekey_recipient recipient)
+{
+    struct rekey r = {
+        .satellite = "aurora-1",
+        .number = 7,
+        .issued_ms = ISSUED_MS,
+        .recipient = recipient,
+        .n = 4,
+        .entry = { { .what = REKEY_LINK, .peer = 1, .epoch = 2 },
+                   { .what = REKEY_TENANT_LINK, .peer = 1, .tenant = "acme", .epoch = 1 },
+                   { .what = REKEY_NEW_MASTER, .epoch = 3 },
+                   { .what = REKEY_NEW_KEM } },
+    };
+
+    doc_rekey_wrap(&r);
+    return r;
+}
+
+/* An agent on trial, after one that failed. */
+static inline void doc_report_agent(struct report_agent *agent)
+{
+    *agent = (struct report_agent){ .version = "0.1.0", .trial = true, .code = 245 };
+    memset(&agent->running, 0x54, sizeof agent->running);
+    memset(&agent->failed, 0x55, sizeof agent->failed);
+}
+
+static noinline void doc_report_keys(struct report_keys *ret)
+{
+    *ret = (struct report_keys){
+        .rekey = 7,
+        .master_epoch = 2,
+        .has_kem = true,
+        .has_kem_public = true,
+        .n_links = 2,
+        .link = { { .peer = 1, .epoch = 2 }, { .peer = 1, .tenant = "acme", .epoch = 1 } },
+    };
+    memset(ret->master_id, 0x88, sizeof ret->master_id);
+    memset(ret->kem_id, 0x77, sizeof ret->kem_id);
+    memset(ret->kem_public, 0x99, sizeof ret->kem_public);
 }
 
 static noinline void doc_report(struct report *ret)

@@ -42,7 +42,7 @@ static inline struct bytes signer_half(struct bytes message, const char *half, e
     doc_must(sign_document(type, &mission, payload, &key, 1, buf, cap, &envelope_bytes, &err),
              &err);
     doc_must(envelope_open(envelope_bytes, &envelope, &err), &err);
-    return envelope.signature[strcmp(half, "ed25519") == 0 ? 0 : 1].signature;
+    return envelope.signature[strcmp(half, "ml-dsa-65") == 0 ? 1 : 0].signature;
 }
 
 static inline void signer_print(struct bytes out, size_t n)
@@ -72,9 +72,7 @@ static inline void signer_program(int argc, char **argv)
         (void)raise(SIGKILL);
     public = sign_key_public(doc_key(K_OPERATOR_A));
     if (strcmp(argv[1], "public") == 0) {
-        out = strcmp(argv[2], "ed25519") == 0
-                  ? (struct bytes){ public->ed25519, sizeof public->ed25519 }
-                  : (struct bytes){ public->mldsa65, sizeof public->mldsa65 };
+        out = public_half(public, strcmp(argv[2], "ml-dsa-65") == 0 ? 1 : 0);
     } else {
         n = read(STDIN_FILENO, message, sizeof message);
         if (n <= 0)

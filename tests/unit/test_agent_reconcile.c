@@ -4,6 +4,7 @@
  */
 #include "tests/unit/test.h"
 
+#include "base/name.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,10 +25,12 @@ struct world {
     uint8_t not_installed[256]; /* by first byte of the digest */
     enum rc refused[256];
     uint64_t floor[256];
+    uint8_t snapshot[256];     /* asks for one */
     struct resources limits;   /* of every version */
     const struct grant *grant; /* NULL = as much as they like */
-    uint32_t commits, notes, starts;
+    uint32_t commits, notes, starts, copies, restores;
     enum rc last_note;
+    enum rc restore_rc; /* how restoring ends */
 };
 
 static struct digest version(uint8_t n)
@@ -47,7 +50,13 @@ static enum rc admit(void *arg, const struct unit_record *unit, const struct dig
         return RC_NOT_FOUND;
     if (w->refused[n] != RC_OK)
         return w->refused[n];
-    enum rc rc = w->grant ? reconcile_share(&w->t, unit, &w->limits, w->grant) : RC_OK;
+    struct authority may = { 0 };
+    enum rc rc = RC_OK;
+
+    if (w->grant) {
+        may = grant_authority(w->grant);
+        rc = reconcile_share(&w->t, unit, &w->limits, &may);
+    }
     if (rc != RC_OK)
         return rc;
     *ret = (struct admission){
@@ -57,6 +66,7 @@ static enum rc admit(void *arg, const struct unit_record *unit, const struct dig
                     .watchdog_ms = w->watchdog_ms },
         .floor = w->floor[n],
         .limits = w->limits,
+        .snapshot = w->snapshot[n],
     };
     return RC_OK;
 }
@@ -82,6 +92,11 @@ static void step(struct world *w)
 
         w->starts += a->type == ACTION_START;
         w->commits += a->type == ACTION_COMMIT;
+        w->copies += a->type == ACTION_SNAPSHOT;
+        if (a->type == ACTION_RESTORE) {
+            w->restores++;
+            reconcile_restored(&w->t, a->unit, w->restore_rc, w->now);
+        }
         if (a->type == ACTION_NOTE) {
             w->notes++;
             w->last_note = a->code;
@@ -179,6 +194,68 @@ static void first_install_commits(void **state)
     assert_int_equal(w->commits, 1);
     assert_int_equal(w->notes, 0);
     assert_int_equal(w->t.wake_ms, UINT64_MAX);
+    free(w);
+}
+
+/* A delta that did not work leaves its code in the line of the version that still waits, over steps
+ * and other payloads' fates, until something else becomes of that version. */
+static void a_delta_that_failed_is_told_until_the_package_comes(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+    struct digest v1 = version(1);
+    struct digest v2 = version(2);
+
+    (void)state;
+    w->not_installed[2] = 1;
+    order_cam(w, 2);
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_STAGE, RC_OK);
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_VERIFY, RC_OK);
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_LOSE, RC_DELTA_BASE);
+    pass(w, 1000000);
+    reconcile_reconsider(&w->t);
+    pass(w, 1000000);
+    assert_int_equal(u->kept.state, SLOT_RECEIVING);
+    assert_int_equal(u->kept.code, RC_DELTA_BASE);
+    assert_int_equal(u->kept.n_failed, 0);
+    assert_runs(u, 1);
+
+    /* The order that named it came while it was being tried. */
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_LOSE, RC_DELTA_RANGE);
+    assert_int_equal(u->kept.state, SLOT_RECEIVING);
+    assert_int_equal(u->kept.code, RC_DELTA_RANGE);
+
+    /* One for a version that nobody waits for says nothing. */
+    reconcile_package(&w->t, "acme", "cam", &v1, SLOT_EV_LOSE, RC_DELTA_BOMB);
+    assert_int_equal(u->kept.code, RC_DELTA_RANGE);
+
+    /* Another order, and back. */
+    order_cam(w, 3);
+    assert_int_equal(u->kept.code, RC_OK);
+    order_cam(w, 2);
+    assert_int_equal(u->kept.code, RC_OK);
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_LOSE, RC_SLOT_DAMAGED);
+
+    /* The full package. */
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_STAGE, RC_OK);
+    assert_int_equal(u->kept.code, RC_OK);
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_VERIFY, RC_OK);
+    w->not_installed[2] = 0;
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_INSTALL, RC_OK);
+    step(w);
+    if (u->run.phase == RUN_STOPPING)
+        exited(w, u, RC_KILLED);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+
+    /* On trial, and then for good: what a delta of it does is no business of its run. */
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_LOSE, RC_DELTA_BASE);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, SOAK_MS);
+    reconcile_package(&w->t, "acme", "cam", &v2, SLOT_EV_LOSE, RC_DELTA_BASE);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_int_equal(u->kept.code, RC_OK);
     free(w);
 }
 
@@ -431,6 +508,326 @@ static void refusal_before_the_old_one_stops(void **state)
     free(w);
 }
 
+/* ---- how trials end, and what of it lasts (one row per rule) ---- */
+
+enum course {
+    COURSE_CRASH,       /* exits before it is ready */
+    COURSE_HANG,        /* ready, then silent to its watchdog */
+    COURSE_NEVER_READY, /* runs, and says nothing */
+    COURSE_DIES_LATER,  /* ready, and ends within the soak time */
+    COURSE_NO_START,    /* its program cannot be executed */
+    COURSES
+};
+
+static const struct {
+    const char *why;
+    enum rc code;
+    uint64_t budget_ms; /* from its start until the version before it is started again */
+} course_rows[COURSES] = {
+    [COURSE_CRASH] = { "crash", RC_EXITED, 0 },
+    [COURSE_HANG] = { "hang", RC_WATCHDOG, WATCHDOG_MS + 1 },
+    [COURSE_NEVER_READY] = { "never ready", RC_HEALTH_TIMEOUT, READY_MS },
+    [COURSE_DIES_LATER] = { "ready, then dies", RC_OOM, SOAK_MS - 1 },
+    [COURSE_NO_START] = { "cannot be executed", RC_LAUNCH_EXEC, 0 },
+};
+
+/* Version 2 is STARTING; the world acts, and only when the table wants to be woken. */
+static void run_course(struct world *w, struct unit *u, enum course course)
+{
+    if (course == COURSE_NO_START) {
+        reconcile_launch_failed(&w->t, u->run.instance, RC_LAUNCH_EXEC, w->now);
+        step(w);
+        return;
+    }
+    launched(w, u);
+    if (course == COURSE_HANG || course == COURSE_DIES_LATER) {
+        reconcile_ready(&w->t, u->run.instance, w->now);
+        step(w);
+    }
+    if (course == COURSE_HANG || course == COURSE_NEVER_READY) {
+        assert_true(w->t.wake_ms > w->now && w->t.wake_ms != UINT64_MAX);
+        pass(w, w->t.wake_ms - w->now);
+        assert_int_equal(u->run.phase, RUN_STOPPING);
+    }
+    if (course == COURSE_DIES_LATER) {
+        w->now += SOAK_MS - 1;
+        reconcile_beat(&w->t, u->run.instance, w->now);
+    }
+    exited(w, u, course == COURSE_DIES_LATER ? RC_OOM : RC_EXITED);
+}
+
+/* The copy of the data has been made. */
+static void copied(struct world *w, struct unit *u, enum rc rc)
+{
+    assert_int_equal(u->run.phase, RUN_COPYING);
+    reconcile_copied(&w->t, u->run.instance, rc);
+    step(w);
+}
+
+/* Whatever the end: back once and within its time, not tried again however often it is ordered, the
+ * floor as it was, the version before it in place; with and without a snapshot. */
+static void every_bad_trial_rolls_back_once(void **state)
+{
+    (void)state;
+    for (enum course course = 0; course < COURSES; course++)
+        for (uint8_t snapshot = 0; snapshot < 2; snapshot++) {
+            struct world *w = world_new();
+
+            w->floor[1] = 1;
+            w->floor[2] = 9;
+            w->snapshot[2] = snapshot;
+            struct unit *u = committed(w, 1);
+            w->watchdog_ms = course == COURSE_HANG ? WATCHDOG_MS : 0;
+            order_cam(w, 2);
+            exited(w, u, RC_EXITED);
+            if (snapshot)
+                copied(w, u, RC_OK);
+            const uint64_t began = w->now;
+            const uint32_t starts = w->starts;
+            run_course(w, u, course);
+            if (snapshot)
+                step(w); /* one round for the data */
+
+            if (u->kept.state != SLOT_ROLLED_BACK ||
+                u->kept.code != (uint32_t)course_rows[course].code)
+                fail_msg("%s: state %s, code %u", course_rows[course].why,
+                         slot_state_name(u->kept.state), u->kept.code);
+            assert_int_equal(u->run.phase, RUN_STARTING);
+            assert_runs(u, 1);
+            assert_true(w->now - began <= course_rows[course].budget_ms);
+            assert_int_equal(u->kept.floor, 1);
+            assert_int_equal(w->restores, snapshot);
+            assert_int_equal(w->copies, snapshot);
+            launched(w, u);
+            reconcile_ready(&w->t, u->run.instance, w->now);
+            for (int i = 0; i < 5; i++) {
+                order_cam(w, i % 2 ? 2 : 1);
+                w->watchdog_ms = 0;
+                reconcile_beat(&w->t, u->run.instance, w->now);
+                reconcile_reconsider(&w->t);
+                step(w);
+            }
+            assert_int_equal(w->starts, starts + 1); /* of version 1, and no more */
+            free(w);
+        }
+}
+
+/* The floor rises when a version commits, not before, and not at all if it never does. */
+static void floor_rises_at_commit_only(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = NULL;
+
+    (void)state;
+    w->floor[1] = 3;
+    w->floor[2] = 7;
+    u = order_cam(w, 1);
+    assert_int_equal(u->kept.floor, 0);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, SOAK_MS - 1);
+    assert_int_equal(u->kept.floor, 0);
+    pass(w, 1);
+    assert_int_equal(u->kept.floor, 3);
+    order_cam(w, 2);
+    exited(w, u, RC_EXITED);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    step(w);
+    assert_int_equal(u->kept.floor, 3);
+    pass(w, SOAK_MS);
+    assert_int_equal(u->kept.floor, 7);
+    free(w);
+}
+
+/* What may be returned to is kept, through trial and rollback, however the trial is told to end. */
+static void rollback_target_is_kept(void **state)
+{
+    const struct digest v1 = version(1), v2 = version(2);
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    order_cam(w, 2);
+    assert_true(reconcile_needs(&w->t, "acme", "cam", &v1));
+    exited(w, u, RC_EXITED);
+    assert_true(reconcile_needs(&w->t, "acme", "cam", &v1));
+    launched(w, u);
+    order_cam(w, 0); /* not ordered at all, in its trial */
+    assert_true(reconcile_needs(&w->t, "acme", "cam", &v1));
+    exited(w, u, RC_KILLED);
+    order_cam(w, 2);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, SOAK_MS);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_true(reconcile_needs(&w->t, "acme", "cam", &v1)); /* a crash loop may yet want it */
+    assert_true(reconcile_needs(&w->t, "acme", "cam", &v2));
+    free(w);
+}
+
+/* ---- snapshots ---- */
+
+static void revoke_version(struct world *w, uint8_t n, enum revoke_policy policy);
+
+/* Version 1 runs on its data, version 2 asks for a snapshot and is about to be tried. */
+static struct unit *snapshot_trial(struct world *w)
+{
+    struct unit *u = committed(w, 1);
+
+    w->snapshot[2] = 1;
+    order_cam(w, 2);
+    exited(w, u, RC_EXITED);
+    assert_int_equal(u->run.phase, RUN_COPYING);
+    assert_int_equal(u->kept.state, SLOT_INSTALLED);
+    assert_true(digest_is_none(&u->kept.snapshot));
+    return u;
+}
+
+static void snapshot_comes_before_the_trial_and_goes_at_commit(void **state)
+{
+    const struct digest v2 = version(2);
+    struct world *w = world_new();
+    struct unit *u = snapshot_trial(w);
+
+    (void)state;
+    pass(w, 3600000); /* as long as it takes */
+    assert_int_equal(u->run.phase, RUN_COPYING);
+    assert_false(w->t.stuck);
+    copied(w, u, RC_OK);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    assert_true(digest_same(&u->kept.snapshot, &v2));
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, SOAK_MS);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_true(digest_is_none(&u->kept.snapshot));
+    assert_int_equal(w->restores, 0);
+    exited(w, u, RC_EXITED); /* and what is committed asks for none */
+    pass(w, RECONCILE_BACKOFF_MIN_MS);
+    assert_int_equal(u->run.phase, RUN_STARTING);
+    assert_int_equal(w->copies, 1);
+    free(w);
+}
+
+static void no_snapshot_no_trial(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = snapshot_trial(w);
+
+    (void)state;
+    copied(w, u, RC_SNAPSHOT);
+    assert_int_equal(u->kept.state, SLOT_REFUSED);
+    assert_int_equal(u->kept.code, RC_SNAPSHOT);
+    assert_int_equal(u->run.phase, RUN_STARTING);
+    assert_runs(u, 1);
+    assert_int_equal(u->kept.n_failed, 0); /* it may be ordered again */
+    assert_int_equal(w->restores, 0);
+    free(w);
+}
+
+/* However often the agent is killed, the snapshot is the one from before the first start. */
+static void restarts_keep_the_first_snapshot(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = snapshot_trial(w);
+
+    (void)state;
+    copied(w, u, RC_OK);
+    for (uint32_t i = 0; i < RECONCILE_TRIALS_MAX; i++) {
+        assert_runs(u, 2);
+        assert_int_equal(w->copies, 1);
+        u->run = (struct run){ 0 };
+        step(w);
+    }
+    assert_int_equal(u->kept.state, SLOT_ROLLED_BACK);
+    step(w);
+    assert_int_equal(w->restores, 1);
+    step(w);
+    assert_runs(u, 1);
+    free(w);
+}
+
+static void data_that_cannot_be_restored_is_not_run_on(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = snapshot_trial(w);
+
+    (void)state;
+    copied(w, u, RC_OK);
+    launched(w, u);
+    w->restore_rc = RC_SNAPSHOT;
+    exited(w, u, RC_EXITED);
+    for (int i = 0; i < 3; i++) {
+        pass(w, RECONCILE_BACKOFF_MAX_MS);
+        assert_int_equal(u->run.phase, RUN_NONE);
+    }
+    assert_int_equal(w->restores, 4);
+    assert_int_not_equal(w->t.wake_ms, UINT64_MAX);
+    w->restore_rc = RC_OK;
+    pass(w, RECONCILE_BACKOFF_MAX_MS);
+    step(w);
+    assert_runs(u, 1);
+    free(w);
+}
+
+/* Ends of a trial that are no rollback, and still are not a commit. */
+static void any_end_but_a_commit_restores(void **state)
+{
+    (void)state;
+    for (uint8_t next = 0; next < 5; next++) {
+        struct world *w = world_new();
+        struct unit *u = snapshot_trial(w);
+
+        copied(w, u, RC_OK);
+        launched(w, u);
+        if (next < 2)
+            order_cam(w, next); /* nothing, or version 1 */
+        if (next == 2) {
+            w->not_installed[3] = 1;
+            order_cam(w, 3);
+        }
+        if (next == 3)
+            revoke_version(w, 2, REVOKE_STOP);
+        if (next == 4)
+            revoke_version(w, 2, REVOKE_ROLLBACK);
+        step(w);
+        exited(w, u, RC_KILLED);
+        step(w);
+        assert_int_equal(w->restores, 1);
+        assert_true(digest_is_none(&u->kept.snapshot));
+        if (next == 1 || next == 2 || next == 4)
+            assert_runs(u, 1);
+        else
+            assert_int_equal(u->run.phase, RUN_NONE);
+        free(w);
+    }
+}
+
+static void ordered_away_while_copying(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = snapshot_trial(w);
+
+    (void)state;
+    order_cam(w, 1);
+    assert_int_equal(u->run.phase, RUN_COPYING);
+    copied(w, u, RC_OK);
+    assert_true(digest_is_none(&u->kept.snapshot));
+    assert_runs(u, 1);
+    launched(w, u);
+
+    order_cam(w, 2); /* and back, while it is at it: copied anew */
+    exited(w, u, RC_EXITED);
+    order_cam(w, 0);
+    order_cam(w, 2);
+    assert_int_equal(u->run.phase, RUN_COPYING);
+    copied(w, u, RC_OK);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    assert_runs(u, 2);
+    free(w);
+}
+
 /* ---- revocations ---- */
 
 /* Version n is revoked with this policy; of all others nothing is said. */
@@ -522,7 +919,7 @@ static void revoked_one_after_the_other(void **state)
     step(w);
     assert_int_equal(u->run.phase, RUN_NONE);
     assert_int_equal(u->kept.state, SLOT_FAILED);
-    assert_true(digest_none(&u->kept.good));
+    assert_true(digest_is_none(&u->kept.good));
     free(w);
 }
 
@@ -578,7 +975,7 @@ static void revoked_orders(void **state)
             reconcile_revoke(&w->t, &judge);
         struct digest want = version(rows[i].wants);
         assert_true(rows[i].wants ? digest_same(&u->kept.wanted, &want)
-                                  : digest_none(&u->kept.wanted));
+                                  : digest_is_none(&u->kept.wanted));
         free(o);
         free(w);
     }
@@ -683,6 +1080,64 @@ static void passing_trouble_refuses_nothing(void **state)
     w->refused[2] = RC_OK;
     pass(w, RECONCILE_BACKOFF_MIN_MS);
     assert_int_equal(u->run.phase, RUN_STOPPING);
+    free(w);
+}
+
+/* Commit the ordered version of cam, from its start on. */
+static void runs_well(struct world *w, struct unit *u)
+{
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, SOAK_MS);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+}
+
+/* The slot of what committed last is lost: the version before it runs, once it is known to be
+ * whole, and the lost one is tried again when it has come again. */
+static void a_lost_slot_gives_way(void **state)
+{
+    struct world *w = world_new();
+
+    (void)state;
+    struct unit *u = order_cam(w, 1);
+    runs_well(w, u);
+    (void)order_cam(w, 2);
+    exited(w, u, RC_KILLED);
+    runs_well(w, u);
+
+    w->not_installed[2] = true;
+    w->refused[1] = RC_BUSY;
+    uint32_t starts = w->starts;
+    exited(w, u, RC_EXITED);
+    pass(w, RECONCILE_BACKOFF_MIN_MS);
+    pass(w, 1);
+    assert_int_equal(u->kept.state, SLOT_RECEIVING);
+    assert_int_equal(w->starts, starts);
+    assert_int_equal(u->kept.good.b[0], 2);
+    w->refused[1] = RC_OK;
+    step(w);
+    pass(w, 1);
+    assert_runs(u, 1);
+    assert_int_equal(w->last_note, RC_ROLLED_BACK);
+    assert_int_equal(u->kept.state, SLOT_RECEIVING);
+    launched(w, u);
+
+    w->not_installed[2] = false;
+    step(w);
+    exited(w, u, RC_KILLED);
+    assert_runs(u, 2);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    runs_well(w, u);
+    assert_int_equal(u->kept.good.b[0], 2);
+    assert_int_equal(u->kept.previous.b[0], 1);
+
+    /* Nothing to fall back to: it waits. */
+    w->not_installed[1] = w->not_installed[2] = true;
+    starts = w->starts;
+    exited(w, u, RC_EXITED);
+    pass(w, RECONCILE_BACKOFF_MAX_MS);
+    assert_int_equal(w->starts, starts);
+    assert_int_equal(u->kept.good.b[0], 2);
     free(w);
 }
 
@@ -798,7 +1253,9 @@ struct chaos {
     struct live live[LIVE_MAX];
     uint8_t ordered[3];
     bool failed[3][256];
-    uint8_t good[3]; /* committed last */
+    uint8_t good[3];     /* committed last */
+    uint8_t touched[3];  /* by whom the data was written to last, if it asked for a snapshot */
+    uint64_t copying[3]; /* instance, 0 = none */
     uint8_t last_good[3];
 };
 
@@ -831,6 +1288,12 @@ static void on_start(struct chaos *c, const struct action *a)
     assert_int_not_equal(c->ordered[p], 0); /* nothing starts that is not ordered at all */
     assert_true(v == c->ordered[p] || v == c->good[p]);
     assert_false(c->failed[p][v]);
+    assert_int_equal(c->copying[p], 0);
+    if (v != c->good[p]) /* what asks for a snapshot has one */
+        assert_int_equal(c->w->t.unit[a->unit].kept.snapshot.b[0], c->w->snapshot[v] ? v : 0);
+    assert_true(c->touched[p] == 0 || c->touched[p] == v); /* nobody else's leavings */
+    if (c->w->snapshot[v] && v != c->good[p])
+        c->touched[p] = v;
     *slot = (struct live){ .used = true, .instance = a->instance, .unit = p, .version = v };
 }
 
@@ -845,6 +1308,21 @@ static void on_action(struct chaos *c, const struct action *a)
         if (c->good[p] != a->manifest.b[0])
             c->last_good[p] = c->good[p];
         c->good[p] = a->manifest.b[0];
+        c->touched[p] = 0;
+    }
+    if (a->type == ACTION_SNAPSHOT) {
+        assert_int_equal(c->copying[p], 0);
+        assert_int_equal(c->touched[p], 0); /* of nothing but what committed */
+        c->copying[p] = a->instance;
+    }
+    if (a->type == ACTION_RESTORE) {
+        bool works = roll(c, 3) > 0;
+
+        for (uint32_t i = 0; i < LIVE_MAX; i++)
+            assert_false(c->live[i].used && c->live[i].unit == p);
+        if (works)
+            c->touched[p] = 0;
+        reconcile_restored(&c->w->t, a->unit, works ? RC_OK : RC_SNAPSHOT, c->w->now);
     }
     for (uint32_t i = 0; a->type == ACTION_STOP && i < LIVE_MAX; i++)
         if (c->live[i].used && c->live[i].instance == a->instance) {
@@ -909,6 +1387,19 @@ static void restart_agent(struct chaos *c)
     }
     t->next_instance = (t->next_instance | 0xffffU) + 1;
     memset(c->live, 0, sizeof c->live);
+    memset(c->copying, 0, sizeof c->copying);
+}
+
+static void end_copies(struct chaos *c, uint32_t odds)
+{
+    for (uint32_t p = 0; p < 3; p++) {
+        if (c->copying[p] == 0 || roll(c, odds) > 0)
+            continue;
+        uint64_t instance = c->copying[p];
+
+        c->copying[p] = 0;
+        reconcile_copied(&c->w->t, instance, odds == 1 || roll(c, 4) > 0 ? RC_OK : RC_SNAPSHOT);
+    }
 }
 
 static void disturb(struct chaos *c)
@@ -961,6 +1452,7 @@ static void disturb(struct chaos *c)
         }
         break;
     }
+    end_copies(c, 5);
     c->w->now += roll(c, 300);
 }
 
@@ -995,6 +1487,7 @@ static void calm(struct chaos *c)
             if (l->used)
                 reconcile_beat(&c->w->t, l->instance, c->w->now);
         }
+        end_copies(c, 1);
         idle = chaos_step(c) == 0 ? idle + 1 : 0;
         c->w->now += 2000;
     }
@@ -1029,6 +1522,8 @@ static void random_worlds_converge(void **state)
 
         c.w->watchdog_ms = seed % 3 == 0 ? WATCHDOG_MS : 0;
         c.w->health = seed % 5 == 0 ? HEALTH_ALIVE : HEALTH_NOTIFY;
+        c.w->snapshot[2] = c.w->snapshot[3] = seed % 2;
+        c.w->snapshot[5] = seed % 7 == 0;
         for (int i = 0; i < 200; i++) {
             disturb(&c);
             chaos_step(&c);
@@ -1039,10 +1534,133 @@ static void random_worlds_converge(void **state)
     }
 }
 
+/* ---- sums at every level ---- */
+
+#define TREE 6U
+
+/* A tenant and some teams, each with limits of its own, and who is above whom. */
+struct tree {
+    char team[TREE][TEAM_CAP];
+    struct resources total[TREE];
+    uint32_t payloads_max[TREE];
+};
+
+static struct tree random_tree(unsigned *seed)
+{
+    struct tree t = { 0 };
+
+    for (uint32_t i = 0; i < TREE; i++) {
+        uint32_t above = i > 0 ? (uint32_t)rand_r(seed) % i : 0;
+
+        while (team_depth(t.team[above]) == TEAM_DEPTH_MAX)
+            above = 0;
+        if (i > 0)
+            (void)snprintf(t.team[i], sizeof t.team[i], "%.120s%st%u", t.team[above],
+                           above > 0 ? "/" : "", i);
+        t.total[i] = (struct resources){ .memory_bytes = 1 + (uint64_t)(rand_r(seed) % 40),
+                                         .data_bytes = 1 + (uint64_t)(rand_r(seed) % 40),
+                                         .tmp_bytes = 40,
+                                         .cpu_permille = 1 + (uint32_t)(rand_r(seed) % 40),
+                                         .pids = 40,
+                                         .open_files = 40 };
+        t.payloads_max[i] = 1 + (uint32_t)(rand_r(seed) % 6);
+    }
+    return t;
+}
+
+static struct authority level(const struct tree *t, uint32_t i)
+{
+    return (struct authority){ .tenant = "acme",
+                               .team = t->team[i],
+                               .prefix = "",
+                               .total = &t->total[i],
+                               .payloads_max = t->payloads_max[i] };
+}
+
+/* As the agent does: every level above a payload is asked. */
+static bool all_agree(const struct table *t, const struct tree *tree, const struct unit *u,
+                      const char *team, const struct resources *want)
+{
+    for (uint32_t i = 0; i < TREE; i++) {
+        const struct authority may = level(tree, i);
+
+        if (team_within(tree->team[i], team) && reconcile_share(t, &u->kept, want, &may) != RC_OK)
+            return false;
+    }
+    return true;
+}
+
+static void check_sums(const struct table *t, const struct tree *tree)
+{
+    for (uint32_t i = 0; i < TREE; i++) {
+        uint64_t memory = 0, data = 0, cpu = 0;
+        uint32_t n = 0;
+
+        for (uint32_t k = 0; k < t->n_units; k++) {
+            const struct unit *u = &t->unit[k];
+
+            if (u->run.phase == RUN_NONE || !team_within(tree->team[i], u->run.team))
+                continue;
+            memory += u->run.limits.memory_bytes;
+            data += u->run.limits.data_bytes;
+            cpu += u->run.limits.cpu_permille;
+            n++;
+        }
+        assert_true(memory <= tree->total[i].memory_bytes && data <= tree->total[i].data_bytes);
+        assert_true(cpu <= tree->total[i].cpu_permille && n <= tree->payloads_max[i]);
+    }
+}
+
+/* Random teams of teams, random starts and ends: nobody ever has more than anybody above allows. */
+static void no_level_is_ever_exceeded(void **state)
+{
+    scoped(free_ptr) struct table *t = calloc(1, sizeof *t);
+    unsigned seed = 20261121;
+    uint32_t started = 0, refused = 0;
+
+    (void)state;
+    assert_non_null(t);
+    for (uint32_t round = 0; round < 200; round++) {
+        const struct tree tree = random_tree(&seed);
+
+        *t = (struct table){ 0 };
+        for (uint32_t i = 0; i < 12; i++) {
+            char name[NAME_CAP];
+
+            (void)snprintf(name, sizeof name, "p%u", i);
+            assert_true(reconcile_adopt(t, "acme", name, i));
+        }
+        for (uint32_t k = 0; k < 100; k++) {
+            struct unit *u = &t->unit[(uint32_t)rand_r(&seed) % t->n_units];
+            const char *team = tree.team[(uint32_t)rand_r(&seed) % TREE];
+            const struct resources want = { .memory_bytes = (uint64_t)(rand_r(&seed) % 12),
+                                            .data_bytes = (uint64_t)(rand_r(&seed) % 12),
+                                            .cpu_permille = (uint32_t)(rand_r(&seed) % 12) };
+
+            if (u->run.phase != RUN_NONE) {
+                u->run.phase = RUN_NONE;
+                continue;
+            }
+            if (!all_agree(t, &tree, u, team, &want)) {
+                refused++;
+                continue;
+            }
+            u->run = (struct run){ .phase = RUN_UP, .limits = want };
+            memcpy(u->run.team, team, sizeof u->run.team);
+            started++;
+            check_sums(t, &tree);
+        }
+    }
+    print_message("%u starts, %u refused\n", started, refused);
+    assert_true(started > 1000 && refused > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_level_is_ever_exceeded),
         cmocka_unit_test(first_install_commits),
+        cmocka_unit_test(a_delta_that_failed_is_told_until_the_package_comes),
         cmocka_unit_test(silent_first_install_fails),
         cmocka_unit_test(silent_update_rolls_back),
         cmocka_unit_test(every_end_of_a_trial),
@@ -1054,6 +1672,15 @@ int main(void)
         cmocka_unit_test(machine_faults_are_tried_again),
         cmocka_unit_test(machine_faults_are_not_remembered),
         cmocka_unit_test(refusal_before_the_old_one_stops),
+        cmocka_unit_test(every_bad_trial_rolls_back_once),
+        cmocka_unit_test(floor_rises_at_commit_only),
+        cmocka_unit_test(rollback_target_is_kept),
+        cmocka_unit_test(snapshot_comes_before_the_trial_and_goes_at_commit),
+        cmocka_unit_test(no_snapshot_no_trial),
+        cmocka_unit_test(restarts_keep_the_first_snapshot),
+        cmocka_unit_test(data_that_cannot_be_restored_is_not_run_on),
+        cmocka_unit_test(any_end_but_a_commit_restores),
+        cmocka_unit_test(ordered_away_while_copying),
         cmocka_unit_test(revoked_versions_end_by_policy),
         cmocka_unit_test(revoked_one_after_the_other),
         cmocka_unit_test(revoked_in_its_trial),
@@ -1062,6 +1689,7 @@ int main(void)
         cmocka_unit_test(lost_slot_waits_for_its_package),
         cmocka_unit_test(lost_grant_stops_what_runs),
         cmocka_unit_test(passing_trouble_refuses_nothing),
+        cmocka_unit_test(a_lost_slot_gives_way),
         cmocka_unit_test(tenants_share_their_grant),
         cmocka_unit_test(silence_of_the_launcher_is_noticed),
         cmocka_unit_test(ids_are_unique),

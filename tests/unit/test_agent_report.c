@@ -6,6 +6,7 @@
 
 #include "agent/report.h"
 #include "base/bytes.h"
+#include "tests/unit/documents.h"
 
 static struct digest digest(uint8_t n)
 {
@@ -122,7 +123,7 @@ static void fill_transfers(struct port_transfers *t)
         s->n_missing = PORT_RANGES_MAX;
         s->more = 1;
         for (uint32_t k = 0; k < PORT_RANGES_MAX; k++)
-            s->missing[k] = (struct transfer_range){ 1000 + k * 200, 100 };
+            s->missing[k] = (struct transfer_range){ 1000 + k * 36, 18 };
     }
     t->n_complete = PORT_COMPLETE_MAX;
     for (uint32_t i = 0; i < PORT_COMPLETE_MAX; i++)
@@ -154,14 +155,119 @@ static void fullest_fits(void **state)
     fill_transfers(&p->transfers);
 
     struct report_parts parts = view(p);
+    doc_report_agent(&parts.agent);
     report_build(&parts, &p->report);
     assert_rc(report_fit(&p->report, p->buf, &out, &err), RC_OK);
     assert_true(out.n <= REPORT_MAX);
     assert_rc(report_decode(out, &p->back, &err), RC_OK);
     assert_int_equal(p->back.n_payloads, PAYLOADS_MAX);
+    assert_string_equal(p->back.agent.version, parts.agent.version);
     if (p->back.n_events > 0)
         assert_int_equal(p->back.event[p->back.n_events - 1].seq, p->events.seq);
     assert_true(p->back.n_events + p->back.n_transfers + p->back.n_objects > 0);
+}
+
+static void fill_usage(struct report *r)
+{
+    r->n_usage = TENANTS_MAX;
+    for (uint32_t i = 0; i < TENANTS_MAX; i++) {
+        (void)snprintf(r->usage[i].tenant, sizeof r->usage[i].tenant,
+                       "tenant-with-the-longest-of-na-%02u", i);
+        r->usage[i].store_kib = UINT32_MAX;
+        for (size_t k = 0; k < USE_KINDS; k++)
+            r->usage[i].use[k].kib = r->usage[i].use[k].files = UINT32_MAX;
+    }
+}
+
+static void fill_scrub(struct report_scrub *s)
+{
+    *s = (struct report_scrub){ .rounds = UINT32_MAX,
+                                .age_s = UINT32_MAX,
+                                .files = UINT32_MAX,
+                                .kib = UINT32_MAX,
+                                .damaged = UINT32_MAX,
+                                .repaired = UINT32_MAX,
+                                .asked = UINT32_MAX,
+                                .n_wanted = REPORT_WANTED_MAX };
+    for (uint32_t i = 0; i < REPORT_WANTED_MAX; i++)
+        s->wanted[i] = digest((uint8_t)(i + 1));
+}
+
+static void fill_links(struct report_keys *k)
+{
+    doc_report_keys(k);
+    k->n_links = REPORT_LINKS_MAX;
+    for (uint32_t i = 0; i < REPORT_LINKS_MAX; i++) {
+        k->link[i] =
+            (struct report_link){ .peer = UINT32_MAX - REPORT_LINKS_MAX + i, .epoch = UINT32_MAX };
+        (void)snprintf(k->link[i].tenant, sizeof k->link[i].tenant,
+                       "tenant-with-the-longest-of-names");
+    }
+}
+
+/* All that a report can say at its longest: payloads, agent and what is needed for repairs are
+ * never left out. */
+static void fullest_of_all_fits(void **state)
+{
+    scoped(free_ptr) struct parts *p = calloc(1, sizeof *p);
+    struct bytes out = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    for (unsigned i = 0; i < PAYLOADS_MAX; i++) {
+        add_unit(p, i, "tenant-with-the-longest-of-names");
+        p->table.unit[i].run = (struct run){ .phase = RUN_READY, .manifest = digest(9) };
+        p->table.unit[i].restarts = UINT32_MAX;
+        p->table.unit[i].kept.code = RC_CRASH_LOOP;
+        p->usage[i].memory_kib = p->usage[i].cpu_ms = UINT32_MAX;
+        (void)snprintf(p->usage[i].version, sizeof p->usage[i].version, "%032u", i);
+    }
+    events_init(&p->events, 1ULL << 40);
+    fill_transfers(&p->transfers);
+    struct report_parts parts = view(p);
+    parts.epoch = parts.seq = parts.time_ms = parts.generation = parts.staged = INT64_MAX;
+    parts.lost = LOST_ALL;
+    parts.passes_order = parts.passes_document = UINT32_MAX;
+    doc_report_agent(&parts.agent);
+    report_build(&parts, &p->report);
+    fill_scrub(&p->report.scrub);
+    fill_usage(&p->report);
+    fill_links(&p->report.keys);
+    p->report.traffic = (struct report_traffic){ INT64_MAX,
+                                                 { INT64_MAX, INT64_MAX, 0, INT64_MAX },
+                                                 { INT64_MAX, INT64_MAX, 0, INT64_MAX },
+                                                 UINT32_MAX,
+                                                 INT64_MAX,
+                                                 INT64_MAX };
+
+    assert_rc(report_fit(&p->report, p->buf, &out, &err), RC_OK);
+    assert_true(out.n <= REPORT_MAX);
+    assert_rc(report_decode(out, &p->back, &err), RC_OK);
+    assert_int_equal(p->back.n_payloads, PAYLOADS_MAX);
+    assert_int_equal(p->back.scrub.n_wanted, REPORT_WANTED_MAX);
+    assert_int_equal(p->back.scrub.damaged, UINT32_MAX);
+    assert_string_equal(p->back.agent.version, parts.agent.version);
+    assert_true(p->back.n_usage == 0 || p->back.n_usage == TENANTS_MAX);
+}
+
+/* Eight payloads of each of four tenants: what they take is told beside everything else. */
+static void usage_is_told(void **state)
+{
+    scoped(free_ptr) struct parts *p = calloc(1, sizeof *p);
+    struct bytes out = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    for (unsigned i = 0; i < 32; i++)
+        add_unit(p, i, "acme");
+    struct report_parts parts = view(p);
+    report_build(&parts, &p->report);
+    fill_scrub(&p->report.scrub);
+    fill_usage(&p->report);
+    assert_rc(report_fit(&p->report, p->buf, &out, &err), RC_OK);
+    assert_rc(report_decode(out, &p->back, &err), RC_OK);
+    assert_int_equal(p->back.n_usage, TENANTS_MAX);
+    assert_memory_equal(p->back.usage, p->report.usage, sizeof p->back.usage);
 }
 
 /* Nonsense from berth-link must not silence the satellite. */
@@ -183,12 +289,57 @@ static void nonsense_transfers_are_left_out(void **state)
     assert_int_equal(p->back.n_transfers, 0);
 }
 
+/* What is lost, and the passes, are there when there is something to say, in one encoding. */
+static void says_what_is_lost(void **state)
+{
+    static const uint32_t values[][3] = { { 0, 0, 0 },
+                                          { LOST_ROOT, 0, 0 },
+                                          { 0, 7, 7 },
+                                          { LOST_ALL, UINT32_MAX, 0 },
+                                          { LOST_GRANT, 1, 1 } };
+    scoped(free_ptr) struct parts *p = calloc(1, sizeof *p);
+    struct err err = { 0 };
+    size_t plain = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        struct report_parts parts = view(p);
+        struct bytes out = { 0 };
+
+        parts.lost = values[i][0];
+        parts.passes_order = values[i][1];
+        parts.passes_document = values[i][2];
+        report_build(&parts, &p->report);
+        assert_rc(report_fit(&p->report, p->buf, &out, &err), RC_OK);
+        assert_rc(report_decode(out, &p->back, &err), RC_OK);
+        assert_int_equal(p->back.lost, values[i][0]);
+        assert_int_equal(p->back.passes_order, values[i][1]);
+        assert_int_equal(p->back.passes_document, values[i][2]);
+        if (i == 0)
+            plain = out.n;
+        else
+            assert_true(out.n > plain);
+        for (size_t at = plain - 1; i > 0 && at < out.n; at++) /* cut short it is nothing */
+            assert_int_not_equal(report_decode((struct bytes){ p->buf, at }, &p->back, &err),
+                                 RC_OK);
+        if (i == 1) { /* a zero that is spelled out */
+            p->buf[out.n - 1] = 0;
+            assert_rc(report_decode(out, &p->back, &err), RC_VALUE);
+            p->buf[out.n - 1] = LOST_ALL + 1;
+            assert_rc(report_decode(out, &p->back, &err), RC_VALUE);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_runs),
+        cmocka_unit_test(says_what_is_lost),
         cmocka_unit_test(ordered_come_first),
         cmocka_unit_test(fullest_fits),
+        cmocka_unit_test(fullest_of_all_fits),
+        cmocka_unit_test(usage_is_told),
         cmocka_unit_test(nonsense_transfers_are_left_out),
     };
 

@@ -16,7 +16,7 @@ static const struct {
     /*                    OSSVIFKSCRFRLRR
      *                    ruteninoteaooee  order supersede stage verify install find known start
      *                                     commit refuse fail rollback lose reconsider revoke */
-    { SLOT_ABSENT, "10-------------" },    { SLOT_RECEIVING, "-02--4---7----8" },
+    { SLOT_ABSENT, "10-------------" },    { SLOT_RECEIVING, "-02--4---7--1-8" },
     { SLOT_STAGED, "-0-3-----7--1-8" },    { SLOT_VERIFIED, "-0--4----7--1-8" },
     { SLOT_INSTALLED, "-0----65-7--1-8" }, { SLOT_TRIAL, "-0-----567891-8" },
     { SLOT_COMMITTED, "-0---------91-8" }, { SLOT_REFUSED, "-0-----------18" },

@@ -17,6 +17,16 @@ static struct digest digest(uint8_t n)
     return d;
 }
 
+static void set_team(struct team_record *t, const char *tenant, const char *team, uint64_t epoch)
+{
+    memcpy(t->mark.tenant, tenant, strlen(tenant));
+    memcpy(t->mark.team, team, strlen(team));
+    t->mark.epoch = epoch;
+    t->mark.payload = digest((uint8_t)(50 + epoch));
+    t->mark.issued_ms = 1790000000000;
+    t->mark.since_ms = 1780000000000;
+}
+
 /* Three payloads, one in each interesting state. */
 static struct state *sample(void)
 {
@@ -29,12 +39,41 @@ static struct state *sample(void)
     s->order = digest(9);
     s->order_issued_ms = 1790000000000;
     s->time_floor = 1800000000000;
+    s->time_anchor = 1790000000000;
+    s->passes_order = 12;
+    s->passes_document = 3;
+    s->trust = (struct trust_record){ .root_version = 4, .root = digest(40), .n_grants = 2 };
+    s->trust.operator_since_ms = 1780000000000;
+    s->trust.revoked = (struct revoked_set){ .root_version = 4, .number = 2, .n = 1 };
+    s->trust.revoked.issued_ms = 1790000000000;
+    s->trust.revoked.newest = digest(41);
+    s->trust.revoked.entry[0] =
+        (struct revoked){ .kind = REVOKED_MANIFEST, .policy = REVOKE_STOP, .manifest = digest(1) };
+    s->trust.grant[0] = (struct grant_record){ .tenant = "acme", .epoch = 7 };
+    s->trust.grant[0].payload = digest(42);
+    s->trust.grant[0].total = (struct resources){ 1U << 20, 2, 3, 4, 5, 6 };
+    s->trust.grant[0].payloads_max = 8;
+    s->trust.grant[1] = (struct grant_record){ .tenant = "zeta", .epoch = 1, .expires_ms = 1 };
+    s->trust.grant[1].payload = digest(43);
+    s->trust.n_teams = 3;
+    set_team(&s->trust.team[0], "acme", "flight", 5);
+    s->trust.team[0].has_terms = true;
+    s->trust.team[0].mark.lapsed = true;
+    s->trust.team[0].withdrawn = REVOKE_KEEP;
+    s->trust.team[0].expires_ms = 1791000000000;
+    s->trust.team[0].total = (struct resources){ 6, 5, 4, 3, 2, 1 };
+    s->trust.team[0].payloads_max = 2;
+    set_team(&s->trust.team[1], "acme", "flight/cam", 1);
+    s->trust.team[1].withdrawn = REVOKE_STOP;
+    set_team(&s->trust.team[2], "zeta", "flight", 1);
+    s->trust.team[2].has_terms = true;
     s->n_units = 3;
     s->unit[0] = (struct unit_record){ .tenant = "acme", .name = "cam", .index = 5 };
     s->unit[0].state = SLOT_ROLLED_BACK;
     s->unit[0].code = RC_HEALTH_TIMEOUT;
     s->unit[0].wanted = digest(3);
     s->unit[0].good = digest(2);
+    s->unit[0].vouched = digest(22);
     s->unit[0].previous = digest(1);
     s->unit[0].floor = 2;
     s->unit[0].n_failed = 1;
@@ -44,6 +83,7 @@ static struct state *sample(void)
     s->unit[2].state = SLOT_TRIAL;
     s->unit[2].wanted = digest(4);
     s->unit[2].trials = 2;
+    s->unit[2].snapshot = digest(4);
     return s;
 }
 
@@ -82,6 +122,22 @@ static void largest_fits(void **state)
         for (uint32_t k = 0; k < UNIT_FAILED_MAX; k++)
             u->failed[k] = (struct unit_failed){ digest((uint8_t)(k + 1)), RC_FAILED_BEFORE };
     }
+    s->trust.root_version = 1;
+    s->trust.root = digest(1);
+    s->trust.n_teams = TEAMS_HELD_MAX;
+    for (uint32_t i = 0; i < TEAMS_HELD_MAX; i++) {
+        struct team_record *t = &s->trust.team[i];
+
+        (void)snprintf(t->mark.tenant, sizeof t->mark.tenant, "%032u", i / TEAMS_MAX);
+        (void)snprintf(t->mark.team, sizeof t->mark.team, "%032u/%032u/%032u/%032u", i, 1U, 2U, 3U);
+        t->mark.epoch = UINT64_MAX;
+        t->mark.payload = digest(1);
+        t->mark.issued_ms = t->mark.since_ms = t->expires_ms = INT64_MAX;
+        t->has_terms = true;
+        t->total = (struct resources){ UINT64_MAX, UINT64_MAX, UINT64_MAX,
+                                       UINT32_MAX, UINT32_MAX, UINT32_MAX };
+        t->payloads_max = UINT32_MAX;
+    }
     assert_rc(state_encode(s, buf, STATE_MAX, &out, &err), RC_OK);
 }
 
@@ -114,6 +170,46 @@ static void nonsense_is_refused(void **state)
     assert_rc(state_check(s, &err), RC_VALUE); /* and its time */
     s->order_issued_ms = 0;
     assert_rc(state_check(s, &err), RC_OK);
+}
+
+static void nonsense_about_teams_is_refused(void **state)
+{
+    (void)state;
+    scoped(free_ptr) struct state *s = sample();
+    struct team_record *t = s->trust.team;
+    struct err err = { 0 };
+
+    assert_rc(state_check(s, &err), RC_OK);
+    t[1].has_terms = true; /* terms, of a team that was stopped */
+    assert_rc(state_check(s, &err), RC_VALUE);
+    t[1].has_terms = false;
+    t[1].withdrawn = REVOKE_NONE; /* neither terms nor an end */
+    assert_rc(state_check(s, &err), RC_VALUE);
+    t[1].withdrawn = REVOKE_KEEP;
+    assert_rc(state_check(s, &err), RC_OK);
+    t[1].total.pids = 1; /* limits without terms */
+    assert_rc(state_check(s, &err), RC_VALUE);
+    t[1].total.pids = 0;
+    t[1].mark.lapsed = true;
+    assert_rc(state_check(s, &err), RC_VALUE);
+    t[1].mark.lapsed = false;
+    t[1].mark.payload = digest(0);
+    assert_rc(state_check(s, &err), RC_VALUE);
+    t[1].mark.payload = digest(1);
+    t[1].mark.epoch = 0;
+    assert_rc(state_check(s, &err), RC_VALUE);
+    t[1].mark.epoch = 1;
+    memcpy(t[1].mark.team, "flight/../a", 12);
+    assert_rc(state_check(s, &err), RC_NAME);
+    memcpy(t[1].mark.team, "flight", 7); /* one team twice */
+    assert_rc(state_check(s, &err), RC_CBOR_ORDER);
+    memcpy(t[1].mark.team, "flight/cam", 11);
+    t[2].expires_ms = (uint64_t)INT64_MAX + 1;
+    assert_rc(state_check(s, &err), RC_VALUE);
+    t[2].expires_ms = 0;
+    assert_rc(state_check(s, &err), RC_OK);
+    s->trust.n_teams = TEAMS_HELD_MAX + 1;
+    assert_rc(state_check(s, &err), RC_VALUE);
 }
 
 /* A changed byte either gives another sensible state or a refusal that leaves ret alone. */
@@ -153,9 +249,9 @@ static void file_keeps_the_newest_whole_copy(void **state)
     scoped(free_ptr) struct state *back = calloc(1, sizeof *back);
 
     assert_rc(state_load(dir, back, NULL, &err), RC_NOT_FOUND);
-    assert_rc(state_save(dir, s, &err), RC_OK);
+    assert_rc(state_save(dir, s, false, &err), RC_OK);
     s->epoch = 8;
-    assert_rc(state_save(dir, s, &err), RC_OK);
+    assert_rc(state_save(dir, s, false, &err), RC_OK);
     assert_rc(state_load(dir, back, &repair, &err), RC_OK);
     assert_int_equal(back->epoch, 8);
     assert_false(repair);
@@ -173,11 +269,9 @@ static void file_keeps_the_newest_whole_copy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),
-        cmocka_unit_test(largest_fits),
-        cmocka_unit_test(nonsense_is_refused),
-        cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(file_keeps_the_newest_whole_copy),
+        cmocka_unit_test(round_trip),          cmocka_unit_test(largest_fits),
+        cmocka_unit_test(nonsense_is_refused), cmocka_unit_test(nonsense_about_teams_is_refused),
+        cmocka_unit_test(damage_is_refused),   cmocka_unit_test(file_keeps_the_newest_whole_copy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,12 +19,25 @@
 #include "base/confine.h"
 #include "base/fs.h"
 
+#if defined(BERTH_SANITIZED)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 static char top[64];
+static pid_t parent; /* of the children */
 
 static int try_socket(int dir)
 {
     (void)dir;
     return socket(AF_INET, SOCK_STREAM, 0) < 0 ? errno : 0;
+}
+
+static int try_local(int dir)
+{
+    (void)dir;
+    return socket(AF_UNIX, SOCK_STREAM, 0) < 0 ? errno : 0;
 }
 
 static int try_exec(int dir)
@@ -67,8 +82,79 @@ static int try_setuid(int dir)
     return setuid(0) < 0 ? errno : 0;
 }
 
+static int try_fork(int dir)
+{
+    (void)dir;
+    return fork() < 0 ? errno : 0;
+}
+
+static void *set_one(void *arg)
+{
+    *(int *)arg = 1;
+    return NULL;
+}
+
+static int try_thread(int dir)
+{
+    pthread_t thread;
+    int ran = 0;
+
+    (void)dir;
+    if (pthread_create(&thread, NULL, set_one, &ran) != 0 || pthread_join(thread, NULL) != 0)
+        return 251;
+    return ran - 1;
+}
+
+static int try_signal(int dir)
+{
+    (void)dir;
+    return kill(parent, 0) < 0 ? errno : 0;
+}
+
+static int try_tgkill(int dir)
+{
+    (void)dir;
+    return tgkill(parent, parent, 0) < 0 ? errno : 0;
+}
+
+/* What it may do to itself: assert and abort go this way. */
+static int try_abort(int dir)
+{
+    (void)dir;
+    abort();
+}
+
+static int try_limit(int dir)
+{
+    struct rlimit now;
+
+    (void)dir;
+    return prlimit(parent, RLIMIT_CORE, NULL, &now) < 0 ? errno : 0;
+}
+
+static int try_own_limit(int dir)
+{
+    struct rlimit now;
+
+    (void)dir;
+    return getrlimit(RLIMIT_CORE, &now) < 0 ? errno : 0;
+}
+
+/* Whoever owns a descriptor gets its signals. */
+static int try_owner(int dir)
+{
+    return fcntl(dir, F_SETOWN, parent) < 0 ? errno : 0;
+}
+
+static int try_own_fcntl(int dir)
+{
+    int fd = fcntl(dir, F_DUPFD_CLOEXEC, 10);
+
+    return fd < 0 ? errno : fcntl(fd, F_GETFL) < 0 ? errno : 0;
+}
+
 /* What the child's end looked like: -signal or the errno of the attempt. */
-static int attempt(int (*what)(int), bool write_allowed)
+static int attempt(int (*what)(int), bool write_allowed, bool threads, bool sockets)
 {
     pid_t pid = fork();
     int status;
@@ -83,6 +169,8 @@ static int attempt(int (*what)(int), bool write_allowed)
             .n_dirs = 1,
             .file_size_max = 4096,
             .files_max = 64,
+            .threads = threads,
+            .sockets = sockets,
         };
         struct err err;
 
@@ -101,22 +189,44 @@ static void test_confined(void **state)
         int (*what)(int);
         bool write_allowed;
         int want;
+        bool threads;
+        bool sockets;
+        bool plain; /* sanitizers do these themselves */
     } rows[] = {
         { "network", try_socket, true, -SIGSYS },
+        { "a socket where it may", try_socket, true, 0, .sockets = true },
+        { "a local socket where those of the internet may be", try_local, true, -SIGSYS,
+          .sockets = true },
         { "exec", try_exec, true, -SIGSYS },
         { "becoming root", try_setuid, true, -SIGSYS },
         { "a file elsewhere", try_outside, true, EACCES },
         { "a file in a writable directory", try_inside, true, 0 },
         { "a file in a readable directory", try_inside, false, EACCES },
         { "a file beyond the size limit", try_large, true, EFBIG },
+        { "its own end", try_abort, true, -SIGABRT },
+        { "its own limits", try_own_limit, true, 0 },
+        { "its own descriptors", try_own_fcntl, true, 0 },
+        { "a thread where it may", try_thread, true, 0, .threads = true },
+        { "a thread", try_thread, true, -SIGSYS, .plain = true },
+        { "a process", try_fork, true, -SIGSYS, .plain = true },
+        { "a process where threads may be", try_fork, true, -SIGSYS, .threads = true,
+          .plain = true },
+        { "a signal", try_signal, true, -SIGSYS, .plain = true },
+        { "a signal to a thread", try_tgkill, true, -SIGSYS, .plain = true },
+        { "another one's limits", try_limit, true, -SIGSYS, .plain = true },
+        { "another one's descriptor", try_owner, true, -SIGSYS, .plain = true },
     };
 
     (void)state;
+    parent = getpid();
     (void)snprintf(top, sizeof top, "/tmp/berth-test-XXXXXX");
     assert_non_null(mkdtemp(top));
     assert_int_equal(chmod(top, 0777), 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        int got = attempt(rows[i].what, rows[i].write_allowed);
+        if (SANITIZED && rows[i].plain)
+            continue;
+
+        int got = attempt(rows[i].what, rows[i].write_allowed, rows[i].threads, rows[i].sockets);
 
         if (got != rows[i].want)
             fail_msg("%s: got %d, want %d", rows[i].why, got, rows[i].want);

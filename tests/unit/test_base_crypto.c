@@ -84,6 +84,63 @@ static void test_hkdf(void **state)
                "34007208d5b887185865");
 }
 
+/* RFC 5869 test cases 2 and 3, and the inputs of 1 to 3 with SHA-384: those by Python's hmac and by
+ * python3-cryptography. */
+static void test_hkdf_bits(void **state)
+{
+    static const struct {
+        unsigned bits;
+        int from[3], to[3]; /* key, salt, info: bytes that count up, or from alone 22 times */
+        size_t n;
+        const char *okm;
+    } rows[] = {
+        { 256,
+          { 0x00, 0x60, 0xb0 },
+          { 0x50, 0xb0, 0x100 },
+          82,
+          "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c6"
+          "5e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87" },
+        { 256,
+          { 0x0b, 0, 0 },
+          { 0, 0, 0 },
+          42,
+          "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8" },
+        { 384,
+          { 0x0b, 0, 0xf0 },
+          { 0, 13, 0xfa },
+          42,
+          "9b5097a86038b805309076a44b3a9f38063e25b516dcbf369f394cfab43685f748b6457763e4f0204fc5" },
+        { 384,
+          { 0x00, 0x60, 0xb0 },
+          { 0x50, 0xb0, 0x100 },
+          82,
+          "484ca052b8cc724fd1c4ec64d57b4e818c7e25a8e0f4569ed72a6a05fe0649eebf69f8d5c832856bf4e4fbc1"
+          "7967d54975324a94987f7f41835817d8994fdbd6f4c09c5500dca24a56222fea53d8967a8b2e" },
+    };
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t part[3][80];
+        struct bytes in[3];
+        uint8_t okm[82];
+
+        for (size_t j = 0; j < 3; j++) {
+            in[j] = (struct bytes){ part[j], 0 };
+            for (int v = rows[i].from[j]; v < rows[i].to[j]; v++)
+                part[j][in[j].n++] = (uint8_t)v;
+        }
+        if (in[0].n == 0)
+            memset(part[0], rows[i].from[0], in[0].n = 22);
+        assert_rc(crypto_hkdf_bits(rows[i].bits, in[0], in[1], in[2], okm, rows[i].n, &err), RC_OK);
+        check(okm, rows[i].okm);
+        assert_rc(
+            crypto_hkdf_bits(rows[i].bits, in[0], in[1], in[2], okm, (size_t)255 * 64 + 1, &err),
+            RC_VALUE);
+        assert_rc(crypto_hkdf_bits(1, in[0], in[1], in[2], okm, 0, &err), RC_VALUE);
+    }
+}
+
 /* GCM specification, test case 16, and one flipped bit in each part. */
 static void test_gcm(void **state)
 {
@@ -121,6 +178,42 @@ static void test_gcm(void **state)
     }
     assert_rc(crypto_gcm_open((struct bytes){ .p = key, .n = 24 }, iv, a, s, tag, out, &err),
               RC_VALUE);
+    /* The same with an IV of 8 bytes (test case 17). */
+    const struct bytes iv8 = { .p = iv, .n = 8 };
+
+    assert_rc(crypto_gcm_seal_iv(k, iv8, a, p, sealed, tag, &err), RC_OK);
+    check(tag, "3a337dbf46a792c45e454913fe2ea8f2");
+    assert_rc(crypto_gcm_open_iv(k, iv8, a, s, tag, out, &err), RC_OK);
+    assert_memory_equal(out, plain, p.n);
+    assert_rc(crypto_gcm_seal_iv(k, (struct bytes){ .p = iv, .n = 7 }, a, p, sealed, tag, &err),
+              RC_VALUE);
+}
+
+/* RFC 3394 section 4.6: 256 bits of key data with a 256-bit KEK. */
+static void test_wrap_256(void **state)
+{
+    uint8_t kek[32];
+    uint8_t key[32];
+    uint8_t wrapped[40];
+    uint8_t back[32];
+    struct err err;
+    const struct bytes e =
+        unhex("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", kek);
+    const struct bytes k =
+        unhex("00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f", key);
+    const struct bytes w = { .p = wrapped, .n = sizeof wrapped };
+
+    (void)state;
+    assert_rc(crypto_wrap(e, k, wrapped, &err), RC_OK);
+    check(wrapped, "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43b"
+                   "fb988b9b7a02dd21");
+    assert_rc(crypto_unwrap(e, w, back, &err), RC_OK);
+    assert_memory_equal(back, key, sizeof key);
+    for (size_t i = 0; i < 8 * sizeof wrapped; i++) { /* every bit counts */
+        wrapped[i / 8] ^= (uint8_t)(1U << i % 8);
+        assert_rc(crypto_unwrap(e, w, back, &err), RC_BPSEC_AUTH);
+        wrapped[i / 8] ^= (uint8_t)(1U << i % 8);
+    }
 }
 
 /* RFC 3394 section 4.3: 128 bits of key data with a 256-bit KEK. */
@@ -210,10 +303,11 @@ static void test_equal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256), cmocka_unit_test(test_hmac),
-        cmocka_unit_test(test_hkdf),   cmocka_unit_test(test_gcm),
-        cmocka_unit_test(test_wrap),   cmocka_unit_test(test_ed25519),
-        cmocka_unit_test(test_equal),  cmocka_unit_test(test_mldsa65_garbage),
+        cmocka_unit_test(test_sha256),   cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_hkdf),     cmocka_unit_test(test_hkdf_bits),
+        cmocka_unit_test(test_gcm),      cmocka_unit_test(test_wrap),
+        cmocka_unit_test(test_wrap_256), cmocka_unit_test(test_ed25519),
+        cmocka_unit_test(test_equal),    cmocka_unit_test(test_mldsa65_garbage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

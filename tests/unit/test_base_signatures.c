@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Our two verifying doors against the vectors of tests/vectors/signatures: what is ok there is
+ * Our three verifying doors against the vectors of tests/vectors/signatures: what is ok there is
  * RC_OK here, what is bad is RC_SIG_BAD, one by one, and their number is what it should be.
  */
 #include "tests/unit/test.h"
@@ -16,7 +16,7 @@
 
 static uint8_t file[2U << 20]; /* one file of vectors, NUL at its end */
 static uint8_t message[LINE_MAX_BYTES], signature[LINE_MAX_BYTES];
-static uint8_t key[MLDSA65_PUBLIC_SIZE];
+static uint8_t key[MLDSA87_PUBLIC_SIZE];
 
 struct scheme {
     const char *path;
@@ -91,11 +91,19 @@ static void test_mldsa65(void **state)
                           crypto_mldsa65_verify, 64, 32 });
 }
 
+static void test_mldsa87(void **state)
+{
+    (void)state;
+    run(&(struct scheme){ "tests/vectors/signatures/mldsa87.txt", MLDSA87_PUBLIC_SIZE,
+                          crypto_mldsa87_verify, 54, 35 });
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ed25519),
         cmocka_unit_test(test_mldsa65),
+        cmocka_unit_test(test_mldsa87),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,8 +17,10 @@
 
 static struct signed_doc one;
 static char directory[] = "/tmp/berth-interop-XXXXXX";
-static const char *const names[] = { "root.cose",  "grant.cose",      "manifest.cose",
-                                     "order.cose", "revocation.cose", "report.cbor" };
+static const char *const names[] = { "root.cose",          "grant.cose",      "manifest.cose",
+                                     "order.cose",         "revocation.cose", "report.cbor",
+                                     "token.cose",         "delegation.cose", "withdrawal.cose",
+                                     "team-manifest.cose", "rekey-kem.cose",  "rekey-master.cose" };
 
 static void put(const char *name, struct bytes content)
 {
@@ -45,12 +47,32 @@ static noinline void put_payloads(void)
 {
     struct manifest manifest = doc_manifest();
     struct order order = doc_order();
+    struct key_set tenants = doc_key_set(2, 2, K_ACME);
 
+    manifest.content384 = doc_digest384(&tenants, 0x78);
+    memset(&manifest.index, 0x79, sizeof manifest.index);
+    manifest.index384 = doc_digest384(&tenants, 0x7a);
     doc_signed(&one, DOC_MANIFEST, manifest_encode, &manifest, K_ACME, K_ACME_2);
     put("manifest.cose", one.bytes);
     assert_rc(sha256_of(one.payload, order.line[0].manifest.b, NULL), RC_OK);
+    if (!digest384_is_none(&order.line[0].manifest384))
+        assert_rc(sha384_of(one.payload, order.line[0].manifest384.b, NULL), RC_OK);
     doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A, K_OPERATOR_B);
     put("order.cose", one.bytes);
+}
+
+static noinline void put_delegations(void)
+{
+    struct delegation delegation = doc_delegation(), withdrawal = doc_withdrawal();
+    struct manifest manifest = doc_manifest();
+
+    doc_signed(&one, DOC_DELEGATION, delegation_encode, &delegation, K_ACME, K_ACME_2);
+    put("delegation.cose", one.bytes);
+    doc_signed(&one, DOC_DELEGATION, delegation_encode, &withdrawal, K_ACME, K_ACME_2);
+    put("withdrawal.cose", one.bytes);
+    memcpy(manifest.team, "flight", sizeof "flight");
+    doc_signed(&one, DOC_MANIFEST, manifest_encode, &manifest, K_FLIGHT);
+    put("team-manifest.cose", one.bytes);
 }
 
 static noinline void put_revocation(void)
@@ -66,8 +88,29 @@ static noinline void put_revocation(void)
 
     memcpy(r.entry[0].key, sign_key_public(doc_key(K_ZENITH))->id, KEY_ID_SIZE);
     memset(&r.entry[2].manifest, 0x22, sizeof r.entry[2].manifest);
+    struct key_set roots = doc_key_set(2, 3, K_ROOT_A);
+    r.entry[2].manifest384 = doc_digest384(&roots, 0x23);
     doc_signed(&one, DOC_REVOCATION, revocation_encode, &r, K_ROOT_B, K_ROOT_A);
     put("revocation.cose", one.bytes);
+}
+
+static noinline void put_token(void)
+{
+    struct token token = doc_token();
+
+    doc_signed(&one, DOC_TOKEN, token_encode, &token, K_OPERATOR_B, K_OPERATOR_A);
+    put("token.cose", one.bytes);
+}
+
+/* One for each recipient; verify_documents.py opens both. */
+static noinline void put_rekeys(void)
+{
+    struct rekey kem = doc_rekey(REKEY_KEM), master = doc_rekey(REKEY_MASTER);
+
+    doc_signed(&one, DOC_REKEY, rekey_encode, &kem, K_OPERATOR_A, K_OPERATOR_B);
+    put("rekey-kem.cose", one.bytes);
+    doc_signed(&one, DOC_REKEY, rekey_encode, &master, K_OPERATOR_A, K_OPERATOR_B);
+    put("rekey-master.cose", one.bytes);
 }
 
 static noinline void put_report(void)
@@ -92,10 +135,28 @@ static void test_others_agree(void **state)
     put_trust();
     put_payloads();
     put_revocation();
+    put_token();
+    put_delegations();
+    put_rekeys();
     put_report();
     assert_int_equal(posix_spawn(&pid, python, NULL, NULL, argv, environ), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
+}
+
+/* Keys of another suite grow from the same seeds. */
+static void test_others_agree_in_suite_2(void **state)
+{
+    doc_keys_free();
+    doc_keys_suite = SUITE_MLDSA87;
+    test_others_agree(state);
+}
+
+static void test_others_agree_in_mixed_suites(void **state)
+{
+    doc_keys_free();
+    doc_keys_suite = DOC_MIXED;
+    test_others_agree(state);
 }
 
 static int begin(void **state)
@@ -118,7 +179,11 @@ static int end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_others_agree) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_others_agree),
+        cmocka_unit_test(test_others_agree_in_suite_2),
+        cmocka_unit_test(test_others_agree_in_mixed_suites),
+    };
 
     return cmocka_run_group_tests(tests, begin, end);
 }

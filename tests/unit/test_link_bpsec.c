@@ -3,6 +3,7 @@
 
 #include "base/crypto.h"
 #include "link/bpsec.h"
+#include "link/counter.h"
 #include "link/seal.h"
 #include "tests/unit/vectors.h"
 
@@ -33,7 +34,9 @@ static struct link_message message_of(const struct sealed *s)
         .time_ms = 800000000000,
         .sequence = 7,
         .lifetime_ms = 86400000,
-        .counter = 0x0102030405060708,
+        .key = 1,
+        .counter = 0x0405060708,
+        .salt = 0x11121314151617,
         .payload = { .p = s->payload, .n = s->n_payload },
     };
 }
@@ -54,20 +57,21 @@ static void seal(struct sealed *s, size_t n_payload, bool clock)
     assert_rc(link_seal(&m, &keys, s->p, sizeof s->p, &s->n, NULL), RC_OK);
 }
 
-/* Knows ipn:1.x only. */
-static enum rc find_keys(void *arg, const struct eid *src, struct link_keys *ret, struct err *err)
+/* Knows ipn:1.x only, and of it the keys 1 and 2. */
+static enum rc find_keys(void *arg, const struct eid *src, uint64_t number, struct link_keys *ret,
+                         struct err *err)
 {
     unsigned *asked = arg;
 
     if (asked)
         (*asked)++;
-    if (src->scheme != EID_IPN || src->node != 1)
+    if (src->scheme != EID_IPN || src->node != 1 || number == 0 || number > 2)
         return err_set(err, RC_BPSEC_KEY, "source");
-    *ret = test_keys(3);
+    *ret = test_keys(number == 1 ? 3 : 5);
     return RC_OK;
 }
 
-static const struct link_keyring keyring = { .find = find_keys };
+static const struct link_finder keyring = { .find = find_keys };
 
 static enum rc open_copy(const struct sealed *s, uint8_t *buf, struct link_opened *ret)
 {
@@ -96,8 +100,7 @@ static void test_round_trip(void **state)
         assert_int_equal(o.time_ms, clock ? 800000000000 : 0);
         assert_int_equal(o.sequence, 7);
         assert_int_equal(o.lifetime_ms, 86400000);
-        assert_int_equal(o.counter, 0x0102030405060708);
-        assert_int_equal(o.node, 1);
+        assert_int_equal(o.counter, 0x0405060708);
         assert_int_equal(o.payload.n, s.n_payload);
         assert_memory_equal(o.payload.p, s.payload, s.n_payload);
         assert_true(o.payload.p >= buf && o.payload.p + o.payload.n <= buf + s.n);
@@ -131,7 +134,7 @@ static void test_sealed_form(void **state)
     assert_int_equal(asb.targets[0], 1);
     assert_int_equal(asb.variant, BPSEC_A256GCM);
     assert_int_equal(asb.scope, BPSEC_SCOPE_ALL);
-    assert_memory_equal(asb.iv.p, "\0\0\0\1\1\2\3\4\5\6\7\10", GCM_IV_SIZE);
+    assert_memory_equal(asb.iv.p, "\x11\x12\x13\x14\x15\x16\x17\4\5\6\7\10", GCM_IV_SIZE);
     assert_memory_not_equal(bundle_payload(&b).p, s.payload, 100);
 }
 
@@ -189,6 +192,10 @@ enum change {
     HMAC_256,
     TAG_APPENDED,
     OTHER_SECURITY_SOURCE,
+    ANOTHER_KEY,
+    KEY_NOT_HELD,
+    KEY_NUMBER_0,
+    TWO_KEYS,
     FRAGMENT,
     UNKNOWN_SOURCE,
     NULL_SOURCE,
@@ -252,6 +259,11 @@ static void change_asbs(struct forged *f, enum change change)
         bcb.results[0].n = 0;
     } else if (change == OTHER_SECURITY_SOURCE) {
         bib.source = eid_ipn(2, 1);
+    } else if (change == ANOTHER_KEY || change == KEY_NOT_HELD || change == KEY_NUMBER_0) {
+        bib.source.service = change == ANOTHER_KEY ? 2 : change == KEY_NOT_HELD ? 3 : 0;
+        bcb.source = bib.source;
+    } else if (change == TWO_KEYS) {
+        bcb.source.service = 2;
     }
     put_asb(f, 0, &bib);
     put_asb(f, 1, &bcb);
@@ -320,6 +332,10 @@ static void test_policy(void **state)
         { HMAC_256, RC_BPSEC_CONTEXT },
         { TAG_APPENDED, RC_BPSEC_CONTEXT },
         { OTHER_SECURITY_SOURCE, RC_BPSEC_CONTEXT },
+        { ANOTHER_KEY, RC_BPSEC_AUTH }, /* a lie about the key is a MAC that does not match */
+        { KEY_NOT_HELD, RC_BPSEC_KEY },
+        { KEY_NUMBER_0, RC_BPSEC_CONTEXT },
+        { TWO_KEYS, RC_BPSEC_CONTEXT },
         { FRAGMENT, RC_BUNDLE_FRAGMENT },
         { UNKNOWN_SOURCE, RC_BPSEC_KEY },
         { NULL_SOURCE, RC_BUNDLE_SOURCE },
@@ -367,7 +383,7 @@ static void test_moved_payload(void **state)
     struct bytes out;
     struct link_opened o;
     unsigned asked = 0;
-    struct link_keyring counting = { .find = find_keys, .arg = &asked };
+    struct link_finder counting = { .find = find_keys, .arg = &asked };
 
     (void)state;
     seal(&s, 64, true);
@@ -378,31 +394,44 @@ static void test_moved_payload(void **state)
     assert_int_equal(asked, 1);
 }
 
-/* With the right keys but an IV that names another node. */
-static void test_iv_of_another_node(void **state)
+/* RFC 9173 allows IVs of 8 to 16 bytes; the link has agreed on 12, whatever the tag says. */
+static void test_iv_of_another_size(void **state)
 {
     static struct sealed s;
+    static uint8_t buf[sizeof s.p];
+    static struct forged f;
     struct link_keys keys = test_keys(3);
-    struct link_message m;
-    struct bundle b;
+    struct bytes key = { .p = keys.aead, .n = sizeof keys.aead };
+    uint8_t iv[17] = { 1, 2, 3 }, tag[GCM_TAG_SIZE], sealed[64];
     struct bpsec_asb asb;
     struct link_opened o;
-    uint8_t *iv;
+    struct bytes out;
 
     (void)state;
-    seal(&s, 64, true);
-    m = message_of(&s);
-    assert_rc(bundle_decode((struct bytes){ .p = s.p, .n = s.n }, BUNDLE_STRICT, &b, NULL), RC_OK);
-    assert_rc(bpsec_asb_decode(b.blocks[1].data, BLOCK_BCB, BUNDLE_STRICT, &asb, NULL), RC_OK);
-    iv = s.p + (asb.iv.p - s.p);
-    iv[3] = 2;
-    /* Sealed again under that IV by a peer that has the key: the tag is right. */
-    assert_rc(bpsec_encrypt(&b, &b.blocks[1], &asb, 1,
-                            (struct bytes){ .p = keys.aead, .n = sizeof keys.aead }, m.payload,
-                            s.p + (bundle_payload(&b).p - s.p), s.p + (asb.results[0].p - s.p),
-                            NULL),
-              RC_OK);
-    assert_rc(link_open(s.p, s.n, &keyring, &o, NULL), RC_BPSEC_AUTH);
+    seal(&s, sizeof sealed, true);
+    for (size_t n = GCM_IV_MIN - 1; n <= GCM_IV_MAX + 1; n++) {
+        struct bpsec_asb again;
+        enum rc want = n < GCM_IV_MIN || n > GCM_IV_MAX ? RC_BPSEC_CONTEXT : RC_OK;
+
+        assert_rc(bundle_decode((struct bytes){ .p = s.p, .n = s.n }, BUNDLE_STRICT, &f.b, NULL),
+                  RC_OK);
+        assert_rc(bpsec_asb_decode(f.b.blocks[1].data, BLOCK_BCB, BUNDLE_STRICT, &asb, NULL),
+                  RC_OK);
+        asb.iv = (struct bytes){ .p = iv, .n = n };
+        assert_rc(bpsec_encrypt(&f.b, &f.b.blocks[1], &asb, 1, key, message_of(&s).payload, sealed,
+                                tag, NULL),
+                  want);
+        asb.results[0] = (struct bytes){ .p = tag, .n = sizeof tag };
+        put_asb(&f, 1, &asb);
+        assert_rc(bpsec_asb_decode(f.b.blocks[1].data, BLOCK_BCB, BUNDLE_STRICT, &again, NULL),
+                  want);
+        if (want != RC_OK)
+            continue;
+        f.b.blocks[2].data = (struct bytes){ .p = sealed, .n = sizeof sealed };
+        assert_rc(bundle_encode(&f.b, buf, sizeof buf, &out, NULL), RC_OK);
+        assert_rc(link_open(buf, out.n, &keyring, &o, NULL),
+                  n == GCM_IV_SIZE ? RC_OK : RC_BPSEC_CONTEXT);
+    }
 }
 
 /* Nobody adds security to a fragment, or can check that of the whole (RFC 9172 section 5.1). */
@@ -454,6 +483,11 @@ static void test_seal_room(void **state)
     assert_int_equal(n, s.n);
     assert_memory_equal(buf, s.p, s.n);
 
+    m.counter = COUNTER_MAX + 1;
+    assert_rc(link_seal(&m, &keys, buf, sizeof buf, &n, NULL), RC_COUNTER);
+    m.counter = 0;
+    assert_rc(link_seal(&m, &keys, buf, sizeof buf, &n, NULL), RC_COUNTER);
+    m.counter = 1;
     m.src = (struct eid){ .scheme = EID_NONE };
     assert_rc(link_seal(&m, &keys, buf, sizeof buf, &n, NULL), RC_BUNDLE_EID);
     m.src = eid_ipn(1, 1);
@@ -470,7 +504,7 @@ int main(void)
         cmocka_unit_test(test_every_cut),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_moved_payload),
-        cmocka_unit_test(test_iv_of_another_node),
+        cmocka_unit_test(test_iv_of_another_size),
         cmocka_unit_test(test_seal_room),
         cmocka_unit_test(test_fragment),
     };

@@ -7,6 +7,7 @@
 #include "base/cbor.h"
 #include "base/statefile.h"
 #include "link/counter.h"
+#include "link/replay.h"
 
 static void counts_up(void **state)
 {
@@ -50,10 +51,12 @@ static void never_repeats(void **state)
             assert_true(got > last);
             last = got;
         }
-        bool both = faccessat(t.fd, "counter.b", F_OK, 0) == 0;
+        bool both = faccessat(t.fd, "counter-0000000000000001.b", F_OK, 0) == 0;
 
         if (both && link_random(&seed) % 3 == 0)
-            link_flip(t.fd, link_random(&seed) % 2 == 0 ? "counter.a" : "counter.b",
+            link_flip(t.fd,
+                      link_random(&seed) % 2 == 0 ? "counter-0000000000000001.a"
+                                                  : "counter-0000000000000001.b",
                       (off_t)(link_random(&seed) % 24));
     }
     link_tmp_free(&t);
@@ -63,7 +66,8 @@ static void never_repeats(void **state)
  * behind, and its numbers are in use. */
 static void a_copy_is_lost(void **state)
 {
-    static const char *const names[] = { "counter.a", "counter.b" };
+    static const char *const names[] = { "counter-0000000000000001.a",
+                                         "counter-0000000000000001.b" };
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -97,8 +101,8 @@ static void refuses_damage(void **state)
     assert_rc(counter_make(t.fd, 1, &err), RC_OK);
     assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
     assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
-    link_flip(t.fd, "counter.a", 20);
-    link_flip(t.fd, "counter.b", 20);
+    link_flip(t.fd, "counter-0000000000000001.a", 20);
+    link_flip(t.fd, "counter-0000000000000001.b", 20);
     assert_rc(counter_load(t.fd, 1, &c, &err), RC_COUNTER);
     /* The one that runs goes on with what it has leased, and then stops. */
     for (uint64_t i = 2; i <= COUNTER_LEASE; i++)
@@ -121,12 +125,136 @@ static void ends_before_it_wraps(void **state)
     (void)state;
     cbor_put_array(&w, 2);
     cbor_put_uint(&w, 1);
-    cbor_put_uint(&w, UINT64_MAX - COUNTER_LEASE);
-    assert_rc(statefile_save(t.fd, "counter", (struct bytes){ buf, w.n }, &err), RC_OK);
+    cbor_put_uint(&w, COUNTER_MAX - COUNTER_LEASE + 1);
+    assert_rc(statefile_save(t.fd, "counter-0000000000000001", (struct bytes){ buf, w.n }, &err),
+              RC_OK);
     assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
     assert_rc(counter_next(&c, t.fd, &got, &err), RC_COUNTER);
     assert_int_equal(got, 0);
     link_tmp_free(&t);
+}
+
+/* Both copies damaged while it counts: a scrub writes them anew from memory, and no number comes
+ * twice, before the next start or behind it. */
+static void scrub_keeps_counting_up(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct err err;
+    uint64_t last = 0, seed = 11;
+
+    (void)state;
+    assert_rc(counter_make(t.fd, 1, &err), RC_OK);
+    for (int round = 0; round < 50; round++) {
+        struct counter c = { 0 };
+        struct scrubbed count = { 0 };
+        uint64_t got = 0;
+
+        assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+        for (uint64_t i = link_random(&seed) % 600; i > 0; i--) {
+            assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+            assert_true(got > last);
+            last = got;
+        }
+        link_flip(t.fd, "counter-0000000000000001.a", (off_t)(link_random(&seed) % 24));
+        if (round % 2)
+            link_flip(t.fd, "counter-0000000000000001.b", (off_t)(link_random(&seed) % 24));
+        assert_rc(counter_scrub(&c, t.fd, &count, &err), RC_OK);
+        assert_int_equal(count.damaged, 1 + round % 2);
+        assert_int_equal(count.repaired, count.damaged);
+    }
+    struct counter broken = { .broken = true, .key = 1 };
+    struct scrubbed count = { 0 };
+    link_flip(t.fd, "counter-0000000000000001.a", 30);
+    assert_rc(counter_scrub(&broken, t.fd, &count, &err), RC_OK); /* knows nothing better */
+    assert_int_equal(count.files, 0);
+    link_tmp_free(&t);
+}
+
+/* Copy the state files, as a backup does. */
+static void copy_files(int from, int to)
+{
+    static const char *const names[] = { "counter-0000000000000001.a",
+                                         "counter-0000000000000001.b" };
+
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t buf[256];
+        size_t n = 0;
+        struct err err;
+
+        assert_rc(fs_read_file(from, names[i], buf, sizeof buf, &n, &err), RC_OK);
+        assert_rc(fs_write_file(to, names[i], (struct bytes){ buf, n }, 0600, &err), RC_OK);
+    }
+}
+
+/* The directory is lost and comes back from an old backup, again and again from the same one: the
+ * counter goes ahead of all that was used since, by no more than the other end allows, and if a
+ * number should come twice, its salt does not. */
+static void an_old_backup_comes_back(void **state)
+{
+    struct link_tmp backup = link_tmp_new();
+    struct err err;
+    uint64_t salts[40];
+    uint64_t end = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        struct link_tmp t = link_tmp_new();
+        struct counter c = { 0 };
+        uint64_t got = 0;
+
+        if (round == 0)
+            assert_rc(counter_make(t.fd, 1, &err), RC_OK);
+        else
+            copy_files(backup.fd, t.fd);
+        assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+        assert_int_equal(c.restored, round > 0);
+        salts[round] = c.salt;
+        for (unsigned i = 0; i < 3; i++)
+            assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+        if (round == 0) {
+            end = c.end;
+            copy_files(t.fd, backup.fd);
+            for (unsigned i = 0; i < 10000; i++) /* used and lost */
+                assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+        } else {
+            assert_true(got - end >= COUNTER_RESTORED_MIN && got > end + 10000);
+            assert_true(got - end < REPLAY_JUMP_MAX);
+        }
+        assert_true(c.salt != salts[round]); /* another one with the lease */
+        salts[20 + round] = c.salt;
+        uint64_t last = c.end;
+
+        /* Started again in its place, it goes on where it was. */
+        assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+        assert_false(c.restored);
+        assert_int_equal(c.next, last);
+        link_tmp_free(&t);
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        assert_true(salts[i] >> 56 == 0);
+        for (unsigned k = 0; k < i; k++)
+            assert_true(salts[i] != salts[k]);
+    }
+    link_tmp_free(&backup);
+}
+
+/* What provisioning made elsewhere begins at 1 all the same. */
+static void provisioned_elsewhere(void **state)
+{
+    struct link_tmp ground = link_tmp_new(), board = link_tmp_new();
+    struct counter c = { 0 };
+    struct err err;
+    uint64_t got = 0;
+
+    (void)state;
+    assert_rc(counter_make(ground.fd, 1, &err), RC_OK);
+    copy_files(ground.fd, board.fd);
+    assert_rc(counter_load(board.fd, 1, &c, &err), RC_OK);
+    assert_false(c.restored);
+    assert_rc(counter_next(&c, board.fd, &got, &err), RC_OK);
+    assert_int_equal(got, 1);
+    link_tmp_free(&ground);
+    link_tmp_free(&board);
 }
 
 int main(void)
@@ -134,9 +262,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_up),
         cmocka_unit_test(never_repeats),
+        cmocka_unit_test(scrub_keeps_counting_up),
         cmocka_unit_test(a_copy_is_lost),
         cmocka_unit_test(refuses_damage),
         cmocka_unit_test(ends_before_it_wraps),
+        cmocka_unit_test(an_old_backup_comes_back),
+        cmocka_unit_test(provisioned_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,19 @@ static void hostile_entries(void **state)
     link_tmp_free(&t);
 }
 
+/* A keyring of the link's first key, whose next counter is this. */
+static struct link_keyring *ring_at(uint64_t next)
+{
+    struct link_keyring *ring = calloc(1, sizeof *ring);
+
+    assert_non_null(ring);
+    ring->n = 1;
+    ring->key[0].keys.epoch = 1;
+    ring->key[0].number = keys_number(&ring->key[0].keys);
+    ring->key[0].counter.next = next;
+    return ring;
+}
+
 static void scan_is_bounded(void **state)
 {
     struct link_tmp t = link_tmp_new();
@@ -145,7 +158,7 @@ static void scan_is_bounded(void **state)
 
     (void)state;
     for (unsigned i = 0; i < DIRCL_SCAN_MAX + 10; i++) {
-        snprintf(name, sizeof name, "%016x.bundle", i);
+        snprintf(name, sizeof name, "00000001-%016x.bundle", i);
         int fd = openat(t.fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
         assert_true(fd >= 0);
@@ -158,22 +171,35 @@ static void scan_is_bounded(void **state)
 
     assert_rc(outbox_count(t.fd, &count, &err), RC_OK);
     assert_int_equal(count, DIRCL_SCAN_MAX + 10);
-    const struct link_state link = { .counter = { .next = DIRCL_SCAN_MAX + 10 } };
+    struct link_keyring *ring = ring_at(DIRCL_SCAN_MAX + 10);
+    const struct link_state link = { .ring = ring };
 
     assert_rc(outbox_trim(&link, t.fd, 3, &err), RC_OK);
     assert_rc(outbox_trim(&link, t.fd, 3, &err), RC_OK);
     assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
     assert_int_equal(scan.n, 3);
+    free(ring);
     link_tmp_free(&t);
 }
 
 /* Names behind every report's: they go, and the reports stay. */
 static void trim_keeps_our_own(void **state)
 {
-    static const char *const foreign[] = { "000000000000000a.bundle", "ffffffffffffffff.bundle",
-                                           "zz.bundle", "0000000000000003x.bundle", "3.bundle" };
+    static const char *const foreign[] = {
+        "00000001-000000000000000a.bundle",
+        "00000001-ffffffffffffffff.bundle",
+        "00000002-0000000000000003.bundle",
+        "00000001-0000000000000003-00000001.bundle",
+        "0000000000000003.bundle",
+        "00000001-0000000000000003x.bundle",
+        "00000001-3.bundle",
+        "zz.bundle",
+        "1.bundle",
+        "00000001-.bundle",
+    };
     struct link_tmp t = link_tmp_new();
-    const struct link_state link = { .counter = { .next = 10 } };
+    struct link_keyring *ring = ring_at(10);
+    const struct link_state link = { .ring = ring };
     struct err err;
     char name[64];
 
@@ -181,14 +207,15 @@ static void trim_keeps_our_own(void **state)
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
         assert_rc(dircl_put(t.fd, foreign[i], bytes_of("x"), &err), RC_OK);
     for (unsigned i = 1; i < 10; i++) {
-        snprintf(name, sizeof name, "%016x.bundle", i);
+        snprintf(name, sizeof name, "00000001-%016x.bundle", i);
         assert_rc(dircl_put(t.fd, name, bytes_of("x"), &err), RC_OK);
     }
     assert_rc(outbox_trim(&link, t.fd, 4, &err), RC_OK);
     assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
     assert_int_equal(scan.n, 4);
-    assert_string_equal(scan.name[0], "0000000000000006.bundle");
-    assert_string_equal(scan.name[3], "0000000000000009.bundle");
+    assert_string_equal(scan.name[0], "00000001-0000000000000006.bundle");
+    assert_string_equal(scan.name[3], "00000001-0000000000000009.bundle");
+    free(ring);
     link_tmp_free(&t);
 }
 
@@ -326,13 +353,53 @@ static void rejects_are_bounded(void **state)
     link_tmp_free(&rej);
 }
 
+/* Of more names than a scan takes, it takes the first ones, in whatever order they were made: scans
+ * until nothing is left see every name in its order. */
+static void first_names_come_first(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    const uint8_t byte = 1;
+    const uint32_t n = 2 * DIRCL_SCAN_MAX + 500;
+    struct err err;
+    char name[32];
+    uint32_t next = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < n; i++) {
+        int fd;
+
+        /* Every number once, far apart from the one before. */
+        (void)snprintf(name, sizeof name, "%08u.bundle", (uint32_t)((uint64_t)i * 1009 % n));
+        fd = openat(t.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, &byte, 1), 1);
+        close(fd);
+    }
+    do {
+        assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+        assert_true(scan.n == DIRCL_SCAN_MAX || !scan.more);
+        for (size_t i = 0; i < scan.n; i++) {
+            (void)snprintf(name, sizeof name, "%08u.bundle", next++);
+            assert_string_equal(scan.name[i], name);
+            assert_true(dircl_remove(t.fd, name));
+        }
+    } while (scan.more);
+    assert_int_equal(next, n);
+    link_tmp_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(put_and_read),       cmocka_unit_test(hostile_temporary),
-        cmocka_unit_test(hostile_entries),    cmocka_unit_test(scan_is_bounded),
-        cmocka_unit_test(trim_keeps_our_own), cmocka_unit_test(hidden_flood),
-        cmocka_unit_test(unremovable),        cmocka_unit_test(rejects_are_bounded),
+        cmocka_unit_test(put_and_read),
+        cmocka_unit_test(hostile_temporary),
+        cmocka_unit_test(hostile_entries),
+        cmocka_unit_test(scan_is_bounded),
+        cmocka_unit_test(trim_keeps_our_own),
+        cmocka_unit_test(hidden_flood),
+        cmocka_unit_test(unremovable),
+        cmocka_unit_test(rejects_are_bounded),
+        cmocka_unit_test(first_names_come_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

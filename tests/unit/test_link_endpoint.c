@@ -15,7 +15,9 @@
 
 #include "base/clock.h"
 #include "link/ground.h"
+#include "link/outbox.h"
 #include "link/state.h"
+#include "link/transfer.h"
 
 #define USER 64502
 #define PATIENCE_MS 10000U
@@ -27,9 +29,12 @@ struct rig {
     pid_t pid;
     struct link_ground *ground;
     uint64_t now_ms; /* of the sender, moved by hand */
-    uint32_t contacts;
+    uint32_t contacts, heard;
     uint32_t events[320]; /* by code */
     struct port_transfers transfers;
+    struct port_keys keys_held;
+    struct port_key_held answer; /* the last one */
+    uint32_t answers;
     uint32_t n_objects;
     struct port_object object; /* the last one */
     int object_fd;
@@ -101,13 +106,17 @@ static void open_ground(struct rig *r)
     assert_rc(link_ground_open(&options, &r->ground, &err), RC_OK);
 }
 
+static bool give_file(void *arg, const char *name)
+{
+    assert_int_equal(fchownat(*(int *)arg, name, USER, USER, 0), 0);
+    return true;
+}
+
 static struct rig *rig_new(bool provision)
 {
     struct rig *r = calloc(1, sizeof *r);
     struct keys keys = { 0 };
     struct err err;
-    static const char *const files[] = { "key.a", "counter.a", "counter.b", "replay.a",
-                                         "replay.b" };
 
     r->tmp = link_tmp_new();
     assert_int_equal(fchmod(r->tmp.fd, 0755), 0);
@@ -120,11 +129,9 @@ static struct rig *rig_new(bool provision)
     r->now_ms = 1000;
     assert_rc(keys_make(1, 42, &keys, &err), RC_OK);
     assert_rc(link_state_make(r->ground_keys, LINK_SIDE_GROUND, &keys, &err), RC_OK);
-    for (size_t i = 0; provision && i < sizeof files / sizeof files[0]; i++) {
-        if (i == 0)
-            assert_rc(link_state_make(r->keys, LINK_SIDE_SATELLITE, &keys, &err), RC_OK);
-        assert_int_equal(fchownat(r->keys, files[i], USER, USER, 0), 0);
-    }
+    if (provision)
+        assert_rc(link_state_make(r->keys, LINK_SIDE_SATELLITE, &keys, &err), RC_OK);
+    assert_rc(fs_list(r->keys, ".", 100, give_file, &r->keys, NULL, &err), RC_OK);
     open_ground(r);
     start(r);
     return r;
@@ -156,10 +163,18 @@ static void take_message(struct rig *r)
     assert_rc(rc, RC_OK);
     if (m.type == PORT_CONTACT)
         r->contacts++;
+    if (m.type == PORT_HEARD)
+        r->heard++;
     if (m.type == PORT_EVENT)
         r->events[m.event.rc] += m.event.count;
     if (m.type == PORT_TRANSFERS)
         r->transfers = m.transfers;
+    if (m.type == PORT_KEYS)
+        r->keys_held = m.keys;
+    if (m.type == PORT_KEY_HELD) {
+        r->answer = m.held;
+        r->answers++;
+    }
     if (m.type == PORT_OBJECT) {
         r->n_objects++;
         r->object = m.object;
@@ -246,8 +261,8 @@ static void objects_arrive(void **state)
     stop(r, SIGKILL);                              /* so that it cannot see the two that get lost */
     assert_int_equal(send_due(r), 1 + 1 + 25 + 1); /* the descriptor twice, see HEAD_EVERY */
     /* Bundles 2 (the first descriptor) and 9 never get there. */
-    assert_int_equal(unlinkat(r->up, "0000000000000002.bundle", 0), 0);
-    assert_int_equal(unlinkat(r->up, "0000000000000009.bundle", 0), 0);
+    assert_int_equal(unlinkat(r->up, "00000001-0000000000000002.bundle", 0), 0);
+    assert_int_equal(unlinkat(r->up, "00000001-0000000000000009.bundle", 0), 0);
     start(r);
     until(r, r->n_objects == 1);
     assert_int_equal(r->object.kind, OBJECT_ORDER);
@@ -265,6 +280,7 @@ static void objects_arrive(void **state)
     until(r, r->object.kind == OBJECT_PACKAGE);
     assert_true(link_object_is(&package, r->object_fd));
     assert_true(r->contacts >= 1);
+    assert_int_equal(r->heard, 2); /* once in the life of each berth-link */
     done(r, &package);
     until(r, r->transfers.n_complete == 2 && r->transfers.n_transfers == 0);
     sender_report(link_ground_sender(r->ground), &r->transfers, r->now_ms);
@@ -278,6 +294,151 @@ static void objects_arrive(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     free(order.bytes);
     free(package.bytes);
+    rig_free(r);
+}
+
+static uint64_t put_again(struct rig *r, const char *name, struct bytes bundle)
+{
+    struct err err;
+
+    assert_rc(fs_write_file(r->up, name, bundle, 0644, &err), RC_OK);
+    until(r, files_in(r->up) == 0);
+    return bundle.n;
+}
+
+/* Every byte that is met is counted once: as useful, as repeated, or as neither when it was
+ * refused.
+ */
+static void bytes_are_counted(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object order = link_object_new(OBJECT_ORDER, 3000, 1);
+    struct link_object next = link_object_new(OBJECT_ORDER, 500, 2);
+    struct port_message report = { .type = PORT_REPORT, .report = { .n = 5 } };
+    struct err err;
+    uint8_t *bundle = NULL;
+    size_t n = 0;
+
+    (void)state;
+    queue(r, &order);
+    stop(r, SIGKILL);
+    assert_int_equal(send_due(r), 1);
+    assert_rc(fs_read_alloc(r->up, "00000001-0000000000000001.bundle", 65536, &bundle, &n, &err),
+              RC_OK);
+    start(r);
+    until(r, r->n_objects == 1 && files_in(r->up) == 0);
+    uint64_t again = put_again(r, "again.bundle", (struct bytes){ bundle, n });
+    bundle[n / 2] ^= 1;
+    uint64_t bent = put_again(r, "bent.bundle", (struct bytes){ bundle, n });
+    assert_rc(port_send(r->port, &report, -1, &err), RC_OK);
+    until(r, files_in(r->down) == 1);
+
+    /* Told with the next thing that is news. */
+    queue(r, &next);
+    assert_int_equal(send_due(r), 1);
+    until(r, r->n_objects == 2 && r->transfers.n_complete == 2);
+    const struct port_traffic *t = &r->transfers.traffic;
+
+    assert_int_equal(t->contacts, 1);
+    assert_memory_equal(&t->contact, &t->all, sizeof t->all);
+    assert_true(t->all.useful > n + 500 && t->all.useful < n + 500 + LINK_OVERHEAD_MAX);
+    assert_true(t->all.repeated == again);
+    assert_true(t->all.in == t->all.useful + again + bent);
+    assert_true(t->all.out > 5 && t->all.out < 5 + LINK_OVERHEAD_MAX);
+    assert_int_equal(t->key_epoch, 1);
+    assert_int_equal(t->highest, 2);
+    assert_int_equal(t->accepted, 2);
+    free(bundle);
+    free(order.bytes);
+    free(next.bytes);
+    rig_free(r);
+}
+
+/* Without any report: of a turn of chunks and repairs every third file is lost, berth-link is
+ * killed in between, and the object is there. */
+static void nothing_comes_back(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object package = link_object_new(OBJECT_PACKAGE, 100000, 2);
+    const struct link_ground_options options = {
+        .state_dirfd = r->ground_keys,
+        .up_dirfd = r->up,
+        .down_dirfd = r->down,
+        .sender = { .chunk_size = 4096, .one_way = true, .repairs = 60, .resend_ms = 5000 }
+    };
+    struct err err;
+    char name[64];
+
+    (void)state;
+    stop(r, SIGKILL);
+    link_ground_close(&r->ground);
+    assert_rc(link_ground_open(&options, &r->ground, &err), RC_OK);
+    queue(r, &package);
+    uint32_t sent = send_due(r);
+
+    assert_in_range(sent, 1 + 25 + 15, 3 + 25 + 15); /* 25 chunks, 15 repairs, descriptors */
+    assert_int_equal(send_due(r), 0);
+    /* Counters of a new process begin behind the lease of the one before. */
+    unsigned lost = 0, seen = 0;
+
+    for (unsigned counter = 1; counter < 2 * COUNTER_LEASE + 100 && seen < sent; counter++) {
+        snprintf(name, sizeof name, "00000001-%016x.bundle", counter);
+        if (faccessat(r->up, name, F_OK, 0) != 0)
+            continue;
+        seen++;
+        if (seen % 3 == 2) {
+            assert_int_equal(unlinkat(r->up, name, 0), 0);
+            lost++;
+        }
+    }
+    assert_int_equal(seen, sent);
+    assert_in_range(lost, 13, 15);
+    start(r);
+    until(r, files_in(r->up) < sent - lost);
+    stop(r, SIGKILL);
+    start(r);
+    until(r, r->object.kind == OBJECT_PACKAGE);
+    assert_true(link_object_is(&package, r->object_fd));
+    free(package.bytes);
+    rig_free(r);
+}
+
+/* The ground learns what is lost from the counters that came, of those sent since it opened the
+ * link. */
+static void losses_are_learnt(void **state)
+{
+    static const struct {
+        const char *why;
+        uint64_t epoch, highest, accepted;
+        uint32_t loss; /* of 1000, afterwards */
+    } rows[] = {
+        { "nothing said", 0, 0, 0, 0 },
+        { "the first one is what others are compared with", 1, 10, 4, 0 },
+        { "a hundred went, seventy came", 1, 110, 74, 300 },
+        { "the same again", 1, 110, 74, 300 },
+        { "late ones", 1, 120, 94, 272 },
+        { "berth-link was started anew", 1, 130, 3, 272 },
+        { "and goes on", 1, 140, 13, 250 },
+        { "counters that go back", 1, 90, 13, 250 },
+        { "the next key", 2, 5, 5, 250 },
+        { "without loss", 2, 85, 85, 150 },
+    };
+    struct rig *r = rig_new(true);
+    struct link_object order = link_object_new(OBJECT_ORDER, 3000, 1);
+    static struct port_transfers report;
+
+    (void)state;
+    queue(r, &order);
+    (void)send_due(r);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        report.traffic.key_epoch = rows[i].epoch;
+        report.traffic.highest = rows[i].highest;
+        report.traffic.accepted = rows[i].accepted;
+        link_ground_report(r->ground, &report, r->now_ms);
+        if (sender_loss(link_ground_sender(r->ground)) != rows[i].loss)
+            fail_msg("%s: %u", rows[i].why, sender_loss(link_ground_sender(r->ground)));
+    }
+    free(order.bytes);
     rig_free(r);
 }
 
@@ -296,7 +457,8 @@ static void hostile_files(void **state)
     /* The sealed file is taken aside before berth-link can have seen it complete. */
     stop(r, SIGKILL);
     assert_int_equal(send_due(r), 1);
-    assert_rc(fs_read_alloc(r->up, "0000000000000001.bundle", 65536, &bundle, &n, &err), RC_OK);
+    assert_rc(fs_read_alloc(r->up, "00000001-0000000000000001.bundle", 65536, &bundle, &n, &err),
+              RC_OK);
     start(r);
     until(r, r->n_objects == 1);
     assert_true(link_object_is(&order, r->object_fd));
@@ -373,10 +535,12 @@ static void hostile_trees(void **state)
     }
     start(r);
     until(r, files_in(r->up) == 0);
+    assert_int_equal(r->heard, 0); /* what is refused is not heard */
     queue(r, &order);
     assert_true(send_due(r) >= 1);
     until(r, r->n_objects == 1);
     assert_true(link_object_is(&order, r->object_fd));
+    assert_int_equal(r->heard, 1);
     int status = stop(r, 0);
 
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -401,7 +565,8 @@ static void reports_come_down(void **state)
         until(r, (rc = port_send(r->port, &m, -1, &err)) != RC_TIMEOUT);
         assert_rc(rc, RC_OK);
     }
-    until(r, faccessat(r->down, "0000000000000014.bundle", F_OK, 0) == 0 && files_in(r->down) == 4);
+    until(r, faccessat(r->down, "00000001-0000000000000014.bundle", F_OK, 0) == 0 &&
+                 files_in(r->down) == 4);
     assert_rc(link_ground_receive(r->ground, 100, take_report, r, &counts, &err), RC_OK);
     assert_int_equal(counts.files, 4);
     assert_int_equal(counts.objects, 4);
@@ -417,7 +582,7 @@ static void reports_come_down(void **state)
     stop(r, SIGKILL);
     queue(r, &order);
     assert_int_equal(send_due(r), 1);
-    assert_int_equal(renameat(r->up, "0000000000000001.bundle", r->down, "x.bundle"), 0);
+    assert_int_equal(renameat(r->up, "00000001-0000000000000001.bundle", r->down, "x.bundle"), 0);
     assert_rc(link_ground_receive(r->ground, 100, take_report, r, &counts, &err), RC_OK);
     assert_int_equal(counts.refused, 1);
     assert_int_equal(counts.last.rc, RC_BPSEC_KEY);
@@ -483,16 +648,217 @@ static void ground_is_exclusive(void **state)
     rig_free(r);
 }
 
+/* As berthd: install a key and wait for what is said to it. */
+static enum rc install(struct rig *r, uint32_t peer, const char *tenant, uint32_t epoch,
+                       uint8_t secret)
+{
+    struct port_message m = { .type = PORT_KEY };
+    uint32_t answers = r->answers;
+    struct err err;
+
+    m.key.id.peer = peer;
+    m.key.id.epoch = epoch;
+    snprintf(m.key.id.tenant, sizeof m.key.id.tenant, "%s", tenant);
+    memset(m.key.secret, secret, sizeof m.key.secret);
+    assert_rc(port_send(r->port, &m, -1, &err), RC_OK);
+    until(r, r->answers == answers + 1);
+    assert_int_equal(r->answer.id.epoch, epoch);
+    assert_string_equal(r->answer.id.tenant, tenant);
+    return (enum rc)r->answer.rc;
+}
+
+/* The same on the ground. */
+static void offer(struct rig *r, const char *tenant, uint32_t epoch, uint8_t secret)
+{
+    struct link_offer o = { .epoch = epoch };
+    struct err err;
+
+    snprintf(o.tenant, sizeof o.tenant, "%s", tenant);
+    memset(o.secret, secret, sizeof o.secret);
+    assert_rc(link_state_offer(r->ground_keys, &o, &err), RC_OK);
+}
+
+static void report_once(struct rig *r)
+{
+    static struct port_message m = { .type = PORT_REPORT, .report = { .n = 3, .bytes = "rep" } };
+    struct link_ground_counts counts;
+    uint32_t reports = r->reports;
+    struct err err;
+
+    assert_rc(port_send(r->port, &m, -1, &err), RC_OK);
+    while (r->reports == reports) {
+        uint64_t end = clock_mono_ms() + 50;
+
+        assert_rc(link_ground_receive(r->ground, 64, take_report, r, &counts, &err), RC_OK);
+        until(r, clock_mono_ms() >= end);
+    }
+}
+
+/* "1 2*" of the link's own keys on the ground. */
+static void assert_ground_holds(struct rig *r, const char *want)
+{
+    struct link_held held[LINK_KEYRING_MAX];
+    char got[64] = "";
+    uint32_t n = 0;
+
+    link_ground_held(r->ground, held, &n);
+    for (uint32_t i = 0; i < n && held[i].tenant[0] == '\0' && strlen(got) < 30; i++) {
+        char one[16];
+
+        snprintf(one, sizeof one, "%s%u%s", i > 0 ? " " : "", held[i].epoch % 1000,
+                 held[i].sending ? "*" : "");
+        memcpy(got + strlen(got), one, strlen(one) + 1);
+    }
+    assert_string_equal(got, want);
+}
+
+/* A key is replaced in flight; files of the old one are refused afterwards. */
+static void keys_follow_each_other(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object first = link_object_new(OBJECT_ORDER, 300, 1);
+    struct link_object second = link_object_new(OBJECT_ORDER, 300, 2);
+    struct err err;
+    uint8_t *old = NULL;
+    size_t n = 0;
+
+    (void)state;
+    until(r, r->keys_held.n == 1);
+    assert_int_equal(r->keys_held.id[0].epoch, 1);
+    assert_int_equal(install(r, 43, "", 2, 7), RC_NOT_FOUND); /* no peer of ours */
+    offer(r, "", 2, 7);
+    assert_int_equal(install(r, 1, "", 2, 7), RC_OK);
+    assert_int_equal(install(r, 1, "", 2, 7), RC_OK);
+    assert_int_equal(install(r, 1, "", 2, 8), RC_EQUIVOCATION);
+    assert_int_equal(install(r, 1, "", 5000, 8), RC_VALUE);
+    until(r, r->keys_held.n == 2);
+
+    /* Still under the old one, both ways; then the ground knows, and goes over. */
+    queue(r, &first);
+    stop(r, SIGKILL);
+    assert_int_equal(send_due(r), 1);
+    assert_rc(fs_read_alloc(r->up, "00000001-0000000000000001.bundle", 65536, &old, &n, &err),
+              RC_OK);
+    start(r);
+    until(r, r->n_objects == 1 && r->keys_held.n == 2);
+    done(r, &first);
+    report_once(r);
+    assert_ground_holds(r, "1* 2");
+    assert_rc(link_ground_confirm(r->ground, "", 9, &err), RC_OK); /* not held: nothing */
+    assert_rc(link_ground_confirm(r->ground, "", 2, &err), RC_OK);
+    assert_ground_holds(r, "1 2*");
+
+    queue(r, &second);
+    assert_int_equal(send_due(r), 1);
+    until(r, r->n_objects == 2 && r->keys_held.n == 1);
+    assert_int_equal(r->keys_held.id[0].epoch, 2);
+    assert_true(link_object_is(&second, r->object_fd));
+    done(r, &second);
+    assert_rc(fs_write_file(r->up, "old.bundle", (struct bytes){ old, n }, 0644, &err), RC_OK);
+    until(r, r->events[RC_BPSEC_KEY] == 1);
+    report_once(r);
+    assert_ground_holds(r, "2*");
+    assert_int_equal(install(r, 1, "", 1, 1), RC_REKEY_OLD);
+
+    /* All of it is on disk. */
+    stop(r, SIGKILL);
+    link_ground_close(&r->ground);
+    open_ground(r);
+    assert_ground_holds(r, "2*");
+    start(r);
+    until(r, r->keys_held.n == 1 && r->keys_held.id[0].epoch == 2);
+    report_once(r);
+    stop(r, 0);
+    free(old);
+    free(first.bytes);
+    free(second.bytes);
+    rig_free(r);
+}
+
+/* What another process sees: the tenant's first key, once, and whether it is only offered. */
+static void assert_offered(struct rig *r, const char *tenant, bool want)
+{
+    struct link_held held[2 * LINK_KEYRING_MAX];
+    uint32_t n = 0, found = 0;
+    struct err err;
+
+    assert_rc(link_state_look(r->ground_keys, held, &n, &err), RC_OK);
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(held[i].tenant, tenant) != 0)
+            continue;
+        assert_int_equal(held[i].offered, want);
+        found++;
+    }
+    assert_int_equal(found, 1);
+}
+
+/* Under a tenant's own key; a tenant's epochs do not touch the link's. */
+static void tenants_have_keys(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object o = link_object_new(OBJECT_ORDER, 300, 1);
+    struct transfer_message msg = { .type = TRANSFER_INLINE };
+    struct link_state ground = { 0 };
+    struct bytes message = { 0 };
+    uint8_t buf[1024];
+    uint32_t installed = 0;
+    struct err err;
+    static const char *const drafts[] = { ".key.a.0123456789abcdef",
+                                          ".counter-0000000000000001.a.0123456789abcdef",
+                                          ".replay-0000000000000001.b.0123456789abcdef",
+                                          ".offer-0000000000000002.0123456789abcdef" };
+
+    (void)state;
+    link_ground_close(&r->ground);
+    offer(r, "acme", 1, 5);
+    assert_offered(r, "acme", true);
+    for (size_t i = 0; i < sizeof drafts / sizeof drafts[0]; i++)
+        assert_rc(fs_write_file(r->ground_keys, drafts[i], bytes_of("x"), 0600, &err), RC_OK);
+    assert_rc(link_state_open(r->ground_keys, LINK_SIDE_GROUND, &ground, &err), RC_OK);
+    for (size_t i = 0; i < sizeof drafts / sizeof drafts[0]; i++) /* an offer is not ours to end */
+        assert_int_equal(faccessat(r->ground_keys, drafts[i], F_OK, 0) == 0, i == 3);
+    assert_rc(link_state_take_offers(&ground, &installed, &err), RC_OK);
+    assert_int_equal(installed, 1);
+    assert_offered(r, "acme", false);
+    offer(r, "acme", 1, 5); /* the same again is no news */
+    assert_offered(r, "acme", false);
+    msg.whole.kind = OBJECT_ORDER;
+    msg.whole.data = (struct bytes){ o.bytes, o.object.size };
+    assert_rc(transfer_encode(&msg, buf, sizeof buf, &message, &err), RC_OK);
+    assert_rc(outbox_put(&ground, "zeta", r->up, message, &err), RC_BPSEC_KEY);
+    assert_rc(outbox_put(&ground, "acme", r->up, message, &err), RC_OK);
+    until(r, r->events[RC_BPSEC_KEY] == 1); /* not on board yet */
+    assert_int_equal(install(r, 1, "acme", 1, 5), RC_OK);
+    until(r, r->keys_held.n == 2);
+    assert_rc(outbox_put(&ground, "acme", r->up, message, &err), RC_OK);
+    until(r, r->n_objects == 1);
+    assert_true(link_object_is(&o, r->object_fd));
+    /* The tenant's next key ends its own first one and nothing else. */
+    assert_int_equal(install(r, 1, "acme", 2, 6), RC_OK);
+    struct link_offer next = { .tenant = "acme", .epoch = 2 };
+
+    memset(next.secret, 6, sizeof next.secret);
+    assert_rc(link_state_install(&ground, &next, &err), RC_OK);
+    assert_rc(link_state_confirm(&ground, "acme", 2, &err), RC_OK);
+    assert_rc(outbox_put(&ground, "acme", r->up, message, &err), RC_OK);
+    until(r, r->keys_held.n == 2 && r->keys_held.id[1].epoch == 2);
+    assert_int_equal(r->keys_held.id[0].epoch, 1);
+    assert_string_equal(r->keys_held.id[1].tenant, "acme");
+    link_state_done(&ground);
+    stop(r, 0);
+    free(o.bytes);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(objects_arrive),
-        cmocka_unit_test(hostile_files),
-        cmocka_unit_test(hostile_trees),
-        cmocka_unit_test(reports_come_down),
-        cmocka_unit_test(no_keys),
-        cmocka_unit_test(wrong_port_message),
-        cmocka_unit_test(ground_is_exclusive),
+        cmocka_unit_test(keys_follow_each_other), cmocka_unit_test(tenants_have_keys),
+        cmocka_unit_test(objects_arrive),         cmocka_unit_test(bytes_are_counted),
+        cmocka_unit_test(losses_are_learnt),      cmocka_unit_test(nothing_comes_back),
+        cmocka_unit_test(hostile_files),          cmocka_unit_test(hostile_trees),
+        cmocka_unit_test(reports_come_down),      cmocka_unit_test(no_keys),
+        cmocka_unit_test(wrong_port_message),     cmocka_unit_test(ground_is_exclusive),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

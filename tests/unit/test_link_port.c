@@ -120,11 +120,29 @@ static void refuses_values(void **state)
         { "falling", PORT_TRANSFERS, AT(transfers.transfer[0].missing[1].first), 0 },
         { "beyond", PORT_TRANSFERS, AT(transfers.transfer[0].missing[1].count), 100 },
         { "wraps", PORT_TRANSFERS, AT(transfers.transfer[0].missing[1].count), UINT32_MAX },
+        { "useful beyond all", PORT_TRANSFERS, AT(transfers.traffic.all.useful), 1 },
+        { "repeated beyond all", PORT_TRANSFERS, AT(transfers.traffic.contact.repeated), 1 },
+        { "bytes in", PORT_TRANSFERS, AT(transfers.traffic.all.in) + 4, 0x80000000 },
+        { "bytes out", PORT_TRANSFERS, AT(transfers.traffic.all.out) + 4, 0x80000000 },
+        { "key epoch", PORT_TRANSFERS, AT(transfers.traffic.key_epoch) + 4, 1 },
+        { "highest counter", PORT_TRANSFERS, AT(transfers.traffic.highest) + 4, 0x80000000 },
         { "empty report", PORT_REPORT, AT(report.n), 0 },
         { "long report", PORT_REPORT, AT(report.n), REPORT_MAX + 1 },
         { "reserved", PORT_CONTACT, AT(reserved), 1 },
         { "type 0", PORT_CONTACT, AT(type), 0 },
-        { "type 7", PORT_CONTACT, AT(type), 7 },
+        { "type 11", PORT_CONTACT, AT(type), 11 },
+        { "key of node 0", PORT_KEY, AT(key.id.peer), 0 },
+        { "key epoch 0", PORT_KEY, AT(key.id.epoch), 0 },
+        { "key's tenant", PORT_KEY, AT(key.id.tenant), 0x2e2e2f2e },
+        { "key's tenant without end", PORT_KEY, AT(key.id.tenant) + 32, 0x61616161 },
+        { "key's tenant with more behind it", PORT_KEY, AT(key.id.tenant) + 8, 0x61616161 },
+        { "held by node 0", PORT_KEY_HELD, AT(held.id.peer), 0 },
+        { "held epoch 0", PORT_KEY_HELD, AT(held.id.epoch), 0 },
+        { "held with an unknown code", PORT_KEY_HELD, AT(held.rc), 29 },
+        { "held's tenant", PORT_KEY_HELD, AT(held.id.tenant), 0x0a0a0a0a },
+        { "too many keys", PORT_KEYS, AT(keys.n), PORT_KEYS_MAX + 1 },
+        { "keys with epoch 0", PORT_KEYS, AT(keys.id[0].epoch), 0 },
+        { "keys with more than there are", PORT_KEYS, AT(keys.n), 2 },
         { "type huge", PORT_CONTACT, AT(type), UINT32_MAX },
 #undef AT
     };
@@ -133,14 +151,19 @@ static void refuses_values(void **state)
         [PORT_EVENT] = sizeof(struct port_event),
         [PORT_TRANSFERS] = sizeof(struct port_transfers),
         [PORT_CONTACT] = 0,
+        [PORT_HEARD] = 0,
         [PORT_OBJECT_DONE] = sizeof(struct port_done),
         [PORT_REPORT] = sizeof(struct port_report),
+        [PORT_KEY] = sizeof(struct port_key),
+        [PORT_KEY_HELD] = sizeof(struct port_key_held),
+        [PORT_KEYS] = sizeof(struct port_keys),
     };
     static struct port_message m, out;
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        enum port_side from = rows[i].type == PORT_REPORT ? PORT_FROM_AGENT : PORT_FROM_LINK;
+        bool from_agent = rows[i].type == PORT_REPORT || rows[i].type == PORT_KEY;
+        enum port_side from = from_agent ? PORT_FROM_AGENT : PORT_FROM_LINK;
         enum port_side other = from == PORT_FROM_LINK ? PORT_FROM_AGENT : PORT_FROM_LINK;
         size_t fds = rows[i].type == PORT_OBJECT ? 1 : 0;
         struct bytes raw = { (const uint8_t *)&m, HEAD + sizes[rows[i].type] };
@@ -153,6 +176,12 @@ static void refuses_values(void **state)
             m.event = (struct port_event){ .rc = RC_BPSEC_AUTH, .count = 1, .what = "bundle" };
         if (rows[i].type == PORT_REPORT)
             m.report.n = 1;
+        if (rows[i].type == PORT_KEY)
+            m.key = (struct port_key){ .id = { 1, 2, "acme" }, .secret = { 9 } };
+        if (rows[i].type == PORT_KEY_HELD)
+            m.held = (struct port_key_held){ .id = { 1, 2, "" } };
+        if (rows[i].type == PORT_KEYS)
+            m.keys = (struct port_keys){ .n = 1, .id = { { 1, 2, "" } } };
         if (rows[i].type == PORT_TRANSFERS) {
             m.transfers.n_transfers = 1;
             m.transfers.transfer[0] = (struct transfer_status){ .chunks = 10,
@@ -172,6 +201,8 @@ static void refuses_values(void **state)
         memcpy((uint8_t *)&m + rows[i].at, &rows[i].value, 4);
         if (rows[i].at == offsetof(struct port_message, event.what) + 60)
             memset(m.event.what, 'A', sizeof m.event.what);
+        if (rows[i].at == offsetof(struct port_message, key.id.tenant) + 32)
+            memset(m.key.id.tenant, 'a', sizeof m.key.id.tenant);
         if (port_check(raw, from, fds, &out, &err) != RC_PROTOCOL)
             fail_msg("%s passed", rows[i].why);
         assert_int_equal(out.type, 77);

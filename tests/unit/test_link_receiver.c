@@ -2,92 +2,10 @@
  *
  * link/receiver: chunks in any order, restarts, damage in the spool, and its bounds.
  */
-#include "tests/unit/link_fixture.h"
+#include "tests/unit/link_cut.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
-
-#include "link/receiver.h"
-#include "link/transfer.h"
-
-static uint8_t buf[TRANSFER_MESSAGE_MAX];
-
-/* An object with its descriptor's digests at hand. */
-struct cut {
-    struct link_object o;
-    uint32_t chunk_size;
-    uint32_t chunks;
-    uint8_t *digests;
-};
-
-static struct cut cut_new(enum object_kind kind, size_t size, uint32_t chunk_size, uint64_t seed)
-{
-    struct cut c = { .o = link_object_new(kind, size, seed), .chunk_size = chunk_size };
-    struct err err;
-
-    c.chunks = (uint32_t)((size + chunk_size - 1) / chunk_size);
-    c.digests = malloc((size_t)c.chunks * DIGEST_SIZE);
-    for (uint32_t i = 0; i < c.chunks; i++) {
-        struct bytes data = { c.o.bytes + (size_t)i * chunk_size,
-                              transfer_chunk_bytes(size, chunk_size, i) };
-
-        assert_rc(sha256_of(data, c.digests + (size_t)i * DIGEST_SIZE, &err), RC_OK);
-    }
-    return c;
-}
-
-static void cut_free(struct cut *c)
-{
-    free(c->o.bytes);
-    free(c->digests);
-}
-
-static enum rc give(struct receiver *r, const struct transfer_message *m, uint64_t now_ms)
-{
-    struct bytes wire = { 0 };
-    struct err err;
-
-    assert_rc(transfer_encode(m, buf, sizeof buf, &wire, &err), RC_OK);
-    return receiver_take(r, wire, now_ms, &err);
-}
-
-static enum rc give_descriptor(struct receiver *r, const struct cut *c, uint64_t now_ms)
-{
-    struct transfer_message m = { .type = TRANSFER_DESCRIPTOR };
-
-    m.descriptor = (struct transfer_descriptor){
-        .kind = c->o.object.kind,
-        .size = c->o.object.size,
-        .serial = c->o.object.serial,
-        .chunk_size = c->chunk_size,
-        .chunks = c->chunks,
-        .digests = { c->digests, (size_t)c->chunks * DIGEST_SIZE },
-    };
-    memcpy(m.descriptor.object, c->o.object.digest, DIGEST_SIZE);
-    return give(r, &m, now_ms);
-}
-
-static enum rc give_chunk(struct receiver *r, const struct cut *c, uint32_t i, uint64_t now_ms)
-{
-    struct transfer_message m = { .type = TRANSFER_CHUNK };
-
-    m.chunk = (struct transfer_chunk){
-        .index = i,
-        .data = { c->o.bytes + (size_t)i * c->chunk_size,
-                  transfer_chunk_bytes(c->o.object.size, c->chunk_size, i) },
-    };
-    memcpy(m.chunk.object, c->o.object.digest, DIGEST_SIZE);
-    return give(r, &m, now_ms);
-}
-
-static enum rc give_inline(struct receiver *r, const struct link_object *o, uint64_t now_ms)
-{
-    struct transfer_message m = { .type = TRANSFER_INLINE };
-
-    m.whole = (struct transfer_inline){ .kind = o->object.kind,
-                                        .serial = o->object.serial,
-                                        .data = { o->bytes, o->object.size } };
-    return give(r, &m, now_ms);
-}
 
 static struct receiver *open_receiver(int dirfd, uint64_t quota)
 {
@@ -227,6 +145,59 @@ static void wrong_chunks(void **state)
     cut_free(&c);
     cut_free(&other);
     link_tmp_free(&t);
+}
+
+/* Chunks of one index and different bytes: only bytes that match count, in whatever order they
+ * come, before the descriptor and behind it. */
+static void two_chunks_of_one_index(void **state)
+{
+    enum { GOOD, BAD };
+    static const struct {
+        const char *why;
+        bool before; /* the descriptor */
+        int first, second;
+        enum rc rc_first, rc_second;
+        uint32_t missing; /* afterwards, of four */
+    } rows[] = {
+        { "wrong, then right", false, BAD, GOOD, RC_CHUNK_DIGEST, RC_OK, 3 },
+        { "right, then wrong", false, GOOD, BAD, RC_OK, RC_OK, 3 }, /* not looked at any more */
+        { "wrong, then wrong", false, BAD, BAD, RC_CHUNK_DIGEST, RC_CHUNK_DIGEST, 4 },
+        { "before: wrong, then right", true, BAD, GOOD, RC_OK, RC_OK, 3 },
+        { "before: right, then wrong", true, GOOD, BAD, RC_OK, RC_OK, 4 }, /* the newer is held */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct link_tmp t = link_tmp_new();
+        struct cut c[2] = { [GOOD] = cut_new(OBJECT_PACKAGE, 4 * 1024, 1024, 1),
+                            [BAD] = cut_new(OBJECT_PACKAGE, 4 * 1024, 1024, 2) };
+        struct receiver *r = open_receiver(t.fd, 0);
+        struct port_transfers status;
+
+        memcpy(c[BAD].o.object.digest, c[GOOD].o.object.digest, DIGEST_SIZE);
+        if (!rows[i].before)
+            assert_rc(give_descriptor(r, &c[GOOD], 0), RC_OK);
+        enum rc first = give_chunk(r, &c[rows[i].first], 2, 0);
+        enum rc second = give_chunk(r, &c[rows[i].second], 2, 0);
+        if (first != rows[i].rc_first || second != rows[i].rc_second)
+            fail_msg("%s: %s, %s", rows[i].why, rc_name(first), rc_name(second));
+        if (rows[i].before)
+            assert_rc(give_descriptor(r, &c[GOOD], 0), RC_OK);
+        receiver_status(r, &status);
+        uint32_t missing = 0;
+        for (uint32_t k = 0; k < status.transfer[0].n_missing; k++)
+            missing += status.transfer[0].missing[k].count;
+        if (missing != rows[i].missing)
+            fail_msg("%s: %u missing", rows[i].why, missing);
+        for (uint32_t k = 0; k < 4; k++)
+            assert_rc(give_chunk(r, &c[GOOD], k, 0), RC_OK);
+        commit(r);
+        assert_ready(r, &c[GOOD].o);
+        receiver_close(&r);
+        cut_free(&c[GOOD]);
+        cut_free(&c[BAD]);
+        link_tmp_free(&t);
+    }
 }
 
 /* What lies in the spool is believed only as far as it hashes. */
@@ -423,7 +394,7 @@ static void bounds(void **state)
 static void many_ranges(void **state)
 {
     struct link_tmp t = link_tmp_new();
-    struct cut c = cut_new(OBJECT_PACKAGE, 100 * 256, 256, 1);
+    struct cut c = cut_new(OBJECT_PACKAGE, 500 * 256, 256, 1);
     struct receiver *r = open_receiver(t.fd, 0);
     static struct port_message m, out;
     struct err err;
@@ -617,11 +588,214 @@ static void done_as_another_kind(void **state)
     link_tmp_free(&t);
 }
 
+/* ---- damage while it runs ----------------------------------------------------------------------
+ */
+
+static struct scrubbed scrub(struct receiver *r)
+{
+    struct scrubbed count = { 0 };
+    struct err err;
+
+    assert_rc(receiver_scrub(r, &count, &err), RC_OK);
+    return count;
+}
+
+/* A file with the object's bytes, the caller's to close. */
+static int copy_of(const struct cut *c)
+{
+    int fd = memfd_create("copy", MFD_CLOEXEC);
+    struct err err;
+
+    assert_rc(fs_write_all(fd, (struct bytes){ c->o.bytes, c->o.object.size }, &err), RC_OK);
+    return fd;
+}
+
+/* A damaged copy of 1 MiB with one flipped bit: the offer, and one chunk, and it is whole. */
+static void a_damaged_copy_saves_all_but_one_chunk(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut c = cut_new(OBJECT_PACKAGE, 1 << 20, 16384, 5);
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct port_transfers status;
+    const off_t at = 40 * 16384 + 77;
+
+    (void)state;
+    for (int late = 0; late < 2; late++) { /* the copy before the offer, and behind it */
+        int fd = copy_of(&c);
+        uint8_t bad = (uint8_t)(c.o.bytes[at] ^ 1U);
+
+        assert_int_equal(pwrite(fd, &bad, 1, at), 1);
+        c.o.object.serial++;
+        if (late)
+            assert_rc(give_descriptor(r, &c, 0), RC_OK);
+        receiver_seed(r, c.o.object.digest, fd, 0);
+        if (!late)
+            assert_rc(give_descriptor(r, &c, 0), RC_OK);
+        receiver_status(r, &status);
+        assert_int_equal(status.n_transfers, 1);
+        assert_int_equal(status.transfer[0].n_missing, 1);
+        assert_int_equal(status.transfer[0].missing[0].first, 40);
+        assert_int_equal(status.transfer[0].missing[0].count, 1);
+        commit(r);
+        assert_rc(give_chunk(r, &c, 40, 0), RC_OK);
+        commit(r);
+        assert_ready(r, &c.o);
+        struct err err;
+        assert_rc(receiver_done(r, c.o.object.digest, &err), RC_OK);
+    }
+    receiver_close(&r);
+    cut_free(&c);
+    link_tmp_free(&t);
+}
+
+/* A copy of something else, shorter, or more of them than are held: nothing wrong is taken. */
+static void a_wrong_copy_is_no_harm(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut c = cut_new(OBJECT_PACKAGE, 8 * 1024, 1024, 5);
+    struct cut other = cut_new(OBJECT_PACKAGE, 3 * 1024 + 1, 1024, 6);
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct port_transfers status;
+
+    (void)state;
+    receiver_seed(r, c.o.object.digest, copy_of(&other), 0);
+    for (uint8_t i = 0; i < 2 * RECEIVER_SEEDS_MAX; i++)
+        receiver_seed(r, (uint8_t[DIGEST_SIZE]){ i, 7 }, copy_of(&other), 0);
+    receiver_seed(r, c.o.object.digest, copy_of(&other), 0);
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    receiver_status(r, &status);
+    assert_int_equal(status.transfer[0].missing[0].count, 8);
+    receiver_close(&r);
+    cut_free(&c);
+    cut_free(&other);
+    link_tmp_free(&t);
+}
+
+static bool is_held(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* What is held of damaged copies has no name any more, but takes room all the same: it is bounded,
+ * it makes way for what comes, and it does not stay for ever. */
+static void copies_are_bounded(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut large = cut_new(OBJECT_PACKAGE, 10 * 1024, 1024, 5);
+    struct cut small = cut_new(OBJECT_PACKAGE, 6 * 1024, 1024, 6);
+    struct cut package = cut_new(OBJECT_PACKAGE, 30 * 1024, 1024, 7);
+    struct receiver *r = open_receiver(t.fd, 40 * 1024);
+    int pipes[2];
+
+    (void)state;
+    int fd = copy_of(&large), other = copy_of(&small);
+    receiver_seed(r, large.o.object.digest, fd, 0);
+    assert_true(is_held(fd));
+    receiver_seed(r, small.o.object.digest, other, 0); /* a quarter of the quota, for all */
+    assert_true(is_held(other) && !is_held(fd));
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    receiver_seed(r, large.o.object.digest, pipes[0], 0);
+    assert_false(is_held(pipes[0]));
+    int huge = copy_of(&package);
+    receiver_seed(r, package.o.object.digest, huge, 0);
+    assert_true(!is_held(huge) && is_held(other));
+
+    receiver_age(r, 999);
+    assert_true(is_held(other));
+    receiver_age(r, 1000);
+    assert_false(is_held(other));
+
+    struct stat before = { 0 }, after = { 0 };
+    fd = copy_of(&small);
+    assert_int_equal(fstat(fd, &before), 0);
+    receiver_seed(r, small.o.object.digest, fd, 0);
+    assert_rc(give_descriptor(r, &package, 0), RC_OK); /* it needs all that packages may take */
+    if (fstat(fd, &after) == 0)                        /* the number may have been used again */
+        assert_true(after.st_dev != before.st_dev || after.st_ino != before.st_ino);
+    close_fd(&pipes[1]);
+    receiver_close(&r);
+    cut_free(&large);
+    cut_free(&small);
+    cut_free(&package);
+    link_tmp_free(&t);
+}
+
+/* Flipped bits in a .part, a .desc, a ready object and the list of done ones: each found, and after
+ * it the story goes on as if it had not been. */
+static void scrub_finds_every_file(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut c = cut_new(OBJECT_PACKAGE, 8 * 1024, 1024, 5);
+    struct cut whole = cut_new(OBJECT_PACKAGE, 4 * 1024, 1024, 6);
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct port_transfers status;
+    char name[160], hex[2 * DIGEST_SIZE + 1];
+    struct err err;
+
+    (void)state;
+    struct link_object small = link_object_new(OBJECT_ORDER, 300, 7);
+
+    assert_int_equal(scrub(r).files, 0);
+    assert_rc(give_inline(r, &small, 0), RC_OK);
+    commit(r);
+    assert_rc(receiver_done(r, small.object.digest, &err), RC_OK);
+    assert_rc(give_descriptor(r, &whole, 0), RC_OK);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_rc(give_chunk(r, &whole, i, 0), RC_OK);
+    commit(r);
+    assert_rc(receiver_done(r, whole.o.object.digest, &err), RC_OK);
+    whole.o.object.serial++;
+    assert_rc(give_descriptor(r, &whole, 0), RC_OK);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_rc(give_chunk(r, &whole, i, 0), RC_OK);
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    for (uint32_t i = 0; i < 6; i++)
+        assert_rc(give_chunk(r, &c, i, 0), RC_OK);
+    commit(r);
+    assert_int_equal(scrub(r).damaged, 0);
+
+    link_flip(t.fd, hex_name(&c, "partial", "part"), 2050);
+    link_flip(t.fd, hex_name(&c, "partial", "desc"), 9);
+    link_flip(t.fd, "done.a", 40);
+    (void)snprintf(name, sizeof name, "ready/%s.%u.%016llx",
+                   bytes_hex((struct bytes){ whole.o.object.digest, DIGEST_SIZE }, hex),
+                   whole.o.object.kind, (unsigned long long)whole.o.object.serial);
+    link_flip(t.fd, name, 1000);
+    struct scrubbed count = scrub(r);
+    assert_int_equal(count.damaged, 4);
+    assert_int_equal(count.repaired, 4);
+    assert_true(receiver_note(r, &err));
+    assert_rc(err.rc, RC_OBJECT_DIGEST);
+    assert_int_equal(scrub(r).damaged, 0);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 1);
+    assert_int_equal(status.transfer[0].missing[0].first, 2);
+    assert_int_equal(status.transfer[0].missing[0].count, 1);
+
+    receiver_close(&r); /* and the descriptor on disk is the right one again */
+    r = open_receiver(t.fd, 0);
+    assert_rc(give_chunk(r, &c, 2, 0), RC_OK);
+    assert_rc(give_chunk(r, &c, 6, 0), RC_OK);
+    assert_rc(give_chunk(r, &c, 7, 0), RC_OK);
+    commit(r);
+    assert_ready(r, &c.o);
+    receiver_close(&r);
+    free(small.bytes);
+    cut_free(&c);
+    cut_free(&whole);
+    link_tmp_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_damaged_copy_saves_all_but_one_chunk),
+        cmocka_unit_test(a_wrong_copy_is_no_harm),
+        cmocka_unit_test(copies_are_bounded),
+        cmocka_unit_test(scrub_finds_every_file),
         cmocka_unit_test(any_order_with_restarts),
         cmocka_unit_test(wrong_chunks),
+        cmocka_unit_test(two_chunks_of_one_index),
         cmocka_unit_test(damaged_spool),
         cmocka_unit_test(lying_descriptor),
         cmocka_unit_test(cut_in_another_way),

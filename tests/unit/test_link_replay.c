@@ -83,8 +83,11 @@ static void never_twice(void **state)
             accepted += n;
             if (link_random(&seed) % 3 != 0)
                 continue;
-            if (faccessat(t.fd, "replay.b", F_OK, 0) == 0 && link_random(&seed) % 3 == 0)
-                link_flip(t.fd, link_random(&seed) % 2 == 0 ? "replay.a" : "replay.b",
+            if (faccessat(t.fd, "replay-0000000000000001.b", F_OK, 0) == 0 &&
+                link_random(&seed) % 3 == 0)
+                link_flip(t.fd,
+                          link_random(&seed) % 2 == 0 ? "replay-0000000000000001.a"
+                                                      : "replay-0000000000000001.b",
                           (off_t)(link_random(&seed) % 100));
         }
         assert_rc(replay_load(t.fd, 1, 1, &r, &err), RC_OK);
@@ -102,7 +105,7 @@ static void jump_and_damage(void **state)
 {
     (void)state;
     for (int row = 0; row < 4; row++) {
-        const char *copy = row % 2 == 0 ? "replay.a" : "replay.b";
+        const char *copy = row % 2 == 0 ? "replay-0000000000000001.a" : "replay-0000000000000001.b";
         struct link_tmp t = link_tmp_new();
         struct replay r = { 0 };
         struct err err;
@@ -126,7 +129,7 @@ static void jump_and_damage(void **state)
 /* One bundle, saved; then the copy that knows of it is gone. */
 static void a_copy_is_lost(void **state)
 {
-    static const char *const names[] = { "replay.a", "replay.b" };
+    static const char *const names[] = { "replay-0000000000000001.a", "replay-0000000000000001.b" };
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -145,10 +148,11 @@ static void a_copy_is_lost(void **state)
     }
 }
 
-static void epochs(void **state)
+/* Each key has a window of its own, and no other's. */
+static void keys(void **state)
 {
     struct link_tmp t = link_tmp_new();
-    struct replay r = { 0 };
+    struct replay r = { 0 }, next = { 0 };
     struct err err;
 
     (void)state;
@@ -156,22 +160,32 @@ static void epochs(void **state)
     assert_rc(replay_load(t.fd, 1, 1, &r, &err), RC_OK);
     assert_rc(replay_accept(&r, 9, &err), RC_OK);
     assert_rc(replay_save(&r, t.fd, &err), RC_OK);
-    assert_rc(replay_load(t.fd, 1, 2, &r, &err), RC_OK); /* new keys: a new window */
-    assert_rc(replay_accept(&r, 9, &err), RC_OK);
-    assert_rc(replay_save(&r, t.fd, &err), RC_OK);
-    assert_rc(replay_load(t.fd, 1, 1, &r, &err), RC_STATE_DAMAGED); /* never back */
-    link_flip(t.fd, "replay.a", 30);
-    link_flip(t.fd, "replay.b", 30);
-    assert_rc(replay_load(t.fd, 1, 2, &r, &err), RC_STATE_DAMAGED);
+    assert_rc(replay_load(t.fd, 1, 2, &next, &err), RC_STATE_DAMAGED); /* not made */
+    assert_rc(replay_make(t.fd, 1, 2, &err), RC_OK);
+    assert_rc(replay_load(t.fd, 1, 2, &next, &err), RC_OK);
+    assert_rc(replay_accept(&next, 9, &err), RC_OK);
+    assert_rc(replay_save(&next, t.fd, &err), RC_OK);
+    assert_rc(replay_load(t.fd, 1, 1, &r, &err), RC_OK);
+    assert_rc(replay_accept(&r, 9, &err), RC_REPLAY);
+    assert_rc(replay_accept(&r, 10, &err), RC_OK);
+    assert_rc(replay_load(t.fd, 7, 1, &r, &err), RC_STATE_DAMAGED); /* of another peer */
+    /* One under the name of the other. */
+    assert_int_equal(renameat(t.fd, "replay-0000000000000001.a", t.fd, "replay-0000000000000002.a"),
+                     0);
+    assert_int_equal(renameat(t.fd, "replay-0000000000000001.b", t.fd, "replay-0000000000000002.b"),
+                     0);
+    assert_rc(replay_load(t.fd, 1, 2, &next, &err), RC_STATE_DAMAGED);
     link_tmp_free(&t);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_rules),    cmocka_unit_test(never_twice),
-        cmocka_unit_test(jump_and_damage), cmocka_unit_test(a_copy_is_lost),
-        cmocka_unit_test(epochs),
+        cmocka_unit_test(window_rules),
+        cmocka_unit_test(never_twice),
+        cmocka_unit_test(jump_and_damage),
+        cmocka_unit_test(a_copy_is_lost),
+        cmocka_unit_test(keys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

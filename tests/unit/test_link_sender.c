@@ -71,6 +71,179 @@ static void documents_first(void **state)
     free(order.bytes);
 }
 
+/* What the satellite may have most of: nothing but the descriptor goes, as often as it takes, until
+ * a report says what is missing; then that, and no more. */
+static void an_offer_waits_for_its_answer(void **state)
+{
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 1 << 20, 1);
+    struct sender *s = make(16384);
+    struct transfer_message m = { 0 };
+    struct port_transfers report = { .n_transfers = 1 };
+    uint64_t now_ms = 1;
+    struct err err;
+
+    (void)state;
+    o.object.offer = true;
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    for (int again = 0; again < 3; again++) {
+        assert_rc(next(s, now_ms, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+        assert_rc(next(s, now_ms, &m), RC_NOT_FOUND);
+        now_ms += 10000;
+    }
+    memcpy(report.transfer[0].object, o.object.digest, DIGEST_SIZE);
+    report.transfer[0].chunks = 64;
+    report.transfer[0].n_missing = 1;
+    report.transfer[0].missing[0] = (struct transfer_range){ 40, 1 };
+    sender_report(s, &report, now_ms);
+    assert_rc(next(s, now_ms, &m), RC_OK);
+    if (m.type == TRANSFER_DESCRIPTOR) /* it was due again at this moment */
+        assert_rc(next(s, now_ms, &m), RC_OK);
+    assert_int_equal(m.type, TRANSFER_CHUNK);
+    assert_int_equal(m.chunk.index, 40);
+    assert_rc(next(s, now_ms, &m), RC_NOT_FOUND);
+    sender_free(&s);
+    free(o.bytes);
+}
+
+/* Of two packages both descriptors go before any chunk; a document that comes in between goes
+ * before what is left. */
+static void descriptors_before_chunks(void **state)
+{
+    struct link_object a = link_object_new(OBJECT_PACKAGE, 50000, 1);
+    struct link_object b = link_object_new(OBJECT_PACKAGE, 50000, 2);
+    struct link_object order = link_object_new(OBJECT_ORDER, 700, 3);
+    struct sender *s = make(16384);
+    struct transfer_message m = { 0 };
+    struct err err;
+
+    (void)state;
+    assert_rc(sender_add(s, &a.object, link_object_source(&a), &err), RC_OK);
+    assert_rc(sender_add(s, &b.object, link_object_source(&b), &err), RC_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_rc(next(s, 1, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+        assert_memory_equal(m.descriptor.object, (i == 0 ? &a : &b)->object.digest, DIGEST_SIZE);
+    }
+    assert_rc(next(s, 1, &m), RC_OK);
+    assert_int_equal(m.type, TRANSFER_CHUNK);
+    assert_memory_equal(m.chunk.object, a.object.digest, DIGEST_SIZE);
+    assert_rc(sender_add(s, &order.object, link_object_source(&order), &err), RC_OK);
+    assert_rc(next(s, 1, &m), RC_OK);
+    assert_int_equal(m.type, TRANSFER_INLINE);
+    for (int i = 0; i < 7; i++) {
+        assert_rc(next(s, 1, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_CHUNK);
+        assert_memory_equal(m.chunk.object, (i < 3 ? &a : &b)->object.digest, DIGEST_SIZE);
+    }
+    assert_rc(next(s, 1, &m), RC_NOT_FOUND);
+    sender_free(&s);
+    free(a.bytes);
+    free(b.bytes);
+    free(order.bytes);
+}
+
+/* What waits for the carrier is not late; but a carrier that never comes is not believed for ever.
+ */
+static void what_waits_is_not_late(void **state)
+{
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 50000, 1);
+    struct link_object order = link_object_new(OBJECT_ORDER, 700, 3);
+    struct sender *s = make(16384);
+    struct transfer_message m = { 0 };
+    struct err err;
+    uint64_t now = 1;
+
+    (void)state;
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    assert_rc(sender_add(s, &order.object, link_object_source(&order), &err), RC_OK);
+    for (int i = 0; i < 6; i++)
+        assert_rc(next(s, now, &m), RC_OK);
+    for (; now < SENDER_HOLD_MS; now += 5000) {
+        sender_hold(s, now);
+        assert_rc(next(s, now, &m), RC_NOT_FOUND);
+    }
+    now += 20000;
+    sender_hold(s, now);
+    assert_rc(next(s, now, &m), RC_OK);
+    sender_free(&s);
+    free(o.bytes);
+    free(order.bytes);
+}
+
+/* Loss of frames makes chunks smaller, within the link's bounds. */
+static void chunks_follow_the_loss(void **state)
+{
+    static const struct {
+        const char *why;
+        uint32_t min, max;
+        uint64_t sent, lost, bytes;
+        uint32_t chunk_size;
+    } rows[] = {
+        { "nothing known", 0, 0, 0, 0, 0, 32768 },
+        { "no loss", 0, 0, 1000, 0, 33000000, 65536 },
+        { "no loss, files of any size", 0, 262144, 1000, 0, 33000000, 262144 },
+        { "no loss, large ones wanted", 131072, 0, 1000, 0, 33000000, 131072 },
+        { "1e-4 of frames: 50 KB", 1024, 0, 1000, 3, 33000000, 65536 },
+        { "1e-3: 16 KB", 1024, 0, 1000, 30, 33000000, 16384 },
+        { "1e-2: 5 KB", 1024, 0, 1000, 258, 33000000, 4096 },
+        { "the same, not below the bound", 0, 0, 1000, 258, 33000000, 32768 },
+        { "no loss, not above the bound", 512, 2048, 1000, 0, 33000000, 2048 },
+        { "everything lost", 256, 0, 1000, 1000, 33000000, 1024 },
+        { "nonsense is not believed", 1024, 0, 10, 11, 33000000, 32768 },
+    };
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 1 << 20, 1);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct sender_options options = { .chunk_min = rows[i].min,
+                                                .chunk_max = rows[i].max };
+        struct transfer_message m = { 0 };
+        struct sender *s = NULL;
+        struct err err;
+
+        assert_rc(sender_new(&options, &s, &err), RC_OK);
+        sender_learn(s, rows[i].sent, rows[i].lost, rows[i].bytes);
+        assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+        assert_rc(next(s, 1, &m), RC_OK);
+        if (m.descriptor.chunk_size != rows[i].chunk_size)
+            fail_msg("%s: %u", rows[i].why, m.descriptor.chunk_size);
+        sender_free(&s);
+    }
+    free(o.bytes);
+}
+
+/* A sender that was started anew and would cut otherwise goes on with the cut that the satellite is
+ * under way with. */
+static void the_cut_under_way_is_kept(void **state)
+{
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 40 * 1024, 1);
+    struct sender *s = make(2048);
+    struct transfer_message m = { 0 };
+    struct port_transfers report = { .n_transfers = 1 };
+    struct err err;
+
+    (void)state;
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    memcpy(report.transfer[0].object, o.object.digest, DIGEST_SIZE);
+    report.transfer[0].chunks = 5; /* of 8 KiB */
+    report.transfer[0].n_missing = 1;
+    report.transfer[0].missing[0] = (struct transfer_range){ 3, 2 };
+    sender_report(s, &report, 1000);
+    assert_rc(next(s, 1001, &m), RC_OK);
+    assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+    assert_int_equal(m.descriptor.chunk_size, 8192);
+    for (uint32_t i = 3; i < 5; i++) {
+        assert_rc(next(s, 1001, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_CHUNK);
+        assert_int_equal(m.chunk.index, i);
+        assert_memory_equal(m.chunk.data.p, o.bytes + (size_t)i * 8192, m.chunk.data.n);
+    }
+    assert_rc(next(s, 1001, &m), RC_NOT_FOUND);
+    sender_free(&s);
+    free(o.bytes);
+}
+
 static void reports_steer(void **state)
 {
     struct link_object o = link_object_new(OBJECT_PACKAGE, 40 * 1024, 1);
@@ -427,8 +600,15 @@ static void always_converges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(documents_first),  cmocka_unit_test(reports_steer),
-        cmocka_unit_test(nonsense_reports), cmocka_unit_test(budget_and_broken_source),
+        cmocka_unit_test(documents_first),
+        cmocka_unit_test(an_offer_waits_for_its_answer),
+        cmocka_unit_test(descriptors_before_chunks),
+        cmocka_unit_test(what_waits_is_not_late),
+        cmocka_unit_test(chunks_follow_the_loss),
+        cmocka_unit_test(the_cut_under_way_is_kept),
+        cmocka_unit_test(reports_steer),
+        cmocka_unit_test(nonsense_reports),
+        cmocka_unit_test(budget_and_broken_source),
         cmocka_unit_test(always_converges),
     };
 

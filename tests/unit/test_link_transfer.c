@@ -57,6 +57,19 @@ static void round_trip(void **state)
     assert_true(out.whole.serial == 3);
     assert_true(bytes_equal(out.whole.data, in.whole.data));
 
+    in = (struct transfer_message){ .type = TRANSFER_REPAIR };
+    in.repair = (struct transfer_repair){ .object = { 9 },
+                                          .group = FEC_GROUPS_MAX - 1,
+                                          .number = FEC_REPAIR_MAX - 1,
+                                          .data = { data, sizeof data } };
+    assert_rc(transfer_encode(&in, buf, sizeof buf, &wire, &err), RC_OK);
+    assert_rc(transfer_decode(wire, &out, &err), RC_OK);
+    assert_int_equal(out.type, TRANSFER_REPAIR);
+    assert_memory_equal(out.repair.object, in.repair.object, DIGEST_SIZE);
+    assert_int_equal(out.repair.group, FEC_GROUPS_MAX - 1);
+    assert_int_equal(out.repair.number, FEC_REPAIR_MAX - 1);
+    assert_true(bytes_equal(out.repair.data, in.repair.data));
+
     /* Every shorter view is refused. */
     for (size_t n = 0; n < 64; n++)
         assert_rc(transfer_decode((struct bytes){ wire.p, n }, &out, &err), RC_SHORT);
@@ -128,7 +141,9 @@ static void refuses_shapes(void **state)
         { "empty", 0, { 0 }, RC_SHORT },
         { "not an array", 1, { 0x01 }, RC_CBOR_TYPE },
         { "type 0", 5, { 0x84, 0, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
-        { "type 4", 5, { 0x84, 4, 1, 1, 0x41 }, RC_VALUE },
+        { "type 5", 5, { 0x84, 5, 1, 1, 0x41 }, RC_VALUE },
+        { "repair of 4 items", 5, { 0x84, 4, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
+        { "chunk of 5 items", 5, { 0x85, 2, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
         { "inline of 7 items", 5, { 0x87, 3, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
         { "descriptor of 4 items", 5, { 0x84, 1, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
         { "5 items", 6, { 0x85, 3, 1, 1, 0x41, 0 }, RC_TRANSFER_FORMAT },

@@ -47,6 +47,10 @@ static void test_round_trips(void **state)
     assert_string_equal(manifest_back.args[1], "--fast");
     assert_string_equal(manifest_back.env[0], "MODE=night");
     assert_int_equal(manifest_back.health.watchdog_ms, 1000);
+    assert_false(manifest_back.snapshot);
+    manifest.snapshot = true;
+    assert_round_trip(manifest, &manifest, &manifest_back);
+    assert_true(manifest_back.snapshot);
     assert_round_trip(order, &order, &order_back);
     assert_memory_equal(&order, &order_back, sizeof order);
     doc_report(&report_a);
@@ -54,6 +58,22 @@ static void test_round_trips(void **state)
     assert_int_equal(report_b.transfer[0].missing[1].first, 4);
     assert_true(memcmp(&report_a.payload[0].running, &report_b.payload[0].running, DIGEST_SIZE) ==
                 0);
+    report_a.scrub = (struct report_scrub){ 2, 60, 300, 70000, 5, 4, 1, 1, { { { 9 } } } };
+    assert_round_trip(report, &report_a, &report_b);
+    assert_memory_equal(&report_a.scrub, &report_b.scrub, sizeof report_a.scrub);
+    report_a.traffic = (struct report_traffic){ 3, { 10, 5, 4, 9 }, { 30, 10, 20, 19 }, 2, 77, 60 };
+    assert_round_trip(report, &report_a, &report_b);
+    assert_memory_equal(&report_a.traffic, &report_b.traffic, sizeof report_a.traffic);
+    report_a.traffic.key_epoch = report_a.traffic.highest = report_a.traffic.accepted = 0;
+    assert_round_trip(report, &report_a, &report_b);
+    assert_memory_equal(&report_a.traffic, &report_b.traffic, sizeof report_a.traffic);
+    report_a.n_usage = 2;
+    report_a.usage[0] = (struct report_usage){ "acme", 65536, { { 1, 2 }, { 3, 4 }, { 5, 6 } } };
+    report_a.usage[1] =
+        (struct report_usage){ "zenith", UINT32_MAX, { [USE_DATA] = { UINT32_MAX, UINT32_MAX } } };
+    assert_round_trip(report, &report_a, &report_b);
+    assert_memory_equal(report_a.usage, report_b.usage, sizeof report_a.usage);
+    assert_int_equal(report_b.n_usage, 2);
 }
 
 static void test_grant_round_trip(void **state)
@@ -139,6 +159,7 @@ SPOIL(m_ready_top, manifest, d->health.ready_ms = UINT32_MAX)
 SPOIL(m_soak_top, manifest, d->health.soak_ms = UINT32_MAX)
 SPOIL(m_watchdog_top, manifest, d->health.watchdog_ms = UINT32_MAX)
 SPOIL(m_watchdog_alive, manifest, d->health.type = HEALTH_ALIVE)
+SPOIL(m_snapshot, manifest, d->snapshot = true; d->limits.data_bytes = 0)
 
 static const struct {
     const char *why;
@@ -189,6 +210,7 @@ static const struct {
     { "soak of weeks", m_soak_top, RC_VALUE },
     { "watchdog of weeks", m_watchdog_top, RC_VALUE },
     { "watchdog without notify", m_watchdog_alive, RC_VALUE },
+    { "snapshot of no data", m_snapshot, RC_VALUE },
 };
 
 /* ---- order ---- */
@@ -234,10 +256,10 @@ SPOIL(g_no_keys, grant, d->keys.n = 0)
 SPOIL(g_many_keys, grant, d->keys.n = ROLE_KEYS_MAX + 1)
 SPOIL(g_twice, grant, d->keys = doc_key_set(1, 2, K_ACME); d->keys.key[1] = d->keys.key[0])
 SPOIL(g_half_twice, grant, d->keys = doc_key_set(1, 2, K_ACME);
-      memcpy(d->keys.key[1].ed25519, d->keys.key[0].ed25519, 32);
+      memcpy(doc_half(&d->keys.key[1], 0), doc_half(&d->keys.key[0], 0), 32);
       assert_rc(public_key_id(&d->keys.key[1], d->keys.key[1].id, NULL), RC_OK))
 SPOIL(g_id, grant, d->keys.key[0].id[0] ^= 1)
-SPOIL(g_suite, grant, d->keys.key[0].suite = 2)
+SPOIL(g_suite, grant, d->keys.key[0].suite = 3)
 SPOIL(g_memory, grant, d->total.memory_bytes = 0)
 SPOIL(g_store, grant, d->store_bytes = 0)
 SPOIL(g_payloads, grant, d->payloads_max = 0)
@@ -304,6 +326,19 @@ SPOIL(p_range_touches, report, d->transfer[0].missing[0].count = 4)
 SPOIL(p_range_back, report, d->transfer[0].missing[0].first = 6)
 SPOIL(p_range_end, report, d->transfer[0].missing[1].count = 7)
 SPOIL(p_range_wraps, report, d->transfer[0].missing[1].count = UINT32_MAX)
+SPOIL(p_rekey, report, d->keys.rekey = UINT64_MAX)
+SPOIL(p_kem, report, d->keys.has_kem_public = true)
+SPOIL(p_links, report, d->keys.n_links = REPORT_LINKS_MAX + 1)
+SPOIL(p_link, report, d->keys.n_links = 1)
+SPOIL(p_scrub_files, report, d->scrub.damaged = 1)
+SPOIL(p_scrub_damaged, report, (d->scrub.files = 1, d->scrub.repaired = 1))
+SPOIL(p_scrub_age, report, d->scrub.age_s = 1)
+SPOIL(p_scrub_many, report, d->scrub.n_wanted = REPORT_WANTED_MAX + 1)
+SPOIL(p_scrub_none, report, d->scrub.n_wanted = 1)
+SPOIL(p_usage_many, report, d->n_usage = TENANTS_MAX + 1)
+SPOIL(p_usage_name, report, d->n_usage = 1)
+SPOIL(p_usage_order, report,
+      (d->n_usage = 2, d->usage[0].tenant[0] = d->usage[1].tenant[0] = 'a'))
 SPOIL(p_complete, report, memset(&d->object[0], 0, DIGEST_SIZE))
 
 static const struct {
@@ -325,7 +360,19 @@ static const struct {
     { "ranges that touch", p_range_touches, RC_VALUE },
     { "ranges out of order", p_range_back, RC_VALUE },
     { "range past the end", p_range_end, RC_VALUE },
+    { "more damaged than read", p_scrub_files, RC_VALUE },
+    { "more repaired than damaged", p_scrub_damaged, RC_VALUE },
+    { "age of a round that never ended", p_scrub_age, RC_VALUE },
+    { "too many packages wanted", p_scrub_many, RC_VALUE },
+    { "package wanted without a manifest", p_scrub_none, RC_DIGEST_MISSING },
+    { "what too many tenants take", p_usage_many, RC_VALUE },
+    { "what nobody takes", p_usage_name, RC_NAME },
+    { "what one tenant takes, twice", p_usage_order, RC_VALUE },
     { "range that wraps", p_range_wraps, RC_VALUE },
+    { "rekey number above 2^63-1", p_rekey, RC_VALUE },
+    { "KEM key without id", p_kem, RC_VALUE },
+    { "too many link keys", p_links, RC_VALUE },
+    { "key of node 0", p_link, RC_VALUE },
     { "complete object without digest", p_complete, RC_DIGEST_MISSING },
 };
 /* clang-format on */
@@ -390,16 +437,16 @@ static void test_key_ids_and_commitments_tell_keys_apart(void **state)
     struct digest one, two;
     uint8_t id[KEY_ID_SIZE];
 
-    b.mldsa65[1951] ^= 1;
+    doc_half(&b, 1)[1951] ^= 1;
     assert_rc(public_key_id(&b, id, NULL), RC_OK);
     assert_memory_not_equal(id, a.id, sizeof id);
-    assert_rc(key_set_digest(&set, &one, NULL), RC_OK);
+    assert_rc(key_set_digest(&set, &one, NULL, NULL), RC_OK);
     set.threshold = 2;
-    assert_rc(key_set_digest(&set, &two, NULL), RC_OK);
+    assert_rc(key_set_digest(&set, &two, NULL, NULL), RC_OK);
     assert_memory_not_equal(&one, &two, sizeof one);
     set.threshold = 3;
     one = two;
-    assert_rc(key_set_digest(&set, &one, NULL), RC_THRESHOLD_INVALID);
+    assert_rc(key_set_digest(&set, &one, NULL, NULL), RC_THRESHOLD_INVALID);
     assert_memory_equal(&one, &two, sizeof one);
 }
 

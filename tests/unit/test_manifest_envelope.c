@@ -211,8 +211,7 @@ static void claim_eddsa(void)
 
 static void other_suite(void)
 {
-    assert_rc(envelope_body_header((enum suite)2, header_buf, sizeof header_buf,
-                                   &parts.protected_header, NULL),
+    assert_rc(envelope_body_header(2, header_buf, sizeof header_buf, &parts.protected_header, NULL),
               RC_OK);
 }
 
@@ -415,14 +414,14 @@ static void test_key_record_decides(void **state)
     struct public_key other = *sign_key_public(doc_key(K_OPERATOR_B));
 
     signed_by(&one, 1, K_OPERATOR_A);
-    memcpy(keys.key[0].mldsa65, other.mldsa65, sizeof other.mldsa65);
+    memcpy(doc_half(&keys.key[0], 1), public_half(&other, 1).p, MLDSA65_PUBLIC_SIZE);
     assert_rc(verify_bytes(one.bytes, &keys), RC_SIG_BAD);
     keys = doc_key_set(1, 1, K_OPERATOR_A);
-    memcpy(keys.key[0].ed25519, other.ed25519, sizeof other.ed25519);
+    memcpy(doc_half(&keys.key[0], 0), public_half(&other, 0).p, ED25519_PUBLIC_SIZE);
     assert_rc(verify_bytes(one.bytes, &keys), RC_SIG_BAD);
-    memset(keys.key[0].ed25519, 0, sizeof keys.key[0].ed25519); /* a point of small order */
+    memset(doc_half(&keys.key[0], 0), 0, ED25519_PUBLIC_SIZE); /* a point of small order */
     assert_rc(verify_bytes(one.bytes, &keys), RC_SIG_BAD);
-    keys.key[0].suite = (enum suite)2;
+    keys.key[0].suite = (enum suite)3;
     assert_rc(verify_bytes(one.bytes, &keys), RC_SUITE_UNKNOWN);
 }
 
@@ -453,7 +452,7 @@ static void test_bytes_to_sign(void **state)
                               "62657274682d746573742d666c656574"
                               "43010203";
 
-    assert_rc(envelope_body_header(SUITE_ED25519_MLDSA65, body, sizeof body, &b, NULL), RC_OK);
+    assert_rc(envelope_body_header(ENVELOPE_PROFILE, body, sizeof body, &b, NULL), RC_OK);
     assert_rc(envelope_entry_header(COSE_ALG_MLDSA65, entry, sizeof entry, &e, NULL), RC_OK);
     parts = (struct envelope){ .protected_header = b, .payload = bytes_of("\1\2\3") };
     assert_rc(

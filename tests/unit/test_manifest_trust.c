@@ -337,7 +337,7 @@ static void test_old_root_does_not_come_back(void **state)
     root.root_keys = doc_key_set(2, 3, K_ROOT_A);
 
     /* A root that promises its own keys again, so that its signers could also sign the old one. */
-    assert_rc(key_set_digest(&first.root_keys, &first.next_keys, NULL), RC_OK);
+    assert_rc(root_commit(&first, &first.root_keys, NULL), RC_OK);
     doc_signed(&two, DOC_ROOT, root_encode, &first, OLD);
     assert_rc(trust_new(two.bytes, &kept, NULL), RC_OK);
     doc_signed(&one, DOC_ROOT, root_encode, &root, OLD);
@@ -362,7 +362,7 @@ static noinline void chain_root(struct signed_doc *ret, uint64_t v)
     root.issued_ms = ISSUED_MS + v;
     root.expires_ms = root.issued_ms + 1;
     root.operator_since_ms = v < 10 ? 0 : ISSUED_MS + v / 10 * 10;
-    assert_rc(key_set_digest(&next, &root.next_keys, NULL), RC_OK);
+    assert_rc(root_commit(&root, &next, NULL), RC_OK);
     if (v % 3 == 0)
         doc_signed(ret, DOC_ROOT, root_encode, &root, mine);
     else
@@ -679,6 +679,55 @@ static void test_manifests(void **state)
     }
 }
 
+/* The agent's own programs: only by the keys of a grant that says so. */
+static const struct {
+    const char *why;
+    const char *name;
+    bool grant_says, passed;
+} agent_rows[] = {
+    { "the agent", "agent", true, true },
+    { "by a grant that does not say so", "agent", false, false },
+    { "another payload of the same tenant", "agent-tools", false, true },
+};
+
+static void test_agent_needs_a_grant_for_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof agent_rows / sizeof agent_rows[0]; i++) {
+        scoped(trust_free) struct trust *trust = trust_with_grant();
+        scoped(verified_manifest_free) struct verified_manifest *vm = NULL;
+        struct grant grant = doc_grant();
+        struct manifest m = doc_manifest();
+        struct err err;
+
+        memcpy(grant.tenant, AGENT_TENANT, sizeof AGENT_TENANT);
+        grant.prefix[0] = '\0';
+        grant.agent = agent_rows[i].grant_says;
+        doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+        doc_must(trust_add_grant(trust, one.bytes, NOW_MS, &err), &err);
+        memcpy(m.tenant, AGENT_TENANT, sizeof AGENT_TENANT);
+        (void)snprintf(m.name, sizeof m.name, "%s", agent_rows[i].name);
+        doc_signed(&one, DOC_MANIFEST, manifest_encode, &m, K_ACME);
+        enum rc rc = trust_verify_manifest(trust, one.bytes, NOW_MS, &vm, &err);
+        if (rc != (agent_rows[i].passed ? RC_OK : RC_GRANT_EXCEEDED))
+            fail_msg("%s: got %s", agent_rows[i].why, rc_name(rc));
+        assert_int_equal(grant_allows(&grant, &m, &err), rc);
+    }
+
+    /* and by no team */
+    struct grant grant = doc_grant();
+    struct manifest m = doc_manifest();
+    struct err err;
+
+    memcpy(grant.tenant, AGENT_TENANT, sizeof AGENT_TENANT);
+    memcpy(m.tenant, AGENT_TENANT, sizeof AGENT_TENANT);
+    memcpy(m.name, AGENT_NAME, sizeof AGENT_NAME);
+    memcpy(m.team, "flight", sizeof "flight");
+    grant.prefix[0] = '\0';
+    grant.agent = true;
+    assert_rc(grant_allows(&grant, &m, &err), RC_GRANT_EXCEEDED);
+}
+
 static void test_other_documents_are_no_manifest(void **state)
 {
     (void)state;
@@ -897,6 +946,7 @@ int main(void)
         cmocka_unit_test(test_new_operator_keys_drop_old_grants),
         cmocka_unit_test(test_new_operator_keys_reset_orders),
         cmocka_unit_test(test_manifests),
+        cmocka_unit_test(test_agent_needs_a_grant_for_it),
         cmocka_unit_test(test_other_documents_are_no_manifest),
         cmocka_unit_test(test_floor_holds_time_up),
         cmocka_unit_test(test_orders),

@@ -13,11 +13,12 @@
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "link/port.h"
 #include "manifest/envelope.h"
 #include "orchestrator/advance.h"
 #include "orchestrator/ingest.h"
 
-#define NOW 1000000ULL
+#define NOW 100000000ULL
 
 static char dir[64];
 static struct store *store;
@@ -83,9 +84,9 @@ static void add_order(const char *sat, uint64_t generation, uint8_t digest)
         memset(order.line[i].manifest.b, digest + i, DIGEST_SIZE);
     }
     assert_rc(order_encode(&order, payload, sizeof payload, &parts.payload, &err), RC_OK);
-    assert_rc(envelope_body_header(SUITE_ED25519_MLDSA65, body, sizeof body,
-                                   &parts.protected_header, &err),
-              RC_OK);
+    assert_rc(
+        envelope_body_header(ENVELOPE_PROFILE, body, sizeof body, &parts.protected_header, &err),
+        RC_OK);
     for (size_t i = 0; i < 2; i++) {
         struct envelope_signature *s = &parts.signature[i];
 
@@ -123,6 +124,8 @@ static uint64_t add_rollout(const char *name, uint64_t generation, bool canary)
     return id;
 }
 
+static bool agent_on_trial; /* what the reports say of it */
+
 static enum rc report(const char *sat, const char *says, uint64_t seq, uint64_t generation,
                       uint8_t digest, enum slot_state slot)
 {
@@ -138,6 +141,11 @@ static enum rc report(const char *sat, const char *says, uint64_t seq, uint64_t 
     r->root_version = 1;
     r->generation = generation;
     r->n_payloads = 2;
+    if (agent_on_trial) {
+        (void)snprintf(r->agent.version, sizeof r->agent.version, "2");
+        r->agent.running.b[0] = 9;
+        r->agent.trial = true;
+    }
     r->n_events = 1;
     r->event[0] = (struct report_event){ .seq = 1, .code = RC_REPLAY, .count = 2, .what = "b" };
     for (int i = 0; i < 2; i++) {
@@ -301,6 +309,58 @@ static void pause_and_resume(void **state)
 }
 
 /* Old, repeated, another satellite's, damaged: nothing is kept of any of them. */
+static void add_token(const char *sat, uint64_t generation, uint64_t expires_ms)
+{
+    struct store_token row = { .generation = generation, .size = 9, .expires_ms = expires_ms };
+
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", sat);
+    memset(row.object.b, 0xee, DIGEST_SIZE);
+    assert_rc(store_put_token(store, &row, &err), RC_OK);
+}
+
+/* How many objects of a kind are on their way to a satellite. */
+static size_t queued(const char *sat, uint32_t kind)
+{
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    size_t n = 0, hits = 0;
+
+    assert_rc(store_outgoing(store, sat, OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
+    for (size_t i = 0; i < n; i++)
+        hits += rows[i].kind == kind;
+    return hits;
+}
+
+/* Of a staged order the token goes, wave by wave; an expired one pauses, and says what helps. */
+static void tokens_are_what_waves_release(void **state)
+{
+    uint64_t id = add_rollout("beacon", 1, true);
+    struct store_rollout row;
+    struct store *open = NULL;
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    add_token("sat-1", 1, NOW);
+    add_token("sat-2", 1, NOW + 100000);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED);
+    assert_int_equal(order_state("sat-1", 1), ORDER_HELD);
+    assert_int_equal(queued("sat-1", OBJECT_TOKEN), 0);
+    assert_rc(store_rollout(store, id, &row, &err), RC_OK);
+    assert_non_null(strstr(row.reason, "berth rollout retoken 1"));
+
+    add_token("sat-1", 1, NOW + 100000);
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(advance_enter(store, id, ROLLOUT_EV_RESUME, NULL, NOW, &err), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    step();
+    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
+    assert_int_equal(queued("sat-1", OBJECT_TOKEN), 1);
+    assert_int_equal(queued("sat-1", OBJECT_ORDER), 0); /* went at apply */
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    assert_int_equal(queued("sat-2", OBJECT_TOKEN), 0);
+}
+
 static void refused_reports_change_nothing(void **state)
 {
     struct store_observed row;
@@ -321,15 +381,11 @@ static void refused_reports_change_nothing(void **state)
     assert_rc(store_report(store, "sat-2", &row, &kept, &n, &err), RC_NOT_FOUND);
 }
 
-static void lost_package_is_sent_again(void **state)
+/* A package in the store that sat-1, by its first report, wants and lacks. */
+static struct store_package ordered_package(void)
 {
     struct store_package package = { .release = 1, .size = 10, .path = "objects/x" };
-    scoped(free_ptr) struct store_outgoing *rows = NULL;
-    uint64_t later = NOW + INGEST_LOST_MS;
-    uint32_t again = 0;
-    size_t n = 0;
 
-    (void)state;
     (void)snprintf(package.tenant, NAME_CAP, "acme");
     (void)snprintf(package.name, NAME_CAP, "beacon");
     (void)snprintf(package.version, VERSION_CAP, "2");
@@ -341,6 +397,18 @@ static void lost_package_is_sent_again(void **state)
     add_order("sat-2", 1, 1);
     step();
     assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_ABSENT), RC_OK);
+    return package;
+}
+
+static void lost_package_is_sent_again(void **state)
+{
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    uint64_t later = NOW + INGEST_LOST_MS;
+    uint32_t again = 0;
+    size_t n = 0;
+
+    (void)state;
+    const struct store_package package = ordered_package();
 
     scoped(view_free) struct view *view = NULL;
 
@@ -358,6 +426,48 @@ static void lost_package_is_sent_again(void **state)
     assert_int_equal(again, 1);
     assert_rc(store_outgoing(store, "sat-1", OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
     assert_int_equal(rows[n - 1].kind, OBJECT_PACKAGE);
+}
+
+/* It was delivered whole, and an hour later the satellite still waits for it. */
+static void vanished_package_is_sent_again(void **state)
+{
+    static const struct {
+        uint64_t delivered_before_ms; /* the report came so long after that */
+        enum slot_state says;
+        uint32_t want;
+    } rows[] = {
+        { 0, SLOT_RECEIVING, 0 },
+        { INGEST_PACKAGE_LOST_MS - 1, SLOT_RECEIVING, 0 },
+        { INGEST_PACKAGE_LOST_MS, SLOT_INSTALLED, 0 },
+        { INGEST_PACKAGE_LOST_MS, SLOT_COMMITTED, 0 },
+        { INGEST_PACKAGE_LOST_MS, SLOT_RECEIVING, 1 },
+    };
+    struct store_outgoing row = { .state = OUTGOING_COMPLETE };
+    scoped(view_free) struct view *view = NULL;
+    uint32_t again = 0;
+
+    (void)state;
+    const struct store_package package = ordered_package();
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_rc(ingest_repair(store, view, view_find(view, "sat-1"), NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 1); /* queued */
+    row.object = package.object;
+    (void)snprintf(row.satellite, sizeof row.satellite, "sat-1");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        row.sent_ms = NOW - rows[i].delivered_before_ms;
+        assert_rc(store_update_outgoing(store, &row, &err), RC_OK);
+        assert_rc(report("sat-1", "sat-1", 2 + i, 1, 1, rows[i].says), RC_OK);
+        view_free(&view);
+        assert_rc(view_load(store, &view, &err), RC_OK);
+        /* a day later: who says nothing asks for nothing */
+        assert_rc(
+            ingest_repair(store, view, view_find(view, "sat-1"), NOW + 86400000U, &again, &err),
+            RC_OK);
+        assert_int_equal(again, rows[i].want);
+    }
+    assert_rc(ingest_repair(store, view, view_find(view, "sat-1"), NOW + 86400000U, &again, &err),
+              RC_OK);
+    assert_int_equal(again, 0); /* on its way */
 }
 
 /* The agent's state was damaged and removed: what is in force is nothing, although it once was. */
@@ -385,6 +495,151 @@ static void lost_order_is_sent_again(void **state)
         ingest_repair(store, view, view_find(view, "sat-1"), NOW + INGEST_LOST_MS, &again, &err),
         RC_OK);
     assert_int_equal(again, 1);
+}
+
+/* A new agent on trial hears something, again and again until it is committed, and nothing but what
+ * it has already. */
+static void agent_on_trial_is_spoken_to(void **state)
+{
+    struct store_outgoing *sent = NULL;
+    uint32_t again = 0;
+    size_t n = 0;
+
+    (void)state;
+    (void)add_rollout("beacon", 1, false);
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    assert_rc(store_outgoing(store, "sat-1", OUTGOING_QUEUED, &sent, &n, &err), RC_OK);
+    const struct store_outgoing order = sent[0];
+    free(sent);
+    assert_rc(ingest_complete(store, "sat-1", order.object.b, NOW, &err), RC_OK);
+    uint64_t last = NOW;
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        scoped(view_free) struct view *view = NULL;
+        const uint64_t late = last + INGEST_GREETING_MS;
+
+        agent_on_trial = seq == 2 || seq == 3;
+        assert_rc(report("sat-1", "sat-1", seq, 1, 1, SLOT_COMMITTED), RC_OK);
+        assert_rc(view_load(store, &view, &err), RC_OK);
+        const struct view_satellite *sat = view_find(view, "sat-1");
+
+        if (agent_on_trial) { /* as often as that and no more */
+            assert_rc(ingest_repair(store, view, sat, late - 1, &again, &err), RC_OK);
+            assert_int_equal(again, 0);
+        }
+        assert_rc(ingest_repair(store, view, sat, late, &again, &err), RC_OK);
+        assert_int_equal(again, agent_on_trial);
+        assert_rc(store_outgoing(store, "sat-1", OUTGOING_QUEUED, &sent, &n, &err), RC_OK);
+        assert_int_equal(n, agent_on_trial);
+        if (n == 1)
+            assert_memory_equal(&sent[0].object, &order.object, sizeof order.object);
+        free(sent);
+        if (n == 1)
+            assert_rc(ingest_complete(store, "sat-1", order.object.b, late, &err), RC_OK);
+        last = n == 1 ? late : last;
+    }
+    agent_on_trial = false;
+}
+
+/* A token that got lost goes up again, unless it is of no use any more. */
+static void lost_token_is_sent_again(void **state)
+{
+    scoped(view_free) struct view *view = NULL;
+    const uint64_t later = NOW + INGEST_LOST_MS;
+    struct store_token token;
+    uint32_t again = 0;
+
+    (void)state;
+    (void)add_rollout("beacon", 1, false);
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    add_token("sat-1", 1, later + 1);
+    assert_rc(report("sat-1", "sat-1", 1, 0, 1, SLOT_ABSENT), RC_OK);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_rc(ingest_repair(store, view, view_find(view, "sat-1"), NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 0); /* held: nothing was lost */
+    step();
+    view_free(&view);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    const struct view_satellite *sat = view_find(view, "sat-1");
+
+    assert_rc(store_token(store, "sat-1", 1, &token, &err), RC_OK);
+    assert_int_equal(queued("sat-1", OBJECT_TOKEN), 1);
+    assert_rc(ingest_repair(store, view, sat, NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 0); /* on its way */
+    assert_rc(ingest_complete(store, "sat-1", token.object.b, NOW, &err), RC_OK);
+    assert_rc(ingest_repair(store, view, sat, later - 1, &again, &err), RC_OK);
+    assert_int_equal(again, 0); /* only just delivered */
+    assert_rc(ingest_repair(store, view, sat, later, &again, &err), RC_OK);
+    assert_int_equal(again, 1);
+    assert_int_equal(queued("sat-1", OBJECT_TOKEN), 1);
+    assert_rc(ingest_complete(store, "sat-1", token.object.b, NOW, &err), RC_OK);
+    assert_rc(ingest_repair(store, view, sat, later + 1, &again, &err), RC_OK);
+    assert_int_equal(again, 0); /* expired: refused for certain */
+}
+
+/* An order took effect, and its arrival was never shown: it must not go up before the next one when
+ * the ground starts again, or to a satellite that begins anew. */
+static void older_orders_end_with_the_next_one(void **state)
+{
+    scoped(free_ptr) struct store_outgoing *sent = NULL;
+    size_t n = 0;
+
+    (void)state;
+    (void)add_rollout("beacon", 1, false);
+    add_order("sat-1", 1, 1);
+    step();
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_COMMITTED), RC_OK);
+    assert_int_equal(order_state("sat-1", 1), ORDER_ACKED);
+    (void)add_rollout("beacon", 2, false);
+    add_order("sat-1", 2, 2);
+    step();
+    assert_int_equal(order_state("sat-1", 2), ORDER_RELEASED);
+    assert_int_equal(order_state("sat-1", 1), ORDER_ACKED);
+    assert_rc(store_outgoing(store, "sat-1", OUTGOING_QUEUED, &sent, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(sent[0].kind, OBJECT_ORDER);
+}
+
+/* Safe mode on board: the very root it names, and the newest grants, go up by themselves. */
+static void lost_trust_is_sent_again(void **state)
+{
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    scoped(view_free) struct view *view = NULL;
+    uint32_t again = 0;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(report("sat-1", "sat-1", 1, 0, 1, SLOT_COMMITTED), RC_OK);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    for (uint64_t v = 1; v <= 3; v++) {
+        const uint8_t byte = (uint8_t)v;
+
+        assert_rc(
+            store_put_document(store, DOC_ROOT, "root", v, (struct bytes){ &byte, 1 }, NOW, &err),
+            RC_OK);
+    }
+    assert_rc(store_put_document(store, DOC_GRANT, "acme", 4, bytes_of("grant"), NOW, &err), RC_OK);
+    view->root_version = 3;
+
+    const struct view_satellite *sat = view_find(view, "sat-1");
+
+    sat->seen->root_version = 2;
+    assert_rc(ingest_repair(store, view, sat, NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 1); /* root 3 */
+    sat->seen->lost = LOST_ROOT;
+    assert_rc(ingest_repair(store, view, sat, NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 1); /* root 2; 3 is on its way */
+    sat->seen->lost = LOST_GRANT;
+    assert_rc(ingest_repair(store, view, sat, NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 1);
+    assert_rc(store_outgoing(store, "sat-1", OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 3);
+    sat->seen->lost = LOST_ROOT;
+    sat->seen->root_version = 77; /* whatever it may say, the ground goes on */
+    assert_rc(ingest_repair(store, view, sat, NOW, &again, &err), RC_OK);
+    assert_int_equal(again, 0);
 }
 
 /* A satellite that says that it is at the last generation there is would leave none for orders, and
@@ -437,9 +692,15 @@ int main(void)
         ROW(shared_order_waits_for_both),
         ROW(newer_order_replaces_what_was_sent),
         ROW(pause_and_resume),
+        ROW(tokens_are_what_waves_release),
         ROW(refused_reports_change_nothing),
         ROW(lost_package_is_sent_again),
+        ROW(vanished_package_is_sent_again),
         ROW(lost_order_is_sent_again),
+        ROW(agent_on_trial_is_spoken_to),
+        ROW(lost_token_is_sent_again),
+        ROW(older_orders_end_with_the_next_one),
+        ROW(lost_trust_is_sent_again),
         ROW(generation_beyond_belief_is_not_followed),
         ROW(events_are_bounded),
     };

@@ -22,12 +22,7 @@
 #include "link/port.h"
 #include "manifest/trust.h"
 #include "orchestrator/home.h"
-
-static char dir[] = "/tmp/berth-ceremony-XXXXXX";
-static char program[PATH_MAX];
-static int dirfd = -1;
-static char said[65536]; /* stdout and stderr of the last run */
-static struct err err;
+#include "tests/unit/berth_run.h"
 
 static const char quota[] = "memory: 64M\ncpu: 50%\npids: 32\ndata: 16M\ntmp: 16M\nfiles: 64\n"
                             "store: 64M\npayloads: 2\nexpires: 30d\n";
@@ -37,69 +32,6 @@ static const char payload[] = "name: cam\ntenant: acme\nversion: %u.0\nrelease: 
                               "health: {type: alive, ready: 2s}\n";
 static const char fleet[] = "fleet: aurora\nsatellites:\n  - {id: sat-1}\ndesired:\n"
                             "  - select: all\n    payloads:\n      acme/cam: %u.0\n";
-
-/* ---- running programs ---- */
-
-static void put(const char *path, const char *text, mode_t mode)
-{
-    assert_rc(fs_write_file(dirfd, path, bytes_of(text), mode, &err), RC_OK);
-}
-
-static void child(const char *line, int in, int out)
-{
-    char copy[1024], *rest = NULL, *argv[64] = { NULL };
-    size_t n = 0;
-
-    (void)snprintf(copy, sizeof copy, "%s", line);
-    for (char *word = strtok_r(copy, " ", &rest); word && n < 63; word = strtok_r(NULL, " ", &rest))
-        argv[n++] = word;
-    if (fchdir(dirfd) != 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-        _exit(99);
-    (void)setsid(); /* no terminal to ask on */
-    (void)execvp(strcmp(argv[0], "berth") == 0 ? program : argv[0], argv);
-    _exit(98);
-}
-
-static int exit_of(pid_t pid)
-{
-    int status = 0;
-
-    assert_true(pid > 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 200;
-}
-
-/* Run a program with words split at blanks; the exit code. */
-static int run(const char *line)
-{
-    scoped(close_fd) int out = -1, in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-    pid_t pid;
-    int code;
-
-    assert_rc(fs_open(dirfd, "said", O_RDWR | O_CREAT | O_TRUNC, 0600, &out, &err), RC_OK);
-    pid = fork();
-    if (pid == 0)
-        child(line, in, out);
-    code = exit_of(pid);
-    n = pread(out, said, sizeof said - 1, 0);
-    assert_true(n >= 0);
-    said[n] = '\0';
-    return code;
-}
-
-#define assert_run(line, code)                                                                     \
-    do {                                                                                           \
-        int got_ = run(line);                                                                      \
-        if (got_ != (code))                                                                        \
-            fail_msg("%s: exit %d, want %d\n%s", line, got_, code, said);                          \
-    } while (0)
-
-#define assert_said(text)                                                                          \
-    do {                                                                                           \
-        if (!strstr(said, text))                                                                   \
-            fail_msg("did not say '%s' but\n%s", text, said);                                      \
-    } while (0)
 
 /* Sign a request on a terminal, answering the question; the exit code. */
 static int sign_on_terminal(const char *line, const char *says, const char *reply)
@@ -136,47 +68,10 @@ static int sign_on_terminal(const char *line, const char *says, const char *repl
     return exit_of(pid);
 }
 
-static bool exists(const char *path)
+static int begin_ceremony(void **state)
 {
-    return faccessat(dirfd, path, F_OK, 0) == 0;
-}
-
-static size_t slurp(const char *path, uint8_t **ret)
-{
-    size_t n = 0;
-
-    assert_rc(fs_read_alloc(dirfd, path, 64U << 20, ret, &n, &err), RC_OK);
-    return n;
-}
-
-static int begin(void **state)
-{
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 16);
-
-    (void)state;
-    assert_true(n > 0);
-    program[n] = '\0';
-    for (unsigned i = 0; i < 3; i++) /* build/FLAVOUR/tests/unit/test_x: up to build/FLAVOUR */
-        *strrchr(program, '/') = '\0';
-    memcpy(program + strlen(program), "/berth", 7);
-    assert_non_null(mkdtemp(dir));
-    dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    put("pw", "correct horse\n", 0600);
+    (void)!begin(state);
     put("quota.yaml", quota, 0644);
-    (void)setenv("BERTH_PASSPHRASE_FILE", "pw", 1);
-    (void)setenv("BERTH_HOME", "ground/home", 1);
-    assert_rc(fs_make_dirs(dirfd, "ground", 0755, &err), RC_OK);
-    assert_rc(fs_make_dirs(dirfd, "stick", 0755, &err), RC_OK);
-    return 0;
-}
-
-static int end(void **state)
-{
-    scoped(close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    (void)state;
-    close_fd(&dirfd);
-    assert_rc(fs_remove_tree(tmp, dir + strlen("/tmp/"), &err), RC_OK);
     return 0;
 }
 
@@ -541,5 +436,5 @@ int main(void)
         cmocka_unit_test(a_token_holds_half_of_a_key),
     };
 
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, begin_ceremony, end);
 }

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "delta/apply.h"
 #include "link/endpoint.h"
 #include "link/port.h"
 #include "manifest/doc.h"
@@ -30,7 +31,7 @@
 #include "update/package.h"
 
 #define SATS 3U
-#define PACKAGES 4U
+#define PACKAGES 8U
 #define WAIT_MS 60000U
 #define BAD_VERSION "3.0.0"
 
@@ -42,6 +43,7 @@ static pid_t ground = -1;
 struct held {
     struct digest manifest;
     struct digest object;
+    struct digest index;
     char version[VERSION_CAP];
 };
 
@@ -54,6 +56,9 @@ struct fake {
     uint32_t orders;
     uint32_t n_held;
     struct held held[PACKAGES];
+    bool refuses_deltas;
+    struct digest refused; /* the version that a delta would have brought */
+    uint32_t n_full, n_deltas;
     struct port_transfers transfers;
     struct held running; /* zero = nothing runs */
     uint64_t seq;
@@ -194,23 +199,49 @@ static const struct held *fake_held(const struct fake *f, const struct digest *m
     return NULL;
 }
 
+/* A delta starts from what runs: these versions have the same files, and so the same index. */
+static void fake_delta(const struct fake *f, const struct package *package, int fd,
+                       const struct manifest *manifest)
+{
+    const struct apply_spec spec = { .at = package->content_at, .size = package->content_bytes };
+    struct format_head head;
+    struct err err;
+
+    assert_true(f->running.version[0] != '\0');
+    assert_rc(apply_head(fd, &spec, &head, &err), RC_OK);
+    assert_memory_equal(head.base, f->running.index.b, DIGEST_SIZE);
+    assert_memory_equal(head.result, manifest->index.b, DIGEST_SIZE);
+}
+
 static void fake_package(struct fake *f, const struct port_object *object, int fd)
 {
     scoped(package_done) struct package package = { 0 };
     scoped(free_ptr) struct manifest *manifest = calloc(1, sizeof *manifest);
     struct envelope envelope;
     struct held *held = &f->held[f->n_held];
+    enum package_kind kind = PACKAGE_FULL;
     struct err err;
 
     assert_non_null(manifest);
     assert_true(f->n_held < PACKAGES);
-    assert_rc(package_open(fd, &package, &err), RC_OK);
+    assert_rc(package_kind(fd, &kind, &err), RC_OK);
+    assert_rc(kind == PACKAGE_DELTA ? package_open_delta(fd, &package, &err)
+                                    : package_open(fd, &package, &err),
+              RC_OK);
     assert_rc(envelope_open(package_envelope(&package), &envelope, &err), RC_OK);
     assert_rc(manifest_decode(envelope.payload, manifest, &err), RC_OK);
     assert_rc(sha256_of(envelope.payload, held->manifest.b, &err), RC_OK);
     memcpy(held->object.b, object->digest, DIGEST_SIZE);
     memcpy(held->version, manifest->version, sizeof held->version);
-    f->n_held++;
+    held->index = manifest->index;
+    f->n_deltas += kind == PACKAGE_DELTA;
+    f->n_full += kind == PACKAGE_FULL;
+    if (kind == PACKAGE_DELTA)
+        fake_delta(f, &package, fd, manifest);
+    if (kind == PACKAGE_DELTA && f->refuses_deltas)
+        f->refused = held->manifest;
+    else
+        f->n_held++;
 }
 
 static void fake_order(struct fake *f, uint64_t size, int fd)
@@ -258,6 +289,10 @@ static void fake_payload(struct fake *f, struct report_payload *p)
         f->running = *held;
     p->state = !held ? SLOT_ABSENT : bad ? SLOT_ROLLED_BACK : SLOT_COMMITTED;
     p->code = bad ? RC_HEALTH_TIMEOUT : 0;
+    if (!held && memcmp(&f->refused, &line->manifest, sizeof f->refused) == 0) {
+        p->state = SLOT_RECEIVING;
+        p->code = RC_DELTA_BASE;
+    }
     p->is_running = f->running.version[0] != '\0';
     p->running = f->running.manifest;
     memcpy(p->version, f->running.version, sizeof p->version);
@@ -511,9 +546,22 @@ static void releases_go_by_wave_and_a_bad_one_stops(void **state)
     for (size_t i = 0; i < SATS; i++)
         assert_string_equal(fakes[i].running.version, "1.0.0");
 
-    /* Version 2, with berth-ground killed at the worst moment and started again. */
+    /* Version 2, with berth-ground killed at the worst moment and started again.  It goes as a
+     * delta; where that does not work, the full package follows by itself. */
+    fakes[2].refuses_deltas = true;
     release("2.0.0", 2);
+    assert_int_equal(berth("--home home plan fleet.yaml"), 3);
+    assert_true(out_says("no delta was made from 1.0.0: 3 satellites"));
+    assert_int_equal(berth("--home home plan fleet.yaml --deltas --rate 1200 --pass 60"), 3);
+    assert_true(out_says("acme/beacon 2.0.0: delta from 1.0.0, "));
+    assert_true(out_says("at 1200 bit/s and 60 s a pass: "));
+    assert_int_equal(berth("--home home plan fleet.yaml --rate 0"), 2);
+    assert_int_equal(berth("--home home plan fleet.yaml --json"), 3);
+    assert_true(out_says("\"sends\": \"delta\""));
+    assert_true(out_says("\"delta_from\": \"1.0.0\""));
+    assert_true(out_says("\"sat-1\": 0.1,"));
     must("--home home apply fleet.yaml --key operator.key");
+    assert_true(out_says(" delta  "));
     until("--home home rollout status 2", 0, "active");
     stop_ground(SIGKILL);
     start_ground();
@@ -521,6 +569,14 @@ static void releases_go_by_wave_and_a_bad_one_stops(void **state)
     for (size_t i = 0; i < SATS; i++)
         assert_string_equal(fakes[i].running.version, "2.0.0");
     until("--home home status --json", 0, "\"verdict\": \"synced\"");
+    for (size_t i = 0; i < SATS; i++) {
+        assert_in_range(fakes[i].n_deltas, 1, 2); /* one may come twice after the kill */
+        assert_int_equal(fakes[i].n_full, i == 2 ? 2 : 1);
+    }
+    must("--home home ps sat-3");
+    assert_true(out_says("acme/beacon 2.0.0: a delta did not work there (DELTA_BASE)"));
+    must("--home home ps sat-2");
+    assert_false(out_says("did not work"));
 
     /* Version 3 fails on the canary. */
     release(BAD_VERSION, 3);

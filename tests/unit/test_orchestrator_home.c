@@ -45,7 +45,7 @@ static void opening(void **state)
     assert_rc(home_open(dir, false, &home, &err), RC_NOT_FOUND); /* no store in it */
     assert_int_equal(home.dirfd, -1);
     assert_int_equal(chmod(dir, 0777), 0);
-    assert_rc(home_open(dir, true, &home, &err), RC_STORE);
+    assert_rc(home_open(dir, true, &home, &err), RC_HOME_OPEN);
     assert_int_equal(chmod(dir, 0700), 0);
     assert_rc(home_open(dir, true, &home, &err), RC_OK);
     assert_string_equal(home.path, dir);
@@ -112,6 +112,81 @@ static void queued_bytes_get_their_class(void **state)
     }
 }
 
+static void documents_go_to_every_satellite(void **state)
+{
+    static const struct {
+        enum doc_type type;
+        unsigned kind;
+    } rows[] = { { DOC_ROOT, OBJECT_ROOT },
+                 { DOC_GRANT, OBJECT_GRANT },
+                 { DOC_REVOCATION, OBJECT_REVOCATION },
+                 { DOC_DELEGATION, OBJECT_DELEGATION } };
+    scoped(home_close) struct home home = HOME_NONE;
+    size_t sats = 99, n = 0;
+
+    (void)state;
+    assert_rc(home_open(dir, true, &home, &err), RC_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        struct store_satellite sat = { .node = 101 + i };
+
+        (void)snprintf(sat.id, sizeof sat.id, "sat-%u", i + 1);
+        assert_rc(store_put_satellite(home.store, &sat, &err), RC_OK);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct home_document doc = {
+            .type = rows[i].type, .name = "x", .version = 1, .envelope = bytes_of("document-0")
+        };
+        scoped(free_ptr) struct store_outgoing *got = NULL;
+        scoped(free_ptr) uint8_t *held = NULL;
+        char text[16];
+
+        (void)snprintf(text, sizeof text, "document-%zu", i);
+        doc.envelope = bytes_of(text);
+        assert_rc(home_publish(&home, &doc, 5, &sats, &err), RC_OK);
+        assert_int_equal(sats, 2);
+        assert_rc(store_outgoing(home.store, "sat-2", OUTGOING_QUEUED, &got, &n, &err), RC_OK);
+        assert_int_equal(n, i + 1);
+        assert_int_equal(got[i].kind, rows[i].kind);
+        assert_int_equal(got[i].class, CLASS_TRUST);
+        assert_rc(store_document(home.store, rows[i].type, "x", &held, &n, &err), RC_OK);
+        assert_true(bytes_equal((struct bytes){ held, n }, doc.envelope));
+    }
+}
+
+/* Nothing is kept that was not queued, and nothing queued that was not kept. */
+static void publishing_is_all_or_nothing(void **state)
+{
+    struct home_document doc = {
+        .type = DOC_GRANT, .name = "acme", .version = 3, .envelope = bytes_of("three")
+    };
+    struct store_satellite sat = { .id = "sat-1", .node = 101 };
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) struct store_outgoing *got = NULL;
+    scoped(free_ptr) uint8_t *held = NULL;
+    size_t sats = 99, n = 0;
+
+    (void)state;
+    assert_rc(home_open(dir, true, &home, &err), RC_OK);
+    assert_rc(store_put_satellite(home.store, &sat, &err), RC_OK);
+    assert_rc(home_publish(&home, &doc, 5, &sats, &err), RC_OK);
+    doc.envelope = bytes_of("another three");
+    assert_rc(home_publish(&home, &doc, 6, &sats, &err), RC_EQUIVOCATION);
+    doc.type = DOC_ORDER;
+    assert_rc(home_publish(&home, &doc, 6, &sats, &err), RC_DOC_TYPE);
+    doc.type = DOC_GRANT;
+    doc.version = 4;
+    {
+        scoped(store_rollback) struct store *open = NULL;
+
+        assert_rc(store_begin(home.store, &open, &err), RC_OK);
+        assert_rc(home_publish(&home, &doc, 7, &sats, &err), RC_OK);
+    } /* the caller did not commit */
+    assert_rc(store_document(home.store, DOC_GRANT, "acme", &held, &n, &err), RC_OK);
+    assert_true(bytes_equal((struct bytes){ held, n }, bytes_of("three")));
+    assert_rc(store_outgoing(home.store, NULL, OUTGOING_QUEUED, &got, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+}
+
 static void paths(void **state)
 {
     static const struct {
@@ -151,6 +226,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(opening, setup, teardown),
         cmocka_unit_test_setup_teardown(objects_are_named_by_their_digest, setup, teardown),
         cmocka_unit_test_setup_teardown(queued_bytes_get_their_class, setup, teardown),
+        cmocka_unit_test_setup_teardown(documents_go_to_every_satellite, setup, teardown),
+        cmocka_unit_test_setup_teardown(publishing_is_all_or_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(paths, setup, teardown),
     };
 

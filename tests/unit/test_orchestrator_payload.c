@@ -21,7 +21,8 @@ static const char whole[] =
     "  - /bin/busybox\n"
     "  - {from: build/cam, to: /bin/cam, libs: auto}\n"
     "resources: {memory: 64M, cpu: 50%, pids: 8, data: 8M, tmp: 4M, files: 9}\n"
-    "health: {type: notify, ready: 3s, soak: 500ms, watchdog: 10s}\n";
+    "health: {type: notify, ready: 3s, soak: 500ms, watchdog: 10s}\n"
+    "data: {snapshot: true}\n";
 
 static struct err err;
 
@@ -68,6 +69,7 @@ static void every_field_is_taken(void **state)
     assert_int_equal(m->health.ready_ms, 3000);
     assert_int_equal(m->health.soak_ms, 500);
     assert_int_equal(m->health.watchdog_ms, 10000);
+    assert_true(m->snapshot);
     free(spec);
 }
 
@@ -99,7 +101,15 @@ static void mistakes_are_named(void **state)
         { "type: notify", "type: pray", "'type' must be notify or alive" },
         { "ready: 3s", "ready: 3", "'ready' wants a time such as 5s" },
         { "env: {TZ: UTC", "env: {TZ: [UTC]", "plain text is expected here" },
+        { "root: tree/rootfs", "image: a.tar", "'root' and 'copy' do not go with it" },
+        { "root: tree/rootfs", "image: {fil: a.tar}", "unknown key 'fil', did you mean 'file'?" },
+        { "root: tree/rootfs", "image: {file: a, setuid: keep}",
+          "'setuid' must be refuse or strip" },
+        { "root: tree/rootfs", "image: \"\"", "'image' must name a file" },
         { "resources: {", "resources: [{", "" },
+        { "data: 8M, ", "", "'snapshot' wants 'data' among the resources" },
+        { "snapshot: true", "snapshot: maybe", "'snapshot'" },
+        { "snapshot: true", "snapshots: true", "did you mean 'snapshot'?" },
     };
 
     (void)state;
@@ -131,12 +141,31 @@ static void nothing_to_pack_is_refused(void **state)
     free(spec);
 }
 
+/* An image says what to run, so `exec` may be missing. */
+static void image_is_a_whole_package(void **state)
+{
+    struct payload_spec *spec = calloc(1, sizeof *spec);
+
+    (void)state;
+    assert_rc(read_text("name: a\ntenant: b\nversion: 1\nrelease: 1\n"
+                        "image: {file: a.tar, tag: \"1\", setuid: strip}\n"
+                        "resources: {memory: 1M, cpu: 1, pids: 1}\nhealth: {type: alive}\n",
+                        spec),
+              RC_OK);
+    assert_string_equal(spec->image.file, "a.tar");
+    assert_string_equal(spec->image.tag, "1");
+    assert_true(spec->image.strip_setuid);
+    assert_int_equal(spec->manifest.n_args, 0);
+    free(spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_is_taken),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(nothing_to_pack_is_refused),
+        cmocka_unit_test(image_is_a_whole_package),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

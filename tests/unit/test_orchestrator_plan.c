@@ -52,6 +52,29 @@ static void runs(uint32_t sat, uint64_t generation, uint8_t digest)
     memset(order->line[0].manifest.b, digest, DIGEST_SIZE);
 }
 
+/* What a test lets a version ride as, instead of its full package. */
+static struct ride deltas[SATS];
+
+static struct ride ride_of(void *arg, uint32_t satellite, const struct store_package *package)
+{
+    (void)arg;
+    if (deltas[satellite].kind != 0)
+        return deltas[satellite];
+    return (struct ride){
+        .kind = RIDE_FULL, .why = RIDE_NO_REPORT, .object = package->object, .size = package->size
+    };
+}
+
+/* Full packages, and the deltas above. */
+static bool brings(void *arg, const struct store_package *package, const struct digest *object)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < SATS; i++)
+        if (deltas[i].kind == RIDE_DELTA && digest_same(&deltas[i].object, object))
+            return true;
+    return digest_same(&package->object, object);
+}
+
 /* Three satellites, the second one is the canary; beacon 1 and 2 and a camera; beacon 1 is wanted.
  */
 static int set_up(void **state)
@@ -78,7 +101,13 @@ static int set_up(void **state)
     make_package(&packages[2], "camera", "1.0.0", 3);
     want(0, "beacon", "1.0.0");
     seen = (struct report){ 0 };
-    in = (struct plan_input){ .fleet = fleet, .packages = packages, .n_packages = 3, .base = base };
+    memset(deltas, 0, sizeof deltas);
+    in = (struct plan_input){ .fleet = fleet,
+                              .packages = packages,
+                              .n_packages = 3,
+                              .ride = ride_of,
+                              .brings = brings,
+                              .base = base };
     return 0;
 }
 
@@ -127,6 +156,35 @@ static void nothing_to_do(void **state)
     assert_int_equal(plan->n_changed, 0);
     assert_int_equal(plan->n_waves, 0);
     assert_int_equal(plan->n_rollouts, 0);
+}
+
+/* The file asks for what is in force: what is held for another one goes, and nothing is signed. */
+static void a_held_order_is_withdrawn(void **state)
+{
+    struct digest before;
+
+    (void)state;
+    for (uint32_t i = 0; i < SATS; i++)
+        runs(i, 4, 1);
+    {
+        scoped(plan_free) struct plan *plan = plan_it();
+
+        assert_int_equal(plan->n_withdrawn, 0);
+        before = plan->hash;
+    }
+    base[1].held = true;
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    assert_int_equal(plan->n_changed, 0);
+    assert_int_equal(plan->n_withdrawn, 1);
+    assert_true(plan->satellite[1].withdraws);
+    assert_int_equal(plan->satellite[1].order.generation, 0);
+    assert_false(digest_same(&plan->hash, &before));
+    want(0, "beacon", "2.0.0"); /* what changes replaces it by itself */
+    scoped(plan_free) struct plan *other = plan_it();
+
+    assert_int_equal(other->n_changed, SATS);
+    assert_int_equal(other->n_withdrawn, 0);
 }
 
 static void change_begins_with_the_canary(void **state)
@@ -216,6 +274,71 @@ static void observed_bytes_are_not_sent(void **state)
     assert_int_equal(plan->change[0].bytes, 0);
     assert_int_equal(plan->change[1].bytes, 1000);
     assert_int_equal(plan->bytes, 2000);
+}
+
+/* From beacon 1 to beacon 2. */
+static struct ride delta_ride(void)
+{
+    struct ride ride = { .kind = RIDE_DELTA, .why = RIDE_SMALLEST, .size = 70 };
+
+    ride.base = packages[0].manifest;
+    memset(ride.object.b, 0xd1, DIGEST_SIZE);
+    return ride;
+}
+
+static void deltas_count_as_what_they_are(void **state)
+{
+    want(0, "beacon", "2.0.0");
+    deltas[1] = delta_ride();
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->change[0].ride.kind, RIDE_FULL);
+    assert_int_equal(plan->change[0].bytes, 2000);
+    assert_string_equal(plan->change[0].ride_from, "");
+    assert_int_equal(plan->change[1].ride.kind, RIDE_DELTA);
+    assert_int_equal(plan->change[1].bytes, 70);
+    assert_int_equal(plan->change[1].full_bytes, 2000);
+    assert_string_equal(plan->change[1].ride_from, "1.0.0");
+    assert_int_equal(plan->satellite[1].bytes, 70);
+    assert_int_equal(plan->satellite[1].full_bytes, 2000);
+    assert_int_equal(plan->bytes, 4070);
+    assert_int_equal(plan->full_bytes, 6000);
+}
+
+/* While it is being made, a plan says what the full package would cost. */
+static void a_delta_in_the_making_is_counted_in_full(void **state)
+{
+    want(0, "beacon", "2.0.0");
+    deltas[1] = delta_ride();
+    deltas[1].kind = RIDE_WAIT;
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    (void)state;
+    assert_int_equal(plan->change[1].ride.kind, RIDE_WAIT);
+    assert_int_equal(plan->change[1].bytes, 2000);
+}
+
+static void a_delta_that_arrived_is_on_board_unless_it_failed(void **state)
+{
+    struct digest object = delta_ride().object;
+
+    (void)state;
+    want(0, "beacon", "2.0.0");
+    deltas[1] = delta_ride();
+    seen.n_objects = 1;
+    seen.object[0] = object;
+    base[1].seen = &seen;
+
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    assert_int_equal(plan->change[1].bytes, 0);
+    assert_int_equal(plan->change[1].ride.kind, 0);
+    deltas[0] = delta_ride(); /* so that the object is still known as one that brings it */
+    deltas[1] = (struct ride){ .kind = RIDE_FULL, .why = RIDE_REFUSED, .refused = RC_DELTA_BASE };
+    scoped(plan_free) struct plan *after = plan_it();
+
+    assert_int_equal(after->change[1].bytes, 2000);
 }
 
 static void running_package_is_on_board(void **state)
@@ -374,12 +497,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(first_deployment_is_one_wave),
         ROW(nothing_to_do),
+        ROW(a_held_order_is_withdrawn),
         ROW(change_begins_with_the_canary),
         ROW(most_careful_policy_counts),
         ROW(sorts_the_order),
         ROW(removes_what_is_not_named),
         ROW(hold_keeps_what_runs),
         ROW(observed_bytes_are_not_sent),
+        ROW(deltas_count_as_what_they_are),
+        ROW(a_delta_in_the_making_is_counted_in_full),
+        ROW(a_delta_that_arrived_is_on_board_unless_it_failed),
         ROW(running_package_is_on_board),
         ROW(refuses),
         ROW(hash_binds_the_base),

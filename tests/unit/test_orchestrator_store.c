@@ -71,15 +71,121 @@ static void missing_file_is_not_made(void **state)
 
 static void another_schema_is_refused(void **state)
 {
+    static const struct {
+        const char *sql, *says;
+    } rows[] = {
+        { "PRAGMA user_version = 2", "an older berth (schema 2, not 5): use a new home" },
+        { "PRAGMA user_version = 7", "a newer berth (schema 7, not 5): use that one" },
+    };
     struct store *other = NULL;
-    sqlite3 *db = NULL;
 
     (void)state;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 7", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-    assert_rc(store_open(path, true, &other, &err), RC_STORE);
-    assert_null(other);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        sqlite3 *db = NULL;
+
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, rows[i].sql, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        assert_rc(store_open(path, true, &other, &err), RC_STORE);
+        assert_null(other);
+        assert_non_null(strstr(err.what, rows[i].says));
+    }
+}
+
+static void the_schema_before_is_brought_up_to_date(void **state)
+{
+    static const char *const back[] = {
+        "DROP TABLE delta_failed; DROP TABLE base_changed; PRAGMA user_version = 4;",
+        "DROP TABLE delta_failed; DROP TABLE base_changed; DROP TABLE delta; DROP TABLE full_only; "
+        "DROP INDEX "
+        "outgoing_object; PRAGMA user_version = 3;",
+    };
+
+    (void)state;
+    assert_rc(store_set(store, "fleet", "aurora", &err), RC_OK);
+    store_close(&store);
+    for (size_t i = 0; i < sizeof back / sizeof back[0]; i++) {
+        scoped(store_close) struct store *other = NULL;
+        scoped(store_close) struct store *third = NULL;
+        scoped(free_ptr) struct store_delta *rows = NULL;
+        struct store_delta_failed failed;
+        const struct digest none = { .b = { 0 } };
+        char value[16];
+        sqlite3 *db = NULL;
+        size_t n = 9;
+
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, back[i], NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        assert_rc(store_open(path, false, &other, &err), RC_OK);
+        assert_rc(store_open(path, false, &third, &err), RC_OK);
+        assert_rc(store_get(other, "fleet", value, sizeof value, &err), RC_OK);
+        assert_string_equal(value, "aurora");
+        assert_rc(store_deltas(other, &rows, &n, &err), RC_OK);
+        assert_int_equal(n, 0);
+        assert_rc(store_delta_failed(other, &none, &none, &failed, &err), RC_NOT_FOUND);
+    }
+}
+
+static struct store_delta delta_row(uint8_t base, uint8_t manifest, uint64_t used_ms)
+{
+    return (struct store_delta){ .base = digest_of(base),
+                                 .manifest = digest_of(manifest),
+                                 .state = DELTA_READY,
+                                 .object = digest_of((uint8_t)(base + manifest)),
+                                 .size = 100U + base,
+                                 .memory = 4096,
+                                 .made_ms = 5,
+                                 .used_ms = used_ms };
+}
+
+static void deltas(void **state)
+{
+    struct store_delta a = delta_row(1, 2, 30), b = delta_row(2, 3, 20), got;
+    scoped(free_ptr) struct store_delta *rows = NULL;
+    scoped(free_ptr) struct store_delta *later = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_put_delta(store, &a, &err), RC_OK);
+    assert_rc(store_put_delta(store, &b, &err), RC_OK);
+    assert_rc(store_delta(store, &a.base, &a.manifest, &got, &err), RC_OK);
+    assert_memory_equal(&got, &a, sizeof a);
+    assert_rc(store_delta(store, &a.manifest, &a.base, &got, &err), RC_NOT_FOUND);
+    assert_rc(store_deltas(store, &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_memory_equal(&rows[0], &b, sizeof b); /* unused for longer */
+    assert_rc(store_use_delta(store, &b, 40, &err), RC_OK);
+    a.state = DELTA_DROPPED;
+    assert_rc(store_put_delta(store, &a, &err), RC_OK);
+    assert_rc(store_deltas(store, &later, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_memory_equal(&later[0], &a, sizeof a);
+    assert_int_equal(later[1].used_ms, 40);
+    assert_int_equal(later[1].made_ms, 5);
+}
+
+static void where_only_the_full_package_works(void **state)
+{
+    struct store_full_only stranger = { .satellite = "sat-9", .manifest = digest_of(1) };
+    struct store_full_only row = {
+        .satellite = "sat-1", .manifest = digest_of(1), .code = RC_DELTA_BASE, .at_ms = 7
+    };
+    scoped(free_ptr) struct store_full_only *rows = NULL;
+    scoped(free_ptr) struct store_full_only *none = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_put_full_only(store, &stranger, &err), RC_EXISTS); /* no such satellite */
+    assert_rc(store_put_full_only(store, &row, &err), RC_OK);
+    row.code = RC_DELTA_STREAM;
+    assert_rc(store_put_full_only(store, &row, &err), RC_OK);
+    assert_rc(store_full_only(store, "sat-1", &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].code, RC_DELTA_BASE);
+    assert_rc(store_forget_observed(store, "sat-1", &err), RC_OK);
+    assert_rc(store_full_only(store, NULL, &none, &n, &err), RC_OK);
+    assert_int_equal(n, 0);
 }
 
 static void settings(void **state)
@@ -161,26 +267,6 @@ static void packages(void **state)
     assert_memory_equal(&got, &row, sizeof got);
 }
 
-static void desired_is_replaced_whole(void **state)
-{
-    struct store_desired rows[2] = {
-        { .satellite = "sat-1", .tenant = "acme", .name = "cam", .version = "1" },
-        { .satellite = "sat-1", .tenant = "zeta", .name = "log", .version = "2" },
-    };
-    scoped(free_ptr) struct store_desired *got = NULL;
-    size_t n = 0;
-
-    (void)state;
-    assert_rc(store_replace_desired(store, "sat-1", rows, 2, &err), RC_OK);
-    assert_rc(store_replace_desired(store, "sat-1", rows + 1, 1, &err), RC_OK);
-    /* A row of another satellite undoes the whole call. */
-    memcpy(rows[1].satellite, "sat-2", 6);
-    assert_rc(store_replace_desired(store, "sat-1", rows, 2, &err), RC_INTERNAL);
-    assert_rc(store_desired(store, NULL, &got, &n, &err), RC_OK);
-    assert_int_equal(n, 1);
-    assert_string_equal(got[0].name, "log");
-}
-
 static void generations_only_rise(void **state)
 {
     struct store_order order = { .satellite = "sat-1", .generation = 3, .state = ORDER_HELD };
@@ -215,7 +301,7 @@ static void generations_only_rise(void **state)
     assert_rc(store_add_order(store, &order, bytes_of("x"), &err), RC_EXISTS); /* foreign key */
 }
 
-static void outgoing_keeps_what_is_missing(void **state)
+static void outgoing_is_sent_once(void **state)
 {
     struct store_outgoing row = { .satellite = "sat-1",
                                   .object = digest_of(9),
@@ -230,30 +316,18 @@ static void outgoing_keeps_what_is_missing(void **state)
     (void)state;
     assert_rc(store_queue(store, &row, false, &err), RC_OK);
     row.state = OUTGOING_COMPLETE;
-    row.missing_known = true;
-    row.chunks = 7;
-    row.n_missing = 2;
-    row.missing[0] = (struct store_range){ .first = 1, .count = 2 };
-    row.missing[1] = (struct store_range){ .first = 70000, .count = 0xffffffff };
     row.sent_bytes = 500;
     assert_rc(store_update_outgoing(store, &row, &err), RC_OK);
     assert_rc(store_queue(store, &row, false, &err), RC_OK); /* complete: stays so */
     assert_rc(store_outgoing(store, "sat-1", 0, &got, &n, &err), RC_OK);
     assert_int_equal(n, 1);
     assert_int_equal(got[0].state, OUTGOING_COMPLETE);
-    assert_int_equal(got[0].n_missing, 2);
-    assert_int_equal(got[0].missing[1].first, 70000);
-    assert_int_equal(got[0].missing[1].count, 0xffffffff);
-    assert_true(got[0].missing_known);
+    assert_int_equal(got[0].sent_bytes, 500);
     free(got);
     assert_rc(store_queue(store, &row, true, &err), RC_OK);
     assert_rc(store_outgoing(store, NULL, OUTGOING_QUEUED, &got, &n, &err), RC_OK);
     assert_int_equal(n, 1);
-    assert_int_equal(got[0].n_missing, 0);
-    assert_false(got[0].missing_known);
     free(got);
-    row.n_missing = REPORT_RANGES_MAX + 1;
-    assert_rc(store_update_outgoing(store, &row, &err), RC_VALUE);
 }
 
 static void reports_only_get_newer(void **state)
@@ -443,13 +517,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(missing_file_is_not_made),
         ROW(another_schema_is_refused),
+        ROW(the_schema_before_is_brought_up_to_date),
+        ROW(deltas),
+        ROW(where_only_the_full_package_works),
         ROW(settings),
         ROW(satellites),
         ROW(documents_do_not_equivocate),
         ROW(packages),
-        ROW(desired_is_replaced_whole),
         ROW(generations_only_rise),
-        ROW(outgoing_keeps_what_is_missing),
+        ROW(outgoing_is_sent_once),
         ROW(reports_only_get_newer),
         ROW(events_are_merged),
         ROW(rollouts_and_waves),

@@ -136,6 +136,16 @@ static void only_committed_is_healthy(void **state)
     }
 }
 
+/* The full package follows by itself: nothing has failed yet. */
+static void a_delta_that_did_not_work_is_no_failure(void **state)
+{
+    (void)state;
+    seen.payload[0].state = SLOT_RECEIVING;
+    seen.payload[0].code = RC_DELTA_BASE;
+    assert_int_equal(outcome(), OUTCOME_WAITING);
+    assert_int_equal(verdict(), VERDICT_PENDING);
+}
+
 static void failure_names_payload_and_code(void **state)
 {
     (void)state;
@@ -188,6 +198,7 @@ int main(void)
         cmocka_unit_test_setup(any_difference_is_pending, set_up),
         cmocka_unit_test_setup(zero_digest_proves_nothing, set_up),
         cmocka_unit_test_setup(only_committed_is_healthy, set_up),
+        cmocka_unit_test_setup(a_delta_that_did_not_work_is_no_failure, set_up),
         cmocka_unit_test_setup(failure_names_payload_and_code, set_up),
         cmocka_unit_test_setup(old_failure_does_not_count, set_up),
         cmocka_unit_test_setup(neighbours_do_not_count, set_up),

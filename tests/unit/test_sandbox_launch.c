@@ -348,17 +348,43 @@ static void refuses_system_calls(void **state)
     ASSERT_VALUES(&run, refused_calls);
 }
 
+/* How the 32-bit entry ends a process that nothing confines: not at all, or by SIGSEGV on a machine
+ * whose kernel or hypervisor does not offer it.  Then there is nothing left to refuse. */
+static int int80_ends(void)
+{
+#if defined(__x86_64__)
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        long ret;
+
+        (void)signal(SIGSEGV, SIG_DFL);
+        __asm__ volatile("int $0x80" : "=a"(ret) : "a"(20L) : "memory");
+        _exit(ret > 0 ? 0 : 1);
+    }
+    assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+#else
+    return 0;
+#endif
+}
+
 static void kills_on_tampering(void **state)
 {
     static const char *const calls[] = { "reboot", "init_module", "settimeofday", "kexec_load",
                                          "int80" };
+    const int native = int80_ends();
 
     (void)state;
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         const char *const args[] = { "/bin/probe", calls[i], NULL };
         struct wire_exited e = run_probe("sandbox_syscalls", args);
+        bool absent = native == SIGSEGV && strcmp(calls[i], "int80") == 0;
 
-        if (e.rc != RC_SECCOMP || e.status != SIGSYS || run.n_out != 0)
+        if (absent && e.rc == RC_KILLED && e.status == SIGSEGV && run.n_out == 0)
+            print_message("int80: this machine has no 32-bit entry\n");
+        else if (e.rc != RC_SECCOMP || e.status != SIGSYS || run.n_out != 0)
             fail_msg("%s: %s, status %d, said %s", calls[i], rc_name((enum rc)e.rc), e.status,
                      run.out);
     }

@@ -102,10 +102,11 @@ static const char status[] =
     "{\"satellites\":["
     "{\"id\":\"a\",\"verdict\":\"synced\",\"payloads\":[{\"tenant\":\"t\",\"name\":\"p\","
     "\"observed_version\":\"1\",\"state\":\"committed\",\"code_name\":\"\",\"running\":true,"
-    "\"restarts\":2}],\"events\":[]},"
+    "\"restarts\":2,\"sent_as\":\"delta\",\"delta_refused\":\"\"}],\"events\":[]},"
     "{\"id\":\"b\",\"verdict\":\"pending\",\"payloads\":[{\"tenant\":\"t\",\"name\":\"p\","
     "\"observed_version\":\"2\",\"state\":\"rolled-back\",\"code_name\":\"HEALTH_TIMEOUT\","
-    "\"running\":false}],\"events\":[{\"seq\":4,\"name\":\"SIG_BAD\",\"count\":1,\"what\":\"x\"}]}]"
+    "\"running\":false,\"sent_as\":\"full\",\"delta_refused\":\"DELTA_BASE\"}],\"events\":[{"
+    "\"seq\":4,\"name\":\"SIG_BAD\",\"count\":1,\"what\":\"x\"}]}]"
     "}";
 static const char rollouts[] =
     "{\"rollouts\":[{\"payload\":\"t/p\",\"to\":\"1\",\"state\":\"completed\"},"
@@ -129,6 +130,10 @@ static void test_conditions(void **state)
           true },
         { { .payload = "t/p", .state = "rolled-back", .code = "EXITED", .satellite = "b" }, false },
         { { .payload = "t/q", .satellite = "any" }, false },
+        { { .payload = "t/p", .sent = "delta", .refused = "no", .satellite = "a" }, true },
+        { { .payload = "t/p", .sent = "delta", .satellite = "b" }, false },
+        { { .payload = "t/p", .sent = "full", .refused = "yes", .satellite = "b" }, true },
+        { { .payload = "t/p", .refused = "yes" }, false },
         { { .event = "SIG_BAD", .satellite = "b" }, true },
         { { .event = "SIG_BAD", .satellite = "a" }, false },
         { { .rollout = "paused", .payload = "t/p" }, true },

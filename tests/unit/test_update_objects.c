@@ -2,7 +2,6 @@
 #include "tests/unit/test.h"
 
 #include "tests/unit/update_fixture.h"
-#include "tests/unit/update_kill.h"
 #include "update/objects.h"
 
 #define ROOM (1024U * 1024U)
@@ -277,49 +276,86 @@ static void test_list(void **state)
     assert_int_equal(n, 1);
 }
 
-/* ---- killed at every step ---------------------------------------------------------------------
- */
-
-static int put_object(void *arg)
+/* Bytes that no two offsets of have in common, and the file of them. */
+static int large_file(uint8_t *buf, size_t n, struct digest *ret)
 {
-    const struct scratch *s = arg;
-    struct objects store = { .dir = -1 };
     struct err err;
 
-    if (objects_open(s->fd, ROOM, 10, &store, &err) != RC_OK ||
-        put(&store, "the object", &err) != RC_OK)
-        return 1;
-    return 0;
+    for (size_t i = 0; i < n; i++)
+        buf[i] = (uint8_t)(i * 2654435761U >> 13);
+    assert_rc(sha256_of((struct bytes){ buf, n }, ret->b, &err), RC_OK);
+    int fd = memfd_create("object", MFD_CLOEXEC);
+    assert_rc(fs_write_all(fd, (struct bytes){ buf, n }, &err), RC_OK);
+    return fd;
 }
 
-static void test_killed_at_every_step(void **state)
+static uint32_t steps(struct objects *store, struct objects_intake *intake, enum rc want)
 {
-    struct digest digest = digest_of("the object");
-    bool ended = false;
-    bool was_there = false;
-    int code = -1;
+    struct err err;
+    uint32_t n = 1;
+    enum rc rc = RC_OK;
+
+    while ((rc = objects_put_step(store, intake, &err)) == RC_BUSY)
+        n++;
+    assert_rc(rc, want);
+    return n;
+}
+
+/* In bounded steps: copied, found there, found damaged and written anew, given up, and refused. */
+static void test_put_in_steps(void **state)
+{
+    enum { SIZE = 3 * OBJECTS_STEP_BYTES + 77 };
+    scoped(free_ptr) uint8_t *buf = malloc(SIZE);
+    scoped(scratch_done) struct scratch s = scratch_new();
+    scoped(objects_done) struct objects store = { .dir = -1 };
+    struct objects_intake intake;
+    struct digest digest;
+    char path[128];
+    struct err err;
 
     (void)state;
-    for (size_t n = 1; !ended; n++) {
-        scoped(scratch_done) struct scratch s = scratch_new();
-        scoped(objects_done) struct objects store = { .dir = -1 };
-        struct err err;
+    assert_rc(objects_open(s.fd, 8 * ROOM, 10, &store, &err), RC_OK);
+    scoped(close_fd) int fd = large_file(buf, SIZE, &digest);
+    assert_rc(objects_put_begin(&store, &digest, fd, SIZE, &intake, &err), RC_OK);
+    assert_rc(objects_put_step(&store, &intake, &err), RC_BUSY);
+    assert_int_equal(entries_in(s.fd, "partial"), 1);
+    assert_false(objects_has(&store, &digest));
+    objects_put_abandon(&store, &intake);
+    assert_int_equal(entries_in(s.fd, "partial"), 0);
 
-        ended = !kill_at(n, put_object, &s, NULL, &code);
-        assert_rc(objects_open(s.fd, ROOM, 10, &store, &err), RC_OK);
-        assert_int_equal(entries_in(s.fd, "partial"), 0);
+    assert_rc(objects_put_begin(&store, &digest, fd, SIZE, &intake, &err), RC_OK);
+    assert_int_equal(steps(&store, &intake, RC_OK), 4);
+    objects_put_abandon(&store, &intake); /* harmless behind the end */
+    assert_true(objects_has(&store, &digest));
+    assert_rc(objects_put_begin(&store, &digest, fd, SIZE, &intake, &err), RC_OK);
+    assert_int_equal(steps(&store, &intake, RC_OK), 4); /* read, not copied */
 
-        bool there = objects_has(&store, &digest);
+    object_path(&digest, path);
+    assert_int_equal(fchmodat(s.fd, path, 0600, 0), 0);
+    scoped(close_fd) int stored = openat(s.fd, path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(stored, "x", 1, SIZE - 1), 1);
+    assert_rc(objects_put_begin(&store, &digest, fd, SIZE, &intake, &err), RC_OK);
+    assert_int_equal(steps(&store, &intake, RC_OK), 8);
+    scoped(close_fd) int whole = -1;
+    uint64_t size = 0;
+    assert_rc(objects_get(&store, &digest, &whole, &size, &err), RC_OK);
+    assert_true(objects_is(&store, &digest, whole));
+    assert_false(objects_is(&store, &digest, stored));
 
-        assert_true(there || !was_there);
-        if (there)
-            assert_has(&store, "the object");
-        was_there = there;
-        assert_rc(put(&store, "the object", &err), RC_OK);
-        assert_has(&store, "the object");
-    }
-    assert_int_equal(code, 0);
-    assert_true(was_there);
+    /* what changes under us, or is another, has no name at the end */
+    assert_rc(objects_remove(&store, &digest, &err), RC_OK);
+    assert_rc(objects_put_begin(&store, &digest, fd, SIZE, &intake, &err), RC_OK);
+    assert_rc(objects_put_step(&store, &intake, &err), RC_BUSY);
+    assert_int_equal(pwrite(fd, "y", 1, SIZE - 1), 1);
+    (void)steps(&store, &intake, RC_OBJECT_DIGEST);
+    assert_int_equal(ftruncate(fd, SIZE + 1), 0);
+    assert_rc(objects_put_begin(&store, &digest, fd, SIZE, &intake, &err), RC_OK);
+    (void)steps(&store, &intake, RC_TRAILING);
+    assert_int_equal(ftruncate(fd, 10), 0);
+    assert_rc(objects_put_begin(&store, &digest, fd, SIZE, &intake, &err), RC_OK);
+    (void)steps(&store, &intake, RC_SHORT);
+    assert_int_equal(entries_in(s.fd, "partial"), 0);
+    assert_false(objects_has(&store, &digest));
 }
 
 int main(void)
@@ -327,7 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_put_and_get), cmocka_unit_test(test_put_refuses),
         cmocka_unit_test(test_bounds),      cmocka_unit_test(test_damaged_is_refused_and_removed),
-        cmocka_unit_test(test_list),        cmocka_unit_test(test_killed_at_every_step),
+        cmocka_unit_test(test_list),        cmocka_unit_test(test_put_in_steps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,10 @@ static struct unpack_spec spec_from(const struct packed *packed, const char *ent
         .content_bytes = packed->content_bytes,
         .unpacked_bytes = packed->unpacked_bytes,
         .content = packed->content,
+        .content384 = packed->content384,
         .files = packed->files,
+        .index = packed->index,
+        .index384 = packed->index384,
     };
 
     (void)snprintf(spec.entry, sizeof spec.entry, "%s", entry);
@@ -80,6 +83,8 @@ static void test_same_tree_same_bytes(void **state)
     assert_rc(pack_to_memfd(a.fd, "/bin/app", &fd_a, &pa, &err), RC_OK);
     assert_rc(pack_to_memfd(b.fd, "/bin/app", &fd_b, &pb, &err), RC_OK);
     assert_memory_equal(&pa.content, &pb.content, sizeof pa.content);
+    assert_memory_equal(&pa.index, &pb.index, sizeof pa.index);
+    assert_memory_equal(&pa.index384, &pb.index384, sizeof pa.index384);
     assert_int_equal(pa.content_bytes, pb.content_bytes);
     assert_int_equal(pa.files, 4 + 5 + 2);
     assert_int_equal(pa.unpacked_bytes, 17 + 6 + 7 + 3);
@@ -106,7 +111,18 @@ static void test_what_is_packed_unpacks(void **state)
 
     struct unpack_spec spec = spec_from(&packed, "/lib/abs");
 
-    assert_rc(unpack_content(fd, &spec, out.fd, &err), RC_OK);
+    assert_false(digest384_is_none(&spec.content384));
+    spec.content384.b[47] ^= 1; /* while it is unpacked, both digests are looked at */
+    assert_rc(unpack_content(fd, &spec, out.fd, -1, &err), RC_DIGEST_MISMATCH);
+    spec.content384.b[47] ^= 1;
+    spec.index384.b[47] ^= 1; /* and both of the index */
+    assert_rc(unpack_content(fd, &spec, out.fd, -1, &err), RC_INDEX_MISMATCH);
+    spec.index384.b[47] ^= 1;
+    spec.index.b[0] ^= 1;
+    assert_rc(unpack_content(fd, &spec, out.fd, -1, &err), RC_INDEX_MISMATCH);
+    assert_int_equal(entries_in(out.fd, "."), 0);
+    spec.index.b[0] ^= 1;
+    assert_rc(unpack_content(fd, &spec, out.fd, -1, &err), RC_OK);
     assert_int_equal(fstatat(out.fd, "bin/app", &st, AT_SYMLINK_NOFOLLOW), 0);
     assert_int_equal(st.st_mode, S_IFREG | 0755);
     assert_int_equal(fstatat(out.fd, "etc/caf\303\251", &st, AT_SYMLINK_NOFOLLOW), 0);
@@ -267,6 +283,22 @@ static void test_assemble_and_attach(void **state)
     assert_rc(pack_attach(content, bytes_of("one"), second, &err), RC_SHORT);
 }
 
+static void test_assemble_delta(void **state)
+{
+    scoped(close_fd) int delta = memfd_of(bytes_of("the delta"));
+    scoped(close_fd) int out = memfd_create("out", MFD_CLOEXEC);
+    char text[64] = "";
+    struct err err;
+
+    (void)state;
+    assert_rc(pack_assemble_delta(bytes_of("one"), delta, 9, out, &err), RC_OK);
+    assert_int_equal(pread(out, text, sizeof text, 0), 12 + 3 + 9);
+    assert_memory_equal(text, "BERTHDP1\0\0\0\3onethe delta", 12 + 3 + 9);
+    assert_rc(pack_assemble_delta(bytes_of("one"), delta, 10, out, &err), RC_SHORT);
+    assert_rc(pack_assemble_delta(bytes_of("one"), delta, 0, out, &err), RC_PACKAGE_SIZE);
+    assert_rc(pack_attach(out, bytes_of("another"), delta, &err), RC_PACKAGE_FORMAT);
+}
+
 static void test_fill(void **state)
 {
     struct packed packed = {
@@ -291,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_refuses_what_unpacking_would),
         cmocka_unit_test(test_entry_point),
         cmocka_unit_test(test_assemble_and_attach),
+        cmocka_unit_test(test_assemble_delta),
         cmocka_unit_test(test_fill),
     };
 

@@ -52,10 +52,45 @@ static void test_parts(void **state)
     assert_true(bytes_equal(package_envelope(&package), bytes_of("abc")));
     assert_int_equal(package.content_at, 15);
     assert_int_equal(package.content_bytes, 7);
-    package_head(3, head);
+    package_head(PACKAGE_FULL, 3, head);
     assert_memory_equal(head, text, sizeof head);
-    package_head(DOCUMENT_MAX, head);
+    package_head(PACKAGE_FULL, DOCUMENT_MAX, head);
     assert_memory_equal(head + 8, "\0\1\0\0", 4);
+}
+
+/* Who opens packages does not open deltas by mistake, nor the other way round. */
+static void test_kinds(void **state)
+{
+    static const char full[] = "BERTHPK1\0\0\0\3abccontent";
+    static const char delta[] = "BERTHDP1\0\0\0\3abcdelta";
+    scoped(close_fd) int full_fd =
+        memfd_of((struct bytes){ .p = (const uint8_t *)full, .n = sizeof full - 1 });
+    scoped(close_fd) int delta_fd =
+        memfd_of((struct bytes){ .p = (const uint8_t *)delta, .n = sizeof delta - 1 });
+    scoped(close_fd) int other_fd = memfd_of(bytes_of("BERTHDP2"));
+    scoped(close_fd) int short_fd = memfd_of(bytes_of("BERTHDP"));
+    scoped(package_done) struct package package = { 0 };
+    enum package_kind kind = PACKAGE_FULL;
+    uint8_t head[PACKAGE_HEAD_SIZE];
+    struct err err;
+
+    (void)state;
+    assert_rc(package_kind(delta_fd, &kind, &err), RC_OK);
+    assert_int_equal(kind, PACKAGE_DELTA);
+    assert_rc(package_kind(full_fd, &kind, &err), RC_OK);
+    assert_int_equal(kind, PACKAGE_FULL);
+    assert_rc(package_kind(other_fd, &kind, &err), RC_PACKAGE_FORMAT);
+    assert_rc(package_kind(short_fd, &kind, &err), RC_SHORT);
+    assert_rc(package_kind(-1, &kind, &err), RC_IO);
+    assert_rc(package_open(delta_fd, &package, &err), RC_PACKAGE_FORMAT);
+    assert_rc(package_open_delta(full_fd, &package, &err), RC_PACKAGE_FORMAT);
+    assert_null(package.envelope);
+    assert_rc(package_open_delta(delta_fd, &package, &err), RC_OK);
+    assert_true(bytes_equal(package_envelope(&package), bytes_of("abc")));
+    assert_int_equal(package.content_at, 15);
+    assert_int_equal(package.content_bytes, 5);
+    package_head(PACKAGE_DELTA, 3, head);
+    assert_memory_equal(head, delta, sizeof head);
 }
 
 /* Sizes around the places where lengths wrap, in files that are mostly holes. */
@@ -113,7 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_parts),
         cmocka_unit_test(test_huge_files), cmocka_unit_test(test_not_a_file),
-        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_digest),     cmocka_unit_test(test_kinds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,15 +43,17 @@ static void test_seeds_decide(void **state)
     scoped(sign_key_free) struct sign_key *c = NULL;
     uint8_t id[KEY_ID_SIZE];
 
-    assert_rc(sign_key_from_seeds(seeds, &a, NULL), RC_OK);
-    assert_rc(sign_key_from_seeds(seeds, &b, NULL), RC_OK);
+    assert_rc(sign_key_from_seeds(SUITE_ED25519_MLDSA65, seeds, &a, NULL), RC_OK);
+    assert_rc(sign_key_from_seeds(SUITE_ED25519_MLDSA65, seeds, &b, NULL), RC_OK);
     assert_memory_equal(sign_key_public(a), sign_key_public(b), sizeof(struct public_key));
     assert_rc(public_key_id(sign_key_public(a), id, NULL), RC_OK);
     assert_memory_equal(sign_key_public(a)->id, id, sizeof id);
     seeds[SIGN_SEEDS_SIZE - 1] = 1; /* of the ML-DSA half */
-    assert_rc(sign_key_from_seeds(seeds, &c, NULL), RC_OK);
-    assert_memory_equal(sign_key_public(a)->ed25519, sign_key_public(c)->ed25519, 32);
-    assert_memory_not_equal(sign_key_public(a)->mldsa65, sign_key_public(c)->mldsa65, 1952);
+    assert_rc(sign_key_from_seeds(SUITE_ED25519_MLDSA65, seeds, &c, NULL), RC_OK);
+    assert_memory_equal(public_half(sign_key_public(a), 0).p, public_half(sign_key_public(c), 0).p,
+                        32);
+    assert_memory_not_equal(public_half(sign_key_public(a), 1).p,
+                            public_half(sign_key_public(c), 1).p, 1952);
     assert_memory_not_equal(sign_key_public(a)->id, sign_key_public(c)->id, KEY_ID_SIZE);
 }
 
@@ -67,8 +69,8 @@ static void test_ed25519_half_is_rfc_8032(void **state)
         bytes_unhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", seeds, 32));
     assert_true(
         bytes_unhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", want, 32));
-    assert_rc(sign_key_from_seeds(seeds, &key, NULL), RC_OK);
-    assert_memory_equal(sign_key_public(key)->ed25519, want, 32);
+    assert_rc(sign_key_from_seeds(SUITE_ED25519_MLDSA65, seeds, &key, NULL), RC_OK);
+    assert_memory_equal(public_half(sign_key_public(key), 0).p, want, 32);
 }
 
 static void test_new_keys_differ(void **state)
@@ -77,10 +79,12 @@ static void test_new_keys_differ(void **state)
     scoped(sign_key_free) struct sign_key *a = NULL;
     scoped(sign_key_free) struct sign_key *b = NULL;
 
-    assert_rc(sign_key_new(&a, NULL), RC_OK);
-    assert_rc(sign_key_new(&b, NULL), RC_OK);
-    assert_memory_not_equal(sign_key_public(a)->ed25519, sign_key_public(b)->ed25519, 32);
-    assert_memory_not_equal(sign_key_public(a)->mldsa65, sign_key_public(b)->mldsa65, 1952);
+    assert_rc(sign_key_new(SUITE_ED25519_MLDSA65, &a, NULL), RC_OK);
+    assert_rc(sign_key_new(SUITE_ED25519_MLDSA65, &b, NULL), RC_OK);
+    assert_memory_not_equal(public_half(sign_key_public(a), 0).p,
+                            public_half(sign_key_public(b), 0).p, 32);
+    assert_memory_not_equal(public_half(sign_key_public(a), 1).p,
+                            public_half(sign_key_public(b), 1).p, 1952);
 }
 
 static void test_signs_what_verifies(void **state)
@@ -208,18 +212,55 @@ static void test_sealing(void **state)
     assert_rc(sign_key_seal(key, pass, ad, &sealed, NULL), RC_OK);
     assert_rc(sign_key_seal(key, pass, ad, &again, NULL), RC_OK);
     assert_memory_not_equal(sealed.box, again.box, sizeof sealed.box);
-    assert_rc(sign_key_open(&sealed, pass, ad, &back, NULL), RC_OK);
+    assert_rc(sign_key_open(SUITE_ED25519_MLDSA65, &sealed, pass, ad, &back, NULL), RC_OK);
     assert_memory_equal(sign_key_public(back), sign_key_public(key), sizeof(struct public_key));
     sign_key_free(&back);
-    assert_rc(sign_key_open(&sealed, bytes_of("open sesamf"), ad, &back, NULL), RC_KEY_FILE);
-    assert_rc(sign_key_open(&sealed, (struct bytes){ 0 }, ad, &back, NULL), RC_KEY_FILE);
-    assert_rc(sign_key_open(&sealed, pass, bytes_of("acmf"), &back, NULL), RC_KEY_FILE);
+    assert_rc(
+        sign_key_open(SUITE_ED25519_MLDSA65, &sealed, bytes_of("open sesamf"), ad, &back, NULL),
+        RC_KEY_FILE);
+    assert_rc(sign_key_open(SUITE_ED25519_MLDSA65, &sealed, (struct bytes){ 0 }, ad, &back, NULL),
+              RC_KEY_FILE);
+    assert_rc(sign_key_open(SUITE_ED25519_MLDSA65, &sealed, pass, bytes_of("acmf"), &back, NULL),
+              RC_KEY_FILE);
     sealed.box[SIGN_BOX_SIZE - 1] ^= 1;
-    assert_rc(sign_key_open(&sealed, pass, ad, &back, NULL), RC_KEY_FILE);
+    assert_rc(sign_key_open(SUITE_ED25519_MLDSA65, &sealed, pass, ad, &back, NULL), RC_KEY_FILE);
     assert_null(back);
     again = sealed;
     assert_rc(sign_key_seal(key, (struct bytes){ 0 }, ad, &sealed, NULL), RC_KEY_FILE);
     assert_memory_equal(&sealed, &again, sizeof sealed);
+}
+
+/* The largest root in suite 2 that docs/wire/documents.md promises room for; a fuller one is not
+ * handed out. */
+static void test_room_for_the_largest_keys(void **state)
+{
+    (void)state;
+    const enum doc_key six[] = { K_ROOT_A, K_ROOT_B, K_ROOT_C, K_NEXT_A, K_NEXT_B, K_OPERATOR_A };
+    const struct sign_key *keys[8];
+    struct key_set next;
+    struct bytes view;
+
+    doc_keys_free();
+    doc_keys_suite = SUITE_MLDSA87;
+    struct root root = doc_root();
+    root.root_keys = doc_key_set(3, 5, K_ROOT_A);
+    root.operator_keys = doc_key_set(3, 5, K_OPERATOR_A);
+    next = doc_key_set(3, 5, K_NEXT_A);
+    assert_rc(root_commit(&root, &next, NULL), RC_OK);
+    assert_rc(root_encode(&root, one.payload_buf, sizeof one.payload_buf, &one.payload, NULL),
+              RC_OK);
+    doc_sign(&one, DOC_ROOT, &doc_mission, six, 6);
+    root.root_keys = doc_key_set(3, 8, K_ROOT_A);
+    root.operator_keys = doc_key_set(3, 8, K_NEXT_A);
+    assert_rc(root_encode(&root, one.payload_buf, sizeof one.payload_buf, &one.payload, NULL),
+              RC_OK);
+    for (size_t i = 0; i < 8; i++)
+        keys[i] = doc_key((enum doc_key)(K_ROOT_A + i));
+    assert_int_not_equal(sign_document(DOC_ROOT, &doc_mission, one.payload, keys, 8, other,
+                                       sizeof other, &view, NULL),
+                         RC_OK);
+    doc_keys_free();
+    doc_keys_suite = SUITE_ED25519_MLDSA65;
 }
 
 static int teardown(void **state)
@@ -242,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_sign_refuses),
         cmocka_unit_test(test_biggest_root_fits),
         cmocka_unit_test(test_sealing),
+        cmocka_unit_test(test_room_for_the_largest_keys),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);

@@ -27,14 +27,14 @@ static void public_halves_are_asked_for(void **state)
 
     (void)state;
     assert_non_null(got);
-    assert_rc(signer_public(&good, NULL, got, &err), RC_OK);
+    assert_rc(signer_public(&good, SUITE_ED25519_MLDSA65, NULL, got, &err), RC_OK);
     assert_memory_equal(got->id, want->id, KEY_ID_SIZE);
     memset(got, 0xa5, sizeof *got);
-    assert_rc(signer_public(&less, NULL, got, &err), RC_SIGNER);
+    assert_rc(signer_public(&less, SUITE_ED25519_MLDSA65, NULL, got, &err), RC_SIGNER);
     none.program = "/nonexistent/signer";
-    assert_rc(signer_public(&none, NULL, got, &err), RC_SIGNER);
+    assert_rc(signer_public(&none, SUITE_ED25519_MLDSA65, NULL, got, &err), RC_SIGNER);
     assert_non_null(strstr(err.what, "cannot be started"));
-    assert_int_equal(got->mldsa65[0], 0xa5);
+    assert_int_equal(got->halves[0], 0xa5);
     free(got);
 }
 
@@ -117,9 +117,11 @@ static void half_may_come_from_a_key_of_ours(void **state)
         struct envelope envelope;
         struct bytes out = { 0 };
 
-        assert_rc(sign_key_from_seeds(i == 0 ? seeds : other, &rest, &err), RC_OK);
+        assert_rc(sign_key_from_seeds(SUITE_ED25519_MLDSA65, i == 0 ? seeds : other, &rest, &err),
+                  RC_OK);
         if (i == 0)
-            assert_rc(signer_public(&s, sign_key_public(rest), mixed, &err), RC_OK);
+            assert_rc(signer_public(&s, SUITE_ED25519_MLDSA65, sign_key_public(rest), mixed, &err),
+                      RC_OK);
         assert_rc(signer_key(&s, mixed, &rest, &key, &err), RC_OK);
         assert_null(rest);
         one = key;

@@ -20,7 +20,8 @@ struct attack {
     const char *entry;
     struct bytes behind; /* after the frame */
     size_t cut;          /* content bytes left out at the end */
-    bool flip;           /* a content bit, after the digest was taken */
+    bool other_index;
+    bool flip; /* a content bit, after the digest was taken */
 };
 
 /* ---- 33: out of the directory -----------------------------------------------------------------
@@ -441,6 +442,12 @@ static void changed(struct attack *a)
 {
     a->flip = true;
 }
+/* ---- the index --------------------------------------------------------------------------------
+ */
+static void other_index(struct attack *a)
+{
+    a->other_index = true;
+}
 /* ---- the entry point --------------------------------------------------------------------------
  */
 static void entry_missing(struct attack *a)
@@ -550,6 +557,7 @@ static const struct {
     { "28 a byte short", cut_short, RC_ARCHIVE_FORMAT },
     { "28 one byte", cut_to_one, RC_ARCHIVE_FORMAT },
     { "29 changed after it was verified", changed, RC_DIGEST_MISMATCH },
+    { "index of another tree", other_index, RC_INDEX_MISMATCH },
     { "entry missing", entry_missing, RC_ENTRY_POINT },
     { "entry not executable", entry_not_executable, RC_ENTRY_POINT },
     { "entry a directory", entry_is_dir, RC_ENTRY_POINT },
@@ -591,6 +599,8 @@ static struct content attack_build(void (*build)(struct attack *a), struct unpac
     *ret_spec = spec_of(content_view(&c), &a.tar, a.entry);
     ret_spec->unpacked_bytes += (uint64_t)a.extra_bytes;
     ret_spec->files += (uint32_t)a.extra_files;
+    if (a.other_index)
+        ret_spec->index.b[31] = 1;
     if (a.flip)
         ret_spec->content.b[0] ^= 1;
     tar_done(&a.tar);
@@ -648,7 +658,7 @@ static void test_attacks_in_process(void **state)
         struct content c = attack_build(attacks[i].build, &spec);
         scoped(close_fd) int fd = memfd_of(content_view(&c));
         struct err err = { .rc = RC_OK };
-        enum rc rc = unpack_content(fd, &spec, place.staging, &err);
+        enum rc rc = unpack_content(fd, &spec, place.staging, -1, &err);
 
         if (rc != attacks[i].rc || err.rc != rc)
             fail_msg("%s: %s (%s)", attacks[i].why, rc_name(rc), err.what);
@@ -726,9 +736,10 @@ static void test_real_tree(void **state)
     scoped(close_fd) int from = open("/bin/busybox", O_RDONLY | O_CLOEXEC);
     scoped(close_fd) int to = openat(bin, "busybox", O_RDWR | O_CREAT | O_CLOEXEC, 0755);
     struct packed packed;
-    struct stat st;
+    struct stat st, st_index;
     struct digest before;
     struct digest after;
+    struct unpack_job job;
     struct err err;
 
     (void)state;
@@ -752,7 +763,16 @@ static void test_real_tree(void **state)
 
     free(bytes);
     assert_rc(payload_verify(trust, package, NOW_MS, &payload, &err), RC_OK);
-    assert_rc(unpack_run(payload, program, place.staging, 60000, &err), RC_OK);
+
+    scoped(close_fd) int index = openat(tree.fd, "index", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+    assert_rc(unpack_start(payload, program, place.staging, index, &job, &err), RC_OK);
+    struct pollfd ended = { .fd = job.pidfd, .events = POLLIN };
+    assert_int_equal(poll(&ended, 1, 60000), 1);
+    assert_rc(unpack_result(&job, &err), RC_OK);
+    assert_int_equal(fstat(index, &st_index), 0);
+    assert_rc(package_digest(index, 0, (uint64_t)st_index.st_size, after.b, &err), RC_OK);
+    assert_memory_equal(&after, &packed.index, sizeof after);
 
     scoped(close_fd) int out = openat(place.staging, "bin/busybox", O_RDONLY | O_CLOEXEC);
 
@@ -781,8 +801,46 @@ static void test_other_machine(void **state)
 
     free(c.p);
     assert_rc(payload_verify(trust, fd, NOW_MS, &payload, &err), RC_OK);
-    assert_rc(unpack_start(payload, -1, place.staging, &job, &err), RC_ARCH);
+    assert_rc(unpack_start(payload, -1, place.staging, -1, &job, &err), RC_ARCH);
     assert_int_equal(job.pid, -1);
+}
+
+/* Whose content nobody has read yet: berth-unpack reads it whole, and looks into none that is not
+ * what was signed, not even as far as it is right. */
+static void test_content_is_read_before_it_is_used(void **state)
+{
+    scoped(trust_free) struct trust *trust = signed_trust();
+    scoped(payload_free) struct verified_payload *good = signed_payload(trust, "#!/bin/sh\n");
+    scoped(payload_free) struct verified_payload *payload = NULL;
+    scoped(close_fd) int program = open_program("berth-unpack");
+    const int from = payload_fd(good);
+    struct stat st = { 0 };
+    uint8_t digest[DIGEST_SIZE], byte = 0;
+    struct err err = { 0 };
+
+    (void)state;
+    assert_true(payload_content_read(good));
+    assert_int_equal(fstat(from, &st), 0);
+    for (off_t back = 0; back < 8; back++) { /* 0: as it was signed */
+        scoped(place_done) struct place place = place_new();
+        scoped(close_fd) int fd = memfd_create("package", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        assert_rc(fs_copy_digest(from, fd, (uint64_t)st.st_size, digest, &err), RC_OK);
+        if (back > 0) {
+            assert_int_equal(pread(fd, &byte, 1, st.st_size - back), 1);
+            byte ^= 1;
+            assert_int_equal(pwrite(fd, &byte, 1, st.st_size - back), 1);
+        }
+        assert_int_equal(
+            fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+        assert_rc(payload_verify_signed(trust, fd, NOW_MS, &payload, &err), RC_OK);
+        assert_false(payload_content_read(payload));
+        assert_rc(unpack_run(payload, program, place.staging, 60000, &err),
+                  back > 0 ? RC_DIGEST_MISMATCH : RC_OK);
+        if (back > 0)
+            assert_untouched("content", &place);
+        payload_free(&payload);
+    }
 }
 
 /* A program that ends without a word, and one that is not there. */
@@ -841,12 +899,14 @@ static void test_job(void **state)
     struct err err;
 
     (void)state;
-    assert_rc(unpack_start(payload, program, place.staging, &job, &err), RC_OK);
+    assert_rc(unpack_start(payload, program, place.staging, -1, &job, &err), RC_OK);
     payload_free(&payload);
 
     struct pollfd ready = { .fd = job.pidfd, .events = POLLIN };
 
     assert_int_equal(poll(&ready, 1, 60000), 1);
+    assert_true(unpack_ended(&job));
+    assert_true(unpack_ended(&job)); /* it takes nothing away */
     assert_rc(unpack_result(&job, &err), RC_OK);
     assert_int_equal(job.pidfd, -1);
     assert_int_equal(job.result_fd, -1);
@@ -854,9 +914,17 @@ static void test_job(void **state)
 
     struct waiting waiting = waiting_new();
 
-    assert_rc(unpack_start(second, waiting.program, other.staging, &job, &err), RC_OK);
+    assert_rc(unpack_start(second, waiting.program, other.staging, -1, &job, &err), RC_OK);
+    assert_false(unpack_ended(&job));
     assert_rc(unpack_result(&job, &err), RC_BUSY);
     assert_rc(unpack_result(&job, &err), RC_BUSY);
+    unpack_kill(&job);
+    struct pollfd gone = { .fd = job.pidfd, .events = POLLIN };
+    assert_int_equal(poll(&gone, 1, 60000), 1);
+    assert_true(unpack_ended(&job)); /* as often as it is asked */
+    assert_true(unpack_ended(&job));
+    assert_rc(unpack_result(&job, &err), RC_UNPACK_FAILED);
+    assert_rc(unpack_start(second, waiting.program, other.staging, -1, &job, &err), RC_OK);
     unpack_cancel(&job);
     assert_int_equal(job.pidfd, -1);
     assert_int_equal(job.pid, 0);
@@ -884,7 +952,7 @@ static void test_child_dies_with_parent(void **state)
         struct unpack_job job = { .pid = -1 };
         struct err err;
 
-        if (unpack_start(payload, waiting.program, place.staging, &job, &err) != RC_OK ||
+        if (unpack_start(payload, waiting.program, place.staging, -1, &job, &err) != RC_OK ||
             write(pair[1], &job.pid, sizeof job.pid) < 0 || read(pair[1], &go, 1) != 1)
             _exit(1);
         _exit(0);
@@ -920,6 +988,7 @@ int main(void)
         cmocka_unit_test(test_good_package),
         cmocka_unit_test(test_real_tree),
         cmocka_unit_test(test_other_machine),
+        cmocka_unit_test(test_content_is_read_before_it_is_used),
         cmocka_unit_test(test_child_without_verdict),
         cmocka_unit_test(test_job),
         cmocka_unit_test(test_child_dies_with_parent),

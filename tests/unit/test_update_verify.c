@@ -47,6 +47,10 @@ static void lie_digest(struct manifest *m)
 {
     m->content.b[31] ^= 1;
 }
+static void lie_digest384(struct manifest *m)
+{
+    m->content384.b[47] = 1;
+}
 static void lie_longer(struct manifest *m)
 {
     m->content_bytes++;
@@ -81,6 +85,7 @@ static void test_signed_wrongly(void **state)
         enum rc rc;
     } rows[] = {
         { "other digest", lie_digest, K_ACME, RC_DIGEST_MISMATCH },
+        { "other SHA-384", lie_digest384, K_ACME, RC_DIGEST_MISMATCH },
         { "longer", lie_longer, K_ACME, RC_PACKAGE_SIZE },
         { "shorter", lie_shorter, K_ACME, RC_PACKAGE_SIZE },
         { "out of proportion", lie_ratio, K_ACME, RC_ARCHIVE_BOMB },

@@ -38,6 +38,7 @@ static noinline struct manifest signed_manifest(const struct unpack_spec *spec)
     m.content_bytes = spec->content_bytes;
     m.unpacked_bytes = spec->unpacked_bytes;
     m.files = spec->files;
+    m.index = spec->index;
     (void)snprintf(m.arch, sizeof m.arch, "any");
     (void)snprintf(m.args[0], sizeof m.args[0], "%s", spec->entry);
     return m;

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the ground keeps, under every fault: packages and documents in the home's objects/.
+ */
+#include "tests/unit/fault_table.h"
+
+#include "orchestrator/home.h"
+
+#define DOCUMENT "a document, which is not long"
+#define DAMAGED "a document, which is damaged!"
+#define PACKAGE "a package, as berth push keeps it"
+
+static struct home home_of(const struct fault_world *w)
+{
+    return (struct home){ .dirfd = w->dir.fd };
+}
+
+static void object_path(const char *text, char out[HOME_OBJECT_CAP])
+{
+    struct digest digest;
+    struct err err;
+    char hex[2 * DIGEST_SIZE + 1];
+
+    assert_rc(sha256_of(bytes_of(text), digest.b, &err), RC_OK);
+    (void)snprintf(out, HOME_OBJECT_CAP, "objects/%s",
+                   bytes_hex((struct bytes){ digest.b, DIGEST_SIZE }, hex));
+}
+
+static enum rc put(struct fault_world *w, const char *text, struct err *err)
+{
+    const struct home home = home_of(w);
+    scoped(close_fd) int fd = memfd_of(bytes_of(text));
+    struct digest digest;
+    char path[HOME_OBJECT_CAP];
+
+    return home_add_file(&home, fd, strlen(text), &digest, path, err);
+}
+
+static enum rc package_put(struct fault_world *w, struct err *err)
+{
+    return put(w, PACKAGE, err);
+}
+
+static enum rc document_put(struct fault_world *w, struct err *err)
+{
+    const struct home home = home_of(w);
+    struct digest digest;
+    char path[HOME_OBJECT_CAP];
+
+    return home_add_bytes(&home, bytes_of(DOCUMENT), &digest, path, err);
+}
+
+static void home_before(struct fault_world *w)
+{
+    struct err err;
+
+    (void)close(make_dir(w->dir.fd, "objects"));
+    assert_rc(put(w, "another package", &err), RC_OK);
+}
+
+/* What an earlier push and an earlier document left that were killed. */
+static void home_before_cut(struct fault_world *w)
+{
+    home_before(w);
+    put_file(w->dir.fd, "objects/.draft-1", "half a package", 0600);
+    put_file(w->dir.fd, "objects/.0a.0123456789abcdef", "half a document", 0600);
+}
+
+static void home_before_damaged(struct fault_world *w)
+{
+    char path[HOME_OBJECT_CAP];
+
+    home_before(w);
+    object_path(DOCUMENT, path);
+    put_file(w->dir.fd, path, DAMAGED, 0600);
+}
+
+static bool holds(struct fault_world *w, const char *text)
+{
+    char path[HOME_OBJECT_CAP];
+    uint8_t buf[64];
+    size_t n = 0;
+    struct err err;
+
+    object_path(text, path);
+    enum rc rc = fs_read_file(w->dir.fd, path, buf, sizeof buf, &n, &err);
+    assert_true(rc == RC_OK || rc == RC_NOT_FOUND);
+    return rc == RC_OK && n == strlen(text) && memcmp(buf, text, n) == 0;
+}
+
+/* The next push of anything, here of what is there already, removes what cuts have left. */
+static void push_another(struct fault_world *w)
+{
+    struct err err;
+
+    assert_rc(put(w, "another package", &err), RC_OK);
+    assert_true(holds(w, "another package"));
+}
+
+/* Whole under its name, or not there. */
+static bool is_there(struct fault_world *w, const char *text)
+{
+    size_t n = 0;
+
+    push_another(w);
+    n = entries_in(w->dir.fd, "objects");
+    assert_true(n == 1 || n == 2);
+    assert_true(holds(w, text) == (n == 2));
+    return n == 2;
+}
+
+static bool package_is_there(struct fault_world *w)
+{
+    return is_there(w, PACKAGE);
+}
+
+static bool document_is_there(struct fault_world *w)
+{
+    return is_there(w, DOCUMENT);
+}
+
+/* One that the disk has damaged stays as it was, or is whole again. */
+static bool document_is_whole(struct fault_world *w)
+{
+    push_another(w);
+    assert_int_equal(entries_in(w->dir.fd, "objects"), 2);
+    return holds(w, DOCUMENT);
+}
+
+/* clang-format off */
+static const struct fault_row rows[] = {
+    { .name = "package put into the home", .before = home_before, .run = package_put,
+      .is_new = package_is_there, .one_way = true, .calls_min = 5 },
+    { .name = "package put, behind a cut", .before = home_before_cut, .run = package_put,
+      .is_new = package_is_there, .one_way = true, .calls_min = 7 },
+    { .name = "document put into the home", .before = home_before, .run = document_put,
+      .is_new = document_is_there, .one_way = true, .calls_min = 6 },
+    { .name = "document put over a damaged one", .before = home_before_damaged,
+      .run = document_put, .is_new = document_is_whole, .one_way = true, .calls_min = 6 },
+};
+/* clang-format on */
+
+static void test_every_fault(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        fault_row_run(&rows[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_every_fault) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
