@@ -13,7 +13,7 @@ CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 export ASAN_OPTIONS ?= detect_leaks=1:abort_on_error=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1
 
-MODULES := base manifest update link sandbox agent orchestrator sim
+MODULES := base boot manifest delta deltamake update link sandbox agent orchestrator sim
 
 # ---- compiler -------------------------------------------------------------------------------------------------
 PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig:$$PKG_CONFIG_PATH pkg-config
@@ -32,7 +32,7 @@ HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-al
   $(if $(filter aarch64,$(shell uname -m)),-mbranch-protection=standard)
 CPPFLAGS += -I. -D_GNU_SOURCE
 # $(deps_cflags) is asked for after the deps stamp exists, hence the late expansion.
-deps_cflags = $(shell $(PKG_CONFIG) --cflags libcrypto libsodium libarchive libseccomp libsystemd sqlite3 yaml-0.1 jansson 2>/dev/null | sed 's,-I,-isystem ,g')
+deps_cflags = $(shell $(PKG_CONFIG) --cflags libcrypto libsodium libarchive liblzma libzstd libseccomp libsystemd sqlite3 yaml-0.1 jansson 2>/dev/null | sed 's,-I,-isystem ,g')
 CFLAGS ?= -g
 CFLAGS += -std=gnu17 $(OPT) $(WARN) $(if $(is_clang),$(WARN_CLANG),$(WARN_GCC)) $(WERROR) $(HARDEN) \
   $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DBERTH_SANITIZED=1 -Wframe-larger-than=262144 $(if $(is_clang),,-Wno-format-truncation))
@@ -42,11 +42,15 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed,
 pkg_libs = $(shell $(PKG_CONFIG) --libs $(1))
 L_crypto  = $(call pkg_libs,libcrypto libsodium)
 L_archive = $(call pkg_libs,libarchive libzstd)
+L_delta   = $(call pkg_libs,liblzma libzstd)
+L_make    = -ldivsufsort
+L_fec     = -lisal
+L_tls     = $(call pkg_libs,gnutls)
 L_seccomp = $(call pkg_libs,libseccomp)
 L_cap     = -lcap
 L_systemd = $(call pkg_libs,libsystemd)
 L_ground  = $(call pkg_libs,sqlite3 yaml-0.1 jansson)
-L_all     = $(L_crypto) $(L_archive) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
+L_all     = $(L_crypto) $(L_fec) $(L_tls) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
 
 # ---- what there is --------------------------------------------------------------------------------------------
 lib_src  = $(filter-out $(1)/main_%.c,$(wildcard $(1)/*.c))
@@ -55,33 +59,40 @@ libs     = $(foreach m,$(1),$(B)/lib$(m).a)
 SOURCES := $(foreach m,$(MODULES),$(wildcard $(m)/*.c $(m)/*.h)) $(wildcard tests/*/*.c tests/*/*.h examples/payloads/*/*.c)
 
 # program: modules it links, in order, and foreign libraries.  An archive gives only the objects that are needed.
-berthd_mods       := agent link update sandbox manifest base
+berth-boot_mods   := boot base
+berth-boot_libs    =
+berthd_mods       := agent link update delta sandbox manifest boot base
 berthd_libs        = $(L_crypto) $(L_seccomp) $(L_cap) $(L_systemd)
 berth-link_mods   := link base
-berth-link_libs    = $(L_crypto) $(L_seccomp) $(L_cap) $(L_systemd)
-berth-unpack_mods := update manifest base
-berth-unpack_libs  = $(L_archive) $(L_crypto) $(L_seccomp) $(L_cap)
+berth-link_libs    = $(L_crypto) $(L_fec) $(L_seccomp) $(L_cap) $(L_systemd)
+berth-cl_mods     := link base
+berth-cl_libs      = $(L_crypto) $(L_tls) $(L_seccomp) $(L_cap)
+berth-unpack_mods := update delta manifest base
+berth-unpack_libs  = $(L_archive) $(L_delta) $(L_crypto) $(L_seccomp) $(L_cap)
 berth-launch_mods := sandbox base
 berth-launch_libs  = $(L_seccomp) $(L_cap)
-berth-explain_mods := sandbox update manifest base
-berth-explain_libs = $(L_crypto) $(L_archive) $(L_seccomp) $(L_cap)
-berth_mods        := orchestrator link update manifest base
-berth_libs         = $(L_crypto) $(L_archive) $(L_seccomp) $(L_cap) $(L_ground)
-berth-ground_mods := orchestrator link update manifest base
-berth-ground_libs  = $(L_crypto) $(L_archive) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
-berth-sim_mods    := sim orchestrator agent link update sandbox manifest base
+berth-explain_mods := sandbox update delta manifest base
+berth-explain_libs = $(L_crypto) $(L_archive) $(L_delta) $(L_seccomp) $(L_cap)
+berth_mods        := orchestrator link update deltamake delta manifest base
+berth_libs         = $(L_crypto) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_ground)
+berth-ground_mods := orchestrator link update deltamake delta manifest base
+berth-ground_libs  = $(L_crypto) $(L_fec) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
+berth-sim_mods    := sim orchestrator agent link update deltamake delta sandbox manifest boot base
 berth-sim_libs     = $(L_all)
 
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
-PROGRAMS  := $(foreach p,berthd berth-link berth-unpack berth-launch berth-explain berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
-UNIT      := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+PROGRAMS  := $(foreach p,berth-boot berthd berth-link berth-cl berth-unpack berth-launch berth-explain berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
+# the longest first, so that no core waits for one of them at the end
+UNIT_LONG := test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own
+UNIT      := $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-BENCHES   := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c))
+# bench_delta and bench_renew are given packages and take minutes: make bench-delta
+BENCHES   := $(filter-out bench_delta bench_renew,$(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c)))
 EXAMPLES  := $(basename $(notdir $(wildcard examples/payloads/*/*.c)))
 SIGNERS   := $(basename $(notdir $(wildcard examples/signers/*.c)))
 PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c))
 
-.PHONY: all deps check unit e2e asan fuzz fuzzers lint analyze bench demo guest install clean help programs
+.PHONY: force all deps check unit e2e asan fuzz fuzzers lint analyze prove bench bench-link bench-delta demo guest flatsat flatsat-powercut flatsat-flushes install clean help programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -93,16 +104,22 @@ deps: ## install what is missing and build libcrypto where the system's is too o
 	$(Q)tools/deps build check
 
 # ---- rules ----------------------------------------------------------------------------------------------------
+# Whole documents lie on the stacks of tests.
+$(B)/tests/%.o: CFLAGS += -Wframe-larger-than=262144
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC      $<'
 	$(Q)$(CC) $(CPPFLAGS) $(deps_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The list changes when a file comes or goes, so that no archive keeps what is not in the tree any more.
 define module_rules
-$$(B)/lib$(1).a: $$(call objs,$$(call lib_src,$(1)))
+$$(B)/lib$(1).list: force
 	@mkdir -p $$(@D)
+	@echo '$$(call lib_src,$(1))' | cmp -s - $$@ || echo '$$(call lib_src,$(1))' >$$@
+$$(B)/lib$(1).a: $$(call objs,$$(call lib_src,$(1))) $$(B)/lib$(1).list
 	@rm -f $$@
-	$$(Q)ar rcsD $$@ $$^
+	$$(Q)ar rcsD $$@ $$(filter %.o,$$^)
 endef
 $(foreach m,$(MODULES),$(eval $(call module_rules,$(m))))
 
@@ -115,12 +132,14 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
 TEST_LDFLAGS = $(filter-out -Wl$(comma)-rpath%,$(LDFLAGS)) -Wl,-rpath,'$$ORIGIN/../../../lib/berth'
 comma := ,
+$(B)/tests/unit/test_flatsat_phase: $(B)/tests/flatsat/phase.o
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(call libs,$(MODULES))
 	@echo '  LINK    $@'
-	$(Q)$(CC) $(CFLAGS) $(TEST_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(L_all) -lcmocka
+	$(Q)$(CC) $(CFLAGS) $(TEST_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(L_all) -lcmocka
 $(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(call libs,$(MODULES))
 	@echo '  LINK    $@'
-	$(Q)$(CC) $(CFLAGS) $(TEST_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(L_all)
+	$(Q)$(CC) $(CFLAGS) $(TEST_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(L_all) $(BENCH_LIBS)
+$(B)/tests/bench/bench_transfer: BENCH_LIBS = -lcmocka
 # A fuzz target under a plain compiler replays its corpus as an ordinary test.
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(call libs,$(MODULES))
 	@echo '  LINK    $@'
@@ -133,6 +152,16 @@ $(B)/tests/probe/%: tests/probe/%.c
 	@mkdir -p $(@D)
 	@echo '  CC      $<'
 	$(Q)gcc -I. -D_GNU_SOURCE -std=gnu17 -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+# The flatsat: a program on this side of the guest, and the radio's other half inside of it.
+FLATSAT := $(filter-out tests/flatsat/radio_guest.c,$(wildcard tests/flatsat/*.c))
+$(B)/tests/flatsat/radio: tests/flatsat/radio_guest.c tests/flatsat/frame.h
+	@mkdir -p $(@D)
+	@echo '  CC      $<'
+	$(Q)gcc -I. -D_GNU_SOURCE -std=gnu17 -O2 -Wall -Wextra -Werror -static -s -o $@ $<
+$(B)/tests/flatsat/flatsat: $(call objs,$(FLATSAT)) $(call libs,$(MODULES))
+	@echo '  LINK    $@'
+	$(Q)$(CC) $(CFLAGS) $(TEST_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(L_all)
 
 # Example payloads are what tenants would write: plain C, no header and no library of ours.
 define example_rules
@@ -168,6 +197,24 @@ guest: ## sandbox, agent and a scenario on a kernel with cgroup v2 only, in a QE
 	$(Q)$(MAKE) --no-print-directory programs $(addprefix $(B)/tests/unit/,$(GUEST_TESTS))
 	$(Q)tools/guest $(B)
 
+# What the flatsat boots, and the program that boots it: docs/testing.md.
+flatsat: ## a QEMU guest with Debian, systemd and Berth installed (build/flatsat), for tests of whole satellites
+	$(Q)tools/deps build check guest
+	$(Q)$(MAKE) --no-print-directory programs $(B)/tests/flatsat/radio $(B)/tests/flatsat/flatsat
+	$(Q)tools/flatsat $(B)
+
+.PHONY: flatsat-agents
+flatsat-agents: flatsat ## let the agent of the flatsat replace itself: good builds, broken ones, power cuts in the trial (some ten minutes)
+	$(Q)$(B)/tests/flatsat/flatsat agents
+
+flatsat-powercut: flatsat ## cut the power of the flatsat at N random moments of updates (default 25, some 15 minutes; SEED repeats a run)
+	@mkdir -p build/bench
+	$(Q)$(B)/tests/flatsat/flatsat powercut --cuts $(or $(N),25) $(if $(SEED),--seed $(SEED)) --row build/bench/flatsat.jsonl
+
+flatsat-flushes: flatsat ## log a flatsat's writes, check its disk as it was at POINTS (200) flushes and a little later
+	@mkdir -p build/bench
+	$(Q)$(B)/tests/flatsat/flatsat flushes --points $(or $(POINTS),200) $(if $(SEED),--seed $(SEED)) --row build/bench/flatsat.jsonl
+
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan SAN=address,undefined OPT=-O1 check
 
@@ -184,6 +231,17 @@ bench: programs $(addprefix $(B)/tests/bench/,$(BENCHES)) ## print figures besid
 	$(Q)mkdir -p build/bench
 	$(Q)for b in $(BENCHES); do BERTH_BUILD=$(B) $(B)/tests/bench/$$b build/bench/$${b#bench_}.jsonl || exit 1; done
 
+LINK_BENCHES := bench_packet bench_link bench_transfer bench_receive
+bench-link: programs $(addprefix $(B)/tests/bench/,$(LINK_BENCHES)) ## the figures of the link alone
+	$(Q)tools/deps build bench
+	$(Q)mkdir -p build/bench
+	$(Q)for b in $(LINK_BENCHES); do BERTH_BUILD=$(B) $(B)/tests/bench/$$b build/bench/$${b#bench_}.jsonl || exit 1; done
+
+bench-delta: ## deltas of ten pairs of Debian packages beside xz, bsdiff, xdelta3 and zstd (long; fetches packages and peers)
+	$(Q)tools/deps build
+	$(Q)$(MAKE) --no-print-directory $(B)/tests/bench/bench_delta $(B)/tests/bench/bench_renew $(B)/berth-unpack
+	$(Q)tools/bench-delta $(B)/tests/bench/bench_delta build/bench
+
 demo: ## three satellites, three tenants, a lossy link, a bad release that rolls back
 	$(Q)tools/deps build check
 	$(Q)$(MAKE) --no-print-directory programs
@@ -196,14 +254,22 @@ lint: ## formatting, include rules, foreign-library doors, cppcheck, clang-tidy
 analyze: ## gcc -fanalyzer over the library code
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=analyze CFLAGS='-g -fanalyzer' programs
 
+prove: ## prove the CBOR readers, the space packet decoder and the envelope parser free of run-time errors (Frama-C, some minutes; PROVE_SECONDS for one goal)
+	$(Q)tools/prove build/prove
+
+.PHONY: agent-package
+agent-package: all ## make the package berth/agent of this build (RELEASE=N, OUT=DIR): what a satellite's agent is replaced by
+	$(Q)test -n '$(RELEASE)' || { echo 'agent-package: which release? to fix: make agent-package RELEASE=N' >&2; exit 2; }
+	$(Q)tools/agent-package '$(B)' '$(or $(OUT),build/agent-package)' '$(RELEASE)'
+
 # ---- install --------------------------------------------------------------------------------------------------
 install: all ## install programs, private libcrypto and unit files under DESTDIR and PREFIX
 	$(Q)tools/install '$(B)' '$(DESTDIR)' '$(PREFIX)'
 
 clean: ## remove what was built (build/deps stays; remove build/ for all of it)
-	rm -rf build/release build/asan build/fuzz build/analyze build/bench
+	rm -rf build/release build/asan build/fuzz build/analyze build/bench build/prove
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
