@@ -26,6 +26,7 @@ struct link_ground {
     int down_dir;
     int lock;
     uint64_t up_files_max;
+    bool one_way;
     struct link_state state;
     struct sender *sender;
     struct inbox *inbox;
@@ -91,6 +92,7 @@ enum rc link_ground_open(const struct link_ground_options *options, struct link_
         return err_set(err, RC_NO_MEMORY, "link");
     g->state_dir = g->up_dir = g->down_dir = g->lock = -1;
     g->up_files_max = options->up_files_max == 0 ? UP_FILES_DEFAULT : options->up_files_max;
+    g->one_way = options->sender.one_way;
     const struct inbox_ops ops = { .take = take, .commit = commit, .refused = refused, .arg = g };
 
     enum rc rc = duplicate(options->state_dirfd, &g->state_dir, err);
@@ -233,6 +235,12 @@ void link_ground_report(struct link_ground *g, const struct port_transfers *repo
 {
     learn(g, &report->traffic);
     sender_report(g->sender, report, now_ms);
+}
+
+void link_ground_resume(struct link_ground *g, const struct port_transfers *report, uint64_t now_ms)
+{
+    if (!g->one_way)
+        sender_report(g->sender, report, now_ms);
 }
 
 struct sender *link_ground_sender(struct link_ground *g)

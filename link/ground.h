@@ -55,6 +55,12 @@ void link_ground_held(const struct link_ground *link, struct link_held *ret, uin
 void link_ground_report(struct link_ground *link, const struct port_transfers *report,
                         uint64_t now_ms);
 
+/* The newest report that came before this link was opened, once the queue is back and before
+ * anything is sent: what it says of transfers, unless on a one-way link, which needs no reports and
+ * must not end by an old one. */
+void link_ground_resume(struct link_ground *link, const struct port_transfers *report,
+                        uint64_t now_ms);
+
 /* The sender, for sender_remove, sender_at and sender_loss. */
 struct sender *link_ground_sender(struct link_ground *link);
 

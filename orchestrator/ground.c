@@ -28,6 +28,7 @@ struct peer {
     struct link_ground *link;  /* NULL = not open */
     char keys[STORE_PATH_CAP]; /* where its keys were when it was opened */
     uint64_t retry_ms;         /* mono: when to try to open it again */
+    bool fresh;                /* its sender has not heard the newest report */
     enum rc last;              /* last failure that was logged, so that it is logged once */
     enum rc keys_last;         /* the same of the keys that it reports */
 };
@@ -171,6 +172,7 @@ static void open_links(struct ground *g, uint64_t mono_ms)
         if (rc != RC_OK)
             continue;
         (void)snprintf(peer->keys, sizeof peer->keys, "%s", row->link_keys);
+        peer->fresh = true;
         log_event(LOG_LEVEL_INFO, "link-open satellite=%s node=%llu", row->id,
                   (unsigned long long)row->node);
         g->queue_stale = true;
@@ -247,8 +249,28 @@ static bool in_sender(const struct sender *sender, const uint8_t digest[DIGEST_S
     return false;
 }
 
+/* A sender that was started anew knows nothing, and would send again what is on board already: it
+ * goes on from the newest report of before.  Once, when it has its queue and before anything goes:
+ * later the same report would say that everything sent since is lost. */
+static void resume(struct ground *g, uint64_t mono_ms)
+{
+    for (size_t i = 0; i < g->n_peers; i++) {
+        struct peer *peer = &g->peer[i];
+        const struct view_satellite *sat = view_find(g->view, peer->id);
+        struct port_transfers transfers;
+
+        if (!peer->link || !peer->fresh)
+            continue;
+        peer->fresh = false;
+        if (!sat || !sat->seen)
+            continue;
+        ingest_transfers(sat->seen, &transfers);
+        link_ground_resume(peer->link, &transfers, mono_ms);
+    }
+}
+
 /* Make each sender's queue what the store says. */
-static enum rc feed(struct ground *g, struct err *err)
+static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
 {
     scoped(free_ptr) struct store_outgoing *rows = NULL;
     size_t n = 0;
@@ -267,6 +289,7 @@ static enum rc feed(struct ground *g, struct err *err)
         if (peer && peer->link && !in_sender(link_ground_sender(peer->link), rows[i].object.b))
             feed_one(g, peer, &rows[i]);
     }
+    resume(g, mono_ms);
     g->queue_stale = false;
     return RC_OK;
 }
@@ -571,7 +594,7 @@ enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct
     if (rc == RC_OK && g->queue_stale)
         rc = settle_deltas(g, unix_ms, &waits, err);
     if (rc == RC_OK && g->queue_stale)
-        rc = feed(g, err);
+        rc = feed(g, mono_ms, err);
     if (rc != RC_OK)
         return rc;
     g->queue_stale = g->queue_stale || waits;
