@@ -333,23 +333,6 @@ void receive_installed(struct agent *a, const struct digest *object, enum rc rc)
 /* ---- turns --------------------------------------------------------------------------------------
  */
 
-static const char *kind_name(uint32_t kind)
-{
-    static const char *const names[] = {
-        [OBJECT_ROOT] = "root",
-        [OBJECT_GRANT] = "grant",
-        [OBJECT_ORDER] = "order",
-        [OBJECT_PACKAGE] = "package",
-        [OBJECT_REPORT] = "report",
-        [OBJECT_REVOCATION] = "revocation",
-        [OBJECT_TOKEN] = "token",
-        [OBJECT_REKEY] = "rekey",
-        [OBJECT_DELEGATION] = "delegation",
-    };
-
-    return kind >= OBJECT_ROOT && kind <= OBJECT_KIND_MAX ? names[kind] : "object";
-}
-
 /* What it rests on may be on its way. */
 static bool is_early(const struct item *item, enum rc rc)
 {
@@ -364,7 +347,7 @@ static void work_document(struct agent *a, struct item *item)
     enum rc rc = take_document(a, item, &err);
 
     if (is_early(item, rc) && keep_waiting(a, item)) {
-        log_err(LOG_LEVEL_INFO, &err, "%s is kept for later", kind_name(item->kind));
+        log_err(LOG_LEVEL_INFO, &err, "%s is kept for later", object_kind_name(item->kind));
         return;
     }
     if (rc == RC_BUSY && item->kind == OBJECT_REKEY) {
@@ -372,7 +355,7 @@ static void work_document(struct agent *a, struct item *item)
         return;
     }
     if (rc != RC_OK && (rc != RC_NO_SPACE || item->full == 0))
-        agent_event_err(a, &err, kind_name(item->kind));
+        agent_event_err(a, &err, object_kind_name(item->kind));
     if (rc != RC_OK && rc_class(rc) != RC_CLASS_RETRY)
         agent_set_aside(a, item->fd, &item->digest, rc);
     if (rc_class(rc) == RC_CLASS_RETRY) {

@@ -13,6 +13,23 @@
 static_assert(MESSAGE_HEAD == 8, "the body follows two words");
 static_assert(sizeof(struct port_transfers) < 64U * 1024U, "a message fits into a packet");
 
+const char *object_kind_name(uint32_t kind)
+{
+    static const char *const names[] = {
+        [OBJECT_ROOT] = "root",
+        [OBJECT_GRANT] = "grant",
+        [OBJECT_ORDER] = "order",
+        [OBJECT_PACKAGE] = "package",
+        [OBJECT_REPORT] = "report",
+        [OBJECT_REVOCATION] = "revocation",
+        [OBJECT_TOKEN] = "token",
+        [OBJECT_REKEY] = "rekey",
+        [OBJECT_DELEGATION] = "delegation",
+    };
+
+    return kind >= OBJECT_ROOT && kind <= OBJECT_KIND_MAX ? names[kind] : "object";
+}
+
 /* Is the text printable ASCII with a terminator, and zero behind it? */
 static bool text_ok(const char *text, size_t cap)
 {

@@ -28,6 +28,9 @@ enum object_kind {
 };
 #define OBJECT_KIND_MAX OBJECT_DELEGATION
 
+/* The word for a kind, for people; "object" for a number that is none. */
+const char *object_kind_name(uint32_t kind);
+
 #define OBJECT_MAX (PACKAGE_MAX + DOCUMENT_MAX + 4096U) /* bytes of one object of any kind */
 
 enum port_type {

@@ -13,6 +13,7 @@
 #include "link/bpsec.h"
 #include "link/pcapng.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/cmd_link.h"
 #include "orchestrator/describe.h"
 #include "orchestrator/path.h"
 
@@ -255,7 +256,44 @@ static const struct cli_option capture_options[] = {
     { 0 },
 };
 
+static const struct cli_option send_options[] = {
+    { "bytes", CLI_TEXT, "N", "bytes of bundles that the carrier can take (all that is due)" },
+    { "files", CLI_TEXT, "N", "bundle files that may wait in the uplink (100000)" },
+    { 0 },
+};
+
 const struct cli_command cmd_link[] = {
+    { .name = "link status",
+      .group = "Link",
+      .args = "[SATELLITE...]",
+      .summary = "What waits, what is on its way, and what the last contact brought",
+      .about =
+          "UP WAITING and DOWN WAITING are bundle files that the carrier has not taken, or "
+          "berth-ground has\nnot. QUEUED is what the satellite has not confirmed. USEFUL is the "
+          "share of the bytes of the last\ncontact that brought something new. KEYS is the "
+          "epoch of the link's key. A satellite that is\nnamed is shown in full.",
+      .args_max = CLI_VALUES_MAX,
+      .run = cmd_link_status },
+    { .name = "link send",
+      .group = "Link",
+      .args = "SATELLITE",
+      .summary = "Write what is due into one satellite's uplink directory, once",
+      .about =
+          "For carriers that are a script or a person with a disk; berth-ground, where it runs, "
+          "does this all\nthe time. Takes in first what lies in the downlink, so that nothing "
+          "goes up that is there.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = send_options,
+      .run = cmd_link_send },
+    { .name = "link recv",
+      .group = "Link",
+      .args = "SATELLITE",
+      .summary = "Take in what lies in one satellite's downlink directory, once",
+      .about = "Files that are no authentic bundle of this satellite are removed and counted.",
+      .args_min = 1,
+      .args_max = 1,
+      .run = cmd_link_recv },
     { .name = "link dump",
       .group = "Link",
       .args = "FILE|DIR...",

@@ -8,24 +8,17 @@
 #include "orchestrator/home.h"
 #include "orchestrator/path.h"
 
-static const struct {
-    const char *name;
-    enum object_kind kind;
-} kinds[] = {
-    { "root", OBJECT_ROOT },       { "grant", OBJECT_GRANT },           { "order", OBJECT_ORDER },
-    { "package", OBJECT_PACKAGE }, { "revocation", OBJECT_REVOCATION }, { "token", OBJECT_TOKEN },
-    { "rekey", OBJECT_REKEY },     { "delegation", OBJECT_DELEGATION },
-};
-
 static enum rc parse_kind(const char *name, uint32_t *ret, struct err *err)
 {
-    for (size_t i = 0; name && i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (strcmp(kinds[i].name, name) == 0) {
-            *ret = kinds[i].kind;
+    for (uint32_t kind = OBJECT_ROOT; name && kind <= OBJECT_KIND_MAX; kind++) {
+        if (kind != OBJECT_REPORT && strcmp(object_kind_name(kind), name) == 0) {
+            *ret = kind;
             return RC_OK;
         }
     }
-    return err_set(err, RC_USAGE, "--kind must be root, grant, order, package or revocation");
+    return err_set(err, RC_USAGE,
+                   "--kind must be root, grant, order, package, revocation, token, rekey or "
+                   "delegation");
 }
 
 static enum rc queue(const struct home *home, struct store_outgoing *row, const char *file,
@@ -79,7 +72,8 @@ static int run(struct cli *cli)
 
 static const struct cli_option options[] = {
     { "kind", CLI_TEXT, "KIND",
-      "what the file claims to be: root, grant, order, package or revocation" },
+      "what the file claims to be: root, grant, order, package, revocation, token, rekey or "
+      "delegation" },
     { 0 },
 };
 

@@ -41,6 +41,8 @@ struct ground {
     bool queue_stale;  /* ... since the senders were given their queues */
     uint64_t watched;  /* number of store_watch */
     uint64_t repaired; /* mono: when ground last looked for losses */
+    struct ground_counts counts;
+    struct err only; /* of options.satellite: why its link is not open */
     struct view *view;
     size_t n_peers;
     struct peer peer[PEERS_MAX];
@@ -152,8 +154,11 @@ static void open_links(struct ground *g, uint64_t mono_ms)
 {
     for (size_t i = 0; i < g->view->n; i++) {
         const struct store_satellite *row = &g->view->satellite[i].row;
-        struct peer *peer = peer_of(g, row->id);
         struct err err = { 0 };
+
+        if (g->options.satellite && strcmp(g->options.satellite, row->id) != 0)
+            continue;
+        struct peer *peer = peer_of(g, row->id);
 
         if (!peer) {
             log_event(LOG_LEVEL_ERROR, "too-many-satellites satellite=%s", row->id);
@@ -168,6 +173,7 @@ static void open_links(struct ground *g, uint64_t mono_ms)
         peer->retry_ms = mono_ms + REOPEN_MS;
         enum rc rc = open_link(g, row, &peer->link, &err);
 
+        g->only = err;
         complain(peer, rc, &err, "link");
         if (rc != RC_OK)
             continue;
@@ -177,6 +183,23 @@ static void open_links(struct ground *g, uint64_t mono_ms)
                   (unsigned long long)row->node);
         g->queue_stale = true;
     }
+}
+
+/* The one satellite that was asked for must be there, and its link open. */
+static enum rc only_open(struct ground *g, struct err *err)
+{
+    const char *id = g->options.satellite;
+
+    if (!id)
+        return RC_OK;
+    if (!view_find(g->view, id))
+        return err_set(err, RC_NO_SATELLITE, "%s", id);
+    const struct peer *peer = peer_of(g, id);
+
+    if (peer && peer->link)
+        return RC_OK;
+    *err = g->only;
+    return err->rc;
 }
 
 /* ---- what to send -----------------------------------------------------------------------------
@@ -282,10 +305,12 @@ static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
         if (g->peer[i].link)
             drop_withdrawn(&g->peer[i], rows, n);
     for (size_t i = 0; i < n; i++) {
-        struct peer *peer = peer_of(g, rows[i].satellite);
+        struct peer *peer = NULL;
 
         if (hold_back(g->view, rows, n, i))
             continue;
+        if (!g->options.satellite || strcmp(g->options.satellite, rows[i].satellite) == 0)
+            peer = peer_of(g, rows[i].satellite);
         if (peer && peer->link && !in_sender(link_ground_sender(peer->link), rows[i].object.b))
             feed_one(g, peer, &rows[i]);
     }
@@ -308,6 +333,8 @@ static void send_all(struct ground *g, uint64_t mono_ms)
 
         if (rc != RC_OK)
             complain(peer, rc, &err, "send");
+        g->counts.out += sent;
+        g->counts.out_bytes += g->options.up_budget - budget;
         if (sent > 0)
             log_event(LOG_LEVEL_DEBUG, "sent satellite=%s files=%u bytes=%llu", peer->id, sent,
                       (unsigned long long)(g->options.up_budget - budget));
@@ -376,6 +403,7 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
         return;
     }
     changed(in->g);
+    in->g->counts.reports++;
     in->heard = true;
     in->keys = report->keys;
     ingest_transfers(report, &transfers);
@@ -424,6 +452,15 @@ static void take_keys(const struct inbox *in)
             log_err(LOG_LEVEL_ERROR, &err, "link-key satellite=%s", in->peer->id);
 }
 
+static void count(struct ground *g, const struct link_ground_counts *counts)
+{
+    g->counts.in += counts->files;
+    g->counts.duplicates += counts->duplicates;
+    g->counts.refused += counts->refused;
+    if (counts->refused > 0)
+        g->counts.last = counts->last;
+}
+
 static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
 {
     enum rc rc = RC_OK;
@@ -439,6 +476,7 @@ static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms,
             link_ground_receive(g->peer[i].link, RECEIVE_MAX, take_report, &in, &counts, &why);
 
         complain(&g->peer[i], got, &why, "receive");
+        count(g, &counts);
         if (in.heard)
             take_keys(&in);
         if (counts.refused > 0)
@@ -574,17 +612,27 @@ static enum rc repair(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, stru
     return rc;
 }
 
-enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+const struct ground_counts *ground_counts(const struct ground *g)
 {
-    const struct advance_log log = { .fn = log_advance, .arg = g };
+    return &g->counts;
+}
+
+enum rc ground_receive(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
     enum rc rc = refresh(g, err);
 
     if (rc != RC_OK)
         return rc;
     open_links(g, mono_ms);
-    rc = receive_all(g, mono_ms, unix_ms, err);
-    if (rc == RC_OK)
-        rc = refresh(g, err);
+    rc = only_open(g, err);
+    return rc == RC_OK ? receive_all(g, mono_ms, unix_ms, err) : rc;
+}
+
+enum rc ground_send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    const struct advance_log log = { .fn = log_advance, .arg = g };
+    enum rc rc = refresh(g, err);
+
     if (rc == RC_OK)
         rc = advance_all(g->home.store, g->view, unix_ms, &log, err);
     if (rc == RC_OK)
@@ -600,4 +648,11 @@ enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct
     g->queue_stale = g->queue_stale || waits;
     send_all(g, mono_ms);
     return RC_OK;
+}
+
+enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    enum rc rc = ground_receive(g, mono_ms, unix_ms, err);
+
+    return rc == RC_OK ? ground_send(g, mono_ms, unix_ms, err) : rc;
 }

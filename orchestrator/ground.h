@@ -18,9 +18,10 @@ struct ground;
 
 struct ground_options {
     const char *home;
-    uint64_t up_budget; /* bytes per satellite and tick */
-    uint64_t up_files;  /* stop sending to a satellite while so many bundle files wait for the
-                           carrier */
+    const char *satellite; /* open this one's link only; NULL = all */
+    uint64_t up_budget;    /* bytes per satellite and tick */
+    uint64_t up_files;     /* stop sending to a satellite while so many bundle files wait for the
+                              carrier */
     uint64_t resend_ms; /* send again what no report acknowledged for so long; 0 = the link's own */
     uint64_t flight_ms; /* what was sent so recently may still be on its way when a report says that
                            it is missing; 0 = the link's own */
@@ -31,9 +32,34 @@ must_check enum rc ground_open(const struct ground_options *options, struct grou
                                struct err *err);
 void ground_close(struct ground **ground); /* scope cleaner */
 
-/* One round.  What fails for one satellite is logged and does not hold up the others; an error of
- * the store ends the round, and the next one tries again.  mono_ms is for durations, unix_ms for
- * the store. */
+/* What went through the links since ground_open. */
+struct ground_counts {
+    uint32_t in;         /* bundle files taken out of downlinks */
+    uint32_t reports;    /* of them: new reports */
+    uint32_t duplicates; /* of them: here before */
+    uint32_t refused;    /* of them: not authentic, or no report */
+    struct err last;     /* of the refused */
+    uint32_t out;        /* bundle files written into uplinks */
+    uint64_t out_bytes;
+};
+
+/* Take in what lies in the downlinks, at most some files of each satellite: again while
+ * ground_counts(...).in rises.  With options.satellite set, RC_NO_SATELLITE or what keeps its link
+ * from being opened. */
+must_check enum rc ground_receive(struct ground *ground, uint64_t mono_ms, uint64_t unix_ms,
+                                  struct err *err);
+
+/* Move rollouts on, release orders, and write what is due into the uplinks, at most
+ * options.up_budget bytes for each satellite.  Behind ground_receive. */
+must_check enum rc ground_send(struct ground *ground, uint64_t mono_ms, uint64_t unix_ms,
+                               struct err *err);
+
+/* Borrowed. */
+const struct ground_counts *ground_counts(const struct ground *ground);
+
+/* One round: both of the above.  What fails for one satellite is logged and does not hold up the
+ * others; an error of the store ends the round, and the next one tries again.  mono_ms is for
+ * durations, unix_ms for the store. */
 must_check enum rc ground_tick(struct ground *ground, uint64_t mono_ms, uint64_t unix_ms,
                                struct err *err);
 
