@@ -88,7 +88,7 @@ must_check enum rc fs_sealed(const char *label, struct bytes content, int *ret_f
 
 /* Call fn for every entry name of the directory except "." and "..", in readdir order, at most max
  * of them; fn returns false to stop.  ret_more (NULL allowed) tells whether entries were left
- * unread. */
+ * unread.  RC_IO also if it cannot be read to its end: fn has seen the names before that. */
 must_check enum rc fs_list(int dirfd, const char *path, size_t max,
                            bool (*fn)(void *arg, const char *name), void *arg, bool *ret_more,
                            struct err *err);

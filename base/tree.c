@@ -158,7 +158,15 @@ enum rc fs_list(int dir, const char *path, size_t max, bool (*fn)(void *arg, con
     if (!d)
         return err_sys(err, RC_IO, "read %s", path);
     (void)take_fd(&fd);
-    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+    for (;;) {
+        errno = 0;
+        const struct dirent *e = readdir(d);
+
+        /* What could be read has been shown; what could not is not "nothing". */
+        if (!e && errno != 0)
+            rc = err_sys(err, RC_IO, "read %s", path);
+        if (!e)
+            break;
         if (dot(e->d_name))
             continue;
         if (n == max) {
@@ -170,9 +178,9 @@ enum rc fs_list(int dir, const char *path, size_t max, bool (*fn)(void *arg, con
             break;
     }
     (void)closedir(d);
-    if (ret_more)
+    if (rc == RC_OK && ret_more)
         *ret_more = more;
-    return RC_OK;
+    return rc;
 }
 
 #define TMP_TAG 16U /* hex digits that end a temporary name, see fs_write_file */

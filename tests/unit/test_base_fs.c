@@ -343,6 +343,43 @@ static void test_statefile_bad_sector(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static bool see(void *arg, const char *name)
+{
+    (void)name;
+    *(bool *)arg = true;
+    return true;
+}
+
+/* In a child: every further read of a directory fails, as behind a bad block. */
+static int list_unreadable(void)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+    bool seen = false, more = true;
+    struct err err = { 0 };
+
+    if (!ctx || seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EUCLEAN), SCMP_SYS(getdents64), 0) != 0 ||
+        seccomp_load(ctx) != 0)
+        return 4;
+    if (fs_list(dir, ".", 10, see, &seen, &more, &err) != RC_IO || err.sys != EUCLEAN)
+        return 5;
+    return seen || !more ? 6 : 0;
+}
+
+/* It opens, and then gives nothing: that is not an empty directory. */
+static void test_list_unreadable(void **state)
+{
+    int status = 0;
+
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(list_unreadable());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,7 +388,7 @@ int main(void)
         each(test_sweep),          each(test_copy_digest),
         each(test_sealed),         each(test_statefile),
         each(test_statefile_torn), each(test_statefile_bad_sector),
-        each(test_lock),
+        each(test_lock),           each(test_list_unreadable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
