@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
 
 #include "agent/aside.h"
@@ -12,6 +13,7 @@
 #include "agent/copying.h"
 #include "agent/install.h"
 #include "agent/own.h"
+#include "agent/probe.h"
 #include "agent/receive.h"
 #include "agent/recorded.h"
 #include "agent/repair.h"
@@ -468,6 +470,34 @@ static int on_late(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
+/* A directory that this start could not use can be used: the next start finds what is in it.  Asked
+ * for as by whoever stops us, so the start does not count (own_stopped). */
+static int on_probe(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct agent *a = arg;
+    struct err err = { 0 };
+
+    (void)events;
+    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    if (probe_end(fd, &err) != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
+        return 0;
+    }
+    log_event(LOG_LEVEL_WARN, "ending, to start anew with it");
+    agent_stop(a, 0);
+    agent_step(a);
+    return 0;
+}
+
+static enum rc add_probes(struct agent *a, struct err *err)
+{
+    for (size_t i = 0; i < sizeof a->probe / sizeof a->probe[0]; i++)
+        if (a->probe[i] >= 0 &&
+            sd_event_add_io(a->loop, NULL, a->probe[i], EPOLLIN, on_probe, a) < 0)
+            return err_set(err, RC_IO, "probe");
+    return RC_OK;
+}
+
 static enum rc add_timer(struct agent *a, sd_event_source **ret, uint64_t at_ms,
                          sd_event_time_handler_t fn, struct err *err)
 {
@@ -500,6 +530,8 @@ enum rc agent_open(struct agent *a, struct err *err)
         rc = receive_open(a, err);
     if (rc == RC_OK)
         rc = scrub_open(a, err);
+    if (rc == RC_OK)
+        rc = add_probes(a, err);
     if (rc == RC_OK && a->ordered)
         agent_apply_order(a); /* it may be newer than the record of it */
     if (rc == RC_OK)

@@ -204,6 +204,8 @@ struct agent {
     uint32_t heartbeat_ms;
     int state_dir, trust_dir, data_dir, log_dir; /* -1 = cannot be used; not the first */
     uint32_t bad_places;                         /* bits: 1 << enum place, found at the start */
+    uint32_t shut_places; /* of those: not to be opened, so not the directory itself is in use */
+    int probe[2];         /* pidfds of those who go on looking at them (agent/probe); -1 = none */
     int unpack_program;
     int link_sock, launch_sock;
 

@@ -22,6 +22,7 @@
 #include "agent/agent.h"
 #include "agent/own.h"
 #include "agent/place.h"
+#include "agent/probe.h"
 #include "agent/spawn.h"
 #include "base/clock.h"
 #include "base/confine.h"
@@ -213,21 +214,27 @@ struct place_plan {
     int *ret_fd; /* NULL: whoever needs it opens it */
 };
 
-/* A directory of the state tree and the plain files in it, for one user.  *ret_bad tells that
- * something of it failed. */
+/* What is wrong with a place. */
+struct fault {
+    bool shut; /* it cannot be opened and read */
+    bool any;  /* that, or it cannot be handed over */
+};
+
+/* A directory of the state tree and the plain files in it, for one user. */
 static enum rc try_place(const struct agent *a, const struct place_plan *p, int *ret_fd,
-                         bool *ret_bad, struct err *err)
+                         struct fault *ret, struct err *err)
 {
-    enum rc rc = place_open(a->state_dir, p->place, p->mode, p->spare, ret_fd, ret_bad, err);
+    enum rc rc = place_open(a->state_dir, p->place, p->mode, p->spare, ret_fd, &ret->shut, err);
     struct gift to = { .dir = *ret_fd, .user = p->user };
 
+    ret->any = ret->shut;
     if (rc != RC_OK)
         return rc;
     if (!hand_over(*ret_fd, p->mode, p->user) ||
         fs_list(*ret_fd, ".", SIZE_MAX, give_entry, &to, NULL, err) != RC_OK || to.failed) {
         (void)err_sys(err, RC_IO, "%s", place_name(p->place));
         log_err(LOG_LEVEL_ERROR, err, "cannot be handed over");
-        *ret_bad = true;
+        ret->any = true;
     }
     return RC_OK;
 }
@@ -239,15 +246,17 @@ static enum rc give_place(struct agent *a, const struct place_plan *p, struct er
 {
     scoped(close_fd) int fd = -1;
     struct err why = { 0 };
-    bool bad = false;
-    enum rc rc = try_place(a, p, &fd, &bad, &why);
+    struct fault fault = { 0 };
+    enum rc rc = try_place(a, p, &fd, &fault, &why);
 
-    if (bad) {
+    if (fault.any) {
         close_fd(&fd);
-        rc = try_place(a, p, &fd, &bad, &why);
+        rc = try_place(a, p, &fd, &fault, &why);
     }
-    if (bad)
+    if (fault.any)
         a->bad_places |= 1U << p->place;
+    if (fault.shut)
+        a->shut_places |= 1U << p->place;
     if (rc == RC_OK && p->ret_fd)
         *p->ret_fd = take_fd(&fd);
     if (rc != RC_OK && p->spare) {
@@ -360,6 +369,30 @@ static enum rc start_link(const struct options *o, struct agent *a, const struct
 
     (void)snprintf(user, sizeof user, "%u:%u", o->link.uid, o->link.gid);
     return rc == RC_OK ? spawn_program(t->own, argv, fds, 6, &pid, err) : rc;
+}
+
+/* Whoever goes on looking at what could not be used.  Without one it stays so until the next start,
+ * which is no reason not to start now. */
+static void start_probe(struct agent *a, const struct user *user, uint32_t places, int *ret_pidfd)
+{
+    struct probe_plan plan = {
+        .state_dir = a->state_dir, .uid = user->uid, .gid = user->gid, .every_ms = PROBE_EVERY_MS
+    };
+    struct err err = { 0 };
+
+    for (unsigned place = 0; place < PLACES; place++)
+        if (a->shut_places & places & 1U << place)
+            plan.path[plan.n++] = place_name((enum place)place);
+    if (plan.n > 0 && probe_start(&plan, ret_pidfd, &err) != RC_OK)
+        log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
+}
+
+/* Those without which payloads or the ground are cut off; for the others a stand-in does. */
+static void start_probes(const struct options *o, struct agent *a)
+{
+    start_probe(a, &o->link, 1U << PLACE_LINK, &a->probe[0]);
+    start_probe(a, &o->agent, 1U << PLACE_SLOTS | 1U << PLACE_DATA | 1U << PLACE_TRUST,
+                &a->probe[1]);
 }
 
 /* ---- for good -----------------------------------------------------------------------------------
@@ -498,6 +531,8 @@ static enum rc start(const struct options *o, struct agent *a, struct err *err)
     if (rc == RC_OK)
         rc = start_link(o, a, &t, err);
     if (rc == RC_OK)
+        start_probes(o, a);
+    if (rc == RC_OK)
         rc = confine_user(o->agent.uid, o->agent.gid, err);
     if (rc == RC_OK)
         rc = agent_load(a, err);
@@ -530,7 +565,7 @@ int main(int argc, char **argv)
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;
     a->link_sock = a->launch_sock = a->unpack_program = -1;
-    a->check.fd = a->scrub.fd = -1;
+    a->check.fd = a->scrub.fd = a->probe[0] = a->probe[1] = -1;
     if (start(&o, a, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");
         return 1;

@@ -214,10 +214,11 @@ void own_switch(struct agent *a, const struct action *action)
 /* ---- on trial -----------------------------------------------------------------------------------
  */
 
-/* berth-link and berth-launch are up, or we would not be; what ran before runs again. */
+/* berth-link and berth-launch are up, or we would not be; what ran before runs again.  Whoever has
+ * no keys to hear with has shown nothing: nobody could replace it. */
 static bool is_well(const struct agent *a)
 {
-    return count_well(a) >= a->own.record.ran;
+    return (a->shut_places & 1U << PLACE_LINK) == 0 && count_well(a) >= a->own.record.ran;
 }
 
 static void commit(struct agent *a)

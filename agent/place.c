@@ -21,10 +21,10 @@ static bool any_name(void *arg, const char *name)
 {
     (void)arg;
     (void)name;
-    return false;
+    return true;
 }
 
-/* It may open, and its content be unreadable. */
+/* It may open, and its content be unreadable, at any place of it. */
 static enum rc open_readable(int state_dir, const char *name, mode_t mode, int *ret_fd,
                              struct err *err)
 {
@@ -32,7 +32,7 @@ static enum rc open_readable(int state_dir, const char *name, mode_t mode, int *
     enum rc rc = fs_open_dir(state_dir, name, mode, &fd, err);
 
     if (rc == RC_OK)
-        rc = fs_list(fd, ".", 1, any_name, NULL, NULL, err);
+        rc = fs_list(fd, ".", SIZE_MAX, any_name, NULL, NULL, err);
     if (rc == RC_OK)
         *ret_fd = take_fd(&fd);
     return rc;

@@ -6,7 +6,8 @@
  * is told in every start (RC_STATE_DIR), and where its content can be had again (packages under way
  * or kept, what is being unpacked) another one, NAME.spare, stands in for it.  The directory itself
  * is left as it is: the fault may pass, and a later start finds all that it held, and removes the
- * stand-in.
+ * stand-in.  Where payloads or the ground are cut off meanwhile, somebody looks whether it has
+ * passed (agent/probe), and then the agent ends in order, for that later start.
  */
 #ifndef BERTH_AGENT_PLACE_H
 #define BERTH_AGENT_PLACE_H
@@ -34,9 +35,9 @@ enum place {
 /* Its name in the state directory. */
 const char *place_name(enum place place);
 
-/* Open it, made with that mode if it is missing, and see that it can be read.  With may_spare its
- * stand-in, if that fails.  *ret_bad tells that it failed; the descriptor is one that can be used,
- * or an RC_* says why there is none. */
+/* Open it, made with that mode if it is missing, and see that it can be read to its end.  With
+ * may_spare its stand-in, if that fails.  *ret_bad tells that it failed; the descriptor is one that
+ * can be used, or an RC_* says why there is none. */
 must_check enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare,
                               int *ret_fd, bool *ret_bad, struct err *err);
 

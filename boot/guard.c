@@ -2,6 +2,7 @@
 #include "boot/guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,6 +16,8 @@
 #include "base/log.h"
 #include "boot/tally.h"
 
+#define LINK_DIR "link"
+
 bool guard_unproven(const struct boot_record *record, const struct boot_id *who)
 {
     return boot_id_same(&record->candidate, who) ||
@@ -27,13 +30,33 @@ static bool is_read_only(int dir)
     return faccessat(dir, ".", W_OK, 0) != 0 && errno == EROFS;
 }
 
+static bool any_name(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return true;
+}
+
+/* Without the keys of the link nobody is well, and it is no agent's fault; to kill it would only
+ * end what runs.  It looks after them itself, and starts anew. */
+static bool is_deaf(int state)
+{
+    scoped(close_fd) int dir = -1;
+    struct err ignored;
+    enum rc rc = fs_open(state, LINK_DIR, O_RDONLY | O_DIRECTORY, 0, &dir, &ignored);
+
+    if (rc == RC_OK)
+        rc = fs_list(dir, ".", SIZE_MAX, any_name, NULL, NULL, &ignored);
+    return rc != RC_OK && rc != RC_NOT_FOUND;
+}
+
 /* A record that cannot be read proves nobody; then the programs of the launch start. */
 static bool must_end(const struct guard *g)
 {
     struct boot_record record = { 0 };
     struct err err = { 0 };
 
-    if (!g->trial && is_read_only(g->state))
+    if (!g->trial && (is_read_only(g->state) || is_deaf(g->state)))
         return false;
     return boot_load(g->state, &record, &err) != RC_OK || guard_unproven(&record, &g->who);
 }

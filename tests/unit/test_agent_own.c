@@ -645,6 +645,40 @@ static void starts_are_cleared(void **state)
     }
 }
 
+/* Without the keys of the link nobody has shown that it could be replaced: the starts go on
+ * counting, and a trial is not committed for being up. */
+static void the_deaf_are_not_well(void **state)
+{
+    struct rig r = rig_current(4);
+
+    (void)state;
+    r.a->shut_places = 1U << PLACE_LINK;
+    r.a->own.terms.trial_s = 60;
+    for (uint64_t t = 0; t <= 600000; t += 1000)
+        own_tick(r.a, 1000 + t);
+    assert_int_equal(load(&r).starts, 4);
+    assert_false(r.a->stopping);
+    own_stopped(r.a); /* ... but for this one, which ends because they are there again */
+    assert_int_equal(load(&r).starts, 3);
+    rig_done(&r);
+
+    r = rig_on_trial();
+    r.a->own.terms.policy = BOOT_EITHER;
+    r.a->shut_places = 1U << PLACE_LINK;
+    for (uint64_t t = 0; t <= 60000; t += 1000)
+        own_tick(r.a, 1000 + t);
+    assert_true(r.a->own.trial);
+    rig_done(&r);
+
+    r = rig_current(4); /* nobody is deaf for another directory */
+    r.a->shut_places = ~(1U << PLACE_LINK);
+    r.a->own.terms.trial_s = 60;
+    own_tick(r.a, 1000);
+    own_tick(r.a, 61000);
+    assert_int_equal(load(&r).starts, 0);
+    rig_done(&r);
+}
+
 /* Who was asked to end has not failed; who has given up has. */
 static void a_stop_is_no_failure(void **state)
 {
@@ -747,6 +781,7 @@ int main(void)
         cmocka_unit_test(when_a_trial_ends),
         cmocka_unit_test(other_format_is_refused),
         cmocka_unit_test(starts_are_cleared),
+        cmocka_unit_test(the_deaf_are_not_well),
         cmocka_unit_test(a_stop_is_no_failure),
         cmocka_unit_test(needed_slots),
         cmocka_unit_test(claims_are_checked),

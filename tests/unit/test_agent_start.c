@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include "agent/probe.h"
 #include "tests/unit/agent_sky.h"
 
 /* ---- who we are ---------------------------------------------------------------------------------
@@ -344,6 +345,15 @@ static bool payload_runs(void)
     return found;
 }
 
+static void await_payload(void)
+{
+    for (uint64_t until = clock_mono_ms() + WAIT_MS; !payload_runs();) {
+        assert_true(clock_mono_ms() < until);
+        assert_int_equal(waitpid(sky->berthd, NULL, WNOHANG), 0);
+        exchange();
+    }
+}
+
 /* Nothing can be counted, so nothing can be sent; what was committed runs all the same, and when
  * the disk can be written to again it is found as it was left. */
 static void read_only_disk_runs_what_it_holds(void **state)
@@ -362,16 +372,54 @@ static void read_only_disk_runs_what_it_holds(void **state)
     assert_int_equal(mount(path, path, NULL, MS_BIND, NULL), 0);
     assert_int_equal(mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
     start_berthd();
-    for (uint64_t until = clock_mono_ms() + WAIT_MS; !payload_runs();) {
-        assert_true(clock_mono_ms() < until);
-        assert_int_equal(waitpid(sky->berthd, NULL, WNOHANG), 0);
-        exchange();
-    }
+    await_payload();
     end_berthd(SIGTERM, 0);
     assert_int_equal(umount2(path, MNT_DETACH), 0);
     start_berthd();
     await_standing(SLOT_COMMITTED, &d1);
     assert_int_equal(sky->report.lost, 0);
+}
+
+/* ---- what can be used again ---------------------------------------------------------------------
+ */
+
+/* Wait until it has ended by itself, in order. */
+static void await_own_end(void)
+{
+    uint64_t until = clock_mono_ms() + 3U * PROBE_EVERY_MS + WAIT_MS;
+    int status = -1;
+
+    while (waitpid(sky->berthd, &status, WNOHANG) == 0) {
+        assert_true(clock_mono_ms() < until);
+        exchange();
+    }
+    sky->berthd = 0;
+    assert_int_equal(status, 0);
+}
+
+/* Nobody is heard meanwhile, so no report can say so; when the directory is back the agent ends in
+ * order, and whoever starts it again has it as it was. */
+static void unreadable_link_is_looked_at_again(void **state)
+{
+    const struct trouble want = { RC_STATE_DIR, "link" };
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGTERM, 0);
+    spoil_dir("link");
+    start_berthd();
+    await_payload();
+    restore_dir("link");
+    await_own_end();
+    assert_int_equal(sky->reports, 0);
+    assert_false(payload_runs());
+    start_berthd();
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_false(has_trouble(&sky->report, &want));
+    assert_int_equal(faccessat(sky->state, "link.spare", F_OK, 0), -1);
 }
 
 /* ---- another format -----------------------------------------------------------------------------
@@ -438,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unreadable_slots_are_not_lost, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(unreadable_trust_is_safe_mode, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(read_only_disk_runs_what_it_holds, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(unreadable_link_is_looked_at_again, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(committed_agent_of_another_format_is_left, sky_open,
                                         sky_close),
     };

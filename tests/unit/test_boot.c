@@ -644,12 +644,16 @@ static void whoever_is_not_proven_is_ended(void **state)
     const struct {
         struct boot_record record;
         bool trial, killed;
+        const char *spoilt; /* a file in the place of this directory */
     } rows[] = {
         { { .candidate = id, .tries = 2 }, true, true },
         { { .current = id }, true, false }, /* it has committed itself */
         { { .current = id, .starts = 1 }, false, true },
         { { .current = id }, false, false },
         { { .current = id, .candidate = agent('N'), .tries = 3 }, false, false },
+        { { .current = id, .starts = 1 }, false, false, "link" }, /* nobody could be well */
+        { { .candidate = id, .tries = 2 }, true, true, "link" },
+        { { .current = id, .starts = 1 }, false, true, "data" },
     };
 
     (void)state;
@@ -659,6 +663,8 @@ static void whoever_is_not_proven_is_ended(void **state)
         struct err err;
 
         assert_rc(boot_save(r.dir.fd, &rows[i].record, &err), RC_OK);
+        if (rows[i].spoilt)
+            put_file(r.dir.fd, rows[i].spoilt, "", 0600);
         pid_t pid = hang_guarded(&r, rows[i].trial);
         if (!rows[i].killed)
             assert_int_equal(waitpid(pid, &status, WNOHANG), 0);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * agent/probe: who goes on looking at directories that a start could not use.
+ *
+ * A process of its own, because link/ is closed to berthd's user and a look at a failing medium may
+ * take long.  It is the user whose directories they are, without any right beyond that, holds no
+ * descriptor but the state directory's, reads only, and ends with berthd.  It takes nothing from
+ * anybody.
+ */
+#ifndef BERTH_AGENT_PROBE_H
+#define BERTH_AGENT_PROBE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+#define PROBE_EVERY_MS 60000U
+#define PROBE_PATHS_MAX 8U
+
+/* What to look at, and as whom (never root). */
+struct probe_plan {
+    int state_dir;
+    uint32_t n;
+    const char *path[PROBE_PATHS_MAX]; /* beneath state_dir; an absolute one may be anywhere */
+    uid_t uid;
+    gid_t gid;
+    uint32_t every_ms;
+};
+
+/* Start it, as root.  *ret_pidfd is the caller's, and readable when it has ended. */
+must_check enum rc probe_start(const struct probe_plan *plan, int *ret_pidfd, struct err *err);
+
+/* How it ended, when it has: RC_OK because one of them can be used, read to its end twice in a row;
+ * RC_IO for any other reason. */
+must_check enum rc probe_end(int pidfd, struct err *err);
+
+#endif

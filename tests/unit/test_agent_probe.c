@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who goes on looking at a directory that a start could not use: when that ends, and with whom.
+ */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "agent/probe.h"
+#include "tests/unit/update_fixture.h"
+
+#define USER 64502U
+#define WAIT_MS 60000
+
+/* The state directory, in which there is a file in the place of "link". */
+struct rig {
+    struct scratch dir;
+    char outside[128]; /* a path that is not beneath it, of a directory that is not there */
+};
+
+static struct rig rig_new(void)
+{
+    struct rig r = { .dir = scratch_new() };
+
+    assert_int_equal(fchmod(r.dir.fd, 0755), 0);
+    put_file(r.dir.fd, "link", "", 0600);
+    (void)snprintf(r.outside, sizeof r.outside, "%s/elsewhere", r.dir.path);
+    return r;
+}
+
+static struct probe_plan plan_of(const struct rig *r)
+{
+    return (struct probe_plan){ .state_dir = r->dir.fd,
+                                .n = 2,
+                                .path = { "data", "link" },
+                                .uid = USER,
+                                .gid = USER,
+                                .every_ms = 10 };
+}
+
+static int start(const struct probe_plan *plan)
+{
+    struct err err = { 0 };
+    int pidfd = -1;
+
+    assert_rc(probe_start(plan, &pidfd, &err), RC_OK);
+    return pidfd;
+}
+
+static enum rc await_end(int pidfd)
+{
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+    struct err err = { 0 };
+
+    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+    return probe_end(pidfd, &err);
+}
+
+/* Made aside, so that nobody sees it half-made. */
+static void make(const struct rig *r, const char *name, uid_t owner, mode_t mode)
+{
+    assert_int_equal(mkdirat(r->dir.fd, "new", mode), 0);
+    assert_int_equal(fchownat(r->dir.fd, "new", owner, owner, 0), 0);
+    assert_int_equal(renameat(r->dir.fd, "new", r->dir.fd, name), 0);
+}
+
+/* A file in its place is none, one of another user is none of ours; the first that can be used ends
+ * it, whatever the others are. */
+static void one_that_can_be_used_ends_it(void **state)
+{
+    struct rig r = rig_new();
+    const struct probe_plan plan = plan_of(&r);
+    scoped(close_fd) int pidfd = -1;
+
+    (void)state;
+    make(&r, "data", USER + 1, 0700);
+    pidfd = start(&plan);
+    /* It cannot have ended: nothing that it could use has been there. */
+    assert_int_equal(poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 200), 0);
+    assert_int_equal(unlinkat(r.dir.fd, "link", 0), 0);
+    make(&r, "link", USER, 0700);
+    assert_rc(await_end(pidfd), RC_OK);
+    scratch_done(&r.dir);
+}
+
+static void a_path_outside_is_found(void **state)
+{
+    struct rig r = rig_new();
+    struct probe_plan plan = plan_of(&r);
+    scoped(close_fd) int pidfd = -1;
+
+    (void)state;
+    plan.path[plan.n++] = r.outside;
+    pidfd = start(&plan);
+    make(&r, "elsewhere", USER, 0700);
+    assert_rc(await_end(pidfd), RC_OK);
+    scratch_done(&r.dir);
+}
+
+/* It can be killed, and then nobody starts anew for that. */
+static void another_end_is_told(void **state)
+{
+    struct rig r = rig_new();
+    const struct probe_plan plan = plan_of(&r);
+    scoped(close_fd) int pidfd = start(&plan);
+
+    (void)state;
+    assert_int_equal(pidfd_send_signal(pidfd, SIGKILL, NULL, 0), 0);
+    assert_rc(await_end(pidfd), RC_IO);
+    scratch_done(&r.dir);
+}
+
+static void never_as_root(void **state)
+{
+    struct rig r = rig_new();
+    struct probe_plan plan = plan_of(&r);
+    scoped(close_fd) int pidfd = -1;
+
+    (void)state;
+    plan.uid = 0;
+    pidfd = start(&plan);
+    assert_rc(await_end(pidfd), RC_IO);
+    scratch_done(&r.dir);
+}
+
+/* It holds nothing of whoever started it, and ends with that. */
+static void it_ends_with_its_parent(void **state)
+{
+    struct rig r = rig_new();
+    const struct probe_plan plan = plan_of(&r);
+    int ends[2], status = 0;
+    pid_t child = 0;
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    /* Whose parent dies is given to us. */
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        struct err err;
+        int pidfd = -1;
+
+        (void)!write(ends[1], "x", probe_start(&plan, &pidfd, &err) == RC_OK ? 1 : 0);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(ends[1]);
+    char byte = 0;
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(kill(parent, SIGKILL), 0);
+    assert_int_equal(waitpid(parent, &status, 0), parent);
+    /* Without the parent nobody has the other end. */
+    assert_int_equal(read(ends[0], &byte, 1), 0);
+    (void)close(ends[0]);
+    child = waitpid(-1, &status, 0);
+    assert_true(child > 0);
+    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 1);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    scratch_done(&r.dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_that_can_be_used_ends_it), cmocka_unit_test(a_path_outside_is_found),
+        cmocka_unit_test(another_end_is_told),          cmocka_unit_test(never_as_root),
+        cmocka_unit_test(it_ends_with_its_parent),
+    };
+
+    if (geteuid() != 0) {
+        print_message("needs root\n");
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
