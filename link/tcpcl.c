@@ -85,11 +85,15 @@ static void put_reject(struct tcpcl *s, uint8_t reason)
     put(s, out, sizeof out);
 }
 
+/* Of a refused transfer nothing may follow: an acknowledgement that still waits would come behind
+ * its refusal, and the peer, who has forgotten the transfer, would take it for a stray. */
 static void put_refuse(struct tcpcl *s, uint8_t reason)
 {
     uint8_t out[10] = { MSG_REFUSE, reason };
 
     bytes_put_be(out + 2, 8, s->rx_id);
+    while (s->n_held > 0 && memcmp(s->held + (s->n_held - 1) * ACK_SIZE + 2, out + 2, 8) == 0)
+        s->n_held--;
     put(s, out, sizeof out);
 }
 

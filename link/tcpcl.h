@@ -121,8 +121,7 @@ struct tcpcl {
     uint8_t queue[8192];
     size_t n_queue;
     uint8_t held[TCPCL_HELD_MAX * 18U];
-    size_t n_held;   /* acknowledgements */
-    bool held_final; /* one of them is of a whole transfer */
+    size_t n_held; /* acknowledgements */
     struct tcpcl_sent sent[TCPCL_WINDOW];
     size_t n_sent;
     bool sending;    /* tx is not given away whole */

@@ -554,6 +554,31 @@ static void test_held(void **state)
     assert_int_equal(used, 0);
 }
 
+/* A refused transfer whose first segment waits to be acknowledged behind a bundle that is kept: its
+ * refusal is the last that is said of it.  The peer would not know what else is meant. */
+static void test_refused_behind_held(void **state)
+{
+    uint8_t in[LOG_CAP], out[LOG_CAP], want[LOG_CAP];
+    size_t used = 0;
+    size_t n = unhex(UP, in, sizeof in);
+
+    (void)state;
+    end_init(&right, false, false);
+    feed(&right, (struct bytes){ in, n }, SIZE_MAX);
+    n = unhex(WHOLE(T0), in, sizeof in);
+    assert_int_equal(tcpcl_input(&right.s, (struct bytes){ in, n }, 0, &used), TCPCL_BUNDLE);
+    tcpcl_keep(&right.s);
+    n = unhex(SEG("02", T1, "00000000 ", "01") "*1 " SEG("01", T1, "", "01") "*1", in, sizeof in);
+    assert_int_equal(tcpcl_input(&right.s, (struct bytes){ in, n }, 0, &used), TCPCL_BUNDLE);
+    tcpcl_refuse(&right.s, TCPCL_REFUSE_NO_RESOURCES);
+    assert_true(tcpcl_held(&right.s));
+    tcpcl_commit(&right.s);
+    n = unhex("03 02 " T1 "02 03 " T0 LEN("04"), want, sizeof want);
+    assert_int_equal(tcpcl_output(&right.s, out, sizeof out, 0), n);
+    assert_memory_equal(out, want, n);
+    assert_int_equal(tcpcl_output(&right.s, out, sizeof out, 0), 0);
+}
+
 /* A peer that asks and never listens cannot make the queue grow. */
 static void test_full(void **state)
 {
@@ -634,10 +659,15 @@ static void test_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_pair),    cmocka_unit_test(test_pair_tls),
-        cmocka_unit_test(test_answers), cmocka_unit_test(test_held),
-        cmocka_unit_test(test_full),    cmocka_unit_test(test_time),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_pair),
+        cmocka_unit_test(test_pair_tls),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_refused_behind_held),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
