@@ -18,9 +18,11 @@ struct seen {
     unsigned hops;
     unsigned previous;
     bool primary_signed; /* a readable BIB targets block 0 */
-    size_t n_sealed;     /* targets of BCBs */
-    uint64_t sealed[BUNDLE_BLOCKS_MAX];
+    unsigned n_sealed;   /* targets of BCBs */
+    uint32_t sealed;     /* of them: bit 1 << i for block i of the bundle */
 };
+
+static_assert(BUNDLE_BLOCKS_MAX <= 32, "a bit for each block");
 
 /* ---- CRC ---- */
 
@@ -30,22 +32,27 @@ static size_t crc_size(enum crc_type type)
 }
 
 /* CRC of a block whose last bytes are the CRC itself, which counts as zero (RFC 9171
- * section 4.2.1), in network order. */
-static void crc_of_block(enum crc_type type, struct bytes block, uint8_t ret[4])
+ * section 4.2.1). */
+static uint32_t crc_of_block(enum crc_type type, struct bytes block)
 {
-    static const uint8_t zero[4] = { 0 };
+    static const uint8_t zero[2] = { 0 };
     size_t n = crc_size(type);
     struct bytes body = { .p = block.p, .n = block.n - n };
-    struct bytes tail = { .p = zero, .n = n };
-    uint32_t crc;
 
     assert(block.n >= n);
     if (type == CRC_16)
-        crc = (uint32_t)crc16_x25(crc16_x25(0, body), tail) << 16;
-    else
-        crc = crc32c(crc32c(0, body), tail);
-    for (size_t i = 0; i < 4; i++)
-        ret[i] = (uint8_t)(crc >> (24 - 8 * i));
+        return crc16_x25(crc16_x25(0, body), (struct bytes){ .p = zero, .n = n });
+    return crc32c_zero4(crc32c(0, body));
+}
+
+/* A CRC field's value, in network order. */
+static uint32_t crc_value(struct bytes field)
+{
+    uint32_t value = 0;
+
+    for (size_t i = 0; i < field.n; i++)
+        value = value << 8 | field.p[i];
+    return value;
 }
 
 static enum crc_type read_crc_type(struct cursor *c)
@@ -63,7 +70,6 @@ static enum crc_type read_crc_type(struct cursor *c)
 static void read_crc(struct cursor *c, enum crc_type type, size_t start)
 {
     size_t at = c->at;
-    uint8_t want[4];
     struct bytes got;
 
     if (type == CRC_NONE)
@@ -75,8 +81,8 @@ static void read_crc(struct cursor *c, enum crc_type type, size_t start)
         cursor_fail_at(c, RC_BUNDLE_CRC_TYPE, at, "CRC length");
         return;
     }
-    crc_of_block(type, (struct bytes){ .p = c->p + start, .n = c->at - start }, want);
-    if (memcmp(want, got.p, got.n) != 0)
+    if (crc_of_block(type, (struct bytes){ .p = c->p + start, .n = c->at - start }) !=
+        crc_value(got))
         cursor_fail_at(c, RC_BUNDLE_CRC, at, "CRC");
 }
 
@@ -205,8 +211,18 @@ static void check_block_in_order(struct cursor *c, size_t start, const struct bu
     }
 }
 
+static uint32_t bit_of(const struct bundle *b, uint64_t number)
+{
+    for (size_t i = 0; i < b->n_blocks; i++) {
+        if (b->blocks[i].number == number)
+            return UINT32_C(1) << i;
+    }
+    return 0;
+}
+
 /* Targets of a security block, as far as the bundle's own rules need them. */
-static void note_targets(struct cursor *c, const struct bundle_block *block, struct seen *seen)
+static void note_targets(struct cursor *c, const struct bundle *b, const struct bundle_block *block,
+                         struct seen *seen)
 {
     struct cursor in = cursor_within((struct bytes){ .p = c->p, .n = c->n }, block->data);
     size_t start = in.at;
@@ -219,22 +235,13 @@ static void note_targets(struct cursor *c, const struct bundle_block *block, str
 
         if (block->type == BLOCK_BIB)
             seen->primary_signed |= target == 0;
-        else if (seen->n_sealed < BUNDLE_BLOCKS_MAX)
-            seen->sealed[seen->n_sealed++] = target;
+        else if (seen->n_sealed++ < BUNDLE_BLOCKS_MAX)
+            seen->sealed |= bit_of(b, target);
         else
             cursor_fail(&in, RC_BPSEC_TARGET, "security targets: too many");
     }
     if (in.rc != RC_OK)
         cursor_fail_at(c, in.rc == RC_BPSEC_TARGET ? in.rc : RC_BPSEC_FORMAT, in.fail_at, in.field);
-}
-
-static bool sealed(const struct seen *seen, uint64_t number)
-{
-    for (size_t i = 0; i < seen->n_sealed; i++) {
-        if (seen->sealed[i] == number)
-            return true;
-    }
-    return false;
 }
 
 static void read_hops(struct cursor *c, struct bundle *b)
@@ -298,12 +305,12 @@ static void take_stock(struct cursor *c, const struct bundle *b, struct seen *se
         seen->hops += block->type == BLOCK_HOP_COUNT;
         seen->previous += block->type == BLOCK_PREVIOUS_NODE;
         if (block->type == BLOCK_BCB)
-            note_targets(c, block, seen);
+            note_targets(c, b, block, seen);
     }
     /* Only now is it known which BIBs can be read. */
     for (size_t i = 0; i < b->n_blocks && c->rc == RC_OK; i++) {
-        if (b->blocks[i].type == BLOCK_BIB && !sealed(seen, b->blocks[i].number))
-            note_targets(c, &b->blocks[i], seen);
+        if (b->blocks[i].type == BLOCK_BIB && !(seen->sealed >> i & 1))
+            note_targets(c, b, &b->blocks[i], seen);
     }
     if (seen->age > 1 || seen->hops > 1 || seen->previous > 1)
         cursor_fail(c, RC_BUNDLE_BLOCK_TYPE, "extension block repeated");
@@ -372,7 +379,7 @@ static void read_bundle(struct cursor *c, enum bundle_level level, struct bundle
         return;
     take_stock(c, b, &seen);
     for (size_t i = 0; i < b->n_blocks && c->rc == RC_OK; i++) {
-        if (seen.n_sealed == 0 || !sealed(&seen, b->blocks[i].number))
+        if (!(seen.sealed >> i & 1))
             read_extension(c, &b->blocks[i], level, b);
     }
     if (c->rc == RC_OK)
@@ -494,16 +501,17 @@ struct bytes bundle_payload(const struct bundle *bundle)
 static void put_crc(struct cbor_out *w, enum crc_type type, size_t start)
 {
     static const uint8_t zero[4] = { 0 };
-    uint8_t crc[4];
     size_t n = crc_size(type);
+    uint32_t crc;
 
     if (type == CRC_NONE)
         return;
     cbor_put_bstr(w, (struct bytes){ .p = zero, .n = n });
     if (w->full)
         return;
-    crc_of_block(type, (struct bytes){ .p = w->p + start, .n = w->n - start }, crc);
-    memcpy(w->p + w->n - n, crc, n);
+    crc = crc_of_block(type, (struct bytes){ .p = w->p + start, .n = w->n - start });
+    for (size_t i = 1; i <= n; i++, crc >>= 8)
+        w->p[w->n - i] = (uint8_t)crc;
 }
 
 void bundle_put_primary(struct cbor_out *w, const struct bundle *bundle)

@@ -17,6 +17,9 @@ uint16_t crc16_x25(uint16_t crc, struct bytes data);
  * there is one. */
 uint32_t crc32c(uint32_t crc, struct bytes data);
 
+/* Four zero bytes more: where a block's own CRC counts as zero. */
+uint32_t crc32c_zero4(uint32_t crc);
+
 /* The same by table alone: what crc32c falls back to, and what tests compare it with. */
 uint32_t crc32c_table(uint32_t crc, struct bytes data);
 

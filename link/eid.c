@@ -93,11 +93,29 @@ static void read_dtn(struct cursor *c, enum bundle_level level, struct eid *ret)
         cursor_fail_at(c, RC_BUNDLE_EID, start, "dtn name");
 }
 
+/* Node and service of the form that nearly all EIDs have: what read_ipn does for two elements. */
+static void read_ipn_pair(struct cursor *c, enum bundle_level level, struct eid *ret)
+{
+    size_t start = c->at - 1;
+
+    *ret = (struct eid){ .scheme = EID_IPN };
+    ret->node = cursor_uint(c, "ipn node");
+    ret->service = cursor_uint(c, "ipn service");
+    if (level == BUNDLE_STRICT && ret->node == 0 && ret->service != 0)
+        cursor_fail_at(c, RC_BUNDLE_EID, start, "ipn:0 with a service");
+}
+
 void eid_read(struct cursor *c, enum bundle_level level, struct eid *ret)
 {
+    static const uint8_t pair[3] = { 0x82, EID_IPN, 0x82 }; /* [2, [node, service]] */
     size_t start = c->at;
     uint64_t scheme;
 
+    if (cursor_left(c) >= sizeof pair && memcmp(c->p + start, pair, sizeof pair) == 0) {
+        c->at += sizeof pair;
+        read_ipn_pair(c, level, ret);
+        return;
+    }
     *ret = (struct eid){ 0 };
     cursor_array(c, 2, "EID");
     scheme = cursor_uint(c, "EID scheme");

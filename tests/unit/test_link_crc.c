@@ -34,6 +34,8 @@ static void test_rfc3720(void **state)
 /* Every length around the word size, at every alignment, in one piece and in two. */
 static void test_hardware_equals_table(void **state)
 {
+    static const uint8_t nothing[4] = { 0 };
+    const struct bytes zero = { .p = nothing, .n = sizeof nothing };
     uint8_t data[300];
     unsigned compared = 0;
 
@@ -49,6 +51,7 @@ static void test_hardware_equals_table(void **state)
 
             assert_int_equal(crc32c(0, all), want);
             assert_int_equal(crc32c(crc32c(0, head), tail), want);
+            assert_int_equal(crc32c_zero4(want), crc32c_table(want, zero));
             assert_int_equal(crc32c_table(crc32c_table(0, head), tail), want);
             assert_int_equal(crc16_x25(crc16_x25(0, head), tail), crc16_x25(0, all));
             compared++;
