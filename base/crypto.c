@@ -25,6 +25,38 @@ static enum rc crypto_failed(struct err *err, const char *what)
     return err_set(err, RC_CRYPTO, "%s", what);
 }
 
+/* What libcrypto names by a constant it looks up by name at each use, which costs more than a short
+ * digest: so it is looked up once.  That lives as long as the process, which has one thread. */
+static const EVP_MD *md_sha256(void)
+{
+    static EVP_MD *found;
+
+    if (!found)
+        found = EVP_MD_fetch(NULL, "SHA256", NULL);
+    return found ? found : EVP_sha256();
+}
+
+static const EVP_MD *md_sha384(void)
+{
+    static EVP_MD *found;
+
+    if (!found)
+        found = EVP_MD_fetch(NULL, "SHA384", NULL);
+    return found ? found : EVP_sha384();
+}
+
+static const EVP_CIPHER *cipher_gcm(size_t key_n)
+{
+    static EVP_CIPHER *found[2];
+    const size_t i = key_n == 32;
+
+    if (!found[i])
+        found[i] = EVP_CIPHER_fetch(NULL, i == 1 ? "AES-256-GCM" : "AES-128-GCM", NULL);
+    if (found[i])
+        return found[i];
+    return i == 1 ? EVP_aes_256_gcm() : EVP_aes_128_gcm();
+}
+
 static enum rc md_begin(EVP_MD_CTX **ret, const EVP_MD *type, struct err *err)
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
@@ -62,7 +94,7 @@ static enum rc md_of(struct bytes data, const EVP_MD *type, uint8_t *ret, struct
 enum rc sha256_new(struct sha256 **ret, struct err *err)
 {
     struct sha256 *ctx = calloc(1, sizeof *ctx);
-    enum rc rc = ctx ? md_begin(&ctx->md, EVP_sha256(), err) : err_set(err, RC_NO_MEMORY, "sha256");
+    enum rc rc = ctx ? md_begin(&ctx->md, md_sha256(), err) : err_set(err, RC_NO_MEMORY, "sha256");
 
     if (rc == RC_OK)
         *ret = ctx;
@@ -78,7 +110,7 @@ enum rc sha256_add(struct sha256 *ctx, struct bytes data, struct err *err)
 
 enum rc sha256_end(struct sha256 *ctx, uint8_t ret[32], struct err *err)
 {
-    return md_end(ctx->md, EVP_sha256(), ret, err);
+    return md_end(ctx->md, md_sha256(), ret, err);
 }
 
 void sha256_free(struct sha256 **ctx)
@@ -92,13 +124,13 @@ void sha256_free(struct sha256 **ctx)
 
 enum rc sha256_of(struct bytes data, uint8_t ret[32], struct err *err)
 {
-    return md_of(data, EVP_sha256(), ret, err);
+    return md_of(data, md_sha256(), ret, err);
 }
 
 enum rc sha384_new(struct sha384 **ret, struct err *err)
 {
     struct sha384 *ctx = calloc(1, sizeof *ctx);
-    enum rc rc = ctx ? md_begin(&ctx->md, EVP_sha384(), err) : err_set(err, RC_NO_MEMORY, "sha384");
+    enum rc rc = ctx ? md_begin(&ctx->md, md_sha384(), err) : err_set(err, RC_NO_MEMORY, "sha384");
 
     if (rc == RC_OK)
         *ret = ctx;
@@ -114,7 +146,7 @@ enum rc sha384_add(struct sha384 *ctx, struct bytes data, struct err *err)
 
 enum rc sha384_end(struct sha384 *ctx, uint8_t ret[48], struct err *err)
 {
-    return md_end(ctx->md, EVP_sha384(), ret, err);
+    return md_end(ctx->md, md_sha384(), ret, err);
 }
 
 void sha384_free(struct sha384 **ctx)
@@ -128,11 +160,10 @@ void sha384_free(struct sha384 **ctx)
 
 enum rc sha384_of(struct bytes data, uint8_t ret[48], struct err *err)
 {
-    return md_of(data, EVP_sha384(), ret, err);
+    return md_of(data, md_sha384(), ret, err);
 }
 
-/* Looking algorithms up by name costs more than a short MAC, so each digest has a context ready
- * that is copied.  They live as long as the process, which has one thread. */
+/* For the same reason each digest of a MAC has a context ready that is copied. */
 static EVP_MAC_CTX *hmac_new(unsigned bits)
 {
     static EVP_MAC_CTX *ready[3];
@@ -195,7 +226,7 @@ static void cipher_ctx_free(EVP_CIPHER_CTX **ctx)
 static enum rc gcm_begin(EVP_CIPHER_CTX *ctx, struct bytes key, struct bytes iv, struct bytes aad,
                          int seal, struct err *err)
 {
-    const EVP_CIPHER *cipher = key.n == 32 ? EVP_aes_256_gcm() : EVP_aes_128_gcm();
+    const EVP_CIPHER *cipher = cipher_gcm(key.n);
     int n = 0;
 
     if (key.n != 16 && key.n != 32)
