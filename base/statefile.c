@@ -64,6 +64,12 @@ static bool is_bad_medium(enum rc rc, int sys)
     return rc == RC_IO && (sys == EIO || sys == EUCLEAN || sys == EBADMSG || sys == ENODATA);
 }
 
+/* A name that nothing can be written over: what it leads to is a bad inode, or a directory. */
+static bool is_stuck(enum rc rc, int sys)
+{
+    return is_bad_medium(rc, sys) || (rc == RC_IO && sys == EISDIR);
+}
+
 static enum rc read_pair(int dirfd, const char *name, struct pair *p, struct err *err)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -170,13 +176,21 @@ static enum rc write_copy(int dirfd, const char *name, size_t i, uint64_t sequen
                          err);
 }
 
+/* Above every number that a copy which cannot be read now, and may be some day, can have been given
+ * by counting up to it. */
+#define SEQUENCE_LEAP (UINT64_C(1) << 32)
+
 /* How a copy is saved. */
 struct saving {
-    bool renew;   /* two damaged copies are no obstacle */
-    bool damaged; /* out: a copy could not be read or was not whole, and has been replaced */
+    bool renew;     /* two damaged copies are no obstacle */
+    bool damaged;   /* out: a copy could not be read or was not whole */
+    bool stuck;     /* out: ... and cannot be replaced: there is only one copy, and it is saved */
+    struct err why; /* out: why not */
 };
 
-/* The next copy to write and its sequence. */
+/* The next copy to write and its sequence.  A damaged one that cannot be replaced would be chosen
+ * for ever: the other takes its place, which is no more dangerous, as each is replaced in one step.
+ */
 static enum rc save(int dirfd, const char *name, struct bytes content, struct saving *how,
                     struct err *err)
 {
@@ -188,41 +202,59 @@ static enum rc save(int dirfd, const char *name, struct bytes content, struct sa
     if (content.n > CONTENT_MAX)
         return err_set(err, RC_TOO_LARGE, "%s", name);
 
-    size_t keep = newest(&p);
+    const size_t keep = newest(&p), to = keep == 0 ? 1 : 0;
+    const uint64_t last = keep == 2 ? 0 : p.copy[keep].sequence;
 
     how->damaged = p.copy[0].state == COPY_DAMAGED || p.copy[1].state == COPY_DAMAGED;
     if (keep == 2 && !how->renew && how->damaged)
         return err_set(err, RC_STATE_DAMAGED, "%s", name);
-    return write_copy(dirfd, name, keep == 0 ? 1 : 0,
-                      next_sequence(keep == 2 ? 0 : p.copy[keep].sequence), content, err);
+    rc = write_copy(dirfd, name, to, next_sequence(last), content, &how->why);
+    if (p.copy[to].state == COPY_DAMAGED && is_stuck(rc, how->why.sys)) {
+        how->stuck = write_copy(dirfd, name, 1 - to, next_sequence(last + SEQUENCE_LEAP), content,
+                                NULL) == RC_OK;
+        rc = how->stuck ? RC_OK : rc;
+    }
+    if (rc != RC_OK && err)
+        *err = how->why;
+    return rc;
+}
+
+/* Twice: what was replaced may have been the newest, and the other is then two saves old. */
+static enum rc save_one(int dirfd, const char *name, struct bytes content, struct saving *how,
+                        struct err *err)
+{
+    enum rc rc = save(dirfd, name, content, how, err);
+
+    return rc == RC_OK && how->damaged && !how->stuck ? save(dirfd, name, content, how, err) : rc;
+}
+
+static enum rc save_both(int dirfd, const char *name, struct bytes content, struct saving *how,
+                         struct err *err)
+{
+    enum rc rc = save(dirfd, name, content, how, err);
+
+    return rc == RC_OK && !how->stuck ? save(dirfd, name, content, how, err) : rc;
 }
 
 enum rc statefile_save(int dirfd, const char *name, struct bytes content, struct err *err)
 {
     struct saving how = { 0 };
-    enum rc rc = save(dirfd, name, content, &how, err);
 
-    /* What was replaced may have been the newest, and the other is then two saves old. */
-    return rc == RC_OK && how.damaged ? save(dirfd, name, content, &how, err) : rc;
-}
-
-static enum rc save_both(int dirfd, const char *name, struct bytes content, bool renew,
-                         struct err *err)
-{
-    struct saving how = { .renew = renew };
-    enum rc rc = save(dirfd, name, content, &how, err);
-
-    return rc == RC_OK ? save(dirfd, name, content, &how, err) : rc;
+    return save_one(dirfd, name, content, &how, err);
 }
 
 enum rc statefile_save_both(int dirfd, const char *name, struct bytes content, struct err *err)
 {
-    return save_both(dirfd, name, content, false, err);
+    struct saving how = { 0 };
+
+    return save_both(dirfd, name, content, &how, err);
 }
 
 enum rc statefile_renew(int dirfd, const char *name, struct bytes content, struct err *err)
 {
-    return save_both(dirfd, name, content, true, err);
+    struct saving how = { .renew = true };
+
+    return save_both(dirfd, name, content, &how, err);
 }
 
 /* ---- scrubbing ----------------------------------------------------------------------------------
@@ -265,11 +297,19 @@ enum rc statefile_scrub(int dirfd, const char *name, const struct bytes *content
         *ret = whole == 2 ? STATEFILE_ABSENT : STATEFILE_WHOLE;
         return RC_OK;
     }
+
+    struct saving how = { .renew = content != NULL };
+
     if (content)
-        rc = statefile_renew(dirfd, name, *content, err);
+        rc = save_both(dirfd, name, *content, &how, err);
     else if (whole < 2)
-        rc = statefile_save(dirfd, name,
-                            (struct bytes){ p.copy[whole].file + HEAD_SIZE, p.copy[whole].n }, err);
+        rc = save_one(dirfd, name,
+                      (struct bytes){ p.copy[whole].file + HEAD_SIZE, p.copy[whole].n }, &how, err);
+    if (rc == RC_OK && how.stuck) { /* saved, and not mended */
+        rc = how.why.rc;
+        if (err)
+            *err = how.why;
+    }
     if (rc != RC_OK)
         return rc;
     *ret = content || whole < 2 ? STATEFILE_MENDED : STATEFILE_LOST;

@@ -5,7 +5,8 @@
  * NAME.a and NAME.b take turns; each holds a magic, a 64-bit sequence number, a length, the content
  * and a SHA-256 over all of it.  The newest whole one wins (of numbers that go round, so that there
  * is a newer one for every number); one that the disk cannot read counts as damaged.  A save
- * overwrites the older or damaged one only, durably.
+ * overwrites the older or damaged one only, durably; where a damaged one cannot be replaced (a bad
+ * inode, a directory) the other one, in one step, so that there is always one to save to.
  */
 #ifndef BERTH_BASE_STATEFILE_H
 #define BERTH_BASE_STATEFILE_H
@@ -44,12 +45,14 @@ must_check enum rc statefile_load(int dirfd, const char *name, uint8_t *buf, siz
 
 /* Save content as the newest copy, durably.  Both copies present and damaged: RC_STATE_DAMAGED,
  * nothing written.  One damaged, or not readable: both are written, because it may have been the
- * newer one; so no copy is ever older than by one save. */
+ * newer one; so no copy is ever older than by one save.  One damaged that cannot be replaced: the
+ * other is written, and that is success. */
 must_check enum rc statefile_save(int dirfd, const char *name, struct bytes content,
                                   struct err *err);
 
 /* The same for what must not fall back: one copy after the other, so that afterwards the loss of
- * either brings nothing older back. */
+ * either brings nothing older back.  Beside a damaged copy that cannot be replaced it is the only
+ * one, and newer than whatever that held. */
 must_check enum rc statefile_save_both(int dirfd, const char *name, struct bytes content,
                                        struct err *err);
 
@@ -60,7 +63,8 @@ must_check enum rc statefile_renew(int dirfd, const char *name, struct bytes con
 /* Read both copies again and mend what is damaged or lost.  `content` is what the caller holds in
  * memory and vouches for: both copies are written anew from it, also when both are damaged.  NULL:
  * from the other copy, which is right only for what is always saved in both (save_both, renew); of
- * anything else the copy that is left may be the older one.  Adds to *count. */
+ * anything else the copy that is left may be the older one.  RC_IO if a damaged copy cannot be
+ * replaced.  Adds to *count. */
 must_check enum rc statefile_scrub(int dirfd, const char *name, const struct bytes *content,
                                    enum statefile_found *ret, struct scrubbed *count,
                                    struct err *err);

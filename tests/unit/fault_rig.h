@@ -57,6 +57,7 @@ struct fault {
     unsigned calls;    /* which ones count and fail, 0 = CALLS_ALL */
     bool no_places;    /* pass over pwrite: a database makes hundreds of them */
     const char *under; /* pass over what is not in this directory; NULL = it may be anywhere */
+    const char *name;  /* pass over what is not a file, or becomes one, of this name; NULL = any */
     size_t n;          /* from 1 */
 };
 
@@ -411,6 +412,19 @@ static bool fault_is_under(const struct fault *fault, const char *path)
     return n == 0 || (strncmp(path, fault->under, n) == 0 && (path[n] == 0 || path[n] == '/'));
 }
 
+static bool fault_ends_in(const char *path, const char *name)
+{
+    size_t n = strlen(path), tail = strlen(name);
+
+    return n > tail && path[n - tail - 1] == '/' && strcmp(path + n - tail, name) == 0;
+}
+
+static bool fault_is_named(const struct fault *fault, const struct fault_call *call)
+{
+    return !fault->name || fault_ends_in(call->path, fault->name) ||
+           fault_ends_in(call->to, fault->name);
+}
+
 static void fault_on_entry(struct fault_trace *t, struct fault_task *task, const fault_info *info)
 {
     const unsigned set = t->fault.calls ? t->fault.calls : CALLS_ALL;
@@ -422,7 +436,8 @@ static void fault_on_entry(struct fault_trace *t, struct fault_task *task, const
         t->listing = true;
     }
     if (!t->listing || !fault_counts(task->pid, info, &call) ||
-        !fault_is_under(&t->fault, call.path) || (call.set == CALLS_READ && set != CALLS_READ))
+        !fault_is_under(&t->fault, call.path) || !fault_is_named(&t->fault, &call) ||
+        (call.set == CALLS_READ && set != CALLS_READ))
         return;
     task->listed = 0;
     if (t->seen.list && call.set != CALLS_READ && t->seen.n_list < FAULT_CALLS_MAX) {

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/statefile.h"
 #include "base/sum.h"
+#include "tests/unit/fault_rig.h"
 #include "tests/unit/update_fixture.h"
 
 /* What is done to a copy before the scrub. */
@@ -155,12 +156,169 @@ static void numbers_go_round(void **state)
     }
 }
 
+/* ---- a name that nothing can be written over ----------------------------------------------------
+ */
+
+enum deed { SAVE, SAVE_BOTH, RENEW };
+
+static const struct stuck_row {
+    const char *why;
+    const char *stuck;
+    enum deed deed;
+    int sys;    /* of a rename over it; 0 = it is a directory */
+    bool other; /* the other one is damaged, too, and can be replaced */
+} stuck_rows[] = {
+    { "the newest, saved", "it.b", SAVE, EUCLEAN, false },
+    { "the older, saved", "it.a", SAVE, EIO, false },
+    { "the newest, saved in both", "it.b", SAVE_BOTH, EIO, false },
+    { "the older, saved in both", "it.a", SAVE_BOTH, EUCLEAN, false },
+    { "the newest, renewed", "it.b", RENEW, EUCLEAN, true },
+    { "the older, renewed", "it.a", RENEW, EUCLEAN, true },
+    { "a directory, saved", "it.a", SAVE, 0, false },
+    { "a directory, saved in both", "it.b", SAVE_BOTH, 0, false },
+};
+
+struct stuck {
+    const struct stuck_row *row;
+    int dir;
+};
+
+static enum rc do_deed(int dir, enum deed deed, const char *text)
+{
+    struct err err;
+
+    switch (deed) {
+    case SAVE:
+        return statefile_save(dir, "it", bytes_of(text), &err);
+    case SAVE_BOTH:
+        return statefile_save_both(dir, "it", bytes_of(text), &err);
+    case RENEW:
+        break;
+    }
+    return statefile_renew(dir, "it", bytes_of(text), &err);
+}
+
+static bool says(int dir, const char *text)
+{
+    uint8_t buf[64];
+    size_t n = 0;
+    struct err err;
+
+    return statefile_load(dir, "it", buf, sizeof buf, &n, NULL, &err) == RC_OK &&
+           n == strlen(text) && memcmp(buf, text, n) == 0;
+}
+
+/* In a child whose renames over the stuck copy fail: every save goes through, a scrub says that it
+ * has not mended it. */
+static int save_beside(void *arg)
+{
+    const struct stuck *s = arg;
+    const struct bytes content = bytes_of("5");
+    struct scrubbed count = { 0 };
+    enum statefile_found found;
+    struct err err;
+    int step = 0;
+
+    fault_arm();
+    for (char text[2] = "3"; text[0] <= '5'; text[0]++, step++)
+        if (do_deed(s->dir, s->row->deed, text) != RC_OK || !says(s->dir, text))
+            return 1 + step;
+    if (statefile_scrub(s->dir, "it", &content, &found, &count, &err) != RC_IO ||
+        count.repaired != 0 || !says(s->dir, "5"))
+        return 10;
+    fault_disarm();
+    return 0;
+}
+
+static void spoil(const struct stuck *s)
+{
+    if (s->row->other)
+        harm(s->dir, s->row->stuck[3] == 'a' ? "it.b" : "it.a", CUT);
+    if (s->row->sys != 0) {
+        harm(s->dir, s->row->stuck, FLIP);
+        return;
+    }
+    assert_int_equal(unlinkat(s->dir, s->row->stuck, 0), 0);
+    assert_int_equal(mkdirat(s->dir, s->row->stuck, 0700), 0);
+}
+
+/* A bad inode is met at every look at the name.  What it holds may be had again some day: it is
+ * never newer than what was saved meanwhile. */
+static void a_copy_that_cannot_be_replaced(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof stuck_rows / sizeof stuck_rows[0]; i++) {
+        const struct stuck_row *row = &stuck_rows[i];
+        const struct fault fault = {
+            .kind = FAULT_FAIL, .sys = row->sys, .lasting = true, .name = row->stuck, .n = 1
+        };
+        const struct fault none = { .kind = FAULT_NONE };
+        struct scratch dir = scratch_new();
+        struct stuck s = { row, dir.fd };
+        uint8_t was[256];
+        size_t n = 0;
+        struct err err;
+
+        print_message("%s\n", row->why);
+        put_copy(dir.fd, "it.a", 499, "1");
+        put_copy(dir.fd, "it.b", 500, "2");
+        assert_rc(fs_read_file(dir.fd, row->stuck, was, sizeof was, &n, &err), RC_OK);
+        spoil(&s);
+        const struct fault_seen seen = fault_run(save_beside, &s, row->sys ? &fault : &none, NULL);
+        assert_int_equal(seen.exit_code, 0);
+        assert_true(row->sys == 0 || seen.fired > 0);
+
+        if (row->sys == 0)
+            assert_int_equal(unlinkat(dir.fd, row->stuck, AT_REMOVEDIR), 0);
+        assert_rc(fs_write_file(dir.fd, row->stuck, (struct bytes){ was, n }, 0600, &err), RC_OK);
+        assert_true(says(dir.fd, "5"));
+        assert_rc(do_deed(dir.fd, row->deed, "6"), RC_OK);
+        assert_true(says(dir.fd, "6"));
+        scratch_done(&dir);
+    }
+}
+
+/* One that is whole, or not there yet, is tried again: another try may do it, and to leave it as it
+ * is could bring something older back. */
+static int save_once(void *arg)
+{
+    const struct stuck *s = arg;
+
+    fault_arm();
+    enum rc rc = do_deed(s->dir, SAVE_BOTH, "3");
+    fault_disarm();
+    return rc == RC_IO ? 0 : 1;
+}
+
+static void a_whole_copy_is_not_passed_over(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const struct fault fault = {
+            .kind = FAULT_FAIL, .sys = EIO, .lasting = true, .name = "it.a", .n = 1
+        };
+        struct scratch dir = scratch_new();
+        struct stuck s = { NULL, dir.fd };
+
+        if (i == 0) {
+            put_copy(dir.fd, "it.a", 499, "1");
+            put_copy(dir.fd, "it.b", 500, "2");
+        }
+        assert_int_equal(fault_run(save_once, &s, &fault, NULL).exit_code, 0);
+        assert_rc(do_deed(dir.fd, SAVE_BOTH, "3"), RC_OK);
+        assert_true(says(dir.fd, "3"));
+        scratch_done(&dir);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_go_round),
         cmocka_unit_test(scrub_mends),
         cmocka_unit_test(one_copy_is_no_damage),
+        cmocka_unit_test(a_copy_that_cannot_be_replaced),
+        cmocka_unit_test(a_whole_copy_is_not_passed_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
