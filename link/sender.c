@@ -48,6 +48,7 @@ struct entry {
     uint64_t report_ms; /* when a report last spoke of this object */
     uint32_t known;     /* chunks below this one are covered by that report */
     uint64_t retry_ms;  /* the source failed: not before */
+    uint64_t cut_ms;    /* when another cut was taken over last, or that was tried */
     bool acknowledged;
     bool complete;
     /* Reports in a row after which no less was missing, although chunks went in between.  The
@@ -298,7 +299,7 @@ enum rc sender_add(struct sender *s, const struct sender_object *object,
         return err_set(err, RC_NO_MEMORY, "queue entry");
     e->object = *object;
     e->source = source;
-    e->head_ms = e->report_ms = e->turn_ms = NEVER;
+    e->head_ms = e->report_ms = e->turn_ms = e->cut_ms = NEVER;
     e->stale = listed_complete(s, object->digest);
     enum rc rc = RC_OK;
     if (object->size > TRANSFER_INLINE_MAX)
@@ -330,8 +331,10 @@ bool sender_remove(struct sender *s, const uint8_t digest[DIGEST_SIZE])
 }
 
 /* The satellite has begun with another cut of the object, of before this sender was started: go on
- * with that one.  False if it is none of ours. */
-static bool adopt(struct entry *e, uint32_t chunks)
+ * with that one.  False if it is none of ours, or if the last one was taken over only just now: it
+ * costs reading the whole object, and who says another cut in every report would have that done
+ * without end. */
+static bool adopt(const struct sender *s, struct entry *e, uint32_t chunks, uint64_t now_ms)
 {
     struct entry other = { .object = e->object, .source = e->source };
     uint32_t size = TRANSFER_CHUNK_MIN;
@@ -341,6 +344,9 @@ static bool adopt(struct entry *e, uint32_t chunks)
         size *= 2;
     if (e->chunks == 0 || (e->object.size + size - 1) / size != chunks)
         return false;
+    if (e->cut_ms != NEVER && now_ms - e->cut_ms < s->options.resend_ms)
+        return false;
+    e->cut_ms = now_ms;
     if (cut(&other, size, &ignored) != RC_OK || other.chunks != chunks ||
         measure(&other, &ignored) != RC_OK) {
         free(other.digests);
@@ -392,7 +398,7 @@ static void take_status(const struct sender *s, struct entry *e, const struct tr
     e->stale = false;
     e->known = 0;
     /* It knows chunks but not the descriptor, or another cut of the same object. */
-    e->acknowledged = t->chunks != 0 && (t->chunks == e->chunks || adopt(e, t->chunks));
+    e->acknowledged = t->chunks != 0 && (t->chunks == e->chunks || adopt(s, e, t->chunks, now_ms));
     if (!e->acknowledged)
         return;
     take_ranges(e, t);

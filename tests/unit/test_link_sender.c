@@ -362,6 +362,50 @@ static void nonsense_reports(void **state)
     free(o.bytes);
 }
 
+static enum rc counted_read(void *arg, uint64_t offset, uint8_t *out, size_t n, struct err *err)
+{
+    uint64_t *read = *(void **)arg;
+
+    *read += n;
+    return link_object_read(((void **)arg)[1], offset, out, n, err);
+}
+
+/* A satellite that says another cut in every report: the object is read again for it once in
+ * resend_ms, and for a cut that cannot be never. */
+static void cuts_are_not_taken_over_without_end(void **state)
+{
+    const uint32_t cuts[] = { 64, 32, 16, 128, 63, 1 };
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 1 << 20, 1);
+    struct port_transfers report = { .n_transfers = 1 };
+    struct sender *s = make(32768);
+    uint64_t read = 0;
+    void *arg[2] = { &read, &o };
+    struct err err;
+
+    (void)state;
+    assert_rc(
+        sender_add(s, &o.object, (struct sender_source){ .read = counted_read, .arg = arg }, &err),
+        RC_OK);
+    assert_true(read == o.object.size);
+    memcpy(report.transfer[0].object, o.object.digest, DIGEST_SIZE);
+    for (uint64_t now_ms = 1; now_ms <= 30000; now_ms += 10) {
+        report.transfer[0].chunks = cuts[now_ms / 10 % 6];
+        sender_report(s, &report, now_ms);
+    }
+    assert_true(read == 4 * o.object.size); /* 30 s, and resend_ms is 10 s */
+
+    /* Whoever means it is understood. */
+    report.transfer[0].chunks = 128;
+    sender_report(s, &report, 50000);
+    struct sender_progress p = { 0 };
+
+    assert_true(sender_at(s, 0, &p));
+    assert_int_equal(p.chunks, 128);
+    assert_true(p.acknowledged);
+    sender_free(&s);
+    free(o.bytes);
+}
+
 static enum rc broken_read(void *arg, uint64_t offset, uint8_t *out, size_t n, struct err *err)
 {
     const bool *broken = *(void **)arg;
@@ -608,6 +652,7 @@ int main(void)
         cmocka_unit_test(the_cut_under_way_is_kept),
         cmocka_unit_test(reports_steer),
         cmocka_unit_test(nonsense_reports),
+        cmocka_unit_test(cuts_are_not_taken_over_without_end),
         cmocka_unit_test(budget_and_broken_source),
         cmocka_unit_test(always_converges),
     };
