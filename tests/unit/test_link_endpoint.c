@@ -139,6 +139,8 @@ static struct rig *rig_new(bool provision)
 
 static void rig_free(struct rig *r)
 {
+    if (r->port >= 0) /* or it would still make files in what is removed */
+        stop(r, SIGKILL);
     link_ground_close(&r->ground);
     close_fd(&r->object_fd);
     close(r->spool);
