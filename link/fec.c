@@ -96,3 +96,23 @@ enum rc fec_solve(const struct fec_problem *p, uint8_t *matrix, struct err *err)
     assert(at == e);
     return RC_OK;
 }
+
+void fec_weigh(const struct fec_problem *p, const uint8_t *matrix, uint32_t more, uint8_t *weights)
+{
+    uint32_t at = 0; /* of the missing ones */
+
+    for (uint32_t place = 0; place < p->k; place++) {
+        const bool missing = at < p->n_missing && p->missing[at] == place;
+        uint8_t sum = missing ? 0 : fec_coefficient(p->k, more, place);
+
+        at += missing ? 1 : 0;
+        for (uint32_t m = 0; m < p->n_missing; m++)
+            sum ^= gf_mul(fec_coefficient(p->k, more, p->missing[m]), matrix[m * p->k + place]);
+        weights[place] = sum;
+    }
+}
+
+uint8_t fec_ratio(uint8_t a, uint8_t b)
+{
+    return gf_mul(a, gf_inv(b));
+}

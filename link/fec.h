@@ -47,4 +47,13 @@ struct fec_problem {
  * room for n_missing * k. RC_NO_MEMORY, or RC_INTERNAL when a repair is named twice. */
 must_check enum rc fec_solve(const struct fec_problem *problem, uint8_t *matrix, struct err *err);
 
+/* How a further repair, number more, hangs together with the others of a problem and what fec_solve
+ * gave for it: of that repair and of weights[i] times the chunk, or the repair, that stands at
+ * place i, the sum is zero.  weights holds k. */
+void fec_weigh(const struct fec_problem *problem, const uint8_t *matrix, uint32_t more,
+               uint8_t *weights);
+
+/* a / b in the field; 0 where b is 0. */
+uint8_t fec_ratio(uint8_t a, uint8_t b);
+
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "link/solve.h"
 
 #define HEX_SIZE (2U * DIGEST_SIZE)
 
@@ -80,14 +81,14 @@ bool partial_same(const struct partial *p, const struct transfer_descriptor *d)
            bytes_equal(p->d.digests, d->digests);
 }
 
-static bool have(const struct partial *p, uint32_t chunk)
+bool partial_have(const struct partial *p, uint32_t chunk)
 {
     return (p->have[chunk / 8] & (1U << (chunk % 8))) != 0;
 }
 
 static void set_have(struct partial *p, uint32_t chunk, bool value)
 {
-    if (have(p, chunk) == value)
+    if (partial_have(p, chunk) == value)
         return;
     p->have[chunk / 8] = (uint8_t)(p->have[chunk / 8] ^ (1U << (chunk % 8)));
     if (value)
@@ -96,9 +97,7 @@ static void set_have(struct partial *p, uint32_t chunk, bool value)
         p->n_have--;
 }
 
-/* Whether the bytes match the digest of a chunk. */
-static enum rc check_chunk(const struct partial *p, uint32_t chunk, struct bytes data,
-                           struct err *err)
+enum rc partial_check(const struct partial *p, uint32_t chunk, struct bytes data, struct err *err)
 {
     uint8_t digest[DIGEST_SIZE];
     enum rc rc = sha256_of(data, digest, err);
@@ -108,7 +107,7 @@ static enum rc check_chunk(const struct partial *p, uint32_t chunk, struct bytes
     return rc;
 }
 
-static enum rc write_at(const struct partial *p, uint64_t at, struct bytes data, struct err *err)
+enum rc partial_write(const struct partial *p, uint64_t at, struct bytes data, struct err *err)
 {
     for (size_t done = 0; done < data.n;) {
         ssize_t n = pwrite(p->fd, data.p + done, data.n - done, (off_t)(at + done));
@@ -125,7 +124,7 @@ static enum rc write_at(const struct partial *p, uint64_t at, struct bytes data,
 static enum rc write_chunk(const struct partial *p, uint32_t chunk, struct bytes data,
                            struct err *err)
 {
-    return write_at(p, (uint64_t)chunk * p->d.chunk_size, data, err);
+    return partial_write(p, (uint64_t)chunk * p->d.chunk_size, data, err);
 }
 
 enum rc partial_rewrite(struct partial *p, struct err *err)
@@ -137,11 +136,11 @@ enum rc partial_rewrite(struct partial *p, struct err *err)
     for (uint32_t i = 0; i < p->d.chunks; i++) {
         struct bytes data = { buf, transfer_chunk_bytes(p->d.size, p->d.chunk_size, i) };
 
-        if (!have(p, i))
+        if (!partial_have(p, i))
             continue;
         enum rc rc = fs_pread_exact(p->fd, buf, data.n, (uint64_t)i * p->d.chunk_size, err);
         if (rc == RC_OK)
-            rc = check_chunk(p, i, data, err);
+            rc = partial_check(p, i, data, err);
         if (rc == RC_OK)
             rc = write_chunk(p, i, data, err);
         set_have(p, i, rc == RC_OK);
@@ -149,8 +148,7 @@ enum rc partial_rewrite(struct partial *p, struct err *err)
     return RC_OK;
 }
 
-/* Whether a chunk is in the file and whole; buf is room for one.  A hole is not read. */
-static void rehash_chunk(struct partial *p, uint32_t chunk, uint8_t *buf)
+void partial_recheck(struct partial *p, uint32_t chunk, uint8_t *buf)
 {
     const uint32_t n = transfer_chunk_bytes(p->d.size, p->d.chunk_size, chunk);
     const uint64_t at = (uint64_t)chunk * p->d.chunk_size;
@@ -158,160 +156,43 @@ static void rehash_chunk(struct partial *p, uint32_t chunk, uint8_t *buf)
     struct err ignored;
 
     set_have(p, chunk, false);
-    if ((data < 0 && errno == ENXIO) || data >= (off_t)(at + n))
+    if ((data < 0 && errno == ENXIO) || data >= (off_t)(at + n)) /* a hole is not read */
         return;
     enum rc rc = fs_pread_exact(p->fd, buf, n, at, &ignored);
     if (rc == RC_OK)
-        rc = check_chunk(p, chunk, (struct bytes){ buf, n }, &ignored);
+        rc = partial_check(p, chunk, (struct bytes){ buf, n }, &ignored);
     set_have(p, chunk, rc == RC_OK);
 }
 
 /* ---- repairs ----------------------------------------------------------------------------------
  */
 
-#define STRIPE 4096U /* bytes of every chunk that are worked on at once */
-
-static_assert(STRIPE >= FEC_VECTOR_MIN, "a stripe can be added");
-
-static uint32_t n_missing(const struct partial *p, uint32_t group)
+uint32_t partial_missing(const struct partial *p, uint32_t group)
 {
     const uint32_t k = fec_group_size(p->d.chunks, group);
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < k; i++)
-        n += have(p, repairs_chunk(&p->d, group, i)) ? 0 : 1;
+        n += partial_have(p, repairs_chunk(&p->d, group, i)) ? 0 : 1;
     return n;
 }
 
-/* A group that has as many repairs as chunks are missing. */
-struct solving {
-    struct partial *p;
-    uint32_t group;
-    struct fec_problem problem;
-    uint8_t slot[FEC_DATA_MAX]; /* place of the slot of problem.repair[j] */
-    uint8_t *matrix;
-    uint8_t *in;  /* a stripe of one chunk or repair */
-    uint8_t *out; /* of every missing chunk */
-};
-
-static void pose(struct solving *s)
-{
-    const struct partial *p = s->p;
-    uint32_t n_repairs = 0;
-
-    s->problem.k = fec_group_size(p->d.chunks, s->group);
-    for (uint32_t i = 0; i < s->problem.k; i++) {
-        const uint32_t chunk = repairs_chunk(&p->d, s->group, i);
-
-        if (!have(p, chunk))
-            s->problem.missing[s->problem.n_missing++] = (uint8_t)i;
-        if (p->repairs.slot[chunk] != 0) {
-            s->slot[n_repairs] = (uint8_t)i;
-            s->problem.repair[n_repairs++] = (uint8_t)(p->repairs.slot[chunk] - 1);
-        }
-    }
-    assert(n_repairs >= s->problem.n_missing);
-}
-
-/* A stripe of the chunk at a place into s->in, filled up with zeros. */
-static enum rc read_stripe(const struct solving *s, uint32_t place, uint32_t offset, size_t n,
-                           struct err *err)
-{
-    const struct transfer_descriptor *d = &s->p->d;
-    const uint32_t chunk = repairs_chunk(d, s->group, place);
-    const uint32_t bytes = transfer_chunk_bytes(d->size, d->chunk_size, chunk);
-
-    memset(s->in, 0, STRIPE);
-    if (offset >= bytes)
-        return RC_OK;
-    if (n > bytes - offset)
-        n = bytes - offset;
-    return fs_pread_exact(s->p->fd, s->in, n, (uint64_t)chunk * d->chunk_size + offset, err);
-}
-
-/* One stripe of every missing chunk. */
-static enum rc solve_stripe(const struct solving *s, uint32_t offset, size_t n, struct err *err)
-{
-    const struct fec_problem *q = &s->problem;
-    const struct transfer_descriptor *d = &s->p->d;
-    const size_t width = n < FEC_VECTOR_MIN ? FEC_VECTOR_MIN : n;
-    enum rc rc = RC_OK;
-    uint32_t at = 0; /* of the missing ones */
-
-    memset(s->out, 0, (size_t)q->n_missing * STRIPE);
-    for (uint32_t i = 0; rc == RC_OK && i < q->k; i++) {
-        if (at < q->n_missing && q->missing[at] == i) {
-            memset(s->in, 0, STRIPE);
-            rc = repairs_read(&s->p->repairs, d, repairs_chunk(d, s->group, s->slot[at]), offset,
-                              s->in, n, err);
-            at++;
-        } else {
-            rc = read_stripe(s, i, offset, n, err);
-        }
-        for (uint32_t m = 0; rc == RC_OK && m < q->n_missing; m++)
-            fec_add(s->matrix[m * q->k + i], s->in, s->out + (size_t)m * STRIPE, width);
-    }
-    for (uint32_t m = 0; rc == RC_OK && m < q->n_missing; m++) {
-        const uint32_t chunk = repairs_chunk(d, s->group, q->missing[m]);
-        const uint32_t bytes = transfer_chunk_bytes(d->size, d->chunk_size, chunk);
-        const size_t left = offset < bytes ? bytes - offset : 0;
-
-        rc = write_at(s->p, (uint64_t)chunk * d->chunk_size + offset,
-                      (struct bytes){ s->out + (size_t)m * STRIPE, n < left ? n : left }, err);
-    }
-    return rc;
-}
-
-/* Only what matches the descriptor counts.  When something does not, a repair or a chunk that was
- * there is not what it was: the chunks are read again, the repairs are gone. */
-static enum rc judge(struct solving *s, uint8_t *buf, struct err *err)
-{
-    struct partial *p = s->p;
-
-    for (uint32_t i = 0; i < s->problem.n_missing; i++)
-        rehash_chunk(p, repairs_chunk(&p->d, s->group, s->problem.missing[i]), buf);
-    repairs_drop(&p->repairs, &p->d, s->group);
-    p->dirty = true;
-    if (n_missing(p, s->group) == 0)
-        return RC_OK;
-    for (uint32_t i = 0; i < s->problem.k; i++)
-        rehash_chunk(p, repairs_chunk(&p->d, s->group, i), buf);
-    return err_set(err, RC_CHUNK_DIGEST, "repairs of group %u", s->group);
-}
-
-static enum rc solve(struct partial *p, uint32_t group, struct err *err)
-{
-    struct solving s = { .p = p, .group = group };
-
-    pose(&s);
-    const size_t e = s.problem.n_missing;
-
-    assert(e > 0);
-    scoped(free_ptr) uint8_t *matrix = s.matrix = malloc(e * s.problem.k);
-    scoped(free_ptr) uint8_t *out = s.out = malloc(e * STRIPE);
-    scoped(free_ptr) uint8_t *in = s.in = malloc(STRIPE);
-    scoped(free_ptr) uint8_t *buf = malloc(p->d.chunk_size);
-
-    if (matrix == NULL || out == NULL || in == NULL || buf == NULL)
-        return err_set(err, RC_NO_MEMORY, "group of chunks");
-    enum rc rc = fec_solve(&s.problem, matrix, err);
-    for (uint32_t at = 0; rc == RC_OK && at < p->d.chunk_size; at += STRIPE) {
-        const size_t left = p->d.chunk_size - at;
-
-        rc = solve_stripe(&s, at, left < STRIPE ? left : STRIPE, err);
-    }
-    return rc == RC_OK ? judge(&s, buf, err) : rc;
-}
-
-/* Solve a group that can be. */
-static enum rc settle(struct partial *p, uint32_t group, struct err *err)
+/* Solve a group that can be, with what is held and perhaps one repair more. */
+static enum rc settle(struct partial *p, uint32_t group, const struct transfer_repair *more,
+                      struct err *err)
 {
     const uint32_t held = repairs_held(&p->repairs, &p->d, group);
-    const uint32_t missing = held > 0 ? n_missing(p, group) : 0;
+    const uint32_t missing = held > 0 ? partial_missing(p, group) : 0;
 
-    if (held > 0 && missing == 0)
-        repairs_drop(&p->repairs, &p->d, group);
-    return held > 0 && missing > 0 && held >= missing ? solve(p, group, err) : RC_OK;
+    if (missing == 0) {
+        repairs_drop_group(&p->repairs, &p->d, group);
+        p->doubted[group] = false;
+    }
+    if (missing == 0 || held < missing)
+        return RC_OK;
+    if (p->doubted[group] && held == missing && more == NULL)
+        return RC_OK; /* one of them is wrong, and nothing tells which */
+    return solve_group(p, group, more, err);
 }
 
 enum rc partial_repair(struct partial *p, int dirfd, const struct transfer_repair *repair,
@@ -324,16 +205,23 @@ enum rc partial_repair(struct partial *p, int dirfd, const struct transfer_repai
     *ret_new = false;
     /* A group that could not be solved the last time, for want of memory or room, is tried again.
      */
-    enum rc rc = settle(p, repair->group, err);
-    if (rc != RC_OK || n_missing(p, repair->group) == 0 ||
+    enum rc rc = settle(p, repair->group, NULL, err);
+    if (rc != RC_OK || partial_missing(p, repair->group) == 0 ||
         repairs_has(&p->repairs, &p->d, repair->group, repair->number))
         return rc;
+    if (p->doubted[repair->group] &&
+        repairs_held(&p->repairs, &p->d, repair->group) >= partial_missing(p, repair->group)) {
+        /* No slot is free for it, and none is needed. */
+        rc = settle(p, repair->group, repair, err);
+        *ret_new = rc == RC_OK;
+        return rc;
+    }
     rc =
         repairs_put(&p->repairs, dirfd, partial_name(p->d.object, "fec", name), &p->d, repair, err);
     if (rc != RC_OK)
         return rc;
     *ret_new = true;
-    return settle(p, repair->group, err);
+    return settle(p, repair->group, NULL, err);
 }
 
 enum rc partial_rehash(struct partial *p, int dirfd, struct err *err)
@@ -345,10 +233,11 @@ enum rc partial_rehash(struct partial *p, int dirfd, struct err *err)
     if (buf == NULL)
         return err_set(err, RC_NO_MEMORY, "chunk buffer");
     for (uint32_t i = 0; i < p->d.chunks; i++)
-        rehash_chunk(p, i, buf);
+        partial_recheck(p, i, buf);
     repairs_load(&p->repairs, dirfd, partial_name(p->d.object, "fec", name), &p->d);
+    memset(p->doubted, 0, sizeof p->doubted);
     for (uint32_t g = 0; g < fec_groups(p->d.chunks); g++)
-        (void)!settle(p, g, &ignored); /* else its chunks stay missing */
+        (void)!settle(p, g, NULL, &ignored); /* else its chunks stay missing */
     return RC_OK;
 }
 
@@ -359,9 +248,9 @@ enum rc partial_store(struct partial *p, const struct transfer_chunk *c, bool *r
     if (c->index >= p->d.chunks ||
         c->data.n != transfer_chunk_bytes(p->d.size, p->d.chunk_size, c->index))
         return err_set(err, RC_TRANSFER_FORMAT, "chunk %u of %u", c->index, p->d.chunks);
-    if (have(p, c->index))
+    if (partial_have(p, c->index))
         return RC_OK;
-    enum rc rc = check_chunk(p, c->index, c->data, err);
+    enum rc rc = partial_check(p, c->index, c->data, err);
     if (rc != RC_OK)
         return rc;
     rc = write_chunk(p, c->index, c->data, err);
@@ -370,7 +259,7 @@ enum rc partial_store(struct partial *p, const struct transfer_chunk *c, bool *r
     set_have(p, c->index, true);
     p->dirty = true;
     *ret_new = true;
-    return settle(p, c->index % fec_groups(p->d.chunks), err);
+    return settle(p, c->index % fec_groups(p->d.chunks), NULL, err);
 }
 
 uint32_t partial_take_seed(struct partial *p, int fd)
@@ -384,7 +273,7 @@ uint32_t partial_take_seed(struct partial *p, int fd)
         bool is_new = false;
         struct err ignored;
 
-        if (!have(p, i) &&
+        if (!partial_have(p, i) &&
             fs_pread_exact(fd, buf, n, (uint64_t)i * p->d.chunk_size, &ignored) == RC_OK &&
             partial_store(p, &c, &is_new, &ignored) == RC_OK && is_new)
             taken++;
@@ -420,7 +309,7 @@ static void count_held(const struct partial *p, uint8_t held[FEC_GROUPS_MAX])
 {
     for (uint32_t g = 0; g < fec_groups(p->d.chunks); g++) {
         const uint32_t n = repairs_held(&p->repairs, &p->d, g);
-        const uint32_t missing = n > 0 ? n_missing(p, g) : 0;
+        const uint32_t missing = n > 0 ? partial_missing(p, g) : 0;
 
         held[g] = (uint8_t)(missing > 0 && n >= missing ? missing - 1 : n);
     }
@@ -432,7 +321,7 @@ static bool is_needed(const struct partial *p, uint32_t chunk, uint8_t held[FEC_
 {
     uint8_t *left = &held[chunk % fec_groups(p->d.chunks)];
 
-    if (have(p, chunk))
+    if (partial_have(p, chunk))
         return false;
     if (*left == 0)
         return true;

@@ -22,6 +22,8 @@ struct partial {
     bool found;        /* was there at the start, no progress since */
     uint64_t moved_ms; /* last progress, or the start */
     uint8_t have[CHUNKS_MAX / 8];
+    bool doubted[FEC_GROUPS_MAX]; /* as many repairs are held as chunks are missing, and one of them
+                                     is wrong (link/solve) */
     struct repairs repairs;
 };
 
@@ -51,7 +53,7 @@ must_check enum rc partial_store(struct partial *p, const struct transfer_chunk 
 
 /* Hold a repair in dirfd, or with it give back what is missing of its group.  Not new: the group is
  * whole, or has that number.  RC_TRANSFER_FORMAT; RC_CHUNK_DIGEST when what came out does not
- * match, and nothing of the group is held any more; RC_NO_SPACE, RC_IO, RC_NO_MEMORY. */
+ * match, and what is known to be wrong is gone (link/solve); RC_NO_SPACE, RC_IO, RC_NO_MEMORY. */
 must_check enum rc partial_repair(struct partial *p, int dirfd,
                                   const struct transfer_repair *repair, bool *ret_new,
                                   struct err *err);
@@ -75,5 +77,26 @@ void partial_status(const struct partial *p, struct transfer_status *ret);
 /* Take over the chunks that are missing here and whole in the file fd, a damaged copy of the
  * object. Returns how many. */
 uint32_t partial_take_seed(struct partial *p, int fd);
+
+/* ---- for link/solve ---------------------------------------------------------------------------
+ */
+
+bool partial_have(const struct partial *p, uint32_t chunk);
+
+/* How many chunks of a group are missing. */
+uint32_t partial_missing(const struct partial *p, uint32_t group);
+
+/* Whether bytes are those of a chunk: RC_CHUNK_DIGEST. */
+must_check enum rc partial_check(const struct partial *p, uint32_t chunk, struct bytes data,
+                                 struct err *err);
+
+/* Write at an offset of the .part file. */
+must_check enum rc partial_write(const struct partial *p, uint64_t at, struct bytes data,
+                                 struct err *err);
+
+/* Whether a chunk is in the file and whole, which is what counts from then on.  buf is room for
+ * one.
+ */
+void partial_recheck(struct partial *p, uint32_t chunk, uint8_t *buf);
 
 #endif

@@ -43,9 +43,9 @@ static enum rc slot_digest(const struct transfer_repair *repair, uint8_t ret[DIG
     return rc == RC_OK ? sha256_end(ctx, ret, err) : rc;
 }
 
-/* Read one slot into buf and believe it if it is whole, and its group has not got that number. */
-static void load_slot(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
-                      uint8_t *buf)
+/* Whether a slot is whole, and of which number; buf is room for it. */
+static bool read_slot(const struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
+                      uint8_t *buf, uint32_t *ret_number)
 {
     struct transfer_repair repair = { .group = chunk % fec_groups(d->chunks) };
     uint8_t digest[DIGEST_SIZE];
@@ -53,14 +53,24 @@ static void load_slot(struct repairs *r, const struct transfer_descriptor *d, ui
 
     if (fs_pread_exact(r->fd, buf, REPAIRS_HEAD + d->chunk_size, slot_at(d, chunk), &ignored) !=
         RC_OK)
-        return;
-    repair.number = buf[NUMBER_AT];
+        return false;
+    repair.number = *ret_number = buf[NUMBER_AT];
     repair.data = (struct bytes){ buf + REPAIRS_HEAD, d->chunk_size };
     memcpy(repair.object, d->object, DIGEST_SIZE);
-    if (repair.number >= FEC_REPAIR_MAX || slot_digest(&repair, digest, &ignored) != RC_OK ||
-        memcmp(digest, buf, DIGEST_SIZE) != 0 || repairs_has(r, d, repair.group, repair.number))
+    return repair.number < FEC_REPAIR_MAX && slot_digest(&repair, digest, &ignored) == RC_OK &&
+           memcmp(digest, buf, DIGEST_SIZE) == 0;
+}
+
+/* Believe a slot if it is whole, and its group has not got that number. */
+static void load_slot(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
+                      uint8_t *buf)
+{
+    uint32_t number = 0;
+
+    if (!read_slot(r, d, chunk, buf, &number) ||
+        repairs_has(r, d, chunk % fec_groups(d->chunks), number))
         return;
-    r->slot[chunk] = (uint8_t)(repair.number + 1);
+    r->slot[chunk] = (uint8_t)(number + 1);
     r->n++;
 }
 
@@ -130,29 +140,14 @@ static enum rc write_slot(const struct repairs *r, uint64_t at, struct bytes dat
     return RC_OK;
 }
 
-enum rc repairs_put(struct repairs *r, int dirfd, const char *name,
-                    const struct transfer_descriptor *d, const struct transfer_repair *repair,
-                    struct err *err)
+enum rc repairs_replace(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
+                        const struct transfer_repair *repair, struct err *err)
 {
     uint8_t head[REPAIRS_HEAD] = { 0 };
-    uint32_t place = 0;
-    enum rc rc = RC_OK;
-
-    if (r->fd < 0) {
-        /* A leftover is one that could not be read. */
-        rc = fs_open(dirfd, name, O_RDWR | O_CREAT | O_TRUNC, 0600, &r->fd, err);
-        if (rc == RC_OK)
-            rc = fs_sync(dirfd, "directory of the spool", err);
-    }
-    while (rc == RC_OK && r->slot[repairs_chunk(d, repair->group, place)] != 0) {
-        place++;
-        assert(place < fec_group_size(d->chunks, repair->group));
-    }
-    const uint32_t chunk = repairs_chunk(d, repair->group, place);
     const uint64_t at = slot_at(d, chunk);
 
-    if (rc == RC_OK)
-        rc = slot_digest(repair, head, err);
+    assert(r->fd >= 0 && r->slot[chunk] == 0 && chunk % fec_groups(d->chunks) == repair->group);
+    enum rc rc = slot_digest(repair, head, err);
     head[NUMBER_AT] = (uint8_t)repair->number;
     if (rc == RC_OK)
         rc = write_slot(r, at, (struct bytes){ head, sizeof head }, err);
@@ -166,6 +161,27 @@ enum rc repairs_put(struct repairs *r, int dirfd, const char *name,
     return RC_OK;
 }
 
+enum rc repairs_put(struct repairs *r, int dirfd, const char *name,
+                    const struct transfer_descriptor *d, const struct transfer_repair *repair,
+                    struct err *err)
+{
+    uint32_t place = 0;
+    enum rc rc = RC_OK;
+
+    if (r->fd < 0) {
+        /* A leftover is one that could not be read. */
+        rc = fs_open(dirfd, name, O_RDWR | O_CREAT | O_TRUNC, 0600, &r->fd, err);
+        if (rc == RC_OK)
+            rc = fs_sync(dirfd, "directory of the spool", err);
+    }
+    while (rc == RC_OK && r->slot[repairs_chunk(d, repair->group, place)] != 0) {
+        place++;
+        assert(place < fec_group_size(d->chunks, repair->group));
+    }
+    return rc == RC_OK ? repairs_replace(r, d, repairs_chunk(d, repair->group, place), repair, err)
+                       : rc;
+}
+
 enum rc repairs_read(const struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
                      uint32_t offset, uint8_t *buf, size_t n, struct err *err)
 {
@@ -173,22 +189,34 @@ enum rc repairs_read(const struct repairs *r, const struct transfer_descriptor *
     return fs_pread_exact(r->fd, buf, n, slot_at(d, chunk) + REPAIRS_HEAD + offset, err);
 }
 
-void repairs_drop(struct repairs *r, const struct transfer_descriptor *d, uint32_t group)
+void repairs_recheck(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
+                     uint8_t *buf)
+{
+    uint32_t number = 0;
+
+    if (r->slot[chunk] != 0 &&
+        (!read_slot(r, d, chunk, buf, &number) || number + 1 != r->slot[chunk]))
+        repairs_drop(r, d, chunk);
+}
+
+void repairs_drop(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk)
+{
+    assert(r->slot[chunk] != 0);
+    r->slot[chunk] = 0;
+    r->n--;
+    /* Only to give back the room; a file system without holes keeps it until the object is
+     * complete. */
+    (void)fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)slot_at(d, chunk),
+                    (off_t)(REPAIRS_HEAD + d->chunk_size));
+}
+
+void repairs_drop_group(struct repairs *r, const struct transfer_descriptor *d, uint32_t group)
 {
     const uint32_t k = fec_group_size(d->chunks, group);
 
-    for (uint32_t i = 0; i < k && r->n > 0; i++) {
-        const uint32_t chunk = repairs_chunk(d, group, i);
-
-        if (r->slot[chunk] == 0)
-            continue;
-        r->slot[chunk] = 0;
-        r->n--;
-        /* Only to give back the room; a file system without holes keeps it until the object is
-         * complete. */
-        (void)fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)slot_at(d, chunk),
-                        (off_t)(REPAIRS_HEAD + d->chunk_size));
-    }
+    for (uint32_t i = 0; i < k && r->n > 0; i++)
+        if (r->slot[repairs_chunk(d, group, i)] != 0)
+            repairs_drop(r, d, repairs_chunk(d, group, i));
 }
 
 enum rc repairs_sync(struct repairs *r, struct err *err)

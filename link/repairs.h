@@ -4,9 +4,8 @@
  * group.  Part of link/partial.
  *
  * One sparse file, HEX.fec, has a slot for each chunk of the object.  A repair lies in any free
- * slot of its group; a group holds fewer of them than chunks are missing of it (then it is solved),
- * so this file never has more than fits into the holes of the .part file, heads of slots aside.  A
- * slot begins with a digest over what it says, which is all that is believed of it after a restart.
+ * slot of its group; a group holds at most as many of them as chunks are missing of it.  A slot
+ * begins with a digest over what it says, which is all that is believed of it after a restart.
  */
 #ifndef BERTH_LINK_REPAIRS_H
 #define BERTH_LINK_REPAIRS_H
@@ -49,8 +48,18 @@ must_check enum rc repairs_read(const struct repairs *r, const struct transfer_d
                                 uint32_t chunk, uint32_t offset, uint8_t *buf, size_t n,
                                 struct err *err);
 
-/* Give back what a group holds. */
-void repairs_drop(struct repairs *r, const struct transfer_descriptor *d, uint32_t group);
+/* Put a repair of the group of a chunk into its slot, which is free. */
+must_check enum rc repairs_replace(struct repairs *r, const struct transfer_descriptor *d,
+                                   uint32_t chunk, const struct transfer_repair *repair,
+                                   struct err *err);
+
+/* Read a slot again; one that is no longer what was written is dropped.  buf is room for a slot. */
+void repairs_recheck(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
+                     uint8_t *buf);
+
+/* Forget the repair in a slot that is not free, or all of a group, and give back the room. */
+void repairs_drop(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk);
+void repairs_drop_group(struct repairs *r, const struct transfer_descriptor *d, uint32_t group);
 
 /* Bring them to the disk.  After a failure none is held any more. */
 must_check enum rc repairs_sync(struct repairs *r, struct err *err);

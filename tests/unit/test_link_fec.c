@@ -150,6 +150,52 @@ static void random_choices_of_large_groups(void **state)
     }
 }
 
+/* Of one repair more, all that it hangs together with is zero; where one of the others is wrong,
+ * the ratio of its factor to its weight takes the error out of what was solved. */
+static void one_more_tells_the_wrong_one(void **state)
+{
+    static uint8_t matrix[FEC_DATA_MAX * FEC_DATA_MAX];
+    uint64_t seed = 13;
+    struct err err;
+
+    (void)state;
+    for (uint32_t k = 2; k <= FEC_DATA_MAX; k += 7) {
+        const uint32_t lost = 1 + (uint32_t)(link_random(&seed) % (k - 1));
+        struct fec_problem p = { .k = k, .n_missing = lost };
+        uint8_t weight[FEC_DATA_MAX], rest[VECTOR], out[VECTOR] = { 0 };
+
+        fill(k, &seed);
+        for (uint32_t i = 0; i < lost; i++) {
+            p.missing[i] = (uint8_t)(k - lost + i);
+            p.repair[i] = (uint8_t)(2 * i % FEC_REPAIR_MAX + (2 * i >= FEC_REPAIR_MAX));
+        }
+        const uint32_t more = FEC_REPAIR_MAX - 1, wrong = (uint32_t)(link_random(&seed) % lost);
+        const uint32_t place = p.missing[wrong];
+
+        assert_rc(fec_solve(&p, matrix, &err), RC_OK);
+        fec_weigh(&p, matrix, more, weight);
+        for (int error = 0; error < 2; error++) {
+            memcpy(rest, repairs[more], VECTOR);
+            memset(out, 0, VECTOR);
+            for (uint32_t i = 0; i < k; i++) {
+                const uint8_t *in = i < k - lost ? data[i] : repairs[p.repair[i - (k - lost)]];
+
+                fec_add(weight[i], in, rest, VECTOR);
+                fec_add(matrix[i], in, out, VECTOR);
+            }
+            const bool zero = rest[0] == 0 && memcmp(rest, rest + 1, VECTOR - 1) == 0;
+
+            assert_int_equal(zero, error == 0);
+            if (error == 1)
+                fec_add(fec_ratio(matrix[place], weight[place]), rest, out, VECTOR);
+            assert_memory_equal(out, data[p.missing[0]], VECTOR);
+            repairs[p.repair[wrong]][VECTOR / 2] ^= 0x5a; /* for the second time */
+        }
+    }
+    assert_int_equal(fec_ratio(7, 0), 0);
+    assert_int_equal(fec_ratio(0, 7), 0);
+}
+
 static void a_repair_named_twice_solves_nothing(void **state)
 {
     struct fec_problem p = { .k = 5, .n_missing = 2, .missing = { 1, 3 }, .repair = { 9, 9 } };
@@ -167,6 +213,7 @@ int main(void)
         cmocka_unit_test(groups_hold_every_chunk_once),
         cmocka_unit_test(every_choice_of_small_groups),
         cmocka_unit_test(random_choices_of_large_groups),
+        cmocka_unit_test(one_more_tells_the_wrong_one),
         cmocka_unit_test(a_repair_named_twice_solves_nothing),
     };
 

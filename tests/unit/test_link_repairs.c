@@ -209,22 +209,125 @@ static void slots_of_another_object(void **state)
     link_tmp_free(&t);
 }
 
-/* A repair that was made of something else: found out when the group is solved, and gone with the
- * others; then the group comes in another way. */
-static void wrong_repairs(void **state)
+/* An object whose repairs are not those of c, under c's name. */
+static struct cut lie_about(const struct cut *c)
+{
+    struct cut lie = cut_new(OBJECT_PACKAGE, c->o.object.size, c->chunk_size, 9);
+
+    memcpy(lie.o.object.digest, c->o.object.digest, DIGEST_SIZE);
+    return lie;
+}
+
+/* A repair that was made of something else: that one is wrong shows when the group is solved, and
+ * which one with one more repair.  The others count. */
+static void a_wrong_repair(void **state)
+{
+    (void)state;
+    for (uint32_t wrong = 0; wrong < 5; wrong++) {
+        struct link_tmp t = link_tmp_new();
+        struct receiver *r = open_receiver(t.fd);
+        struct cut c = ten(r, 5);
+        struct cut lie = lie_about(&c);
+
+        for (uint32_t i = 0; i < 4; i++)
+            assert_rc(give_repair(r, i == wrong ? &lie : &c, 0, 20 + i, 0), RC_OK);
+        assert_int_equal(needed(r), 1);
+        assert_rc(give_repair(r, wrong == 4 ? &lie : &c, 0, 5, 0), RC_CHUNK_DIGEST);
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(needed(r), 1);
+            restart(&r, t.fd); /* it is found out again then */
+        }
+        assert_rc(give_repair(r, &c, 0, 20, 0), RC_OK); /* a number that is held */
+        assert_int_equal(needed(r), 1);
+        assert_rc(give_repair(r, &c, 0, 7, 0), RC_OK);
+        assert_ready(r, &c.o);
+        receiver_close(&r);
+        cut_free(&c);
+        cut_free(&lie);
+        link_tmp_free(&t);
+    }
+}
+
+/* The same with one chunk more, whichever repair it is. */
+static void a_chunk_tells_the_wrong_repair(void **state)
+{
+    (void)state;
+    for (uint32_t wrong = 0; wrong < 4; wrong++) {
+        struct link_tmp t = link_tmp_new();
+        struct receiver *r = open_receiver(t.fd);
+        struct cut c = ten(r, 6);
+        struct cut lie = lie_about(&c);
+
+        for (uint32_t i = 0; i < 4; i++)
+            assert_rc(give_repair(r, i == wrong ? &lie : &c, 0, i, 0),
+                      i == 3 ? RC_CHUNK_DIGEST : RC_OK);
+        assert_int_equal(needed(r), 1);
+        assert_rc(give_chunk(r, &c, 8, 0), RC_OK);
+        assert_ready(r, &c.o);
+        receiver_close(&r);
+        cut_free(&c);
+        cut_free(&lie);
+        link_tmp_free(&t);
+    }
+}
+
+/* No chunk at all, all sizes of groups, a last chunk that is short, and chunks that are no multiple
+ * of what is added at once. */
+static void a_wrong_repair_of_any_group(void **state)
+{
+    static const struct {
+        size_t size;
+        uint32_t chunk_size;
+    } rows[] = { { 65537, 65536 },       { 2 * 300, 300 },   { 3 * 4100 - 4099, 4100 },
+                 { 128 * 257 - 1, 257 }, { 129 * 300, 300 }, { 40 * 8191 - 8000, 8191 } };
+    uint64_t seed = 5;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct link_tmp t = link_tmp_new();
+        struct receiver *r = open_receiver(t.fd);
+        struct cut c = cut_new(OBJECT_PACKAGE, rows[i].size, rows[i].chunk_size, seed);
+        struct cut lie = lie_about(&c);
+
+        assert_rc(give_descriptor(r, &c, 0), RC_OK);
+        for (uint32_t g = 0; g < fec_groups(c.chunks); g++) {
+            const uint32_t k = fec_group_size(c.chunks, g);
+            const uint32_t wrong = (uint32_t)(link_random(&seed) % k);
+
+            for (uint32_t n = 0; n < k; n++)
+                assert_rc(give_repair(r, n == wrong ? &lie : &c, g, n, 0),
+                          n == k - 1 ? RC_CHUNK_DIGEST : RC_OK);
+            if (k < FEC_REPAIR_MAX)
+                assert_rc(give_repair(r, &c, g, k, 0), RC_OK);
+            else
+                assert_rc(give_chunk(r, &c, g, 0), RC_OK);
+        }
+        assert_ready(r, &c.o);
+        receiver_close(&r);
+        cut_free(&c);
+        cut_free(&lie);
+        link_tmp_free(&t);
+    }
+}
+
+/* Two that are wrong are more than one further repair tells: all of the group go, and it comes in
+ * another way. */
+static void two_wrong_repairs(void **state)
 {
     struct link_tmp t = link_tmp_new();
     struct receiver *r = open_receiver(t.fd);
     struct cut c = ten(r, 7);
-    struct cut lie = cut_new(OBJECT_PACKAGE, 10 * 300 - 5, 300, 9);
+    struct cut lie = lie_about(&c);
 
     (void)state;
-    memcpy(lie.o.object.digest, c.o.object.digest, DIGEST_SIZE);
     assert_rc(give_repair(r, &lie, 0, 5, 0), RC_OK);
     assert_rc(give_repair(r, &c, 0, 5, 0), RC_OK); /* the first of a number counts */
-    assert_rc(give_repair(r, &c, 0, 6, 0), RC_OK);
-    assert_int_equal(needed(r), 1);
+    assert_rc(give_repair(r, &lie, 0, 6, 0), RC_OK);
     assert_rc(give_repair(r, &c, 0, 7, 0), RC_CHUNK_DIGEST);
+    assert_int_equal(needed(r), 1);
+    assert_rc(give_repair(r, &c, 0, 8, 0), RC_CHUNK_DIGEST);
+    assert_int_equal(needed(r), 3);
+    restart(&r, t.fd); /* and none of them comes back */
     assert_int_equal(needed(r), 3);
     for (uint32_t k = 20; k < 22; k++)
         assert_rc(give_repair(r, &c, 0, k, 0), RC_OK);
@@ -234,6 +337,34 @@ static void wrong_repairs(void **state)
     cut_free(&c);
     cut_free(&lie);
     link_tmp_free(&t);
+}
+
+/* It is the disk that is wrong: the chunk or the repair that it lost is missing, and nothing
+ * else. */
+static void what_decays_is_told_apart(void **state)
+{
+    static const struct {
+        const char *suffix;
+        off_t at; /* in chunk 2, or in the bytes of the second repair */
+    } rows[] = { { "part", 2 * 300 + 7 }, { "fec", 1 * (64 + 300) + 64 + 9 } };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct link_tmp t = link_tmp_new();
+        struct receiver *r = open_receiver(t.fd);
+        struct cut c = ten(r, 7);
+
+        for (uint32_t n = 0; n < 2; n++)
+            assert_rc(give_repair(r, &c, 0, n, 0), RC_OK);
+        link_flip(t.fd, file_name(&c, "partial", rows[i].suffix), rows[i].at);
+        assert_rc(give_repair(r, &c, 0, 2, 0), RC_CHUNK_DIGEST);
+        assert_int_equal(needed(r), 1);
+        assert_rc(give_repair(r, &c, 0, 3, 0), RC_OK);
+        assert_ready(r, &c.o);
+        receiver_close(&r);
+        cut_free(&c);
+        link_tmp_free(&t);
+    }
 }
 
 /* The same, when it is a chunk that completes the sum: the chunk is good and stays. */
@@ -312,7 +443,11 @@ int main(void)
         cmocka_unit_test(restarts_lose_nothing),
         cmocka_unit_test(a_damaged_slot_is_one_repair_less),
         cmocka_unit_test(slots_of_another_object),
-        cmocka_unit_test(wrong_repairs),
+        cmocka_unit_test(a_wrong_repair),
+        cmocka_unit_test(a_chunk_tells_the_wrong_repair),
+        cmocka_unit_test(a_wrong_repair_of_any_group),
+        cmocka_unit_test(two_wrong_repairs),
+        cmocka_unit_test(what_decays_is_told_apart),
         cmocka_unit_test(a_chunk_ends_a_wrong_repair),
         cmocka_unit_test(refused_forms),
     };
