@@ -148,6 +148,14 @@ enum rc partial_rewrite(struct partial *p, struct err *err)
     return RC_OK;
 }
 
+void partial_unfill(const struct partial *p, uint32_t chunk)
+{
+    /* A file system without holes keeps it: the chunk will need the room again. */
+    (void)fallocate(p->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    (off_t)chunk * p->d.chunk_size,
+                    (off_t)transfer_chunk_bytes(p->d.size, p->d.chunk_size, chunk));
+}
+
 void partial_recheck(struct partial *p, uint32_t chunk, uint8_t *buf)
 {
     const uint32_t n = transfer_chunk_bytes(p->d.size, p->d.chunk_size, chunk);
@@ -162,6 +170,18 @@ void partial_recheck(struct partial *p, uint32_t chunk, uint8_t *buf)
     if (rc == RC_OK)
         rc = partial_check(p, chunk, (struct bytes){ buf, n }, &ignored);
     set_have(p, chunk, rc == RC_OK);
+}
+
+uint64_t partial_bytes(const struct partial *p, uint64_t more)
+{
+    const uint64_t repairs = repairs_bytes(&p->repairs) + more;
+    struct stat st;
+
+    if (repairs == 0 || fstat(p->fd, &st) < 0)
+        return p->d.size + repairs;
+    const uint64_t all = repairs + (uint64_t)st.st_blocks * 512U;
+
+    return all > p->d.size ? all : p->d.size;
 }
 
 /* ---- repairs ----------------------------------------------------------------------------------

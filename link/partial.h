@@ -62,6 +62,10 @@ must_check enum rc partial_repair(struct partial *p, int dirfd,
  * Then the same for the repairs in dirfd, and groups that they make whole are. */
 must_check enum rc partial_rehash(struct partial *p, int dirfd, struct err *err);
 
+/* Bytes that it takes up, or may come to, with `more` bytes of repairs than it has: its size, or
+ * above that where repairs do not fit into the holes that the missing chunks leave. */
+uint64_t partial_bytes(const struct partial *p, uint64_t more);
+
 /* After a sync that failed: the kernel still gives back what was written, and will not write it
  * again.  So every chunk that is there is written once more; one that cannot be goes missing. */
 must_check enum rc partial_rewrite(struct partial *p, struct err *err);
@@ -81,6 +85,7 @@ uint32_t partial_take_seed(struct partial *p, int fd);
 /* ---- for link/solve ---------------------------------------------------------------------------
  */
 
+/* Whether a chunk counts as there. */
 bool partial_have(const struct partial *p, uint32_t chunk);
 
 /* How many chunks of a group are missing. */
@@ -98,5 +103,8 @@ must_check enum rc partial_write(const struct partial *p, uint64_t at, struct by
  * one.
  */
 void partial_recheck(struct partial *p, uint32_t chunk, uint8_t *buf);
+
+/* Give back the room of a chunk that is missing. */
+void partial_unfill(const struct partial *p, uint32_t chunk);
 
 #endif

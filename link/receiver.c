@@ -54,6 +54,7 @@ struct receiver {
     uint64_t stale_ms;
     uint64_t version;
     bool was_new;    /* the last message */
+    bool loading;    /* what is in the spool at the start was let in before */
     struct err note; /* RC_OK = none */
     size_t n_ready, n_early;
     size_t early_bytes;
@@ -212,25 +213,35 @@ static void drop_partial(struct receiver *r, struct partial *p, bool files)
     r->version++;
 }
 
+/* What counts in the quota, one object under way aside. */
+static uint64_t bytes_held(const struct receiver *r, const uint8_t aside[DIGEST_SIZE])
+{
+    uint64_t bytes = seed_bytes(r);
+
+    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++)
+        if (r->partial[i].used && memcmp(r->partial[i].d.object, aside, DIGEST_SIZE) != 0)
+            bytes += r->loading ? r->partial[i].d.size : partial_bytes(&r->partial[i], 0);
+    for (size_t i = 0; i < r->n_ready; i++)
+        bytes += r->ready[i].object.size;
+    return bytes;
+}
+
 /* Bytes and objects that a kind of object may use, and what is used, an older cut of the same
  * object aside.  One that came whole needs no place among those under way. */
 static bool has_room(const struct receiver *r, const struct transfer_descriptor *d, bool whole)
 {
+    const uint64_t bytes = d->size + bytes_held(r, d->object);
     bool package = d->kind == OBJECT_PACKAGE;
     size_t way = 0, way_packages = 0, ready_packages = 0;
-    uint64_t bytes = d->size + seed_bytes(r);
 
     for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
         if (!r->partial[i].used || memcmp(r->partial[i].d.object, d->object, DIGEST_SIZE) == 0)
             continue;
         way++;
         way_packages += r->partial[i].d.kind == OBJECT_PACKAGE ? 1 : 0;
-        bytes += r->partial[i].d.size;
     }
-    for (size_t i = 0; i < r->n_ready; i++) {
+    for (size_t i = 0; i < r->n_ready; i++)
         ready_packages += r->ready[i].object.kind == OBJECT_PACKAGE ? 1 : 0;
-        bytes += r->ready[i].object.size;
-    }
     if (package && (way_packages >= PACKAGES_UNDER_WAY_MAX ||
                     way_packages + ready_packages >= PACKAGES_READY_MAX))
         return false;
@@ -413,6 +424,9 @@ static enum rc take_repair(struct receiver *r, const struct transfer_repair *rep
     if (p == NULL)
         return RC_OK;
     enum rc rc = check_disk(r, p->d.kind, err);
+    if (rc == RC_OK &&
+        bytes_held(r, p->d.object) + partial_bytes(p, REPAIRS_HEAD + p->d.chunk_size) > r->quota)
+        rc = err_set(err, RC_SPOOL_FULL, "repair of an object");
     if (rc == RC_OK)
         rc = partial_repair(p, r->partial_dir, repair, &is_new, err);
     if (is_new || rc == RC_CHUNK_DIGEST)
@@ -700,8 +714,10 @@ static enum rc load(struct receiver *r, uint64_t now_ms, struct err *err)
     if (done_load(&r->done, r->spool, &ignored) != RC_OK)
         r->note = ignored;
     enum rc rc = fs_list(r->ready_dir, ".", FILES_MAX, load_ready_name, &l, NULL, err);
+    r->loading = true;
     if (rc == RC_OK)
         rc = fs_list(r->partial_dir, ".", FILES_MAX, load_partial_name, &l, NULL, err);
+    r->loading = false;
     if (rc == RC_OK)
         rc = fs_list(r->partial_dir, ".", FILES_MAX, sweep_partial_name, &l, NULL, err);
     return rc;

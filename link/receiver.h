@@ -32,7 +32,8 @@
 struct receiver;
 
 struct receiver_options {
-    uint64_t quota;    /* bytes in partial and ready; packages use at most 7/8; 0 = 1 GiB */
+    uint64_t quota;    /* bytes in partial and ready, with what repairs take up beyond the holes of
+                          their object; packages use at most 7/8; 0 = 1 GiB */
     uint64_t stale_ms; /* an object without progress for so long, or a 24th of it since the start,
                           goes when room is needed; 0 = 6 h */
 };

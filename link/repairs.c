@@ -199,15 +199,24 @@ void repairs_recheck(struct repairs *r, const struct transfer_descriptor *d, uin
         repairs_drop(r, d, chunk);
 }
 
+/* A file system without holes keeps the room until the object is complete, and one that has them
+ * gives back whole blocks only: what is left must not look like a repair. */
+static void empty_slot(const struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk)
+{
+    const uint8_t head[REPAIRS_HEAD] = { 0 };
+    struct err ignored;
+
+    if (write_slot(r, slot_at(d, chunk), (struct bytes){ head, sizeof head }, &ignored) == RC_OK)
+        (void)fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)slot_at(d, chunk),
+                        (off_t)(REPAIRS_HEAD + d->chunk_size));
+}
+
 void repairs_drop(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk)
 {
     assert(r->slot[chunk] != 0);
     r->slot[chunk] = 0;
     r->n--;
-    /* Only to give back the room; a file system without holes keeps it until the object is
-     * complete. */
-    (void)fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)slot_at(d, chunk),
-                    (off_t)(REPAIRS_HEAD + d->chunk_size));
+    empty_slot(r, d, chunk);
 }
 
 void repairs_drop_group(struct repairs *r, const struct transfer_descriptor *d, uint32_t group)
@@ -217,6 +226,13 @@ void repairs_drop_group(struct repairs *r, const struct transfer_descriptor *d, 
     for (uint32_t i = 0; i < k && r->n > 0; i++)
         if (r->slot[repairs_chunk(d, group, i)] != 0)
             repairs_drop(r, d, repairs_chunk(d, group, i));
+}
+
+uint64_t repairs_bytes(const struct repairs *r)
+{
+    struct stat st;
+
+    return r->fd >= 0 && fstat(r->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512U : 0;
 }
 
 enum rc repairs_sync(struct repairs *r, struct err *err)

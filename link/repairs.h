@@ -57,9 +57,13 @@ must_check enum rc repairs_replace(struct repairs *r, const struct transfer_desc
 void repairs_recheck(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
                      uint8_t *buf);
 
-/* Forget the repair in a slot that is not free, or all of a group, and give back the room. */
+/* Forget the repair in a slot that is not free, or all of a group, and give back the room.  They
+ * do not come back at the next start. */
 void repairs_drop(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk);
 void repairs_drop_group(struct repairs *r, const struct transfer_descriptor *d, uint32_t group);
+
+/* Bytes that the file takes up on the disk. */
+uint64_t repairs_bytes(const struct repairs *r);
 
 /* Bring them to the disk.  After a failure none is held any more. */
 must_check enum rc repairs_sync(struct repairs *r, struct err *err);

@@ -127,6 +127,14 @@ static enum rc solve_stripe(const struct solving *s, uint32_t offset, size_t n, 
     return rc;
 }
 
+/* What came out wrong is given back to the disk: repairs have that room. */
+static void unfill(const struct solving *s)
+{
+    for (uint32_t i = 0; i < s->problem.n_missing; i++)
+        if (!partial_have(s->p, chunk_at(s, s->problem.missing[i])))
+            partial_unfill(s->p, chunk_at(s, s->problem.missing[i]));
+}
+
 /* Only what matches the descriptor counts. */
 static enum rc judge(struct solving *s, struct err *err)
 {
@@ -154,6 +162,8 @@ static enum rc try(struct solving *s, struct err *err)
     }
     if (rc == RC_OK)
         rc = judge(s, err);
+    if (rc != RC_OK)
+        unfill(s);
     return rc;
 }
 
