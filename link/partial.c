@@ -172,6 +172,11 @@ void partial_recheck(struct partial *p, uint32_t chunk, uint8_t *buf)
     set_have(p, chunk, rc == RC_OK);
 }
 
+void partial_settled(struct partial *p)
+{
+    repairs_give_back(&p->repairs, &p->d);
+}
+
 uint64_t partial_bytes(const struct partial *p, uint64_t more)
 {
     const uint64_t repairs = repairs_bytes(&p->repairs) + more;
@@ -205,7 +210,7 @@ static enum rc settle(struct partial *p, uint32_t group, const struct transfer_r
     const uint32_t missing = held > 0 ? partial_missing(p, group) : 0;
 
     if (missing == 0) {
-        repairs_drop_group(&p->repairs, &p->d, group);
+        repairs_spend(&p->repairs, &p->d, group);
         p->doubted[group] = false;
     }
     if (missing == 0 || held < missing)

@@ -62,6 +62,9 @@ must_check enum rc partial_repair(struct partial *p, int dirfd,
  * Then the same for the repairs in dirfd, and groups that they make whole are. */
 must_check enum rc partial_rehash(struct partial *p, int dirfd, struct err *err);
 
+/* The .part file is on the disk: give back the room of repairs that are spent. */
+void partial_settled(struct partial *p);
+
 /* Bytes that it takes up, or may come to, with `more` bytes of repairs than it has: its size, or
  * above that where repairs do not fit into the holes that the missing chunks leave. */
 uint64_t partial_bytes(const struct partial *p, uint64_t more);

@@ -554,6 +554,7 @@ static enum rc sync_partial(struct receiver *r, struct partial *p, struct err *e
 
     if (fdatasync(p->fd) == 0) {
         p->dirty = p->failed = false;
+        partial_settled(p);
         return RC_OK;
     }
     enum rc rc = err_sys(err, RC_IO, "sync of an object");

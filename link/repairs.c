@@ -101,8 +101,9 @@ void repairs_close(struct repairs *r)
 {
     close_fd(&r->fd);
     r->dirty = false;
-    r->n = 0;
+    r->n = r->n_spent = 0;
     memset(r->slot, 0, sizeof r->slot);
+    memset(r->spent, 0, sizeof r->spent);
 }
 
 uint32_t repairs_held(const struct repairs *r, const struct transfer_descriptor *d, uint32_t group)
@@ -140,6 +141,22 @@ static enum rc write_slot(const struct repairs *r, uint64_t at, struct bytes dat
     return RC_OK;
 }
 
+static bool is_spent(const struct repairs *r, uint32_t chunk)
+{
+    return (r->spent[chunk / 8] >> (chunk % 8) & 1) != 0;
+}
+
+static void set_spent(struct repairs *r, uint32_t chunk, bool value)
+{
+    if (is_spent(r, chunk) == value)
+        return;
+    r->spent[chunk / 8] = (uint8_t)(r->spent[chunk / 8] ^ (1U << (chunk % 8)));
+    if (value)
+        r->n_spent++;
+    else
+        r->n_spent--;
+}
+
 enum rc repairs_replace(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
                         const struct transfer_repair *repair, struct err *err)
 {
@@ -155,6 +172,7 @@ enum rc repairs_replace(struct repairs *r, const struct transfer_descriptor *d, 
         rc = write_slot(r, at + sizeof head, repair->data, err);
     if (rc != RC_OK)
         return rc;
+    set_spent(r, chunk, false);
     r->slot[chunk] = (uint8_t)(repair->number + 1);
     r->n++;
     r->dirty = true;
@@ -226,6 +244,31 @@ void repairs_drop_group(struct repairs *r, const struct transfer_descriptor *d, 
     for (uint32_t i = 0; i < k && r->n > 0; i++)
         if (r->slot[repairs_chunk(d, group, i)] != 0)
             repairs_drop(r, d, repairs_chunk(d, group, i));
+}
+
+void repairs_spend(struct repairs *r, const struct transfer_descriptor *d, uint32_t group)
+{
+    const uint32_t k = fec_group_size(d->chunks, group);
+
+    for (uint32_t i = 0; i < k && r->n > 0; i++) {
+        const uint32_t chunk = repairs_chunk(d, group, i);
+
+        if (r->slot[chunk] == 0)
+            continue;
+        r->slot[chunk] = 0;
+        r->n--;
+        set_spent(r, chunk, true);
+    }
+}
+
+void repairs_give_back(struct repairs *r, const struct transfer_descriptor *d)
+{
+    for (uint32_t chunk = 0; chunk < d->chunks && r->n_spent > 0; chunk++) {
+        if (!is_spent(r, chunk))
+            continue;
+        set_spent(r, chunk, false);
+        empty_slot(r, d, chunk);
+    }
 }
 
 uint64_t repairs_bytes(const struct repairs *r)

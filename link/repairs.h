@@ -6,6 +6,9 @@
  * One sparse file, HEX.fec, has a slot for each chunk of the object.  A repair lies in any free
  * slot of its group; a group holds at most as many of them as chunks are missing of it.  A slot
  * begins with a digest over what it says, which is all that is believed of it after a restart.
+ *
+ * Repairs that gave their group back are spent: they count no more, but their slots stay as they
+ * are until the chunks are on the disk (repairs_give_back), so that a power cut costs neither.
  */
 #ifndef BERTH_LINK_REPAIRS_H
 #define BERTH_LINK_REPAIRS_H
@@ -15,10 +18,12 @@
 #define REPAIRS_HEAD 64U /* bytes of a slot before the repair's own */
 
 struct repairs {
-    int fd;                   /* -1 while there are none */
-    bool dirty;               /* written to since the last sync */
-    uint32_t n;               /* held */
-    uint8_t slot[CHUNKS_MAX]; /* by chunk: number of the repair + 1, 0 = free */
+    int fd;     /* -1 while there are none */
+    bool dirty; /* written to since the last sync */
+    uint32_t n; /* held */
+    uint32_t n_spent;
+    uint8_t slot[CHUNKS_MAX];      /* by chunk: number of the repair + 1, 0 = free */
+    uint8_t spent[CHUNKS_MAX / 8]; /* by chunk: the slot is free and still in the file */
 };
 
 /* The chunk at a place of a group. */
@@ -57,10 +62,16 @@ must_check enum rc repairs_replace(struct repairs *r, const struct transfer_desc
 void repairs_recheck(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk,
                      uint8_t *buf);
 
-/* Forget the repair in a slot that is not free, or all of a group, and give back the room.  They
- * do not come back at the next start. */
+/* Forget the repair in a slot that is not free, or all of a group, and give back the room: they
+ * are wrong.  They do not come back at the next start either. */
 void repairs_drop(struct repairs *r, const struct transfer_descriptor *d, uint32_t chunk);
 void repairs_drop_group(struct repairs *r, const struct transfer_descriptor *d, uint32_t group);
+
+/* The group is whole, though perhaps not yet on the disk. */
+void repairs_spend(struct repairs *r, const struct transfer_descriptor *d, uint32_t group);
+
+/* All that repairs gave back is on the disk: the room of those that are spent is free. */
+void repairs_give_back(struct repairs *r, const struct transfer_descriptor *d);
 
 /* Bytes that the file takes up on the disk. */
 uint64_t repairs_bytes(const struct repairs *r);

@@ -144,7 +144,7 @@ static enum rc judge(struct solving *s, struct err *err)
         partial_recheck(p, chunk_at(s, s->problem.missing[i]), s->buf);
     if (partial_missing(p, s->group) > 0)
         return err_set(err, RC_CHUNK_DIGEST, "repairs of group %u", s->group);
-    repairs_drop_group(&p->repairs, &p->d, s->group);
+    repairs_spend(&p->repairs, &p->d, s->group);
     p->doubted[s->group] = false;
     return RC_OK;
 }

@@ -17,7 +17,7 @@
 #include "link/partial.h"
 
 /* Solve a group that has at least as many repairs as missing chunks, of which there is one.  more
- * is a repair that is not held, or NULL.  Afterwards the group is whole and its repairs are gone;
+ * is a repair that is not held, or NULL.  Afterwards the group is whole and its repairs are spent;
  * or RC_CHUNK_DIGEST, and what was found to be wrong is gone, which is all of its repairs when
  * nothing better is known.  RC_NO_MEMORY, RC_NO_SPACE, RC_IO: nothing has changed. */
 must_check enum rc solve_group(struct partial *p, uint32_t group,

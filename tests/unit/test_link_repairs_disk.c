@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * link/repairs and link/partial: what repairs cost on the disk.
+ * link/repairs and link/partial: what repairs cost on the disk, and what a power cut may take.
  */
 #include "tests/unit/link_cut.h"
 
@@ -222,12 +222,51 @@ static void dropped_is_dropped(void **state)
     link_tmp_free(&t);
 }
 
+/* A power cut takes what was not synced: chunks that repairs had just given back are gone from the
+ * file, and the repairs that gave them are there.  After the sync their room is free. */
+static void repairs_outlive_a_power_cut(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct cut c = cut_new(OBJECT_PACKAGE, 130 * 32768, 32768, 1); /* two groups of 65 */
+    scoped(free_ptr) uint8_t *before = NULL;
+    struct err err;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(give_descriptor(r, &c, 0), RC_OK);
+    for (uint32_t i = 0; i < 64; i++)
+        assert_rc(give_repair(r, &c, 0, i, 0), RC_OK);
+    assert_rc(receiver_commit(r, &err), RC_OK);
+    assert_rc(fs_read_alloc(t.fd, file_name(&c, "part"), 1U << 24, &before, &n, &err), RC_OK);
+    for (int cut = 0; cut < 2; cut++) {
+        if (cut == 0)
+            assert_rc(give_repair(r, &c, 0, 64, 0), RC_OK);
+        assert_int_equal(needed(r), 65); /* of the other group */
+        receiver_close(&r);
+        assert_rc(
+            fs_write_file(t.fd, file_name(&c, "part"), (struct bytes){ before, n }, 0600, &err),
+            RC_OK);
+        r = open_receiver(t.fd, 0); /* which gives them back once more */
+    }
+    assert_int_equal(needed(r), 65);
+    assert_true(room_of(t.fd, &c, "fec") >= UINT64_C(65) * 32768);
+    assert_rc(receiver_commit(r, &err), RC_OK);
+    assert_true(room_of(t.fd, &c, "fec") < UINT64_C(65) * 32768 / 2);
+    receiver_close(&r);
+    r = open_receiver(t.fd, 0);
+    assert_int_equal(needed(r), 65);
+    receiver_close(&r);
+    cut_free(&c);
+    link_tmp_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wrong_sum_leaves_holes), cmocka_unit_test(repairs_count_in_the_quota),
         cmocka_unit_test(a_restart_drops_nothing),  cmocka_unit_test(repairs_keep_to_the_quota),
-        cmocka_unit_test(dropped_is_dropped),
+        cmocka_unit_test(dropped_is_dropped),       cmocka_unit_test(repairs_outlive_a_power_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
