@@ -17,7 +17,7 @@
 #include "link/cl_store.h"
 
 #define CL_FDS 16U /* descriptors that one kind waits for */
-#define CL_DIRS 2U /* directories of its own */
+#define CL_DIRS 3U /* directories of its own */
 
 /* What the command line said.  Strings are borrowed; NULL = not given. */
 struct cl_config {
@@ -41,11 +41,15 @@ struct cl_config {
     /* dir */
     const char *out; /* the host's directories */
     const char *in;
-    const char *suffix; /* of bundle files there */
-    const char *temp;   /* of files that are being written there, in its place */
-    uint64_t name_max;  /* bytes of a name there */
-    uint64_t files_max; /* that may wait there */
-    bool in_place;      /* write under the final name, never rename */
+    const char *suffix;   /* of bundle files there */
+    const char *temp;     /* of files that are being written there, in its place */
+    uint64_t name_max;    /* bytes of a name there */
+    uint64_t files_max;   /* that may wait there */
+    bool in_place;        /* write under the final name, never rename */
+    const char *out_temp; /* where files are written before they are renamed to out */
+    bool any_name;        /* in in every name counts that is not hidden and does not end in temp */
+    uint64_t settle_s;    /* there a file counts when nobody wrote to it for so long */
+    uint64_t stale_s;     /* and what is no bundle by then is removed */
 };
 
 struct cl_kind {

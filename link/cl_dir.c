@@ -4,9 +4,10 @@
  * that it fills.
  *
  * Such directories are awkward: file systems that do not rename over what is there, or not at all;
- * short names; uploads that grow under their final name or under one like "x.part"; limits on the
- * size and number of files.  Nothing is relied on but this: a file that was synced stays, and a
- * bundle tells by itself where it ends, so that an incomplete one is never taken for a whole one.
+ * short names; uploads that grow under their final name or under one like "x.part", from the front
+ * or in any order; limits on the size and number of files; files that are there for us to read and
+ * not to remove.  Nothing is relied on but this: a file that was synced stays, and a bundle tells
+ * by itself where it ends, so that one whose end is missing is never taken for a whole one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,6 +25,7 @@
 #include "link/cl.h"
 
 #define BATCH 64U     /* files in one turn, each way */
+#define LOOKS 1024U   /* files looked at in one turn */
 #define DIGITS_MIN 8U /* of the number that is a file's name */
 #define DIGITS_MAX 16U
 
@@ -30,15 +33,19 @@ struct cl_dir {
     struct cl_config config;
     struct cl_store *store;
     int out_fd;
+    int temp_fd; /* where a file is until it is whole; may be the same directory */
     int in_fd;
     unsigned digits;
     uint64_t number; /* of the next file */
     bool told_large;
+    bool told_unreadable;
+    bool told_stuck;
     bool more;      /* its turn ended before its work */
     size_t waiting; /* files in out_fd */
     struct cl_names in;
+    bool passing; /* not all names in it were looked at yet */
     size_t n_done;
-    char done[BATCH][DIRCL_NAME_CAP]; /* taken, to be removed */
+    struct cl_item done[BATCH]; /* taken, to be removed; what cannot be stays here */
     uint8_t buf[BUNDLE_MAX];
 };
 
@@ -47,6 +54,7 @@ static void dir_close(void *arg)
     struct cl_dir *d = arg;
 
     close_fd(&d->out_fd);
+    close_fd(&d->temp_fd);
     close_fd(&d->in_fd);
     free(d);
 }
@@ -75,7 +83,7 @@ static bool number_of(const struct cl_dir *d, const char *name, const char *suff
     return *end == '\0' && hex[0] != '-' && hex[0] != '+' && hex[0] != ' ';
 }
 
-/* Go on behind what waits; remove what was being written when the power went. */
+/* Go on behind what waits. */
 static bool note_old(void *arg, const char *name)
 {
     struct cl_dir *d = arg;
@@ -83,8 +91,17 @@ static bool note_old(void *arg, const char *name)
 
     if (number_of(d, name, d->config.suffix, &number) && number >= d->number)
         d->number = number + 1;
-    else if (!d->config.in_place && number_of(d, name, d->config.temp, &number))
-        (void)unlinkat(d->out_fd, name, 0);
+    return true;
+}
+
+/* Remove what was being written when the power went. */
+static bool remove_temp(void *arg, const char *name)
+{
+    struct cl_dir *d = arg;
+    uint64_t number = 0;
+
+    if (number_of(d, name, d->config.temp, &number))
+        (void)unlinkat(d->temp_fd, name, 0);
     return true;
 }
 
@@ -101,6 +118,8 @@ static enum rc check_config(const struct cl_config *c, unsigned *ret_digits, str
 
     if (!c->out || !c->in)
         return err_set(err, RC_USAGE, "--out and --in are needed: the host's directories");
+    if (c->in_place && c->out_temp)
+        return err_set(err, RC_USAGE, "--in-place writes nothing into --out-temp");
     if (!is_suffix(c->suffix) || !is_suffix(c->temp) || strcasecmp(c->suffix, c->temp) == 0)
         return err_set(err, RC_USAGE, "--suffix and --temp differ and begin with a dot");
     tail = strlen(c->suffix);
@@ -112,6 +131,31 @@ static enum rc check_config(const struct cl_config *c, unsigned *ret_digits, str
     *ret_digits = (unsigned)(c->name_max - tail);
     if (*ret_digits > DIGITS_MAX)
         *ret_digits = DIGITS_MAX;
+    return RC_OK;
+}
+
+/* The three directories; a file can be renamed within one file system only. */
+static enum rc open_dirs(struct cl_dir *d, struct err *err)
+{
+    const struct cl_config *c = &d->config;
+    const struct {
+        const char *path;
+        int *fd;
+    } dirs[] = { { c->out, &d->out_fd },
+                 { c->out_temp ? c->out_temp : c->out, &d->temp_fd },
+                 { c->in, &d->in_fd } };
+    struct stat out;
+    struct stat temp;
+
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        *dirs[i].fd = open(dirs[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (*dirs[i].fd < 0)
+            return err_sys(err, RC_IO, "%s", dirs[i].path);
+    }
+    if (fstat(d->out_fd, &out) < 0 || fstat(d->temp_fd, &temp) < 0)
+        return err_sys(err, RC_IO, "stat");
+    if (out.st_dev != temp.st_dev)
+        return err_set(err, RC_USAGE, "--out-temp is on another file system than --out");
     return RC_OK;
 }
 
@@ -130,22 +174,21 @@ static enum rc dir_open(const struct cl_config *config, struct cl_store *store, 
     d->config = *config;
     d->store = store;
     d->digits = digits;
+    d->out_fd = d->temp_fd = d->in_fd = -1;
     /* The host may have taken all files of an earlier run: seconds are ahead of their numbers,
      * unless it took more than one in a second.  Only a help against names that come twice. */
     d->number = clock_unix_ms() / 1000U;
-    d->out_fd = open(config->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d->out_fd < 0)
-        rc = err_sys(err, RC_IO, "%s", config->out);
-    d->in_fd = rc == RC_OK ? open(config->in, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (rc == RC_OK && d->in_fd < 0)
-        rc = err_sys(err, RC_IO, "%s", config->in);
+    rc = open_dirs(d, err);
     if (rc == RC_OK)
         rc = fs_list(d->out_fd, ".", DIRCL_LIST_MAX, note_old, d, NULL, err);
+    if (rc == RC_OK && !config->in_place)
+        rc = fs_list(d->temp_fd, ".", DIRCL_LIST_MAX, remove_temp, d, NULL, err);
     if (rc != RC_OK) {
         dir_close(d);
         return rc;
     }
-    cl_names_init(&d->in, d->in_fd, d->config.suffix);
+    cl_names_init(&d->in, d->in_fd, config->any_name ? "" : d->config.suffix);
+    d->in.but = d->config.temp;
     *ret = d;
     return RC_OK;
 }
@@ -155,8 +198,9 @@ static size_t dir_dirs(const void *arg, struct confine_dir *ret)
     const struct cl_dir *d = arg;
 
     ret[0] = (struct confine_dir){ .fd = d->out_fd, .write = true };
-    ret[1] = (struct confine_dir){ .fd = d->in_fd, .write = true };
-    return 2;
+    ret[1] = (struct confine_dir){ .fd = d->temp_fd, .write = true };
+    ret[2] = (struct confine_dir){ .fd = d->in_fd, .write = true };
+    return 3;
 }
 
 /* ---- out ---- */
@@ -193,31 +237,46 @@ static void next_names(struct cl_dir *d, char name[DIRCL_NAME_CAP], char temp[DI
     }
 }
 
+/* Give a file that is whole its name, which nobody had a moment ago.  Where the file system can, it
+ * makes sure that nobody has it now. */
+static enum rc publish(const struct cl_dir *d, const char *temp, const char *name, struct err *err)
+{
+    if (renameat2(d->temp_fd, temp, d->out_fd, name, RENAME_NOREPLACE) == 0)
+        return RC_OK;
+    if ((errno == EINVAL || errno == ENOSYS) && renameat(d->temp_fd, temp, d->out_fd, name) == 0)
+        return RC_OK;
+    return err_sys(err, RC_IO, "rename to %s (without renames: --in-place)", name);
+}
+
 static enum rc put(struct cl_dir *d, struct bytes bundle, struct err *err)
 {
     scoped(close_fd) int fd = -1;
     char name[DIRCL_NAME_CAP];
     char temp[DIRCL_NAME_CAP];
-    const char *first;
+    const bool in_place = d->config.in_place;
+    const int dir = in_place ? d->out_fd : d->temp_fd;
+    const char *first = in_place ? name : temp;
 
     next_names(d, name, temp);
-    first = d->config.in_place ? name : temp;
-    if (!d->config.in_place)
-        (void)dircl_remove(d->out_fd, temp);
+    if (!in_place)
+        (void)dircl_remove(dir, temp);
 
-    enum rc rc = fs_open(d->out_fd, first, O_WRONLY | O_CREAT | O_EXCL, 0644, &fd, err);
+    enum rc rc = fs_open(dir, first, O_WRONLY | O_CREAT | O_EXCL, 0644, &fd, err);
 
     if (rc != RC_OK)
         return rc;
     rc = fs_write_all(fd, bundle, err);
     if (rc == RC_OK)
         rc = fs_sync(fd, first, err);
-    if (rc == RC_OK && !d->config.in_place && renameat(d->out_fd, temp, d->out_fd, name) < 0)
-        rc = err_sys(err, RC_IO, "rename to %s", name);
-    if (rc == RC_OK)
-        rc = sync_out(d, err);
+    if (rc == RC_OK && !in_place)
+        rc = publish(d, temp, name, err);
+    if (rc != RC_OK) {
+        (void)unlinkat(dir, first, 0);
+        return rc;
+    }
+    rc = sync_out(d, err);
     if (rc != RC_OK)
-        (void)unlinkat(d->out_fd, first, 0);
+        (void)unlinkat(d->out_fd, name, 0);
     return rc;
 }
 
@@ -271,47 +330,121 @@ static void send_files(struct cl_dir *d)
 
 /* ---- in ---- */
 
-/* Take one file of the host.  False: there is none, or no room for what is in it. */
-static bool take(struct cl_dir *d)
+/* Whether nobody wrote to a file for so many seconds.  A clock that jumped makes it so at worst. */
+static bool is_quiet(const struct cl_dir *d, const char *name, uint64_t for_s)
+{
+    uint64_t now_s = clock_unix_ms() / 1000U;
+    struct stat st;
+
+    if (for_s == 0)
+        return true;
+    if (fstatat(d->in_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+
+    uint64_t written_s = st.st_mtime < 0 ? 0 : (uint64_t)st.st_mtime;
+
+    return written_s + for_s <= now_s || now_s + for_s <= written_s;
+}
+
+/* What is no bundle and is not removed either: a regular file of several names, of which one is
+ * being given to it and another will go; where any name counts, the host's own directories. */
+static bool is_left_alone(const struct cl_dir *d, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(d->in_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return true;
+    return S_ISREG(st.st_mode) ? st.st_nlink > 1 : d->config.any_name;
+}
+
+/* What is no bundle: leave what may become one.  Who fills a file in any order makes anything of it
+ * for a while; settle_s says that there is such a writer. */
+static void leave_or_reject(struct cl_dir *d, const char *name, const struct err *why)
+{
+    bool may_become = why->rc == RC_SHORT || d->config.settle_s > 0;
+
+    if (why->rc == RC_NOT_FOUND || is_left_alone(d, name) ||
+        (may_become && !is_quiet(d, name, d->config.stale_s)))
+        return;
+    if (rc_class(why->rc) == RC_CLASS_BROKEN && !d->told_unreadable) {
+        log_err(LOG_LEVEL_WARN, why, "unreadable name=%s", name);
+        d->told_unreadable = true;
+    }
+    cl_store_reject(d->store, d->in_fd, name, why->rc);
+}
+
+static bool is_done(const struct cl_dir *d, const char *name)
+{
+    for (size_t i = 0; i < d->n_done; i++)
+        if (strcmp(d->done[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+enum taking { TAKE_END, TAKE_LEFT, TAKE_DONE, TAKE_FAILED };
+
+/* Take one file of the host: TAKE_END when there are no more names, TAKE_FAILED when there is no
+ * room for what is in it. */
+static enum taking take(struct cl_dir *d)
 {
     struct err err = { 0 };
     struct cl_item item;
     const char *name = NULL;
-    enum rc rc = cl_names_next(&d->in, &name, &err);
 
-    if (rc != RC_OK || !name)
-        return false;
-    rc = cl_store_read(d->in_fd, name, d->buf, sizeof d->buf, &item, &err);
-    if (rc != RC_OK) {
-        cl_store_reject(d->store, d->in_fd, name, rc);
-        return true;
+    if (cl_names_next(&d->in, &name, &err) != RC_OK || !name)
+        return TAKE_END;
+    if (is_done(d, name) || !is_quiet(d, name, d->config.settle_s))
+        return TAKE_LEFT;
+    if (cl_store_read(d->in_fd, name, d->buf, sizeof d->buf, &item, &err) != RC_OK) {
+        leave_or_reject(d, name, &err);
+        return TAKE_LEFT;
     }
-    rc = cl_store_receive(d->store, (struct bytes){ d->buf, (size_t)item.size }, &err);
-    if (rc != RC_OK) {
+    if (cl_store_receive(d->store, (struct bytes){ d->buf, (size_t)item.size }, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "receive");
-        return false;
+        return TAKE_FAILED;
     }
-    memcpy(d->done[d->n_done++], name, strlen(name) + 1);
-    return true;
+    d->done[d->n_done++] = item;
+    return TAKE_DONE;
 }
 
-/* The host's files go when ours are durable. */
+/* The host's files go when ours are durable.  One that it wrote anew is another, and stays; one
+ * that is not ours to remove is not taken a second time. */
+static void remove_done(struct cl_dir *d)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < d->n_done; i++)
+        if (cl_store_is_same(d->in_fd, &d->done[i]) && !dircl_remove(d->in_fd, d->done[i].name))
+            d->done[n++] = d->done[i];
+    d->n_done = n;
+    if (n > 0 && !d->told_stuck)
+        log_event(LOG_LEVEL_WARN, "cannot-remove name=%s files=%zu", d->done[0].name, n);
+    d->told_stuck = n > 0;
+}
+
 static void take_files(struct cl_dir *d)
 {
     struct err err = { 0 };
-    size_t i = 0;
+    enum taking got = TAKE_LEFT;
+    size_t n_before;
 
-    d->in.hint = true; /* nobody tells when the host has written: look every time */
-    d->n_done = 0;
-    while (i < BATCH && take(d))
-        i++;
+    remove_done(d);
+    n_before = d->n_done;
+    /* Nobody tells when the host has written: when all was looked at, all is looked at again. */
+    d->in.hint |= !d->passing;
+    for (size_t i = 0; i < LOOKS && d->n_done < BATCH; i++) {
+        got = take(d);
+        if (got == TAKE_END || got == TAKE_FAILED)
+            break;
+    }
+    d->passing = got != TAKE_END;
     if (cl_store_commit(d->store, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "commit");
+        d->n_done = n_before;
         return;
     }
-    for (size_t k = 0; k < d->n_done; k++)
-        (void)dircl_remove(d->in_fd, d->done[k]);
-    d->more |= i == BATCH;
+    remove_done(d);
+    d->more |= d->passing && got != TAKE_FAILED && d->n_done < BATCH;
 }
 
 /* ---- the table ---- */

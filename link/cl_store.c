@@ -16,13 +16,18 @@
 
 /* ---- names ---- */
 
-static bool is_bundle_name(const struct cl_names *names, const char *name)
+static bool ends_in(const char *name, const char *suffix)
 {
     size_t n = strlen(name);
-    size_t suffix = strlen(names->suffix);
+    size_t n_suffix = strlen(suffix);
 
-    return name[0] != '.' && n > suffix && n < DIRCL_NAME_CAP &&
-           strcasecmp(name + n - suffix, names->suffix) == 0;
+    return n > n_suffix && strcasecmp(name + n - n_suffix, suffix) == 0;
+}
+
+static bool is_bundle_name(const struct cl_names *names, const char *name)
+{
+    return name[0] != '.' && strlen(name) < DIRCL_NAME_CAP && ends_in(name, names->suffix) &&
+           !(names->but && ends_in(name, names->but));
 }
 
 /* Where a name belongs among those that are held. */
@@ -84,6 +89,7 @@ void cl_names_init(struct cl_names *names, int dirfd, const char *suffix)
 {
     names->dirfd = dirfd;
     names->suffix = suffix;
+    names->but = NULL;
     cl_names_rewind(names);
 }
 
@@ -219,7 +225,7 @@ enum rc cl_store_read(int dirfd, const char *name, uint8_t *buf, size_t cap, str
     return RC_OK;
 }
 
-static bool is_same(int dirfd, const struct cl_item *item)
+bool cl_store_is_same(int dirfd, const struct cl_item *item)
 {
     struct stat st;
 
@@ -230,7 +236,7 @@ static bool is_same(int dirfd, const struct cl_item *item)
 
 void cl_store_sent(struct cl_store *store, const struct cl_item *item)
 {
-    if (is_same(store->send_fd, item))
+    if (cl_store_is_same(store->send_fd, item))
         (void)unlinkat(store->send_fd, item->name, 0);
 }
 

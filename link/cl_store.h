@@ -25,7 +25,8 @@
 /* Names of bundle files in a directory, in the order of their bytes, however many there are. */
 struct cl_names {
     int dirfd;          /* borrowed */
-    const char *suffix; /* in any case; what begins with '.' is never meant */
+    const char *suffix; /* in any case, "" = any name; what begins with '.' is never meant */
+    const char *but;    /* nor what ends so; NULL = nothing */
     bool hint;          /* files may have come since the first names were read */
     size_t n;           /* sorted */
     size_t next;
@@ -94,6 +95,9 @@ must_check enum rc cl_store_read(int dirfd, const char *name, uint8_t *buf, size
 
 /* Whether bytes are exactly one bundle, by their form. */
 bool cl_store_is_bundle(struct bytes in);
+
+/* Whether a name still stands for the file that was read: same file, size and time of change. */
+bool cl_store_is_same(int dirfd, const struct cl_item *item);
 
 /* The other side has it: remove the file, unless it was replaced since. */
 void cl_store_sent(struct cl_store *store, const struct cl_item *item);

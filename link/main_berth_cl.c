@@ -89,6 +89,10 @@ static const struct opt opts[] = {
     { "name-max", NUMBER, AT(config.name_max), 10, DIRCL_NAME_CAP - 1, "N        dir: bytes of a name (64)" },
     { "files-max", NUMBER, AT(config.files_max), 1, 1000000, "N       dir: files that may wait for the host (256)" },
     { "in-place", FLAG, AT(config.in_place), 0, 0, "         dir: write under the final name, never rename" },
+    { "out-temp", TEXT, AT(config.out_temp), 0, 0, "DIR      dir: write there first, for a host that takes all that is in --out" },
+    { "any-name", FLAG, AT(config.any_name), 0, 0, "         dir: take files of any name from --in" },
+    { "settle-s", NUMBER, AT(config.settle_s), 0, 31536000, "N        dir: take what nobody wrote to for so long (0)" },
+    { "stale-s", NUMBER, AT(config.stale_s), CL_STALE_MS / 1000U, 31536000, "N         dir: remove what is no bundle by then (3600)" },
     { 0 },
 };
 /* clang-format on */
@@ -298,7 +302,8 @@ int main(int argc, char **argv)
                     .suffix = DIRCL_SUFFIX,
                     .temp = ".part",
                     .name_max = 64,
-                    .files_max = 256 },
+                    .files_max = 256,
+                    .stale_s = CL_STALE_MS / 1000U },
         .tls = "require",
         .send_fd = -1,
         .recv_fd = -1,
