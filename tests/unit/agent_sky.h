@@ -27,7 +27,7 @@
 
 #define NODE 101U
 #define GROUND 1U
-#define WAIT_MS 60000U
+#define WAIT_MS 300000U /* a sanitizer build on a slow machine takes minutes for seconds */
 
 /* A satellite, its ground, and what the ground knows. */
 struct sky {
@@ -87,17 +87,23 @@ static maybe_unused void provision(void)
     must(link_state_make(sky->ground, LINK_SIDE_GROUND, &sky->keys, &err), &err);
 }
 
-static maybe_unused void open_link(void)
+/* flight_ms: how long a bundle may be on its way before a report that misses it is believed. */
+static maybe_unused void open_link_with(uint32_t flight_ms, uint32_t resend_ms)
 {
     const struct link_ground_options options = {
         .state_dirfd = sky->ground,
         .up_dirfd = sky->up,
         .down_dirfd = sky->down,
-        .sender = { .flight_ms = 300, .resend_ms = 2000 },
+        .sender = { .flight_ms = flight_ms, .resend_ms = resend_ms },
     };
     struct err err = { 0 };
 
     must(link_ground_open(&options, &sky->link, &err), &err);
+}
+
+static maybe_unused void open_link(void)
+{
+    open_link_with(300, 2000);
 }
 
 /* The directories, and nothing in them. */
@@ -227,6 +233,7 @@ struct version {
     uint32_t empty;     /* files with nothing in them */
     uint32_t soak_ms;   /* 0: 300 */
     bool no_data;       /* it asks for no /data */
+    uint32_t ready_ms;  /* 0: longer than any machine needs */
 };
 
 static maybe_unused noinline struct manifest manifest_of(const struct version *v,
@@ -242,9 +249,12 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
     m.release = v->release;
     m.floor = 1;
     m.snapshot = v->snapshot;
+    /* A machine that stalls is no bad release: only what is silent on purpose runs into these. */
     m.health = (struct health){
-        .type = HEALTH_NOTIFY, .ready_ms = 3000, .soak_ms = 300, .watchdog_ms = 3000
+        .type = HEALTH_NOTIFY, .ready_ms = 120000, .soak_ms = 300, .watchdog_ms = 120000
     };
+    if (v->ready_ms > 0)
+        m.health.ready_ms = v->ready_ms;
     if (v->soak_ms > 0)
         m.health.soak_ms = v->soak_ms;
     if (v->no_data)
@@ -484,6 +494,44 @@ static maybe_unused bool has_reported(const struct report *r, const void *arg)
 static maybe_unused void await_reports(uint32_t n)
 {
     await("a report", has_reported, &n);
+}
+
+/* As long as so many reports more. */
+static maybe_unused void run_on(uint32_t more)
+{
+    await_reports(sky->reports + more);
+}
+
+/* All that was sent has been put together on board. */
+static maybe_unused bool all_arrived(const struct report *r, const void *arg)
+{
+    struct sender_progress at;
+
+    (void)r;
+    (void)arg;
+    for (size_t i = 0; sender_at(link_ground_sender(sky->link), i, &at); i++)
+        if (!at.complete)
+            return false;
+    return true;
+}
+
+/* All documents that were sent have been taken or refused.  The link tells that it is whole when it
+ * hands one to the agent, which takes one at each turn and makes reports in between. */
+static maybe_unused void await_taken(void)
+{
+    await("all has arrived", all_arrived, NULL);
+    run_on(2);
+}
+
+/* Nothing is being unpacked, or left behind by that.  What was refused may be tried again. */
+static maybe_unused void await_no_staging(void)
+{
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+
+    while (entries_in(sky->state, "staging") > 0) {
+        assert_true(clock_mono_ms() < until);
+        exchange();
+    }
 }
 
 struct standing {

@@ -573,7 +573,7 @@ static pid_t fault_fork(int (*fn)(void *arg), void *arg, int *ret_go, const stru
         char byte = 0;
 
         (void)setpgid(0, 0);
-        (void)alarm(300); /* a child that hangs is a failure, not a test that never ends */
+        (void)alarm(1800); /* a child that hangs is a failure, not a test that never ends */
         (void)close(go[1]);
         if (read(go[0], &byte, 1) != 1)
             _exit(99);

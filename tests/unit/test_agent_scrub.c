@@ -220,7 +220,8 @@ static bool has_transfer(const struct report *r, const void *arg)
     return r->n_transfers == 1 && r->transfer[0].chunks > 4 && r->transfer[0].missing[0].first > 1;
 }
 
-/* Begin to send a package, and give up. */
+/* Begin to send a package, and give up.  After each chunk or two a report is waited for: a slow
+ * satellite would have all of the package before it says that it has some. */
 static void leave_half_a_package(void)
 {
     struct sender *sender = link_ground_sender(sky->link);
@@ -229,8 +230,13 @@ static void leave_half_a_package(void)
 
     (void)send_version(&large);
     while (!has_transfer(&sky->report, NULL)) {
-        assert_true(clock_mono_ms() < until);
-        exchange_some(40000); /* one chunk of it */
+        uint32_t reports = sky->reports;
+
+        exchange_some(40000);
+        while (sky->reports == reports) {
+            assert_true(clock_mono_ms() < until);
+            exchange_some(0);
+        }
     }
     for (size_t i = 0; sender_at(sender, i, &at);)
         if (at.complete || !sender_remove(sender, at.digest))
@@ -399,6 +405,9 @@ static void one_bit_costs_one_chunk(void **state)
     send_order(1, &d1);
     await_standing(SLOT_COMMITTED, &d1);
     stock(&d1);
+    /* What is counted is what was asked for, not what is sent twice because a report was slow. */
+    link_ground_close(&sky->link);
+    open_link_with(WAIT_MS, WAIT_MS);
     find_all();
     size_t i = 0;
     while (i < all.n && strncmp(all.path[i], "objects/", 8) != 0)
