@@ -81,6 +81,7 @@ static void *search_thread(void *arg)
 /* Run search_thread on this thread and on THREADS - 1 others, as far as they can be had. */
 static void run_threads(struct search *s)
 {
+    const struct make_progress *progress = &s->spec->progress;
     pthread_t threads[THREADS - 1];
     unsigned n = 0;
 
@@ -90,6 +91,9 @@ static void run_threads(struct search *s)
     (void)search_thread(s);
     while (n > 0)
         (void)pthread_join(threads[--n], NULL);
+    /* The others may have been faster, and left this thread no file to tell of. */
+    if (progress->tell)
+        progress->tell(progress->arg, atomic_load(&s->done), s->files->new.bytes);
 }
 
 enum rc search_all(const struct make_spec *spec, const struct opened *files, bool plain,
