@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@
 #include "base/fs.h"
 #include "sandbox/wire.h"
 
-#define RIG_WAIT_MS 30000
+#define RIG_WAIT_MS 300000
 #define RIG_SLOTS 8U
 
 struct rig {
@@ -35,6 +36,7 @@ struct rig {
     char cgroup[NAME_CAP];
     uint64_t next_id;
     uint32_t slot; /* first of RIG_SLOTS id ranges that no other test uses now */
+    int claim;     /* on them, as long as it is open */
 };
 
 /* One payload as its owner sees it. */
@@ -155,9 +157,29 @@ static inline void rig_start(struct rig *rig)
     rig->sock = pair[0];
 }
 
+/* Claim id ranges: tests that run at the same time must not count each other's processes.  The name
+ * of a socket is free again when who had it has ended, however that was. */
+static inline void rig_claim(struct rig *rig)
+{
+    for (uint32_t i = 0; i < 60; i++) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+        rig->slot = 512U + ((uint32_t)getpid() + i) % 60U * RIG_SLOTS;
+        rig->claim = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (rig->claim < 0)
+            rig_die("socket");
+        (void)snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "berth-test-slot-%u", rig->slot);
+        if (bind(rig->claim, (struct sockaddr *)&a, sizeof a) == 0)
+            return;
+        (void)close(rig->claim);
+    }
+    rig_die("every id range of the tests is in use");
+}
+
 static inline void rig_open(struct rig *rig, const char *label)
 {
-    *rig = (struct rig){ .next_id = 1, .slot = 512U + (uint32_t)getpid() % 60U * RIG_SLOTS };
+    *rig = (struct rig){ .next_id = 1 };
+    rig_claim(rig);
     (void)snprintf(rig->dir, sizeof rig->dir, "/tmp/berth-%s-XXXXXX", label);
     (void)snprintf(rig->cgroup, sizeof rig->cgroup, "berth-%s-%d", label, getpid());
     if (mkdtemp(rig->dir) == NULL)
@@ -174,6 +196,7 @@ static inline int rig_end(struct rig *rig)
     (void)close(rig->sock);
     if (waitpid(rig->launch, &status, 0) != rig->launch)
         rig_die("waitpid");
+    (void)close(rig->claim);
     return status;
 }
 
