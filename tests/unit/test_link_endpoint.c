@@ -20,7 +20,7 @@
 #include "link/transfer.h"
 
 #define USER 64502
-#define PATIENCE_MS 10000U
+#define PATIENCE_MS 300000U
 
 struct rig {
     struct link_tmp tmp;
@@ -341,8 +341,9 @@ static void bytes_are_counted(void **state)
     until(r, r->n_objects == 2 && r->transfers.n_complete == 2);
     const struct port_traffic *t = &r->transfers.traffic;
 
-    assert_int_equal(t->contacts, 1);
-    assert_memory_equal(&t->contact, &t->all, sizeof t->all);
+    assert_true(t->contacts >= 1);
+    if (t->contacts == 1) /* a machine that stalls for some seconds makes two of it */
+        assert_memory_equal(&t->contact, &t->all, sizeof t->all);
     assert_true(t->all.useful > n + 500 && t->all.useful < n + 500 + LINK_OVERHEAD_MAX);
     assert_true(t->all.repeated == again);
     assert_true(t->all.in == t->all.useful + again + bent);

@@ -693,7 +693,7 @@ static void test_attacks_signed(void **state)
         enum rc rc = payload_verify(trust, fd, NOW_MS, &payload, &err);
 
         if (rc == RC_OK)
-            rc = unpack_run(payload, program, place.staging, 60000, &err);
+            rc = unpack_run(payload, program, place.staging, 300000, &err);
         if (rc != attacks[i].rc)
             fail_msg("%s: %s (%s)", attacks[i].why, rc_name(rc), err.what);
         assert_untouched(attacks[i].why, &place);
@@ -711,7 +711,7 @@ static void test_good_package(void **state)
     struct err err;
 
     (void)state;
-    assert_rc(unpack_run(payload, program, place.staging, 60000, &err), RC_OK);
+    assert_rc(unpack_run(payload, program, place.staging, 300000, &err), RC_OK);
     assert_int_equal(entries_in(place.staging, "."), 1 + POLICY_MOUNT_POINTS);
     assert_int_equal(fstatat(place.staging, "bin/app", &st, AT_SYMLINK_NOFOLLOW), 0);
     assert_int_equal(st.st_mode, S_IFREG | 0755);
@@ -719,7 +719,7 @@ static void test_good_package(void **state)
     assert_int_equal(st.st_size, 10);
 
     /* what is there is not mixed with what comes */
-    assert_rc(unpack_run(payload, program, place.staging, 60000, &err), RC_EXISTS);
+    assert_rc(unpack_run(payload, program, place.staging, 300000, &err), RC_EXISTS);
     assert_int_equal(entries_in(place.staging, "."), 1 + POLICY_MOUNT_POINTS);
 }
 
@@ -768,7 +768,7 @@ static void test_real_tree(void **state)
 
     assert_rc(unpack_start(payload, program, place.staging, index, &job, &err), RC_OK);
     struct pollfd ended = { .fd = job.pidfd, .events = POLLIN };
-    assert_int_equal(poll(&ended, 1, 60000), 1);
+    assert_int_equal(poll(&ended, 1, 300000), 1);
     assert_rc(unpack_result(&job, &err), RC_OK);
     assert_int_equal(fstat(index, &st_index), 0);
     assert_rc(package_digest(index, 0, (uint64_t)st_index.st_size, after.b, &err), RC_OK);
@@ -835,7 +835,7 @@ static void test_content_is_read_before_it_is_used(void **state)
             fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
         assert_rc(payload_verify_signed(trust, fd, NOW_MS, &payload, &err), RC_OK);
         assert_false(payload_content_read(payload));
-        assert_rc(unpack_run(payload, program, place.staging, 60000, &err),
+        assert_rc(unpack_run(payload, program, place.staging, 300000, &err),
                   back > 0 ? RC_DIGEST_MISMATCH : RC_OK);
         if (back > 0)
             assert_untouched("content", &place);
@@ -853,9 +853,9 @@ static void test_child_without_verdict(void **state)
     struct err err;
 
     (void)state;
-    assert_rc(unpack_run(payload, silent, place.staging, 60000, &err), RC_UNPACK_FAILED);
-    assert_rc(unpack_run(payload, place.outside, place.staging, 60000, &err), RC_UNPACK_FAILED);
-    assert_rc(unpack_run(payload, -1, place.staging, 60000, &err), RC_UNPACK_FAILED);
+    assert_rc(unpack_run(payload, silent, place.staging, 300000, &err), RC_UNPACK_FAILED);
+    assert_rc(unpack_run(payload, place.outside, place.staging, 300000, &err), RC_UNPACK_FAILED);
+    assert_rc(unpack_run(payload, -1, place.staging, 300000, &err), RC_UNPACK_FAILED);
 }
 
 /* A program that does nothing until it is killed: cat, with our standard input replaced by the end
@@ -904,7 +904,7 @@ static void test_job(void **state)
 
     struct pollfd ready = { .fd = job.pidfd, .events = POLLIN };
 
-    assert_int_equal(poll(&ready, 1, 60000), 1);
+    assert_int_equal(poll(&ready, 1, 300000), 1);
     assert_true(unpack_ended(&job));
     assert_true(unpack_ended(&job)); /* it takes nothing away */
     assert_rc(unpack_result(&job, &err), RC_OK);
@@ -920,7 +920,7 @@ static void test_job(void **state)
     assert_rc(unpack_result(&job, &err), RC_BUSY);
     unpack_kill(&job);
     struct pollfd gone = { .fd = job.pidfd, .events = POLLIN };
-    assert_int_equal(poll(&gone, 1, 60000), 1);
+    assert_int_equal(poll(&gone, 1, 300000), 1);
     assert_true(unpack_ended(&job)); /* as often as it is asked */
     assert_true(unpack_ended(&job));
     assert_rc(unpack_result(&job, &err), RC_UNPACK_FAILED);
@@ -968,7 +968,7 @@ static void test_child_dies_with_parent(void **state)
     assert_int_equal(write(pair[0], &go, 1), 1);
     assert_int_equal(waitpid(agent, &status, 0), agent);
     assert_int_equal(status, 0);
-    assert_int_equal(poll(&ended, 1, 60000), 1);
+    assert_int_equal(poll(&ended, 1, 300000), 1);
     close_fd(&pair[0]);
     close_fd(&pair[1]);
     waiting_done(&waiting);

@@ -552,7 +552,7 @@ static enum rc wait_for(struct unpack_job *job, struct err *err)
 {
     struct pollfd ended = { .fd = job->pidfd, .events = POLLIN };
 
-    assert_int_equal(poll(&ended, 1, 60000), 1);
+    assert_int_equal(poll(&ended, 1, 300000), 1);
     return unpack_result(job, err);
 }
 
