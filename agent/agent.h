@@ -74,6 +74,7 @@ struct room_need {
 struct install {
     bool busy;
     bool yielding; /* stopped because others wait */
+    bool checking; /* only read, before anything makes room for it; there is no stage yet */
     bool delta;    /* the package is one */
     struct digest object;
     struct slot_id origin; /* of a delta: the slot that it starts from */

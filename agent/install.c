@@ -19,6 +19,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "manifest/envelope.h"
+#include "update/check.h"
 #include "update/package.h"
 
 #define INSTALL_TIMEOUT_MS (10ULL * 60U * 1000U)
@@ -129,19 +130,28 @@ static enum rc refuse(struct agent *a, const struct digest *object, const struct
     return err->rc;
 }
 
+/* What was only read has made nothing. */
+static void abandon(struct agent *a, struct install *job)
+{
+    const struct slot_id id = job->stage.id;
+    struct err err = { 0 };
+
+    if (!job->checking && slot_abandon(&a->slots, &job->stage, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "abandon %s/%s", id.tenant, id.payload);
+}
+
 /* The stage takes the place of a damaged slot.  RC_BUSY: it made way, and begins again. */
 static enum rc end_repair(struct agent *a, struct install *job, struct err *why)
 {
     const struct slot_id id = job->stage.id;
-    struct err unused = { 0 };
     const bool unpacked = why->rc == RC_OK;
 
     if (unpacked && !job->delta)
         why->rc = slot_stage_object(&a->slots, &job->stage, &job->object, why);
     if (why->rc == RC_OK)
         why->rc = slot_exchange(&a->slots, &job->stage, repair_runs_from(a, &id), why);
-    else if (slot_abandon(&a->slots, &job->stage, &unused) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &unused, "abandon %s/%s", id.tenant, id.payload);
+    else
+        abandon(a, job);
     if (!unpacked && job->yielding)
         return RC_BUSY;
     if (job->delta && why->rc != RC_OK)
@@ -201,12 +211,17 @@ bool install_runs(const struct agent *a, const struct digest *object)
     return false;
 }
 
+static void read_whole(struct agent *a, struct install *job);
+
 /* It was unpacked, or was not: with rc, whatever that means for the version. */
 static void job_ended(struct agent *a, struct install *job, enum rc rc, struct err *err)
 {
     const struct slot_id id = job->stage.id;
-    struct err unused = { 0 };
 
+    if (job->checking && rc == RC_OK) {
+        read_whole(a, job);
+        return;
+    }
     job->busy = false;
     if (job->repair) {
         err->rc = rc;
@@ -215,8 +230,8 @@ static void job_ended(struct agent *a, struct install *job, enum rc rc, struct e
     }
     if (rc == RC_OK)
         rc = slot_commit(&a->slots, &job->stage, err);
-    else if (slot_abandon(&a->slots, &job->stage, &unused) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &unused, "abandon %s/%s", id.tenant, id.payload);
+    else
+        abandon(a, job);
     if (rc != RC_OK && job->yielding) {
         log_event(LOG_LEVEL_INFO, "made way payload=%s/%s", id.tenant, id.payload);
         tell_table(a, &id, SLOT_EV_LOSE, RC_OK);
@@ -285,13 +300,10 @@ static struct slot_id offer_id(const struct offer *o)
     return o->delta ? slot_id_of_delta(o->delta) : slot_id_of(o->payload);
 }
 
-/* Apply a delta to what is installed. */
-static enum rc start_delta(struct agent *a, const struct verified_delta *delta, struct install *job,
-                           struct err *err)
+/* Apply a delta to what is installed; `to` NULL: only see what comes of it. */
+static enum rc start_delta(struct agent *a, const struct verified_delta *delta,
+                           const struct unpack_to *to, struct install *job, struct err *err)
 {
-    const struct unpack_to to = { .program = a->unpack_program,
-                                  .staging = job->stage.root,
-                                  .index = job->stage.index };
     scoped(origin_done) struct origin origin = ORIGIN_NONE;
     enum rc rc = origin_find(a, delta, &origin, err);
 
@@ -304,31 +316,16 @@ static enum rc start_delta(struct agent *a, const struct verified_delta *delta, 
     };
 
     job->origin = origin.id;
-    return unpack_start_delta(delta, &from, &to, &job->job, err);
+    return to ? unpack_start_delta(delta, &from, to, &job->job, err)
+              : check_start_delta(delta, &from, a->unpack_program, &job->job, err);
 }
 
-/* Unpack into a stage, in a process of its own. */
-static enum rc start_job(struct agent *a, const struct offer *o, struct install *job,
-                         struct err *err)
+/* Its process has been started. */
+static enum rc watch(struct agent *a, const struct offer *o, struct install *job, struct err *err)
 {
-    struct err unused = { 0 };
-    enum rc rc = o->delta ? slot_stage_delta(&a->slots, o->delta, &job->stage, err)
-                          : slot_stage(&a->slots, o->payload, &job->stage, err);
-
-    if (rc != RC_OK)
-        return rc;
-    rc = o->delta ? start_delta(a, o->delta, job, err)
-                  : unpack_start(o->payload, a->unpack_program, job->stage.root, job->stage.index,
-                                 &job->job, err);
-    if (rc == RC_OK &&
-        sd_event_add_io(a->loop, &job->on_end, job->job.pidfd, EPOLLIN, on_end, a) < 0) {
+    if (sd_event_add_io(a->loop, &job->on_end, job->job.pidfd, EPOLLIN, on_end, a) < 0) {
         unpack_cancel(&job->job);
-        rc = err_set(err, RC_UNPACK_FAILED, "event loop");
-    }
-    if (rc != RC_OK) {
-        if (slot_abandon(&a->slots, &job->stage, &unused) != RC_OK)
-            log_err(LOG_LEVEL_WARN, &unused, "abandon");
-        return rc;
+        return err_set(err, RC_UNPACK_FAILED, "event loop");
     }
     memcpy(job->team, offer_manifest(o)->team, sizeof job->team);
     job->delta = o->delta != NULL;
@@ -337,6 +334,67 @@ static enum rc start_job(struct agent *a, const struct offer *o, struct install 
     job->yielding = false;
     job->busy = true;
     return RC_OK;
+}
+
+/* Unpack into a stage, in a process of its own. */
+static enum rc start_job(struct agent *a, const struct offer *o, struct install *job,
+                         const struct room_need *need, struct err *err)
+{
+    enum rc rc = o->delta ? slot_stage_delta(&a->slots, o->delta, &job->stage, err)
+                          : slot_stage(&a->slots, o->payload, &job->stage, err);
+
+    if (rc != RC_OK)
+        return rc;
+    const struct unpack_to to = { .program = a->unpack_program,
+                                  .staging = job->stage.root,
+                                  .index = job->stage.index };
+    rc = o->delta ? start_delta(a, o->delta, &to, job, err)
+                  : unpack_start(o->payload, to.program, to.staging, to.index, &job->job, err);
+    if (rc == RC_OK)
+        rc = watch(a, o, job, err);
+    if (rc == RC_OK) {
+        job->checking = false;
+        job->need = *need;
+        return RC_OK;
+    }
+    struct err unused = { 0 };
+    if (slot_abandon(&a->slots, &job->stage, &unused) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &unused, "abandon");
+    return rc;
+}
+
+/* The envelope says what was signed, and nothing of what lies behind it here: that is read before
+ * anything is removed for it.  It promises nothing to anybody, and makes nothing. */
+static enum rc start_check(struct agent *a, const struct offer *o, struct install *job,
+                           struct err *err)
+{
+    job->stage = (struct stage){ .id = offer_id(o), .root = -1, .index = -1 };
+    job->need = (struct room_need){ 0 };
+    enum rc rc = o->delta ? start_delta(a, o->delta, NULL, job, err)
+                          : check_start_payload(o->payload, a->unpack_program, &job->job, err);
+    if (rc == RC_OK)
+        rc = watch(a, o, job, err);
+    job->checking = rc == RC_OK;
+    return rc;
+}
+
+/* Whether it fits, or could.  *ret_check: something would have to go, so it is read first; `whole`
+ * says that this has been done, and then room is made. */
+static enum rc find_room(struct agent *a, const struct room_ask *ask, bool whole, bool *ret_check,
+                         struct err *err)
+{
+    bool there = false;
+    enum rc rc = room_look(a, ask, &there, err);
+
+    *ret_check = rc == RC_OK && !there && !whole;
+    return rc == RC_OK && !there && whole ? room_make(a, ask, err) : rc;
+}
+
+static struct room_ask ask_for(const struct agent *a, const struct manifest *m, bool repair)
+{
+    return (struct room_ask){
+        .m = m, .repair = repair, .dirfd = a->slots.dir, .need = room_of_version(m)
+    };
 }
 
 /* Below the floor it could never run, and what failed is not tried again. */
@@ -361,65 +419,77 @@ static bool is_installed(const struct agent *a, const struct slot_id *id)
     return slot_open(&a->slots, id, &slot, &ignored) == RC_OK;
 }
 
-/* For a while there are two trees, whatever the quota says; the record stays as it is. */
-static enum rc start_repair(struct agent *a, const struct offer *o, struct install *job,
+/* The record stays as it is. */
+static enum rc start_repair(struct agent *a, const struct offer *o, struct install *job, bool whole,
                             struct err *err)
 {
     const struct slot_id id = offer_id(o);
 
+    const struct room_ask ask = ask_for(a, offer_manifest(o), true);
+    bool check = false;
+
     repair_begun(a, &id, &job->object);
-    enum rc rc = room_on_disk(a, a->slots.dir, id.tenant, &job->need, err);
+    enum rc rc = find_room(a, &ask, whole, &check, err);
     if (rc == RC_OK)
-        rc = start_job(a, o, job, err);
+        rc = check ? start_check(a, o, job, err) : start_job(a, o, job, &ask.need, err);
     if (rc != RC_OK && o->delta && is_deltas(rc))
         return refuse_delta(a, &job->object, &id, err);
     return rc;
 }
 
-static enum rc take_verified(struct agent *a, const struct offer *o, const struct digest *object,
-                             struct install *job, struct err *err)
+/* It is there: nothing to be unpacked. */
+static enum rc settle(struct agent *a, const struct offer *o, const struct digest *object,
+                      struct err *err)
 {
+    const struct slot_id id = offer_id(o);
+    enum rc rc = slot_settle(&a->slots, &id, err);
+
+    if (rc != RC_OK)
+        return refuse(a, object, &id, err);
+    if (o->delta)
+        drop_object(a, object);
+    else
+        kept_take(a, &id, offer_manifest(o)->team, object);
+    tell_table(a, &id, SLOT_EV_INSTALL, RC_OK);
+    return RC_OK;
+}
+
+static enum rc take_verified(struct agent *a, const struct offer *o, struct install *job,
+                             bool whole, struct err *err)
+{
+    const struct digest object = job->object;
     const struct manifest *m = offer_manifest(o);
     const struct slot_id id = offer_id(o);
 
-    if (has_job(a, m->tenant)) /* it got its grant just now: nobody knew whose it was */
+    if (!whole && has_job(a, m->tenant)) /* it got its grant just now: nobody knew whose it was */
         return err_set(err, RC_BUSY, "%s/%s", m->tenant, m->name);
-
-    job->object = *object;
-    job->need = room_of_version(m);
     if (repair_wanted(a, &id))
-        return start_repair(a, o, job, err);
+        return start_repair(a, o, job, whole, err);
 
     enum rc rc = check_use(a, m, &id.manifest, err);
     tell_table(a, &id, SLOT_EV_STAGE, RC_OK);
     tell_table(a, &id, SLOT_EV_VERIFY, RC_OK);
-    if (rc == RC_OK && is_installed(a, &id)) {
-        rc = slot_settle(&a->slots, &id, err);
-        if (rc != RC_OK)
-            return refuse(a, object, &id, err);
-        if (o->delta)
-            drop_object(a, object);
-        else
-            kept_take(a, &id, m->team, object);
-        tell_table(a, &id, SLOT_EV_INSTALL, RC_OK);
-        return RC_OK;
-    }
+    if (rc == RC_OK && is_installed(a, &id))
+        return settle(a, o, &object, err);
+    const struct room_ask ask = ask_for(a, m, false);
+    bool check = false;
+
     if (rc == RC_OK)
-        rc = room_for_version(a, a->slots.dir, m, &job->need, err);
+        rc = find_room(a, &ask, whole, &check, err);
     if (rc != RC_OK)
-        return refuse(a, object, &id, err);
-    rc = start_job(a, o, job, err);
+        return refuse(a, &object, &id, err);
+    rc = check ? start_check(a, o, job, err) : start_job(a, o, job, &ask.need, err);
     if (rc != RC_OK)
-        return o->delta && is_deltas(rc) ? refuse_delta(a, object, &id, err)
-                                         : refuse(a, object, &id, err);
-    log_event(LOG_LEVEL_INFO, "install payload=%s/%s version=%s%s", m->tenant, m->name, m->version,
-              o->delta ? " delta" : "");
+        return o->delta && is_deltas(rc) ? refuse_delta(a, &object, &id, err)
+                                         : refuse(a, &object, &id, err);
+    log_event(LOG_LEVEL_INFO, "%s payload=%s/%s version=%s%s", check ? "read first" : "install",
+              m->tenant, m->name, m->version, o->delta ? " delta" : "");
     return RC_OK;
 }
 
 /* Verify a package of either kind as far as it can be, and begin with it. */
-static enum rc take_package(struct agent *a, int fd, const struct digest *object,
-                            struct install *job, bool *ret_verified, struct err *err)
+static enum rc take_package(struct agent *a, int fd, struct install *job, bool whole,
+                            bool *ret_verified, struct err *err)
 {
     scoped(payload_free) struct verified_payload *payload = NULL;
     scoped(delta_free) struct verified_delta *delta = NULL;
@@ -437,7 +507,7 @@ static enum rc take_package(struct agent *a, int fd, const struct digest *object
     const struct offer offer = { .payload = payload, .delta = delta };
 
     *ret_verified = true;
-    return take_verified(a, &offer, object, job, err);
+    return take_verified(a, &offer, job, whole, err);
 }
 
 /* What could not be verified may have been sent for a repair: whose, says its envelope. */
@@ -454,29 +524,54 @@ static void tell_repair(struct agent *a, int fd)
         repair_refused(a, &manifest);
 }
 
-enum rc install_begin(struct agent *a, const struct digest *object, uint32_t yields,
-                      struct err *err)
+/* Begin, or with `whole` go on, with the package job->object. */
+static enum rc begin(struct agent *a, struct install *job, bool whole, struct err *err)
 {
-    struct install *job = free_job(a);
+    const struct digest object = job->object;
     scoped(close_fd) int fd = -1;
     bool verified = false;
     uint64_t size = 0;
-
-    if (!job)
-        return err_set(err, RC_BUSY, "no place to unpack");
-    job->share_ms = clock_mono_ms() + queue_share_ms(yields, INSTALL_TIMEOUT_MS);
     /* Its bytes are read by berth-unpack: here a large one would hold up everybody. */
-    enum rc rc = objects_open_unread(&a->objects, object, &fd, &size, err);
+    enum rc rc = objects_open_unread(&a->objects, &object, &fd, &size, err);
+
     if (rc == RC_OK)
-        rc = take_package(a, fd, object, job, &verified, err);
+        rc = take_package(a, fd, job, whole, &verified, err);
     if (rc != RC_OK && !verified) {
         agent_event_err(a, err, "package");
         if (fd >= 0 && rc_class(rc) != RC_CLASS_RETRY)
             tell_repair(a, fd);
         if (rc != RC_GRANT_MISSING && rc != RC_DELEGATION_MISSING && rc_class(rc) != RC_CLASS_RETRY)
-            refuse_object(a, object, rc);
+            refuse_object(a, &object, rc);
     }
     return rc;
+}
+
+enum rc install_begin(struct agent *a, const struct digest *object, uint32_t yields,
+                      struct err *err)
+{
+    struct install *job = free_job(a);
+
+    if (!job)
+        return err_set(err, RC_BUSY, "no place to unpack");
+    job->object = *object;
+    job->share_ms = clock_mono_ms() + queue_share_ms(yields, INSTALL_TIMEOUT_MS);
+    return begin(a, job, false, err);
+}
+
+/* It is what was signed: now something may go for it.  Who may say so and what is there may have
+ * changed meanwhile, so all of that is asked again.  Until it is unpacked the job stays, so that
+ * neither it nor what a delta starts from makes room for it. */
+static void read_whole(struct agent *a, struct install *job)
+{
+    const struct digest object = job->object;
+    struct err err = { 0 };
+    enum rc rc = begin(a, job, true, &err);
+
+    if (!job->checking)
+        return;
+    job->busy = false;
+    job->checking = false;
+    receive_installed(a, &object, rc);
 }
 
 /* ---- time ---------------------------------------------------------------------------------------

@@ -105,8 +105,9 @@ static bool kept_thing(struct agent *a, const struct space_thing *slot, struct s
     if (kept_of(a, &t.id, &object, &ignored) != RC_OK ||
         objects_size(&a->objects, &object, &t.bytes, &ignored) != RC_OK)
         return false;
-    /* A slot is about to be repaired from it. */
-    t.pinned = slot->pinned || queue_find(&a->queue, &object) || install_runs(a, &object);
+    /* A slot is about to be repaired from it.  A delta reads the slot that it starts from, and not
+     * that slot's package. */
+    t.pinned = own_needs(a, &t.id) || queue_find(&a->queue, &object) || install_runs(a, &object);
     *ret = t;
     return true;
 }
@@ -354,9 +355,9 @@ static bool could_collect(struct agent *a, const struct space_need *need)
     return choose(a, need, &s, chosen, &n);
 }
 
-/* Remove it.  True: there was more than could be looked at, and with what has gone there is room
- * for that. */
-static bool collect(struct agent *a, const struct space_need *need)
+/* Remove it; *ret_removed says how much, NULL = nobody asks.  True: there was more than could be
+ * looked at, and with what has gone there is room for that. */
+static bool collect(struct agent *a, const struct space_need *need, uint32_t *ret_removed)
 {
     scoped(free_ptr) struct things *s = NULL;
     uint32_t chosen[SPACE_THINGS_MAX];
@@ -365,15 +366,29 @@ static bool collect(struct agent *a, const struct space_need *need)
     (void)choose(a, need, &s, chosen, &n);
     for (uint32_t i = 0; i < n; i++)
         removed += remove_thing(a, &s->thing[chosen[i]]);
+    if (ret_removed)
+        *ret_removed = removed;
     return s && s->more && removed > 0;
+}
+
+/* Whether anything has gone. */
+static bool collect_garbage(struct agent *a)
+{
+    const struct space_need garbage = { .up_to = SPACE_GARBAGE };
+    bool any = false, again = true;
+
+    while (again) {
+        uint32_t removed = 0;
+
+        again = collect(a, &garbage, &removed);
+        any |= removed > 0;
+    }
+    return any;
 }
 
 void room_collect(struct agent *a)
 {
-    const struct space_need garbage = { .up_to = SPACE_GARBAGE };
-
-    while (collect(a, &garbage))
-        continue;
+    (void)collect_garbage(a);
 }
 
 /* ---- quota --------------------------------------------------------------------------------------
@@ -435,7 +450,7 @@ static enum rc check_store(struct agent *a, const struct authority *who,
     if (dry && could_collect(a, &lack))
         return RC_OK;
     for (bool again = !dry; again && rc == RC_OK;) {
-        again = collect(a, &lack);
+        again = collect(a, &lack, NULL);
         rc = excess(a, who, need, &much, err);
         again &= much.bytes > 0 || much.files > 0;
     }
@@ -478,17 +493,6 @@ enum rc room_for_kept(struct agent *a, const struct slot_id *id, const char *tea
             rc = err_set(err, RC_STORE_QUOTA, "kept packages of %s", id->tenant);
     }
     return rc;
-}
-
-enum rc room_to_wait(struct agent *a, const char *tenant, uint64_t size, struct err *err)
-{
-    const struct grant *grant = a->trust ? trust_grant(a->trust, tenant) : NULL;
-    const struct room_need need = { .bytes = size, .files = 1 };
-
-    if (grant && size > grant->store_bytes)
-        return err_set(err, RC_STORE_QUOTA, "%s: %llu KiB", tenant,
-                       (unsigned long long)(size + 1023) / 1024);
-    return room_on_disk(a, a->objects.dir, tenant, &need, err);
 }
 
 enum rc room_for_data(struct agent *a, const struct unit_record *unit, const struct manifest *m,
@@ -538,10 +542,16 @@ static enum rc shortage(const struct agent *a, int dirfd, const struct room_need
     return RC_OK;
 }
 
+enum making {
+    MAKE_DRY, /* only say whether it could be made */
+    MAKE_OWN, /* among what is the tenant's, and what nobody will need again */
+    MAKE_ALL,
+};
+
 /* What is lacking, and who may make room for it: the tenant, then anybody with what is kept or came
  * ahead of its order.  Nobody's package is no reason to remove anything of anybody's. */
 static enum rc check_disk(struct agent *a, int dirfd, const char *tenant,
-                          const struct room_need *need, bool dry)
+                          const struct room_need *need, enum making how)
 {
     struct room_need lack = { 0 };
     struct err err = { 0 };
@@ -552,13 +562,13 @@ static enum rc check_disk(struct agent *a, int dirfd, const char *tenant,
     const struct space_need wanted = { .tenant = tenant,
                                        .team = "",
                                        .up_to = SPACE_IDLE,
-                                       .others = true,
+                                       .others = how != MAKE_OWN,
                                        .others_up_to = SPACE_AHEAD,
                                        .bytes = lack.bytes,
                                        .files = lack.files };
-    if (dry)
+    if (how == MAKE_DRY)
         return could_collect(a, &wanted) ? RC_OK : RC_NO_SPACE;
-    (void)collect(a, &wanted);
+    (void)collect(a, &wanted, NULL);
     return RC_OK;
 }
 
@@ -581,7 +591,7 @@ static enum rc tell_shortage(const struct agent *a, int dirfd, const char *tenan
 enum rc room_on_disk(struct agent *a, int dirfd, const char *tenant, const struct room_need *need,
                      struct err *err)
 {
-    (void)check_disk(a, dirfd, tenant, need, false);
+    (void)check_disk(a, dirfd, tenant, need, MAKE_ALL);
     return tell_shortage(a, dirfd, tenant, need, err);
 }
 
@@ -590,9 +600,68 @@ enum rc room_for_version(struct agent *a, int dirfd, const struct manifest *m,
 {
     enum rc rc = check_quota(a, m, need, true, err);
 
-    if (rc == RC_OK && check_disk(a, dirfd, m->tenant, need, true) != RC_OK)
+    if (rc == RC_OK && check_disk(a, dirfd, m->tenant, need, MAKE_DRY) != RC_OK)
         return tell_shortage(a, dirfd, m->tenant, need, err);
     if (rc == RC_OK)
         rc = check_quota(a, m, need, false, err);
     return rc == RC_OK ? room_on_disk(a, dirfd, m->tenant, need, err) : rc;
+}
+
+enum rc room_to_wait(struct agent *a, const char *tenant, uint64_t size, struct err *err)
+{
+    const struct grant *grant = a->trust ? trust_grant(a->trust, tenant) : NULL;
+    const struct room_need need = { .bytes = size, .files = 1 };
+
+    if (grant && size > grant->store_bytes)
+        return err_set(err, RC_STORE_QUOTA, "%s: %llu KiB", tenant,
+                       (unsigned long long)(size + 1023) / 1024);
+    (void)check_disk(a, a->objects.dir, tenant, &need, MAKE_OWN);
+    return tell_shortage(a, a->objects.dir, tenant, &need, err);
+}
+
+/* ---- before a package has been read -------------------------------------------------------------
+ */
+
+/* Whether it fits with all that is there. */
+static enum rc fits(struct agent *a, const struct room_ask *ask, bool *ret, struct err *err)
+{
+    const struct grant *grant = trust_grant(a->trust, ask->m->tenant);
+    struct room_need much = { 0 };
+    struct chain chain = { 0 };
+    enum rc rc = shortage(a, ask->dirfd, &ask->need, &much, err);
+    bool none = much.bytes == 0 && much.files == 0;
+
+    assert(grant);
+    if (rc == RC_OK && none && !ask->repair)
+        rc = trust_authorities(a->trust, grant, ask->m->team, &chain, err);
+    for (uint32_t i = 0; rc == RC_OK && none && i < chain.n; i++) {
+        rc = excess(a, &chain.of[i], &ask->need, &much, err);
+        none = much.bytes == 0 && much.files == 0;
+    }
+    if (rc == RC_OK)
+        *ret = none;
+    return rc;
+}
+
+enum rc room_look(struct agent *a, const struct room_ask *ask, bool *ret_there, struct err *err)
+{
+    bool there = false;
+    enum rc rc = fits(a, ask, &there, err);
+
+    if (rc == RC_OK && !there && collect_garbage(a))
+        rc = fits(a, ask, &there, err);
+    if (rc == RC_OK && !there && !ask->repair)
+        rc = check_quota(a, ask->m, &ask->need, true, err);
+    if (rc == RC_OK && !there &&
+        check_disk(a, ask->dirfd, ask->m->tenant, &ask->need, MAKE_DRY) != RC_OK)
+        rc = tell_shortage(a, ask->dirfd, ask->m->tenant, &ask->need, err);
+    if (rc == RC_OK)
+        *ret_there = there;
+    return rc;
+}
+
+enum rc room_make(struct agent *a, const struct room_ask *ask, struct err *err)
+{
+    return ask->repair ? room_on_disk(a, ask->dirfd, ask->m->tenant, &ask->need, err)
+                       : room_for_version(a, ask->dirfd, ask->m, &ask->need, err);
 }

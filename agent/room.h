@@ -42,6 +42,23 @@ struct room_need room_of_version(const struct manifest *m);
 must_check enum rc room_account(struct agent *a, const struct authority *who,
                                 struct room_account *ret, struct err *err);
 
+/* A version that is to be unpacked. */
+struct room_ask {
+    const struct manifest *m; /* verified */
+    bool repair; /* of a slot that is there: two trees for a while, whatever the quota */
+    int dirfd;   /* on the disk */
+    struct room_need need;
+};
+
+/* Whether there is room for it, or could be made; removes nothing but what nobody will need again.
+ * RC_OK: *ret_there says that nothing else would have to go.  RC_STORE_QUOTA; RC_NO_SPACE. */
+must_check enum rc room_look(struct agent *a, const struct room_ask *ask, bool *ret_there,
+                             struct err *err);
+
+/* Make it, as room_for_version or room_on_disk does.  Not for a package of which only the envelope
+ * has been read: anybody can put anything behind that. */
+must_check enum rc room_make(struct agent *a, const struct room_ask *ask, struct err *err);
+
 /* Whether so much more fits into what the signers of a verified manifest may store, and on the disk
  * that dirfd lies on; makes room in both ways, among what counts for those signers and as
  * room_on_disk does.  Nothing goes unless that is enough for both.  RC_STORE_QUOTA; RC_NO_SPACE. */
@@ -56,7 +73,8 @@ must_check enum rc room_on_disk(struct agent *a, int dirfd, const char *tenant,
                                 const struct room_need *need, struct err *err);
 
 /* Whether the disk has room for a package that says it is this tenant's, to wait in the store.
- * RC_STORE_QUOTA if it alone is more than the tenant may have; RC_NO_SPACE. */
+ * Nobody has read it yet: what it makes room among is that tenant's.  RC_STORE_QUOTA if it alone is
+ * more than the tenant may have; RC_NO_SPACE. */
 must_check enum rc room_to_wait(struct agent *a, const char *tenant, uint64_t size,
                                 struct err *err);
 

@@ -31,6 +31,18 @@ struct check_object {
 must_check enum rc check_start_object(const struct check_object *what, int program_fd, bool idle,
                                       struct unpack_job *ret, struct err *err);
 
+/* Start reading a package whole, as unpacking does, and make nothing of it: whether room is worth
+ * being made for it.  Other bytes may lie there by the time it is unpacked, and are read again
+ * then.  The payload may be freed once this has returned.  The verdict: RC_DIGEST_MISMATCH. */
+must_check enum rc check_start_payload(const struct verified_payload *payload, int program_fd,
+                                       struct unpack_job *ret, struct err *err);
+
+/* The same with a delta: it is applied to the tree that it starts from, and what comes is hashed
+ * and let go of.  The verdict may be one of unpack_delta's. */
+must_check enum rc check_start_delta(const struct verified_delta *delta,
+                                     const struct unpack_from *from, int program_fd,
+                                     struct unpack_job *ret, struct err *err);
+
 /* The work itself, in this process. */
 must_check enum rc check_object(int fd, const struct unpack_spec *spec, struct err *err);
 must_check enum rc check_tree(int index_fd, const struct unpack_spec *spec, int root_fd,

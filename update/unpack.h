@@ -44,6 +44,7 @@ enum unpack_check {
     UNPACK_CHECK_TREE = 1, /* the index is the content, the tree the staging directory */
     UNPACK_CHECK_OBJECT =
         2, /* the content is content_bytes long and has the digest; nothing else */
+    UNPACK_CHECK_CONTENT = 3, /* what would be unpacked is what was signed; nothing is made */
 };
 
 /* What the signed manifest says of the content.  Plain data: it crosses a pipe. */

@@ -50,6 +50,8 @@ static enum rc read_spec(int fd, struct unpack_spec *ret, struct err *err)
  * file no larger than the whole package may be. */
 static enum rc confine(const struct unpack_spec *spec, struct err *err)
 {
+    const bool tree =
+        spec->check == UNPACK_CHECK_NONE || spec->check == UNPACK_CHECK_TREE; /* it is given one */
     static const char *const calls[] = { "symlinkat", "fchmodat",   "fchmodat2", "syncfs",
                                          "umask",     "readlinkat", "fadvise64", NULL };
     const struct confine_dir dirs[] = {
@@ -61,10 +63,8 @@ static enum rc confine(const struct unpack_spec *spec, struct err *err)
     const struct confine rules = {
         .name = "berth-unpack",
         .syscalls = calls,
-        .dirs = dirs,
-        .n_dirs = spec->check == UNPACK_CHECK_OBJECT ? 0
-                  : spec->delta                      ? 2
-                                                     : 1,
+        .dirs = tree ? dirs : dirs + 1,
+        .n_dirs = (tree ? 1U : 0U) + (spec->delta ? 1U : 0U),
         .file_size_max = spec->unpacked_bytes > INDEX_MAX ? spec->unpacked_bytes : INDEX_MAX,
         .files_max = FILES_MAX,
         .memory_max = MEMORY_MAX + (spec->delta ? mapped : 0),
@@ -106,6 +106,9 @@ static enum rc work(const struct unpack_spec *spec, struct verity *verity, struc
         return check_tree(UNPACK_FD_CONTENT, spec, UNPACK_FD_STAGING, err);
     if (spec->check == UNPACK_CHECK_OBJECT)
         return check_object(UNPACK_FD_CONTENT, spec, err);
+    if (spec->check == UNPACK_CHECK_CONTENT)
+        return spec->delta ? unpack_check_delta(UNPACK_FD_CONTENT, spec, &base, err)
+                           : unpack_check_content(UNPACK_FD_CONTENT, spec, err);
     if (spec->check != UNPACK_CHECK_NONE)
         return err_set(err, RC_PROTOCOL, "check %u", spec->check);
     if (spec->delta)

@@ -29,7 +29,7 @@ struct renewal {
     int delta;
     const struct unpack_spec *spec;
     const struct unpack_base *base;
-    const struct staging *out;
+    const struct staging *out; /* NULL: what comes is only hashed */
     struct delta_plan plan;
     uint8_t *old_index;
     uint8_t *new_index; /* came[0].size bytes */
@@ -122,6 +122,8 @@ static enum rc begin_new(void *arg, uint32_t number, uint64_t size, struct err *
     assert(number < r->n_came && r->fd < 0);
     r->number = number;
     r->came[number].size = size;
+    if (number > 0 && !r->out)
+        return RC_OK;
     if (number > 0) {
         name_of(number, name);
         return fs_open(r->tmp, name, O_WRONLY | O_CREAT | O_EXCL, 0600, &r->fd, err);
@@ -137,7 +139,7 @@ static enum rc data_new(void *arg, struct bytes piece, struct err *err)
     struct renewal *r = arg;
 
     if (r->number > 0)
-        return fs_write_all(r->fd, piece, err);
+        return r->out ? fs_write_all(r->fd, piece, err) : RC_OK;
     assert(piece.n <= r->came[0].size - r->at);
     memcpy(r->new_index + r->at, piece.p, piece.n);
     r->at += piece.n;
@@ -190,7 +192,7 @@ static enum rc apply(struct renewal *r)
     r->came = calloc(r->n_came, sizeof *r->came);
     if (!r->came)
         return err_set(r->err, RC_NO_MEMORY, "list of %u files", r->n_came);
-    rc = make_tmp(r);
+    rc = r->out ? make_tmp(r) : RC_OK;
     return rc == RC_OK ? apply_delta(r->delta, &spec, &sink, r->err) : rc;
 }
 
@@ -208,7 +210,7 @@ static enum rc check_index(struct renewal *r)
     memcpy(found.b, r->came[0].sha256, sizeof found.b);
     if (rc == RC_OK)
         rc = staging_check_index(r->spec, &found, &found384, r->err);
-    if (rc == RC_OK && r->out->index >= 0)
+    if (rc == RC_OK && r->out && r->out->index >= 0)
         rc = fs_write_all(r->out->index, index, r->err);
     if (rc == RC_OK)
         rc = delta_plan_new(&r->plan, index, r->err);
@@ -372,9 +374,20 @@ static enum rc renew(struct renewal *r)
         rc = check_index(r);
     if (rc == RC_OK)
         rc = check_files(r);
-    if (rc == RC_OK)
+    if (rc == RC_OK && r->out)
         rc = place_all(r);
-    return rc == RC_OK ? staging_end(r->out->root, r->spec, r->err) : rc;
+    return rc == RC_OK && r->out ? staging_end(r->out->root, r->spec, r->err) : rc;
+}
+
+enum rc unpack_check_delta(int delta_fd, const struct unpack_spec *spec,
+                           const struct unpack_base *base, struct err *err)
+{
+    scoped(renewal_done) struct renewal r = {
+        .delta = delta_fd, .spec = spec, .base = base, .tmp = -1, .fd = -1, .err = err
+    };
+    enum rc rc = check_spec(spec, err);
+
+    return rc == RC_OK ? renew(&r) : rc;
 }
 
 enum rc unpack_delta(int delta_fd, const struct unpack_spec *spec, const struct unpack_base *base,

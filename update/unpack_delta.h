@@ -34,4 +34,9 @@ must_check enum rc unpack_delta(int delta_fd, const struct unpack_spec *spec,
                                 const struct unpack_base *base, const struct staging *out,
                                 struct err *err);
 
+/* The same as far as it goes without making a file: whether all that comes is what the manifest
+ * names.  What would be copied from the base is not read. */
+must_check enum rc unpack_check_delta(int delta_fd, const struct unpack_spec *spec,
+                                      const struct unpack_base *base, struct err *err);
+
 #endif

@@ -118,22 +118,54 @@ enum rc unpack_start_job(const struct unpack_spec *spec, int program_fd, const i
     return RC_OK;
 }
 
+static void payload_spec(const struct verified_payload *payload, struct unpack_spec *ret)
+{
+    const struct manifest *m = payload_manifest(payload);
+
+    fill_spec(m, ret);
+    ret->content_at = payload_content_at(payload);
+    ret->content_bytes = m->content_bytes;
+    ret->content = m->content;
+    ret->content384 = m->content384;
+    ret->unread = !payload_content_read(payload);
+}
+
+static void delta_spec(const struct verified_delta *delta, const struct unpack_from *from,
+                       struct unpack_spec *ret)
+{
+    fill_spec(delta_manifest(delta), ret);
+    ret->delta = 1;
+    ret->content_at = delta_at(delta);
+    ret->content_bytes = delta_bytes(delta);
+    ret->base = from->manifest->index;
+    ret->base_bytes = from->manifest->unpacked_bytes;
+    ret->base_files = from->manifest->files;
+}
+
 enum rc unpack_start(const struct verified_payload *payload, int program_fd, int staging_dirfd,
                      int index_fd, struct unpack_job *ret, struct err *err)
 {
     const int fds[UNPACK_FDS] = { payload_fd(payload), staging_dirfd, index_fd, -1, -1 };
-    const struct manifest *m = payload_manifest(payload);
     struct unpack_spec spec;
-    enum rc rc = check_arch(m, err);
+    enum rc rc = check_arch(payload_manifest(payload), err);
 
     if (rc != RC_OK)
         return rc;
-    fill_spec(m, &spec);
-    spec.content_at = payload_content_at(payload);
-    spec.content_bytes = m->content_bytes;
-    spec.content = m->content;
-    spec.content384 = m->content384;
-    spec.unread = !payload_content_read(payload);
+    payload_spec(payload, &spec);
+    return unpack_start_job(&spec, program_fd, fds, ret, err);
+}
+
+enum rc check_start_payload(const struct verified_payload *payload, int program_fd,
+                            struct unpack_job *ret, struct err *err)
+{
+    const int fds[UNPACK_FDS] = { payload_fd(payload), -1, -1, -1, -1 };
+    struct unpack_spec spec;
+    enum rc rc = check_arch(payload_manifest(payload), err);
+
+    if (rc != RC_OK)
+        return rc;
+    payload_spec(payload, &spec);
+    spec.check = UNPACK_CHECK_CONTENT;
     return unpack_start_job(&spec, program_fd, fds, ret, err);
 }
 
@@ -147,14 +179,22 @@ enum rc unpack_start_delta(const struct verified_delta *delta, const struct unpa
 
     if (rc != RC_OK)
         return rc;
-    fill_spec(delta_manifest(delta), &spec);
-    spec.delta = 1;
-    spec.content_at = delta_at(delta);
-    spec.content_bytes = delta_bytes(delta);
-    spec.base = from->manifest->index;
-    spec.base_bytes = from->manifest->unpacked_bytes;
-    spec.base_files = from->manifest->files;
+    delta_spec(delta, from, &spec);
     return unpack_start_job(&spec, to->program, fds, ret, err);
+}
+
+enum rc check_start_delta(const struct verified_delta *delta, const struct unpack_from *from,
+                          int program_fd, struct unpack_job *ret, struct err *err)
+{
+    const int fds[UNPACK_FDS] = { delta_fd(delta), -1, -1, from->root, from->index };
+    struct unpack_spec spec;
+    enum rc rc = check_arch(delta_manifest(delta), err);
+
+    if (rc != RC_OK)
+        return rc;
+    delta_spec(delta, from, &spec);
+    spec.check = UNPACK_CHECK_CONTENT;
+    return unpack_start_job(&spec, program_fd, fds, ret, err);
 }
 
 enum rc check_start(const struct manifest *m, int program_fd, const int check_fds[2], bool idle,

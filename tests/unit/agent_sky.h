@@ -310,13 +310,36 @@ static maybe_unused void write_rest(int dir, const struct version *v)
     }
 }
 
-/* Build, sign, send; the digest of its manifest. */
-static maybe_unused noinline struct digest send_version(const struct version *v)
+/* The grant that it has at its start, with so much room for versions. */
+static maybe_unused noinline void provision_store(uint64_t store_bytes)
+{
+    scoped(close_fd) int trust = openat(sky->state, TRUST_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct grant grant = doc_grant();
+    struct err err = { 0 };
+
+    grant.expires_ms = 0;
+    grant.store_bytes = store_bytes;
+    doc_signed(&signed_doc_, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    must(fs_write_file(trust, "grant-acme.cose", signed_doc_.bytes, 0600, &err), &err);
+}
+
+/* Room for two versions with so much padding, and not for the package of one beside them. */
+static maybe_unused uint64_t store_for_two(size_t padding)
+{
+    char path[700];
+    struct stat st = { 0 };
+
+    (void)snprintf(path, sizeof path, "%s/tests/probe/agent_payload", sky->build);
+    assert_int_equal(stat(path, &st), 0);
+    return 2 * (padding + (uint64_t)st.st_size) + padding / 2;
+}
+
+/* Build and sign into an empty memfd; the digest of its manifest. */
+static maybe_unused noinline struct digest make_version(const struct version *v, int package)
 {
     struct scratch tree = scratch_new();
     scoped(close_fd) int bin = make_dir(tree.fd, "bin");
     scoped(close_fd) int content = memfd_create("content", MFD_CLOEXEC);
-    scoped(close_fd) int package = memfd_create("package", MFD_CLOEXEC);
     struct packed packed = { 0 };
     struct digest digest = { 0 };
     struct err err = { 0 };
@@ -328,8 +351,17 @@ static maybe_unused noinline struct digest send_version(const struct version *v)
     doc_signed(&signed_doc_, DOC_MANIFEST, manifest_encode, &m, v->signer);
     must(sha256_of(signed_doc_.payload, digest.b, &err), &err);
     must(pack_assemble(signed_doc_.bytes, content, 0, packed.content_bytes, package, &err), &err);
-    send_object(OBJECT_PACKAGE, package, NULL);
     scratch_done(&tree);
+    return digest;
+}
+
+/* Build, sign, send; the digest of its manifest. */
+static maybe_unused struct digest send_version(const struct version *v)
+{
+    scoped(close_fd) int package = memfd_create("package", MFD_CLOEXEC);
+    struct digest digest = make_version(v, package);
+
+    send_object(OBJECT_PACKAGE, package, NULL);
     return digest;
 }
 

@@ -1660,6 +1660,15 @@ static noinline void send_store(uint64_t epoch, uint64_t store_bytes)
     send_document(OBJECT_GRANT, signed_doc_.bytes);
 }
 
+static bool has_stored(const struct digest *object)
+{
+    char hex[2 * DIGEST_SIZE + 1], path[200];
+
+    (void)bytes_hex((struct bytes){ object->b, sizeof object->b }, hex);
+    (void)snprintf(path, sizeof path, "objects/sha256/%.2s/%s", hex, hex + 2);
+    return faccessat(sky->state, path, F_OK, 0) == 0;
+}
+
 /* The packages of installed slots are kept, are not installed again by a start, and make room for
  * what is new; what they came from is noted in the slot. */
 static void packages_are_kept(void **state)
@@ -1684,9 +1693,7 @@ static void packages_are_kept(void **state)
                    bytes_hex((struct bytes){ d1.b, sizeof d1.b }, hex));
     must(fs_read_file(sky->state, path, note.b, sizeof note.b, &n, &err), &err);
     assert_int_equal(n, sizeof note.b);
-    (void)bytes_hex((struct bytes){ note.b, sizeof note.b }, hex);
-    (void)snprintf(path, sizeof path, "objects/sha256/%.2s/%s", hex, hex + 2);
-    assert_int_equal(faccessat(sky->state, path, F_OK, 0), 0);
+    assert_true(has_stored(&note));
 
     send_store(4, 2U << 20); /* as much as one slot and its package take, not two */
     await_taken();
@@ -1694,6 +1701,57 @@ static void packages_are_kept(void **state)
     send_order(2, &d2);
     await_standing(SLOT_COMMITTED, &d2);
     assert_true(stored_objects() < 2);
+}
+
+/* Flip a bit of the last byte but n. */
+static void spoil(int package, off_t n)
+{
+    struct stat st = { 0 };
+    uint8_t byte = 0;
+
+    assert_int_equal(fstat(package, &st), 0);
+    assert_int_equal(pread(package, &byte, 1, st.st_size - 1 - n), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(package, &byte, 1, st.st_size - 1 - n), 1);
+}
+
+/* There is room for the next version only where the kept package of this one lies.  It does not go
+ * for rubbish behind the next one's envelope; for the next one it does. */
+static void rubbish_makes_no_room(void **state)
+{
+    const struct version padded1 = { "1.0", "good", 1, 2U << 20, K_ACME };
+    const struct version padded2 = { "2.0", "good", 2, 2U << 20, K_ACME };
+    scoped(close_fd) int package = memfd_create("package", MFD_CLOEXEC);
+    struct digest kept = { 0 };
+    struct slots slots = { .dir = -1, .staging = -1 };
+    struct slot_id id = { .tenant = "acme", .payload = "cam-north" };
+    struct err err = { 0 };
+
+    (void)state;
+    provision_store(store_for_two(2U << 20));
+    start_berthd();
+    id.manifest = send_version(&padded1);
+    send_order(1, &id.manifest);
+    await_standing(SLOT_COMMITTED, &id.manifest);
+    slots.dir = openat(sky->state, "slots", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(slots.dir >= 0);
+    must(slot_object(&slots, &id, &kept, &err), &err);
+    assert_int_equal(stored_objects(), 1);
+
+    struct digest d2 = make_version(&padded2, package);
+    send_order(2, &d2);
+    spoil(package, 100);
+    send_object(OBJECT_PACKAGE, package, NULL);
+    await_event(RC_DIGEST_MISMATCH);
+    assert_true(has_stored(&kept));
+    await_standing(SLOT_RECEIVING, &id.manifest);
+    assert_int_equal(entries_in(sky->state, "staging"), 0);
+
+    spoil(package, 100);
+    send_object(OBJECT_PACKAGE, package, NULL);
+    await_standing(SLOT_COMMITTED, &d2);
+    assert_false(has_stored(&kept));
+    close_fd(&slots.dir);
 }
 
 /* No room for the snapshot: no trial, and what runs is not even stopped.  Then there is. */
@@ -1735,6 +1793,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(killed_in_an_install_it_finishes, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(exits_are_told_and_backed_off, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(packages_are_kept, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(rubbish_makes_no_room, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(damaged_slot_gives_way, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(damaged_state_keeps_what_is_ordered, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(revoked_key_stops_what_it_signed, sky_open, sky_close),

@@ -271,6 +271,32 @@ static void hostile_deltas_are_not_held_against_the_version(void **state)
     assert_slot(&b2);
 }
 
+/* There is room for the next version only where the kept package of this one lies, and a delta is
+ * signed by nobody: it is tried before anything goes for it. */
+static void hostile_deltas_make_no_room(void **state)
+{
+    scoped(built_done) struct built b1 = build(1);
+    scoped(built_done) struct built b2 = build(2);
+    scoped(made_done) struct made made = dp_delta(&b1.tree, &b2.tree);
+
+    (void)state;
+    provision_store(store_for_two(PAYLOAD_BYTES));
+    start_berthd();
+    send_full(&b1);
+    send_order(1, &b1.digest);
+    await_standing(SLOT_COMMITTED, &b1.digest);
+    assert_int_equal(stored_objects(), 1);
+    send_order(2, &b2.digest);
+    send_delta_bytes(&b2, (struct bytes){ made.p, made.n / 2 });
+    await_waiting(&b2.digest, RC_DELTA_STREAM);
+    assert_int_equal(stored_objects(), 1);
+    assert_int_equal(entries_in(sky->state, "staging"), 0);
+    send_delta_bytes(&b2, (struct bytes){ made.p, made.n });
+    await_standing(SLOT_COMMITTED, &b2.digest);
+    assert_slot(&b2);
+    assert_int_equal(stored_objects(), 0);
+}
+
 /* A bit of the base has flipped, in a file that is only copied: told as what it is. */
 static void damaged_base_is_told(void **state)
 {
@@ -389,6 +415,7 @@ int main(void)
         TEST(deltas_are_taken),
         TEST(without_a_base_the_full_package_does),
         TEST(hostile_deltas_are_not_held_against_the_version),
+        TEST(hostile_deltas_make_no_room),
         TEST(damaged_base_is_told),
         TEST(refused_ahead_of_its_order),
         TEST(killed_in_a_delta_it_finishes),

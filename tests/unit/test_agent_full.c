@@ -458,6 +458,81 @@ static void a_hanging_install_holds_up_nobody(void **state)
     end_berthd(SIGTERM, 0);
 }
 
+struct running {
+    const char *tenant;
+    const struct digest *version;
+};
+
+static bool runs_committed(const struct report *r, const void *arg)
+{
+    const struct running *want = arg;
+
+    for (uint32_t i = 0; i < r->n_payloads; i++)
+        if (strcmp(r->payload[i].tenant, want->tenant) == 0)
+            return r->payload[i].state == SLOT_COMMITTED && r->payload[i].is_running &&
+                   digest_same(&r->payload[i].running, want->version);
+    return false;
+}
+
+static bool count_fan(void *arg, const char *name)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "objects/sha256/%s", name);
+    *(size_t *)arg += entries_in(sky->state, path);
+    return true;
+}
+
+static size_t stored_objects(void)
+{
+    size_t n = 0;
+    struct err err = { 0 };
+
+    must(fs_list(sky->state, "objects/sha256", 256, count_fan, &n, NULL, &err), &err);
+    return n;
+}
+
+/* What only came over the link may be anything: the disk has no room for acme's package, and would
+ * have without one that is kept for zenith, which stays. */
+static void what_waits_costs_others_nothing(void **state)
+{
+    const struct version a1 = { .version = "1.0", .how = "good", .release = 1, .signer = K_ACME };
+    const struct version a2 = {
+        .version = "2.0", .how = "good", .release = 2, .signer = K_ACME, .padding = 5U << 20
+    };
+    struct version z = { .version = "1.0",
+                         .how = "good",
+                         .release = 1,
+                         .signer = K_ZENITH,
+                         .tenant = "zenith",
+                         .padding = 3U << 20 };
+
+    (void)state;
+    start_berthd();
+    send_grant_of_zenith();
+    struct digest acme = send_version(&a1);
+    struct digest zenith = send_version(&z);
+    send_order_of_both(1, &acme, &zenith);
+    await("zenith's first", runs_committed, &(struct running){ "zenith", &zenith });
+    z.version = "2.0";
+    z.release = 2;
+    zenith = send_version(&z);
+    send_order_of_both(2, &acme, &zenith);
+    await("zenith's second", runs_committed, &(struct running){ "zenith", &zenith });
+    await("acme's first", runs_committed, &(struct running){ "acme", &acme });
+    assert_int_equal(stored_objects(), 3);
+
+    fill_bytes(14U << 20); /* it has room with berth-link, not a second time and 4 MiB besides */
+    acme = send_version(&a2);
+    await("no room for acme", has_event_about, "acme");
+    assert_int_equal(times(RC_NO_SPACE, "acme"), 1);
+    assert_int_equal(stored_objects(), 3);
+    give_back();
+    send_order_of_both(3, &acme, &zenith);
+    await("acme's second", runs_committed, &(struct running){ "acme", &acme });
+    end_berthd(SIGTERM, 0);
+}
+
 /* More packages than there is room for in the queue, the spool and the store, each of them refused
  * while it is unpacked: zenith's one gets through.  What becomes of acme's own good one is acme's
  * own doing. */
@@ -497,6 +572,7 @@ int main(void)
         on_disk(rollback_without_bytes),
         on_disk(rollback_without_inodes),
         on_disk(a_hanging_install_holds_up_nobody),
+        on_disk(what_waits_costs_others_nothing),
         on_disk(a_flood_holds_up_nobody),
     };
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/test.h"
 
-#include "tests/unit/update_fixture.h"
+#include <poll.h>
+
+#include "tests/unit/update_signed.h"
 #include "update/check.h"
 #include "update/index.h"
 
@@ -195,10 +197,51 @@ static void objects_are_read(void **state)
     assert_rc(check_object(fd, &spec, &err), RC_OBJECT_DIGEST);
 }
 
+static enum rc read_first(const struct verified_payload *payload, struct err *err)
+{
+    scoped(close_fd) int program = open_program("berth-unpack");
+    struct unpack_job job;
+    enum rc rc = check_start_payload(payload, program, &job, err);
+    struct pollfd ended = { .events = POLLIN };
+
+    if (rc != RC_OK)
+        return rc;
+    ended.fd = job.pidfd;
+    assert_int_equal(poll(&ended, 1, 60000), 1);
+    return unpack_result(&job, err);
+}
+
+/* The confined process reads what lies behind an envelope, and is given no directory. */
+static void packages_are_read_first(void **state)
+{
+    scoped(trust_free) struct trust *trust = signed_trust();
+    struct unpack_spec spec = { .content_bytes = 4000, .unpacked_bytes = 4000, .files = 2 };
+    uint8_t content[4000] = { 0 };
+    struct err err;
+
+    (void)state;
+    (void)snprintf(spec.entry, sizeof spec.entry, "/bin/app");
+    spec.index.b[0] = 1;
+    assert_rc(sha256_of((struct bytes){ content, sizeof content }, spec.content.b, &err), RC_OK);
+    for (int flip = 0; flip < 2; flip++) {
+        scoped(payload_free) struct verified_payload *payload = NULL;
+        struct manifest m = signed_manifest(&spec);
+
+        assert_rc(sha384_of((struct bytes){ content, sizeof content }, m.content384.b, &err),
+                  RC_OK);
+        content[3999] ^= (uint8_t)flip;
+        scoped(close_fd) int fd =
+            signed_package(&m, (struct bytes){ content, sizeof content }, K_ACME);
+        assert_rc(payload_verify_signed(trust, fd, NOW_MS, &payload, &err), RC_OK);
+        assert_rc(read_first(payload, &err), flip ? RC_DIGEST_MISMATCH : RC_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_are_read),
+        cmocka_unit_test(packages_are_read_first),
         cmocka_unit_test(test_damage_is_found),
     };
 

@@ -62,6 +62,16 @@ static enum rc apply(struct bay *b, struct bytes delta, const struct unpack_spec
     return unpack_delta(fd, spec, &base, &out, err);
 }
 
+/* What is found of it without making anything. */
+static enum rc check(struct bay *b, struct bytes delta, const struct unpack_spec *spec,
+                     struct err *err)
+{
+    const struct unpack_base base = { .root = b->old.root, .index = b->old.index };
+    scoped(close_fd) int fd = memfd_of(delta);
+
+    return unpack_check_delta(fd, spec, &base, err);
+}
+
 /* Staging holds exactly what the full package unpacks to, and the index beside it is its index. */
 static void assert_result(struct bay *b)
 {
@@ -395,8 +405,12 @@ static void test_lies(void **state)
         if (lie->spec)
             lie->spec(&spec);
 
-        enum rc rc = apply(&b, (struct bytes){ made.p, made.n }, &spec, &err);
+        /* What is no business of the delta's is seen when it is applied only. */
+        enum rc rc = check(&b, (struct bytes){ made.p, made.n }, &spec, &err);
+        if (rc != lie->rc && (rc != RC_OK || (!lie->base && !lie->spec)))
+            fail_msg("%s: checked as %s, want %s", lie->why, rc_name(rc), rc_name(lie->rc));
 
+        rc = apply(&b, (struct bytes){ made.p, made.n }, &spec, &err);
         if (rc != lie->rc || err.rc != rc)
             fail_msg("%s: got %s (%s), want %s", lie->why, rc_name(rc), err.what, rc_name(lie->rc));
         assert_int_equal(entries_in(b.staging, "."), 0);
@@ -417,6 +431,7 @@ static void test_cut_everywhere(void **state)
 
         if (rc == RC_OK)
             fail_msg("cut after %zu bytes: taken", n);
+        assert_rc(check(&b, (struct bytes){ made.p, n }, &spec, &err), rc);
         assert_true(rc_class(rc) == RC_CLASS_MALFORMED || rc_class(rc) == RC_CLASS_REFUSED);
         assert_int_equal(entries_in(b.staging, "."), 0);
         spec.content_bytes = made.n; /* and where the file ends before what it is said to hold */
@@ -570,6 +585,20 @@ static int package_of(const struct manifest *m, const struct made *made)
     return out;
 }
 
+/* Have berth-unpack look at it first, as the agent does when something would have to go for it. */
+static enum rc look(struct bay *b, const struct verified_delta *delta, struct err *err)
+{
+    scoped(close_fd) int program = open_program("berth-unpack");
+    struct manifest base = signed_manifest(&b->old.spec);
+    const struct unpack_from from = { .root = b->old.root,
+                                      .index = b->old.index,
+                                      .manifest = &base };
+    struct unpack_job job;
+    enum rc rc = check_start_delta(delta, &from, program, &job, err);
+
+    return rc == RC_OK ? wait_for(&job, err) : rc;
+}
+
 /* Start berth-unpack on it as the agent does. */
 static enum rc run(struct bay *b, const struct verified_delta *delta, struct err *err)
 {
@@ -604,6 +633,8 @@ static void test_real_program(void **state)
     assert_rc(delta_verify(trust, fd, NOW_MS, &delta, &err), RC_OK);
     assert_rc(delta_base(delta, &base, &err), RC_OK);
     assert_true(digest_same(&base, &b.old.spec.index));
+    assert_rc(look(&b, delta, &err), RC_OK);
+    assert_int_equal(entries_in(b.staging, "."), 0);
     assert_rc(run(&b, delta, &err), RC_OK);
     assert_result(&b);
 
@@ -614,9 +645,27 @@ static void test_real_program(void **state)
     /* a damaged base, seen by the confined process, too */
     staging_clear(b.staging);
     flip(b.old.root, "bin/same", 1);
+    assert_rc(look(&b, delta, &err), RC_OK); /* of what is copied there is nothing to see yet */
     assert_rc(run(&b, delta, &err), RC_SLOT_DAMAGED);
     assert_string_equal(err.what, "content: bin/same");
     assert_int_equal(entries_in(b.staging, "."), 0);
+}
+
+/* Half a delta behind a true envelope. */
+static void test_real_program_looks_first(void **state)
+{
+    scoped(bay_done) struct bay b = bay_new();
+    scoped(trust_free) struct trust *trust = signed_trust();
+    scoped(made_done) struct made made = dp_delta(&b.old, &b.new);
+    scoped(delta_free) struct verified_delta *delta = NULL;
+    struct manifest m = signed_manifest(&b.new.spec);
+    struct err err;
+
+    (void)state;
+    made.n /= 2;
+    scoped(close_fd) int fd = package_of(&m, &made);
+    assert_rc(delta_verify(trust, fd, NOW_MS, &delta, &err), RC_OK);
+    assert_rc(look(&b, delta, &err), RC_DELTA_STREAM);
 }
 
 /* A delta of a version that wants another machine never gets that far. */
@@ -767,10 +816,15 @@ static void test_verify_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_cut_everywhere),  cmocka_unit_test(test_every_byte),
-        cmocka_unit_test(test_signed_nonsense), cmocka_unit_test(test_real_program),
-        cmocka_unit_test(test_other_machine),   cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_cut_everywhere),
+        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_signed_nonsense),
+        cmocka_unit_test(test_real_program),
+        cmocka_unit_test(test_real_program_looks_first),
+        cmocka_unit_test(test_other_machine),
+        cmocka_unit_test(test_verify),
         cmocka_unit_test(test_verify_kinds),
     };
 
