@@ -114,8 +114,13 @@ enum rc own_load(struct agent *a, struct err *err)
 {
     struct own *o = &a->own;
     struct err why = { 0 };
+    enum rc rc = boot_load_patiently(a->state_dir, &o->record, &why);
 
-    if (boot_load(a->state_dir, &o->record, &why) != RC_OK) {
+    if (rc != RC_OK && boot_passes(&why)) {
+        *err = why;
+        return rc;
+    }
+    if (rc != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &why, "boot record");
         o->damaged = true;
         o->record = (struct boot_record){ 0 };

@@ -18,7 +18,8 @@
 void own_claim(struct agent *a, int own_dir, const char *name);
 
 /* Load the record and find out whether we are on trial.  RC_AGENT_FORMAT: we are, and cannot write
- * the state as the agent before us reads it; the trial is over, and nothing may be changed. */
+ * the state as the agent before us reads it; the trial is over, and nothing may be changed.  RC_IO,
+ * RC_NO_MEMORY: nobody can say just now, and which agents are needed is not known. */
 must_check enum rc own_load(struct agent *a, struct err *err);
 
 /* Another agent is wanted: keep the state as it is, write the record, end.  No manifest: leave the

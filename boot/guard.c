@@ -17,6 +17,7 @@
 #include "boot/tally.h"
 
 #define LINK_DIR "link"
+#define AGAIN_MS 1000U
 
 bool guard_unproven(const struct boot_record *record, const struct boot_id *who)
 {
@@ -50,33 +51,51 @@ static bool is_deaf(int state)
     return rc != RC_OK && rc != RC_NOT_FOUND;
 }
 
-/* A record that cannot be read proves nobody; then the programs of the launch start. */
-static bool must_end(const struct guard *g)
+enum proof { PROVEN, UNPROVEN, NOT_KNOWN };
+
+/* A damaged record proves nobody; then the programs of the launch start. */
+static enum proof proof_of(const struct guard *g)
 {
     struct boot_record record = { 0 };
     struct err err = { 0 };
 
     if (!g->trial && (is_read_only(g->state) || is_deaf(g->state)))
-        return false;
-    return boot_load(g->state, &record, &err) != RC_OK || guard_unproven(&record, &g->who);
+        return PROVEN;
+    if (boot_load(g->state, &record, &err) == RC_OK)
+        return guard_unproven(&record, &g->who) ? UNPROVEN : PROVEN;
+    return boot_passes(&err) ? NOT_KNOWN : UNPROVEN;
+}
+
+/* Whether what is watched has ended by then. */
+static bool ends_until(int pidfd, uint64_t until_ms)
+{
+    struct pollfd end = { .fd = pidfd, .events = POLLIN };
+
+    for (uint64_t now = clock_mono_ms(); now < until_ms; now = clock_mono_ms()) {
+        uint64_t left = until_ms - now;
+
+        if (poll(&end, 1, left < INT_MAX ? (int)left : INT_MAX) > 0)
+            return true;
+    }
+    return false;
 }
 
 /* At the end of its time it is killed, whatever it says of itself: the next start decides.  It does
  * not matter who else watches it. */
 _Noreturn static void watch(const struct guard *g, int pidfd)
 {
-    struct pollfd end = { .fd = pidfd, .events = POLLIN };
-    uint64_t until = clock_mono_ms() + 1000ULL * g->after_s;
+    enum proof proof = NOT_KNOWN;
 
-    for (uint64_t now = clock_mono_ms(); now < until; now = clock_mono_ms()) {
-        uint64_t left = until - now;
-
-        if (poll(&end, 1, left < INT_MAX ? (int)left : INT_MAX) > 0)
-            _exit(0);
-    }
+    if (ends_until(pidfd, clock_mono_ms() + 1000ULL * g->after_s))
+        _exit(0);
     if (g->tallied) {
         tally_forget(g->state);
-    } else if (must_end(g)) {
+        _exit(0);
+    }
+    while ((proof = proof_of(g)) == NOT_KNOWN)
+        if (ends_until(pidfd, clock_mono_ms() + AGAIN_MS))
+            _exit(0);
+    if (proof == UNPROVEN) {
         log_event(LOG_LEVEL_ERROR, "the agent has not proven itself in time: killed");
         (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
     }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot/record.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/cbor.h"
 #include "base/statefile.h"
@@ -9,6 +11,8 @@
 #define RECORD_FORMAT 1U
 #define RECORD_FIELDS 11U
 #define LAUNCH "launch"
+#define TRIES 6U
+#define PAUSE_MS 100U /* doubles */
 
 static const struct boot_id none;
 
@@ -251,6 +255,12 @@ enum rc boot_encode(const struct boot_record *r, uint8_t *buf, size_t cap, struc
     return cbor_written(&w, ret, err);
 }
 
+bool boot_passes(const struct err *err)
+{
+    return err->rc == RC_NO_MEMORY || err->sys == ENOMEM || err->sys == EAGAIN ||
+           err->sys == EMFILE || err->sys == ENFILE || err->sys == EINTR;
+}
+
 enum rc boot_load(int state_dirfd, struct boot_record *ret, struct err *err)
 {
     uint8_t buf[BOOT_RECORD_MAX];
@@ -264,9 +274,36 @@ enum rc boot_load(int state_dirfd, struct boot_record *ret, struct err *err)
     }
     if (rc == RC_OK)
         rc = boot_decode((struct bytes){ .p = buf, .n = n }, ret, &why);
-    return rc == RC_OK
-               ? rc
-               : err_set(err, RC_STATE_DAMAGED, BOOT_FILE ": %s %.64s", rc_name(rc), why.what);
+    if (rc == RC_OK)
+        return rc;
+    if (boot_passes(&why)) {
+        *err = why;
+        return rc;
+    }
+    return err_set(err, RC_STATE_DAMAGED, BOOT_FILE ": %s %.64s", rc_name(rc), why.what);
+}
+
+/* Before another try, if there is to be one. */
+static bool try_again(uint32_t tries, enum rc rc, struct err *err)
+{
+    const uint32_t ms = PAUSE_MS << tries;
+    struct timespec left = { .tv_sec = ms / 1000U, .tv_nsec = (long)(ms % 1000U) * 1000000L };
+
+    if (rc == RC_OK || !boot_passes(err) || tries + 1 >= TRIES)
+        return false;
+    *err = (struct err){ 0 };
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+    return true;
+}
+
+enum rc boot_load_patiently(int state_dirfd, struct boot_record *ret, struct err *err)
+{
+    enum rc rc = boot_load(state_dirfd, ret, err);
+
+    for (uint32_t i = 0; try_again(i, rc, err); i++)
+        rc = boot_load(state_dirfd, ret, err);
+    return rc;
 }
 
 enum rc boot_save(int state_dirfd, const struct boot_record *record, struct err *err)
@@ -276,6 +313,15 @@ enum rc boot_save(int state_dirfd, const struct boot_record *record, struct err 
     enum rc rc = boot_encode(record, buf, sizeof buf, &content, err);
 
     return rc == RC_OK ? statefile_renew(state_dirfd, BOOT_FILE, content, err) : rc;
+}
+
+enum rc boot_save_patiently(int state_dirfd, const struct boot_record *record, struct err *err)
+{
+    enum rc rc = boot_save(state_dirfd, record, err);
+
+    for (uint32_t i = 0; try_again(i, rc, err); i++)
+        rc = boot_save(state_dirfd, record, err);
+    return rc;
 }
 
 /* ---- names --------------------------------------------------------------------------------------

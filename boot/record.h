@@ -84,13 +84,25 @@ must_check enum rc boot_decode(struct bytes in, struct boot_record *ret, struct 
 must_check enum rc boot_encode(const struct boot_record *record, uint8_t *buf, size_t cap,
                                struct bytes *ret, struct err *err);
 
+/* Whether a failure says nothing of what was to be read or started: there was no memory, or no
+ * descriptor, just then. */
+bool boot_passes(const struct err *err);
+
 /* Load from the state directory.  Never written: RC_OK, and an empty record.  RC_STATE_DAMAGED: not
- * to be read. */
+ * to be read.  RC_IO, RC_NO_MEMORY: it could not be read just now (boot_passes), and may be whole.
+ * *ret is untouched on failure. */
 must_check enum rc boot_load(int state_dirfd, struct boot_record *ret, struct err *err);
+
+/* The same, and again for some seconds while that fails for a reason that passes; blocks. */
+must_check enum rc boot_load_patiently(int state_dirfd, struct boot_record *ret, struct err *err);
 
 /* Save durably: both copies, so that the loss of one brings nothing older back, over damaged ones
  * too. */
 must_check enum rc boot_save(int state_dirfd, const struct boot_record *record, struct err *err);
+
+/* The same, and again as boot_load_patiently. */
+must_check enum rc boot_save_patiently(int state_dirfd, const struct boot_record *record,
+                                       struct err *err);
 
 /* "slots/berth/agent/HEX/root/bin" of an agent, which must not be none. */
 #define BOOT_PATH_CAP 128U

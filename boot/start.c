@@ -230,7 +230,7 @@ static bool is_written(struct booting *b, const struct boot_record *next)
     struct boot_record found = { 0 };
     struct err err = { 0 };
 
-    if (boot_save(b->state, next, &err) == RC_OK)
+    if (boot_save_patiently(b->state, next, &err) == RC_OK)
         return true;
     log_err(LOG_LEVEL_ERROR, &err, "boot record");
     if (boot_load(b->state, &found, &err) != RC_OK)
@@ -283,13 +283,6 @@ static enum rc choose(struct booting *b, enum boot_event event, struct boot_id *
     return RC_OK;
 }
 
-/* It says nothing of who was to be started. */
-static bool is_passing(const struct err *err)
-{
-    return err->sys == ENOMEM || err->sys == EAGAIN || err->sys == EMFILE || err->sys == ENFILE ||
-           err->sys == EINTR;
-}
-
 /* Who cannot be guarded is no worse for it.  A trial waits, because a candidate may hang; a
  * committed agent has shown once that it does not. */
 static enum rc guard_agent(const struct booting *b, const struct boot_id *who, struct err *err)
@@ -317,14 +310,14 @@ static enum rc try_start(const struct booting *b, const struct boot_id *who, str
     enum rc rc = open_program(b, who, &program, err);
 
     if (rc != RC_OK)
-        return is_passing(err) ? RC_BUSY : rc;
+        return boot_passes(err) ? RC_BUSY : rc;
     rc = guard_agent(b, who, err);
     if (rc != RC_OK)
         return rc;
     boot_name(who, name);
     log_event(LOG_LEVEL_INFO, "start agent=%s%s", name, trial ? " on trial" : "");
     rc = become(b, who, program, err);
-    return is_passing(err) ? RC_BUSY : rc;
+    return boot_passes(err) ? RC_BUSY : rc;
 }
 
 static enum rc open_all(struct booting *b, struct err *err)
@@ -391,7 +384,10 @@ enum rc boot_start(int argc, char **argv, struct err *err)
         rc = lock_or_evict(b.state, &lock, err);
     if (rc != RC_OK)
         return rc;
-    b.readable = boot_load(b.state, &b.record, err) == RC_OK;
+    rc = boot_load_patiently(b.state, &b.record, err);
+    if (rc != RC_OK && boot_passes(err)) /* nothing is known of it: the next start finds out */
+        return rc;
+    b.readable = rc == RC_OK;
     if (!b.readable)
         log_err(LOG_LEVEL_ERROR, err, "which agent is current is not known: as launched");
     rest(&b);

@@ -615,6 +615,39 @@ static struct rig rig_current(uint32_t starts)
     return r;
 }
 
+static int do_load(void *arg)
+{
+    const struct rig *r = arg;
+    struct err err = { 0 };
+
+    fault_arm();
+    enum rc rc = own_load(r->a, &err);
+    fault_disarm();
+    if (r->a->own.damaged)
+        return 1;
+    return rc == RC_OK && r->a->own.record.starts != 4 ? 2 : (int)rc;
+}
+
+/* Without memory for its record it does not take itself for the agent of nobody. */
+static void want_of_memory_is_no_damage(void **state)
+{
+    struct fault fault = { .kind = FAULT_FAIL, .sys = ENOMEM, .calls = CALLS_READ, .n = 1 };
+    struct rig r = rig_current(4);
+
+    (void)state;
+    fault.under = r.dir.path;
+    for (; fault.n <= 2; fault.n++) {
+        struct fault_seen seen = fault_run(do_load, &r, &fault, NULL);
+
+        assert_int_equal(seen.fired, 1);
+        assert_int_equal(seen.exit_code, RC_OK);
+    }
+    fault.n = 1;
+    fault.lasting = true;
+    assert_int_equal(fault_run(do_load, &r, &fault, NULL).exit_code, RC_IO);
+    rig_done(&r);
+}
+
 /* The count of starts of the current agent is cleared once it is well, and not before: at once if
  * somebody was heard, whatever the policy of trials is. */
 static void starts_are_cleared(void **state)
@@ -780,6 +813,7 @@ int main(void)
         cmocka_unit_test(failed_saves_are_read_again),
         cmocka_unit_test(when_a_trial_ends),
         cmocka_unit_test(other_format_is_refused),
+        cmocka_unit_test(want_of_memory_is_no_damage),
         cmocka_unit_test(starts_are_cleared),
         cmocka_unit_test(the_deaf_are_not_well),
         cmocka_unit_test(a_stop_is_no_failure),

@@ -492,6 +492,56 @@ static void damaged_record_starts_the_launch(void **state)
     scratch_done(&r.dir);
 }
 
+static int run_short(void *arg)
+{
+    struct rig *r = arg;
+    char name[] = "berth-boot", option[] = "--state", limit[] = "--agent-trial-seconds", s[] = "1";
+    char *argv[] = { name, option, r->dir.path, limit, s, NULL };
+    struct err err;
+
+    fault_arm();
+    return (int)boot_start(5, argv, &err);
+}
+
+/* A record that cannot be read for want of memory is not damaged: read again, its candidate is
+ * started.  When it never can be, nobody is, and nothing is written. */
+static void want_of_memory_is_no_damage(void **state)
+{
+    const struct fault lasting = {
+        .kind = FAULT_FAIL, .sys = ENOMEM, .calls = CALLS_READ, .lasting = true, .n = 1
+    };
+    size_t met = 0;
+
+    (void)state;
+    for (bool record = true; record;) {
+        struct rig r = rig_new();
+        const struct fault once = { .kind = FAULT_FAIL,
+                                    .sys = ENOMEM,
+                                    .calls = CALLS_READ,
+                                    .under = r.dir.path,
+                                    .n = met + 1 };
+        struct fault_seen seen = fault_run(run_short, &r, &once, NULL);
+
+        record = seen.fired > 0 && strstr(seen.at.path, "/" BOOT_FILE ".") != NULL;
+        met += record;
+        if (record)
+            assert_int_equal(seen.exit_code, STARTED);
+        assert_int_equal(load(&r).tries, BOOT_TRIES - 1);
+        scratch_done(&r.dir);
+    }
+    assert_true(met >= 2);
+
+    struct rig r = rig_new();
+    const struct boot_record before = load(&r);
+    struct fault never = lasting;
+
+    never.under = r.dir.path;
+    assert_int_equal(fault_run(run_short, &r, &never, NULL).exit_code, RC_IO);
+    const struct boot_record after = load(&r);
+    assert_memory_equal(&before, &after, sizeof after);
+    scratch_done(&r.dir);
+}
+
 /* A lock that is a directory or a socket, or leads elsewhere, keeps no agent from starting. */
 static void lock_that_is_no_file_makes_way(void **state)
 {
@@ -960,6 +1010,7 @@ int main(void)
         cmocka_unit_test(killed_anywhere),
         cmocka_unit_test(what_cannot_be_started_fails_at_once),
         cmocka_unit_test(damaged_record_starts_the_launch),
+        cmocka_unit_test(want_of_memory_is_no_damage),
         cmocka_unit_test(lock_that_is_no_file_makes_way),
         cmocka_unit_test(passing_fault_moves_no_lock),
         cmocka_unit_test(codes_of_later_agents_are_kept),
