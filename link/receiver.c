@@ -226,12 +226,17 @@ static uint64_t bytes_held(const struct receiver *r, const uint8_t aside[DIGEST_
     return bytes;
 }
 
-/* Bytes and objects that a kind of object may use, and what is used, an older cut of the same
- * object aside.  One that came whole needs no place among those under way. */
-static bool has_room(const struct receiver *r, const struct transfer_descriptor *d, bool whole)
+/* Whether bytes that a kind of object may use are free, an older cut of the same object aside. */
+static bool has_bytes(const struct receiver *r, const struct transfer_descriptor *d)
 {
-    const uint64_t bytes = d->size + bytes_held(r, d->object);
-    bool package = d->kind == OBJECT_PACKAGE;
+    const uint64_t max = d->kind == OBJECT_PACKAGE ? r->quota - r->quota / 8 : r->quota;
+
+    return d->size + bytes_held(r, d->object) <= max;
+}
+
+/* The same of places for objects.  One that came whole needs none among those under way. */
+static bool has_place(const struct receiver *r, const struct transfer_descriptor *d, bool whole)
+{
     size_t way = 0, way_packages = 0, ready_packages = 0;
 
     for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
@@ -242,11 +247,10 @@ static bool has_room(const struct receiver *r, const struct transfer_descriptor 
     }
     for (size_t i = 0; i < r->n_ready; i++)
         ready_packages += r->ready[i].object.kind == OBJECT_PACKAGE ? 1 : 0;
-    if (package && (way_packages >= PACKAGES_UNDER_WAY_MAX ||
-                    way_packages + ready_packages >= PACKAGES_READY_MAX))
+    if (d->kind == OBJECT_PACKAGE && (way_packages >= PACKAGES_UNDER_WAY_MAX ||
+                                      way_packages + ready_packages >= PACKAGES_READY_MAX))
         return false;
-    return (whole || way < RECEIVER_OBJECTS_MAX) && way + r->n_ready < RECEIVER_READY_MAX &&
-           bytes <= (package ? r->quota - r->quota / 8 : r->quota);
+    return (whole || way < RECEIVER_OBJECTS_MAX) && way + r->n_ready < RECEIVER_READY_MAX;
 }
 
 /* Whether an object has not moved for long.  One that was found at the start has not for longer
@@ -256,31 +260,42 @@ static bool is_stale(const struct receiver *r, const struct partial *p, uint64_t
     return now_ms - p->moved_ms >= (p->found ? r->stale_ms / FOUND_STALE_PART : r->stale_ms);
 }
 
-/* Make room by dropping objects that have not moved for long, the longest first. */
-static enum rc make_room(struct receiver *r, const struct transfer_descriptor *d, bool whole,
-                         uint64_t now_ms, struct err *err)
+/* Drop the object that has not moved for longest, if that is long. */
+static enum rc drop_stale(struct receiver *r, const struct transfer_descriptor *d, uint64_t now_ms,
+                          struct err *err)
 {
-    while (!has_room(r, d, whole) && r->n_seeds > 0)
-        drop_seed(r, 0);
-    while (!has_room(r, d, whole)) {
-        struct partial *oldest = NULL;
+    struct partial *oldest = NULL;
 
-        for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
-            struct partial *p = &r->partial[i];
+    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
+        struct partial *p = &r->partial[i];
 
-            if (p->used && is_stale(r, p, now_ms) &&
-                (oldest == NULL || p->moved_ms < oldest->moved_ms))
-                oldest = p;
-        }
-        if (oldest == NULL)
-            return err_set(err, RC_SPOOL_FULL, "object of %" PRIu64 " bytes", d->size);
-        err_set(&r->note, RC_SPOOL_FULL, "an object under way made room");
-        drop_partial(r, oldest, true);
+        if (p->used && is_stale(r, p, now_ms) && (oldest == NULL || p->moved_ms < oldest->moved_ms))
+            oldest = p;
     }
+    if (oldest == NULL)
+        return err_set(err, RC_SPOOL_FULL, "object of %" PRIu64 " bytes", d->size);
+    err_set(&r->note, RC_SPOOL_FULL, "an object under way made room");
+    drop_partial(r, oldest, true);
     return RC_OK;
 }
 
-/* A slot that has_room promised. */
+/* Make room.  A damaged copy has bytes and no place: where a place is wanted it is no use to drop
+ * it, and where bytes are it goes before any object does. */
+static enum rc make_room(struct receiver *r, const struct transfer_descriptor *d, bool whole,
+                         uint64_t now_ms, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    while (rc == RC_OK && !has_place(r, d, whole))
+        rc = drop_stale(r, d, now_ms, err);
+    while (rc == RC_OK && !has_bytes(r, d) && r->n_seeds > 0)
+        drop_seed(r, 0);
+    while (rc == RC_OK && !has_bytes(r, d))
+        rc = drop_stale(r, d, now_ms, err);
+    return rc;
+}
+
+/* A slot that has_place promised. */
 static struct partial *free_partial(struct receiver *r)
 {
     size_t i = 0;
@@ -614,7 +629,7 @@ static enum rc load_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE
         return err_set(err, RC_TRANSFER_FORMAT, "%s", name);
     if (is_known(r, d->object, d->kind, d->serial))
         return err_set(err, RC_EXISTS, "%s", name);
-    if (!has_room(r, d, false))
+    if (!has_place(r, d, false) || !has_bytes(r, d))
         return err_set(err, RC_SPOOL_FULL, "%s", name);
     struct partial *p = free_partial(r);
 

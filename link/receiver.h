@@ -84,7 +84,8 @@ void receiver_status(const struct receiver *receiver, struct port_transfers *ret
  * as received, now or when the object is offered.  Takes over fd, and holds it until the object is
  * complete or the copy is stale.  While it is held it may be the only name of its file, so it
  * counts in the quota: of more than there is room for the oldest goes, and all of them before an
- * object under way does.  Anything but a plain file that has such room is closed at once. */
+ * object under way does for want of bytes.  Anything but a plain file that has such room is closed
+ * at once. */
 void receiver_seed(struct receiver *receiver, const uint8_t object[DIGEST_SIZE], int fd,
                    uint64_t now_ms);
 

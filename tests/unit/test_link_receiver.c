@@ -720,6 +720,40 @@ static void copies_are_bounded(void **state)
     link_tmp_free(&t);
 }
 
+/* Places, not bytes, are all taken: damaged copies would free none, and stay. */
+static void copies_stay_where_places_lack(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct cut damaged = cut_new(OBJECT_PACKAGE, 6 * 1024, 1024, 5);
+    struct receiver *r = open_receiver(t.fd, 0);
+    struct port_transfers status;
+    struct cut c[13];
+
+    (void)state;
+    receiver_seed(r, damaged.o.object.digest, copy_of(&damaged), 0);
+    for (size_t i = 0; i < 13; i++)
+        c[i] = cut_new(OBJECT_PACKAGE, 4 * 1024, 1024, 100 + i);
+    for (size_t i = 0; i < 12; i++)
+        assert_rc(give_descriptor(r, &c[i], i), RC_OK);
+    assert_rc(give_descriptor(r, &c[12], 500), RC_SPOOL_FULL);
+    assert_rc(give_descriptor(r, &c[12], 1000), RC_OK); /* the first has not moved for long */
+    assert_rc(give_descriptor(r, &damaged, 1001), RC_OK);
+    receiver_status(r, &status);
+    assert_int_equal(status.n_transfers, 12);
+    for (uint32_t i = 0; i < status.n_transfers; i++)
+        if (memcmp(status.transfer[i].object, damaged.o.object.digest, DIGEST_SIZE) == 0)
+            assert_int_equal(status.transfer[i].n_missing, 0); /* all of it from the copy */
+        else
+            assert_int_equal(status.transfer[i].n_missing, 1);
+    commit(r);
+    assert_ready(r, &damaged.o);
+    receiver_close(&r);
+    for (size_t i = 0; i < 13; i++)
+        cut_free(&c[i]);
+    cut_free(&damaged);
+    link_tmp_free(&t);
+}
+
 /* Flipped bits in a .part, a .desc, a ready object and the list of done ones: each found, and after
  * it the story goes on as if it had not been. */
 static void scrub_finds_every_file(void **state)
@@ -792,6 +826,7 @@ int main(void)
         cmocka_unit_test(a_damaged_copy_saves_all_but_one_chunk),
         cmocka_unit_test(a_wrong_copy_is_no_harm),
         cmocka_unit_test(copies_are_bounded),
+        cmocka_unit_test(copies_stay_where_places_lack),
         cmocka_unit_test(scrub_finds_every_file),
         cmocka_unit_test(any_order_with_restarts),
         cmocka_unit_test(wrong_chunks),
