@@ -37,7 +37,8 @@ struct cl_config {
     uint64_t patience_ms;
     /* udp */
     uint64_t rate;    /* bytes in a second; 0 = as fast as it goes */
-    const char *from; /* ADDRESS that datagrams must come from; else that of the peer */
+    const char *from; /* ADDRESS that datagrams must come from; else that of the peer.  tcp, with
+                         listen: of the peer, for whom a place is kept */
     /* dir */
     const char *out; /* the host's directories */
     const char *in;

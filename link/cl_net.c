@@ -103,11 +103,11 @@ enum rc cl_net_bind(const char *text, int type, int *ret_fd, struct err *err)
     return RC_OK;
 }
 
+static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
 /* The address as IPv6 would write it. */
 static bool as_v6(const struct cl_address *a, uint8_t out[16])
 {
-    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
     if (a->any.sa_family == AF_INET6) {
         memcpy(out, &a->v6.sin6_addr, 16);
         return true;
@@ -125,6 +125,16 @@ bool cl_net_same_host(const struct cl_address *a, const struct cl_address *b)
     uint8_t y[16];
 
     return as_v6(a, x) && as_v6(b, y) && memcmp(x, y, sizeof x) == 0;
+}
+
+bool cl_net_same_source(const struct cl_address *a, const struct cl_address *b)
+{
+    uint8_t x[16];
+    uint8_t y[16];
+
+    if (!as_v6(a, x) || !as_v6(b, y))
+        return false;
+    return memcmp(x, y, memcmp(x, mapped, sizeof mapped) == 0 ? sizeof x : sizeof x / 2) == 0;
 }
 
 const char *cl_net_text(const struct cl_address *a, char out[CL_NET_TEXT_CAP])

@@ -34,6 +34,10 @@ must_check enum rc cl_net_bind(const char *text, int type, int *ret_fd, struct e
 /* The same host, whatever the port; IPv4 within IPv6 is IPv4. */
 bool cl_net_same_host(const struct cl_address *a, const struct cl_address *b);
 
+/* As far as addresses tell, the same owner: of IPv6 the same /64, in which one host may have as
+ * many addresses as it likes. */
+bool cl_net_same_source(const struct cl_address *a, const struct cl_address *b);
+
 /* "HOST:PORT" in digits; returns out. */
 const char *cl_net_text(const struct cl_address *a, char out[CL_NET_TEXT_CAP]);
 

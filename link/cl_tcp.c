@@ -5,7 +5,8 @@
  *
  * One session at a time.  Whoever connects may try to become the peer; until one has shown that it
  * is, the session that is there goes on, and only then the new one takes its place: a peer that
- * came back after a power cut need not wait for its old connection to die.
+ * came back after a power cut need not wait for its old connection to die.  link/cl_door decides
+ * who may try.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -15,21 +16,24 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "link/cl.h"
+#include "link/cl_door.h"
 #include "link/cl_net.h"
 #include "link/cl_tls.h"
 #include "link/tcpcl.h"
 
-#define CONNS 8U          /* connections, of which one is the session */
+#define CONNS CL_DOOR_PLACES
 #define IO_SIZE 16384U    /* bytes that are moved at once */
 #define ROUNDS 64U        /* steps of one connection in one turn */
 #define RETRY_MS_MIN 250U /* between attempts to connect, doubled each time */
 #define RETRY_MS_MAX 30000U
 #define LAST_WORDS_MS 2000U /* for what is left to send when a session is over */
+#define CROWD_MS 60000U     /* how often it is told that many knock */
 
 static_assert(CONNS + 1 <= CL_FDS, "all connections can be waited for");
 
 struct conn {
-    int fd; /* -1 = free */
+    int fd;                 /* -1 = free */
+    struct cl_address from; /* of the listening side */
     bool connecting;
     bool want_write;
     bool over;
@@ -57,7 +61,10 @@ struct cl_tcp {
     struct cl_tls *tls;
     int listen_fd; /* -1 on the active side */
     struct cl_address peer;
-    struct conn *current; /* the session; NULL = none */
+    struct cl_address expected; /* of the listening side; n = 0: not known */
+    uint64_t away;              /* connections turned away since that was told */
+    uint64_t away_ms;           /* when that was; 0 = never */
+    struct conn *current;       /* the session; NULL = none */
     uint64_t retry_ms;
     uint64_t retry_at_ms;
     bool stopping;
@@ -88,6 +95,8 @@ static enum rc check_config(const struct cl_config *c, struct err *err)
 {
     if ((c->listen == NULL) == (c->peer == NULL))
         return err_set(err, RC_USAGE, "give --listen or --peer");
+    if (c->from && !c->listen)
+        return err_set(err, RC_USAGE, "--from goes with --listen");
     if (!c->node_id || !c->peer_id)
         return err_set(err, RC_USAGE, "--node-id and --peer-id are needed, such as ipn:1.0");
     if (strlen(c->node_id) > TCPCL_NODE_ID_MAX || strlen(c->peer_id) > TCPCL_NODE_ID_MAX)
@@ -122,6 +131,8 @@ static enum rc tcp_open(const struct cl_config *config, struct cl_store *store, 
         rc = cl_net_bind(config->listen, SOCK_STREAM, &t->listen_fd, err);
     if (rc == RC_OK && config->peer)
         rc = cl_net_parse(config->peer, true, &t->peer, err);
+    if (rc == RC_OK && config->from)
+        rc = cl_net_parse(config->from, false, &t->expected, err);
     if (rc != RC_OK) {
         tcp_close(t);
         return rc;
@@ -188,31 +199,60 @@ static void finish(struct cl_tcp *t, struct conn *c, uint64_t now_ms)
     }
 }
 
-/* A place for a new connection; if all are taken, that of the oldest that is not the session. */
-static struct conn *place(struct cl_tcp *t, uint64_t now_ms)
+/* A place for a new connection, or NULL. */
+static struct conn *place(struct cl_tcp *t, const struct cl_address *from, uint64_t now_ms)
 {
-    struct conn *oldest = NULL;
+    struct cl_door_place places[CONNS];
 
     for (size_t i = 0; i < CONNS; i++) {
-        struct conn *c = &t->conn[i];
+        const struct conn *c = &t->conn[i];
 
-        if (c->fd < 0)
-            return c;
-        if (c != t->current && (!oldest || c->since_ms < oldest->since_ms))
-            oldest = c;
+        places[i] = (struct cl_door_place){ .since_ms = c->since_ms, .from = c->from };
+        if (c->fd >= 0)
+            places[i].is = c == t->current ? CL_DOOR_SESSION
+                           : c->over       ? CL_DOOR_OVER
+                                           : CL_DOOR_HANDSHAKE;
     }
-    finish(t, oldest, now_ms);
-    return oldest;
+    size_t at = cl_door(places, from, t->expected.n > 0 ? &t->expected : NULL, now_ms);
+
+    if (at == CONNS)
+        return NULL;
+    if (t->conn[at].fd >= 0)
+        finish(t, &t->conn[at], now_ms);
+    return &t->conn[at];
+}
+
+/* Told now and then only: a crowd must not fill the log either. */
+static void turn_away(struct cl_tcp *t, const struct cl_address *from, uint64_t now_ms)
+{
+    char text[CL_NET_TEXT_CAP];
+
+    t->away++;
+    if (t->away_ms != 0 && now_ms - t->away_ms < CROWD_MS)
+        return;
+    log_event(LOG_LEVEL_WARN, "turned-away count=%llu last=%s", (unsigned long long)t->away,
+              cl_net_text(from, text));
+    t->away = 0;
+    t->away_ms = now_ms;
 }
 
 static void take_connections(struct cl_tcp *t, uint64_t now_ms)
 {
     for (size_t i = 0; i < CONNS; i++) {
-        int fd = accept4(t->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct cl_address from = { .n = sizeof from.v6 };
+        int fd = accept4(t->listen_fd, &from.any, &from.n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0)
             return;
-        begin(t, place(t, now_ms), fd, false, now_ms);
+        struct conn *c = place(t, &from, now_ms);
+
+        if (!c) {
+            close_fd(&fd);
+            turn_away(t, &from, now_ms);
+            continue;
+        }
+        begin(t, c, fd, false, now_ms);
+        c->from = from;
     }
 }
 

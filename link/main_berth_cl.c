@@ -80,7 +80,7 @@ static const struct opt opts[] = {
     { "ignore-dates", FLAG, AT(config.ignore_dates), 0, 0, "     tcp: of certificates, where no clock can be right" },
     { "keepalive-s", NUMBER, AT(config.keepalive_s), 0, 65535, "N     tcp: offered; 0 = none (15)" },
     { "patience-ms", NUMBER, AT(config.patience_ms), 100, 86400000, "N     tcp: for an answer of the peer (60000)" },
-    { "from", TEXT, AT(config.from), 0, 0, "HOST         udp: where datagrams come from (the peer's)" },
+    { "from", TEXT, AT(config.from), 0, 0, "HOST         udp: where datagrams come from; tcp: who has a place kept (the peer's)" },
     { "rate", NUMBER, AT(config.rate), 0, 1000000000, "N            udp: bytes in a second; 0 = no limit (0)" },
     { "out", TEXT, AT(config.out), 0, 0, "DIR           dir: the host takes files from here" },
     { "in", TEXT, AT(config.in), 0, 0, "DIR            dir: the host puts files here" },

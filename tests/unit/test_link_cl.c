@@ -5,6 +5,9 @@
  */
 #include "tests/unit/cl_rig.h"
 
+#include <sys/prctl.h>
+
+#include "link/cl_door.h"
 #include "link/cl_net.h"
 #include "link/cl_pace.h"
 #include "link/tcpcl.h"
@@ -255,6 +258,140 @@ static void test_crowd(void **state)
     close(listener);
 }
 
+/* So many connections from another address at any time; one that is closed over there is made again
+ * at once. */
+static void knock(unsigned port)
+{
+    const struct sockaddr_in to = { .sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                    .sin_port = htons((uint16_t)port) };
+    const struct sockaddr_in from = { .sin_family = AF_INET,
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1) };
+    struct pollfd conns[12];
+    const size_t n = sizeof conns / sizeof conns[0];
+
+    for (size_t i = 0; i < n; i++)
+        conns[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+    for (;;) {
+        for (size_t i = 0; i < n; i++) {
+            if (conns[i].fd >= 0 && conns[i].revents == 0)
+                continue;
+            close(conns[i].fd);
+            conns[i].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+            if (bind(conns[i].fd, (const struct sockaddr *)&from, sizeof from) < 0 ||
+                connect(conns[i].fd, (const struct sockaddr *)&to, sizeof to) < 0)
+                _exit(1);
+        }
+        (void)poll(conns, n, 1000);
+    }
+}
+
+/* Somebody knocks without end, and as fast as it is turned away: the peer gets its session all the
+ * same, and keeps it. */
+static void test_flood(void **state)
+{
+    unsigned port = 0;
+    int listener = rig_socket(SOCK_STREAM, &port);
+    int send = rig_dir("f.send"), recv = rig_dir("f.recv");
+    char words[512];
+
+    (void)state;
+    close(rig_dir("f.empty"));
+    struct rig_process b = rig_start("fb",
+                                     "tcp --send @f.empty --receive @f.recv --listen fd:3 "
+                                     "--node-id ipn:2.0 --peer-id ipn:1.0 --from 127.0.0.1 "
+                                     "--ca @ca.crt --cert @b.crt --key @b.key",
+                                     listener);
+    pid_t flood = fork();
+
+    if (flood == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        knock(port);
+    }
+    assert_true(flood > 0);
+    rig_until(rig_said(&b, "turned-away count="), &b);
+    for (unsigned i = 0; i < 200; i++)
+        rig_put_number(send, i, 1000);
+    (void)snprintf(words, sizeof words,
+                   "tcp --send @f.send --receive @f.empty --peer 127.0.0.1:%u --node-id ipn:1.0 "
+                   "--peer-id ipn:2.0 --ca @ca.crt --cert @a.crt --key @a.key",
+                   port);
+    struct rig_process a = rig_start("fa", words, -1);
+
+    rig_until(rig_count(send) == 0, &a);
+    assert_int_equal(rig_doubles(recv, 200), 0);
+    assert_int_equal(sessions(&b), 1);
+    assert_int_equal(waitpid(flood, NULL, WNOHANG), 0); /* it knocked all the time */
+    assert_int_equal(kill(flood, SIGKILL), 0);
+    assert_int_equal(waitpid(flood, NULL, 0), flood);
+    rig_stop(&a);
+    rig_stop(&b);
+    close(send);
+    close(recv);
+    close(listener);
+}
+
+/* Who gets which place; "h" a handshake, "s" the session, "o" one that is over, "." a free place,
+ * each with the last number of its address and its age in seconds. */
+static void test_door(void **state)
+{
+    static const struct {
+        const char *why;
+        const char *places; /* "h1:9" and so on */
+        unsigned from, expected;
+        size_t at; /* CL_DOOR_PLACES = none */
+    } rows[] = {
+        { "nobody there", ". . . . . . . .", 1, 0, 7 },
+        { "a free place", "h1:0 h2:0 h3:0 h4:0 . h6:0 h7:0 s8:9", 1, 0, 4 },
+        { "one that is over", "h1:0 h2:0 h3:0 o4:0 h5:0 h6:0 h7:0 s8:9", 9, 0, 3 },
+        { "all are young", "h1:0 h2:1 h3:2 h4:3 h5:0 h6:0 h7:0 s8:9", 9, 0, 8 },
+        { "the oldest, not the session", "h1:0 h2:1 h3:2 h4:4 h5:5 h6:0 h7:0 s8:9", 9, 0, 4 },
+        { "three of one host", "h1:0 h1:1 h1:2 . . . . s8:9", 1, 0, 8 },
+        { "the oldest of that host", "h1:4 h1:5 h1:6 . h2:9 . . s8:9", 1, 0, 2 },
+        { "another host", "h1:0 h1:1 h1:2 . . . . s8:9", 2, 0, 6 },
+        { "what is over counts for none", "h1:0 o1:1 o1:2 . . . . s8:9", 1, 0, 6 },
+        { "its own session neither", "s1:0 h1:1 h1:2 . . . . .", 1, 0, 7 },
+        { "the last one but one is kept", "h1:0 h2:1 h3:2 h4:3 h5:3 h6:0 . s8:9", 7, 8, 8 },
+        { "for the expected host", "h1:0 h2:1 h3:2 h4:3 h5:3 h6:0 . s8:9", 8, 8, 6 },
+        { "others are by themselves", "h1:0 h2:1 h3:4 h4:3 h5:3 h6:0 . s8:9", 7, 8, 2 },
+        { "not from the expected host", "h1:0 h2:1 h3:2 h4:3 h5:3 h6:0 h8:9 s8:9", 7, 8, 8 },
+        { "which may come back at once", "h1:0 h2:1 h3:2 h4:3 h5:3 h6:0 h8:9 s8:9", 8, 8, 3 },
+        { "though not without end", "h8:0 h8:1 h8:2 h4:3 h5:3 h6:0 h1:9 s8:9", 8, 8, 8 },
+    };
+    const uint64_t now_ms = 100000;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cl_door_place places[CL_DOOR_PLACES] = { 0 };
+        struct cl_address from, expected;
+        const char *at = rows[i].places;
+        char host[32];
+        struct err err;
+
+        for (size_t k = 0; k < CL_DOOR_PLACES; k++, at += strcspn(at, " "), at += *at == ' ') {
+            unsigned number = 0, age = 0;
+
+            if (*at == '.')
+                continue;
+            assert_int_equal(sscanf(at + 1, "%u:%u", &number, &age), 2);
+            places[k].is = *at == 'h'   ? CL_DOOR_HANDSHAKE
+                           : *at == 's' ? CL_DOOR_SESSION
+                                        : CL_DOOR_OVER;
+            places[k].since_ms = now_ms - age * 1000U;
+            (void)snprintf(host, sizeof host, "192.0.2.%u", number);
+            assert_rc(cl_net_parse(host, false, &places[k].from, &err), RC_OK);
+        }
+        (void)snprintf(host, sizeof host, "192.0.2.%u", rows[i].from);
+        assert_rc(cl_net_parse(host, false, &from, &err), RC_OK);
+        (void)snprintf(host, sizeof host, "192.0.2.%u", rows[i].expected);
+        assert_rc(cl_net_parse(host, false, &expected, &err), RC_OK);
+        size_t got = cl_door(places, &from, rows[i].expected ? &expected : NULL, now_ms);
+
+        if (got != rows[i].at)
+            fail_msg("%s: %zu, want %zu", rows[i].why, got, rows[i].at);
+    }
+}
+
 static void send_from(const char *address, unsigned port, struct bytes datagram)
 {
     struct sockaddr_in from = { .sin_family = AF_INET };
@@ -393,6 +530,14 @@ static void test_addresses(void **state)
     assert_rc(cl_net_parse("127.0.0.2:1", true, &other, &err), RC_OK);
     assert_true(cl_net_same_host(&four, &mapped));
     assert_false(cl_net_same_host(&four, &other));
+    assert_true(cl_net_same_source(&four, &mapped));
+    assert_false(cl_net_same_source(&mapped, &other));
+    assert_rc(cl_net_parse("2001:db8::1", false, &four, &err), RC_OK);
+    assert_rc(cl_net_parse("2001:db8::ffff:0:0:2", false, &other, &err), RC_OK);
+    assert_true(cl_net_same_source(&four, &other));
+    assert_rc(cl_net_parse("2001:db8:0:1::1", false, &other, &err), RC_OK);
+    assert_false(cl_net_same_source(&four, &other));
+    assert_false(cl_net_same_source(&four, &mapped));
     assert_rc(cl_net_bind("fd:2x", SOCK_STREAM, &fd, &err), RC_USAGE);
     assert_rc(cl_net_bind("fd:0", SOCK_STREAM, &fd, &err), RC_USAGE);
     assert_rc(cl_net_bind("127.0.0.1:0", SOCK_DGRAM, &fd, &err), RC_OK);
@@ -418,6 +563,8 @@ static void test_usage(void **state)
         { "tcp --send @x.dir --receive @x.dir --peer 127.0.0.1:1 --node-id a --peer-id b "
           "--tls plain-tcp --ca @ca.crt",
           "of no use" },
+        { "tcp --send @x.dir --receive @x.dir --peer 127.0.0.1:1 --from 127.0.0.1",
+          "--from goes with --listen" },
         { "udp --send @x.dir --receive @x.dir --listen 127.0.0.1:0", "--peer are needed" },
         { "dir --send @x.dir --receive @x.dir", "--out and --in" },
         { "dir --send @x.dir --receive @x.dir --out @x.dir --in @x.dir --name-max 10",
@@ -449,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_pace),      cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_usage),     cmocka_unit_test(test_killed),
         cmocka_unit_test(test_strangers), cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_flood),     cmocka_unit_test(test_door),
         cmocka_unit_test(test_udp),
     };
 
