@@ -20,7 +20,7 @@
 
 #define ROOT "/sys/fs/cgroup"
 #define CPU_PERIOD_US 100000U
-#define EMPTY_WAIT_MS 2000U
+#define EMPTY_WAIT_MS 8000U
 
 /* Where each hierarchy is mounted on a v1 host, and whether nothing runs without it. */
 struct hierarchy {

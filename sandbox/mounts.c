@@ -18,8 +18,8 @@
 
 #define SLOT_DEPTH 4U /* levels of a slot's root below all slots */
 #define LOOP_TRIES 16
-#define RELEASE_WAIT_MS 2000U
-#define LOCK_WAIT_MS 1000U
+#define RELEASE_WAIT_MS 8000U
+#define LOCK_WAIT_MS 5000U
 #define MIB (1024ULL * 1024U)
 
 struct node {
