@@ -15,7 +15,7 @@
 #include "tests/unit/update_fixture.h"
 
 #define USER 64502U
-#define WAIT_MS 60000
+#define WAIT_MS 300000
 
 /* The state directory, in which there is a file in the place of "link". */
 struct rig {
