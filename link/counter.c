@@ -153,6 +153,20 @@ enum rc counter_next(struct counter *counter, int dirfd, uint64_t *ret, struct e
     return RC_OK;
 }
 
+bool counter_pass(struct counter *counter, uint64_t seen)
+{
+    if (counter->broken || counter->next == 0 || seen < counter->next ||
+        seen - counter->next >= COUNTER_BEHIND_MAX)
+        return false;
+    /* Beyond what it has seen are numbers that were still on their way. */
+    const uint64_t next = seen + random_jump();
+
+    if (next > COUNTER_END)
+        return false;
+    counter->next = counter->end = next;
+    return true;
+}
+
 enum rc counter_scrub(const struct counter *counter, int dirfd, struct scrubbed *count,
                       struct err *err)
 {

@@ -12,7 +12,9 @@
  * (link/seal).  A counter that comes for the second time makes no nonce that came before, but for a
  * chance of 2^-56 each time.  And a file that was not written in the directory in which it is found
  * was brought back: then the counter goes ahead by COUNTER_RESTORED_MIN or more, because the other
- * end refuses numbers that it has seen, and accepts a jump (link/replay).
+ * end refuses numbers that it has seen, and accepts a jump (link/replay).  One that was put over
+ * the newer one in the same directory looks like any other; only the other end can tell
+ * (counter_pass).
  */
 #ifndef BERTH_LINK_COUNTER_H
 #define BERTH_LINK_COUNTER_H
@@ -26,6 +28,7 @@
 #define COUNTER_MAX ((UINT64_C(1) << 40) - 1) /* then the key is used up */
 #define COUNTER_RESTORED_MIN (UINT64_C(1) << 18)
 #define COUNTER_RESTORED_MAX (UINT64_C(3) << 18)
+#define COUNTER_BEHIND_MAX (UINT64_C(1) << 24) /* what is believed of the other end */
 
 struct counter {
     uint64_t next;  /* to be used next */
@@ -49,6 +52,13 @@ must_check enum rc counter_load(int dirfd, uint64_t key, struct counter *ret, st
 /* The next number, leasing more durably when needed.  RC_COUNTER, and no number, if that fails; a
  * full disk or a failed write is tried again by the next call. */
 must_check enum rc counter_next(struct counter *counter, int dirfd, uint64_t *ret, struct err *err);
+
+/* The other end says that it has seen this number: if the counter is not beyond it, an older file
+ * was put in the place of the newer one, and the counter goes ahead as behind a file that was
+ * brought here. Durable with the next lease.  False: nothing to do, or it would be
+ * COUNTER_BEHIND_MAX or more, which is not believed: numbers are finite, and the other end may be
+ * in wrong hands.  Call it for one such claim in the life of a counter. */
+bool counter_pass(struct counter *counter, uint64_t seen);
 
 /* Read the file again, and write it anew from memory if a copy is damaged (base/statefile).  One
  * that could not be loaded stays as it is. */

@@ -27,6 +27,7 @@ struct link_ground {
     int lock;
     uint64_t up_files_max;
     bool one_way;
+    bool passed; /* the counter went ahead of what the satellite had seen */
     struct link_state state;
     struct sender *sender;
     struct inbox *inbox;
@@ -231,16 +232,35 @@ static void learn(struct link_ground *g, const struct port_traffic *now)
     g->heard = *now;
 }
 
-void link_ground_report(struct link_ground *g, const struct port_transfers *report, uint64_t now_ms)
+static bool pass_counter(struct link_ground *g, const struct port_traffic *t)
 {
-    learn(g, &report->traffic);
-    sender_report(g->sender, report, now_ms);
+    struct link_key *key = link_keyring_sender(g->state.ring, "");
+
+    if (g->passed || key == NULL || key->keys.epoch != t->key_epoch ||
+        !counter_pass(&key->counter, t->highest))
+        return false;
+    g->passed = true;
+    /* Numbers that were passed over are no losses. */
+    g->first_epoch = key->keys.epoch;
+    g->first_counter = key->counter.next;
+    g->heard = (struct port_traffic){ 0 };
+    return true;
 }
 
-void link_ground_resume(struct link_ground *g, const struct port_transfers *report, uint64_t now_ms)
+bool link_ground_report(struct link_ground *g, const struct port_transfers *report, uint64_t now_ms)
+{
+    const bool passed = pass_counter(g, &report->traffic);
+
+    learn(g, &report->traffic);
+    sender_report(g->sender, report, now_ms);
+    return passed;
+}
+
+bool link_ground_resume(struct link_ground *g, const struct port_transfers *report, uint64_t now_ms)
 {
     if (!g->one_way)
         sender_report(g->sender, report, now_ms);
+    return pass_counter(g, &report->traffic);
 }
 
 struct sender *link_ground_sender(struct link_ground *g)

@@ -51,14 +51,16 @@ must_check enum rc link_ground_confirm(struct link_ground *link, const char *ten
 void link_ground_held(const struct link_ground *link, struct link_held *ret, uint32_t *ret_n);
 
 /* What an authentic report says of transfers (sender_report) and of the link: from how many of the
- * bundles sent since this link was opened have come, the sender learns the loss. */
-void link_ground_report(struct link_ground *link, const struct port_transfers *report,
+ * bundles sent since this link was opened have come, the sender learns the loss.  True: the
+ * satellite has seen counters that were not used yet, so older files were put back in the state
+ * directory; the counter goes on beyond them (counter_pass), once in the life of a link. */
+bool link_ground_report(struct link_ground *link, const struct port_transfers *report,
                         uint64_t now_ms);
 
 /* The newest report that came before this link was opened, once the queue is back and before
  * anything is sent: what it says of transfers, unless on a one-way link, which needs no reports and
- * must not end by an old one. */
-void link_ground_resume(struct link_ground *link, const struct port_transfers *report,
+ * must not end by an old one; and of the counter, as link_ground_report. */
+bool link_ground_resume(struct link_ground *link, const struct port_transfers *report,
                         uint64_t now_ms);
 
 /* The sender, for sender_remove, sender_at and sender_loss. */

@@ -104,6 +104,12 @@ static void complain(struct peer *peer, enum rc rc, const struct err *err, const
     peer->last = rc;
 }
 
+/* Older files were put over those of the link: what went up since then was refused. */
+static void warn_restored(const struct peer *peer)
+{
+    log_event(LOG_LEVEL_WARN, "counter-behind satellite=%s", peer->id);
+}
+
 static enum rc open_dir(const struct ground *g, const char *path, int *ret_fd, struct err *err)
 {
     return fs_open(path[0] == '/' ? AT_FDCWD : g->home.dirfd, path, O_RDONLY | O_DIRECTORY, 0,
@@ -288,7 +294,8 @@ static void resume(struct ground *g, uint64_t mono_ms)
         if (!sat || !sat->seen)
             continue;
         ingest_transfers(sat->seen, &transfers);
-        link_ground_resume(peer->link, &transfers, mono_ms);
+        if (link_ground_resume(peer->link, &transfers, mono_ms))
+            warn_restored(peer);
     }
 }
 
@@ -407,7 +414,8 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
     in->heard = true;
     in->keys = report->keys;
     ingest_transfers(report, &transfers);
-    link_ground_report(in->peer->link, &transfers, in->mono_ms);
+    if (link_ground_report(in->peer->link, &transfers, in->mono_ms))
+        warn_restored(in->peer);
     log_event(LOG_LEVEL_INFO, "report satellite=%s epoch=%llu seq=%llu generation=%llu",
               in->peer->id, (unsigned long long)report->epoch, (unsigned long long)report->seq,
               (unsigned long long)report->generation);

@@ -238,6 +238,70 @@ static void an_old_backup_comes_back(void **state)
     link_tmp_free(&backup);
 }
 
+/* An older file is put over the newer one in the same directory: nothing shows it but what the
+ * other end has seen. */
+static void an_old_file_in_place(void **state)
+{
+    struct link_tmp backup = link_tmp_new(), t = link_tmp_new();
+    struct counter c = { 0 };
+    struct err err;
+    uint64_t got = 0, seen = 0;
+
+    (void)state;
+    assert_rc(counter_make(t.fd, 1, &err), RC_OK);
+    assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+    for (unsigned i = 0; i < 300; i++)
+        assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+    assert_false(counter_pass(&c, got)); /* as it should be */
+    assert_int_equal(c.next, got + 1);
+    copy_files(t.fd, backup.fd);
+    for (unsigned i = 0; i < 5000; i++)
+        assert_rc(counter_next(&c, t.fd, &seen, &err), RC_OK);
+    copy_files(backup.fd, t.fd);
+    assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+    assert_false(c.restored);
+    assert_true(c.next < seen);
+    assert_true(counter_pass(&c, seen));
+    for (unsigned i = 0; i < 2; i++) { /* and behind a restart */
+        assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+        assert_in_range(got, seen + COUNTER_RESTORED_MIN, seen + COUNTER_RESTORED_MAX + 1000);
+        assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+    }
+    link_tmp_free(&t);
+    link_tmp_free(&backup);
+}
+
+/* What the other end says of it is bounded. */
+static void what_is_seen_is_not_all_believed(void **state)
+{
+    static const struct {
+        const char *why;
+        uint64_t next, seen;
+        bool broken, moved;
+    } rows[] = {
+        { "nothing seen", 100, 0, false, false },
+        { "the last one", 100, 99, false, false },
+        { "one more", 100, 100, false, true },
+        { "as far as is believed", 100, 99 + COUNTER_BEHIND_MAX, false, true },
+        { "too far", 100, 100 + COUNTER_BEHIND_MAX, false, false },
+        { "all", 100, UINT64_MAX, false, false },
+        { "near the end", COUNTER_MAX - COUNTER_LEASE - 10, COUNTER_MAX - COUNTER_LEASE, false,
+          false },
+        { "a counter that is not usable", 100, 200, true, false },
+        { "nor this one", 0, 200, false, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct counter c = { .next = rows[i].next, .end = 300, .broken = rows[i].broken };
+
+        if (counter_pass(&c, rows[i].seen) != rows[i].moved ||
+            (rows[i].moved ? c.next <= rows[i].seen || c.end != c.next
+                           : c.next != rows[i].next || c.end != 300))
+            fail_msg("%s", rows[i].why);
+    }
+}
+
 /* What provisioning made elsewhere begins at 1 all the same. */
 static void provisioned_elsewhere(void **state)
 {
@@ -267,6 +331,8 @@ int main(void)
         cmocka_unit_test(refuses_damage),
         cmocka_unit_test(ends_before_it_wraps),
         cmocka_unit_test(an_old_backup_comes_back),
+        cmocka_unit_test(an_old_file_in_place),
+        cmocka_unit_test(what_is_seen_is_not_all_believed),
         cmocka_unit_test(provisioned_elsewhere),
     };
 
