@@ -26,8 +26,18 @@
 
 #define BATCH 64U     /* files in one turn, each way */
 #define LOOKS 1024U   /* files looked at in one turn */
+#define WATCHED 1024U /* incomplete files whose time is measured */
 #define DIGITS_MIN 8U /* of the number that is a file's name */
 #define DIGITS_MAX 16U
+
+/* A file that is waited for, as it was when it last looked different. */
+struct watch {
+    char name[DIRCL_NAME_CAP];
+    off_t size;
+    struct timespec changed;
+    uint64_t since_ms;
+    uint64_t pass; /* that met it last */
+};
 
 struct cl_dir {
     struct cl_config config;
@@ -44,6 +54,10 @@ struct cl_dir {
     size_t waiting; /* files in out_fd */
     struct cl_names in;
     bool passing; /* not all names in it were looked at yet */
+    uint64_t pass;
+    uint64_t now_ms;
+    size_t n_watched;
+    struct watch watched[WATCHED];
     size_t n_done;
     struct cl_item done[BATCH]; /* taken, to be removed; what cannot be stays here */
     uint8_t buf[BUNDLE_MAX];
@@ -213,14 +227,6 @@ static bool count_waiting(void *arg, const char *name)
     return true;
 }
 
-/* Some file systems cannot sync a directory; then there is nothing to be had. */
-static enum rc sync_out(const struct cl_dir *d, struct err *err)
-{
-    if (fsync(d->out_fd) == 0 || errno == EINVAL)
-        return RC_OK;
-    return err_sys(err, RC_IO, "sync of the host's directory");
-}
-
 /* Two names of the next file that nobody has. */
 static void next_names(struct cl_dir *d, char name[DIRCL_NAME_CAP], char temp[DIRCL_NAME_CAP])
 {
@@ -268,13 +274,14 @@ static enum rc put(struct cl_dir *d, struct bytes bundle, struct err *err)
     rc = fs_write_all(fd, bundle, err);
     if (rc == RC_OK)
         rc = fs_sync(fd, first, err);
+    close_fd(&fd); /* some file systems do not rename what is open */
     if (rc == RC_OK && !in_place)
         rc = publish(d, temp, name, err);
     if (rc != RC_OK) {
         (void)unlinkat(dir, first, 0);
         return rc;
     }
-    rc = sync_out(d, err);
+    rc = dircl_sync(d->out_fd, err);
     if (rc != RC_OK)
         (void)unlinkat(d->out_fd, name, 0);
     return rc;
@@ -330,20 +337,53 @@ static void send_files(struct cl_dir *d)
 
 /* ---- in ---- */
 
-/* Whether nobody wrote to a file for so many seconds.  A clock that jumped makes it so at worst. */
-static bool is_quiet(const struct cl_dir *d, const char *name, uint64_t for_s)
+static struct watch *watch_of(struct cl_dir *d, const char *name)
 {
-    uint64_t now_s = clock_unix_ms() / 1000U;
+    for (size_t i = 0; i < d->n_watched; i++)
+        if (strcmp(d->watched[i].name, name) == 0)
+            return &d->watched[i];
+    if (d->n_watched == WATCHED)
+        return NULL;
+
+    struct watch *w = &d->watched[d->n_watched++];
+
+    memcpy(w->name, name, strlen(name) + 1);
+    w->size = -1;
+    return w;
+}
+
+/* Whether a file has looked the same to us for so many seconds.  Its own times say nothing by
+ * themselves: its writer may have no clock, or a file system that counts in another zone.  Where
+ * more are waited for than there is room, the others wait for that. */
+static bool is_quiet(struct cl_dir *d, const char *name, uint64_t for_s)
+{
     struct stat st;
+    struct watch *w;
 
     if (for_s == 0)
         return true;
-    if (fstatat(d->in_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(d->in_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !(w = watch_of(d, name)))
         return false;
+    if (w->size != st.st_size || w->changed.tv_sec != st.st_mtim.tv_sec ||
+        w->changed.tv_nsec != st.st_mtim.tv_nsec) {
+        w->size = st.st_size;
+        w->changed = st.st_mtim;
+        w->since_ms = d->now_ms;
+    }
+    w->pass = d->pass;
+    return d->now_ms - w->since_ms >= for_s * 1000U;
+}
 
-    uint64_t written_s = st.st_mtime < 0 ? 0 : (uint64_t)st.st_mtime;
+/* A pass has met every file: what it has not met is gone. */
+static void end_pass(struct cl_dir *d)
+{
+    size_t n = 0;
 
-    return written_s + for_s <= now_s || now_s + for_s <= written_s;
+    for (size_t i = 0; i < d->n_watched; i++)
+        if (d->watched[i].pass == d->pass)
+            d->watched[n++] = d->watched[i];
+    d->n_watched = n;
+    d->pass++;
 }
 
 /* What is no bundle and is not removed either: a regular file of several names, of which one is
@@ -359,18 +399,21 @@ static bool is_left_alone(const struct cl_dir *d, const char *name)
 
 /* What is no bundle: leave what may become one.  Who fills a file in any order makes anything of it
  * for a while; settle_s says that there is such a writer. */
-static void leave_or_reject(struct cl_dir *d, const char *name, const struct err *why)
+static void leave_or_remove(struct cl_dir *d, const char *name, const struct err *why)
 {
     bool may_become = why->rc == RC_SHORT || d->config.settle_s > 0;
 
-    if (why->rc == RC_NOT_FOUND || is_left_alone(d, name) ||
-        (may_become && !is_quiet(d, name, d->config.stale_s)))
+    if (why->rc == RC_NOT_FOUND)
         return;
-    if (rc_class(why->rc) == RC_CLASS_BROKEN && !d->told_unreadable) {
-        log_err(LOG_LEVEL_WARN, why, "unreadable name=%s", name);
+    if (rc_class(why->rc) == RC_CLASS_RETRY || rc_class(why->rc) == RC_CLASS_BROKEN) {
+        if (!d->told_unreadable)
+            log_err(LOG_LEVEL_WARN, why, "unreadable name=%s", name);
         d->told_unreadable = true;
+        return; /* nothing is known about the file */
     }
-    cl_store_reject(d->store, d->in_fd, name, why->rc);
+    if (is_left_alone(d, name) || (may_become && !is_quiet(d, name, d->config.stale_s)))
+        return;
+    cl_store_remove(d->store, d->in_fd, name);
 }
 
 static bool is_done(const struct cl_dir *d, const char *name)
@@ -396,7 +439,7 @@ static enum taking take(struct cl_dir *d)
     if (is_done(d, name) || !is_quiet(d, name, d->config.settle_s))
         return TAKE_LEFT;
     if (cl_store_read(d->in_fd, name, d->buf, sizeof d->buf, &item, &err) != RC_OK) {
-        leave_or_reject(d, name, &err);
+        leave_or_remove(d, name, &err);
         return TAKE_LEFT;
     }
     if (cl_store_receive(d->store, (struct bytes){ d->buf, (size_t)item.size }, &err) != RC_OK) {
@@ -438,6 +481,8 @@ static void take_files(struct cl_dir *d)
             break;
     }
     d->passing = got != TAKE_END;
+    if (!d->passing)
+        end_pass(d);
     if (cl_store_commit(d->store, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "commit");
         d->n_done = n_before;
@@ -464,7 +509,7 @@ static void dir_turn(void *arg, uint64_t now_ms)
 {
     struct cl_dir *d = arg;
 
-    (void)now_ms;
+    d->now_ms = now_ms;
     d->more = false;
     take_files(d);
     send_files(d);

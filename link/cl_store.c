@@ -255,14 +255,19 @@ static bool is_stale(int dirfd, const char *name)
     return written_ms + CL_STALE_MS < now_ms || written_ms > now_ms + CL_STALE_MS;
 }
 
+void cl_store_remove(struct cl_store *store, int dirfd, const char *name)
+{
+    store->counts.garbage++;
+    (void)dircl_remove(dirfd, name);
+}
+
 void cl_store_reject(struct cl_store *store, int dirfd, const char *name, enum rc why)
 {
     if (why == RC_NOT_FOUND || (why == RC_SHORT && !is_stale(dirfd, name)))
         return;
     if (rc_class(why) == RC_CLASS_RETRY || rc_class(why) == RC_CLASS_BROKEN)
         return; /* nothing is known about the file */
-    store->counts.garbage++;
-    (void)dircl_remove(dirfd, name);
+    cl_store_remove(store, dirfd, name);
 }
 
 enum rc cl_store_receive(struct cl_store *store, struct bytes bundle, struct err *err)

@@ -105,6 +105,9 @@ void cl_store_sent(struct cl_store *store, const struct cl_item *item);
 /* A file that is no bundle: leave one that somebody may still be writing, remove any other. */
 void cl_store_reject(struct cl_store *store, int dirfd, const char *name, enum rc why);
 
+/* A file that is no bundle, and will never be one: remove it, and count it. */
+void cl_store_remove(struct cl_store *store, int dirfd, const char *name);
+
 /* Write a received bundle; durable, its name too, after cl_store_commit. */
 must_check enum rc cl_store_receive(struct cl_store *store, struct bytes bundle, struct err *err);
 must_check enum rc cl_store_commit(struct cl_store *store, struct err *err);

@@ -14,6 +14,17 @@
 
 #define STALE_MS (UINT64_C(3600) * 1000U)
 
+/* Where a file system renames over nothing that is there, there is none of that name for a moment:
+ * a reader that looks then finds the new one the next time. */
+static enum rc replace(int dirfd, const char *from, const char *to, struct err *err)
+{
+    if (renameat(dirfd, from, dirfd, to) == 0)
+        return RC_OK;
+    if (errno == EEXIST && unlinkat(dirfd, to, 0) == 0 && renameat(dirfd, from, dirfd, to) == 0)
+        return RC_OK;
+    return err_sys(err, RC_IO, "rename to %s", to);
+}
+
 enum rc dircl_put(int dirfd, const char *name, struct bytes bundle, struct err *err)
 {
     char tmp[DIRCL_NAME_CAP + 1];
@@ -30,8 +41,9 @@ enum rc dircl_put(int dirfd, const char *name, struct bytes bundle, struct err *
         rc = fs_write_all(fd, bundle, err);
     if (rc == RC_OK)
         rc = fs_sync(fd, tmp, err);
-    if (rc == RC_OK && renameat(dirfd, tmp, dirfd, name) < 0)
-        rc = err_sys(err, RC_IO, "rename to %s", name);
+    close_fd(&fd); /* some file systems do not rename what is open */
+    if (rc == RC_OK)
+        rc = replace(dirfd, tmp, name, err);
     if (rc != RC_OK)
         (void)unlinkat(dirfd, tmp, 0);
     return rc;
@@ -39,7 +51,12 @@ enum rc dircl_put(int dirfd, const char *name, struct bytes bundle, struct err *
 
 enum rc dircl_sync(int dirfd, struct err *err)
 {
-    return fs_sync(dirfd, "bundle directory", err);
+    if (fsync(dirfd) == 0)
+        return RC_OK;
+    /* Not every file system can sync a directory by itself. */
+    if ((errno == EINVAL || errno == EOPNOTSUPP) && syncfs(dirfd) == 0)
+        return RC_OK;
+    return err_sys(err, RC_IO, "fsync bundle directory");
 }
 
 static bool is_bundle_name(const char *name)

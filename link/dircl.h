@@ -28,7 +28,8 @@ struct dircl_scan {
 };
 
 /* Write one bundle under its final name, content durable, replacing an older one of that name.  The
- * name is durable after dircl_sync, once per batch. */
+ * name is durable after dircl_sync, once per batch; on a file system that cannot sync directories
+ * that syncs all of it (and there the calling process must be allowed syncfs). */
 must_check enum rc dircl_put(int dirfd, const char *name, struct bytes bundle, struct err *err);
 must_check enum rc dircl_sync(int dirfd, struct err *err);
 

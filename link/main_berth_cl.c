@@ -27,8 +27,10 @@
 #define TELL_MS (UINT64_C(600) * 1000U)
 
 /* Beyond what every process of ours may call (base/confine.c): files of others that are removed may
- * be directories, and the TLS library counts its use of the processor. */
-static const char *const syscalls[] = { "fchmodat", "fchmodat2", "fstatfs", "getrusage", NULL };
+ * be directories, a host's file system may sync only as a whole, and the TLS library counts its use
+ * of the processor. */
+static const char *const syscalls[] = { "fchmodat",  "fchmodat2", "fstatfs",
+                                        "getrusage", "syncfs",    NULL };
 
 static const struct cl_kind *const kinds[] = { &cl_tcp, &cl_udp, &cl_dir, NULL };
 

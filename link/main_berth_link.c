@@ -31,10 +31,11 @@ enum { FD_PORT = 3, FD_SPOOL = 4, FD_UP = 5, FD_DOWN = 6, FD_KEYS = 7 };
 #define SPOOL_FILE_MAX (OBJECT_MAX + CHUNK_MAX + CHUNKS_MAX * REPAIRS_HEAD + 65536U)
 
 /* Beyond what every process of ours may call (base/confine.c).  Directories that somebody put into
- * the uplink are removed with what is in them, which may take a change of mode. */
-static const char *const syscalls[] = { "renameat2", "unlinkat",  "mkdirat",
-                                        "fdatasync", "fchmodat",  "fchmodat2",
-                                        "fstatfs",   "fallocate", NULL };
+ * the uplink are removed with what is in them, which may take a change of mode; where the
+ * downlink's file system cannot sync directories, it is synced as a whole. */
+static const char *const syscalls[] = { "renameat2", "unlinkat",  "mkdirat", "fdatasync",
+                                        "fchmodat",  "fchmodat2", "fstatfs", "fallocate",
+                                        "syncfs",    NULL };
 
 /* Whether the descriptors are what berthd should have given. */
 static enum rc check_fds(struct err *err)

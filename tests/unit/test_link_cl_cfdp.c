@@ -4,167 +4,61 @@
  * make them.  Turn by turn in this process, so that what is not taken is known not to be; and once
  * as a confined process.
  */
-#include "tests/unit/cl_rig.h"
-
-#include "base/clock.h"
-#include "link/cl.h"
-
-#define LONG_AGO 1000 /* a time, as a file may have it */
-
-static struct cl_store store;
-
-struct box {
-    int out, temp, in, send, recv;
-    void *cl;
-    struct cl_config config;
-};
-
-static void box_path(char *out, const char *prefix, const char *name)
-{
-    char path[64];
-
-    (void)snprintf(path, sizeof path, "%s.%s", prefix, name);
-    rig_path(out, path);
-}
-
-static int box_dir(const char *prefix, const char *name)
-{
-    char path[64];
-
-    (void)snprintf(path, sizeof path, "%s.%s", prefix, name);
-    return rig_dir(path);
-}
-
-static struct box box_open(const char *prefix, struct cl_config config)
-{
-    static char out[128], in[128], temp[128];
-    struct box b = { .out = box_dir(prefix, "out"),
-                     .temp = box_dir(prefix, "temp"),
-                     .in = box_dir(prefix, "in"),
-                     .send = box_dir(prefix, "send"),
-                     .recv = box_dir(prefix, "recv") };
-    struct err err;
-
-    box_path(out, prefix, "out");
-    box_path(in, prefix, "in");
-    box_path(temp, prefix, "temp");
-    config.out = out;
-    config.in = in;
-    config.out_temp = config.out_temp ? temp : NULL;
-    config.suffix = config.suffix ? config.suffix : DIRCL_SUFFIX;
-    config.temp = ".part";
-    config.size_max = config.size_max ? config.size_max : BUNDLE_MAX;
-    config.name_max = config.name_max ? config.name_max : 64;
-    config.files_max = 256;
-    config.stale_s = config.stale_s ? config.stale_s : 3600;
-    b.config = config;
-    assert_rc(cl_dir.open(&b.config, &store, &b.cl, &err), RC_OK);
-    assert_rc(cl_store_open(b.send, b.recv, -1, &store, &err), RC_OK);
-    return b;
-}
-
-static void box_close(struct box *b)
-{
-    cl_dir.close(b->cl);
-    cl_store_close(&store);
-    close(b->out);
-    close(b->temp);
-    close(b->in);
-    close(b->send);
-    close(b->recv);
-}
-
-/* Turns until it would wait: then every file was looked at. */
-static void look(struct box *b)
-{
-    uint64_t wait = 0;
-    size_t turns = 0;
-
-    store.names.hint = true;
-    do {
-        struct pollfd fds[CL_FDS];
-
-        if (++turns > 1000)
-            fail_msg("it never rests");
-        cl_dir.turn(b->cl, turns);
-        wait = CL_LOOK_MS;
-        (void)cl_dir.wait(b->cl, turns, fds, &wait);
-    } while (wait < CL_LOOK_MS);
-}
-
-/* Write a part of a file at its place. */
-static void fill(int dir, const char *name, struct bytes all, size_t at, size_t n)
-{
-    int fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-
-    assert_true(fd >= 0 && at + n <= all.n);
-    assert_int_equal(pwrite(fd, all.p + at, n, (off_t)at), n);
-    close(fd);
-}
-
-static void written_at(int dir, const char *name, time_t when)
-{
-    const struct timespec times[2] = { { .tv_sec = when }, { .tv_sec = when } };
-
-    assert_int_equal(utimensat(dir, name, times, 0), 0);
-}
-
-static bool is_there(int dir, const char *name)
-{
-    return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
+#include "tests/unit/cl_box.h"
 
 /* Engines that rename, link or grow files in order need no option. */
 static void test_renames(void **state)
 {
     static uint8_t bundle[4096], other[4096];
     struct bytes first = rig_bundle(0, 1000, bundle), second = rig_bundle(1, 2000, other);
-    struct box b = box_open("re", (struct cl_config){ 0 });
+    struct box b;
 
     (void)state;
+    box_open(&b, "re", &(struct cl_config){ 0 });
     /* a temporary name, filled in any order, renamed late */
-    fill(b.in, "cfdp-17.tmp", first, 500, first.n - 500);
-    fill(b.in, ".cfdp-18.bundle", first, 0, first.n);
-    look(&b);
+    box_fill(b.in, "cfdp-17.tmp", first, 500, first.n - 500);
+    box_fill(b.in, ".cfdp-18.bundle", first, 0, first.n);
+    box_look(&b);
     assert_int_equal(rig_count(b.recv), 0);
-    fill(b.in, "cfdp-17.tmp", first, 0, 500);
-    look(&b);
+    box_fill(b.in, "cfdp-17.tmp", first, 0, 500);
+    box_look(&b);
     assert_int_equal(rig_count(b.recv), 0);
     assert_int_equal(renameat(b.in, "cfdp-17.tmp", b.in, "17.bundle"), 0);
-    look(&b);
+    box_look(&b);
     assert_int_equal(rig_count(b.recv), 1);
-    assert_false(is_there(b.in, "17.bundle"));
-    assert_true(is_there(b.in, ".cfdp-18.bundle"));
+    assert_false(box_has(b.in, "17.bundle"));
+    assert_true(box_has(b.in, ".cfdp-18.bundle"));
 
     /* the same, by link and unlink: a file of two names is not whole yet, and is not lost */
-    fill(b.in, "cfdp-19.tmp", second, 0, second.n);
+    box_fill(b.in, "cfdp-19.tmp", second, 0, second.n);
     assert_int_equal(linkat(b.in, "cfdp-19.tmp", b.in, "19.bundle", 0), 0);
-    written_at(b.in, "19.bundle", LONG_AGO);
-    look(&b);
+    box_look(&b);
+    box_later(&b, 86400);
     assert_int_equal(rig_count(b.recv), 1);
-    assert_true(is_there(b.in, "19.bundle"));
+    assert_true(box_has(b.in, "19.bundle"));
     assert_int_equal(unlinkat(b.in, "cfdp-19.tmp", 0), 0);
-    look(&b);
+    box_look(&b);
     assert_int_equal(rig_count(b.recv), 2);
 
     /* delivered again, under its name and under another: passed on, for the replay window to tell
      */
-    fill(b.in, "19.bundle", second, 0, second.n);
-    fill(b.in, "19-1.BUNDLE", second, 0, second.n);
-    look(&b);
+    box_fill(b.in, "19.bundle", second, 0, second.n);
+    box_fill(b.in, "19-1.BUNDLE", second, 0, second.n);
+    box_look(&b);
     assert_int_equal(rig_count(b.recv), 4);
     assert_int_equal(rig_doubles(b.recv, 2), 2);
 
     /* an empty file, that grows; and one whose checksum did not hold, which was cut off */
-    fill(b.in, "20.bundle", second, 0, 0);
-    fill(b.in, "21.bundle", second, 0, second.n - 1);
-    look(&b);
-    assert_true(is_there(b.in, "20.bundle") && is_there(b.in, "21.bundle"));
-    fill(b.in, "20.bundle", second, 0, second.n);
-    written_at(b.in, "21.bundle", LONG_AGO);
-    look(&b);
+    box_fill(b.in, "20.bundle", second, 0, 0);
+    box_fill(b.in, "21.bundle", second, 0, second.n - 1);
+    box_look(&b);
+    assert_true(box_has(b.in, "20.bundle") && box_has(b.in, "21.bundle"));
+    box_fill(b.in, "20.bundle", second, 0, second.n);
+    box_later(&b, 3599);
     assert_int_equal(rig_count(b.recv), 5);
-    assert_false(is_there(b.in, "20.bundle") || is_there(b.in, "21.bundle"));
+    assert_true(box_has(b.in, "21.bundle"));
+    box_later(&b, 1);
+    assert_false(box_has(b.in, "20.bundle") || box_has(b.in, "21.bundle"));
     assert_int_equal(store.counts.garbage, 1);
     assert_int_equal(store.counts.received, 5);
     box_close(&b);
@@ -176,55 +70,54 @@ static void test_in_place(void **state)
 {
     static uint8_t bundle[4096];
     struct bytes all = rig_bundle(0, 2000, bundle);
-    struct box b =
-        box_open("ip", (struct cl_config){ .any_name = true, .settle_s = 7200, .stale_s = 86400 });
-    const time_t now = (time_t)(clock_unix_ms() / 1000U);
+    struct box b;
 
     (void)state;
+    box_open(&b, "ip", &(struct cl_config){ .any_name = true, .settle_s = 7200, .stale_s = 86400 });
     /* of the right length, and a bundle by its form: zeros in the middle */
-    fill(b.in, "chunk.1", all, 0, 300);
-    fill(b.in, "chunk.1", all, 1500, all.n - 1500);
+    box_fill(b.in, "chunk.1", all, 0, 300);
+    box_fill(b.in, "chunk.1", all, 1500, all.n - 1500);
     /* without its beginning: no bundle at all */
-    fill(b.in, "chunk.2", all, 1500, all.n - 1500);
-    look(&b);
+    box_fill(b.in, "chunk.2", all, 1500, all.n - 1500);
+    box_look(&b);
+    box_later(&b, 7199);
     assert_int_equal(rig_count(b.recv), 0);
-    /* no pass for hours: still nothing is removed */
-    written_at(b.in, "chunk.2", now - 36000);
-    look(&b);
-    assert_true(is_there(b.in, "chunk.1") && is_there(b.in, "chunk.2"));
+    assert_true(box_has(b.in, "chunk.1") && box_has(b.in, "chunk.2"));
 
-    fill(b.in, "chunk.1", all, 300, 1200);
-    fill(b.in, "chunk.2", all, 0, 1500);
-    look(&b);
-    assert_int_equal(rig_count(b.recv), 0);
-    written_at(b.in, "chunk.1", now - 8000);
-    written_at(b.in, "chunk.2", now - 8000);
-    look(&b);
+    box_fill(b.in, "chunk.1", all, 300, 1200);
+    box_look(&b);
+    box_later(&b, 7200); /* the broken one is older than settle_s, too, and stays */
+    assert_int_equal(rig_count(b.recv), 1);
+    assert_true(box_has(b.in, "chunk.2"));
+    box_fill(b.in, "chunk.2", all, 0, 1500);
+    box_look(&b);
+    box_later(&b, 7199);
+    assert_int_equal(rig_count(b.recv), 1);
+    box_later(&b, 1);
     assert_int_equal(rig_count(b.recv), 2);
     assert_int_equal(rig_doubles(b.recv, 1), 1);
     assert_int_equal(rig_count(b.in), 0);
 
-    /* names that nobody chose; what is left alone */
-    fill(b.in, "chunk.1;2", all, 0, all.n);
-    fill(b.in, "chunk", all, 0, all.n);
-    fill(b.in, "chunk.part", all, 0, all.n);
-    fill(b.in, ".chunk", all, 0, all.n);
+    /* names that nobody chose; what is left alone; what is removed */
+    box_fill(b.in, "chunk.1;2", all, 0, all.n);
+    box_fill(b.in, "chunk", all, 0, all.n);
+    box_fill(b.in, "chunk.part", all, 0, all.n);
+    box_fill(b.in, ".chunk", all, 0, all.n);
     assert_int_equal(mkdirat(b.in, "tmp", 0755), 0);
     int tmp = openat(b.in, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    fill(tmp, "theirs", all, 0, 10);
+    box_fill(tmp, "theirs", all, 0, 10);
     close(tmp);
-    fill(b.in, "lost", all, 0, 10);
-    fill(b.in, "noise", bytes_of("this is no bundle"), 0, 17);
-    static const char *const old[] = { "chunk.1;2", "chunk", "chunk.part", ".chunk",
-                                       "tmp",       "lost",  "noise" };
-    for (size_t i = 0; i < sizeof old / sizeof old[0]; i++)
-        written_at(b.in, old[i], LONG_AGO);
-    look(&b);
+    box_fill(b.in, "lost", all, 0, 10);
+    box_fill(b.in, "noise", bytes_of("this is no bundle"), 0, 17);
+    box_look(&b);
+    box_later(&b, 86399);
     assert_int_equal(rig_count(b.recv), 4);
-    assert_true(is_there(b.in, "chunk.part") && is_there(b.in, ".chunk"));
-    assert_true(is_there(b.in, "tmp/theirs"));
-    assert_false(is_there(b.in, "lost") || is_there(b.in, "noise"));
+    assert_true(box_has(b.in, "lost") && box_has(b.in, "noise"));
+    box_later(&b, 1);
+    assert_true(box_has(b.in, "chunk.part") && box_has(b.in, ".chunk"));
+    assert_true(box_has(b.in, "tmp/theirs"));
+    assert_false(box_has(b.in, "lost") || box_has(b.in, "noise"));
     assert_int_equal(store.counts.garbage, 2);
     box_close(&b);
 }
@@ -234,18 +127,19 @@ static void test_again(void **state)
 {
     static uint8_t bundle[4096], buf[4096];
     struct cl_item item;
-    struct box b = box_open("ag", (struct cl_config){ 0 });
+    struct box b;
     struct err err;
 
     (void)state;
+    box_open(&b, "ag", &(struct cl_config){ 0 });
     rig_put(b.in, "1.bundle", rig_bundle(0, 1000, bundle));
     assert_rc(cl_store_read(b.in, "1.bundle", buf, sizeof buf, &item, &err), RC_OK);
     assert_true(cl_store_is_same(b.in, &item));
     rig_put(b.in, "1.bundle", rig_bundle(1, 1000, bundle));
     assert_false(cl_store_is_same(b.in, &item));
-    look(&b);
+    box_look(&b);
     rig_put(b.in, "1.bundle", rig_bundle(0, 1000, bundle));
-    look(&b);
+    box_look(&b);
     assert_int_equal(rig_doubles(b.recv, 2), 0);
     box_close(&b);
 }
@@ -254,23 +148,32 @@ static void test_again(void **state)
 static void test_many(void **state)
 {
     static uint8_t bundle[4096];
-    struct box b = box_open("ma", (struct cl_config){ 0 });
+    struct box b;
     char name[32];
 
     (void)state;
+    box_open(&b, "ma", &(struct cl_config){ 0 });
     for (unsigned i = 0; i < 1500; i++) {
         (void)snprintf(name, sizeof name, "%04u.bundle", i);
-        fill(b.in, name, (struct bytes){ 0 }, 0, 0);
+        box_fill(b.in, name, (struct bytes){ 0 }, 0, 0);
     }
     for (unsigned i = 0; i < 200; i++) {
         (void)snprintf(name, sizeof name, "whole-%03u.bundle", i);
-        fill(b.in, name, rig_bundle(i, 100, bundle), 0, rig_bundle(i, 100, bundle).n);
+        box_fill(b.in, name, rig_bundle(i, 100, bundle), 0, rig_bundle(i, 100, bundle).n);
     }
-    look(&b);
+    box_look(&b);
     assert_int_equal(rig_count(b.recv), 200);
     assert_int_equal(rig_doubles(b.recv, 200), 0);
     assert_int_equal(rig_count(b.in), 1500);
-    look(&b);
+    /* more than are watched at a time: some go, the others in their turn, none before its time */
+    box_later(&b, 3600);
+    assert_int_equal(rig_count(b.in), 1500 - 1024);
+    box_look(&b);
+    box_look(&b);
+    box_later(&b, 3599);
+    assert_int_equal(rig_count(b.in), 1500 - 1024);
+    box_later(&b, 1);
+    assert_int_equal(rig_count(b.in), 0);
     assert_int_equal(rig_count(b.recv), 200);
     box_close(&b);
 }
@@ -292,16 +195,17 @@ static bool is_whole(void *arg, const char *name)
  * take; nothing that it has under that name already. */
 static void test_out(void **state)
 {
-    struct box b = box_open(
-        "ou",
-        (struct cl_config){ .out_temp = "", .suffix = ".bdl", .name_max = 13, .size_max = 2000 });
+    struct box b;
     struct err err;
 
     (void)state;
+    box_open(
+        &b, "ou",
+        &(struct cl_config){ .out_temp = "", .suffix = ".bdl", .name_max = 13, .size_max = 2000 });
     for (unsigned i = 0; i < 100; i++)
         rig_put_number(b.send, i, 1000);
     rig_put_number(b.send, 100, 3000);
-    look(&b);
+    box_look(&b);
     assert_int_equal(rig_count(b.out), 100);
     assert_int_equal(rig_count(b.temp), 0);
     assert_int_equal(rig_count(b.send), 1);
@@ -320,7 +224,7 @@ static void test_process(void **state)
     char name[32];
 
     (void)state;
-    fill(temp, "0000000000000005.part", bytes_of("cut off"), 0, 7);
+    box_fill(temp, "0000000000000005.part", bytes_of("cut off"), 0, 7);
     rig_put_number(send, 0, 1000);
     rig_put(in, "0.bundle", rig_bundle(0, 100, bundle));
     assert_int_equal(fchmod(in, 0755), 0);
