@@ -1745,7 +1745,7 @@ static void rubbish_makes_no_room(void **state)
     await_event(RC_DIGEST_MISMATCH);
     assert_true(has_stored(&kept));
     await_standing(SLOT_RECEIVING, &id.manifest);
-    assert_int_equal(entries_in(sky->state, "staging"), 0);
+    await_no_staging();
 
     spoil(package, 100);
     send_object(OBJECT_PACKAGE, package, NULL);
