@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -20,6 +21,9 @@
 #include "orchestrator/home.h"
 #include "orchestrator/offline.h"
 #include "orchestrator/rekeys.h"
+
+#define LOCK_WAIT_MS 30000U
+#define LOCK_TRY_MS 20L
 
 struct job {
     struct cli *cli;
@@ -80,6 +84,20 @@ static enum rc read_number(struct job *job, struct err *err)
     return rc;
 }
 
+/* berth-ground holds it for a moment with every report that it takes in. */
+static enum rc wait_for_lock(struct job *job, struct err *err)
+{
+    const struct timespec pause = { .tv_nsec = LOCK_TRY_MS * 1000000L };
+    const uint64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
+    enum rc rc = rekeys_lock(job->dirfd, &job->lock, err);
+
+    while (rc == RC_BUSY && clock_mono_ms() < until_ms) {
+        (void)nanosleep(&pause, NULL);
+        rc = rekeys_lock(job->dirfd, &job->lock, err);
+    }
+    return rc;
+}
+
 static enum rc open_job(struct job *job, struct err *err)
 {
     const char *id = cli_arg(job->cli, 0);
@@ -93,7 +111,7 @@ static enum rc open_job(struct job *job, struct err *err)
         rc = fs_open(job->sat.link_keys[0] == '/' ? AT_FDCWD : job->home.dirfd, job->sat.link_keys,
                      O_RDONLY | O_DIRECTORY, 0, &job->dirfd, err);
     if (rc == RC_OK)
-        rc = rekeys_lock(job->dirfd, &job->lock, err);
+        rc = wait_for_lock(job, err);
     if (rc == RC_OK)
         rc = rekeys_load(job->dirfd, &job->rekeys, err);
     if (rc == RC_OK)

@@ -8,7 +8,7 @@
 
 #define SCHEMA_NUMBER 5
 #define SCHEMA_OLDEST 3 /* what can be brought up to date */
-#define BUSY_TIMEOUT_MS 10000
+#define BUSY_TIMEOUT_MS 30000
 #define ROWS_MAX (4U * 1024U * 1024U)
 
 struct store {

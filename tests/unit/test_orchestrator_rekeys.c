@@ -7,8 +7,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -277,14 +279,21 @@ static void child(const char *line)
     _exit(98);
 }
 
-static void run(const char *line, int want)
+static pid_t begin(const char *line)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0)
+        child(line);
+    return pid;
+}
+
+static void finish(pid_t pid, const char *line, int want)
 {
     scoped(close_fd) int out = -1;
     int status = 0;
-    pid_t pid = fork();
 
-    if (pid == 0)
-        child(line);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_rc(fs_open(dirfd, "said", O_RDONLY, 0, &out, &err), RC_OK);
     ssize_t n = read(out, said, sizeof said - 1);
@@ -292,6 +301,11 @@ static void run(const char *line, int want)
     said[n] = '\0';
     if (!WIFEXITED(status) || WEXITSTATUS(status) != want)
         fail_msg("berth %s: exit %d, want %d\n%s", line, WEXITSTATUS(status), want, said);
+}
+
+static void run(const char *line, int want)
+{
+    finish(begin(line), line, want);
 }
 
 static void expect(const char *text)
@@ -468,6 +482,44 @@ static void from_the_command_line(void **state)
     rekey_opened_wipe(&opened);
 }
 
+/* berth-ground has the keys at every report for a moment: the command comes after it. */
+static void the_ground_is_waited_for(void **state)
+{
+    static const char line[] = "trust rekey sat-1 --under master";
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(close_fd) int link = -1;
+    scoped(close_fd) int lock = -1;
+    scoped(close_fd) int watch = inotify_init1(IN_CLOEXEC);
+    struct store_satellite row;
+    char path[PATH_MAX];
+    unsigned tries = 0;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/home", dir);
+    assert_rc(home_open(path, false, &home, &err), RC_OK);
+    assert_rc(store_satellite(home.store, "sat-1", &row, &err), RC_OK);
+    assert_rc(fs_open(AT_FDCWD, row.link_keys, O_RDONLY | O_DIRECTORY, 0, &link, &err), RC_OK);
+    assert_rc(rekeys_lock(link, &lock, &err), RC_OK);
+    (void)snprintf(path, sizeof path, "%s/rekeys.lock", row.link_keys);
+    assert_true(inotify_add_watch(watch, path, IN_OPEN | IN_CLOSE) >= 0);
+
+    pid_t pid = begin(line);
+
+    while (tries < 2) { /* the second is behind one in vain */
+        struct pollfd p = { .fd = watch, .events = POLLIN };
+        struct inotify_event e;
+
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+        if (poll(&p, 1, 100) <= 0)
+            continue;
+        assert_int_equal(read(watch, &e, sizeof e), sizeof e);
+        tries += (e.mask & IN_OPEN) != 0;
+    }
+    close_fd(&lock);
+    finish(pid, line, 0);
+    expect("link, epoch");
+}
+
 static int begins(void **state)
 {
     const char *build = getenv("BERTH_BUILD");
@@ -498,6 +550,7 @@ int main(void)
         cmocka_unit_test(what_was_saved_is_loaded),
         cmocka_unit_test(drafts_are_swept),
         cmocka_unit_test(from_the_command_line),
+        cmocka_unit_test(the_ground_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, begins, ends);
