@@ -202,10 +202,17 @@ struct listing {
     bool (*fn)(void *arg, const struct data_id *id);
     void *arg;
     bool go_on;
-    bool failed; /* one of the payloads; *err tells which and why */
-    enum rc rc;
+    bool failed; /* at least one of the tenants or payloads; *err tells which and why */
     struct err *err;
 };
+
+/* One that cannot be read does not keep the others from their turn. */
+static void note(struct listing *l, const struct err *why)
+{
+    if (!l->failed)
+        *l->err = *why;
+    l->failed = true;
+}
 
 static bool on_payload(void *arg, const char *name)
 {
@@ -220,26 +227,41 @@ static bool on_payload(void *arg, const char *name)
 static bool on_tenant(void *arg, const char *tenant)
 {
     struct listing *l = arg;
+    struct err why = { 0 };
 
     if (!name_valid(tenant))
         return true;
     l->tenant = tenant;
-    l->rc = fs_list(l->data_dir, tenant, SIZE_MAX, l->visit, l, NULL, l->err);
-    return l->go_on && l->rc == RC_OK;
+    if (fs_list(l->data_dir, tenant, SIZE_MAX, l->visit, l, NULL, &why) != RC_OK)
+        note(l, &why);
+    return l->go_on;
+}
+
+/* All that can be seen; the first thing that could not be, if there is one. */
+static enum rc walk(struct listing *l, struct err *err)
+{
+    enum rc rc = fs_list(l->data_dir, ".", SIZE_MAX, on_tenant, l, NULL, err);
+
+    if (rc != RC_OK || !l->failed)
+        return rc;
+    *err = *l->err;
+    return l->err->rc;
 }
 
 enum rc data_list(int data_dir, bool (*fn)(void *arg, const struct data_id *id), void *arg,
                   struct err *err)
 {
-    struct listing l = {
-        .data_dir = data_dir, .visit = on_payload, .fn = fn, .arg = arg, .go_on = true, .err = err
-    };
-    enum rc rc = fs_list(data_dir, ".", SIZE_MAX, on_tenant, &l, NULL, err);
+    struct err first = { 0 };
+    struct listing l = { .data_dir = data_dir,
+                         .visit = on_payload,
+                         .fn = fn,
+                         .arg = arg,
+                         .go_on = true,
+                         .err = &first };
 
-    return rc == RC_OK ? l.rc : rc;
+    return walk(&l, err);
 }
 
-/* One that cannot be swept does not keep the others from it. */
 static bool sweep_payload(void *arg, const char *name)
 {
     struct listing *l = arg;
@@ -255,10 +277,8 @@ static bool sweep_payload(void *arg, const char *name)
         rc = fs_unlink(dir, DRAFT_IMAGE, &why);
     if (rc == RC_OK)
         rc = fs_sweep(dir, ".", &why);
-    if (rc != RC_OK && !l->failed) {
-        l->failed = true;
-        *l->err = why;
-    }
+    if (rc != RC_OK)
+        note(l, &why);
     return true;
 }
 
@@ -268,12 +288,6 @@ enum rc data_sweep(int data_dir, struct err *err)
     struct listing l = {
         .data_dir = data_dir, .visit = sweep_payload, .go_on = true, .err = &first
     };
-    enum rc rc = fs_list(data_dir, ".", SIZE_MAX, on_tenant, &l, NULL, err);
 
-    if (rc != RC_OK)
-        return rc;
-    rc = l.rc != RC_OK || l.failed ? first.rc : RC_OK;
-    if (rc != RC_OK)
-        *err = first;
-    return rc;
+    return walk(&l, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/kept.h"
 
+#include "agent/lists.h"
 #include "agent/repair.h"
 #include "agent/room.h"
 #include "agent/stored.h"
@@ -84,7 +85,7 @@ bool kept_is(struct agent *a, const struct digest *object)
     struct search s = { .a = a, .object = object };
     struct err err = { 0 };
 
-    if (slot_list(&a->slots, look, &s, &err) != RC_OK)
+    if (list_slots(a, look, &s, &err) != RC_OK)
         log_err(LOG_LEVEL_WARN, &err, "kept packages");
     return s.found;
 }

@@ -488,23 +488,40 @@ static void lose_root(struct agent *a, const struct err *why)
 /* ---- all of it ----------------------------------------------------------------------------------
  */
 
-/* Packages can be had again, and there may be no room for them: without a store what runs goes on.
- */
+/* Twice, because once may pass. */
+static enum rc open_store(struct agent *a, int dir, struct err *err)
+{
+    enum rc rc = objects_open(dir, STORED_BYTES_MAX, STORED_COUNT_MAX, &a->objects, err);
+
+    return rc == RC_OK ? rc
+                       : objects_open(dir, STORED_BYTES_MAX, STORED_COUNT_MAX, &a->objects, err);
+}
+
+/* Packages can be had again, so another directory will do, for a part of it that is broken, too;
+ * where there is none either (a disk that is full or read-only) what is there can be read, and
+ * without any store what runs goes on. */
 static void open_objects(struct agent *a)
 {
     scoped(close_fd) int dir = -1;
+    scoped(close_fd) int spare = -1;
     struct err err = { 0 };
     bool bad = false;
-    enum rc rc = place_open(a->state_dir, PLACE_OBJECTS, 0700, true, &dir, &bad, &err);
+    enum rc rc = place_open(a->state_dir, PLACE_OBJECTS, 0700, false, &dir, &bad, &err);
 
-    if (bad)
-        a->bad_places |= 1U << PLACE_OBJECTS;
     if (rc == RC_OK)
-        rc = objects_open(dir, STORED_BYTES_MAX, STORED_COUNT_MAX, &a->objects, &err);
+        rc = open_store(a, dir, &err);
+    if (rc == RC_OK) {
+        place_forget_spare(a->state_dir, PLACE_OBJECTS);
+        return;
+    }
+    a->bad_places |= 1U << PLACE_OBJECTS;
+    log_err(LOG_LEVEL_ERROR, &err, "objects/ is passed over");
+    rc = place_spare(a->state_dir, PLACE_OBJECTS, 0700, &spare, &err);
+    if (rc == RC_OK)
+        rc = open_store(a, spare, &err);
     if (rc == RC_OK)
         return;
     log_err(LOG_LEVEL_ERROR, &err, "no package can be taken");
-    a->bad_places |= 1U << PLACE_OBJECTS;
     if (dir >= 0 &&
         objects_open_read(dir, STORED_BYTES_MAX, STORED_COUNT_MAX, &a->objects, &err) != RC_OK)
         log_err(LOG_LEVEL_ERROR, &err, "none can be read");

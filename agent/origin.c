@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include "agent/lists.h"
+
 #define ORIGINS_MAX 64U /* slots of one payload that are looked at; there are three as a rule */
 
 /* The slots of one payload, the likely ones first. */
@@ -70,7 +72,7 @@ enum rc origin_find(struct agent *a, const struct verified_delta *delta, struct 
     enum rc rc = delta_base(delta, &index, err);
 
     if (rc == RC_OK)
-        rc = slot_list(&a->slots, add_candidate, &c, err);
+        rc = list_slots(a, add_candidate, &c, err);
     if (rc != RC_OK)
         return rc;
     if (u) {

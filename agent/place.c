@@ -38,22 +38,41 @@ static enum rc open_readable(int state_dir, const char *name, mode_t mode, int *
     return rc;
 }
 
-enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare, int *ret_fd,
-                   bool *ret_bad, struct err *err)
+static void spare_name(enum place place, char out[32])
+{
+    (void)snprintf(out, 32, "%s" PLACE_SPARE, names[place]);
+}
+
+enum rc place_spare(int state_dir, enum place place, mode_t mode, int *ret_fd, struct err *err)
+{
+    char spare[32];
+
+    spare_name(place, spare);
+    return open_readable(state_dir, spare, mode, ret_fd, err);
+}
+
+void place_forget_spare(int state_dir, enum place place)
 {
     char spare[32];
     struct err ignored;
+
+    spare_name(place, spare);
+    (void)!fs_remove_tree(state_dir, spare, &ignored);
+}
+
+enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare, int *ret_fd,
+                   bool *ret_bad, struct err *err)
+{
     enum rc rc = open_readable(state_dir, names[place], mode, ret_fd, err);
 
-    (void)snprintf(spare, sizeof spare, "%s" PLACE_SPARE, names[place]);
     *ret_bad = rc != RC_OK;
     if (rc != RC_OK)
         log_err(LOG_LEVEL_ERROR, err, "%s/ cannot be used", names[place]);
     if (!may_spare)
         return rc;
     if (rc == RC_OK) { /* the fault has passed, or there was none */
-        (void)!fs_remove_tree(state_dir, spare, &ignored);
+        place_forget_spare(state_dir, place);
         return RC_OK;
     }
-    return open_readable(state_dir, spare, mode, ret_fd, err);
+    return place_spare(state_dir, place, mode, ret_fd, err);
 }

@@ -41,4 +41,11 @@ const char *place_name(enum place place);
 must_check enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare,
                               int *ret_fd, bool *ret_bad, struct err *err);
 
+/* Its stand-in, made if it is missing: for whoever finds out by himself that it cannot be used. */
+must_check enum rc place_spare(int state_dir, enum place place, mode_t mode, int *ret_fd,
+                               struct err *err);
+
+/* It can be used: the stand-in goes, if there is one, with all that is in it. */
+void place_forget_spare(int state_dir, enum place place);
+
 #endif

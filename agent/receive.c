@@ -11,6 +11,7 @@
 #include "agent/documents.h"
 #include "agent/install.h"
 #include "agent/kept.h"
+#include "agent/lists.h"
 #include "agent/reserve.h"
 #include "agent/revoke.h"
 #include "agent/room.h"
@@ -426,7 +427,7 @@ void receive_rescan(struct agent *a)
 
     for (uint32_t i = 0; i < a->queue.n; i++)
         find_owner(a, &a->queue.item[i]);
-    if (objects_list(&a->objects, queue_stored, a, &err) != RC_OK)
+    if (list_objects(a, queue_stored, a, &err) != RC_OK)
         log_err(LOG_LEVEL_WARN, &err, "objects");
     receive_kick(a);
 }

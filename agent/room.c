@@ -8,6 +8,7 @@
 #include "agent/data.h"
 #include "agent/install.h"
 #include "agent/kept.h"
+#include "agent/lists.h"
 #include "agent/own.h"
 #include "agent/snapshot.h"
 #include "agent/space.h"
@@ -206,7 +207,7 @@ static enum rc gather(struct agent *a, const char *tenant, bool sized, struct th
     s->tenant = tenant;
     s->sized = sized;
     add_good(s);
-    enum rc rc = slot_list(&a->slots, add_slot, s, err);
+    enum rc rc = list_slots(a, add_slot, s, err);
     if (rc != RC_OK) {
         free(s);
         return rc;
@@ -289,7 +290,7 @@ enum rc room_account(struct agent *a, const struct authority *who, struct room_a
 {
     struct room_account sum = { .snapshots = snapshots_of(a, who) };
     struct adding adding = { .a = a, .who = who, .sum = &sum };
-    enum rc rc = slot_list(&a->slots, add_up, &adding, err);
+    enum rc rc = list_slots(a, add_up, &adding, err);
 
     if (rc != RC_OK)
         return rc;

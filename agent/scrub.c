@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include "agent/kept.h"
+#include "agent/lists.h"
 #include "agent/repair.h"
 #include "agent/ring.h"
 #include "base/clock.h"
@@ -94,9 +95,10 @@ static void begin_round(struct agent *a, uint64_t now_ms)
     s->rounds.n = 0;
     scrub_files_list(a, add_item);
     add_item(a, &link);
-    if (objects_list(&a->objects, add_object, a, &err) != RC_OK ||
-        slot_list(&a->slots, add_slot, a, &err) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &err, "scrub");
+    if (list_objects(a, add_object, a, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "scrub of objects");
+    if (list_slots(a, add_slot, a, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "scrub of slots");
     if (s->rounds.n == SCRUB_ITEMS_MAX)
         log_event(LOG_LEVEL_WARN, "scrub: too much to read in one round");
     for (uint32_t i = 0; i < s->rounds.n; i++)

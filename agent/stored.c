@@ -5,6 +5,7 @@
 
 #include "agent/install.h"
 #include "agent/kept.h"
+#include "agent/lists.h"
 #include "base/log.h"
 
 /* ---- what there is ------------------------------------------------------------------------------
@@ -75,9 +76,9 @@ static enum rc gather(struct agent *a, struct contents **ret, struct err *err)
     if (!s)
         return err_set(err, RC_NO_MEMORY, "objects");
     s->a = a;
-    enum rc rc = objects_list(&a->objects, add_object, s, err);
+    enum rc rc = list_objects(a, add_object, s, err);
     if (rc == RC_OK)
-        rc = slot_list(&a->slots, add_slot, s, err);
+        rc = list_slots(a, add_slot, s, err);
     if (rc != RC_OK)
         return rc;
     for (uint32_t i = 0; i < a->queue.n; i++)

@@ -36,6 +36,13 @@ static bool remove_partial(void *arg, const char *name)
     return true;
 }
 
+static bool any_name(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return true;
+}
+
 static enum rc clean_partial(int dir, struct err *err)
 {
     scoped(close_fd) int partial = -1;
@@ -61,6 +68,8 @@ static enum rc open_store(int dirfd, bool only_read, struct objects *ret, struct
     if (rc != RC_OK)
         return rc;
     rc = clean_partial(dir, err);
+    if (rc == RC_OK) /* without that nothing could be put, or found */
+        rc = fs_list(top, ".", FAN_DIRS, any_name, NULL, NULL, err);
     if (rc == RC_OK)
         rc = fs_sync(dir, "objects", err);
     if (rc != RC_OK && !only_read)
@@ -455,7 +464,7 @@ struct listing {
     void *arg;
     char fan[3];
     struct err *err;
-    enum rc rc;
+    enum rc rc; /* of the first that could not be read */
     bool stop;
 };
 
@@ -482,17 +491,21 @@ static bool list_fan(void *arg, const char *name)
 {
     struct listing *l = arg;
     char path[sizeof TOP + 3];
+    struct err why = { 0 };
 
     if (strlen(name) != 2)
         return true;
     memcpy(l->fan, name, sizeof l->fan);
     (void)snprintf(path, sizeof path, TOP "/%s", l->fan);
 
-    enum rc rc = fs_list(l->store->dir, path, l->store->count_max, list_object, l, NULL, l->err);
+    enum rc rc = fs_list(l->store->dir, path, l->store->count_max, list_object, l, NULL, &why);
 
-    if (rc != RC_OK && rc != RC_NOT_FOUND)
-        l->rc = rc;
-    return l->rc == RC_OK && !l->stop;
+    if (rc != RC_OK && rc != RC_NOT_FOUND && l->rc == RC_OK) {
+        l->rc = why.rc = RC_STATE_DIR;
+        if (l->err)
+            *l->err = why;
+    }
+    return !l->stop;
 }
 
 enum rc objects_list(const struct objects *store,
@@ -525,10 +538,13 @@ enum rc objects_usage(const struct objects *store, uint64_t *ret_bytes, uint32_t
                       struct err *err)
 {
     struct usage usage = { 0 };
-    enum rc rc = objects_list(store, add_up, &usage, err);
+    struct err why = { 0 };
+    enum rc rc = objects_list(store, add_up, &usage, &why);
 
-    if (rc != RC_OK)
+    if (rc != RC_OK && rc != RC_STATE_DIR) {
+        *err = why;
         return rc;
+    }
     *ret_bytes = usage.bytes;
     *ret_count = usage.count;
     return RC_OK;

@@ -94,12 +94,13 @@ must_check enum rc objects_remove(struct objects *store, const struct digest *di
                                   struct err *err);
 
 /* Call fn for every object, in no order, until it returns false.  Do not put or remove from within
- * fn. */
+ * fn.  RC_STATE_DIR: a directory could not be read, and fn has been called for all that is in the
+ * others. */
 must_check enum rc objects_list(const struct objects *store,
                                 bool (*fn)(void *arg, const struct digest *digest, uint64_t size),
                                 void *arg, struct err *err);
 
-/* Bytes and number of all objects. */
+/* Bytes and number of all objects, as far as they can be read. */
 must_check enum rc objects_usage(const struct objects *store, uint64_t *ret_bytes,
                                  uint32_t *ret_count, struct err *err);
 

@@ -621,7 +621,7 @@ struct listing {
     void *arg;
     struct slot_id id;
     struct err *err;
-    enum rc rc;
+    enum rc rc; /* of the first that could not be read */
     bool stop;
 };
 
@@ -634,13 +634,18 @@ static bool list_digest(void *arg, const char *name)
     return !l->stop;
 }
 
-/* A directory may vanish between two levels, or not be one; neither is a slot. */
+/* A directory may vanish between two levels, or not be one; neither is a slot.  One that cannot be
+ * read is somebody's, and does not keep the others from their turn. */
 static void list_level(struct listing *l, const char *path, bool (*fn)(void *, const char *))
 {
-    enum rc rc = fs_list(l->slots->dir, path, DIR_ENTRIES_MAX, fn, l, NULL, l->err);
+    struct err why = { 0 };
+    enum rc rc = fs_list(l->slots->dir, path, DIR_ENTRIES_MAX, fn, l, NULL, &why);
 
-    if (rc != RC_OK && rc != RC_NOT_FOUND && l->rc == RC_OK)
-        l->rc = rc;
+    if (rc != RC_OK && rc != RC_NOT_FOUND && l->rc == RC_OK) {
+        l->rc = why.rc = RC_STATE_DIR;
+        if (l->err)
+            *l->err = why;
+    }
 }
 
 static bool list_payload(void *arg, const char *name)
@@ -653,7 +658,7 @@ static bool list_payload(void *arg, const char *name)
     (void)snprintf(l->id.payload, sizeof l->id.payload, "%s", name);
     (void)snprintf(path, sizeof path, "%s/%s", l->id.tenant, name);
     list_level(l, path, list_digest);
-    return l->rc == RC_OK && !l->stop;
+    return !l->stop;
 }
 
 static bool list_tenant(void *arg, const char *name)
@@ -664,7 +669,7 @@ static bool list_tenant(void *arg, const char *name)
         return true;
     (void)snprintf(l->id.tenant, sizeof l->id.tenant, "%s", name);
     list_level(l, name, list_payload);
-    return l->rc == RC_OK && !l->stop;
+    return !l->stop;
 }
 
 enum rc slot_list(const struct slots *slots, bool (*fn)(void *arg, const struct slot_id *id),

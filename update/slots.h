@@ -120,7 +120,8 @@ void slot_close(struct slot *slot); /* a scope cleaner; harmless on { .root = -1
 must_check enum rc slot_remove(struct slots *slots, const struct slot_id *id, struct err *err);
 
 /* Call fn for every slot, in no order, until it returns false.  Names that are not slots are passed
- * over.  Do not commit or remove from within fn. */
+ * over.  Do not commit or remove from within fn.  RC_STATE_DIR: a directory of a tenant or payload
+ * could not be read, and fn has been called for all that is in the others. */
 must_check enum rc slot_list(const struct slots *slots,
                              bool (*fn)(void *arg, const struct slot_id *id), void *arg,
                              struct err *err);

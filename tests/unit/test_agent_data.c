@@ -137,6 +137,20 @@ static void only_sound_ones_are_listed(void **state)
     }
     assert_rc(data_list(dir, count, &seen, &err), RC_OK);
     assert_int_equal(seen, (1U << 1) + (1U << 2));
+
+    /* A tenant's directory that cannot be read is told, and keeps none of another's from its turn,
+     * whatever order they are in. */
+    for (size_t i = 0; i < 2; i++) {
+        const char *broken = i == 0 ? "aaa" : "zzz";
+
+        assert_rc(fs_write_file(dir, broken, bytes_of(""), 0600, &err), RC_OK);
+        assert_rc(fs_write_file(dir, "acme/a/data.img.new", bytes_of(""), 0600, &err), RC_OK);
+        seen = 0;
+        assert_rc(data_list(dir, count, &seen, &err), RC_IO);
+        assert_int_equal(seen, (1U << 1) + (1U << 2));
+        assert_rc(data_sweep(dir, &err), RC_IO);
+        assert_int_equal(faccessat(dir, "acme/a/data.img.new", F_OK, 0), -1);
+    }
 }
 
 int main(void)

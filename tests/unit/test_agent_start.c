@@ -246,6 +246,58 @@ static void a_directory_is_no_reason_to_stop(void **state)
     }
 }
 
+/* Neither is a part of one: what is in it is passed over, and told; the others go on as ever. */
+static void a_part_is_no_reason_to_stop(void **state)
+{
+    const struct trouble slots = { RC_STATE_DIR, "slots" }, objects = { RC_STATE_DIR, "objects" };
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGTERM, 0);
+    put_file(sky->state, "slots/aaa", "", 0600); /* on either side of what is there */
+    put_file(sky->state, "slots/zzz", "", 0600);
+    put_file(sky->state, "slots/acme/zzz", "", 0600);
+    put_file(sky->state, "objects/sha256/zz", "", 0600); /* where no object will ever belong */
+    start_berthd();
+    await("slots", has_trouble, &slots);
+    await("objects", has_trouble, &objects);
+    await_standing(SLOT_COMMITTED, &d1);
+    struct digest d2 = send_version(&v2);
+    send_order(2, &d2);
+    await_standing(SLOT_COMMITTED, &d2);
+    end_berthd(SIGTERM, 0);
+}
+
+/* A store that opens and is broken within is none: another one is used, and this one left as it is.
+ */
+static void a_broken_store_has_a_stand_in(void **state)
+{
+    const struct trouble want = { RC_STATE_DIR, "objects" };
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGTERM, 0);
+    spoil_dir("objects/sha256");
+    start_berthd();
+    await("objects", has_trouble, &want);
+    struct digest d2 = send_version(&v2);
+    send_order(2, &d2);
+    await_standing(SLOT_COMMITTED, &d2);
+    end_berthd(SIGTERM, 0);
+    assert_int_equal(faccessat(sky->state, "objects.spare", F_OK, 0), 0);
+    restore_dir("objects/sha256");
+    start_berthd();
+    await_standing(SLOT_COMMITTED, &d2);
+    assert_false(has_trouble(&sky->report, &want));
+    assert_int_equal(faccessat(sky->state, "objects.spare", F_OK, 0), -1);
+}
+
 static bool has_generation(const struct report *r, const void *arg)
 {
     return r->generation == *(const uint64_t *)arg;
@@ -485,6 +537,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(unconfirmed_identity_is_not_kept, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(no_file_in_the_way_of_a_start, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(a_directory_is_no_reason_to_stop, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(a_part_is_no_reason_to_stop, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(a_broken_store_has_a_stand_in, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(unreadable_slots_are_not_lost, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(unreadable_trust_is_safe_mode, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(read_only_disk_runs_what_it_holds, sky_open, sky_close),

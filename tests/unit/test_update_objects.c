@@ -276,6 +276,55 @@ static void test_list(void **state)
     assert_int_equal(n, 1);
 }
 
+/* One directory of the fan cannot be read: what is in the others is seen, and can be added to. */
+static void test_part_unreadable(void **state)
+{
+    scoped(scratch_done) struct scratch s = scratch_new();
+    scoped(objects_done) struct objects store = { .dir = -1 };
+    scoped(objects_done) struct objects again = { .dir = -1 };
+    static const char *const texts[] = { "a", "bb", "ccc", "dddd" };
+    char path[128], fan[] = "sha256/xx", was[] = "sha256/xx.was";
+    size_t n = 0;
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+    struct err err = { 0 };
+
+    (void)state;
+    assert_rc(objects_open(s.fd, ROOM, 10, &store, &err), RC_OK);
+    for (size_t i = 0; i < 3; i++)
+        assert_rc(put(&store, texts[i], &err), RC_OK);
+    for (size_t i = 0; i < 3; i++) { /* each of them, whatever order they are in */
+        const struct digest digest = digest_of(texts[i]);
+
+        object_path(&digest, path);
+        memcpy(fan, path, sizeof fan - 1);
+        memcpy(was, path, sizeof fan - 1);
+        assert_int_equal(renameat(s.fd, fan, s.fd, was), 0);
+        put_file(s.fd, fan, "", 0600);
+        n = 0;
+        assert_rc(objects_list(&store, count_all, &n, &err), RC_STATE_DIR);
+        assert_int_equal(n, 6 - strlen(texts[i]));
+        assert_rc(objects_usage(&store, &bytes, &count, &err), RC_OK);
+        assert_int_equal(count, 2);
+        assert_rc(put(&store, texts[3], &err), RC_OK);
+        assert_rc(objects_open(s.fd, ROOM, 10, &again, &err), RC_OK);
+        assert_has(&again, texts[3]);
+        objects_done(&again);
+        const struct digest added = digest_of(texts[3]);
+        assert_rc(objects_remove(&store, &added, &err), RC_OK);
+        assert_int_equal(unlinkat(s.fd, fan, 0), 0);
+        assert_int_equal(renameat(s.fd, was, s.fd, fan), 0);
+    }
+    n = 0;
+    assert_rc(objects_list(&store, count_all, &n, &err), RC_OK);
+    assert_int_equal(n, 6);
+    /* Without the fan itself it is no store. */
+    assert_int_equal(renameat(s.fd, "sha256", s.fd, "sha256.was"), 0);
+    put_file(s.fd, "sha256", "", 0600);
+    assert_rc(objects_open(s.fd, ROOM, 10, &again, &err), RC_IO);
+    assert_int_equal(again.dir, -1);
+}
+
 /* Bytes that no two offsets of have in common, and the file of them. */
 static int large_file(uint8_t *buf, size_t n, struct digest *ret)
 {
@@ -361,9 +410,10 @@ static void test_put_in_steps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_and_get), cmocka_unit_test(test_put_refuses),
-        cmocka_unit_test(test_bounds),      cmocka_unit_test(test_damaged_is_refused_and_removed),
-        cmocka_unit_test(test_list),        cmocka_unit_test(test_put_in_steps),
+        cmocka_unit_test(test_put_and_get),  cmocka_unit_test(test_put_refuses),
+        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_damaged_is_refused_and_removed),
+        cmocka_unit_test(test_list),         cmocka_unit_test(test_part_unreadable),
+        cmocka_unit_test(test_put_in_steps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

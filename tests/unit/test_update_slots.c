@@ -258,6 +258,33 @@ static void test_passed_over(void **state)
     assert_int_equal(found.others, 0);
 }
 
+/* A directory of another tenant, or of another payload, cannot be read: the slots beside it can be
+ * seen, in whatever order they are, and that there may be others is told. */
+static void test_part_unreadable(void **state)
+{
+    static const char *const broken[] = { "aaa", "zzz", "acme/aaa", "acme/zzz" };
+    scoped(bay_done) struct bay bay = bay_new();
+    scoped(slots_done) struct slots slots = { -1, -1 };
+    struct err err;
+
+    (void)state;
+    assert_rc(slots_open(bay.state.fd, &slots, &err), RC_OK);
+    assert_rc(install(&slots, bay.one, &err), RC_OK);
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++)
+        put_file(slots.dir, broken[i], "", 0600);
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        struct found found = { .known = { *payload_digest(bay.one), *payload_digest(bay.two) } };
+
+        assert_rc(slot_list(&slots, find, &found, &err), RC_STATE_DIR);
+        assert_true(found.there[0]);
+        assert_int_equal(found.others, 0);
+        assert_int_equal(unlinkat(slots.dir, broken[i], 0), 0);
+    }
+    struct found found = { .known = { *payload_digest(bay.one), *payload_digest(bay.two) } };
+    assert_rc(slot_list(&slots, find, &found, &err), RC_OK);
+    assert_true(found.there[0]);
+}
+
 /* ---- damage -----------------------------------------------------------------------------------
  */
 
@@ -545,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_exchange_killed_at_every_step),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_passed_over),
+        cmocka_unit_test(test_part_unreadable),
         cmocka_unit_test(test_damaged_is_refused_and_repaired),
         cmocka_unit_test(test_start_empties_staging),
         cmocka_unit_test(test_no_state_directory),
