@@ -334,7 +334,6 @@ static enum rc attack(struct world *w, const struct step *step, struct err *err)
     struct world_satellite *s = NULL;
     scoped(free_ptr) uint8_t *data = NULL;
     size_t n = 0;
-    struct rng rng = rng_make(w->seed, 7 + step->line);
     char name[64];
     enum rc rc = world_find(w, step_arg(step, "satellite"), &s, err);
 
@@ -345,11 +344,16 @@ static enum rc attack(struct world *w, const struct step *step, struct err *err)
     if (rc != RC_OK)
         return rc;
     if (strcmp(kind, "bitflip") == 0)
-        carrier_damage(data, n, &rng);
+        data[n / 2] ^= 1U; /* in what is sealed: headers have checksums of their own */
     else if (strcmp(kind, "truncate") == 0)
         n /= 2;
     else if (strcmp(kind, "replay") != 0)
         return err_set(err, RC_SCENARIO, "attack: bitflip, truncate or replay");
+    rc = drop(s, name, (struct bytes){ .p = data, .n = n }, err);
+    if (rc != RC_OK || strcmp(kind, "replay") != 0)
+        return rc;
+    /* The link may have lost it when it was sent; then it is a replay the second time. */
+    (void)snprintf(name, sizeof name, "zz-%s-%u-again.bundle", kind, step->line);
     return drop(s, name, (struct bytes){ .p = data, .n = n }, err);
 }
 
