@@ -34,7 +34,26 @@ static bool is_number(const char *text)
     return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* Whether a process has the file open. */
+/* Whether the lock on this file, which a process has open, is its own to let go of: what shares a
+ * descriptor shares its lock, and the kernel says so of each.  A directory is open to many who have
+ * no part in it. */
+static bool has_lock(int fds, const char *fd)
+{
+    char path[64], text[1024];
+    size_t n = 0;
+
+    (void)snprintf(path, sizeof path, "../fdinfo/%.20s", fd);
+    scoped(close_fd) int info = openat(fds, path, O_RDONLY | O_CLOEXEC);
+    for (ssize_t got = 1; info >= 0 && got > 0 && n < sizeof text - 1; n += (size_t)got) {
+        got = read(info, text + n, sizeof text - 1 - n);
+        if (got < 0)
+            return false;
+    }
+    text[n] = '\0';
+    return strstr(text, "FLOCK") != NULL;
+}
+
+/* Whether a process has the file open, and locked. */
 static bool holds(int proc, const char *pid, const struct stat *lock)
 {
     char path[64];
@@ -51,7 +70,8 @@ static bool holds(int proc, const char *pid, const struct stat *lock)
         struct stat st;
 
         found = is_number(e->d_name) && fstatat(dirfd(dir), e->d_name, &st, 0) == 0 &&
-                st.st_dev == lock->st_dev && st.st_ino == lock->st_ino;
+                st.st_dev == lock->st_dev && st.st_ino == lock->st_ino &&
+                has_lock(dirfd(dir), e->d_name);
     }
     (void)closedir(dir);
     return found;
@@ -126,14 +146,29 @@ static enum rc find(const struct stat *lock, struct holders *h, struct err *err)
     return rc;
 }
 
+/* What boot_lock locks: the file, or what has its name and cannot be moved away, or else the
+ * directory. */
+static enum rc find_lock(int state_dirfd, struct stat *ret, struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    struct err why = { 0 };
+    enum rc rc = fs_open(state_dirfd, "lock", O_RDONLY | O_NONBLOCK, 0, &fd, &why);
+
+    if (rc != RC_OK)
+        rc = fs_open(state_dirfd, ".", O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    if (rc == RC_OK && fstat(fd, ret) != 0)
+        rc = err_sys(err, RC_IO, "lock");
+    return rc;
+}
+
 enum rc boot_evict(int state_dirfd, uint32_t *ret, struct err *err)
 {
     scoped(holders_done) struct holders h = { 0 };
     struct stat lock;
+    enum rc rc = find_lock(state_dirfd, &lock, err);
 
-    if (fstatat(state_dirfd, "lock", &lock, AT_SYMLINK_NOFOLLOW) != 0)
-        return err_sys(err, RC_IO, "lock");
-    enum rc rc = find(&lock, &h, err);
+    if (rc == RC_OK)
+        rc = find(&lock, &h, err);
     if (rc != RC_OK)
         return rc;
     for (uint32_t i = 0; i < h.n; i++)

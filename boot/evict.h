@@ -10,7 +10,8 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-/* Kill every process that has the lock file open, and wait until they are gone; *ret says how many.
+/* Kill every process that holds the lock of boot_lock, on the file or on the directory in its
+ * place, and wait until they are gone; *ret says how many.  Who merely has it open is left alone.
  * None is touched (RC_BUSY) if one of them is the child of a berthd that lives: that agent runs. */
 must_check enum rc boot_evict(int state_dirfd, uint32_t *ret, struct err *err);
 

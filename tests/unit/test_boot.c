@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -825,16 +826,13 @@ static void read_only_lock(void **state)
 /* ---- what is left of an agent -------------------------------------------------------------------
  */
 
-/* A process that has the lock, and never ends by itself. */
-static pid_t start_holder(struct rig *r, const char *program)
+/* A process that has this file or directory open and locked, and never ends by itself. */
+static pid_t start_with(struct rig *r, const char *program, int lock)
 {
     scoped(close_fd) int bin = open_bin(r);
-    int lock = -1;
-    struct err err;
 
     copy_program(bin, program, 0755);
     put_mode(bin, "hang");
-    assert_rc(fs_lock(r->dir.fd, "lock", &lock, &err), RC_OK);
     pid_t pid = fork();
     if (pid == 0) {
         (void)fcntl(lock, F_SETFD, 0);
@@ -844,6 +842,15 @@ static pid_t start_holder(struct rig *r, const char *program)
     }
     (void)close(lock);
     return pid;
+}
+
+static pid_t start_holder(struct rig *r, const char *program)
+{
+    int lock = -1;
+    struct err err;
+
+    assert_rc(fs_lock(r->dir.fd, "lock", &lock, &err), RC_OK);
+    return start_with(r, program, lock);
 }
 
 static void wait_for_program(pid_t pid, const char *program)
@@ -881,6 +888,39 @@ static void orphans_are_killed(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     assert_rc(fs_lock(r.dir.fd, "lock", &lock, &err), RC_OK);
     scratch_done(&r.dir);
+}
+
+/* Where the lock cannot be made, or is a directory that cannot be moved away, that is locked; and
+ * others may have it open. */
+static void orphans_with_a_directory_are_killed(void **state)
+{
+    static const char *const names[] = { ".", "lock" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct rig r = rig_new();
+        uint32_t n = 0;
+        int status = 0;
+        struct err err;
+
+        if (i > 0)
+            assert_int_equal(mkdirat(r.dir.fd, "lock", 0700), 0);
+        int locked = openat(r.dir.fd, names[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(flock(locked, LOCK_EX | LOCK_NB), 0);
+        pid_t holder = start_with(&r, "berth-link", locked);
+        wait_for_program(holder, "berth-link");
+        pid_t reader = start_with(&r, "reader",
+                                  openat(r.dir.fd, names[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        wait_for_program(reader, "reader");
+        assert_rc(boot_evict(r.dir.fd, &n, &err), RC_OK);
+        assert_int_equal(n, 1);
+        assert_int_equal(waitpid(holder, &status, 0), holder);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_int_equal(waitpid(reader, &status, WNOHANG), 0);
+        assert_int_equal(kill(reader, SIGKILL), 0);
+        assert_int_equal(waitpid(reader, &status, 0), reader);
+        scratch_done(&r.dir);
+    }
 }
 
 static void a_living_agent_is_left_alone(void **state)
@@ -1021,6 +1061,7 @@ int main(void)
         cmocka_unit_test(unwritable_record_starts_no_trial),
         cmocka_unit_test(read_only_lock),
         cmocka_unit_test(orphans_are_killed),
+        cmocka_unit_test(orphans_with_a_directory_are_killed),
         cmocka_unit_test(a_living_agent_is_left_alone),
         cmocka_unit_test(a_living_agents_companion_is_left_alone),
         cmocka_unit_test(terms),
