@@ -147,6 +147,24 @@ bool own_needs(const struct agent *a, const struct slot_id *id)
             boot_id_same(&this, &r->previous) || boot_id_same(&this, &r->candidate));
 }
 
+void own_excuse(struct agent *a, const struct slot_id *id)
+{
+    const struct boot_news news = { .id = id_of(&id->manifest) };
+    const struct boot_record *r = &a->own.record;
+    struct err err = { 0 };
+
+    if (!is_agent_name(id->tenant, id->payload) || boot_id_none(&news.id) ||
+        !boot_id_same(&news.id, &r->failed) || r->code != RC_CRASH_LOOP)
+        return;
+    if (change(a, BOOT_EV_EXCUSE, &news, &err) != RC_OK) {
+        log_err(LOG_LEVEL_WARN, &err, "boot record");
+        return;
+    }
+    tell_core(a);
+    log_event(LOG_LEVEL_INFO, "the agent that failed was damaged: it may be tried again");
+    agent_report_soon(a);
+}
+
 struct report_agent own_report(const struct agent *a)
 {
     return (struct report_agent){

@@ -35,6 +35,11 @@ void own_stopped(struct agent *a);
 /* Whether the slot holds an agent that the record names: never to be removed. */
 bool own_needs(const struct agent *a, const struct slot_id *id);
 
+/* The files of a slot are not those that were signed, or were not: if it is that of the agent which
+ * never got well last, that was no fault of its, and it may be tried again once it is whole.  What
+ * cannot be written down now is found again in the next round. */
+void own_excuse(struct agent *a, const struct slot_id *id);
+
 /* For the report. */
 struct report_agent own_report(const struct agent *a);
 

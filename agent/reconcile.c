@@ -891,14 +891,37 @@ static bool others_on_trial(const struct table *t)
     return false;
 }
 
+/* The boot record says that its slot was damaged: what was held against it before is void, and an
+ * order that names it is carried out after all. */
+static void learn_excuse(struct table *t, struct unit *u)
+{
+    struct unit_record *r = &u->kept;
+
+    for (uint32_t i = 0; i < r->n_failed; i++) {
+        if (r->failed[i].code != RC_CRASH_LOOP ||
+            !digest_same(&r->failed[i].manifest, &t->own.failed))
+            continue;
+        r->n_failed--;
+        memmove(&r->failed[i], &r->failed[i + 1], (r->n_failed - i) * sizeof r->failed[0]);
+        t->changed = true;
+        if (digest_same(&r->wanted, &t->own.failed) && r->state == SLOT_REFUSED)
+            must_move(t, u, SLOT_EV_RECONSIDER, RC_OK);
+        return;
+    }
+}
+
 /* What the boot record says of a version that failed, whoever was told then. */
 static void learn_failure(struct table *t, struct unit *u)
 {
     struct unit_record *r = &u->kept;
     const struct own_agent *own = &t->own;
 
-    if (own->code == RC_OK || own->code == RC_SLOT_DAMAGED || digest_is_none(&own->failed))
+    if (own->code == RC_OK || digest_is_none(&own->failed))
         return;
+    if (own->code == RC_SLOT_DAMAGED) {
+        learn_excuse(t, u);
+        return;
+    }
     if (failed_code(r, &own->failed) == RC_OK) {
         remember_failed(r, &own->failed, own->code);
         t->changed = true;

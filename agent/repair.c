@@ -5,6 +5,7 @@
 
 #include "agent/check.h"
 #include "agent/kept.h"
+#include "agent/own.h"
 #include "agent/receive.h"
 #include "agent/staged.h"
 #include "base/clock.h"
@@ -150,6 +151,7 @@ void repair_slot(struct agent *a, const struct slot_id *id, const struct err *wh
     struct err err = { 0 };
     char name[2 * NAME_CAP];
 
+    own_excuse(a, id);
     if (d && d->slot)
         return; /* known, and not repaired yet */
     (void)snprintf(name, sizeof name, "%s/%s", id->tenant, id->payload);
@@ -265,6 +267,7 @@ void repair_ended(struct agent *a, const struct slot_id *id, const struct err *w
     }
     a->scrub.count.repaired++;
     tell(a, RC_REPAIRED, id, "");
+    own_excuse(a, id);
     check_forget(a, id);
     d->slot = false;
     d->tries = 0;

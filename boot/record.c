@@ -141,6 +141,16 @@ static enum rc stop(struct boot_record *r, const struct boot_id *who)
     return RC_OK;
 }
 
+/* A committed agent that never got well had other files than were signed: it is as one that could
+ * not be started, and its package may come again.  A candidate's files were read just before. */
+static enum rc excuse(struct boot_record *r, const struct boot_id *who)
+{
+    if (boot_id_none(who) || !boot_id_same(who, &r->failed) || r->code != RC_CRASH_LOOP)
+        return RC_TRANSITION;
+    r->code = RC_SLOT_DAMAGED;
+    return RC_OK;
+}
+
 uint32_t boot_pause(const struct boot_record *r)
 {
     static const uint32_t pauses[] = { 0, 10, 30, BOOT_PAUSE_MAX_S };
@@ -172,6 +182,8 @@ enum rc boot_next(struct boot_record *record, enum boot_event event, const struc
         return leave(record);
     case BOOT_EV_STOP:
         return stop(record, &news->id);
+    case BOOT_EV_EXCUSE:
+        return excuse(record, &news->id);
     case BOOT_EVENTS:
         break;
     }

@@ -52,13 +52,14 @@ enum boot_event {
     BOOT_EV_WELL,      /* berthd, the current one: it is well */
     BOOT_EV_LEAVE,     /* berthd, the current one: its version has been revoked */
     BOOT_EV_STOP,      /* berthd, the current one: asked to end, it has: its start does not count */
+    BOOT_EV_EXCUSE,    /* berthd: the slot of the one that never got well is damaged */
     BOOT_EVENTS
 };
 
 /* What comes with an event. */
 struct boot_news {
-    struct boot_id
-        id; /* SWITCH: who; UNSTARTED: who was chosen; STOP: who ends; none = of the launch */
+    struct boot_id id;    /* SWITCH: who; UNSTARTED: who was chosen; STOP: who ends; EXCUSE: whose
+                             slot; none = of    the launch */
     uint32_t format, ran; /* SWITCH */
     uint32_t code;        /* GIVE_UP */
 };

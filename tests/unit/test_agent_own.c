@@ -262,6 +262,40 @@ static void slot_comes_back(void **state)
     free(w);
 }
 
+/* It never got well, and then its files turn out not to be those that were signed: what was held
+ * against it is void, in whatever order a cut lets that be known, and once only. */
+static void crash_loop_of_a_damaged_slot(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = second(w);
+
+    (void)state;
+    restart(w, 2, false);
+    failed(w, 2, RC_CRASH_LOOP);
+    restart(w, 1, false);
+    assert_int_equal(u->kept.state, SLOT_REFUSED);
+    assert_int_equal(u->kept.n_failed, 1);
+    failed(w, 2, RC_SLOT_DAMAGED);
+    w->admit[2] = RC_NOT_FOUND; /* while it is repaired */
+    step(w);
+    assert_int_equal(u->kept.state, SLOT_RECEIVING);
+    assert_int_equal(u->kept.n_failed, 0);
+    assert_int_equal(w->switches, 2);
+    w->admit[2] = RC_OK;
+    w->now += RECONCILE_BACKOFF_MAX_MS;
+    step(w);
+    assert_int_equal(w->switches, 3);
+    assert_int_equal(w->to.b[0], 2);
+    failed(w, 2, RC_AGENT_DIED); /* on trial its files are whole */
+    restart(w, 1, false);
+    assert_int_equal(u->kept.state, SLOT_ROLLED_BACK);
+    assert_int_equal(u->kept.n_failed, 1);
+    failed(w, 2, RC_SLOT_DAMAGED);
+    step(w);
+    assert_int_equal(u->kept.n_failed, 1);
+    free(w);
+}
+
 /* The boot record was lost: the programs of the launch run, and go to what is ordered. */
 static void lost_record(void **state)
 {
@@ -751,6 +785,36 @@ static void a_stop_is_no_failure(void **state)
     rig_done(&r);
 }
 
+/* Only the one that failed, and only if it never got well. */
+static void damage_is_an_excuse(void **state)
+{
+    struct rig r = rig_current(1);
+    struct slot_id id = { .tenant = AGENT_TENANT, .payload = AGENT_NAME, .manifest = version(1) };
+    const struct digest two = version(2);
+    struct err err;
+
+    (void)state;
+    memcpy(r.a->own.record.failed.b, two.b, sizeof two.b);
+    r.a->own.record.code = RC_CRASH_LOOP;
+    assert_rc(boot_save(r.dir.fd, &r.a->own.record, &err), RC_OK);
+    own_excuse(r.a, &id);
+    id.manifest = two;
+    memcpy(id.payload, "other", sizeof "other");
+    own_excuse(r.a, &id);
+    assert_int_equal(load(&r).code, RC_CRASH_LOOP);
+    memcpy(id.payload, AGENT_NAME, sizeof AGENT_NAME);
+    own_excuse(r.a, &id);
+    assert_int_equal(load(&r).code, RC_SLOT_DAMAGED);
+    assert_int_equal(load(&r).starts, 1);
+    assert_int_equal(r.a->table.own.code, RC_SLOT_DAMAGED);
+    assert_true(digest_same(&r.a->table.own.failed, &two));
+    r.a->own.record.code = RC_AGENT_DIED;
+    assert_rc(boot_save(r.dir.fd, &r.a->own.record, &err), RC_OK);
+    own_excuse(r.a, &id);
+    assert_int_equal(load(&r).code, RC_AGENT_DIED);
+    rig_done(&r);
+}
+
 static void needed_slots(void **state)
 {
     struct rig r = rig_on_trial();
@@ -803,6 +867,7 @@ int main(void)
         cmocka_unit_test(record_is_the_truth),
         cmocka_unit_test(committed_fails_later),
         cmocka_unit_test(slot_comes_back),
+        cmocka_unit_test(crash_loop_of_a_damaged_slot),
         cmocka_unit_test(lost_record),
         cmocka_unit_test(not_ordered_goes_on),
         cmocka_unit_test(one_trial_at_a_time),
@@ -817,6 +882,7 @@ int main(void)
         cmocka_unit_test(starts_are_cleared),
         cmocka_unit_test(the_deaf_are_not_well),
         cmocka_unit_test(a_stop_is_no_failure),
+        cmocka_unit_test(damage_is_an_excuse),
         cmocka_unit_test(needed_slots),
         cmocka_unit_test(claims_are_checked),
     };

@@ -40,6 +40,8 @@ static const struct {
     const char *why;
     bool current, previous, candidate;
     uint32_t tries, starts, reason;
+    char failed; /* 0 = none */
+    uint32_t code;
 } kinds[] = {
     { "fresh", false, false, false, 0, 0, 0 },
     { "committed", true, false, false, 0, 0, 0 },
@@ -51,6 +53,8 @@ static const struct {
     { "trial given up", true, true, true, 0, 0, RC_HEALTH_TIMEOUT },
     { "first trial, last start used", false, false, true, 0, 0, 0 },
     { "trial over, current worn out", true, true, true, 0, 10, 0 },
+    { "gone back to the one before", true, false, false, 0, 1, 0, 'F', RC_CRASH_LOOP },
+    { "gone back from a trial", true, false, false, 0, 1, 0, 'F', RC_AGENT_DIED },
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -58,8 +62,11 @@ static struct boot_record record_of(size_t kind)
 {
     struct boot_record r = { .tries = kinds[kind].tries,
                              .starts = kinds[kind].starts,
-                             .reason = kinds[kind].reason };
+                             .reason = kinds[kind].reason,
+                             .code = kinds[kind].code };
 
+    if (kinds[kind].failed)
+        r.failed = agent(kinds[kind].failed);
     r.current = kinds[kind].current ? agent('C') : none;
     r.previous = kinds[kind].previous ? agent('P') : none;
     r.candidate = kinds[kind].candidate ? agent('K') : none;
@@ -84,17 +91,19 @@ static void text_of(enum rc rc, char started, const struct boot_record *r, char 
 
 /* clang-format off */
 static const char *const outcomes[KINDS][BOOT_EVENTS] = {
-    /*    START                        UNSTARTED (candidate, else current)   SWITCH to N       GIVE_UP                COMMIT            WELL              LEAVE            STOP (candidate, else current): a candidate gets nothing back */
-    { "- --- 0 0 - -",               "NOT_FOUND",                     ". --N 3 0 - -", "TRANSITION",        "TRANSITION",     ". --- 0 0 - -", ". --- 0 0 - -", "TRANSITION" },
-    { "C C-- 0 1 - -",               "- --- 0 0 C SLOT_DAMAGED",      ". C-N 3 0 - -", "TRANSITION",        "TRANSITION",     ". C-- 0 0 - -", ". --- 0 0 - -", "TRANSITION" },
-    { "C CP- 0 10 - -",              "P P-- 0 1 C SLOT_DAMAGED",      ". CPN 3 9 - -", "TRANSITION",        "TRANSITION",     ". CP- 0 0 - -", ". --- 0 0 - -", ". CP- 0 8 - -" },
-    { "P P-- 0 1 C CRASH_LOOP",      "P P-- 0 1 C SLOT_DAMAGED",      ". CPN 3 10 - -", "TRANSITION",       "TRANSITION",     ". CP- 0 0 - -", ". --- 0 0 - -", ". CP- 0 9 - -" },
-    { "- --- 0 0 C CRASH_LOOP",      "- --- 0 0 C SLOT_DAMAGED",      ". C-N 3 10 - -", "TRANSITION",       "TRANSITION",     ". C-- 0 0 - -", ". --- 0 0 - -", ". C-- 0 9 - -" },
-    { "K CPK 2 0 - -",               "C CP- 0 1 K AGENT_START",       ". CPN 3 0 - -", ". CPK 0 0 - -",     ". KC- 0 0 - -",  ". CPK 3 0 - -", ". --- 0 0 - -", "TRANSITION" },
-    { "C CP- 0 1 K AGENT_DIED",      "C CP- 0 1 K AGENT_START",       ". CPN 3 0 - -", ". CPK 0 0 - -",     ". KC- 0 0 - -",  ". CPK 0 0 - -", ". --- 0 0 - -", "TRANSITION" },
-    { "C CP- 0 1 K HEALTH_TIMEOUT",  "C CP- 0 1 K AGENT_START",       ". CPN 3 0 - -", ". CPK 0 0 - -",     ". KC- 0 0 - -",  ". CPK 0 0 - -", ". --- 0 0 - -", "TRANSITION" },
-    { "- --- 0 0 K AGENT_DIED",      "- --- 0 0 K AGENT_START",       ". --N 3 0 - -", ". --K 0 0 - -",     ". K-- 0 0 - -",  ". --K 0 0 - -", ". --- 0 0 - -", "TRANSITION" },
-    { "P P-- 0 1 C CRASH_LOOP",      "P P-- 0 1 C CRASH_LOOP",        ". CPN 3 10 - -", ". CPK 0 10 - -",   ". KC- 0 0 - -",  ". CPK 0 0 - -", ". --- 0 0 - -", "TRANSITION" },
+    /*    START                        UNSTARTED (candidate, else current)   SWITCH to N       GIVE_UP                COMMIT            WELL              LEAVE            STOP (candidate, else current): a candidate gets nothing back   EXCUSE (failed) */
+    { "- --- 0 0 - -",               "NOT_FOUND",                     ". --N 3 0 - -", "TRANSITION",        "TRANSITION",     ". --- 0 0 - -", ". --- 0 0 - -", "TRANSITION", "TRANSITION" },
+    { "C C-- 0 1 - -",               "- --- 0 0 C SLOT_DAMAGED",      ". C-N 3 0 - -", "TRANSITION",        "TRANSITION",     ". C-- 0 0 - -", ". --- 0 0 - -", "TRANSITION", "TRANSITION" },
+    { "C CP- 0 10 - -",              "P P-- 0 1 C SLOT_DAMAGED",      ". CPN 3 9 - -", "TRANSITION",        "TRANSITION",     ". CP- 0 0 - -", ". --- 0 0 - -", ". CP- 0 8 - -", "TRANSITION" },
+    { "P P-- 0 1 C CRASH_LOOP",      "P P-- 0 1 C SLOT_DAMAGED",      ". CPN 3 10 - -", "TRANSITION",       "TRANSITION",     ". CP- 0 0 - -", ". --- 0 0 - -", ". CP- 0 9 - -", "TRANSITION" },
+    { "- --- 0 0 C CRASH_LOOP",      "- --- 0 0 C SLOT_DAMAGED",      ". C-N 3 10 - -", "TRANSITION",       "TRANSITION",     ". C-- 0 0 - -", ". --- 0 0 - -", ". C-- 0 9 - -", "TRANSITION" },
+    { "K CPK 2 0 - -",               "C CP- 0 1 K AGENT_START",       ". CPN 3 0 - -", ". CPK 0 0 - -",     ". KC- 0 0 - -",  ". CPK 3 0 - -", ". --- 0 0 - -", "TRANSITION", "TRANSITION" },
+    { "C CP- 0 1 K AGENT_DIED",      "C CP- 0 1 K AGENT_START",       ". CPN 3 0 - -", ". CPK 0 0 - -",     ". KC- 0 0 - -",  ". CPK 0 0 - -", ". --- 0 0 - -", "TRANSITION", "TRANSITION" },
+    { "C CP- 0 1 K HEALTH_TIMEOUT",  "C CP- 0 1 K AGENT_START",       ". CPN 3 0 - -", ". CPK 0 0 - -",     ". KC- 0 0 - -",  ". CPK 0 0 - -", ". --- 0 0 - -", "TRANSITION", "TRANSITION" },
+    { "- --- 0 0 K AGENT_DIED",      "- --- 0 0 K AGENT_START",       ". --N 3 0 - -", ". --K 0 0 - -",     ". K-- 0 0 - -",  ". --K 0 0 - -", ". --- 0 0 - -", "TRANSITION", "TRANSITION" },
+    { "P P-- 0 1 C CRASH_LOOP",      "P P-- 0 1 C CRASH_LOOP",        ". CPN 3 10 - -", ". CPK 0 10 - -",   ". KC- 0 0 - -",  ". CPK 0 0 - -", ". --- 0 0 - -", "TRANSITION", "TRANSITION" },
+    { "C C-- 0 2 F CRASH_LOOP",      "- --- 0 0 C SLOT_DAMAGED",      ". C-N 3 1 F CRASH_LOOP", "TRANSITION", "TRANSITION",     ". C-- 0 0 F CRASH_LOOP", ". --- 0 0 F CRASH_LOOP", ". C-- 0 0 F CRASH_LOOP", ". C-- 0 1 F SLOT_DAMAGED" },
+    { "C C-- 0 2 F AGENT_DIED",      "- --- 0 0 C SLOT_DAMAGED",      ". C-N 3 1 F AGENT_DIED", "TRANSITION", "TRANSITION",     ". C-- 0 0 F AGENT_DIED", ". --- 0 0 F AGENT_DIED", ". C-- 0 0 F AGENT_DIED", "TRANSITION" },
 };
 /* clang-format on */
 
@@ -115,6 +124,8 @@ static void every_pair(void **state)
                 news.id = kinds[k].candidate ? r.candidate : r.current;
             if (e == BOOT_EV_SWITCH)
                 news.id = agent('N');
+            if (e == BOOT_EV_EXCUSE)
+                news.id = r.failed;
             enum rc rc = boot_next(&r, e, &news, &started);
             text_of(rc, letter(&started), &r, got, sizeof got);
             if (rc != RC_OK)
@@ -143,6 +154,7 @@ static void nonsense_changes_nothing(void **state)
     assert_rc(boot_next(&r, BOOT_EV_UNSTARTED, &other, &started), RC_TRANSITION);
     assert_rc(boot_next(&r, BOOT_EV_STOP, &other, NULL), RC_TRANSITION);
     assert_rc(boot_next(&r, BOOT_EV_STOP, &nobody, NULL), RC_TRANSITION);
+    assert_rc(boot_next(&r, BOOT_EV_EXCUSE, &current, NULL), RC_TRANSITION);
     assert_rc(boot_next(&r, BOOT_EVENTS, &nobody, NULL), RC_TRANSITION);
     assert_memory_equal(&r, &before, sizeof r);
 }
@@ -176,6 +188,8 @@ static void random_histories(void **state)
 
             if (e == BOOT_EV_UNSTARTED || e == BOOT_EV_STOP)
                 news.id = boot_id_none(&r.candidate) ? r.current : r.candidate;
+            if (e == BOOT_EV_EXCUSE && rand_r(&seed) % 2)
+                news.id = r.failed;
             enum rc rc = boot_next(&r, e, &news, &who);
             if (rc == RC_OK && e == BOOT_EV_SWITCH)
                 starts = 0;
