@@ -8,11 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/fs.h"
-
-#define STALE_MS (UINT64_C(3600) * 1000U)
 
 /* Where a file system renames over nothing that is there, there is none of that name for a moment:
  * a reader that looks then finds the new one the next time. */
@@ -71,17 +68,18 @@ struct scan_arg {
     int dirfd;
     uint64_t unix_ms;
     size_t hidden; /* left alone */
+    size_t foreign;
     struct dircl_scan *scan;
 };
 
-/* Whether a hidden file is one that a writer will still finish: not an hour from now either way (a
- * clock may have jumped), and not one of a flood. */
-static bool is_being_written(const struct scan_arg *a, const struct stat *st)
+/* Whether a file of another name is one that a writer will still finish: not an hour from now
+ * either way (a clock may have jumped), and not one of a flood. */
+static bool is_being_written(const struct scan_arg *a, const struct stat *st, size_t n, size_t max)
 {
     uint64_t written = st->st_mtime < 0 ? 0 : (uint64_t)st->st_mtime * 1000U;
 
-    return written + STALE_MS >= a->unix_ms && written <= a->unix_ms + STALE_MS &&
-           a->hidden < DIRCL_HIDDEN_MAX;
+    return S_ISREG(st->st_mode) && n < max && written + DIRCL_STALE_MS >= a->unix_ms &&
+           written <= a->unix_ms + DIRCL_STALE_MS;
 }
 
 /* Leave alone what a writer may be writing, and directories that could not be removed. */
@@ -91,10 +89,23 @@ static void scan_hidden(struct scan_arg *a, const char *name)
 
     if (fstatat(a->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return;
-    if (S_ISREG(st.st_mode) && is_being_written(a, &st))
+    if (is_being_written(a, &st, a->hidden, DIRCL_HIDDEN_MAX))
         a->hidden++;
     else if (unlinkat(a->dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0)
         a->scan->junk++;
+}
+
+/* The same of a name that can be seen: not every carrier hides what it has not finished. */
+static void scan_foreign(struct scan_arg *a, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(a->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    if (is_being_written(a, &st, a->foreign, DIRCL_FOREIGN_MAX))
+        a->foreign++;
+    else
+        a->scan->junk += dircl_remove(a->dirfd, name) ? 1 : 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -153,15 +164,15 @@ static bool scan_name(void *arg, const char *name)
     if (name[0] == '.')
         scan_hidden(a, name);
     else if (!is_bundle_name(name))
-        s->junk += dircl_remove(a->dirfd, name) ? 1 : 0;
+        scan_foreign(a, name);
     else
         keep_name(s, name);
     return true;
 }
 
-enum rc dircl_scan(int dirfd, struct dircl_scan *ret, struct err *err)
+enum rc dircl_scan(int dirfd, uint64_t unix_ms, struct dircl_scan *ret, struct err *err)
 {
-    struct scan_arg arg = { .dirfd = dirfd, .unix_ms = clock_unix_ms(), .scan = ret };
+    struct scan_arg arg = { .dirfd = dirfd, .unix_ms = unix_ms, .scan = ret };
     bool more = false;
 
     ret->n = ret->junk = 0;

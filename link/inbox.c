@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "link/dircl.h"
 
@@ -169,7 +170,7 @@ static enum rc deliver(struct inbox *inbox, struct err *err)
 enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *ret_more,
                   struct err *err)
 {
-    enum rc rc = dircl_scan(inbox->dirfd, &inbox->scan, err);
+    enum rc rc = dircl_scan(inbox->dirfd, clock_unix_ms(), &inbox->scan, err);
 
     if (rc != RC_OK)
         return rc;

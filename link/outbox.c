@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "link/dircl.h"
 #include "link/transfer.h"
@@ -96,7 +97,7 @@ enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep, stru
 
     if (scan == NULL)
         return err_set(err, RC_NO_MEMORY, "directory listing");
-    enum rc rc = dircl_scan(dirfd, scan, err);
+    enum rc rc = dircl_scan(dirfd, clock_unix_ms(), scan, err);
     /* Names sort by age: from the newest down. */
     for (size_t i = scan->n; rc == RC_OK && i-- > 0;) {
         if (keep > 0 && is_ours(state, scan->name[i]))

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "link/dircl.h"
 #include "link/receiver.h"
@@ -74,7 +75,7 @@ static void scan(FILE *out, int dirfd)
     fill(up, DIRCL_SUFFIX);
     begin = bench_s(CLOCK_PROCESS_CPUTIME_ID);
     for (unsigned seen = 0; seen < FILES;) {
-        must_rc(dircl_scan(up, &found, &err), &err);
+        must_rc(dircl_scan(up, clock_unix_ms(), &found, &err), &err);
         must(found.n > 0, "bundles are found");
         seen += (unsigned)found.n;
         for (size_t i = 0; i < found.n; i++)

@@ -211,7 +211,7 @@ static enum rc load_frame(struct guest *g, struct err *err)
 
     if (!scan)
         return err_set(err, RC_NO_MEMORY, "scan");
-    enum rc rc = dircl_scan(g->setup.up, scan, err);
+    enum rc rc = dircl_scan(g->setup.up, clock_unix_ms(), scan, err);
 
     if (rc != RC_OK || scan->n == 0)
         return rc;

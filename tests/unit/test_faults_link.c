@@ -5,6 +5,7 @@
  */
 #include "tests/unit/fault_table.h"
 
+#include "base/clock.h"
 #include "link/dircl.h"
 #include "link/inbox.h"
 #include "link/outbox.h"
@@ -671,7 +672,7 @@ static void seal_bundles(void)
 
         assert_non_null(scan);
         assert_rc(outbox_put(&ground, "", out.fd, wire, &err), RC_OK);
-        assert_rc(dircl_scan(out.fd, scan, &err), RC_OK);
+        assert_rc(dircl_scan(out.fd, clock_unix_ms(), scan, &err), RC_OK);
         assert_int_equal(scan->n, 1);
         (void)snprintf(sealed[i].name, sizeof sealed[i].name, "%s", scan->name[0]);
         assert_rc(fs_read_file(out.fd, sealed[i].name, sealed[i].bytes, sizeof sealed[i].bytes,

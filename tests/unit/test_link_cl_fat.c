@@ -5,6 +5,8 @@
  */
 #include "tests/unit/cl_box.h"
 
+#include "base/clock.h"
+
 #include "tests/unit/fuse_rig.h"
 
 #define N 20U
@@ -207,7 +209,7 @@ static void test_own_pair(void **state)
     assert_rc(dircl_put(b.send, "1.bundle", two, &err), RC_OK); /* over it */
     assert_rc(dircl_put(b.send, "2.bundle", one, &err), RC_OK);
     assert_rc(dircl_sync(b.send, &err), RC_OK);
-    assert_rc(dircl_scan(b.send, &scan, &err), RC_OK);
+    assert_rc(dircl_scan(b.send, clock_unix_ms(), &scan, &err), RC_OK);
     assert_int_equal(scan.n, 2);
     assert_rc(dircl_read(b.send, "1.bundle", buf, sizeof buf, &n, &err), RC_OK);
     assert_true(n == two.n && memcmp(buf, two.p, n) == 0);

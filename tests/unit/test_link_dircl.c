@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "link/dircl.h"
 #include "link/outbox.h"
@@ -27,7 +28,7 @@ static void put_and_read(void **state)
     assert_rc(dircl_put(t.fd, "a.bundle", bytes_of("a"), &err), RC_OK);
     assert_rc(dircl_sync(t.fd, &err), RC_OK);
     assert_rc(fs_write_file(t.fd, ".c.bundle", bytes_of("being written"), 0644, &err), RC_OK);
-    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
     assert_int_equal(scan.n, 2);
     assert_int_equal(scan.junk, 0);
     assert_false(scan.more);
@@ -108,11 +109,12 @@ static void hostile_entries(void **state)
     close_fd(&fd);
     assert_int_equal(symlinkat("/etc/passwd", t.fd, "symlink.bundle"), 0);
     assert_rc(fs_write_file(t.fd, "notes.txt", bytes_of("x"), 0644, &err), RC_OK);
+    assert_int_equal(utimensat(t.fd, "notes.txt", old, 0), 0);
     assert_rc(fs_write_file(t.fd, ".bundle", bytes_of("x"), 0644, &err), RC_OK);
     assert_rc(fs_write_file(t.fd, ".left-over", bytes_of("x"), 0644, &err), RC_OK);
     assert_int_equal(utimensat(t.fd, ".left-over", old, 0), 0);
 
-    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
     assert_int_equal(scan.junk, 2);
     assert_int_equal(faccessat(t.fd, "notes.txt", F_OK, 0), -1);
     assert_int_equal(faccessat(t.fd, ".left-over", F_OK, 0), -1);
@@ -134,6 +136,81 @@ static void hostile_entries(void **state)
     assert_int_equal(rejects.n, 0); /* none of them is worth keeping */
     assert_int_equal(faccessat(AT_FDCWD, "/etc/passwd", F_OK, 0), 0);
     link_tmp_free(&rej);
+    link_tmp_free(&t);
+}
+
+/* A file that a carrier is still writing under another name stays, hidden or not, until it has not
+ * changed for an hour; anything else of another name goes at once. */
+static void what_is_being_written_stays(void **state)
+{
+    static const uint64_t now_s = 1800000000;
+    static const struct {
+        const char *name;
+        int64_t age_s; /* by its date; -1 = no plain file */
+        bool stays;
+    } rows[] = {
+        { "0-new.bundle.part", 0, true },
+        { "1-growing.tmp", 3600, true },
+        { "2-old.bundle.part", 3601, false },
+        { "3-clock.part", -3600, true },
+        { "4-clock.part", -3601, false },
+        { ".5-hidden.part", 3600, true },
+        { ".6-hidden.part", 3601, false },
+        { "7-fifo.part", -1, false },
+        { "8-very-old.bundle.part", 1799999999, false },
+    };
+    struct link_tmp t = link_tmp_new();
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const time_t at = (time_t)now_s - (time_t)rows[i].age_s;
+        const struct timespec times[2] = { { .tv_sec = at }, { .tv_sec = at } };
+
+        if (rows[i].age_s == -1)
+            assert_int_equal(mkfifoat(t.fd, rows[i].name, 0666), 0);
+        else
+            assert_rc(fs_write_file(t.fd, rows[i].name, bytes_of("x"), 0644, &err), RC_OK);
+        assert_int_equal(utimensat(t.fd, rows[i].name, times, 0), 0);
+    }
+    for (int again = 0; again < 2; again++) {
+        assert_rc(dircl_scan(t.fd, now_s * 1000U, &scan, &err), RC_OK);
+        assert_int_equal(scan.n, 0);
+        assert_int_equal(scan.junk, again == 0 ? 5 : 0);
+        assert_false(scan.more);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if ((faccessat(t.fd, rows[i].name, F_OK, 0) == 0) != rows[i].stays)
+            fail_msg("%s", rows[i].name);
+    /* Renamed into place it is a bundle; and what nobody goes on with, is none an hour later. */
+    assert_int_equal(renameat(t.fd, rows[0].name, t.fd, "0-new.bundle"), 0);
+    assert_rc(dircl_scan(t.fd, (now_s + 7201) * 1000U, &scan, &err), RC_OK);
+    assert_int_equal(scan.n, 1);
+    assert_int_equal(scan.junk, 3);
+    link_tmp_free(&t);
+}
+
+/* Of names that are left alone there are never more than so many. */
+static void foreign_flood(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct err err;
+    char name[64];
+    size_t junk = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < DIRCL_JUNK_MAX + 2 * DIRCL_FOREIGN_MAX; i++) {
+        snprintf(name, sizeof name, "%06u.part", i);
+        close(openat(t.fd, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    }
+    assert_rc(dircl_put(t.fd, "z.bundle", bytes_of("x"), &err), RC_OK);
+    do {
+        assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
+        junk += scan.junk;
+    } while (scan.junk > 0);
+    assert_int_equal(junk, DIRCL_JUNK_MAX + DIRCL_FOREIGN_MAX);
+    assert_int_equal(scan.n, 1);
+    assert_false(scan.more);
     link_tmp_free(&t);
 }
 
@@ -164,7 +241,7 @@ static void scan_is_bounded(void **state)
         assert_true(fd >= 0);
         close_fd(&fd);
     }
-    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
     assert_int_equal(scan.n, DIRCL_SCAN_MAX);
     assert_true(scan.more);
     size_t count = 0;
@@ -176,7 +253,7 @@ static void scan_is_bounded(void **state)
 
     assert_rc(outbox_trim(&link, t.fd, 3, &err), RC_OK);
     assert_rc(outbox_trim(&link, t.fd, 3, &err), RC_OK);
-    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
     assert_int_equal(scan.n, 3);
     free(ring);
     link_tmp_free(&t);
@@ -211,7 +288,7 @@ static void trim_keeps_our_own(void **state)
         assert_rc(dircl_put(t.fd, name, bytes_of("x"), &err), RC_OK);
     }
     assert_rc(outbox_trim(&link, t.fd, 4, &err), RC_OK);
-    assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
     assert_int_equal(scan.n, 4);
     assert_string_equal(scan.name[0], "00000001-0000000000000006.bundle");
     assert_string_equal(scan.name[3], "00000001-0000000000000009.bundle");
@@ -243,7 +320,7 @@ static void hidden_flood(void **state)
         }
     }
     do {
-        assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+        assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
         assert_true(scan.junk <= DIRCL_JUNK_MAX);
         junk += scan.junk;
     } while (scan.junk > 0);
@@ -292,7 +369,7 @@ static void unremovable(void **state)
     assert_true(dircl_remove(t.fd, "deep.bundle"));
     assert_int_equal(faccessat(t.fd, "deep.bundle", F_OK, 0), -1);
     for (size_t i = 0; i < 3; i++) {
-        assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+        assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
         assert_int_equal(scan.n, 0);
         assert_int_equal(scan.junk, 0);
     }
@@ -376,7 +453,7 @@ static void first_names_come_first(void **state)
         close(fd);
     }
     do {
-        assert_rc(dircl_scan(t.fd, &scan, &err), RC_OK);
+        assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
         assert_true(scan.n == DIRCL_SCAN_MAX || !scan.more);
         for (size_t i = 0; i < scan.n; i++) {
             (void)snprintf(name, sizeof name, "%08u.bundle", next++);
@@ -394,6 +471,8 @@ int main(void)
         cmocka_unit_test(put_and_read),
         cmocka_unit_test(hostile_temporary),
         cmocka_unit_test(hostile_entries),
+        cmocka_unit_test(what_is_being_written_stays),
+        cmocka_unit_test(foreign_flood),
         cmocka_unit_test(scan_is_bounded),
         cmocka_unit_test(trim_keeps_our_own),
         cmocka_unit_test(hidden_flood),

@@ -502,6 +502,7 @@ static void hostile_files(void **state)
 {
     struct rig *r = rig_new(true);
     struct link_object order = link_object_new(OBJECT_ORDER, 3000, 1);
+    const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
     struct err err;
     uint8_t *bundle = NULL;
     size_t n = 0;
@@ -527,7 +528,10 @@ static void hostile_files(void **state)
     until(r, files_in(r->up) == 0);
     assert_rc(fs_write_file(r->up, "empty.bundle", (struct bytes){ 0 }, 0644, &err), RC_OK);
     until(r, r->events[RC_SHORT] >= 1);
-    assert_rc(fs_write_file(r->up, "readme.txt", bytes_of("hello"), 0644, &err), RC_OK);
+    /* Old, or somebody might still be writing it. */
+    assert_rc(fs_write_file(r->tmp.fd, "readme.txt", bytes_of("hello"), 0644, &err), RC_OK);
+    assert_int_equal(utimensat(r->tmp.fd, "readme.txt", old, 0), 0);
+    assert_int_equal(renameat(r->tmp.fd, "readme.txt", r->up, "readme.txt"), 0);
     until(r, r->events[RC_NAME] == 1);
     assert_int_equal(mkfifoat(r->up, "fifo.bundle", 0666), 0);
     until(r, r->events[RC_NOT_REGULAR] == 1);

@@ -73,7 +73,7 @@ static uint32_t on_the_way(const struct sat *s, uint32_t lost)
 {
     static struct dircl_scan scan;
 
-    assert_rc(dircl_scan(s->up, &scan, &err), RC_OK);
+    assert_rc(dircl_scan(s->up, clock_unix_ms(), &scan, &err), RC_OK);
     assert_true(scan.n >= lost);
     for (size_t i = scan.n - lost; i < scan.n; i++)
         assert_int_equal(unlinkat(s->up, scan.name[i], 0), 0);
