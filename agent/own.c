@@ -70,7 +70,8 @@ static void tell_core(struct agent *a)
 }
 
 /* A save that failed may have come to the first copy, or behind the second: what berth-boot would
- * read now is in force.  True: that is what we wanted, and the scrub makes the other copy of it. */
+ * read now is in force.  True: that is what we wanted, for good, and the scrub makes the other copy
+ * of it. */
 static bool is_in_force(struct agent *a, const struct boot_record *wanted)
 {
     struct boot_record found = { 0 };
@@ -79,7 +80,8 @@ static bool is_in_force(struct agent *a, const struct boot_record *wanted)
     if (boot_load(a->state_dir, &found, &err) != RC_OK)
         return false;
     a->own.record = found;
-    return memcmp(&found, wanted, sizeof found) == 0;
+    return memcmp(&found, wanted, sizeof found) == 0 &&
+           fs_sync(a->state_dir, BOOT_FILE, &err) == RC_OK;
 }
 
 static enum rc save(const struct agent *a, const struct boot_record *record, struct err *err)
@@ -88,7 +90,8 @@ static enum rc save(const struct agent *a, const struct boot_record *record, str
 
     if (rc == RC_NO_SPACE && reserve_release(a->state_dir))
         rc = boot_save(a->state_dir, record, err);
-    return rc;
+    /* What failed to be synced may be lost, although it can be read: it is written once more. */
+    return rc == RC_OK ? rc : boot_save(a->state_dir, record, err);
 }
 
 /* The record in memory is always the one on disk. */

@@ -224,18 +224,20 @@ static enum rc become(const struct booting *b, const struct boot_id *who, int pr
     return err_sys(err, RC_AGENT_START, "%s", id);
 }
 
-/* On disk before it starts.  A save that failed may have come to the first copy: then it counts. */
+/* On disk before it starts.  What failed once is written once more; what failed twice may have come
+ * to the first copy, and counts if that is there for good. */
 static bool is_written(struct booting *b, const struct boot_record *next)
 {
     struct boot_record found = { 0 };
     struct err err = { 0 };
 
-    if (boot_save_patiently(b->state, next, &err) == RC_OK)
+    if (boot_save_patiently(b->state, next, &err) == RC_OK ||
+        boot_save(b->state, next, &err) == RC_OK)
         return true;
     log_err(LOG_LEVEL_ERROR, &err, "boot record");
     if (boot_load(b->state, &found, &err) != RC_OK)
         return false;
-    return memcmp(&found, next, sizeof found) == 0;
+    return memcmp(&found, next, sizeof found) == 0 && fs_sync(b->state, BOOT_FILE, &err) == RC_OK;
 }
 
 /* The record can be read and not be written: count in memory.  What was chosen cannot have been a

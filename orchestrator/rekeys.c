@@ -120,7 +120,7 @@ enum rc rekeys_save(int dirfd, const struct rekeys *rekeys, struct err *err)
     enum rc rc = rekeys_encode(rekeys, buf, sizeof buf, &content, err);
 
     if (rc == RC_OK)
-        rc = statefile_save(dirfd, FILE_NAME, content, err);
+        rc = statefile_save_both(dirfd, FILE_NAME, content, err); /* no key may fall back */
     crypto_wipe(buf, sizeof buf);
     return rc;
 }

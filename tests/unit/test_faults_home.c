@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the ground keeps, under every fault: packages and documents in the home's objects/.
+ * What the ground keeps, under every fault: packages and documents in the home's objects/, and what
+ * rekeys are made of.
  */
 #include "tests/unit/fault_table.h"
 
 #include "orchestrator/home.h"
+#include "orchestrator/rekeys.h"
 
 #define DOCUMENT "a document, which is not long"
 #define DAMAGED "a document, which is damaged!"
@@ -127,6 +129,54 @@ static bool document_is_whole(struct fault_world *w)
     return holds(w, DOCUMENT);
 }
 
+/* ---- what is kept to make rekeys --------------------------------------------------------------
+ */
+
+static enum rc rekeys_put(struct fault_world *w, uint64_t number, struct err *err)
+{
+    scoped(rekeys_wipe) struct rekeys rekeys = { .number = number, .n_masters = 1 };
+
+    rekeys.master[0].epoch = (uint32_t)number;
+    return rekeys_save(w->dir.fd, &rekeys, err);
+}
+
+static void rekeys_before(struct fault_world *w)
+{
+    scoped(close_fd) int lock = -1;
+    struct err err;
+
+    assert_rc(rekeys_lock(w->dir.fd, &lock, &err), RC_OK);
+    assert_rc(rekeys_put(w, 1, &err), RC_OK);
+}
+
+static enum rc rekeys_next(struct fault_world *w, struct err *err)
+{
+    scoped(rekeys_wipe) struct rekeys rekeys = { 0 };
+    scoped(close_fd) int lock = -1;
+    enum rc rc = rekeys_lock(w->dir.fd, &lock, err);
+
+    if (rc == RC_OK)
+        rc = rekeys_load(w->dir.fd, &rekeys, err);
+    if (rc == RC_OK && rekeys.number != 1 && rekeys.number != 2)
+        rc = err_set(err, RC_INTERNAL, "number %u", (unsigned)rekeys.number);
+    return rc == RC_OK ? rekeys_put(w, 2, err) : rc;
+}
+
+/* The number never goes back behind a master key that may have left. */
+static bool rekeys_are_new(struct fault_world *w)
+{
+    scoped(rekeys_wipe) struct rekeys rekeys = { 0 };
+    scoped(close_fd) int lock = -1;
+    struct err err;
+
+    assert_rc(rekeys_lock(w->dir.fd, &lock, &err), RC_OK);
+    assert_rc(rekeys_load(w->dir.fd, &rekeys, &err), RC_OK);
+    assert_true(rekeys.number == 1 || rekeys.number == 2);
+    assert_int_equal(rekeys.n_masters, 1);
+    assert_int_equal(rekeys.master[0].epoch, rekeys.number);
+    return rekeys.number == 2;
+}
+
 /* clang-format off */
 static const struct fault_row rows[] = {
     { .name = "package put into the home", .before = home_before, .run = package_put,
@@ -137,6 +187,8 @@ static const struct fault_row rows[] = {
       .is_new = document_is_there, .one_way = true, .calls_min = 6 },
     { .name = "document put over a damaged one", .before = home_before_damaged,
       .run = document_put, .is_new = document_is_whole, .one_way = true, .calls_min = 6 },
+    { .name = "rekeys of a satellite saved", .before = rekeys_before, .run = rekeys_next,
+      .is_new = rekeys_are_new, .one_way = true, .calls_min = 12 },
 };
 /* clang-format on */
 

@@ -238,9 +238,14 @@ static void what_was_saved_is_loaded(void **state)
     assert_memory_equal(&got, &rekeys, sizeof got);
     assert_int_equal(fstatat(dirfd, "rekeys.a", &st, 0), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
+    memset(&got, 0, sizeof got);
     assert_rc(fs_write_file(dirfd, "rekeys.a", bytes_of("x"), 0600, &err), RC_OK);
+    assert_rc(rekeys_load(dirfd, &got, &err), RC_OK); /* nothing older, whichever copy is lost */
+    assert_memory_equal(&got, &rekeys, sizeof got);
+    assert_rc(fs_write_file(dirfd, "rekeys.b", bytes_of("x"), 0600, &err), RC_OK);
     assert_rc(rekeys_load(dirfd, &got, &err), RC_KEY_FILE); /* never as if nothing had been */
     assert_rc(fs_unlink(dirfd, "rekeys.a", &err), RC_OK);
+    assert_rc(fs_unlink(dirfd, "rekeys.b", &err), RC_OK);
 }
 
 /* Of a power cut: secrets do not stay where nobody looks. */
