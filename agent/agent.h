@@ -216,6 +216,7 @@ struct agent {
     uint32_t frozen_passes;  /* tell FROZEN after so many contacts without a new order */
     uint32_t expired;        /* documents held that had expired when looked at last */
     uint64_t floor_saved_ms; /* monotonic */
+    bool old_record;  /* the state is one that was kept: what was revoked since is not in it */
     bool damaged;     /* the state is not known: run what is provably ordered, take nothing new */
     bool ordered;     /* an order is in force */
     bool cosigned;    /* ... and the safety role signed for it */

@@ -14,6 +14,7 @@
 #include "agent/copying.h"
 #include "agent/data.h"
 #include "agent/identity.h"
+#include "agent/load_state.h"
 #include "agent/own.h"
 #include "agent/recorded.h"
 #include "agent/revoke.h"
@@ -25,9 +26,6 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "base/statefile.h"
-
-#define KEPT_EPOCHS (1ULL << 20) /* until the next agent is chosen there are fewer starts */
-#define KEPT_EVENTS (1ULL << 40) /* ... and fewer events */
 
 /* ---- trust --------------------------------------------------------------------------------------
  */
@@ -285,125 +283,6 @@ enum rc agent_load_trust(struct agent *a, struct err *err)
     return RC_OK;
 }
 
-/* ---- state --------------------------------------------------------------------------------------
- */
-
-static void take_records(struct agent *a)
-{
-    a->table.n_units = a->state.n_units;
-    for (uint32_t i = 0; i < a->state.n_units; i++) {
-        struct unit_record *r = &a->table.unit[i].kept;
-
-        *r = a->state.unit[i];
-        /* An install that was cut off begins again from the package, or from a new one. */
-        if (r->state == SLOT_STAGED || r->state == SLOT_VERIFIED)
-            if (slot_next(r->state, SLOT_EV_LOSE, &r->state) != RC_OK)
-                agent_event(a, RC_TRANSITION, 1, "load");
-    }
-}
-
-static bool adopt(void *arg, const struct data_id *id)
-{
-    struct agent *a = arg;
-
-    if (!reconcile_adopt(&a->table, id->tenant, id->name, id->index))
-        agent_event(a, RC_STATE_DAMAGED, 1, "data of an unknown owner");
-    return true;
-}
-
-/* The same, where most of them are known. */
-static bool adopt_later(void *arg, const struct data_id *id)
-{
-    struct agent *a = arg;
-
-    return reconcile_find(&a->table, id->tenant, id->name) ? true : adopt(arg, id);
-}
-
-/* Nothing is known but what is signed and what owns data: the order in force may run, in slots that
- * verify, and nothing new is taken. */
-static void go_damaged(struct agent *a, const char *what)
-{
-    struct err err = { 0 };
-
-    a->damaged = true;
-    a->state = (struct state){ .epoch = clock_unix_ms() / 1000U }; /* above what was, most likely */
-    events_init(&a->events, a->state.epoch);
-    agent_event(a, RC_STATE_DAMAGED, 1, what);
-    if (data_list(a->data_dir, adopt, a, &err) != RC_OK)
-        log_err(LOG_LEVEL_ERROR, &err, "data");
-}
-
-static bool any_slot(void *arg, const struct slot_id *id)
-{
-    (void)id;
-    *(bool *)arg = true;
-    return false;
-}
-
-static bool any_data(void *arg, const struct data_id *id)
-{
-    (void)id;
-    *(bool *)arg = true;
-    return false;
-}
-
-/* Whether there was an agent here before: then a missing state is a lost one. */
-static bool has_past(struct agent *a)
-{
-    struct statefile_info info = { 0 };
-    struct err err = { 0 };
-    uint8_t byte = 0;
-    size_t n = 0;
-    bool found = false;
-    enum rc rc = statefile_load(a->state_dir, ORDER_FILE, &byte, sizeof byte, &n, &info, &err);
-
-    if (slot_list(&a->slots, any_slot, &found, &err) != RC_OK ||
-        data_list(a->data_dir, any_data, &found, &err) != RC_OK)
-        found = true;
-    return found || rc != RC_NOT_FOUND;
-}
-
-/* Another agent has left what we cannot read, on trial or after it had been committed: what was
- * kept when it was chosen is older, and by far better than nothing.  Numbers that must not be used
- * again are above all that it can have used.
- */
-static bool load_kept(struct agent *a)
-{
-    struct err err = { 0 };
-
-    if (state_load_kept(a->state_dir, &a->state, &err) != RC_OK)
-        return false;
-    if (state_set_aside(a->state_dir, &err) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &err, "state");
-    events_init(&a->events, a->state.event_seq + KEPT_EVENTS);
-    take_records(a);
-    if (data_list(a->data_dir, adopt_later, a, &err) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &err, "data");
-    a->state.epoch += KEPT_EPOCHS;
-    a->unrecorded = true;
-    agent_event(a, RC_STATE_DAMAGED, 1, "state, as before the trial of an agent");
-    return true;
-}
-
-static void load_state(struct agent *a)
-{
-    struct err err = { 0 };
-    bool repair = false;
-    enum rc rc = state_load(a->state_dir, &a->state, &repair, &err);
-
-    if (rc != RC_OK && !a->own.trial && load_kept(a))
-        return;
-    if (rc != RC_OK && (rc != RC_NOT_FOUND || has_past(a))) {
-        go_damaged(a, rc == RC_NOT_FOUND ? "state is missing" : "state");
-        return;
-    }
-    events_init(&a->events, a->state.event_seq);
-    take_records(a);
-    if (repair)
-        agent_event(a, RC_STATE_DAMAGED, 1, "one copy of the state, repaired");
-    a->state.epoch++;
-}
-
 /* ---- order --------------------------------------------------------------------------------------
  */
 
@@ -580,7 +459,9 @@ enum rc agent_load(struct agent *a, struct err *err)
     bool swept = fs_sweep(a->state_dir, ".", &why) == RC_OK &&
                  fs_sweep(a->state_dir, "trust", &why) == RC_OK && sweep_aside(a, &why) == RC_OK &&
                  data_sweep(a->data_dir, &why) == RC_OK;
-    load_state(a);
+    rc = load_state(a, err);
+    if (rc != RC_OK)
+        return rc;
     tell_places(a);
     if (!swept) /* does not stop a start; events are counted only now */
         agent_event_err(a, &why, "sweep");

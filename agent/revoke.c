@@ -10,19 +10,33 @@
 #include "base/statefile.h"
 #include "manifest/envelope.h"
 
-/* What the file says; RC_OK with an empty set if there is none. */
-static enum rc read_set(struct agent *a, struct revoked_set *ret, bool *ret_whole, struct err *err)
+static enum rc load_set(const struct agent *a, struct revoked_set *ret,
+                        struct statefile_info *ret_info, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = malloc(REVOKED_FILE_MAX);
-    struct statefile_info info = { 0 };
     size_t n = 0;
 
     if (!buf)
         return err_set(err, RC_NO_MEMORY, "revoked");
     enum rc rc =
-        statefile_load(a->trust_dir, TRUST_REVOKED_FILE, buf, REVOKED_FILE_MAX, &n, &info, err);
-    if (rc == RC_OK)
-        rc = revoked_set_decode((struct bytes){ .p = buf, .n = n }, ret, err);
+        statefile_load(a->trust_dir, TRUST_REVOKED_FILE, buf, REVOKED_FILE_MAX, &n, ret_info, err);
+    return rc == RC_OK ? revoked_set_decode((struct bytes){ .p = buf, .n = n }, ret, err) : rc;
+}
+
+enum rc revoke_look(const struct agent *a, struct err *err)
+{
+    scoped(free_ptr) struct revoked_set *set = calloc(1, sizeof *set);
+    struct statefile_info info = { 0 };
+
+    return set ? load_set(a, set, &info, err) : err_set(err, RC_NO_MEMORY, "revoked");
+}
+
+/* What the file says; RC_OK with an empty set if there is none. */
+static enum rc read_set(struct agent *a, struct revoked_set *ret, bool *ret_whole, struct err *err)
+{
+    struct statefile_info info = { 0 };
+    enum rc rc = load_set(a, ret, &info, err);
+
     if (rc == RC_OK && (info.damaged || (info.alone && info.sequence > 1)))
         agent_event(a, RC_STATE_DAMAGED, 1, "one copy of trust/revoked, repaired");
     *ret_whole = rc == RC_OK && info.twice;
@@ -61,7 +75,8 @@ enum rc revoke_restore(struct agent *a, struct revoked_set *ret, struct err *err
     /* without the directory (agent/place) it is as lost as if both copies were damaged */
     bool lost = a->trust_dir < 0 || (rc_class(rc) != RC_CLASS_RETRY && rc != RC_CRYPTO);
 
-    if (rc != RC_OK && (!lost || (!known && (a->damaged || rc != RC_NOT_FOUND)))) {
+    /* A record that was kept does not know what was revoked since. */
+    if (rc != RC_OK && (!lost || a->old_record || (!known && (a->damaged || rc != RC_NOT_FOUND)))) {
         *err = why; /* nobody knows what must not run */
         return rc == RC_NOT_FOUND ? err_set(err, RC_STATE_DAMAGED, "trust/revoked") : rc;
     }
@@ -80,6 +95,7 @@ enum rc revoke_restore(struct agent *a, struct revoked_set *ret, struct err *err
         if (rc != RC_OK)
             log_err(LOG_LEVEL_WARN, &why, "revoked");
     }
+    a->old_record = false; /* now it does */
     return RC_OK;
 }
 

@@ -11,9 +11,12 @@
 #include "agent/agent.h"
 
 /* All that was ever taken back, from the file and from what the agent's state recorded: whatever
- * either has lost, the other puts back.  If both have (the state is damaged), nobody knows what
- * must not run: RC_STATE_DAMAGED. */
+ * either has lost, the other puts back.  If both have (the state is damaged, or an older one that
+ * was kept), nobody knows what must not run: RC_STATE_DAMAGED. */
 must_check enum rc revoke_restore(struct agent *a, struct revoked_set *ret, struct err *err);
+
+/* Whether the file can be read and is whole; nothing is told or changed. */
+must_check enum rc revoke_look(const struct agent *a, struct err *err);
 
 /* Save the set of a->trust. */
 must_check enum rc revoke_save(struct agent *a, struct err *err);

@@ -460,14 +460,18 @@ static enum rc load_from(int dirfd, const char *name, struct state *ret, bool *r
     if (!buf)
         return err_set(err, RC_NO_MEMORY, "state");
 
-    enum rc rc = statefile_load(dirfd, name, buf, STATE_MAX, &n, &info, err);
-    if (rc != RC_OK)
-        return rc == RC_NOT_FOUND ? rc : err_set(err, RC_STATE_DAMAGED, "%s", name);
-
     struct err why = { 0 };
-    rc = state_decode((struct bytes){ .p = buf, .n = n }, ret, &why);
-    if (rc != RC_OK)
-        return err_set(err, RC_STATE_DAMAGED, "%s: %s", rc_name(rc), why.what);
+    enum rc rc = statefile_load(dirfd, name, buf, STATE_MAX, &n, &info, &why);
+    bool whole = rc == RC_OK || rc == RC_TOO_LARGE;
+
+    if (rc == RC_OK)
+        rc = state_decode((struct bytes){ .p = buf, .n = n }, ret, &why);
+    if (rc != RC_OK && whole && rc != RC_NO_MEMORY)
+        return err_set(err, RC_DOC_VERSION, "%s: %s %s", name, rc_name(rc), why.what);
+    if (rc != RC_OK) {
+        *err = why;
+        return rc;
+    }
     if (ret_repair)
         *ret_repair = info.damaged;
     return RC_OK;
@@ -481,6 +485,24 @@ enum rc state_load(int dirfd, struct state *ret, bool *ret_repair, struct err *e
 enum rc state_load_kept(int dirfd, struct state *ret, struct err *err)
 {
     return load_from(dirfd, STATE_KEPT_FILE, ret, NULL, err);
+}
+
+enum rc state_load_left(int dirfd, struct state *ret, struct err *err)
+{
+    return load_from(dirfd, STATE_LEFT_FILE, ret, NULL, err);
+}
+
+enum rc state_copy_aside(int dirfd, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(STATE_MAX);
+    size_t n = 0;
+
+    if (!buf)
+        return err_set(err, RC_NO_MEMORY, "state");
+    enum rc rc = statefile_load(dirfd, STATE_FILE, buf, STATE_MAX, &n, NULL, err);
+    return rc == RC_OK
+               ? statefile_renew(dirfd, STATE_LEFT_FILE, (struct bytes){ .p = buf, .n = n }, err)
+               : rc;
 }
 
 enum rc state_set_aside(int dirfd, struct err *err)

@@ -109,8 +109,10 @@ must_check enum rc state_check(const struct state *state, struct err *err);
 must_check enum rc state_encode(const struct state *state, uint8_t *buf, size_t cap,
                                 struct bytes *ret, struct err *err);
 
-/* Load from the state directory.  Never written: RC_NOT_FOUND.  Not readable or not sensible:
- * RC_STATE_DAMAGED.  *ret_repair (may be NULL) tells that one of the two copies is damaged. */
+/* Load from the state directory.  Never written: RC_NOT_FOUND.  No copy is whole: RC_STATE_DAMAGED.
+ * The newest is whole, and not what this agent understands: RC_DOC_VERSION.  RC_IO, RC_NO_MEMORY:
+ * it could not be read, which says nothing of it.  *ret_repair (may be NULL) tells that one of the
+ * two copies is damaged. */
 must_check enum rc state_load(int dirfd, struct state *ret, bool *ret_repair, struct err *err);
 
 /* Keep a copy beside it when another agent is chosen, and load it.  It stays until the next one is:
@@ -118,6 +120,13 @@ must_check enum rc state_load(int dirfd, struct state *ret, bool *ret_repair, st
  * left for that one later. */
 must_check enum rc state_keep(int dirfd, const struct state *state, struct err *err);
 must_check enum rc state_load_kept(int dirfd, struct state *ret, struct err *err);
+
+/* Copy what is whole and not understood to where it stays for those who understand it; what was
+ * there before goes.  It is in its own place still: a cut changes nothing. */
+must_check enum rc state_copy_aside(int dirfd, struct err *err);
+
+/* What was copied or moved there, as state_load. */
+must_check enum rc state_load_left(int dirfd, struct state *ret, struct err *err);
 
 /* Move away, durably, what cannot be read: nothing is there then.  What was moved before goes. */
 must_check enum rc state_set_aside(int dirfd, struct err *err);

@@ -9,6 +9,7 @@
 
 #include "agent/state.h"
 #include "base/fs.h"
+#include "base/statefile.h"
 
 static struct digest digest(uint8_t n)
 {
@@ -261,6 +262,17 @@ static void file_keeps_the_newest_whole_copy(void **state)
     assert_true(repair);
     assert_rc(fs_write_file(dir, "agent.b", bytes_of("garbage"), 0600, &err), RC_OK);
     assert_rc(state_load(dir, back, &repair, &err), RC_STATE_DAMAGED);
+
+    /* Whole, and of another agent: copied aside as it is, and kept where it was. */
+    assert_rc(statefile_renew(dir, "agent", bytes_of("of another agent"), &err), RC_OK);
+    assert_rc(state_load(dir, back, &repair, &err), RC_DOC_VERSION);
+    assert_rc(state_load_left(dir, back, &err), RC_NOT_FOUND);
+    assert_rc(state_copy_aside(dir, &err), RC_OK);
+    assert_rc(state_load(dir, back, &repair, &err), RC_DOC_VERSION);
+    assert_rc(state_load_left(dir, back, &err), RC_DOC_VERSION);
+    assert_int_equal(back->epoch, 8);
+    (void)unlinkat(dir, "left.a", 0);
+    (void)unlinkat(dir, "left.b", 0);
     (void)unlinkat(dir, "agent.a", 0);
     (void)unlinkat(dir, "agent.b", 0);
     (void)rmdir(path);

@@ -18,6 +18,7 @@
 #include "agent/revoke.h"
 #include "agent/supervise.h"
 #include "base/clock.h"
+#include "base/statefile.h"
 #include "manifest/config.h"
 #include "tests/unit/fault_rig.h"
 #include "tests/unit/update_signed.h"
@@ -1467,9 +1468,235 @@ static void revoked_while_the_grants_are_on_their_way(void **state)
     assert_int_equal(unit_of("zenith")->run.phase, RUN_READY);
 }
 
+/* ---- a state that cannot be read, or not be understood ------------------------------------------
+ */
+
+static const char *const state_files[] = { "agent.a", "agent.b", "trust/revoked.a",
+                                           "trust/revoked.b" };
+#define STATE_FILES (sizeof state_files / sizeof state_files[0])
+
+struct file_bytes {
+    uint8_t *p;
+    size_t n;
+};
+
+static void read_files(struct file_bytes ret[STATE_FILES])
+{
+    struct err err = { 0 };
+
+    for (size_t i = 0; i < STATE_FILES; i++)
+        doc_must(fs_read_alloc(dir.fd, state_files[i], 1U << 20, &ret[i].p, &ret[i].n, &err), &err);
+}
+
+static void write_files(struct file_bytes files[STATE_FILES])
+{
+    struct err err = { 0 };
+
+    for (size_t i = 0; i < STATE_FILES; i++) {
+        const struct bytes content = { files[i].p, files[i].n };
+
+        doc_must(fs_write_file(dir.fd, state_files[i], content, 0600, &err), &err);
+        free(files[i].p);
+    }
+}
+
+static bool has_file(const char *path)
+{
+    return faccessat(dir.fd, path, F_OK, 0) == 0;
+}
+
+/* As it is when another agent is chosen, which then writes in a form of its own. */
+static void keep_state(void)
+{
+    struct err err = { 0 };
+
+    doc_must(state_keep(dir.fd, &a->state, &err), &err);
+}
+
+#define FOREIGN "another format"
+
+static void leave_foreign_state(void)
+{
+    struct err err = { 0 };
+
+    doc_must(statefile_renew(dir.fd, STATE_FILE, bytes_of(FOREIGN), &err), &err);
+}
+
+static bool is_foreign(const char *name)
+{
+    uint8_t buf[64];
+    size_t n = 0;
+    struct err err = { 0 };
+
+    return statefile_load(dir.fd, name, buf, sizeof buf, &n, NULL, &err) == RC_OK &&
+           n == strlen(FOREIGN) && memcmp(buf, FOREIGN, n) == 0;
+}
+
+/* What was revoked behind the keeping is in one file only.  Without it the agent knows as little as
+ * if nothing had been kept, and writes nothing; with it what was kept is used, and what was revoked
+ * stays so. */
+static void kept_state_needs_all_that_was_revoked(void **state)
+{
+    (void)state;
+    keep_state();
+    make_revocation(4, signer(K_ACME, REVOKE_STOP));
+    assert_rc(take(OBJECT_REVOCATION), RC_OK);
+    const uint64_t epoch = a->state.epoch;
+    leave_foreign_state();
+    for (size_t i = 2; i < STATE_FILES; i++)
+        assert_int_equal(renameat(dir.fd, state_files[i], dir.fd, i == 2 ? "2" : "3"), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        restart();
+        assert_true(a->damaged);
+        assert_null(a->trust);
+        assert_false(has_file("left.a"));
+        assert_true(is_foreign(STATE_FILE));
+    }
+    for (size_t i = 2; i < STATE_FILES; i++)
+        assert_int_equal(renameat(dir.fd, i == 2 ? "2" : "3", dir.fd, state_files[i]), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        restart();
+        assert_false(a->damaged);
+        assert_false(a->old_record);
+        assert_true(a->state.epoch > epoch + 1);
+        assert_int_equal(trust_revoked(a->trust)->number, 4);
+        assert_int_not_equal(admitted("acme"), RC_OK);
+        assert_rc(admitted("zenith"), RC_OK);
+        assert_true(is_foreign("left"));
+    }
+}
+
+/* The record is an older one, and its file is lost: nobody knows what must not run. */
+static void an_older_record_stands_for_nothing(void **state)
+{
+    struct file_bytes files[STATE_FILES];
+    struct err err = { 0 };
+
+    (void)state;
+    read_files(files);
+    a->old_record = true;
+    assert_rc(agent_load_trust(a, &err), RC_OK);
+    assert_false(a->old_record); /* it has been brought up by the file */
+    a->old_record = true;
+    assert_int_equal(unlinkat(dir.fd, state_files[2], 0), 0);
+    assert_int_equal(unlinkat(dir.fd, state_files[3], 0), 0);
+    assert_rc(agent_load_trust(a, &err), RC_STATE_DAMAGED);
+    write_files(files);
+    assert_rc(agent_load_trust(a, &err), RC_OK);
+}
+
+/* Both copies damaged, or gone: that is no other format. */
+static void damage_is_no_other_format(void **state)
+{
+    (void)state;
+    keep_state();
+    for (unsigned i = 0; i < 2; i++) {
+        for (size_t f = 0; f < 2; f++) {
+            if (i == 0)
+                put_file(dir.fd, state_files[f], "not a state", 0600);
+            else
+                assert_int_equal(unlinkat(dir.fd, state_files[f], 0), 0);
+        }
+        restart();
+        assert_true(a->damaged);
+        assert_false(has_file("left.a"));
+        assert_int_equal(has_file("agent.a"), i == 0);
+    }
+}
+
+static int start_without_memory(void *arg)
+{
+    struct err err = { 0 };
+    enum rc want = *(const enum rc *)arg;
+
+    a = calloc(1, sizeof *a);
+    a->link_sock = a->launch_sock = a->unpack_program = a->log_dir = -1;
+    a->state_dir = dup(dir.fd);
+    a->trust_dir = openat(dir.fd, TRUST_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    a->data_dir = openat(dir.fd, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fault_arm();
+    enum rc rc = agent_load(a, &err);
+    fault_disarm();
+    return rc == want && !a->damaged && (rc == RC_OK || boot_passes(&err)) ? 0 : 1;
+}
+
+/* What could not be read just now is tried again, and then the start fails; it touches nothing, and
+ * what was kept stays where it is. */
+static void want_of_memory_is_no_damage(void **state)
+{
+    struct file_bytes before[STATE_FILES], after[STATE_FILES];
+    struct fault fault = {
+        .kind = FAULT_FAIL, .sys = ENOMEM, .calls = CALLS_READ, .name = "agent.a", .n = 1
+    };
+
+    (void)state;
+    keep_state();
+    leave_agent();
+    read_files(before);
+    for (unsigned i = 0; i < 2; i++) {
+        enum rc want = i == 0 ? RC_IO : RC_OK;
+
+        fault.lasting = i == 0;
+        const struct fault_seen seen = fault_run(start_without_memory, &want, &fault, NULL);
+        assert_int_equal(seen.exit_code, 0);
+        assert_true(seen.fired > (i == 0 ? 1 : 0));
+        assert_false(has_file("left.a"));
+        if (i > 0)
+            break;
+        read_files(after);
+        for (size_t f = 0; f < STATE_FILES; f++) {
+            assert_int_equal(after[f].n, before[f].n);
+            assert_memory_equal(after[f].p, before[f].p, before[f].n);
+            free(after[f].p);
+            free(before[f].p);
+        }
+    }
+    load_agent();
+    stands_as_before();
+}
+
+/* What was left is understood, by an agent that is chosen later: it is older than the state, but
+ * floors, time and what was revoked do not fall behind it. */
+static void what_was_left_is_looked_at_again(void **state)
+{
+    scoped(free_ptr) struct state *left = calloc(1, sizeof *left);
+    scoped(free_ptr) uint8_t *buf = malloc(STATE_MAX);
+    struct file_bytes files[STATE_FILES];
+    struct bytes content = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    read_files(files);
+    make_revocation(4, signer(K_ACME, REVOKE_STOP));
+    assert_rc(take(OBJECT_REVOCATION), RC_OK);
+    doc_must(state_load(dir.fd, left, NULL, &err), &err);
+    for (uint32_t i = 0; i < left->n_units; i++)
+        left->unit[i].floor = strcmp(left->unit[i].tenant, "zenith") == 0 ? 7 : 1;
+    left->time_floor += DAY_MS;
+    doc_must(state_encode(left, buf, STATE_MAX, &content, &err), &err);
+    doc_must(statefile_renew(dir.fd, STATE_LEFT_FILE, content, &err), &err);
+    write_files(files);
+    for (unsigned i = 0; i < 2; i++) {
+        restart();
+        assert_int_equal(unit_of("zenith")->kept.floor, 7);
+        assert_int_equal(unit_of("acme")->kept.floor, 2);
+        assert_true(a->state.time_floor >= left->time_floor);
+        assert_int_equal(trust_revoked(a->trust)->number, 4);
+        assert_int_not_equal(admitted("acme"), RC_OK);
+        assert_int_equal(a->state.generation, GENERATION);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(kept_state_needs_all_that_was_revoked, scene_begins,
+                                        scene_ends),
+        cmocka_unit_test_setup_teardown(an_older_record_stands_for_nothing, scene_begins,
+                                        scene_ends),
+        cmocka_unit_test_setup_teardown(damage_is_no_other_format, scene_begins, scene_ends),
+        cmocka_unit_test_setup_teardown(want_of_memory_is_no_damage, scene_begins, scene_ends),
+        cmocka_unit_test_setup_teardown(what_was_left_is_looked_at_again, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(refusals_change_nothing, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(the_floor_holds, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(counters_come_back_with_a_root, scene_begins, scene_ends),
