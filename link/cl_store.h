@@ -57,6 +57,7 @@ struct cl_counts {
     uint64_t received;
     uint64_t received_bytes;
     uint64_t refused;   /* by the peer, for good */
+    uint64_t no_room;   /* at the peer, at this moment; they stay */
     uint64_t too_large; /* for the peer; they stay */
     uint64_t garbage;   /* came, and was no bundle */
     uint64_t strangers; /* came from an address that is not the peer's */

@@ -27,7 +27,9 @@
 #define RETRY_MS_MIN 250U /* between attempts to connect, doubled each time */
 #define RETRY_MS_MAX 30000U
 #define LAST_WORDS_MS 2000U /* for what is left to send when a session is over */
-#define CROWD_MS 60000U     /* how often it is told that many knock */
+#define FULL_MS_MIN 1000U   /* after the peer had no room, doubled each time */
+#define FULL_MS_MAX 16000U
+#define CROWD_MS 60000U /* how often it is told that many knock */
 
 static_assert(CONNS + 1 <= CL_FDS, "all connections can be waited for");
 
@@ -69,6 +71,10 @@ struct cl_tcp {
     uint64_t retry_at_ms;
     bool stopping;
     bool told_large;
+    bool told_full; /* the peer */
+    bool told_here; /* us */
+    uint64_t full_ms;
+    uint64_t full_until_ms; /* nothing is offered before */
     size_t n_flight;
     struct flight flight[TCPCL_WINDOW];
     struct conn conn[CONNS];
@@ -123,6 +129,7 @@ static enum rc tcp_open(const struct cl_config *config, struct cl_store *store, 
     t->store = store;
     t->listen_fd = -1;
     t->retry_ms = RETRY_MS_MIN;
+    t->full_ms = FULL_MS_MIN;
     for (size_t i = 0; i < CONNS; i++)
         t->conn[i].fd = -1;
     if (!config->plain)
@@ -181,7 +188,9 @@ static void finish(struct cl_tcp *t, struct conn *c, uint64_t now_ms)
     if (c == t->current) {
         t->current = NULL;
         t->n_flight = 0;
-        t->told_large = false;
+        t->told_large = t->told_full = false;
+        t->full_ms = FULL_MS_MIN;
+        t->full_until_ms = 0;
         cl_names_rewind(&t->store->names);
         log_event(LOG_LEVEL_INFO,
                   "session-end sent=%llu sent_bytes=%llu received=%llu received_bytes=%llu "
@@ -303,16 +312,34 @@ static bool receive(struct cl_tcp *t, struct conn *c)
         t->store->counts.garbage++;
         tcpcl_refuse(&c->s, TCPCL_REFUSE_NOT_ACCEPTABLE);
     } else if (cl_store_receive(t->store, c->s.received, &err) != RC_OK) {
-        log_err(LOG_LEVEL_ERROR, &err, "receive");
+        if (!t->told_here)
+            log_err(LOG_LEVEL_ERROR, &err, "receive");
+        t->told_here = true;
         tcpcl_refuse(&c->s, TCPCL_REFUSE_NO_RESOURCES);
     } else {
+        t->told_here = false;
         tcpcl_keep(&c->s);
     }
     return true;
 }
 
+/* The peer has no room.  What is under way may still find some; offering all that waits again and
+ * again would only use up the link. */
+static void hold_back(struct cl_tcp *t, uint64_t now_ms)
+{
+    t->store->counts.no_room++;
+    if (now_ms < t->full_until_ms)
+        return;
+    t->full_until_ms = now_ms + t->full_ms;
+    t->full_ms = t->full_ms * 2 < FULL_MS_MAX ? t->full_ms * 2 : FULL_MS_MAX;
+    if (!t->told_full)
+        log_event(LOG_LEVEL_WARN, "peer-full");
+    t->told_full = true;
+}
+
 /* A transfer ended; whether the peer has the bundle, or never will. */
-static bool landed(struct cl_tcp *t, uint64_t id, enum tcpcl_event event, uint8_t reason)
+static bool landed(struct cl_tcp *t, uint64_t id, enum tcpcl_event event, uint8_t reason,
+                   uint64_t now_ms)
 {
     size_t i = 0;
     struct cl_counts *counts = &t->store->counts;
@@ -327,7 +354,11 @@ static bool landed(struct cl_tcp *t, uint64_t id, enum tcpcl_event event, uint8_
     bool never = reason == TCPCL_REFUSE_NOT_ACCEPTABLE || reason == TCPCL_REFUSE_EXTENSION;
 
     t->flight[i] = t->flight[--t->n_flight];
+    if (event == TCPCL_REFUSED && reason == TCPCL_REFUSE_NO_RESOURCES)
+        hold_back(t, now_ms);
     if (there) {
+        t->full_ms = FULL_MS_MIN;
+        t->told_full = false;
         counts->sent++;
         counts->sent_bytes += (uint64_t)item.size;
     } else if (never) {
@@ -370,7 +401,7 @@ static bool handle(struct cl_tcp *t, struct conn *c, enum tcpcl_event event, uin
         return receive(t, c);
     case TCPCL_DONE:
     case TCPCL_REFUSED:
-        return landed(t, c->s.event_id, event, event == TCPCL_DONE ? 0 : c->s.event_reason);
+        return landed(t, c->s.event_id, event, event == TCPCL_DONE ? 0 : c->s.event_reason, now_ms);
     case TCPCL_HELD:
         return commit(t, c, now_ms);
     case TCPCL_OVER:
@@ -489,7 +520,8 @@ static void offer(struct cl_tcp *t, struct conn *c, uint64_t now_ms, bool *moved
     struct err err = { 0 };
     const char *name = NULL;
 
-    if (t->current != c || t->stopping || !tcpcl_can_send(&c->s) || t->n_flight == TCPCL_WINDOW)
+    if (t->current != c || t->stopping || now_ms < t->full_until_ms || !tcpcl_can_send(&c->s) ||
+        t->n_flight == TCPCL_WINDOW)
         return;
 
     enum rc rc = cl_names_next(&t->store->names, &name, &err);

@@ -255,11 +255,12 @@ static void tell(const struct cl_counts *n)
 {
     log_event(LOG_LEVEL_INFO,
               "counts sent=%llu sent_bytes=%llu received=%llu received_bytes=%llu refused=%llu "
-              "too_large=%llu garbage=%llu strangers=%llu",
+              "no_room=%llu too_large=%llu garbage=%llu strangers=%llu",
               (unsigned long long)n->sent, (unsigned long long)n->sent_bytes,
               (unsigned long long)n->received, (unsigned long long)n->received_bytes,
-              (unsigned long long)n->refused, (unsigned long long)n->too_large,
-              (unsigned long long)n->garbage, (unsigned long long)n->strangers);
+              (unsigned long long)n->refused, (unsigned long long)n->no_room,
+              (unsigned long long)n->too_large, (unsigned long long)n->garbage,
+              (unsigned long long)n->strangers);
 }
 
 static enum rc loop(struct program *p, struct err *err)

@@ -7,6 +7,7 @@
 
 #include <sys/prctl.h>
 
+#include "base/clock.h"
 #include "link/cl_door.h"
 #include "link/cl_net.h"
 #include "link/cl_pace.h"
@@ -19,7 +20,7 @@
 static int make_certificates(void **state)
 {
     time_t later = time(NULL) + 86400;
-    int code = rig_begin(state);
+    int code = rig_begin_apart(state);
     struct rig_ca ca = rig_authority("ca.crt", "CN=test authority");
     struct rig_ca other = rig_authority("other.crt", "CN=other authority");
 
@@ -392,6 +393,66 @@ static void test_door(void **state)
     }
 }
 
+/* A peer without room is left alone for a while, and gets everything when it has room again. */
+static void test_full(void **state)
+{
+    enum { FILES = 200 };
+    unsigned port = 0;
+    int listener = rig_socket(SOCK_STREAM, &port);
+    char words[512], path[128];
+    const char *at;
+
+    (void)state;
+    close(rig_dir("full.empty"));
+    close(rig_dir("full.recv"));
+    rig_path(path, "full.recv");
+    if (mount("tmpfs", path, "tmpfs", 0, "size=256k,mode=0777") < 0) {
+        print_message("skipped: no file system can be mounted here\n");
+        skip();
+    }
+    int send = rig_dir("full.send");
+    int recv = openat(rig.fd, "full.recv", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (unsigned i = 0; i < FILES; i++)
+        rig_put_number(send, i, 20000);
+    struct rig_process b = rig_start("fb",
+                                     "tcp --send @full.empty --receive @full.recv --listen fd:3 "
+                                     "--node-id ipn:2.0 --peer-id ipn:1.0 --tls plain-tcp",
+                                     listener);
+
+    (void)snprintf(
+        words, sizeof words,
+        "tcp --send @full.send --receive @full.empty --peer 127.0.0.1:%u --node-id ipn:1.0 "
+        "--peer-id ipn:2.0 --tls plain-tcp",
+        port);
+    uint64_t start_ms = clock_mono_ms();
+    struct rig_process a = rig_start("fa", words, -1);
+
+    rig_until(rig_said(&a, "peer-full"), &a);
+    rig_until(clock_mono_ms() >= start_ms + 3000, &a); /* long enough to ask thousands of times */
+    assert_true(rig_count(send) > 0);
+    assert_int_equal(mount(NULL, path, NULL, MS_REMOUNT, "size=64m,mode=0777"), 0);
+    rig_until(rig_count(send) == 0, &a);
+
+    /* What it was offered in vain: at most what is under way at once, once a second. */
+    uint64_t tries = 2 + (clock_mono_ms() - start_ms) / 1000U;
+
+    rig_stop(&a);
+    rig_stop(&b);
+    assert_int_equal(rig_doubles(recv, FILES), 0);
+    at = strstr(rig_log(&a), "no_room=");
+    assert_non_null(at);
+    unsigned long vain = strtoul(at + strlen("no_room="), NULL, 10);
+
+    if (vain == 0 || vain > tries * TCPCL_WINDOW)
+        fail_msg("%lu bundles were offered in vain, in %llu tries", vain,
+                 (unsigned long long)tries);
+    close(send);
+    close(recv);
+    close(listener);
+    assert_int_equal(umount2(path, MNT_DETACH), 0);
+}
+
 static void send_from(const char *address, unsigned port, struct bytes datagram)
 {
     struct sockaddr_in from = { .sin_family = AF_INET };
@@ -597,7 +658,7 @@ int main(void)
         cmocka_unit_test(test_usage),     cmocka_unit_test(test_killed),
         cmocka_unit_test(test_strangers), cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_flood),     cmocka_unit_test(test_door),
-        cmocka_unit_test(test_udp),
+        cmocka_unit_test(test_full),      cmocka_unit_test(test_udp),
     };
 
     return cmocka_run_group_tests(tests, make_certificates, rig_end);
