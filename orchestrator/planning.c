@@ -210,7 +210,7 @@ static void print_ride(struct cli *cli, const struct plan_change *c, uint32_t n)
 static void print_rides(struct cli *cli, const struct planning *p)
 {
     const struct plan_change *change = p->plan->change;
-    bool made = true;
+    bool made = true, makable = true;
 
     for (uint32_t i = 0; i < p->plan->n_changes; i++) {
         uint32_t before = 0, n = 0;
@@ -222,10 +222,14 @@ static void print_rides(struct cli *cli, const struct planning *p)
         if (n > 0 && before == 0)
             print_ride(cli, &change[i], n);
         made = made && (change[i].bytes == 0 || change[i].ride.why != RIDE_NOT_MADE);
+        makable = makable && (change[i].bytes == 0 || change[i].ride.why != RIDE_UNMAKABLE);
     }
     if (!made)
         cli_note(cli, "note: apply makes the missing deltas first; berth plan --deltas makes them "
                       "now");
+    if (!makable)
+        cli_note(cli, "note: where a delta could not be made the full package goes; --retry (of "
+                      "apply and plan --deltas) tries again");
 }
 
 /* The satellite that gets most, and all together. */

@@ -43,8 +43,9 @@ static enum rc find_wanted(const struct planning *p, struct wanted *ret, struct 
         const struct delta_pair pair = { .base = view_package(p->view, &c->ride.base),
                                          .to = view_package(p->view, &c->to_manifest) };
 
-        if (c->bytes > 0 && c->ride.why == RIDE_NOT_MADE && pair.base && pair.to &&
-            !is_listed(ret, &pair))
+        const bool lacks = c->ride.why == RIDE_NOT_MADE || c->ride.why == RIDE_UNMAKABLE;
+
+        if (c->bytes > 0 && lacks && pair.base && pair.to && !is_listed(ret, &pair))
             ret->pair[ret->n++] = pair;
     }
     return RC_OK;

@@ -29,7 +29,7 @@ static enum ride_why obstacle(const struct ride_input *in)
     if (!in->base)
         return RIDE_NO_PACKAGE;
     if (!in->delta || in->delta->state == DELTA_DROPPED)
-        return in->making ? RIDE_MAKING : RIDE_NOT_MADE;
+        return in->making ? RIDE_MAKING : in->failed ? RIDE_UNMAKABLE : RIDE_NOT_MADE;
     if (in->delta->state != DELTA_READY || !ride_gains(in->delta->size, in->package->size))
         return RIDE_NO_GAIN;
     return RIDE_SMALLEST;
@@ -39,7 +39,8 @@ struct ride ride_choose(const struct ride_input *in)
 {
     struct ride ride = { .kind = RIDE_FULL, .why = obstacle(in) };
 
-    if (ride.why == RIDE_SMALLEST || ride.why == RIDE_NOT_MADE || ride.why == RIDE_MAKING)
+    if (ride.why == RIDE_SMALLEST || ride.why == RIDE_NOT_MADE || ride.why == RIDE_MAKING ||
+        ride.why == RIDE_UNMAKABLE)
         ride.base = in->base->manifest;
     if (ride.why == RIDE_SMALLEST) {
         ride.kind = RIDE_DELTA;
@@ -93,6 +94,7 @@ const char *ride_why_text(enum ride_why why)
         [RIDE_NO_GAIN] = "a delta saves too little",
         [RIDE_NOT_MADE] = "no delta was made",
         [RIDE_MAKING] = "a delta is being made",
+        [RIDE_UNMAKABLE] = "a delta could not be made",
     };
 
     return (unsigned)why < RIDE_WHYS && texts[why] ? texts[why] : "?";

@@ -33,6 +33,7 @@ enum ride_why {
     RIDE_NO_GAIN,      /* a delta is hardly smaller, or cannot be made */
     RIDE_NOT_MADE,     /* nobody has made the delta */
     RIDE_MAKING,       /* somebody is making it now */
+    RIDE_UNMAKABLE,    /* it could not be made, and is not tried again unasked */
     RIDE_WHYS,
 };
 
@@ -43,6 +44,7 @@ struct ride_input {
     const struct store_delta *delta;   /* from there to here, NULL = none was ever made */
     uint32_t refused;                  /* code with which one failed there, 0 = none did */
     bool making;                       /* one is being made now */
+    bool failed; /* the maker that is here could not make it, and would not another time */
 };
 
 struct ride {

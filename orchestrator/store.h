@@ -290,6 +290,9 @@ must_check enum rc store_put_delta_failed(struct store *store, const struct stor
 must_check enum rc store_delta_failed(struct store *store, const struct digest *base,
                                       const struct digest *manifest, struct store_delta_failed *ret,
                                       struct err *err);
+/* All of them. */
+must_check enum rc store_deltas_failed(struct store *store, struct store_delta_failed **ret,
+                                       size_t *ret_n, struct err *err);
 /* It was made after all. */
 must_check enum rc store_forget_delta_failed(struct store *store, const struct digest *base,
                                              const struct digest *manifest, struct err *err);

@@ -131,6 +131,15 @@ enum rc store_delta_failed(struct store *store, const struct digest *base,
     return query_one(&q, &failed_row, ret, RC_NOT_FOUND, "delta", err);
 }
 
+enum rc store_deltas_failed(struct store *store, struct store_delta_failed **ret, size_t *ret_n,
+                            struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT " FAILED_COLUMNS " FROM delta_failed ORDER BY base, manifest");
+
+    return query_list(&q, &failed_row, (void **)ret, ret_n, err);
+}
+
 enum rc store_forget_delta_failed(struct store *store, const struct digest *base,
                                   const struct digest *manifest, struct err *err)
 {

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "deltamake/make.h"
 #include "manifest/envelope.h"
 
 void view_free(struct view **view)
@@ -16,6 +17,7 @@ void view_free(struct view **view)
     free(v->satellite);
     free(v->packages);
     free(v->deltas);
+    free(v->failed);
     free(v->full_only);
     free(v);
     *view = NULL;
@@ -143,6 +145,8 @@ enum rc view_load(struct store *store, struct view **ret, struct err *err)
     if (rc == RC_OK)
         rc = store_deltas(store, &view->deltas, &view->n_deltas, err);
     if (rc == RC_OK)
+        rc = store_deltas_failed(store, &view->failed, &view->n_failed, err);
+    if (rc == RC_OK)
         rc = store_full_only(store, NULL, &view->full_only, &view->n_full_only, err);
     if (rc == RC_OK)
         rc = load_root(store, view, err);
@@ -216,6 +220,17 @@ static bool is_making(const struct view_making *making, const struct digest *bas
            digest_same(&making->manifest, manifest);
 }
 
+/* What another maker could not make, this one may. */
+static bool has_failed(const struct view *view, const struct digest *base,
+                       const struct digest *manifest)
+{
+    for (size_t i = 0; i < view->n_failed; i++)
+        if (view->failed[i].engine == MAKE_ENGINE && digest_same(&view->failed[i].base, base) &&
+            digest_same(&view->failed[i].manifest, manifest))
+            return true;
+    return false;
+}
+
 struct ride view_ride(const struct view *view, const struct view_satellite *sat,
                       const struct store_package *package)
 {
@@ -228,6 +243,7 @@ struct ride view_ride(const struct view *view, const struct view_satellite *sat,
         in.base = view_package(view, base);
         in.delta = view_delta(view, base, &package->manifest);
         in.making = is_making(&view->making, base, &package->manifest);
+        in.failed = has_failed(view, base, &package->manifest);
     }
     /* A satellite may name any version: a delta leads from one to another of the same payload. */
     if (in.base && (strcmp(in.base->tenant, package->tenant) != 0 ||

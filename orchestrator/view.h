@@ -39,6 +39,8 @@ struct view {
     struct store_package *packages;
     size_t n_deltas;
     struct store_delta *deltas;
+    size_t n_failed;
+    struct store_delta_failed *failed; /* deltas that could not be made */
     size_t n_full_only;
     struct store_full_only *full_only;
     struct view_making making;

@@ -575,6 +575,27 @@ static void let_makers_die(bool yes)
     dying.test = yes ? getpid() : 0;
 }
 
+/* Why a satellite that has committed `from` gets what it gets, as a plan says it. */
+static enum ride_why planned(const struct store_package *from, const struct store_package *to)
+{
+    scoped(view_free) struct view *view = NULL;
+    scoped(free_ptr) struct report *seen = calloc(1, sizeof *seen);
+    struct view_satellite sat = { .seen = seen };
+
+    assert_non_null(seen);
+    seen->n_payloads = 1;
+    memcpy(seen->payload[0].tenant, from->tenant, sizeof from->tenant);
+    memcpy(seen->payload[0].name, from->name, sizeof from->name);
+    seen->payload[0].state = SLOT_COMMITTED;
+    seen->payload[0].is_running = true;
+    seen->payload[0].running = seen->payload[0].wanted = from->manifest;
+    assert_rc(view_load(home.store, &view, &err), RC_OK);
+    const struct ride ride = view_ride(view, &sat, view_package(view, &to->manifest));
+    assert_true(digest_same(&ride.base, &from->manifest));
+    assert_int_equal(ride.kind, ride.why == RIDE_SMALLEST ? RIDE_DELTA : RIDE_FULL);
+    return ride.why;
+}
+
 static void what_failed_is_remembered(void **state)
 {
     scoped(delta_cache_close) struct delta_cache cache = DELTA_CACHE_NONE;
@@ -587,9 +608,12 @@ static void what_failed_is_remembered(void **state)
     push(&one, &a);
     push(&two, &b);
     assert_rc(delta_cache_open(&home, program, &cache, &err), RC_OK);
+    assert_int_equal(planned(&a, &b), RIDE_NOT_MADE);
     let_makers_die(true);
     assert_rc(delta_cache_make(&cache, &pair, NULL, NOW, &row, &err), RC_UNPACK_FAILED);
     assert_int_equal(*dying.ended, 1);
+    assert_int_equal(planned(&a, &b), RIDE_UNMAKABLE);
+    assert_int_equal(planned(&b, &a), RIDE_NOT_MADE);
     assert_rc(store_delta_failed(home.store, &a.manifest, &b.manifest, &failed, &err), RC_OK);
     assert_int_equal(failed.code, RC_UNPACK_FAILED);
     assert_int_equal(failed.engine, MAKE_ENGINE);
@@ -617,8 +641,10 @@ static void what_failed_is_remembered(void **state)
     cache.retry = false;
     failed.engine = MAKE_ENGINE - 1;
     assert_rc(store_put_delta_failed(home.store, &failed, &err), RC_OK);
+    assert_int_equal(planned(&a, &b), RIDE_NOT_MADE);
     assert_rc(delta_cache_make(&cache, &pair, NULL, NOW, &row, &err), RC_OK);
     assert_int_equal(row.state, DELTA_READY);
+    assert_int_equal(planned(&a, &b), RIDE_SMALLEST);
     assert_rc(store_delta_failed(home.store, &a.manifest, &b.manifest, &failed, &err),
               RC_NOT_FOUND);
     assert_tidy(4);

@@ -29,6 +29,7 @@ struct row {
     uint64_t delta_size;
     uint32_t refused;
     bool making;
+    bool failed;
     enum ride_kind kind;
     enum ride_why because;
 };
@@ -69,6 +70,14 @@ static const struct row rows[] = {
     { "never made", RUNS_OLD, .base = true, .because = RIDE_NOT_MADE, .kind = RIDE_FULL },
     { "made, and gone since", RUNS_OLD, .base = true, .delta = DELTA_DROPPED, .delta_size = 100,
       .because = RIDE_NOT_MADE, .kind = RIDE_FULL },
+    { "could not be made", RUNS_OLD, .base = true, .failed = true, .because = RIDE_UNMAKABLE,
+      .kind = RIDE_FULL },
+    { "gone since, and could not be made again", RUNS_OLD, .base = true, .delta = DELTA_DROPPED,
+      .failed = true, .because = RIDE_UNMAKABLE, .kind = RIDE_FULL },
+    { "could not be made, and is tried again", RUNS_OLD, .base = true, .failed = true,
+      .making = true, .because = RIDE_MAKING, .kind = RIDE_WAIT },
+    { "there, whatever failed before", RUNS_OLD, .base = true, .delta = DELTA_READY,
+      .delta_size = 100, .failed = true, .because = RIDE_SMALLEST, .kind = RIDE_DELTA },
     { "being made", RUNS_OLD, .base = true, .making = true, .because = RIDE_MAKING,
       .kind = RIDE_WAIT },
     { "being made again", RUNS_OLD, .base = true, .delta = DELTA_DROPPED, .making = true,
@@ -95,14 +104,15 @@ static void check_row(const struct row *row)
                                    .base = row->base ? &base : NULL,
                                    .delta = row->delta ? &delta : NULL,
                                    .refused = row->refused,
-                                   .making = row->making };
+                                   .making = row->making,
+                                   .failed = row->failed };
     static const uint8_t objects[] = {
         [RIDE_FULL] = FULL_OBJECT, [RIDE_DELTA] = DELTA_OBJECT, [RIDE_WAIT] = NONE
     };
     struct ride got = ride_choose(&in);
     struct digest object = digest_of(objects[row->kind]);
     bool names_base = row->because == RIDE_SMALLEST || row->because == RIDE_NOT_MADE ||
-                      row->because == RIDE_MAKING;
+                      row->because == RIDE_MAKING || row->because == RIDE_UNMAKABLE;
     struct digest want_base = digest_of(names_base ? OLD : NONE);
 
     if (got.kind != row->kind || got.why != row->because)
