@@ -167,6 +167,25 @@ struct scrub {
     uint64_t bytes;
 };
 
+#define MEASURED_MAX 512U
+#define MEASURE_SLOT_FILES 16U /* of a slot itself, and the mount points in it */
+
+/* What one slot takes (agent/measure). */
+struct measured {
+    struct slot_id id;
+    struct slot_mark mark; /* of its directory when it was looked at */
+    uint64_t bytes, files; /* directories, too */
+    char team[TEAM_CAP];   /* that signed it, "" = the tenant */
+    bool noted;
+    struct digest object; /* that it was unpacked from, if that is noted */
+};
+
+struct measures {
+    uint64_t looked; /* slots, since the start: what was remembered is not looked at */
+    uint32_t n;
+    struct measured of[MEASURED_MAX];
+};
+
 /* What tenants take of the disk (agent/used). */
 struct used {
     uint32_t next; /* of the recorded grants; 0 = a round is to begin */
@@ -246,6 +265,7 @@ struct agent {
     struct check check;
     struct repair repair;
     struct scrub scrub;
+    struct measures measures;
     struct used used;
     struct rekey_agent rekey; /* secret */
 

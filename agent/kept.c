@@ -2,6 +2,7 @@
 #include "agent/kept.h"
 
 #include "agent/lists.h"
+#include "agent/measure.h"
 #include "agent/repair.h"
 #include "agent/room.h"
 #include "agent/stored.h"
@@ -38,6 +39,7 @@ void kept_take(struct agent *a, const struct slot_id *id, const char *team,
     if (kept_of(a, id, &before, &err) == RC_OK && !digest_same(&before, object))
         drop(a, &before);
     enum rc rc = slot_set_object(&a->slots, id, object, &err);
+    measure_forget(a, id);
     if (rc == RC_OK)
         rc = room_for_kept(a, id, team, &err);
     if (rc == RC_OK)

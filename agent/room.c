@@ -9,16 +9,15 @@
 #include "agent/install.h"
 #include "agent/kept.h"
 #include "agent/lists.h"
+#include "agent/measure.h"
 #include "agent/own.h"
 #include "agent/snapshot.h"
 #include "agent/space.h"
 #include "base/log.h"
 #include "base/name.h"
-#include "manifest/envelope.h"
 
 #define FILE_OVERHEAD 4352ULL /* a last block, and its entry in the index */
 #define SLOT_OVERHEAD 65536U
-#define SLOT_FILES 16U /* of the slot itself, and the mount points in it */
 
 uint64_t room_files_max(uint64_t store_bytes)
 {
@@ -29,7 +28,7 @@ struct room_need room_of_version(const struct manifest *m)
 {
     return (struct room_need){
         .bytes = m->unpacked_bytes + FILE_OVERHEAD * m->files + SLOT_OVERHEAD,
-        .files = (uint64_t)m->files + SLOT_FILES,
+        .files = (uint64_t)m->files + MEASURE_SLOT_FILES,
     };
 }
 
@@ -50,24 +49,6 @@ struct things {
 
 static_assert(SPACE_THINGS_MAX >= 2 * UNITS_MAX + 2, "behind the good versions there is room");
 
-/* Who signed a slot, and its release: 0 if it does not verify today. */
-static void read_envelope(const struct agent *a, struct bytes envelope, struct space_thing *t)
-{
-    struct verified_manifest *m = NULL;
-    struct envelope parts;
-    char tenant[NAME_CAP], team[TEAM_CAP] = "";
-    struct err err = { 0 };
-
-    if (envelope_open(envelope, &parts, &err) == RC_OK &&
-        manifest_peek(parts.payload, tenant, team, &err) == RC_OK)
-        memcpy(t->team, team, sizeof t->team);
-    if (a->trust && trust_verify_manifest(a->trust, envelope, agent_now_unix(), &m, &err) == RC_OK)
-        t->release = verified_manifest_get(m)->release;
-    if (m) /* directories, too */
-        t->files = verified_manifest_get(m)->files + SLOT_FILES;
-    verified_manifest_free(&m);
-}
-
 static bool same_slot(const struct slot_id *a, const struct slot_id *b)
 {
     return strcmp(a->tenant, b->tenant) == 0 && strcmp(a->payload, b->payload) == 0 &&
@@ -81,18 +62,6 @@ static bool is_pinned(const struct agent *a, const struct slot_id *id)
         if (a->install[i].busy && a->install[i].delta && same_slot(&a->install[i].origin, id))
             return true;
     return own_needs(a, id);
-}
-
-static void measure(const struct agent *a, struct space_thing *t, bool sized)
-{
-    struct slot slot = { .root = -1 };
-    struct err err = { 0 };
-
-    if (sized && slot_size(&a->slots, &t->id, &t->bytes, &t->files, &err) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &err, "size of %s/%s", t->id.tenant, t->id.payload);
-    if (slot_open(&a->slots, &t->id, &slot, &err) == RC_OK)
-        read_envelope(a, (struct bytes){ slot.envelope, slot.envelope_bytes }, t);
-    slot_close(&slot);
 }
 
 /* The package kept for a slot; false: there is none. */
@@ -117,7 +86,7 @@ static struct space_thing slot_thing(const struct agent *a, const struct slot_id
 {
     struct space_thing t = { .id = *id, .pinned = is_pinned(a, id) };
 
-    measure(a, &t, sized);
+    measure_slot(a, &t, sized);
     return t;
 }
 
@@ -219,15 +188,10 @@ static enum rc gather(struct agent *a, const char *tenant, bool sized, struct th
 bool room_is_of_team(struct agent *a, const struct slot_id *id, const char *team)
 {
     struct space_thing t = { .id = *id };
-    struct slot slot = { .root = -1 };
-    struct err err = { 0 };
 
     if (team[0] == '\0')
         return true;
-    if (slot_open(&a->slots, id, &slot, &err) != RC_OK)
-        return false;
-    read_envelope(a, (struct bytes){ slot.envelope, slot.envelope_bytes }, &t);
-    slot_close(&slot);
+    measure_slot(a, &t, false);
     return t.team[0] != '\0' && team_within(team, t.team);
 }
 
@@ -268,18 +232,19 @@ struct adding {
 static bool add_up(void *arg, const struct slot_id *id)
 {
     const struct adding *s = arg;
-    struct space_thing kept;
+    uint64_t kept = 0;
+    struct err ignored;
 
     if (strcmp(id->tenant, s->who->tenant) != 0)
         return true;
-    const struct space_thing t = slot_thing(s->a, id, true);
+    const struct measured m = measure_account(s->a, id);
 
-    if (!is_of(s->who, id->tenant, t.team))
+    if (!is_of(s->who, id->tenant, m.team))
         return true;
-    s->sum->slots += t.bytes;
-    s->sum->slot_files += t.files;
-    if (kept_thing(s->a, &t, &kept)) {
-        s->sum->kept += kept.bytes;
+    s->sum->slots += m.bytes;
+    s->sum->slot_files += m.files;
+    if (m.noted && objects_size(&s->a->objects, &m.object, &kept, &ignored) == RC_OK) {
+        s->sum->kept += kept;
         s->sum->kept_files++;
     }
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * agent/used: what each tenant takes of the disk, for the report.  Every file of every slot is
- * looked at for that, so it is done now and then, for one tenant at a time.
+ * looked at for that, once (agent/measure), so it is done now and then, for one tenant at a time.
  */
 #ifndef BERTH_AGENT_USED_H
 #define BERTH_AGENT_USED_H

@@ -473,6 +473,31 @@ bool slot_has_root(const struct slots *slots, const struct slot_id *id, int root
            is.st_dev == was.st_dev && is.st_ino == was.st_ino;
 }
 
+enum rc slot_mark(const struct slots *slots, const struct slot_id *id, struct slot_mark *ret,
+                  struct err *err)
+{
+    char path[PATH_CAP];
+    size_t last = 0;
+    struct stat st;
+    enum rc rc = path_of(id, path, &last, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (fstatat(slots->dir, path, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return err_sys(err, errno == ENOENT ? RC_NOT_FOUND : RC_IO, "%s", path);
+    *ret = (struct slot_mark){ .dev = st.st_dev,
+                               .ino = st.st_ino,
+                               .changed_s = st.st_ctim.tv_sec,
+                               .changed_ns = st.st_ctim.tv_nsec };
+    return RC_OK;
+}
+
+bool slot_mark_same(const struct slot_mark *a, const struct slot_mark *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->changed_s == b->changed_s &&
+           a->changed_ns == b->changed_ns;
+}
+
 /* The envelope is the one whose payload has the digest in the slot's name. */
 static enum rc check_envelope(const struct slot_id *id, struct bytes envelope, struct err *err)
 {

@@ -99,6 +99,17 @@ bool slot_exists(const struct slots *slots, const struct slot_id *id);
 /* Whether root_fd is the tree of the slot as it is now, and not of one that was there before. */
 bool slot_has_root(const struct slots *slots, const struct slot_id *id, int root_fd);
 
+/* Which directory a slot is, and since when it is as it is: what is made, exchanged, or has another
+ * package noted in it bears another mark.  Compare with slot_mark_same. */
+struct slot_mark {
+    uint64_t dev, ino;
+    int64_t changed_s;
+    int64_t changed_ns;
+};
+must_check enum rc slot_mark(const struct slots *slots, const struct slot_id *id,
+                             struct slot_mark *ret, struct err *err);
+bool slot_mark_same(const struct slot_mark *a, const struct slot_mark *b);
+
 /* Open a slot.  RC_NOT_FOUND; RC_SLOT_DAMAGED if its envelope is not the one the digest names. */
 must_check enum rc slot_open(const struct slots *slots, const struct slot_id *id, struct slot *ret,
                              struct err *err);
