@@ -12,9 +12,6 @@ static enum rc keep(const struct home *home, const struct checked *checked, uint
                     struct store_package *row, struct err *err)
 {
     const struct manifest *m = payload_manifest(checked->payload);
-    scoped(store_rollback) struct store *open = NULL;
-    char hex[2 * DIGEST_SIZE + 1];
-    enum rc rc;
 
     (void)snprintf(row->tenant, sizeof row->tenant, "%s", m->tenant);
     (void)snprintf(row->name, sizeof row->name, "%s", m->name);
@@ -23,16 +20,7 @@ static enum rc keep(const struct home *home, const struct checked *checked, uint
     row->manifest = *payload_digest(checked->payload);
     row->size = checked->size;
     row->pushed_ms = now_ms;
-    rc = home_add_file(home, checked->fd, checked->size, &row->object, row->path, err);
-    if (rc == RC_OK)
-        rc = store_begin(home->store, &open, err);
-    if (rc == RC_OK)
-        rc = store_put_package(home->store, row, err);
-    if (rc == RC_OK)
-        rc = store_audit(home->store, NULL, "push", now_ms, err, "%s/%s %s manifest %s", m->tenant,
-                         m->name, m->version,
-                         bytes_hex((struct bytes){ .p = row->manifest.b, .n = DIGEST_SIZE }, hex));
-    return rc == RC_OK ? store_commit(&open, err) : rc;
+    return home_add_package(home, checked->fd, row, now_ms, err);
 }
 
 static int run(struct cli *cli)

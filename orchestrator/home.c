@@ -84,11 +84,46 @@ static void object_path(const struct digest *digest, char out[HOME_OBJECT_CAP])
  */
 
 #define DRAFT ".draft-"
+#define NOTE ".push-" /* and the object that a push has put there, until the store names it */
 
-static bool sweep_draft(void *arg, const char *name)
+static void note_path(const struct digest *object, char out[HOME_OBJECT_CAP])
 {
+    char hex[2 * DIGEST_SIZE + 1];
+
+    (void)snprintf(out, HOME_OBJECT_CAP, "objects/" NOTE "%s",
+                   bytes_hex((struct bytes){ .p = object->b, .n = sizeof object->b }, hex));
+}
+
+/* A push did not come to its end: what it has put there goes, unless something names it. */
+static enum rc settle_note(const struct home *home, const struct digest *object, struct err *err)
+{
+    char path[HOME_OBJECT_CAP], note[HOME_OBJECT_CAP];
+    bool named = false;
+    enum rc rc = store_names_object(home->store, object, &named, err);
+
+    object_path(object, path);
+    note_path(object, note);
+    if (rc == RC_OK && !named)
+        rc = fs_unlink(home->dirfd, path, err);
+    return rc == RC_OK ? fs_unlink(home->dirfd, note, err) : rc;
+}
+
+struct sweeping {
+    const struct home *home;
+    int dir; /* objects/ */
+};
+
+static bool sweep_one(void *arg, const char *name)
+{
+    const struct sweeping *s = arg;
+    struct digest object;
+    struct err ignored;
+
     if (strncmp(name, DRAFT, sizeof DRAFT - 1) == 0)
-        (void)unlinkat(*(const int *)arg, name, 0);
+        (void)unlinkat(s->dir, name, 0);
+    if (strncmp(name, NOTE, sizeof NOTE - 1) == 0 && s->home->store &&
+        bytes_unhex(name + sizeof NOTE - 1, object.b, sizeof object.b))
+        (void)!settle_note(s->home, &object, &ignored); /* else the next time */
     return true;
 }
 
@@ -105,7 +140,9 @@ static enum rc hold_objects(const struct home *home, bool sweep, int *ret_fd, st
     if (rc != RC_OK)
         return rc;
     if (sweep && flock(dir, LOCK_EX | LOCK_NB) == 0) {
-        (void)!fs_list(dir, ".", SIZE_MAX, sweep_draft, &dir, NULL, &ignored);
+        struct sweeping sweeping = { .home = home, .dir = dir };
+
+        (void)!fs_list(dir, ".", SIZE_MAX, sweep_one, &sweeping, NULL, &ignored);
         (void)!fs_sweep(dir, ".", &ignored);
     }
     while (flock(dir, LOCK_SH) != 0)
@@ -164,30 +201,82 @@ static enum rc copy_in(const struct home *home, int fd, uint64_t size, const cha
     return rc == RC_OK ? fs_sync(out, draft, err) : rc;
 }
 
+/* From the draft to an object; with `noted` there is a note of it first. */
+static enum rc put_in(const struct home *home, int fd, uint64_t size, bool noted,
+                      struct digest *ret, struct err *err)
+{
+    char draft[HOME_OBJECT_CAP], path[HOME_OBJECT_CAP], note[HOME_OBJECT_CAP];
+    struct digest digest;
+    struct err ignored;
+
+    (void)snprintf(draft, sizeof draft, "objects/" DRAFT "%ld", (long)getpid());
+    enum rc rc = copy_in(home, fd, size, draft, &digest, err);
+    if (rc == RC_OK) {
+        *ret = digest;
+        object_path(&digest, path);
+        note_path(&digest, note);
+        /* Whoever else puts it there does not have it taken away for a push that was cut off. */
+        rc = noted ? fs_write_file(home->dirfd, note, (struct bytes){ 0 }, 0600, err)
+                   : fs_unlink(home->dirfd, note, err);
+    }
+    if (rc == RC_OK)
+        rc = fs_rename(home->dirfd, draft, home->dirfd, path, false, err);
+    if (rc != RC_OK)
+        (void)!fs_unlink(home->dirfd, draft, &ignored);
+    return rc;
+}
+
 enum rc home_add_file(const struct home *home, int fd, uint64_t size, struct digest *ret_digest,
                       char ret_path[HOME_OBJECT_CAP], struct err *err)
 {
     scoped(close_fd) int objects = -1;
-    char draft[HOME_OBJECT_CAP], path[HOME_OBJECT_CAP];
-    struct digest digest;
+    struct digest digest = { .b = { 0 } };
+    enum rc rc = hold_objects(home, true, &objects, err);
+
+    if (rc == RC_OK)
+        rc = put_in(home, fd, size, false, &digest, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret_digest = digest;
+    object_path(&digest, ret_path);
+    return RC_OK;
+}
+
+static enum rc record_package(const struct home *home, const struct store_package *row,
+                              uint64_t now_ms, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    char hex[2 * DIGEST_SIZE + 1];
+    enum rc rc = store_begin(home->store, &open, err);
+
+    if (rc == RC_OK)
+        rc = store_put_package(home->store, row, err);
+    if (rc == RC_OK)
+        rc = store_audit(home->store, NULL, "push", now_ms, err, "%s/%s %s manifest %s",
+                         row->tenant, row->name, row->version,
+                         bytes_hex((struct bytes){ .p = row->manifest.b, .n = DIGEST_SIZE }, hex));
+    return rc == RC_OK ? store_commit(&open, err) : rc;
+}
+
+/* objects/ is held until the store names it, so that nobody else takes it for what was left. */
+enum rc home_add_package(const struct home *home, int fd, struct store_package *row,
+                         uint64_t now_ms, struct err *err)
+{
+    scoped(close_fd) int objects = -1;
+    struct digest object = { .b = { 0 } };
     struct err ignored;
     enum rc rc = hold_objects(home, true, &objects, err);
 
-    if (rc != RC_OK)
-        return rc;
-    (void)snprintf(draft, sizeof draft, "objects/" DRAFT "%ld", (long)getpid());
-    rc = copy_in(home, fd, size, draft, &digest, err);
+    if (rc == RC_OK)
+        rc = put_in(home, fd, row->size, true, &object, err);
     if (rc == RC_OK) {
-        object_path(&digest, path);
-        rc = fs_rename(home->dirfd, draft, home->dirfd, path, false, err);
+        row->object = object;
+        object_path(&object, row->path);
+        rc = record_package(home, row, now_ms, err);
     }
-    if (rc != RC_OK) {
-        (void)!fs_unlink(home->dirfd, draft, &ignored);
-        return rc;
-    }
-    *ret_digest = digest;
-    memcpy(ret_path, path, sizeof path);
-    return RC_OK;
+    if (objects >= 0 && !digest_is_none(&object))
+        (void)!settle_note(home, &object, &ignored); /* else the next push does */
+    return rc;
 }
 
 enum rc home_open_object(const struct home *home, const struct digest *digest, int *ret_fd,

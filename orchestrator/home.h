@@ -45,6 +45,13 @@ must_check enum rc home_add_file(const struct home *home, int fd, uint64_t size,
                                  struct digest *ret_digest, char ret_path[HOME_OBJECT_CAP],
                                  struct err *err);
 
+/* Put a package into objects/ and its row, with an entry of the audit log, into the store: both or
+ * neither.  row->object and row->path are set here, all else is the caller's, who has verified the
+ * package.  What a program that was killed in between put there is removed by the next that puts a
+ * file, unless something else names it by then.  store_put_package's codes. */
+must_check enum rc home_add_package(const struct home *home, int fd, struct store_package *row,
+                                    uint64_t now_ms, struct err *err);
+
 /* Open an object for reading and give its size. */
 must_check enum rc home_open_object(const struct home *home, const struct digest *digest,
                                     int *ret_fd, uint64_t *ret_size, struct err *err);

@@ -274,6 +274,11 @@ must_check enum rc store_use_delta(struct store *store, const struct store_delta
 must_check enum rc store_is_queued(struct store *store, const struct digest *object, bool *ret,
                                    struct err *err);
 
+/* Whether anything names an object: a package, a delta, an order or token, what is or was queued.
+ */
+must_check enum rc store_names_object(struct store *store, const struct digest *object, bool *ret,
+                                      struct err *err);
+
 /* A delta that could not be made, so that nobody tries again for nothing. */
 struct store_delta_failed {
     struct digest base;

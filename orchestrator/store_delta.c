@@ -77,6 +77,25 @@ enum rc store_is_queued(struct store *store, const struct digest *object, bool *
     return rc;
 }
 
+enum rc store_names_object(struct store *store, const struct digest *object, bool *ret,
+                           struct err *err)
+{
+    struct query q = query_start(store, "SELECT EXISTS (SELECT 1 FROM package WHERE object = ?1)"
+                                        " + EXISTS (SELECT 1 FROM delta WHERE object = ?1)"
+                                        " + EXISTS (SELECT 1 FROM sat_order WHERE object = ?1)"
+                                        " + EXISTS (SELECT 1 FROM token WHERE object = ?1)"
+                                        " + EXISTS (SELECT 1 FROM outgoing WHERE object = ?1)");
+
+    query_blob(&q, view_of(object));
+
+    uint64_t n = query_next(&q) ? query_get_u64(&q) : 0;
+    enum rc rc = query_end(&q, err);
+
+    if (rc == RC_OK)
+        *ret = n > 0;
+    return rc;
+}
+
 #define RIDE(kind, member) FIELD(kind, struct store_delta_ride, member)
 static const struct field ride_fields[] = {
     RIDE(FIELD_TEXT, satellite), RIDE(FIELD_DIGEST, object), RIDE(FIELD_U32, state),

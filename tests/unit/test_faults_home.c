@@ -129,6 +129,85 @@ static bool document_is_whole(struct fault_world *w)
     return holds(w, DOCUMENT);
 }
 
+/* ---- berth push: the object and its row -------------------------------------------------------
+ */
+
+#define PUSHED "home"
+
+static struct home pushing = HOME_NONE;
+
+static void open_home(const struct fault_world *w, struct home *ret)
+{
+    char path[128];
+    struct err err;
+
+    (void)snprintf(path, sizeof path, "%s/" PUSHED, w->dir.path);
+    assert_rc(home_open(path, true, ret, &err), RC_OK);
+}
+
+static enum rc push(const struct home *home, const char *text, struct err *err)
+{
+    scoped(close_fd) int fd = memfd_of(bytes_of(text));
+    struct store_package row = { .tenant = "acme", .name = "cam", .size = strlen(text) };
+
+    (void)snprintf(row.version, sizeof row.version, "%zu", strlen(text));
+    memcpy(row.manifest.b, text, strlen(text) < DIGEST_SIZE ? strlen(text) : DIGEST_SIZE);
+    return home_add_package(home, fd, &row, 1, err);
+}
+
+static void push_before(struct fault_world *w)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    struct err err;
+
+    open_home(w, &home);
+    assert_rc(push(&home, "another package", &err), RC_OK);
+}
+
+static enum rc push_begin(struct fault_world *w, struct err *err)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/" PUSHED, w->dir.path);
+    return home_open(path, false, &pushing, err);
+}
+
+static enum rc push_one(struct fault_world *w, struct err *err)
+{
+    (void)w;
+    return push(&pushing, PACKAGE, err);
+}
+
+static void push_end(struct fault_world *w)
+{
+    (void)w;
+    home_close(&pushing);
+    pushing = (struct home)HOME_NONE;
+}
+
+/* Behind the next push: the package is there and the store names it, or neither. */
+static bool push_is_done(struct fault_world *w)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) struct store_package *rows = NULL;
+    size_t n = 0;
+    struct err err;
+
+    open_home(w, &home);
+    assert_rc(push(&home, "another package", &err), RC_OK);
+    assert_rc(store_packages(home.store, &rows, &n, &err), RC_OK);
+    assert_int_equal(entries_in(home.dirfd, "objects"), n);
+    for (size_t i = 0; i < n; i++) {
+        scoped(close_fd) int fd = -1;
+        uint64_t size = 0;
+
+        assert_rc(home_open_object(&home, &rows[i].object, &fd, &size, &err), RC_OK);
+        assert_int_equal(size, rows[i].size);
+    }
+    assert_true(n == 1 || n == 2);
+    return n == 2;
+}
+
 /* ---- what is kept to make rekeys --------------------------------------------------------------
  */
 
@@ -177,6 +256,9 @@ static bool rekeys_are_new(struct fault_world *w)
     return rekeys.number == 2;
 }
 
+/* The store's journals come and go as they like. */
+static const char *const pushed[] = { PUSHED, NULL };
+
 /* clang-format off */
 static const struct fault_row rows[] = {
     { .name = "package put into the home", .before = home_before, .run = package_put,
@@ -187,6 +269,9 @@ static const struct fault_row rows[] = {
       .is_new = document_is_there, .one_way = true, .calls_min = 6 },
     { .name = "document put over a damaged one", .before = home_before_damaged,
       .run = document_put, .is_new = document_is_whole, .one_way = true, .calls_min = 6 },
+    { .name = "package pushed, with its row", .before = push_before, .open = push_begin,
+      .run = push_one, .close = push_end, .is_new = push_is_done, .also = RC_STORE,
+      .under_way = PUSHED, .passing = pushed, .one_way = true, .thin = true, .calls_min = 12 },
     { .name = "rekeys of a satellite saved", .before = rekeys_before, .run = rekeys_next,
       .is_new = rekeys_are_new, .one_way = true, .calls_min = 12 },
 };

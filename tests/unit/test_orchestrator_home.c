@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +32,21 @@ static int teardown(void **state)
     (void)state;
     assert_rc(fs_remove_tree(tmp, dir + strlen("/tmp/"), &err), RC_OK);
     return 0;
+}
+
+static bool count_one(void *arg, const char *name)
+{
+    (void)name;
+    ++*(size_t *)arg;
+    return true;
+}
+
+static size_t count_in(int dirfd, const char *path)
+{
+    size_t n = 0;
+
+    assert_rc(fs_list(dirfd, path, 1000, count_one, &n, NULL, &err), RC_OK);
+    return n;
 }
 
 static void opening(void **state)
@@ -110,6 +126,47 @@ static void queued_bytes_get_their_class(void **state)
         assert_int_equal(n, i + 1);
         assert_int_equal(got[n - 1].class, rows[i].class);
     }
+}
+
+/* What a push that was killed has put there goes with the next one, unless something names it. */
+static void pushes_that_were_cut_off(void **state)
+{
+    static const char *const left[] = { "nobody's", "queued", "another's" };
+    struct store_satellite sat = { .id = "sat-1", .node = 101 };
+    struct store_outgoing row = { .satellite = "sat-1", .kind = OBJECT_PACKAGE, .size = 6 };
+    scoped(home_close) struct home home = HOME_NONE;
+    struct digest object[3], next;
+
+    (void)state;
+    assert_rc(home_open(dir, true, &home, &err), RC_OK);
+    for (size_t i = 0; i < 3; i++) {
+        char path[HOME_OBJECT_CAP], note[HOME_OBJECT_CAP], hex[2 * DIGEST_SIZE + 1];
+
+        assert_rc(home_add_bytes(&home, bytes_of(left[i]), &object[i], path, &err), RC_OK);
+        (void)snprintf(note, sizeof note, "objects/.push-%s",
+                       bytes_hex((struct bytes){ object[i].b, DIGEST_SIZE }, hex));
+        assert_rc(fs_write_file(home.dirfd, note, (struct bytes){ 0 }, 0600, &err), RC_OK);
+    }
+    assert_rc(store_put_satellite(home.store, &sat, &err), RC_OK);
+    row.object = object[1];
+    row.class = CLASS_PACKAGE;
+    assert_rc(store_queue(home.store, &row, false, &err), RC_OK);
+    for (int i = 0; i < 2; i++) { /* the second finds the notes gone */
+        const char *text = i == 0 ? "another's" : "the next";
+        char path[HOME_OBJECT_CAP];
+        scoped(close_fd) int fd = memfd_create("next", MFD_CLOEXEC);
+
+        assert_rc(fs_write_all(fd, bytes_of(text), &err), RC_OK);
+        assert_rc(home_add_file(&home, fd, strlen(text), &next, path, &err), RC_OK);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        scoped(close_fd) int fd = -1;
+        uint64_t size = 0;
+
+        assert_rc(home_open_object(&home, &object[i], &fd, &size, &err),
+                  i == 0 ? RC_NOT_FOUND : RC_OK);
+    }
+    assert_int_equal(count_in(home.dirfd, "objects"), 3);
 }
 
 static void documents_go_to_every_satellite(void **state)
@@ -225,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(opening, setup, teardown),
         cmocka_unit_test_setup_teardown(objects_are_named_by_their_digest, setup, teardown),
+        cmocka_unit_test_setup_teardown(pushes_that_were_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(queued_bytes_get_their_class, setup, teardown),
         cmocka_unit_test_setup_teardown(documents_go_to_every_satellite, setup, teardown),
         cmocka_unit_test_setup_teardown(publishing_is_all_or_nothing, setup, teardown),
