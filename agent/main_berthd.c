@@ -266,13 +266,23 @@ static enum rc give_place(struct agent *a, const struct place_plan *p, struct er
     return RC_OK;
 }
 
-/* A directory that berth-link must write to and that nobody was given yet. */
-static enum rc lend_dir(int fd, struct user user, struct err *err)
+/* A directory that berth-link must write to; it is lent one that nobody was given yet.  Where it is
+ * missing (a mount that comes late) what is on board runs all the same, with a stand-in. */
+static enum rc lend_dir(struct agent *a, enum place place, const char *path, struct user user,
+                        int *ret_fd, struct err *err)
 {
     struct stat st;
+    bool shut = false;
+    enum rc rc = place_open_outside(a->state_dir, place, path, ret_fd, &shut, err);
 
-    if (fstat(fd, &st) != 0 || (st.st_uid == 0 && fchown(fd, user.uid, (gid_t)-1) != 0))
-        return err_sys(err, RC_IO, "directory of the link");
+    if (rc != RC_OK)
+        return rc;
+    if (shut) {
+        a->shut_places |= 1U << place;
+        a->bad_places |= 1U << place;
+    }
+    if (fstat(*ret_fd, &st) != 0 || (st.st_uid == 0 && fchown(*ret_fd, user.uid, (gid_t)-1) != 0))
+        return err_sys(err, RC_IO, "%s", path);
     return RC_OK;
 }
 
@@ -312,13 +322,9 @@ static enum rc make_tree(const struct options *o, struct agent *a, struct tree *
     for (size_t i = 0; rc == RC_OK && i < sizeof plans / sizeof *plans; i++)
         rc = give_place(a, &plans[i], err);
     if (rc == RC_OK)
-        rc = open_path(o->uplink, &t->up, err);
+        rc = lend_dir(a, PLACE_UPLINK, o->uplink, o->link, &t->up, err);
     if (rc == RC_OK)
-        rc = open_path(o->downlink, &t->down, err);
-    if (rc == RC_OK)
-        rc = lend_dir(t->up, o->link, err);
-    if (rc == RC_OK)
-        rc = lend_dir(t->down, o->link, err);
+        rc = lend_dir(a, PLACE_DOWNLINK, o->downlink, o->link, &t->down, err);
     return rc;
 }
 
@@ -371,9 +377,19 @@ static enum rc start_link(const struct options *o, struct agent *a, const struct
     return rc == RC_OK ? spawn_program(t->own, argv, fds, 6, &pid, err) : rc;
 }
 
+static struct probe_place where_is(const struct options *o, enum place place)
+{
+    if (place == PLACE_UPLINK)
+        return (struct probe_place){ o->uplink, true };
+    if (place == PLACE_DOWNLINK)
+        return (struct probe_place){ o->downlink, true };
+    return (struct probe_place){ place_name(place), false };
+}
+
 /* Whoever goes on looking at what could not be used.  Without one it stays so until the next start,
  * which is no reason not to start now. */
-static void start_probe(struct agent *a, const struct user *user, uint32_t places, int *ret_pidfd)
+static void start_probe(const struct options *o, struct agent *a, const struct user *user,
+                        uint32_t places, int *ret_pidfd)
 {
     struct probe_plan plan = {
         .state_dir = a->state_dir, .uid = user->uid, .gid = user->gid, .every_ms = PROBE_EVERY_MS
@@ -382,7 +398,7 @@ static void start_probe(struct agent *a, const struct user *user, uint32_t place
 
     for (unsigned place = 0; place < PLACES; place++)
         if (a->shut_places & places & 1U << place)
-            plan.path[plan.n++] = place_name((enum place)place);
+            plan.place[plan.n++] = where_is(o, (enum place)place);
     if (plan.n > 0 && probe_start(&plan, ret_pidfd, &err) != RC_OK)
         log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
 }
@@ -390,8 +406,9 @@ static void start_probe(struct agent *a, const struct user *user, uint32_t place
 /* Those without which payloads or the ground are cut off; for the others a stand-in does. */
 static void start_probes(const struct options *o, struct agent *a)
 {
-    start_probe(a, &o->link, 1U << PLACE_LINK, &a->probe[0]);
-    start_probe(a, &o->agent, 1U << PLACE_SLOTS | 1U << PLACE_DATA | 1U << PLACE_TRUST,
+    start_probe(o, a, &o->link, 1U << PLACE_LINK | 1U << PLACE_UPLINK | 1U << PLACE_DOWNLINK,
+                &a->probe[0]);
+    start_probe(o, a, &o->agent, 1U << PLACE_SLOTS | 1U << PLACE_DATA | 1U << PLACE_TRUST,
                 &a->probe[1]);
 }
 

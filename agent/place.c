@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/place.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/fs.h"
 #include "base/log.h"
 
 static const char *const names[PLACES] = {
-    [PLACE_STATE] = ".",     [PLACE_TRUST] = "trust", [PLACE_OBJECTS] = "objects",
-    [PLACE_SLOTS] = "slots", [PLACE_DATA] = "data",   [PLACE_STAGING] = "staging",
-    [PLACE_LOG] = "log",     [PLACE_LINK] = "link",   [PLACE_SPOOL] = "spool",
+    [PLACE_STATE] = ".",       [PLACE_TRUST] = "trust",       [PLACE_OBJECTS] = "objects",
+    [PLACE_SLOTS] = "slots",   [PLACE_DATA] = "data",         [PLACE_STAGING] = "staging",
+    [PLACE_LOG] = "log",       [PLACE_LINK] = "link",         [PLACE_SPOOL] = "spool",
+    [PLACE_UPLINK] = "uplink", [PLACE_DOWNLINK] = "downlink",
 };
 
 const char *place_name(enum place place)
@@ -75,4 +77,32 @@ enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare,
         return RC_OK;
     }
     return place_spare(state_dir, place, mode, ret_fd, err);
+}
+
+static enum rc open_outside(const char *path, int *ret_fd, struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    enum rc rc = fs_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+
+    if (rc == RC_OK)
+        rc = fs_list(fd, ".", SIZE_MAX, any_name, NULL, NULL, err);
+    if (rc == RC_OK)
+        *ret_fd = take_fd(&fd);
+    return rc;
+}
+
+enum rc place_open_outside(int state_dir, enum place place, const char *path, int *ret_fd,
+                           bool *ret_bad, struct err *err)
+{
+    enum rc rc = open_outside(path, ret_fd, err);
+
+    if (rc != RC_OK)
+        rc = open_outside(path, ret_fd, err);
+    *ret_bad = rc != RC_OK;
+    if (rc == RC_OK) {
+        place_forget_spare(state_dir, place);
+        return RC_OK;
+    }
+    log_err(LOG_LEVEL_ERROR, err, "the %s cannot be used", names[place]);
+    return place_spare(state_dir, place, 0700, ret_fd, err);
 }

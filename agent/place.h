@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * agent/place: directories of the state that a start should find, and can do without.
+ * agent/place: directories of the state that a start should find, and can do without; and the two
+ * of the link, which lie elsewhere and may be mounted late.
  *
  * A bad block in one directory must not stop what has nothing to do with it.  What cannot be used
  * is told in every start (RC_STATE_DIR), and where its content can be had again (packages under way
@@ -27,12 +28,14 @@ enum place {
     PLACE_LOG,
     PLACE_LINK,
     PLACE_SPOOL,
+    PLACE_UPLINK, /* these two are not in the state directory, but wherever the operator says */
+    PLACE_DOWNLINK,
     PLACES
 };
 
 #define PLACE_SPARE ".spare"
 
-/* Its name in the state directory. */
+/* Its name in the state directory, or what it is called. */
 const char *place_name(enum place place);
 
 /* Open it, made with that mode if it is missing, and see that it can be read to its end.  With
@@ -40,6 +43,10 @@ const char *place_name(enum place place);
  * can be used, or an RC_* says why there is none. */
 must_check enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare,
                               int *ret_fd, bool *ret_bad, struct err *err);
+
+/* The same for one that lies elsewhere, which is not made; a failure is tried again at once. */
+must_check enum rc place_open_outside(int state_dir, enum place place, const char *path,
+                                      int *ret_fd, bool *ret_bad, struct err *err);
 
 /* Its stand-in, made if it is missing: for whoever finds out by himself that it cannot be used. */
 must_check enum rc place_spare(int state_dir, enum place place, mode_t mode, int *ret_fd,

@@ -18,11 +18,6 @@
 #define STATE_FD 3
 #define FILES_MAX 16U
 
-static bool is_absolute(const char *path)
-{
-    return path[0] == '/';
-}
-
 static bool any_name(void *arg, const char *name)
 {
     (void)arg;
@@ -31,22 +26,22 @@ static bool any_name(void *arg, const char *name)
 }
 
 /* It is made by nobody here: a start does that, as root. */
-static bool can_be_opened(const char *path)
+static bool can_be_opened(const struct probe_place *p)
 {
     scoped(close_fd) int fd = -1;
     struct err ignored;
 
-    return fs_open(is_absolute(path) ? AT_FDCWD : STATE_FD, path, O_RDONLY | O_DIRECTORY, 0, &fd,
+    return fs_open(p->outside ? AT_FDCWD : STATE_FD, p->path, O_RDONLY | O_DIRECTORY, 0, &fd,
                    &ignored) == RC_OK &&
            fs_list(fd, ".", SIZE_MAX, any_name, NULL, NULL, &ignored) == RC_OK;
 }
 
 /* Twice: one that comes and goes would have berthd started anew for nothing. */
-static bool can_be_used(const char *path)
+static bool can_be_used(const struct probe_place *p)
 {
-    bool once = can_be_opened(path);
+    bool once = can_be_opened(p);
 
-    return once && can_be_opened(path);
+    return once && can_be_opened(p);
 }
 
 /* Everything goes but the one descriptor, and so does this process when berthd does. */
@@ -59,7 +54,7 @@ static enum rc become(const struct probe_plan *p, pid_t parent, struct err *err)
     if (dup2(p->state_dir, STATE_FD) < 0 || close_range(STATE_FD + 1, ~0U, 0) != 0)
         return err_sys(err, RC_IO, "descriptors");
     for (uint32_t i = 0; i < p->n; i++)
-        outside |= is_absolute(p->path[i]);
+        outside |= p->place[i].outside;
     if (outside) {
         dirs[n_dirs].fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dirs[n_dirs++].fd < 0)
@@ -91,8 +86,8 @@ _Noreturn static void look(const struct probe_plan *p, pid_t parent)
     for (;;) {
         (void)nanosleep(&pause, NULL);
         for (uint32_t i = 0; i < p->n; i++)
-            if (can_be_used(p->path[i])) {
-                log_event(LOG_LEVEL_WARN, "%s can be used again", p->path[i]);
+            if (can_be_used(&p->place[i])) {
+                log_event(LOG_LEVEL_WARN, "%s can be used again", p->place[i].path);
                 _exit(0);
             }
     }
@@ -102,7 +97,7 @@ enum rc probe_start(const struct probe_plan *plan, int *ret_pidfd, struct err *e
 {
     const pid_t parent = getpid();
 
-    assert(plan->n > 0 && plan->n <= PROBE_PATHS_MAX);
+    assert(plan->n > 0 && plan->n <= PROBE_PLACES_MAX);
     pid_t pid = fork();
     if (pid == 0)
         look(plan, parent);

@@ -10,19 +10,25 @@
 #ifndef BERTH_AGENT_PROBE_H
 #define BERTH_AGENT_PROBE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
 
 #define PROBE_EVERY_MS 60000U
-#define PROBE_PATHS_MAX 8U
+#define PROBE_PLACES_MAX 8U
+
+struct probe_place {
+    const char *path; /* beneath the state directory */
+    bool outside;     /* ... or anywhere, as a program's caller gives it */
+};
 
 /* What to look at, and as whom (never root). */
 struct probe_plan {
     int state_dir;
     uint32_t n;
-    const char *path[PROBE_PATHS_MAX]; /* beneath state_dir; an absolute one may be anywhere */
+    struct probe_place place[PROBE_PLACES_MAX];
     uid_t uid;
     gid_t gid;
     uint32_t every_ms;

@@ -37,7 +37,7 @@ static struct probe_plan plan_of(const struct rig *r)
 {
     return (struct probe_plan){ .state_dir = r->dir.fd,
                                 .n = 2,
-                                .path = { "data", "link" },
+                                .place = { { .path = "data" }, { .path = "link" } },
                                 .uid = USER,
                                 .gid = USER,
                                 .every_ms = 10 };
@@ -95,7 +95,7 @@ static void a_path_outside_is_found(void **state)
     scoped(close_fd) int pidfd = -1;
 
     (void)state;
-    plan.path[plan.n++] = r.outside;
+    plan.place[plan.n++] = (struct probe_place){ .path = r.outside, .outside = true };
     pidfd = start(&plan);
     make(&r, "elsewhere", USER, 0700);
     assert_rc(await_end(pidfd), RC_OK);

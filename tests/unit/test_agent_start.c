@@ -476,6 +476,44 @@ static void unreadable_link_is_looked_at_again(void **state)
     assert_int_equal(faccessat(sky->state, "link.spare", F_OK, 0), -1);
 }
 
+/* The mount that they are on comes late, for both of them or for one: what is on board runs without
+ * them, and when they are there it is as if they had always been.  With the downlink alone the
+ * ground is told. */
+static void late_directories_of_the_link_are_found(void **state)
+{
+    const struct trouble up = { RC_STATE_DIR, "uplink" }, down = { RC_STATE_DIR, "downlink" };
+
+    (void)state;
+    assert_int_equal(fchmod(sky->dir.fd, 0711), 0); /* the link's user must be able to get there */
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGTERM, 0);
+    assert_int_equal(renameat(sky->dir.fd, "up", sky->dir.fd, "up.was"), 0);
+    start_berthd();
+    await("no uplink", has_trouble, &up);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGTERM, 0);
+
+    assert_int_equal(renameat(sky->dir.fd, "down", sky->dir.fd, "down.was"), 0);
+    start_berthd();
+    await_payload();
+    assert_int_equal(faccessat(sky->state, "uplink.spare", F_OK, 0), 0);
+    assert_int_equal(faccessat(sky->state, "downlink.spare", F_OK, 0), 0);
+    assert_int_equal(renameat(sky->dir.fd, "up.was", sky->dir.fd, "up"), 0);
+    assert_int_equal(renameat(sky->dir.fd, "down.was", sky->dir.fd, "down"), 0);
+    await_own_end();
+    start_berthd();
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_false(has_trouble(&sky->report, &up) || has_trouble(&sky->report, &down));
+    assert_int_equal(faccessat(sky->state, "uplink.spare", F_OK, 0), -1);
+    assert_int_equal(faccessat(sky->state, "downlink.spare", F_OK, 0), -1);
+    struct digest d2 = send_version(&v2);
+    send_order(2, &d2);
+    await_standing(SLOT_COMMITTED, &d2);
+}
+
 /* ---- another format -----------------------------------------------------------------------------
  */
 
@@ -543,6 +581,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(unreadable_trust_is_safe_mode, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(read_only_disk_runs_what_it_holds, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(unreadable_link_is_looked_at_again, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(late_directories_of_the_link_are_found, sky_open,
+                                        sky_close),
         cmocka_unit_test_setup_teardown(committed_agent_of_another_format_is_left, sky_open,
                                         sky_close),
     };
