@@ -487,6 +487,113 @@ static void killed_anywhere_it_is_whole_or_made_again(void **state)
     assert_in_range(kills, 20U / KILL_STEP, 400);
 }
 
+/* ---- a disk that fails ---- */
+
+/* What the child tells. */
+struct told {
+    enum rc first, second;
+    char what[64];
+};
+
+struct failing {
+    const struct killed *k;
+    struct told *told; /* shared */
+};
+
+static int make_failing(void *arg)
+{
+    const struct failing *f = arg;
+    scoped(home_close) struct home own = HOME_NONE;
+    struct store_delta row;
+    struct err mine;
+
+    if (home_open(f->k->path, false, &own, &mine) != RC_OK)
+        return 1;
+    fault_arm();
+    f->told->first = make_in(&own, &f->k->a, &f->k->b, &row);
+    fault_disarm();
+    (void)snprintf(f->told->what, sizeof f->told->what, "%.63s", err.what);
+    f->told->second = make_in(&own, &f->k->a, &f->k->b, &row);
+    return 0;
+}
+
+/* In a child of its own; what that starts is not looked at: makers are in groups of their own. */
+static struct fault_seen run_alone(const struct fault *fault, int (*fn)(void *arg), void *arg)
+{
+    struct fault_trace *t = calloc(1, sizeof *t);
+    int go = -1;
+
+    assert_non_null(t);
+    t->fault = *fault;
+    pid_t pid = fault_fork(fn, arg, &go, NULL);
+    fault_seize(t, pid, false);
+    assert_int_equal(write(go, "x", 1), 1);
+    while (!t->ended && fault_pump(t, 0))
+        ;
+    close_fd(&go);
+    const struct fault_seen seen = t->seen;
+    free(t);
+    return seen;
+}
+
+/* Every fourth call of a mode, every read; how many were met.  What the disk did is held against
+ * the disk: it is told as something to try again, nothing is remembered of the pair, and the next
+ * try makes it.
+ */
+static size_t fail_at_calls(const struct failing *f, struct fault fault,
+                            const struct store_delta *want)
+{
+    struct store_delta_failed failed;
+    const size_t stride = (fault.calls == CALLS_READ ? 1U : 4U) * KILL_STEP;
+    struct store_delta row;
+    size_t met = 0;
+
+    for (fault.n = 1;; fault.n += stride) {
+        forget(want);
+        *f->told = (struct told){ .first = RC_INTERNAL, .second = RC_INTERNAL };
+        struct fault_seen seen = run_alone(&fault, make_failing, (void *)(uintptr_t)f);
+
+        if (seen.exit_code != 0 || f->told->second != RC_OK ||
+            (f->told->first != RC_OK && f->told->first != RC_STORE &&
+             rc_class(f->told->first) != RC_CLASS_RETRY))
+            fail_msg("errno %d at call %zu (%s %s): %s (%s), then %s, exit %d", fault.sys, fault.n,
+                     fault_call_name(seen.at.nr), seen.at.path, rc_name(f->told->first),
+                     f->told->what, rc_name(f->told->second), seen.exit_code);
+        assert_rc(
+            store_delta_failed(home.store, &f->k->a.manifest, &f->k->b.manifest, &failed, &err),
+            RC_NOT_FOUND);
+        assert_rc(make(&f->k->a, &f->k->b, &row), RC_OK);
+        assert_memory_equal(&row, want, sizeof row);
+        assert_delta_of(&row, &f->k->b);
+        assert_tidy(3);
+        if (seen.fired == 0)
+            return met;
+        met++;
+    }
+}
+
+static void a_disk_that_fails_is_no_fault_of_the_maker(void **state)
+{
+    const struct fault modes[] = {
+        { .kind = FAULT_FAIL, .sys = EIO },
+        { .kind = FAULT_FAIL, .sys = ENOSPC, .calls = CALLS_ALLOCATE | CALLS_SYNC },
+        { .kind = FAULT_FAIL, .sys = EIO, .calls = CALLS_READ, .under = home.path },
+    };
+    struct killed k = { .path = home.path };
+    struct failing f = { .k = &k };
+    struct store_delta want;
+
+    (void)state;
+    f.told = mmap(NULL, sizeof *f.told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(f.told != MAP_FAILED);
+    push(&one, &k.a);
+    push(&two, &k.b);
+    assert_rc(make(&k.a, &k.b, &want), RC_OK);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        assert_in_range(fail_at_calls(&f, modes[i], &want), 8U / KILL_STEP, 400);
+    (void)munmap(f.told, sizeof *f.told);
+}
+
 /* ---- one maker at a time ---- */
 
 static void only_one_program_makes_deltas(void **state)
@@ -711,6 +818,7 @@ int main(void)
         ROW(hostile_packages_make_nothing),
         ROW(damaged_objects_make_nothing),
         ROW(killed_anywhere_it_is_whole_or_made_again),
+        ROW(a_disk_that_fails_is_no_fault_of_the_maker),
         ROW(only_one_program_makes_deltas),
         ROW(what_is_being_made_can_be_seen),
         ROW(what_failed_is_remembered),
