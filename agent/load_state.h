@@ -6,8 +6,8 @@
  *   what agent.{a,b} is             what the agent does
  *   whole                           goes on from it
  *   not to be read just now         ends, having changed nothing: it may be whole
- *   whole, not understood           goes on from what was kept when the agent was chosen that wrote
- *                                   it, if all that was ever revoked is known
+ *   whole, or no state file at      goes on from what was kept when the agent was chosen that wrote
+ *   all, and not understood         it, if all that was ever revoked is known
  *   damaged, or missing and         damaged mode: what is provably ordered runs, nothing new is
  *   there was an agent here         taken, nothing is written
  *   missing                         begins

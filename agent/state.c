@@ -462,7 +462,8 @@ static enum rc load_from(int dirfd, const char *name, struct state *ret, bool *r
 
     struct err why = { 0 };
     enum rc rc = statefile_load(dirfd, name, buf, STATE_MAX, &n, &info, &why);
-    bool whole = rc == RC_OK || rc == RC_TOO_LARGE;
+    bool whole = rc == RC_OK || rc == RC_TOO_LARGE ||
+                 (rc == RC_STATE_DAMAGED && statefile_foreign(dirfd, name));
 
     if (rc == RC_OK)
         rc = state_decode((struct bytes){ .p = buf, .n = n }, ret, &why);

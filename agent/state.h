@@ -110,7 +110,8 @@ must_check enum rc state_encode(const struct state *state, uint8_t *buf, size_t 
                                 struct bytes *ret, struct err *err);
 
 /* Load from the state directory.  Never written: RC_NOT_FOUND.  No copy is whole: RC_STATE_DAMAGED.
- * The newest is whole, and not what this agent understands: RC_DOC_VERSION.  RC_IO, RC_NO_MEMORY:
+ * The newest is whole, or both are no state files at all, and this agent does not understand them:
+ * RC_DOC_VERSION.  RC_IO, RC_NO_MEMORY:
  * it could not be read, which says nothing of it.  *ret_repair (may be NULL) tells that one of the
  * two copies is damaged. */
 must_check enum rc state_load(int dirfd, struct state *ret, bool *ret_repair, struct err *err);

@@ -154,6 +154,27 @@ enum rc statefile_load(int dirfd, const char *name, uint8_t *buf, size_t cap, si
     return RC_OK;
 }
 
+/* What a lost write leaves is nothing or zeros. */
+static bool is_written(const struct copy *c)
+{
+    return c->size > 0 && c->file[0] != 0;
+}
+
+bool statefile_foreign(int dirfd, const char *name)
+{
+    scoped(pair_done) struct pair p = { 0 };
+    struct err ignored;
+
+    if (read_pair(dirfd, name, &p, &ignored) != RC_OK)
+        return false;
+    for (size_t i = 0; i < 2; i++)
+        if (!p.copy[i].file || !is_written(&p.copy[i]) ||
+            memcmp(p.copy[i].file, MAGIC,
+                   p.copy[i].size < MAGIC_SIZE ? p.copy[i].size : MAGIC_SIZE) == 0)
+            return false;
+    return true;
+}
+
 /* Write one copy, durably. */
 static enum rc write_copy(int dirfd, const char *name, size_t i, uint64_t sequence,
                           struct bytes content, struct err *err)

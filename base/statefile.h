@@ -43,6 +43,10 @@ enum statefile_found {
 must_check enum rc statefile_load(int dirfd, const char *name, uint8_t *buf, size_t cap,
                                   size_t *ret_n, struct statefile_info *ret_info, struct err *err);
 
+/* Whether both copies are there and can be read, and neither has anything of a state file: somebody
+ * wrote them so, which is not what a bad medium does. */
+bool statefile_foreign(int dirfd, const char *name);
+
 /* Save content as the newest copy, durably.  Both copies present and damaged: RC_STATE_DAMAGED,
  * nothing written.  One damaged, or not readable: both are written, because it may have been the
  * newer one; so no copy is ever older than by one save.  One damaged that cannot be replaced: the

@@ -261,6 +261,8 @@ static void file_keeps_the_newest_whole_copy(void **state)
     assert_rc(state_load(dir, back, &repair, &err), RC_OK);
     assert_true(repair);
     assert_rc(fs_write_file(dir, "agent.b", bytes_of("garbage"), 0600, &err), RC_OK);
+    assert_rc(state_load(dir, back, &repair, &err), RC_DOC_VERSION); /* somebody wrote that */
+    assert_rc(fs_write_file(dir, "agent.b", bytes_of("BERTHST1 and no more"), 0600, &err), RC_OK);
     assert_rc(state_load(dir, back, &repair, &err), RC_STATE_DAMAGED);
 
     /* Whole, and of another agent: copied aside as it is, and kept where it was. */

@@ -1585,6 +1585,32 @@ static void an_older_record_stands_for_nothing(void **state)
     assert_rc(agent_load_trust(a, &err), RC_OK);
 }
 
+static void flip_in(const char *path)
+{
+    scoped(close_fd) int fd = openat(dir.fd, path, O_RDWR | O_CLOEXEC);
+    uint8_t byte = 0;
+
+    assert_int_equal(pread(fd, &byte, 1, 30), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, 30), 1);
+}
+
+/* An agent on trial has left what is no state file at all: what was kept is used as well. */
+static void rubbish_is_another_format(void **state)
+{
+    (void)state;
+    keep_state();
+    for (size_t f = 0; f < 2; f++)
+        put_file(dir.fd, state_files[f], FOREIGN, 0600);
+    restart();
+    assert_false(a->damaged);
+    assert_true(has_file("left.a"));
+    stands_as_before();
+    restart();
+    assert_false(a->damaged);
+    stands_as_before();
+}
+
 /* Both copies damaged, or gone: that is no other format. */
 static void damage_is_no_other_format(void **state)
 {
@@ -1593,7 +1619,7 @@ static void damage_is_no_other_format(void **state)
     for (unsigned i = 0; i < 2; i++) {
         for (size_t f = 0; f < 2; f++) {
             if (i == 0)
-                put_file(dir.fd, state_files[f], "not a state", 0600);
+                flip_in(state_files[f]);
             else
                 assert_int_equal(unlinkat(dir.fd, state_files[f], 0), 0);
         }
@@ -1695,6 +1721,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_older_record_stands_for_nothing, scene_begins,
                                         scene_ends),
         cmocka_unit_test_setup_teardown(damage_is_no_other_format, scene_begins, scene_ends),
+        cmocka_unit_test_setup_teardown(rubbish_is_another_format, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(want_of_memory_is_no_damage, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(what_was_left_is_looked_at_again, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(refusals_change_nothing, scene_begins, scene_ends),

@@ -156,6 +156,36 @@ static void numbers_go_round(void **state)
     }
 }
 
+/* Somebody's bytes are no damage: a flipped bit, a cut and zeros are. */
+static void foreign_bytes_are_told_from_damage(void **state)
+{
+    static const uint8_t zeros[64];
+    static const char foreign[] = "another format";
+    const struct bytes a = bytes_of(foreign);
+    const struct {
+        struct bytes b; /* the other copy; NULL: it stays */
+        bool foreign;
+    } cases[] = {
+        { { NULL, 0 }, false },  { bytes_of("short"), true },     { { zeros, 64 }, false },
+        { { zeros, 0 }, false }, { bytes_of("BERTHST1"), false }, { bytes_of("BERTH"), false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scratch dir = scratch_new();
+        struct err err;
+
+        assert_false(statefile_foreign(dir.fd, "it"));
+        assert_rc(statefile_save_both(dir.fd, "it", bytes_of("x"), &err), RC_OK);
+        assert_false(statefile_foreign(dir.fd, "it"));
+        assert_rc(fs_write_file(dir.fd, "it.a", a, 0600, &err), RC_OK);
+        if (cases[i].b.p)
+            assert_rc(fs_write_file(dir.fd, "it.b", cases[i].b, 0600, &err), RC_OK);
+        assert_int_equal(statefile_foreign(dir.fd, "it"), cases[i].foreign);
+        scratch_done(&dir);
+    }
+}
+
 /* ---- a name that nothing can be written over ----------------------------------------------------
  */
 
@@ -317,6 +347,7 @@ int main(void)
         cmocka_unit_test(numbers_go_round),
         cmocka_unit_test(scrub_mends),
         cmocka_unit_test(one_copy_is_no_damage),
+        cmocka_unit_test(foreign_bytes_are_told_from_damage),
         cmocka_unit_test(a_copy_that_cannot_be_replaced),
         cmocka_unit_test(a_whole_copy_is_not_passed_over),
     };
