@@ -20,7 +20,7 @@
 
 #define ROOT "/sys/fs/cgroup"
 #define CPU_PERIOD_US 100000U
-#define EMPTY_WAIT_MS 8000U
+#define SWEEP_WAIT_MS 8000U /* in all; with the wait for the lock well below berthd's patience */
 
 /* Where each hierarchy is mounted on a v1 host, and whether nothing runs without it. */
 struct hierarchy {
@@ -123,22 +123,20 @@ static void kill_dir(int dir)
         kill_listed(dir);
 }
 
-/* Remove one directory, killing what is still in it, for at most EMPTY_WAIT_MS. */
-static bool remove_dir(int base, const char *name)
+/* Remove one directory, or kill what is in it, which sets *ret_busy: it may go a moment later.
+ * True: it is gone. */
+static bool remove_dir(int base, const char *name, bool *ret_busy)
 {
-    uint64_t until = clock_mono_ms() + EMPTY_WAIT_MS;
+    if (unlinkat(base, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return true;
+    if (errno != EBUSY)
+        return false;
 
-    for (;;) {
-        if (unlinkat(base, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-            return true;
-        if (errno != EBUSY || clock_mono_ms() >= until)
-            return false;
-
-        scoped(close_fd) int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dir >= 0)
-            kill_dir(dir);
-        (void)poll(NULL, 0, 1);
-    }
+    scoped(close_fd) int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0)
+        kill_dir(dir);
+    *ret_busy = true;
+    return false;
 }
 
 static void close_dir(DIR **dir)
@@ -147,8 +145,7 @@ static void close_dir(DIR **dir)
         (void)closedir(*dir);
 }
 
-/* Remove every instance directory below NAME. */
-static void sweep(int base)
+static void sweep_base(int base, bool *ret_busy)
 {
     int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     scoped(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -158,8 +155,32 @@ static void sweep(int base)
         return;
     while ((entry = readdir(dir)) != NULL) {
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            (void)remove_dir(base, entry->d_name);
+            (void)remove_dir(base, entry->d_name, ret_busy);
     }
+}
+
+/* False: the time is over. */
+static bool wait_until(uint64_t until_ms)
+{
+    if (clock_mono_ms() >= until_ms)
+        return false;
+    (void)poll(NULL, 0, 1);
+    return true;
+}
+
+/* Remove every instance directory below NAME.  All are killed before any is waited for: one that
+ * cannot end costs the whole of the time once, and nothing of the others' turn. */
+static void sweep(const struct cgroup_tree *tree, uint64_t until_ms)
+{
+    bool busy;
+
+    do {
+        busy = false;
+        for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+            if (tree->base[kind] >= 0)
+                sweep_base(tree->base[kind], &busy);
+        }
+    } while (busy && wait_until(until_ms));
 }
 
 /* ---- finding and opening hierarchies -------------------------------------------------------- */
@@ -304,8 +325,8 @@ static enum rc open_bases(struct cgroup_tree *tree, uint32_t wait_ms, struct err
                 return rc;
             locked = true;
         }
-        sweep(tree->base[kind]);
     }
+    sweep(tree, clock_mono_ms() + SWEEP_WAIT_MS);
     if (tree->version == 2 && enable_controllers(tree->base[CGROUP_UNIFIED]) != 0)
         return err_sys(err, RC_CGROUP, "controllers below %s", tree->name);
     return RC_OK;
@@ -339,13 +360,12 @@ enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct cgroup_tree 
     return RC_OK;
 }
 
-void cgroup_tree_close(struct cgroup_tree *tree)
+void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms)
 {
+    sweep(tree, until_ms);
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
-        if (tree->base[kind] < 0)
-            continue;
-        sweep(tree->base[kind]);
-        (void)unlinkat(tree->parent[kind], tree->name, AT_REMOVEDIR);
+        if (tree->base[kind] >= 0)
+            (void)unlinkat(tree->parent[kind], tree->name, AT_REMOVEDIR);
     }
     close_all(tree);
 }
@@ -440,7 +460,7 @@ enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance,
     if (rc == RC_OK)
         rc = tree->version == 2 ? apply_v2(&cgroup, limits, err) : apply_v1(&cgroup, limits, err);
     if (rc != RC_OK) {
-        (void)cgroup_remove(tree, &cgroup);
+        (void)cgroup_remove(tree, &cgroup, 0); /* nothing was ever inside to wait for */
         return rc;
     }
     *ret = cgroup;
@@ -519,15 +539,23 @@ void cgroup_usage(const struct cgroup_tree *tree, const struct cgroup *cgroup,
     *ret = usage;
 }
 
-bool cgroup_remove(const struct cgroup_tree *tree, struct cgroup *cgroup)
+bool cgroup_remove(const struct cgroup_tree *tree, struct cgroup *cgroup, uint64_t until_ms)
 {
-    bool all = true;
+    bool left[CGROUP_KINDS] = { false };
+    bool all, busy;
 
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
-        if (cgroup->dir[kind] < 0) /* never made: it may be another's of the same name */
-            continue;
+        left[kind] = cgroup->dir[kind] >= 0; /* else never made: it may be another's of that name */
         close_fd(&cgroup->dir[kind]);
-        all = remove_dir(tree->base[kind], cgroup->name) && all;
     }
+    do {
+        all = true;
+        busy = false;
+        for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+            if (left[kind])
+                left[kind] = !remove_dir(tree->base[kind], cgroup->name, &busy);
+            all = all && !left[kind];
+        }
+    } while (busy && wait_until(until_ms));
     return all;
 }

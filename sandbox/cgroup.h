@@ -46,13 +46,15 @@ struct cgroup {
 #define CGROUP_INIT ((struct cgroup){ .dir = { [CGROUP_UNIFIED] = -1, -1, -1, -1, -1, -1 } })
 
 /* Find the hierarchies, create NAME in each, take its lock (waiting at most wait_ms for an earlier
- * launcher that is still going down: RC_BUSY), and end and remove what one left behind.  RC_CGROUP
- * when a needed controller is missing. */
+ * launcher that is still going down: RC_BUSY), and end and remove what one left behind; what does
+ * not end within 8 s, all of it together, is left to the next one.  RC_CGROUP when a needed
+ * controller is missing. */
 must_check enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct cgroup_tree *ret,
                                     struct err *err);
 
-/* End and remove everything below NAME, then NAME; closes all descriptors. */
-void cgroup_tree_close(struct cgroup_tree *tree);
+/* End and remove everything below NAME, then NAME; closes all descriptors.  What has not ended at
+ * until_ms of clock_mono_ms stays; if that is over, each is killed and tried once. */
+void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms);
 
 /* Create one instance's directories and set every limit. */
 must_check enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance,
@@ -77,8 +79,9 @@ void cgroup_kill(const struct cgroup *cgroup);
 void cgroup_usage(const struct cgroup_tree *tree, const struct cgroup *cgroup,
                   struct wire_usage *ret);
 
-/* Remove the directories, which must be empty of processes, and close.  Safe on CGROUP_INIT and
- * twice.  Returns false if one could not be removed. */
-bool cgroup_remove(const struct cgroup_tree *tree, struct cgroup *cgroup);
+/* Remove the directories, killing what is still inside, and close.  One deadline for all of them,
+ * in clock_mono_ms; if it is over, each is tried once.  Safe on CGROUP_INIT and twice.  Returns
+ * false if one could not be removed. */
+bool cgroup_remove(const struct cgroup_tree *tree, struct cgroup *cgroup, uint64_t until_ms);
 
 #endif

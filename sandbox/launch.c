@@ -17,6 +17,7 @@
 #include "sandbox/landlock.h"
 
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer; a stuck child is killed */
+#define UNDO_WAIT_MS 4000U   /* for what a start that failed leaves behind, all together */
 #define OOM_SCORE "500"
 #define NAMESPACES                                                                                 \
     (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET)
@@ -422,12 +423,12 @@ static void reap(struct instance *instance)
     instance->pid = 0;
 }
 
-static void clean(const struct launcher *launcher, struct instance *instance)
+static void clean(const struct launcher *launcher, struct instance *instance, uint64_t until_ms)
 {
     close_fd(&instance->oom);
     close_fd(&instance->status);
-    (void)cgroup_remove(&launcher->tree, &instance->cgroup);
-    (void)mounts_release(&instance->loop);
+    (void)cgroup_remove(&launcher->tree, &instance->cgroup, until_ms);
+    (void)mounts_release(&instance->loop, until_ms);
     instance->id = 0;
 }
 
@@ -441,7 +442,7 @@ static void undo(struct start *s)
         launch_kill(&s->instance);
         reap(&s->instance);
     }
-    clean(s->launcher, &s->instance);
+    clean(s->launcher, &s->instance, clock_mono_ms() + UNDO_WAIT_MS);
 }
 
 enum rc launch_start(const struct launcher *launcher, const struct wire_launch *request,
@@ -499,7 +500,8 @@ static int payload_status(const struct instance *instance)
     return read(instance->status, &status, sizeof status) == sizeof status ? status : SIGKILL;
 }
 
-struct wire_exited launch_finish(const struct launcher *launcher, struct instance *instance)
+struct wire_exited launch_finish(const struct launcher *launcher, struct instance *instance,
+                                 uint64_t until_ms)
 {
     struct wire_exited m = { .head = wire_head(WIRE_EXITED, instance->id) };
     int status = payload_status(instance);
@@ -515,6 +517,6 @@ struct wire_exited launch_finish(const struct launcher *launcher, struct instanc
         m.rc = RC_KILLED;
     if ((m.usage.oom_kills > 0 || instance->oom_hit) && m.rc == RC_KILLED)
         m.rc = RC_OOM;
-    clean(launcher, instance);
+    clean(launcher, instance, until_ms);
     return m;
 }

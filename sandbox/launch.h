@@ -62,7 +62,9 @@ void launch_terminate(const struct instance *instance);
 void launch_kill(const struct instance *instance);
 
 /* After the pidfd became readable: reap, read usage, remove cgroup and loop device, and say how it
- * ended. The instance is free afterwards. */
-struct wire_exited launch_finish(const struct launcher *launcher, struct instance *instance);
+ * ended.  Whatever of it is not gone at until_ms of clock_mono_ms is left to the kernel and to the
+ * next launcher.  The instance is free afterwards. */
+struct wire_exited launch_finish(const struct launcher *launcher, struct instance *instance,
+                                 uint64_t until_ms);
 
 #endif

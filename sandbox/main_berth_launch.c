@@ -31,14 +31,19 @@
 #define SLOTS_FD 4
 #define INSTANCES_MAX (2U * PAYLOADS_MAX) /* during a trial, old and new may overlap */
 #define LOCK_WAIT_MS 15000U
+#define RELEASE_WAIT_MS 8000U /* for all that ended in one turn: others wait for their answers */
 #define END_WAIT_MS 10000U
-#define WAIT_MAX_MS 60000 /* longest sleep while a stop is under way */
+#define SWEEP_WAIT_MS 4000U /* after that */
+#define WAIT_MAX_MS 60000   /* longest sleep while a stop is under way */
+
+static_assert(END_WAIT_MS + SWEEP_WAIT_MS < LOCK_WAIT_MS, "the next launcher waits for the end");
 
 struct server {
     struct launcher launcher;
     struct instance instance[INSTANCES_MAX];
     int signals;
     bool ending;
+    uint64_t end_ms; /* when all must have ended, once nothing is served any more; else 0 */
 };
 
 /* One set of descriptors to wait for, and whose they are. */
@@ -170,9 +175,9 @@ static void on_socket(struct server *s)
 
 /* ---- instances ------------------------------------------------------------------------------ */
 
-static void finish(struct server *s, struct instance *instance)
+static void finish(struct server *s, struct instance *instance, uint64_t until_ms)
 {
-    struct wire_exited m = launch_finish(&s->launcher, instance);
+    struct wire_exited m = launch_finish(&s->launcher, instance, until_ms);
 
     if (!s->ending)
         answer(s, &m.head, NULL, 0);
@@ -241,13 +246,15 @@ static void step(struct server *s, struct waiting *w)
     wait_all(s, w);
     if (poll(w->fd, w->n, kill_overdue(s)) <= 0)
         return;
+
+    uint64_t until_ms = s->end_ms != 0 ? s->end_ms : clock_mono_ms() + RELEASE_WAIT_MS;
     for (nfds_t i = 2; i < w->n; i++) {
         struct instance *instance = w->of[i];
 
         if (w->fd[i].revents == 0 || instance->id == 0)
             continue;
         if (w->fd[i].fd == instance->pidfd)
-            finish(s, instance);
+            finish(s, instance, until_ms);
         else
             on_oom(instance);
     }
@@ -278,7 +285,8 @@ static void serve(struct server *s)
             s->instance[i].kill_at_ms = clock_mono_ms() + 100;
         }
     }
-    for (uint64_t until = clock_mono_ms() + END_WAIT_MS; any_left(s) && clock_mono_ms() < until;)
+    s->end_ms = clock_mono_ms() + END_WAIT_MS;
+    while (any_left(s) && clock_mono_ms() < s->end_ms)
         step(s, &w);
 }
 
@@ -343,6 +351,6 @@ int main(int argc, char **argv)
         return 1;
     }
     serve(&server);
-    cgroup_tree_close(&server.launcher.tree);
+    cgroup_tree_close(&server.launcher.tree, server.end_ms + SWEEP_WAIT_MS);
     return any_left(&server) ? 1 : 0;
 }

@@ -18,7 +18,6 @@
 
 #define SLOT_DEPTH 4U /* levels of a slot's root below all slots */
 #define LOOP_TRIES 16
-#define RELEASE_WAIT_MS 8000U
 #define LOCK_WAIT_MS 5000U
 #define MIB (1024ULL * 1024U)
 
@@ -251,12 +250,11 @@ void mounts_close(struct mounts *m)
     close_fd(&m->data);
 }
 
-bool mounts_release(struct mounts_loop *loop)
+bool mounts_release(struct mounts_loop *loop, uint64_t until_ms)
 {
     if (loop->fd < 0)
         return true;
 
-    uint64_t until = clock_mono_ms() + RELEASE_WAIT_MS;
     bool free_now = false;
     char path[32];
 
@@ -266,7 +264,7 @@ bool mounts_release(struct mounts_loop *loop)
         scoped(close_fd) int alone = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
 
         free_now = alone >= 0;
-        if (free_now || clock_mono_ms() >= until)
+        if (free_now || clock_mono_ms() >= until_ms)
             break;
         (void)poll(NULL, 0, 1);
     }

@@ -48,8 +48,9 @@ must_check enum rc mounts_shift_data(const struct mounts *m, int userns_fd, stru
 void mounts_close(struct mounts *m);
 
 /* Launcher: wait until nobody has the image mounted and detach the device, so that the image may be
- * used again.  False if that took longer than two seconds.  Safe on MOUNTS_LOOP_INIT and twice. */
-bool mounts_release(struct mounts_loop *loop);
+ * used again.  False if it still was at until_ms of clock_mono_ms: then the kernel detaches it when
+ * the last mount goes.  Safe on MOUNTS_LOOP_INIT and twice. */
+bool mounts_release(struct mounts_loop *loop, uint64_t until_ms);
 
 /* Child: make the mount namespace private and put the slot over "/". */
 must_check int mounts_attach_root(const struct mounts *m);

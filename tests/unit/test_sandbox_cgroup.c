@@ -9,10 +9,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "sandbox/cgroup.h"
+
+#define WAIT_MS 300000U
+#define STUCK 16U
+#define SWEEP_MS 8000U /* what cgroup_tree_open allows */
 
 static struct cgroup_tree tree;
 static char name[NAME_CAP];
@@ -41,7 +47,7 @@ static int teardown(void **state)
         fcntl(tree.parent[tree.version == 2 ? CGROUP_UNIFIED : CGROUP_MEMORY], F_DUPFD_CLOEXEC, 3);
 
     (void)state;
-    cgroup_tree_close(&tree);
+    cgroup_tree_close(&tree, clock_mono_ms() + WAIT_MS);
     bool left = faccessat(parent, name, F_OK, 0) == 0;
     (void)close(parent);
     return left ? -1 : 0;
@@ -95,8 +101,8 @@ static void sets_every_limit(void **state)
         assert_string_equal(file(&cg, CGROUP_PIDS, "pids.max"), "9");
         assert_string_equal(file(&cg, CGROUP_CPU, "cpu.cfs_quota_us"), "25000");
     }
-    assert_true(cgroup_remove(&tree, &cg));
-    assert_true(cgroup_remove(&tree, &cg)); /* twice is harmless */
+    assert_true(cgroup_remove(&tree, &cg, clock_mono_ms() + WAIT_MS));
+    assert_true(cgroup_remove(&tree, &cg, clock_mono_ms() + WAIT_MS)); /* twice is harmless */
 }
 
 static void counts_and_kills(void **state)
@@ -111,7 +117,8 @@ static void counts_and_kills(void **state)
     cgroup_usage(&tree, &cg, &usage);
     assert_int_equal(usage.pids, 1);
     assert_int_equal(usage.oom_kills, 0);
-    assert_true(cgroup_remove(&tree, &cg)); /* with a process inside: it is ended first */
+    assert_true(cgroup_remove(
+        &tree, &cg, clock_mono_ms() + WAIT_MS)); /* with a process inside: it is ended first */
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
@@ -126,7 +133,7 @@ static void refuses_a_second_instance_of_one_name(void **state)
     assert_rc(cgroup_make(&tree, 3, &limits, &second, NULL), RC_CGROUP);
     assert_string_equal(file(&first, tree.version == 2 ? CGROUP_UNIFIED : CGROUP_PIDS, "pids.max"),
                         "9");
-    assert_true(cgroup_remove(&tree, &first));
+    assert_true(cgroup_remove(&tree, &first, clock_mono_ms() + WAIT_MS));
 }
 
 static void refuses_a_second_launcher(void **state)
@@ -137,6 +144,15 @@ static void refuses_a_second_launcher(void **state)
     assert_rc(cgroup_tree_open(name, 0, &again, NULL), RC_BUSY);
 }
 
+/* As SIGKILL leaves it: descriptors closed. */
+static void abandon_tree(void)
+{
+    for (size_t i = 0; i < CGROUP_KINDS; i++) {
+        close_fd(&tree.base[i]);
+        close_fd(&tree.parent[i]);
+    }
+}
+
 static void ends_what_an_earlier_one_left(void **state)
 {
     struct cgroup cg = CGROUP_INIT;
@@ -145,17 +161,81 @@ static void ends_what_an_earlier_one_left(void **state)
     (void)state;
     assert_rc(cgroup_make(&tree, 4, &limits, &cg, NULL), RC_OK);
     pid_t pid = sleeper(&cg);
-    for (size_t i = 0; i < CGROUP_KINDS; i++) { /* as SIGKILL leaves it: descriptors closed */
+    for (size_t i = 0; i < CGROUP_KINDS; i++)
         close_fd(&cg.dir[i]);
-        close_fd(&tree.base[i]);
-        close_fd(&tree.parent[i]);
-    }
+    abandon_tree();
     /* the sleeper shares the lock until it has closed its copy */
     assert_rc(cgroup_tree_open(name, 10000, &tree, NULL), RC_OK);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(WTERMSIG(status), SIGKILL);
     assert_rc(cgroup_make(&tree, 4, &limits, &cg, NULL), RC_OK); /* the name is free again */
-    assert_true(cgroup_remove(&tree, &cg));
+    assert_true(cgroup_remove(&tree, &cg, clock_mono_ms() + WAIT_MS));
+}
+
+/* Call for each of the groups that cannot be removed, as one with a process in an uninterruptible
+ * sleep cannot: there is another group inside. */
+static void each_stuck(void (*act)(int base, const char *outer, const char *inner))
+{
+    char outer[16], inner[24];
+
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        for (unsigned i = 0; tree.base[kind] >= 0 && i < STUCK; i++) {
+            (void)snprintf(outer, sizeof outer, "i%u", 100 + i);
+            (void)snprintf(inner, sizeof inner, "%s/in", outer);
+            act(tree.base[kind], outer, inner);
+        }
+    }
+}
+
+static void make_stuck(int base, const char *outer, const char *inner)
+{
+    assert_int_equal(mkdirat(base, outer, 0755), 0);
+    assert_int_equal(mkdirat(base, inner, 0755), 0);
+}
+
+static void free_stuck(int base, const char *outer, const char *inner)
+{
+    (void)outer;
+    assert_int_equal(unlinkat(base, inner, AT_REMOVEDIR), 0); /* so it was not passed over */
+}
+
+/* Whoever opens the tree is waited for: leftovers that cannot end take their time together, in all
+ * hierarchies, and one that can is ended. */
+static void leftovers_share_one_deadline(void **state)
+{
+    struct cgroup cg = CGROUP_INIT;
+    int status;
+
+    (void)state;
+    assert_rc(cgroup_make(&tree, 5, &limits, &cg, NULL), RC_OK);
+    pid_t pid = sleeper(&cg);
+    for (size_t i = 0; i < CGROUP_KINDS; i++)
+        close_fd(&cg.dir[i]);
+    each_stuck(make_stuck);
+    abandon_tree();
+
+    const uint64_t began = clock_mono_ms();
+    assert_rc(cgroup_tree_open(name, 10000, &tree, NULL), RC_OK);
+    assert_true(clock_mono_ms() - began < STUCK * SWEEP_MS / 2);
+    each_stuck(free_stuck);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
+/* A deadline that is over: no waiting, and what is inside is killed all the same. */
+static void kills_when_the_time_is_over(void **state)
+{
+    struct cgroup cg = CGROUP_INIT;
+    int status;
+
+    (void)state;
+    assert_rc(cgroup_make(&tree, 6, &limits, &cg, NULL), RC_OK);
+    pid_t pid = sleeper(&cg);
+    (void)cgroup_remove(&tree, &cg, 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    for (size_t i = 0; i < CGROUP_KINDS; i++)
+        assert_int_equal(cg.dir[i], -1);
 }
 
 /* A host whose v2 tree carries no controllers: nothing may run there without limits. */
@@ -184,6 +264,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_a_second_instance_of_one_name, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_second_launcher, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_what_an_earlier_one_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(leftovers_share_one_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(kills_when_the_time_is_over, setup, teardown),
         cmocka_unit_test_setup_teardown(fails_closed_without_controllers, setup, teardown),
     };
 
