@@ -211,6 +211,7 @@ struct own {
     bool booted;  /* by berth-boot */
     bool damaged; /* the boot record is not to be read */
     bool trial;
+    bool given_back;   /* this start, which does not count */
     struct boot_id id; /* whose programs these are; none = of the launch */
     struct boot_terms terms;
     struct boot_record record;

@@ -240,11 +240,16 @@ void own_switch(struct agent *a, const struct action *action)
 /* ---- on trial -----------------------------------------------------------------------------------
  */
 
-/* berth-link and berth-launch are up, or we would not be; what ran before runs again.  Whoever has
- * no keys to hear with has shown nothing: nobody could replace it. */
+/* berth-link and berth-launch are up, or we would not be; what ran before runs again. */
 static bool is_well(const struct agent *a)
 {
-    return (a->shut_places & 1U << PLACE_LINK) == 0 && count_well(a) >= a->own.record.ran;
+    return count_well(a) >= a->own.record.ran;
+}
+
+/* Whoever has no keys to hear with has not shown that it could be replaced. */
+static bool is_deaf(const struct agent *a)
+{
+    return (a->shut_places & 1U << PLACE_LINK) != 0;
 }
 
 static void commit(struct agent *a)
@@ -267,7 +272,8 @@ static void watch_trial(struct agent *a, uint64_t now_ms)
     const struct own *o = &a->own;
     uint64_t trial = 1000ULL * o->terms.trial_s, age = now_ms - o->since_ms;
     bool heard = a->heard && age >= boot_terms_soak_ms(&o->terms);
-    bool well = o->terms.policy == BOOT_EITHER && o->well_ms != 0 && now_ms - o->well_ms >= trial;
+    bool well = o->terms.policy == BOOT_EITHER && !is_deaf(a) && o->well_ms != 0 &&
+                now_ms - o->well_ms >= trial;
 
     if (heard || well)
         commit(a);
@@ -292,15 +298,35 @@ static void clear_starts(struct agent *a, uint64_t now_ms)
         log_err(LOG_LEVEL_WARN, &err, "boot record");
 }
 
-void own_stopped(struct agent *a)
+/* This start does not count: that is said once. */
+static void give_start_back(struct agent *a)
 {
-    const struct boot_news news = { .id = a->own.id };
+    struct own *o = &a->own;
+    const struct boot_news news = { .id = o->id };
     struct err err = { 0 };
 
-    if (!a->own.booted || boot_id_none(&news.id) || a->own.trial || a->own.record.starts == 0)
+    if (!o->booted || boot_id_none(&news.id) || o->trial || o->given_back || o->record.starts == 0)
         return;
     if (change(a, BOOT_EV_STOP, &news, &err) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &err, "boot record"); /* then it counts */
+        log_err(LOG_LEVEL_WARN, &err, "boot record"); /* then it counts, or is said again */
+    else
+        o->given_back = true;
+}
+
+/* The starts of the deaf go on counting, but not one that was well in all else: where the power is
+ * cut each orbit the best of agents would be given up for a bad block in link/, and then the one
+ * before it. */
+static void excuse_deaf(struct agent *a, uint64_t now_ms)
+{
+    const struct own *o = &a->own;
+
+    if (o->well_ms != 0 && now_ms - o->well_ms >= 1000ULL * boot_terms_well(&o->terms))
+        give_start_back(a);
+}
+
+void own_stopped(struct agent *a)
+{
+    give_start_back(a);
 }
 
 void own_tick(struct agent *a, uint64_t now_ms)
@@ -315,6 +341,8 @@ void own_tick(struct agent *a, uint64_t now_ms)
         o->well_ms = now_ms;
     if (o->trial)
         watch_trial(a, now_ms);
+    else if (is_deaf(a))
+        excuse_deaf(a, now_ms);
     else
         clear_starts(a, now_ms);
 }

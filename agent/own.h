@@ -29,7 +29,8 @@ void own_switch(struct agent *a, const struct action *action);
 /* Prove ourselves, or give up; called every second. */
 void own_tick(struct agent *a, uint64_t now_ms);
 
-/* Called at the end of an agent that was asked to end: this start does not count. */
+/* Called at the end of an agent that was asked to end: this start does not count.  Nothing happens
+ * if that has been written down before. */
 void own_stopped(struct agent *a);
 
 /* Whether the slot holds an agent that the record names: never to be removed. */

@@ -51,7 +51,8 @@ enum boot_event {
     BOOT_EV_COMMIT,    /* berthd on trial: it has proven itself */
     BOOT_EV_WELL,      /* berthd, the current one: it is well */
     BOOT_EV_LEAVE,     /* berthd, the current one: its version has been revoked */
-    BOOT_EV_STOP,      /* berthd, the current one: asked to end, it has: its start does not count */
+    BOOT_EV_STOP,      /* berthd, the current one: its start does not count, since it has ended as
+                          asked, or was well but for the keys of the link */
     BOOT_EV_EXCUSE,    /* berthd: the slot of the one that never got well is damaged */
     BOOT_EVENTS
 };

@@ -713,7 +713,8 @@ static void starts_are_cleared(void **state)
 }
 
 /* Without the keys of the link nobody has shown that it could be replaced: the starts go on
- * counting, and a trial is not committed for being up. */
+ * counting, and a trial is not committed for being up.  But a start that was well in all else is
+ * given back, and once only. */
 static void the_deaf_are_not_well(void **state)
 {
     struct rig r = rig_current(4);
@@ -721,11 +722,21 @@ static void the_deaf_are_not_well(void **state)
     (void)state;
     r.a->shut_places = 1U << PLACE_LINK;
     r.a->own.terms.trial_s = 60;
-    for (uint64_t t = 0; t <= 600000; t += 1000)
+    for (uint64_t t = 0; t < 60000; t += 1000)
         own_tick(r.a, 1000 + t);
     assert_int_equal(load(&r).starts, 4);
+    for (uint64_t t = 60000; t <= 600000; t += 1000)
+        own_tick(r.a, 1000 + t);
+    assert_int_equal(load(&r).starts, 3);
     assert_false(r.a->stopping);
-    own_stopped(r.a); /* ... but for this one, which ends because they are there again */
+    own_stopped(r.a);
+    assert_int_equal(load(&r).starts, 3);
+    rig_done(&r);
+
+    r = rig_current(4); /* it ends because they are there again, and early */
+    r.a->shut_places = 1U << PLACE_LINK;
+    own_tick(r.a, 1000);
+    own_stopped(r.a);
     assert_int_equal(load(&r).starts, 3);
     rig_done(&r);
 
@@ -744,6 +755,39 @@ static void the_deaf_are_not_well(void **state)
     own_tick(r.a, 61000);
     assert_int_equal(load(&r).starts, 0);
     rig_done(&r);
+}
+
+/* The power is cut each orbit, for longer than there are starts: who runs for long enough is never
+ * given up, and who does not is. */
+static void power_cuts_do_not_condemn_the_deaf(void **state)
+{
+    static const uint64_t runs_ms[] = { 61000, 59000 };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct rig r = rig_current(0);
+        struct boot_record record = load(&r);
+        const struct boot_id id = r.a->own.id;
+        struct boot_id who = id;
+        struct err err = { 0 };
+        uint32_t orbits = 0;
+
+        for (; orbits < 2 * BOOT_STARTS_MAX; orbits++) {
+            assert_rc(boot_next(&record, BOOT_EV_START, NULL, &who), RC_OK);
+            if (!boot_id_same(&who, &id))
+                break;
+            assert_rc(boot_save(r.dir.fd, &record, &err), RC_OK);
+            r.a->own = (struct own){ .booted = true, .id = id, .terms = { .trial_s = 60 } };
+            r.a->shut_places = 1U << PLACE_LINK;
+            assert_rc(own_load(r.a, &err), RC_OK);
+            for (uint64_t t = 0; t <= runs_ms[i]; t += 1000)
+                own_tick(r.a, 1000 + t);
+            record = load(&r);
+        }
+        assert_int_equal(orbits, i == 0 ? 2 * BOOT_STARTS_MAX : BOOT_STARTS_MAX);
+        assert_int_equal(record.code, i == 0 ? RC_OK : RC_CRASH_LOOP);
+        rig_done(&r);
+    }
 }
 
 /* Who was asked to end has not failed; who has given up has. */
@@ -881,6 +925,7 @@ int main(void)
         cmocka_unit_test(want_of_memory_is_no_damage),
         cmocka_unit_test(starts_are_cleared),
         cmocka_unit_test(the_deaf_are_not_well),
+        cmocka_unit_test(power_cuts_do_not_condemn_the_deaf),
         cmocka_unit_test(a_stop_is_no_failure),
         cmocka_unit_test(damage_is_an_excuse),
         cmocka_unit_test(needed_slots),
