@@ -94,23 +94,28 @@ static enum rc save(const struct agent *a, const struct boot_record *record, str
     return rc == RC_OK ? rc : boot_save(a->state_dir, record, err);
 }
 
-/* The record in memory is always the one on disk. */
+/* The record in memory is always the one on disk.  It may be that although this fails: then it
+ * could not be made sure. */
+static enum rc put(struct agent *a, const struct boot_record *next, struct err *err)
+{
+    enum rc rc = save(a, next, err);
+
+    if (rc == RC_OK) {
+        a->own.record = *next;
+    } else if (is_in_force(a, next)) {
+        log_err(LOG_LEVEL_WARN, err, "boot record, one copy");
+        rc = RC_OK;
+    }
+    return rc;
+}
+
 static enum rc change(struct agent *a, enum boot_event event, const struct boot_news *news,
                       struct err *err)
 {
     struct boot_record next = a->own.record;
     enum rc rc = boot_next(&next, event, news, NULL);
 
-    if (rc != RC_OK)
-        return err_set(err, rc, BOOT_FILE);
-    rc = save(a, &next, err);
-    if (rc == RC_OK) {
-        a->own.record = next;
-    } else if (is_in_force(a, &next)) {
-        log_err(LOG_LEVEL_WARN, err, "boot record, one copy");
-        rc = RC_OK;
-    }
-    return rc;
+    return rc == RC_OK ? put(a, &next, err) : err_set(err, rc, BOOT_FILE);
 }
 
 enum rc own_load(struct agent *a, struct err *err)
@@ -254,10 +259,13 @@ static bool is_deaf(const struct agent *a)
 
 static void commit(struct agent *a)
 {
+    const struct boot_record now = a->own.record;
     const struct boot_news none = { 0 };
+    /* The attempt before is in force, and nobody could say that it stays so. */
+    bool unsure = boot_id_none(&now.candidate) && boot_id_same(&now.current, &a->own.id);
     struct err err = { 0 };
 
-    if (change(a, BOOT_EV_COMMIT, &none, &err) != RC_OK) {
+    if ((unsure ? put(a, &now, &err) : change(a, BOOT_EV_COMMIT, &none, &err)) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "boot record"); /* again in a second */
         return;
     }

@@ -531,8 +531,10 @@ static void commit_killed_anywhere(void **state)
     assert_true(before > 3 && before < n - 3);
 }
 
-/* The disk fails at one call of a commit, and is well again a second later: it is committed, in
- * memory as on disk, and nothing is done twice. */
+#define UNSURE 2 /* in force on the disk that failed, and still on trial */
+
+/* The disk fails in a commit, and is well again a second later: it is committed, in memory as on
+ * disk, and nothing is done twice. */
 static int do_commit_again(void *arg)
 {
     const struct rig *r = arg;
@@ -543,12 +545,13 @@ static int do_commit_again(void *arg)
     fault_disarm();
     struct boot_record found = load(r);
     bool in_force = memcmp(&found, record, sizeof found) == 0;
+    bool unsure = r->a->own.trial && boot_id_none(&found.candidate);
     own_tick(r->a, 1000 + 4000);
     own_tick(r->a, 1000 + 5000);
     found = load(r);
     return in_force && memcmp(&found, record, sizeof found) == 0 && !r->a->own.trial &&
-                   !r->a->stopping && !boot_id_none(&record->current)
-               ? 0
+                   !r->a->stopping && !r->a->table.own.trial && !boot_id_none(&record->current)
+               ? (unsure ? UNSURE : 0)
                : 1;
 }
 
@@ -570,6 +573,31 @@ static void failed_saves_are_read_again(void **state)
         rig_done(&r);
     }
     assert_true(failed > 6); /* both copies, each written, synced, renamed, synced */
+}
+
+/* From some call on nothing can be synced.  A commit that is read back, but not known to stay, is
+ * no end of the trial, and does not stand in the way of the one that is. */
+static void commits_not_synced_are_made_sure(void **state)
+{
+    struct fault fault = {
+        .kind = FAULT_FAIL, .sys = EIO, .calls = CALLS_SYNC, .lasting = true, .n = 1
+    };
+    size_t failed = 0, unsure = 0;
+
+    (void)state;
+    for (bool met = true; met; fault.n++) {
+        struct rig r = rig_on_trial();
+        struct fault_seen seen = fault_run(do_commit_again, &r, &fault, NULL);
+
+        met = seen.at.nr != 0;
+        failed += met;
+        unsure += seen.exit_code == UNSURE;
+        if (seen.exit_code != 0 && seen.exit_code != UNSURE)
+            fail_msg("from sync %zu on: ended with %d", fault.n, seen.exit_code);
+        rig_done(&r);
+    }
+    assert_true(failed > 3); /* both copies, each a file and its directory */
+    assert_true(unsure > 0);
 }
 
 /* When a trial ends, and how.  60 s of trial: a bundle counts after 3. */
@@ -920,6 +948,7 @@ int main(void)
         cmocka_unit_test(switch_killed_anywhere),
         cmocka_unit_test(commit_killed_anywhere),
         cmocka_unit_test(failed_saves_are_read_again),
+        cmocka_unit_test(commits_not_synced_are_made_sure),
         cmocka_unit_test(when_a_trial_ends),
         cmocka_unit_test(other_format_is_refused),
         cmocka_unit_test(want_of_memory_is_no_damage),
