@@ -19,6 +19,17 @@ static void grow_old(const struct cl_door_place *places, size_t i, size_t *oldes
         *oldest = i;
 }
 
+/* Whether a handshake counts as the newcomer's.  The expected host is by itself: neither do others
+ * of its network, who may be anybody, take up what is its, nor does it take up theirs. */
+static bool is_own(const struct cl_address *one, const struct cl_address *from,
+                   const struct cl_address *expected)
+{
+    const bool one_expected = expected && cl_net_same_host(one, expected);
+    const bool from_expected = expected && cl_net_same_host(from, expected);
+
+    return one_expected == from_expected && cl_net_same_source(one, from);
+}
+
 static struct crowd look(const struct cl_door_place *places, const struct cl_address *from,
                          const struct cl_address *expected)
 {
@@ -33,7 +44,7 @@ static struct crowd look(const struct cl_door_place *places, const struct cl_add
             c.vacant = i;
         if (p->is != CL_DOOR_HANDSHAKE)
             continue;
-        if (cl_net_same_source(&p->from, from)) {
+        if (is_own(&p->from, from, expected)) {
             c.n_own++;
             grow_old(places, i, &c.oldest_own);
         }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "base/crypto.h"
 #include "base/fs.h"
 #include "link/dircl.h"
 #include "link/inbox.h"
@@ -84,6 +85,17 @@ static enum rc duplicate(int fd, int *ret, struct err *err)
     return *ret < 0 ? err_sys(err, RC_IO, "duplicate a descriptor") : RC_OK;
 }
 
+/* A one-way link goes on at any place of its turns: from the same one in each short life, what lies
+ * behind would never go. */
+static enum rc new_sender(struct link_ground *g, const struct sender_options *options,
+                          struct err *err)
+{
+    struct sender_options mine = *options;
+
+    crypto_random((uint8_t *)&mine.wheel, sizeof mine.wheel);
+    return sender_new(&mine, &g->sender, err);
+}
+
 enum rc link_ground_open(const struct link_ground_options *options, struct link_ground **ret,
                          struct err *err)
 {
@@ -106,7 +118,7 @@ enum rc link_ground_open(const struct link_ground_options *options, struct link_
     if (rc == RC_OK)
         rc = link_state_open(g->state_dir, LINK_SIDE_GROUND, &g->state, err);
     if (rc == RC_OK)
-        rc = sender_new(&options->sender, &g->sender, err);
+        rc = new_sender(g, &options->sender, err);
     if (rc == RC_OK)
         rc = inbox_new(g->down_dir, &g->state, NULL, &ops, &g->inbox, err);
     if (rc != RC_OK)
@@ -263,6 +275,11 @@ bool link_ground_resume(struct link_ground *g, const struct port_transfers *repo
     return pass_counter(g, &report->traffic);
 }
 
+uint64_t link_ground_written(const struct link_ground *g)
+{
+    return g->state.written;
+}
+
 struct sender *link_ground_sender(struct link_ground *g)
 {
     return g->sender;
@@ -311,7 +328,6 @@ enum rc link_ground_receive(struct link_ground *g, size_t max,
                             void (*fn)(void *arg, enum object_kind kind, struct bytes object),
                             void *arg, struct link_ground_counts *ret, struct err *err)
 {
-    bool more = false;
     uint32_t installed = 0;
 
     *ret = (struct link_ground_counts){ 0 };
@@ -320,7 +336,7 @@ enum rc link_ground_receive(struct link_ground *g, size_t max,
     g->counts = ret;
     enum rc rc = link_state_take_offers(&g->state, &installed, err);
     if (rc == RC_OK)
-        rc = inbox_run(g->inbox, max, &ret->files, &more, err);
+        rc = inbox_run(g->inbox, max, &ret->files, &ret->more, err);
     g->counts = NULL;
     return rc;
 }

@@ -30,6 +30,7 @@ struct link_ground_counts {
     uint32_t duplicates; /* RC_REPLAY: benign */
     uint32_t refused;
     struct err last; /* of the refused */
+    bool more;       /* others are left, and it is worth going on at once */
 };
 
 /* RC_KEY_FILE, RC_COUNTER, RC_STATE_DAMAGED: nothing can be sent or received; RC_BUSY: open
@@ -62,6 +63,9 @@ bool link_ground_report(struct link_ground *link, const struct port_transfers *r
  * must not end by an old one; and of the counter, as link_ground_report. */
 bool link_ground_resume(struct link_ground *link, const struct port_transfers *report,
                         uint64_t now_ms);
+
+/* Bytes of bundles written since the link was opened. */
+uint64_t link_ground_written(const struct link_ground *link);
 
 /* The sender, for sender_remove, sender_at and sender_loss. */
 struct sender *link_ground_sender(struct link_ground *link);

@@ -226,12 +226,16 @@ static uint64_t bytes_held(const struct receiver *r, const uint8_t aside[DIGEST_
     return bytes;
 }
 
+/* Packages leave an eighth to documents. */
+static uint64_t quota_of(const struct receiver *r, enum object_kind kind)
+{
+    return kind == OBJECT_PACKAGE ? r->quota - r->quota / 8 : r->quota;
+}
+
 /* Whether bytes that a kind of object may use are free, an older cut of the same object aside. */
 static bool has_bytes(const struct receiver *r, const struct transfer_descriptor *d)
 {
-    const uint64_t max = d->kind == OBJECT_PACKAGE ? r->quota - r->quota / 8 : r->quota;
-
-    return d->size + bytes_held(r, d->object) <= max;
+    return d->size + bytes_held(r, d->object) <= quota_of(r, d->kind);
 }
 
 /* The same of places for objects.  One that came whole needs none among those under way. */
@@ -440,7 +444,8 @@ static enum rc take_repair(struct receiver *r, const struct transfer_repair *rep
         return RC_OK;
     enum rc rc = check_disk(r, p->d.kind, err);
     if (rc == RC_OK &&
-        bytes_held(r, p->d.object) + partial_bytes(p, REPAIRS_HEAD + p->d.chunk_size) > r->quota)
+        bytes_held(r, p->d.object) + partial_bytes(p, REPAIRS_HEAD + p->d.chunk_size) >
+            quota_of(r, p->d.kind))
         rc = err_set(err, RC_SPOOL_FULL, "repair of an object");
     if (rc == RC_OK)
         rc = partial_repair(p, r->partial_dir, repair, &is_new, err);

@@ -281,6 +281,17 @@ static enum rc measure(struct entry *e, struct err *err)
     return rc;
 }
 
+static uint32_t wheel_size(const struct entry *e)
+{
+    return (fec_group_size(e->chunks, 0) + FEC_REPAIR_MAX) * fec_groups(e->chunks);
+}
+
+static void begin_turns(const struct sender *s, struct entry *e)
+{
+    e->turned = 0;
+    e->wheel = e->chunks > 0 ? s->options.wheel % wheel_size(e) : 0;
+}
+
 enum rc sender_add(struct sender *s, const struct sender_object *object,
                    struct sender_source source, struct err *err)
 {
@@ -310,6 +321,7 @@ enum rc sender_add(struct sender *s, const struct sender_object *object,
         return rc;
     for (uint32_t g = 0; e->chunks > 0 && g < fec_groups(e->chunks); g++)
         e->repairs_due[g] = (uint8_t)repairs_for(s, fec_group_size(e->chunks, g));
+    begin_turns(s, e);
     sender_remove(s, object->digest);
     for (at = &s->first; *at != NULL; at = &(*at)->next)
         continue;
@@ -364,7 +376,7 @@ static bool adopt(const struct sender *s, struct entry *e, uint32_t chunks, uint
     e->missing = other.missing;
     e->least = other.least;
     memset(e->repair_next, 0, sizeof e->repair_next);
-    e->wheel = e->turned = 0;
+    begin_turns(s, e);
     return true;
 }
 
@@ -562,11 +574,6 @@ static struct choice wheel_at(const struct entry *e, uint32_t at)
     if (row - k < FEC_REPAIR_MAX)
         return (struct choice){ .what = REPAIR, .index = group, .number = row - k };
     return (struct choice){ 0 }; /* the last row has a place too many for smaller groups */
-}
-
-static uint32_t wheel_size(const struct entry *e)
-{
-    return (fec_group_size(e->chunks, 0) + FEC_REPAIR_MAX) * fec_groups(e->chunks);
 }
 
 /* The next thing of a turn; a turn that is over waits until resend_ms after its begin. */

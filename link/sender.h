@@ -37,6 +37,7 @@ struct sender_options {
                            that it is missing; 0 = 1000 */
     uint64_t resend_ms; /* send again what no report acknowledged for so long, and on a one-way link
                            begin the next turn; 0 = 30000 */
+    uint32_t wheel;     /* one-way: where turns begin; any number */
 };
 
 /* Where an object's bytes come from: read exactly n bytes at offset. */

@@ -393,6 +393,41 @@ static void test_door(void **state)
     }
 }
 
+static struct cl_address address_of(const char *host)
+{
+    struct cl_address at;
+    struct err err;
+
+    assert_rc(cl_net_parse(host, false, &at, &err), RC_OK);
+    return at;
+}
+
+/* Of IPv6 a network counts as one host, but the expected one is by itself there. */
+static void test_door_to_a_network(void **state)
+{
+    const struct cl_address peer = address_of("2001:db8::5");
+    struct cl_door_place places[CL_DOOR_PLACES] = { 0 };
+
+    (void)state;
+    for (unsigned i = 0; i < CL_DOOR_HOST; i++) {
+        char host[32];
+
+        (void)snprintf(host, sizeof host, "2001:db8::10%u", i);
+        places[i].is = CL_DOOR_HANDSHAKE;
+        places[i].since_ms = 9000 + i;
+        places[i].from = address_of(host);
+    }
+    const struct cl_address neighbour = address_of("2001:db8::104");
+
+    assert_int_equal(cl_door(places, &neighbour, &peer, 10000), CL_DOOR_PLACES);
+    assert_int_equal(cl_door(places, &peer, &peer, 10000), CL_DOOR_PLACES - 1);
+    /* nor do its own handshakes count as its neighbours' */
+    for (unsigned i = 0; i < CL_DOOR_HOST; i++)
+        places[i].from = peer;
+    assert_int_equal(cl_door(places, &peer, &peer, 10000), CL_DOOR_PLACES);
+    assert_int_equal(cl_door(places, &neighbour, &peer, 10000), CL_DOOR_PLACES - 1);
+}
+
 /* A peer without room is left alone for a while, and gets everything when it has room again. */
 static void test_full(void **state)
 {
@@ -654,11 +689,17 @@ static void test_usage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pace),      cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_usage),     cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_strangers), cmocka_unit_test(test_crowd),
-        cmocka_unit_test(test_flood),     cmocka_unit_test(test_door),
-        cmocka_unit_test(test_full),      cmocka_unit_test(test_udp),
+        cmocka_unit_test(test_pace),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_door),
+        cmocka_unit_test(test_door_to_a_network),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_udp),
     };
 
     return cmocka_run_group_tests(tests, make_certificates, rig_end);

@@ -631,6 +631,45 @@ static void converge(uint64_t seed)
     free(w);
 }
 
+/* One-way, and each life of the sender ends after three messages of a turn: what lies behind goes
+ * all the same, since no life begins where the one before did. */
+static void short_lives_go_round(void **state)
+{
+    enum { CHUNKS = 13, LIVES = 2000 };
+    struct link_object o = link_object_new(OBJECT_PACKAGE, CHUNKS * 4096, 1);
+    bool went[CHUNKS] = { false };
+    unsigned n_went = 0, n_first = 0, lives = 0;
+    uint32_t random = 1;
+
+    (void)state;
+    for (; n_went < CHUNKS && lives < LIVES; lives++) {
+        const struct sender_options options = {
+            .chunk_size = 4096, .one_way = true, .resend_ms = 10000, .wheel = random
+        };
+        struct transfer_message m = { 0 };
+        struct sender *s = NULL;
+        struct err err;
+
+        random = random * 1664525U + 1013904223U;
+        assert_rc(sender_new(&options, &s, &err), RC_OK);
+        assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+        assert_rc(next(s, 1, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_rc(next(s, 1, &m), RC_OK);
+            n_first += i == 0 && m.type == TRANSFER_CHUNK && m.chunk.index == 0;
+            if (m.type == TRANSFER_CHUNK && !went[m.chunk.index]) {
+                went[m.chunk.index] = true;
+                n_went++;
+            }
+        }
+        sender_free(&s);
+    }
+    assert_int_equal(n_went, CHUNKS);
+    assert_true(n_first < lives / 2);
+    free(o.bytes);
+}
+
 static void always_converges(void **state)
 {
     const char *text = getenv("BERTH_SEEDS");
@@ -654,6 +693,7 @@ int main(void)
         cmocka_unit_test(nonsense_reports),
         cmocka_unit_test(cuts_are_not_taken_over_without_end),
         cmocka_unit_test(budget_and_broken_source),
+        cmocka_unit_test(short_lives_go_round),
         cmocka_unit_test(always_converges),
     };
 
