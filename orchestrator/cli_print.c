@@ -76,10 +76,12 @@ int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
     /* Whatever was wanted: it is not what is wrong, and beginning a new fleet would be the worst.
      */
     if (err->rc == RC_BUSY)
-        (void)snprintf(text, sizeof text, "%s",
-                       strcmp(err->what, "ground.lock") == 0
-                           ? "stop berth-ground first: it is at work here, and does this by itself"
-                           : "try again: another berth command is writing");
+        (void)snprintf(
+            text, sizeof text, "%s",
+            strcmp(err->what, "ground.lock") == 0
+                ? "wait for the other berth link command, or stop berth-ground: it does this "
+                  "by itself"
+                : "try again: another berth command is writing");
     if (err->rc == RC_HOME_OPEN)
         (void)snprintf(text, sizeof text, "chmod go-w %s, once you know who has been writing there",
                        cli->home);

@@ -281,7 +281,9 @@ const struct cli_command cmd_link[] = {
       .about =
           "For carriers that are a script or a person with a disk; berth-ground, where it runs, "
           "does this all\nthe time. Takes in first what lies in the downlink, so that nothing "
-          "goes up that is there.",
+          "goes up that is there; what no\nreport has confirmed goes again with each call. "
+          "Rollouts and orders are moved on, as "
+          "berth-ground\ndoes, for the whole fleet.",
       .args_min = 1,
       .args_max = 1,
       .options = send_options,

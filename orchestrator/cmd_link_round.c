@@ -4,37 +4,55 @@
  * hand: for carriers that are a script, or a person with a disk.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "orchestrator/cmd_link.h"
 #include "orchestrator/ground.h"
 
-#define ROUNDS_MAX 100000U /* of one command: a downlink that fills as fast as it is read ends */
+#define ROUNDS_MAX 100000U  /* of one command: a downlink that fills as fast as it is read ends */
+#define LOCK_WAIT_MS 5000U /* for another command of this kind */
+#define LOCK_TRY_MS 50U
 
 static int fail(struct cli *cli, const struct err *err)
 {
     if (err->rc == RC_NO_SATELLITE)
         return cli_fail(cli, err, "berth link status lists them");
+    if (err->rc == RC_NOT_FOUND &&
+        (strcmp(err->what, cli->home) == 0 || strncmp(err->what, "no fleet", 8) == 0))
+        return cli_fail(cli, err, "berth fleet init NAME, or --home DIR");
     return cli_fail(cli, err, "berth link status %.64s", cli_arg(cli, 0));
+}
+
+/* Two of these commands may meet, as where each satellite has a script of its own. */
+static enum rc open_ground(const struct ground_options *options, struct ground **ret,
+                           struct err *err)
+{
+    const struct timespec pause = { .tv_nsec = LOCK_TRY_MS * 1000000L };
+    const uint64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
+    enum rc rc = ground_open(options, ret, err);
+
+    while (rc == RC_BUSY && clock_mono_ms() < until_ms) {
+        (void)nanosleep(&pause, NULL);
+        rc = ground_open(options, ret, err);
+    }
+    return rc;
 }
 
 /* Everything that lies in the downlink; *ret is the caller's to close, on failure too. */
 static enum rc take_in(struct cli *cli, struct ground_options *options, struct ground **ret,
                        struct err *err)
 {
-    uint32_t before = 0;
-
     log_open("berth", LOG_LEVEL_WARN);
     options->home = cli->home;
     options->satellite = cli_arg(cli, 0);
-    enum rc rc = ground_open(options, ret, err);
+    enum rc rc = open_ground(options, ret, err);
+    bool more = true;
 
-    for (uint32_t i = 0; rc == RC_OK && i < ROUNDS_MAX; i++) {
+    for (uint32_t i = 0; rc == RC_OK && more && i < ROUNDS_MAX; i++) {
         rc = ground_receive(*ret, clock_mono_ms(), clock_unix_ms(), err);
-        if (ground_counts(*ret)->in == before)
-            break;
-        before = ground_counts(*ret)->in;
+        more = ground_counts(*ret)->more;
     }
     return rc;
 }

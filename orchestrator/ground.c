@@ -42,7 +42,7 @@ struct ground {
     uint64_t watched;  /* number of store_watch */
     uint64_t repaired; /* mono: when ground last looked for losses */
     struct ground_counts counts;
-    struct err only; /* of options.satellite: why its link is not open */
+    struct err only; /* of options.satellite: what failed in this round */
     struct view *view;
     size_t n_peers;
     struct peer peer[PEERS_MAX];
@@ -97,8 +97,11 @@ enum rc ground_open(const struct ground_options *options, struct ground **ret, s
  */
 
 /* Log a failure of one satellite once, until it is another one or gone. */
-static void complain(struct peer *peer, enum rc rc, const struct err *err, const char *what)
+static void complain(struct ground *g, struct peer *peer, const struct err *err, const char *what,
+                     enum rc rc)
 {
+    if (rc != RC_OK && g->options.satellite && g->only.rc == RC_OK)
+        g->only = *err;
     if (rc != RC_OK && rc != peer->last)
         log_err(LOG_LEVEL_ERROR, err, "%s satellite=%s", what, peer->id);
     peer->last = rc;
@@ -179,8 +182,7 @@ static void open_links(struct ground *g, uint64_t mono_ms)
         peer->retry_ms = mono_ms + REOPEN_MS;
         enum rc rc = open_link(g, row, &peer->link, &err);
 
-        g->only = err;
-        complain(peer, rc, &err, "link");
+        complain(g, peer, &err, "link", rc);
         if (rc != RC_OK)
             continue;
         (void)snprintf(peer->keys, sizeof peer->keys, "%s", row->link_keys);
@@ -204,8 +206,18 @@ static enum rc only_open(struct ground *g, struct err *err)
 
     if (peer && peer->link)
         return RC_OK;
+    if (g->only.rc == RC_OK)
+        return err_set(err, RC_IO, "link of %s is not open", id);
     *err = g->only;
     return err->rc;
+}
+
+/* ... and nothing has failed with it. */
+static enum rc only_well(const struct ground *g, struct err *err)
+{
+    if (g->only.rc != RC_OK)
+        *err = g->only;
+    return g->only.rc;
 }
 
 /* ---- what to send -----------------------------------------------------------------------------
@@ -265,7 +277,7 @@ static void feed_one(struct ground *g, struct peer *peer, const struct store_out
     if (rc == RC_OK)
         rc = link_ground_add(peer->link, &object, fd, &err);
     if (rc != RC_EXISTS)
-        complain(peer, rc, &err, "object");
+        complain(g, peer, &err, "object", rc);
 }
 
 static bool in_sender(const struct sender *sender, const uint8_t digest[DIGEST_SIZE])
@@ -336,12 +348,13 @@ static void send_all(struct ground *g, uint64_t mono_ms)
 
         if (!peer->link)
             continue;
+        const uint64_t before = link_ground_written(peer->link);
         enum rc rc = link_ground_send(peer->link, mono_ms, &budget, &sent, &err);
 
         if (rc != RC_OK)
-            complain(peer, rc, &err, "send");
+            complain(g, peer, &err, "send", rc);
         g->counts.out += sent;
-        g->counts.out_bytes += g->options.up_budget - budget;
+        g->counts.out_bytes += link_ground_written(peer->link) - before;
         if (sent > 0)
             log_event(LOG_LEVEL_DEBUG, "sent satellite=%s files=%u bytes=%llu", peer->id, sent,
                       (unsigned long long)(g->options.up_budget - budget));
@@ -403,10 +416,13 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
 
     if (rc == RC_REPORT_OLD) {
         log_event(LOG_LEVEL_DEBUG, "report-old satellite=%s", in->peer->id);
+        in->g->counts.duplicates++;
         return;
     }
     if (rc != RC_OK) {
         log_err(LOG_LEVEL_WARN, &err, "report-refused satellite=%s", in->peer->id);
+        in->g->counts.refused++;
+        in->g->counts.last = err;
         return;
     }
     changed(in->g);
@@ -465,6 +481,7 @@ static void count(struct ground *g, const struct link_ground_counts *counts)
     g->counts.in += counts->files;
     g->counts.duplicates += counts->duplicates;
     g->counts.refused += counts->refused;
+    g->counts.more |= counts->more;
     if (counts->refused > 0)
         g->counts.last = counts->last;
 }
@@ -483,7 +500,7 @@ static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms,
         enum rc got =
             link_ground_receive(g->peer[i].link, RECEIVE_MAX, take_report, &in, &counts, &why);
 
-        complain(&g->peer[i], got, &why, "receive");
+        complain(g, &g->peer[i], &why, "receive", got);
         count(g, &counts);
         if (in.heard)
             take_keys(&in);
@@ -631,9 +648,13 @@ enum rc ground_receive(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, str
 
     if (rc != RC_OK)
         return rc;
+    g->counts.more = false;
+    g->only = (struct err){ 0 };
     open_links(g, mono_ms);
     rc = only_open(g, err);
-    return rc == RC_OK ? receive_all(g, mono_ms, unix_ms, err) : rc;
+    if (rc == RC_OK)
+        rc = receive_all(g, mono_ms, unix_ms, err);
+    return rc == RC_OK ? only_well(g, err) : rc;
 }
 
 enum rc ground_send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
@@ -655,7 +676,7 @@ enum rc ground_send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct
         return rc;
     g->queue_stale = g->queue_stale || waits;
     send_all(g, mono_ms);
-    return RC_OK;
+    return only_well(g, err);
 }
 
 enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)

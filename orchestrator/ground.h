@@ -12,6 +12,7 @@
 #ifndef BERTH_ORCHESTRATOR_GROUND_H
 #define BERTH_ORCHESTRATOR_GROUND_H
 
+#include "base/bytes.h"
 #include "base/err.h"
 
 struct ground;
@@ -39,18 +40,20 @@ struct ground_counts {
     uint32_t duplicates; /* of them: here before */
     uint32_t refused;    /* of them: not authentic, or no report */
     struct err last;     /* of the refused */
+    bool more;           /* others are left, and it is worth going on at once */
     uint32_t out;        /* bundle files written into uplinks */
     uint64_t out_bytes;
 };
 
 /* Take in what lies in the downlinks, at most some files of each satellite: again while
- * ground_counts(...).in rises.  With options.satellite set, RC_NO_SATELLITE or what keeps its link
- * from being opened. */
+ * ground_counts(...).more.  With options.satellite set, RC_NO_SATELLITE, what keeps its link from
+ * being opened, or what failed in it; else that is logged. */
 must_check enum rc ground_receive(struct ground *ground, uint64_t mono_ms, uint64_t unix_ms,
                                   struct err *err);
 
 /* Move rollouts on, release orders, and write what is due into the uplinks, at most
- * options.up_budget bytes for each satellite.  Behind ground_receive. */
+ * options.up_budget bytes for each satellite.  Behind ground_receive, and errors as there.  Only
+ * the uplinks are options.satellite's: rollouts and orders are moved on for all. */
 must_check enum rc ground_send(struct ground *ground, uint64_t mono_ms, uint64_t unix_ms,
                                struct err *err);
 

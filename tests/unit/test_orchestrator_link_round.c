@@ -77,6 +77,18 @@ static void report_comes(uint64_t seq, const struct report_traffic *traffic)
     assert_rc(dircl_sync(down, &err), RC_OK);
 }
 
+/* Both copies, so that nothing can be sent under the key. */
+static void spoil_counters(const char *sat)
+{
+    char path[128];
+
+    for (const char *copy = "ab"; *copy; copy++) {
+        print_to(path, sizeof path, "ground/home/sats/%s/link/counter-0000000000000001.%c", sat,
+                 *copy);
+        put(path, "no counter", 0600);
+    }
+}
+
 static void queue_a_file(void)
 {
     uint8_t *raw = malloc(RAW_BYTES);
@@ -142,6 +154,10 @@ static void takes_in_what_is_authentic(void **state)
     assert_said("refused on board: BUNDLE_CRC, 3 times, bundle");
     assert_berth("link status sat-1 --json", 0);
     assert_said("\"BUNDLE_CRC\": 3");
+    /* what came before is no news */
+    report_comes(1, &traffic);
+    assert_berth("link recv sat-1", 0);
+    assert_said("1 files taken in: 0 new reports, 1 here before, 0 refused");
     /* send takes in first, too */
     report_comes(2, &traffic);
     assert_berth("link send sat-1 --json", 0);
@@ -166,10 +182,17 @@ static void says_why_it_cannot(void **state)
     assert_rc(fs_open(dirfd, "ground/home", O_RDONLY | O_DIRECTORY, 0, &home, &err), RC_OK);
     assert_rc(fs_lock(home, "ground.lock", &lock, &err), RC_OK); /* as berth-ground does */
     assert_berth("link send sat-1", 1);
-    assert_said("stop berth-ground first");
+    assert_said("or stop berth-ground");
     assert_berth("link recv sat-1", 1);
     assert_berth("link status", 0); /* looking is always possible */
     close_fd(&lock);
+    spoil_counters("sat-2");
+    assert_berth("uplink sat-2 raw --kind package", 0);
+    assert_berth("link send sat-2", 1);
+    assert_said("COUNTER");
+    assert_int_equal(files_in("up-2"), 0);
+    assert_berth("--home nowhere link send sat-1", 1);
+    assert_said("berth fleet init");
     assert_int_equal(renameat(dirfd, "up-2", dirfd, "gone"), 0);
     assert_berth("link recv sat-2", 1);
     assert_said("NOT_FOUND");
