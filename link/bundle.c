@@ -50,6 +50,9 @@ static uint32_t crc_value(struct bytes field)
 {
     uint32_t value = 0;
 
+    /*@ loop invariant 0 <= i <= field.n;
+        loop assigns i, value;
+        loop variant field.n - i; */
     for (size_t i = 0; i < field.n; i++)
         value = value << 8 | field.p[i];
     return value;
@@ -142,6 +145,16 @@ static void read_destination(struct cursor *c, enum bundle_level level, struct b
         cursor_fail_at(c, RC_BUNDLE_EID, start, "destination: ipn:0 with a service");
 }
 
+static void read_endpoints(struct cursor *c, enum bundle_level level, struct bundle *b)
+{
+    read_destination(c, level, b);
+    //@ assert c->rc == RC_OK ==> eid_of(&b->dst, c->p, c->n);
+    eid_read(c, level, &b->src);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    //@ assert c->rc == RC_OK ==> eid_of(&b->dst, c->p, c->n) && eid_of(&b->src, c->p, c->n);
+    eid_read(c, level, &b->report_to);
+}
+
 /* RFC 9171 section 4.3.1. */
 static void read_primary(struct cursor *c, enum bundle_level level, struct bundle *b)
 {
@@ -158,9 +171,7 @@ static void read_primary(struct cursor *c, enum bundle_level level, struct bundl
     b->crc_type = read_crc_type(c);
     if (c->rc == RC_OK)
         check_primary_items(c, start, items, b);
-    read_destination(c, level, b);
-    eid_read(c, level, &b->src);
-    eid_read(c, level, &b->report_to);
+    read_endpoints(c, level, b);
     if (c->rc == RC_OK)
         check_primary_flags(c, at, b);
     cursor_array(c, 2, "creation timestamp");
@@ -176,26 +187,47 @@ static void read_primary(struct cursor *c, enum bundle_level level, struct bundl
 
 /* ---- canonical blocks ---- */
 
-/* RFC 9171 section 4.3.2. */
-static void read_block(struct cursor *c, struct bundle_block *ret)
+/* Type and number of a block. */
+static void read_block_name(struct cursor *c, struct bundle_block *ret)
 {
-    size_t start = c->at;
-    uint64_t items = cursor_head(c, CBOR_ARRAY, "block");
     size_t at = c->at;
 
     ret->type = cursor_uint(c, "block type");
     if (c->rc == RC_OK && ret->type == 0)
         cursor_fail_at(c, RC_BUNDLE_BLOCK_TYPE, at, "block type");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     at = c->at;
     ret->number = cursor_uint(c, "block number");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     if (c->rc == RC_OK && (ret->number == 0 || (ret->number == 1) != (ret->type == BLOCK_PAYLOAD)))
         cursor_fail_at(c, RC_BUNDLE_BLOCK_NUMBER, at, "block number");
+}
+
+static void read_block_data(struct cursor *c, struct bundle_block *ret)
+{
+    ret->data = cursor_bstr(c, "block data");
+}
+
+/* RFC 9171 section 4.3.2. */
+static void read_block(struct cursor *c, struct bundle_block *ret)
+{
+    size_t start = c->at;
+    uint64_t items = cursor_head(c, CBOR_ARRAY, "block");
+    size_t at;
+
+    read_block_name(c, ret);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     ret->flags = cursor_uint(c, "block flags");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     at = c->at;
     ret->crc_type = read_crc_type(c);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     if (c->rc == RC_OK && items != BLOCK_ITEMS + (ret->crc_type != CRC_NONE))
         cursor_fail_at(c, RC_BUNDLE_CRC_TYPE, at, "block: number of fields");
-    ret->data = cursor_bstr(c, "block data");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    read_block_data(c, ret);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    //@ assert c->rc == RC_OK ==> view_of(ret->data, c->p, c->n);
     read_crc(c, ret->crc_type, start);
 }
 
@@ -203,6 +235,10 @@ static void check_block_in_order(struct cursor *c, size_t start, const struct bu
 {
     const struct bundle_block *last = &b->blocks[b->n_blocks - 1];
 
+    /*@ loop invariant 0 <= i < b->n_blocks;
+        loop invariant cursor_valid(c) && cursor_on{Pre, Here}(c);
+        loop assigns i, c->rc, c->fail_at, c->field, c->at;
+        loop variant b->n_blocks - i; */
     for (size_t i = 0; i + 1 < b->n_blocks; i++) {
         if (b->blocks[i].type == BLOCK_PAYLOAD)
             cursor_fail_at(c, RC_BUNDLE_PAYLOAD, start, "block after the payload");
@@ -213,14 +249,23 @@ static void check_block_in_order(struct cursor *c, size_t start, const struct bu
 
 static uint32_t bit_of(const struct bundle *b, uint64_t number)
 {
+    /*@ loop invariant 0 <= i <= b->n_blocks;
+        loop assigns i;
+        loop variant b->n_blocks - i; */
     for (size_t i = 0; i < b->n_blocks; i++) {
         if (b->blocks[i].number == number)
-            return UINT32_C(1) << i;
+            return (uint32_t)1 << i;
     }
     return 0;
 }
 
 /* Targets of a security block, as far as the bundle's own rules need them. */
+/*@ requires cursor_valid(c) && \valid_read(b) && \valid(seen) && \valid_read(block);
+    requires \separated(c, b, seen) && \separated(c, block) && \separated(seen, block);
+    requires b->n_blocks <= BUNDLE_BLOCKS_MAX && view_of(block->data, c->p, c->n);
+    assigns c->rc, c->fail_at, c->field, c->at, seen->primary_signed, seen->n_sealed, seen->sealed;
+    ensures cursor_valid(c);
+    ensures cursor_on{Pre, Here}(c); */
 static void note_targets(struct cursor *c, const struct bundle *b, const struct bundle_block *block,
                          struct seen *seen)
 {
@@ -230,6 +275,10 @@ static void note_targets(struct cursor *c, const struct bundle *b, const struct 
 
     if (n == 0 || n > BUNDLE_BLOCKS_MAX)
         cursor_fail_at(&in, RC_BPSEC_FORMAT, start, "number of security targets");
+    /*@ loop invariant 0 <= i && cursor_valid(&in);
+        loop assigns i, in.rc, in.fail_at, in.field, in.at, seen->primary_signed, seen->n_sealed,
+                     seen->sealed;
+        loop variant n - i; */
     for (uint64_t i = 0; i < n && in.rc == RC_OK; i++) {
         uint64_t target = cursor_uint(&in, "security target");
 
@@ -240,6 +289,7 @@ static void note_targets(struct cursor *c, const struct bundle *b, const struct 
         else
             cursor_fail(&in, RC_BPSEC_TARGET, "security targets: too many");
     }
+    //@ assert cursor_valid(c);
     if (in.rc != RC_OK)
         cursor_fail_at(c, in.rc == RC_BPSEC_TARGET ? in.rc : RC_BPSEC_FORMAT, in.fail_at, in.field);
 }
@@ -279,6 +329,7 @@ static void read_extension(struct cursor *c, const struct bundle_block *block,
     default:
         return;
     }
+    //@ assert cursor_valid(c) && cursor_valid(&in);
     cursor_end(&in, "extension block");
     if (in.rc != RC_OK)
         cursor_fail_at(c, in.rc, in.fail_at, in.field);
@@ -296,8 +347,19 @@ enum rc bundle_decode_extension(struct bundle *bundle, const struct bundle_block
 /* ---- the bundle as a whole ---- */
 
 /* Which blocks there are, and which of them are encrypted. */
+/*@ requires cursor_valid(c) && \valid_read(b) && \valid(seen) && \separated(c, b, seen);
+    requires blocks_of(b, c->p, c->n);
+    assigns c->rc, c->fail_at, c->field, c->at, seen->age, seen->hops, seen->previous,
+            seen->primary_signed, seen->n_sealed, seen->sealed;
+    ensures cursor_valid(c);
+    ensures cursor_on{Pre, Here}(c); */
 static void take_stock(struct cursor *c, const struct bundle *b, struct seen *seen)
 {
+    /*@ loop invariant 0 <= i <= b->n_blocks;
+        loop invariant cursor_valid(c) && cursor_on{Pre, Here}(c);
+        loop assigns i, c->rc, c->fail_at, c->field, c->at, seen->age, seen->hops, seen->previous,
+                     seen->primary_signed, seen->n_sealed, seen->sealed;
+        loop variant b->n_blocks - i; */
     for (size_t i = 0; i < b->n_blocks && c->rc == RC_OK; i++) {
         const struct bundle_block *block = &b->blocks[i];
 
@@ -308,6 +370,11 @@ static void take_stock(struct cursor *c, const struct bundle *b, struct seen *se
             note_targets(c, b, block, seen);
     }
     /* Only now is it known which BIBs can be read. */
+    /*@ loop invariant 0 <= i <= b->n_blocks;
+        loop invariant cursor_valid(c) && cursor_on{Pre, Here}(c);
+        loop assigns i, c->rc, c->fail_at, c->field, c->at, seen->primary_signed, seen->n_sealed,
+                     seen->sealed;
+        loop variant b->n_blocks - i; */
     for (size_t i = 0; i < b->n_blocks && c->rc == RC_OK; i++) {
         if (b->blocks[i].type == BLOCK_BIB && !(seen->sealed >> i & 1))
             note_targets(c, b, &b->blocks[i], seen);
@@ -323,6 +390,12 @@ static bool fragment_fits(const struct bundle *b, size_t n)
 }
 
 /* Rules that join the primary block and the others. */
+/*@ requires cursor_valid(c) && \valid_read(b) && \valid_read(seen);
+    requires \separated(c, b) && \separated(c, seen);
+    requires 0 < b->n_blocks <= BUNDLE_BLOCKS_MAX;
+    assigns c->rc, c->fail_at, c->field, c->at;
+    ensures cursor_valid(c);
+    ensures cursor_on{Pre, Here}(c); */
 static void check_whole(struct cursor *c, const struct bundle *b, const struct seen *seen)
 {
     struct bytes payload = bundle_payload(b);
@@ -336,6 +409,10 @@ static void check_whole(struct cursor *c, const struct bundle *b, const struct s
         cursor_fail_at(c, RC_BUNDLE_FRAGMENT, 1, "fragment length");
     if (!(b->flags & BUNDLE_ADMIN) && !(strict && eid_is_null(&b->src)))
         return;
+    /*@ loop invariant 0 <= i <= b->n_blocks;
+        loop invariant cursor_valid(c) && cursor_on{Pre, Here}(c);
+        loop assigns i, c->rc, c->fail_at, c->field, c->at;
+        loop variant b->n_blocks - i; */
     for (size_t i = 0; i < b->n_blocks; i++) {
         if (b->blocks[i].flags & BLOCK_REPORT)
             cursor_fail_at(c, RC_BUNDLE_FLAGS, 1, "block asks for a report");
@@ -344,6 +421,11 @@ static void check_whole(struct cursor *c, const struct bundle *b, const struct s
 
 static void read_blocks(struct cursor *c, struct bundle *b)
 {
+    /*@ loop invariant cursor_valid(c) && cursor_on{Pre, Here}(c);
+        loop invariant b->n_blocks <= BUNDLE_BLOCKS_MAX;
+        loop assigns c->rc, c->fail_at, c->field, c->at, b->n_blocks,
+                     b->blocks[0 .. BUNDLE_BLOCKS_MAX - 1];
+        loop variant BUNDLE_BLOCKS_MAX - b->n_blocks; */
     while (c->rc == RC_OK) {
         size_t start = c->at;
 

@@ -34,11 +34,15 @@ struct cursor {
         \valid(c) && c->at <= c->n && (c->n == 0 || \valid_read(c->p + (0 .. c->n - 1))) &&
         (c->rc != RC_OK ==> c->at == c->n);
 
-    // From A to B it read on or stayed, in the same input, and stays at the end after a failure.
+    // From A to B it read on or stayed, and stays at the end after a failure.  That the input stays
+    // the same is in what is assigned.
     predicate cursor_on{A, B}(struct cursor *c) =
-        \at(c->p, A) == \at(c->p, B) && \at(c->n, A) == \at(c->n, B) &&
         \at(c->at, A) <= \at(c->at, B) &&
         (\at(c->rc, A) != RC_OK ==> \at(c->rc, B) == \at(c->rc, A));
+
+    // v lies inside of the n bytes at p; one without a byte somewhere in them, or at their end.
+    predicate view_of(struct bytes v, uint8_t *p, integer n) =
+        \base_addr(v.p) == \base_addr(p) && p <= v.p && v.p + v.n <= p + n;
 */
 
 /*@ assigns \nothing;
@@ -49,6 +53,10 @@ static inline struct cursor cursor_of(struct bytes in)
 }
 
 /* A cursor over a part of what c reads, so that offsets stay those of the whole. */
+/*@ requires view_of(part, whole.p, whole.n);
+    assigns \nothing;
+    ensures \result.p == whole.p && \result.p + \result.at == part.p && \result.rc == RC_OK;
+    ensures \result.at <= \result.n <= whole.n && \result.n == \result.at + part.n; */
 static inline struct cursor cursor_within(struct bytes whole, struct bytes part)
 {
     size_t at = (size_t)(part.p - whole.p);
@@ -207,8 +215,8 @@ static inline void cursor_array(struct cursor *c, uint64_t n, const char *field)
 /*@ requires cursor_valid(c);
     assigns c->rc, c->fail_at, c->field, c->at;
     ensures cursor_valid(c) && cursor_on{Pre, Here}(c);
-    ensures \result.n == 0 || (c->rc == RC_OK && \result.p + \result.n == c->p + c->at);
-    ensures \result.n <= c->n;
+    ensures c->rc == RC_OK ==> \result.p + \result.n == c->p + c->at;
+    ensures c->rc != RC_OK ==> \result.n == 0;
     ensures c->rc == RC_OK ==> \old(c->at) < c->at && \result.n <= c->at - \old(c->at) - 1; */
 static inline struct bytes cursor_string(struct cursor *c, enum cbor_major want, const char *field)
 {
@@ -228,8 +236,8 @@ static inline struct bytes cursor_string(struct cursor *c, enum cbor_major want,
 /*@ requires cursor_valid(c);
     assigns c->rc, c->fail_at, c->field, c->at;
     ensures cursor_valid(c) && cursor_on{Pre, Here}(c);
-    ensures \result.n == 0 || (c->rc == RC_OK && \result.p + \result.n == c->p + c->at);
-    ensures \result.n <= c->n;
+    ensures c->rc == RC_OK ==> \result.p + \result.n == c->p + c->at;
+    ensures c->rc != RC_OK ==> \result.n == 0;
     ensures c->rc == RC_OK ==> \old(c->at) < c->at && \result.n <= c->at - \old(c->at) - 1; */
 static inline struct bytes cursor_bstr(struct cursor *c, const char *field)
 {

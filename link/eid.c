@@ -23,6 +23,21 @@ bool eid_equal(const struct eid *a, const struct eid *b)
     return bytes_equal(a->name, b->name);
 }
 
+/* The node of an ipn EID that began at start. */
+static void read_ipn_node(struct cursor *c, size_t start, struct eid *ret)
+{
+    uint64_t node = cursor_uint(c, ret->three ? "ipn allocator" : "ipn node");
+
+    if (ret->three) {
+        uint64_t number = cursor_uint(c, "ipn node");
+
+        if (node > UINT32_MAX || number > UINT32_MAX)
+            cursor_fail_at(c, RC_BUNDLE_EID, start, "ipn allocator or node");
+        node = node << 32 | number;
+    }
+    ret->node = node;
+}
+
 /* ipn scheme-specific part: [node, service] or [allocator, node, service] (RFC 9758 section 6.1).
  */
 static void read_ipn(struct cursor *c, enum bundle_level level, struct eid *ret)
@@ -36,15 +51,11 @@ static void read_ipn(struct cursor *c, enum bundle_level level, struct eid *ret)
         cursor_fail_at(c, RC_BUNDLE_EID, start, "ipn elements");
         return;
     }
-    ret->node = cursor_uint(c, ret->three ? "ipn allocator" : "ipn node");
-    if (ret->three) {
-        uint64_t number = cursor_uint(c, "ipn node");
-
-        if (ret->node > UINT32_MAX || number > UINT32_MAX)
-            cursor_fail_at(c, RC_BUNDLE_EID, start, "ipn allocator or node");
-        ret->node = ret->node << 32 | number;
-    }
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    read_ipn_node(c, start, ret);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     ret->service = cursor_uint(c, "ipn service");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     /* RFC 9758 section 3.4.1: ipn:0.0 is the null endpoint, every other ipn:0.x is invalid. */
     if (level == BUNDLE_STRICT && ret->node == 0 && ret->service != 0)
         cursor_fail_at(c, RC_BUNDLE_EID, start, "ipn:0 with a service");
@@ -61,6 +72,9 @@ static bool dtn_name_valid(struct bytes name, enum bundle_level level)
         return false;
     if (level == BUNDLE_STRICT && (name.n < 3 || name.p[0] != '/' || name.p[1] != '/'))
         return false;
+    /*@ loop invariant 0 <= i <= name.n + 1;
+        loop assigns i, dots, segment;
+        loop variant name.n + 1 - i; */
     for (size_t i = 0; i <= name.n; i++) {
         if (i == name.n || name.p[i] == '/') {
             if (segment > 0 && segment <= 2 && dots == segment)
@@ -85,6 +99,7 @@ static void read_dtn(struct cursor *c, enum bundle_level level, struct eid *ret)
     if (cursor_left(c) > 0 && c->p[start] >> 5 == CBOR_UINT) {
         if (cursor_uint(c, "dtn") != 0)
             cursor_fail_at(c, RC_BUNDLE_EID, start, "dtn number");
+        ret->scheme = EID_NONE;
         return;
     }
     ret->scheme = EID_DTN;
@@ -98,8 +113,10 @@ static void read_ipn_pair(struct cursor *c, enum bundle_level level, struct eid 
 {
     size_t start = c->at - 1;
 
-    *ret = (struct eid){ .scheme = EID_IPN };
+    *ret = (struct eid){ 0 };
+    ret->scheme = EID_IPN;
     ret->node = cursor_uint(c, "ipn node");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     ret->service = cursor_uint(c, "ipn service");
     if (level == BUNDLE_STRICT && ret->node == 0 && ret->service != 0)
         cursor_fail_at(c, RC_BUNDLE_EID, start, "ipn:0 with a service");
@@ -113,18 +130,22 @@ void eid_read(struct cursor *c, enum bundle_level level, struct eid *ret)
 
     if (cursor_left(c) >= sizeof pair && memcmp(c->p + start, pair, sizeof pair) == 0) {
         c->at += sizeof pair;
+        //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
         read_ipn_pair(c, level, ret);
+        //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
         return;
     }
     *ret = (struct eid){ 0 };
     cursor_array(c, 2, "EID");
     scheme = cursor_uint(c, "EID scheme");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     if (scheme == EID_IPN)
         read_ipn(c, level, ret);
     else if (scheme == EID_DTN)
         read_dtn(c, level, ret);
     else
         cursor_fail_at(c, RC_BUNDLE_EID, start, "EID scheme");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
 }
 
 enum rc eid_decode(struct bytes in, enum bundle_level level, struct eid *ret, struct err *err)
