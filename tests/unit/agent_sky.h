@@ -38,6 +38,8 @@ struct sky {
     pid_t berthd;
     uint64_t serial;
     struct report report;                 /* the newest */
+    uint64_t ended_epoch;                 /* of the agent before, if it has reported; else 0 */
+    bool went_back;                       /* its record was put back: the next has its epoch */
     uint32_t reports;                     /* since the start of berthd */
     bool offer;                           /* send descriptors first, and chunks only when asked */
     uint64_t sent;                        /* bytes on the uplink */
@@ -457,10 +459,12 @@ static maybe_unused void on_report(void *arg, enum object_kind kind, struct byte
     for (uint32_t i = 0; i < report.n_objects; i++)
         memcpy(transfers.complete[i], report.object[i].b, DIGEST_SIZE);
     sender_report(link_ground_sender(sky->link), &transfers, clock_mono_ms());
-    sky->report = report;
-    sky->reports++;
     if (sky->each)
         sky->each(&report);
+    if (report.epoch == sky->ended_epoch)
+        return; /* its berth-link had not come to it before the next agent was started */
+    sky->report = report;
+    sky->reports++;
 }
 
 static maybe_unused void start_berthd(void)
@@ -471,6 +475,8 @@ static maybe_unused void start_berthd(void)
 
     /* A late report of the agent before does not say that this one has come up. */
     must(link_ground_receive(sky->link, SIZE_MAX, on_report, NULL, &counts, &err), &err);
+    sky->ended_epoch = sky->went_back ? 0 : sky->report.epoch;
+    sky->went_back = false;
     sky->reports = 0;
     sky->berthd = fork();
     assert_true(sky->berthd >= 0);
