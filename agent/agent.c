@@ -161,6 +161,26 @@ static void fill_state(struct agent *a)
     }
 }
 
+/* What another agent left stays in its place until it is copied aside and the state is there: a cut
+ * leaves the one or the other.  A place for the copy that is bad for good does not keep the state
+ * from being saved. */
+static enum rc save_state(struct agent *a, struct err *err)
+{
+    if (a->uncopied) {
+        enum rc rc = state_copy_aside(a->state_dir, err);
+
+        if (rc == RC_NO_SPACE || rc == RC_NO_MEMORY)
+            return rc;
+        if (rc != RC_OK)
+            log_err(LOG_LEVEL_WARN, err, "state that is left");
+        a->uncopied = false;
+    }
+    enum rc rc = a->foreign ? state_renew(a->state_dir, &a->state, err)
+                            : state_save(a->state_dir, &a->state, a->unrecorded, err);
+    a->foreign &= rc != RC_OK;
+    return rc;
+}
+
 void agent_save(struct agent *a)
 {
     struct err err = { 0 };
@@ -170,11 +190,11 @@ void agent_save(struct agent *a)
         return;
     fill_state(a);
     bool failed_before = a->save_failed;
-    enum rc rc = state_save(a->state_dir, &a->state, a->unrecorded, &err);
+    enum rc rc = save_state(a, &err);
     if (rc == RC_NO_SPACE && reserve_release(a->state_dir))
-        rc = state_save(a->state_dir, &a->state, a->unrecorded, &err);
+        rc = save_state(a, &err);
     while (rc == RC_NO_SPACE && stored_give_up(a)) /* nothing else is left to give */
-        rc = state_save(a->state_dir, &a->state, a->unrecorded, &err);
+        rc = save_state(a, &err);
     a->save_failed = rc != RC_OK;
     a->unsaved = a->save_failed;
     a->unrecorded &= a->save_failed;

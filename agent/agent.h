@@ -237,6 +237,8 @@ struct agent {
     uint32_t expired;        /* documents held that had expired when looked at last */
     uint64_t floor_saved_ms; /* monotonic */
     bool old_record;  /* the state is one that was kept: what was revoked since is not in it */
+    bool foreign;     /* ... and in its place is what another agent left: it is written over */
+    bool uncopied;    /* ... after it has been copied aside */
     bool damaged;     /* the state is not known: run what is provably ordered, take nothing new */
     bool ordered;     /* an order is in force */
     bool cosigned;    /* ... and the safety role signed for it */

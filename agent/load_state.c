@@ -113,8 +113,9 @@ static enum rc load_kept(struct agent *a, struct err *err)
     if (rc != RC_OK)
         return rc;
     a->old_record = true;
-    if (state_copy_aside(a->state_dir, &why) != RC_OK &&
-        state_set_aside(a->state_dir, &why) != RC_OK)
+    a->foreign = true;
+    a->uncopied = state_copy_aside(a->state_dir, &why) != RC_OK; /* again before the first save */
+    if (a->uncopied)
         log_err(LOG_LEVEL_WARN, &why, "state");
     events_init(&a->events, a->state.event_seq + KEPT_EVENTS);
     take_records(a);

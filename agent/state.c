@@ -500,10 +500,14 @@ enum rc state_copy_aside(int dirfd, struct err *err)
 
     if (!buf)
         return err_set(err, RC_NO_MEMORY, "state");
-    enum rc rc = statefile_load(dirfd, STATE_FILE, buf, STATE_MAX, &n, NULL, err);
-    return rc == RC_OK
-               ? statefile_renew(dirfd, STATE_LEFT_FILE, (struct bytes){ .p = buf, .n = n }, err)
-               : rc;
+    struct err why = { 0 };
+    enum rc rc = statefile_load(dirfd, STATE_FILE, buf, STATE_MAX, &n, NULL, &why);
+    if (rc == RC_OK)
+        return statefile_renew(dirfd, STATE_LEFT_FILE, (struct bytes){ .p = buf, .n = n }, err);
+    if (rc == RC_STATE_DAMAGED || rc == RC_TOO_LARGE)
+        return statefile_copy_bytes(dirfd, STATE_FILE, STATE_LEFT_FILE, err);
+    *err = why;
+    return rc;
 }
 
 enum rc state_set_aside(int dirfd, struct err *err)
@@ -520,7 +524,9 @@ enum rc state_set_aside(int dirfd, struct err *err)
     return rc;
 }
 
-enum rc state_keep(int dirfd, const struct state *state, struct err *err)
+static enum rc save_as(int dirfd, const struct state *state,
+                       enum rc (*save)(int, const char *, struct bytes, struct err *),
+                       const char *name, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = malloc(STATE_MAX);
     struct bytes content = { 0 };
@@ -529,20 +535,20 @@ enum rc state_keep(int dirfd, const struct state *state, struct err *err)
         return err_set(err, RC_NO_MEMORY, "state");
 
     enum rc rc = state_encode(state, buf, STATE_MAX, &content, err);
-    return rc == RC_OK ? statefile_renew(dirfd, STATE_KEPT_FILE, content, err) : rc;
+    return rc == RC_OK ? save(dirfd, name, content, err) : rc;
+}
+
+enum rc state_keep(int dirfd, const struct state *state, struct err *err)
+{
+    return save_as(dirfd, state, statefile_renew, STATE_KEPT_FILE, err);
 }
 
 enum rc state_save(int dirfd, const struct state *state, bool both, struct err *err)
 {
-    scoped(free_ptr) uint8_t *buf = malloc(STATE_MAX);
-    struct bytes content = { 0 };
+    return save_as(dirfd, state, both ? statefile_save_both : statefile_save, STATE_FILE, err);
+}
 
-    if (!buf)
-        return err_set(err, RC_NO_MEMORY, "state");
-
-    enum rc rc = state_encode(state, buf, STATE_MAX, &content, err);
-    if (rc == RC_OK)
-        rc = both ? statefile_save_both(dirfd, STATE_FILE, content, err)
-                  : statefile_save(dirfd, STATE_FILE, content, err);
-    return rc;
+enum rc state_renew(int dirfd, const struct state *state, struct err *err)
+{
+    return save_as(dirfd, state, statefile_renew, STATE_FILE, err);
 }

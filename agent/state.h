@@ -122,8 +122,9 @@ must_check enum rc state_load(int dirfd, struct state *ret, bool *ret_repair, st
 must_check enum rc state_keep(int dirfd, const struct state *state, struct err *err);
 must_check enum rc state_load_kept(int dirfd, struct state *ret, struct err *err);
 
-/* Copy what is whole and not understood to where it stays for those who understand it; what was
- * there before goes.  It is in its own place still: a cut changes nothing. */
+/* Copy what is whole and not understood to where it stays for those who understand it, and what is
+ * no state file byte by byte; what was there before goes.  It is in its own place still: a cut
+ * changes nothing. */
 must_check enum rc state_copy_aside(int dirfd, struct err *err);
 
 /* What was copied or moved there, as state_load. */
@@ -134,5 +135,8 @@ must_check enum rc state_set_aside(int dirfd, struct err *err);
 
 /* Save durably; with `both` so that the loss of one copy brings back nothing older. */
 must_check enum rc state_save(int dirfd, const struct state *state, bool both, struct err *err);
+
+/* The same in both, and in the place of what is no state file too: copied aside before. */
+must_check enum rc state_renew(int dirfd, const struct state *state, struct err *err);
 
 #endif

@@ -154,10 +154,31 @@ enum rc statefile_load(int dirfd, const char *name, uint8_t *buf, size_t cap, si
     return RC_OK;
 }
 
-/* What a lost write leaves is nothing or zeros. */
+/* What a lost write leaves is nothing or zeros, and what erased flash holds is ones. */
 static bool is_written(const struct copy *c)
 {
-    return c->size > 0 && c->file[0] != 0;
+    static const uint8_t ones[MAGIC_SIZE] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF };
+    static const uint8_t zeros[MAGIC_SIZE];
+    const size_t n = c->size < MAGIC_SIZE ? c->size : MAGIC_SIZE;
+
+    return memcmp(c->file, ones, n) != 0 && memcmp(c->file, zeros, n) != 0;
+}
+
+/* Flipped bits do not make another magic out of ours: most of it is another, or a sum over all of
+ * it says that it was written with this one. */
+static bool is_other_form(const struct copy *c)
+{
+    uint8_t sum[SUM_SIZE];
+    size_t differ = 0;
+
+    for (size_t i = 0; i < MAGIC_SIZE && i < c->size; i++)
+        differ += c->file[i] != (uint8_t)MAGIC[i];
+    if (differ > MAGIC_SIZE / 2)
+        return true;
+    if (differ == 0 || c->size < HEAD_SIZE + SUM_SIZE)
+        return false;
+    sum_of((struct bytes){ .p = c->file, .n = c->size - SUM_SIZE }, sum);
+    return memcmp(sum, c->file + c->size - SUM_SIZE, SUM_SIZE) == 0;
 }
 
 bool statefile_foreign(int dirfd, const char *name)
@@ -168,11 +189,26 @@ bool statefile_foreign(int dirfd, const char *name)
     if (read_pair(dirfd, name, &p, &ignored) != RC_OK)
         return false;
     for (size_t i = 0; i < 2; i++)
-        if (!p.copy[i].file || !is_written(&p.copy[i]) ||
-            memcmp(p.copy[i].file, MAGIC,
-                   p.copy[i].size < MAGIC_SIZE ? p.copy[i].size : MAGIC_SIZE) == 0)
+        if (!p.copy[i].file || !is_written(&p.copy[i]) || !is_other_form(&p.copy[i]))
             return false;
     return true;
+}
+
+enum rc statefile_copy_bytes(int dirfd, const char *from, const char *to, struct err *err)
+{
+    scoped(pair_done) struct pair p = { 0 };
+    enum rc rc = read_pair(dirfd, from, &p, err);
+
+    for (size_t i = 0; i < 2 && rc == RC_OK; i++) {
+        const struct copy *c = &p.copy[i];
+        char target[256];
+
+        copy_name(to, i, target, sizeof target);
+        if (c->file)
+            rc = fs_write_file(dirfd, target, (struct bytes){ .p = c->file, .n = c->size }, 0600,
+                               err);
+    }
+    return rc;
 }
 
 /* Write one copy, durably. */

@@ -43,9 +43,15 @@ enum statefile_found {
 must_check enum rc statefile_load(int dirfd, const char *name, uint8_t *buf, size_t cap,
                                   size_t *ret_n, struct statefile_info *ret_info, struct err *err);
 
-/* Whether both copies are there and can be read, and neither has anything of a state file: somebody
- * wrote them so, which is not what a bad medium does. */
+/* Whether both copies are there and can be read, and somebody wrote both so, which is not what a
+ * bad medium does: most of the magic is another one, or it is another one with a right sum at the
+ * end. What begins with zeros or ones was lost or erased. */
 bool statefile_foreign(int dirfd, const char *name);
+
+/* Copy what can be read of both copies, as it is, to those of another name, durably.  One that
+ * cannot be read, or is not there, leaves the other name's as it was. */
+must_check enum rc statefile_copy_bytes(int dirfd, const char *from, const char *to,
+                                        struct err *err);
 
 /* Save content as the newest copy, durably.  Both copies present and damaged: RC_STATE_DAMAGED,
  * nothing written.  One damaged, or not readable: both are written, because it may have been the

@@ -1595,13 +1595,18 @@ static void flip_in(const char *path)
     assert_int_equal(pwrite(fd, &byte, 1, 30), 1);
 }
 
+static void leave_rubbish(void)
+{
+    for (size_t f = 0; f < 2; f++)
+        put_file(dir.fd, state_files[f], FOREIGN, 0600);
+}
+
 /* An agent on trial has left what is no state file at all: what was kept is used as well. */
 static void rubbish_is_another_format(void **state)
 {
     (void)state;
     keep_state();
-    for (size_t f = 0; f < 2; f++)
-        put_file(dir.fd, state_files[f], FOREIGN, 0600);
+    leave_rubbish();
     restart();
     assert_false(a->damaged);
     assert_true(has_file("left.a"));
@@ -1611,22 +1616,131 @@ static void rubbish_is_another_format(void **state)
     stands_as_before();
 }
 
-/* Both copies damaged, or gone: that is no other format. */
-static void damage_is_no_other_format(void **state)
+/* The first start after that, and its first save, in a child whose power goes before its n-th
+ * durable step.  False: it came to the end. */
+static bool saving_cut_off(uint32_t n)
 {
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        leave_agent();
+        cut_at = n;
+        load_agent();
+        agent_save(a);
+        _exit(a->save_failed ? 1 : 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == CUT_EXIT);
+    return WEXITSTATUS(status) == CUT_EXIT;
+}
+
+static void expect_rubbish(const char *path)
+{
+    scoped(free_ptr) uint8_t *file = NULL;
+    struct err err = { 0 };
+    size_t n = 0;
+
+    assert_rc(fs_read_alloc(dir.fd, path, 4096, &file, &n, &err), RC_OK);
+    assert_int_equal(n, strlen(FOREIGN));
+    assert_memory_equal(file, FOREIGN, n);
+}
+
+/* Wherever the power goes while it is copied aside and written over: the state is found, or what
+ * was kept, and what was left is not lost. */
+static void no_cut_beside_rubbish_loses_the_state(void **state)
+{
+    bool cut = true;
+
+    (void)state;
+    for (uint32_t n = 1; cut; n++) {
+        assert_int_equal(scene_begins(NULL), 0);
+        const uint64_t epoch = a->state.epoch;
+        keep_state();
+        leave_rubbish();
+        cut = saving_cut_off(n);
+        for (unsigned i = 0; i < 2; i++) {
+            restart();
+            assert_false(a->damaged);
+            assert_true(a->state.epoch > epoch);
+            stands_as_before();
+            agent_save(a);
+            assert_false(a->save_failed);
+            assert_false(a->foreign);
+            expect_rubbish("left.a");
+            expect_rubbish("left.b");
+        }
+        assert_true(cut || n > 8); /* two copies aside and two of the state, each in two steps */
+        assert_int_equal(scene_ends(NULL), 0);
+    }
+}
+
+static int save_without_room(void *arg)
+{
+    (void)arg;
+    leave_agent();
+    fault_arm();
+    load_agent();
+    agent_save(a);
+    bool failed = a->save_failed && a->uncopied;
+    fault_disarm();
+    expect_rubbish("agent.a");
+    expect_rubbish("agent.b");
+    agent_save(a);
+    return failed && !a->save_failed && !a->uncopied ? 0 : 1;
+}
+
+/* While there is no room for a copy of it, it is not written over. */
+static void rubbish_waits_for_its_copy(void **state)
+{
+    const struct fault fault = {
+        .kind = FAULT_FAIL, .sys = ENOSPC, .name = "left.a", .lasting = true, .n = 1
+    };
+
     (void)state;
     keep_state();
-    for (unsigned i = 0; i < 2; i++) {
+    leave_rubbish();
+    const struct fault_seen seen = fault_run(save_without_room, NULL, &fault, NULL);
+    assert_int_equal(seen.exit_code, 0);
+    assert_true(seen.fired > 0);
+    restart();
+    assert_false(a->damaged);
+    stands_as_before();
+    expect_rubbish("left.a");
+    expect_rubbish("left.b");
+}
+
+static void erase(const char *path)
+{
+    uint8_t ones[512];
+    struct err err = { 0 };
+
+    memset(ones, 0xFF, sizeof ones);
+    assert_rc(fs_write_file(dir.fd, path, (struct bytes){ ones, sizeof ones }, 0600, &err), RC_OK);
+}
+
+/* Both copies damaged, erased, or gone: that is no other format. */
+static void damage_is_no_other_format(void **state)
+{
+    enum { FLIPPED, ERASED, GONE };
+
+    (void)state;
+    keep_state();
+    for (unsigned i = FLIPPED; i <= GONE; i++) {
         for (size_t f = 0; f < 2; f++) {
-            if (i == 0)
+            if (i == FLIPPED)
                 flip_in(state_files[f]);
+            else if (i == ERASED)
+                erase(state_files[f]);
             else
                 assert_int_equal(unlinkat(dir.fd, state_files[f], 0), 0);
         }
         restart();
         assert_true(a->damaged);
         assert_false(has_file("left.a"));
-        assert_int_equal(has_file("agent.a"), i == 0);
+        assert_int_equal(has_file("agent.a"), i != GONE);
     }
 }
 
@@ -1722,6 +1836,8 @@ int main(void)
                                         scene_ends),
         cmocka_unit_test_setup_teardown(damage_is_no_other_format, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(rubbish_is_another_format, scene_begins, scene_ends),
+        cmocka_unit_test(no_cut_beside_rubbish_loses_the_state),
+        cmocka_unit_test_setup_teardown(rubbish_waits_for_its_copy, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(want_of_memory_is_no_damage, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(what_was_left_is_looked_at_again, scene_begins, scene_ends),
         cmocka_unit_test_setup_teardown(refusals_change_nothing, scene_begins, scene_ends),

@@ -156,21 +156,57 @@ static void numbers_go_round(void **state)
     }
 }
 
-/* Somebody's bytes are no damage: a flipped bit, a cut and zeros are. */
+#define WHOLE_N (20U + 1U + SUM_SIZE)
+
+/* A whole copy whose magic is another one from some place on; then the sum is made right, or not.
+ */
+static struct bytes copy_with_magic(uint8_t file[WHOLE_N], size_t at, uint8_t flip, bool right)
+{
+    static const uint8_t rest[] = { 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 'x' };
+
+    memcpy(file, "BERTHST1", 8);
+    memcpy(file + 8, rest, sizeof rest);
+    if (!right)
+        sum_of((struct bytes){ file, WHOLE_N - SUM_SIZE }, file + WHOLE_N - SUM_SIZE);
+    for (size_t i = at; i < 8; i++)
+        file[i] ^= flip;
+    if (right)
+        sum_of((struct bytes){ file, WHOLE_N - SUM_SIZE }, file + WHOLE_N - SUM_SIZE);
+    return (struct bytes){ file, WHOLE_N };
+}
+
+/* Somebody's bytes are no damage: flipped bits, a cut, zeros and ones are. */
 static void foreign_bytes_are_told_from_damage(void **state)
 {
     static const uint8_t zeros[64];
     static const char foreign[] = "another format";
+    uint8_t ones[64], partly[64], file[5][WHOLE_N];
     const struct bytes a = bytes_of(foreign);
     const struct {
         struct bytes b; /* the other copy; NULL: it stays */
         bool foreign;
     } cases[] = {
-        { { NULL, 0 }, false },  { bytes_of("short"), true },     { { zeros, 64 }, false },
-        { { zeros, 0 }, false }, { bytes_of("BERTHST1"), false }, { bytes_of("BERTH"), false },
+        { { NULL, 0 }, false },
+        { bytes_of("short"), true },
+        { { zeros, 64 }, false },
+        { { zeros, 0 }, false },
+        { bytes_of("BERTHST1"), false },
+        { bytes_of("BERTH"), false },
+        { { ones, 64 }, false },
+        { { ones, 3 }, false },
+        { { partly, 64 }, false },
+        { bytes_of("x"), false },
+        { copy_with_magic(file[0], 7, 1, false), false }, /* a flipped bit, ... */
+        { copy_with_magic(file[1], 4, 1, false), false }, /* ... or four */
+        { copy_with_magic(file[2], 7, 3, true), true },   /* BERTHST2, and written so */
+        { copy_with_magic(file[3], 8, 0, true), false },
+        { copy_with_magic(file[4], 3, 1, false), true },
     };
 
     (void)state;
+    memset(ones, 0xFF, sizeof ones);
+    memset(partly, 0xFF, sizeof partly); /* one sector of a file was erased */
+    memset(partly + 32, 'x', 32);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct scratch dir = scratch_new();
         struct err err;
@@ -184,6 +220,36 @@ static void foreign_bytes_are_told_from_damage(void **state)
         assert_int_equal(statefile_foreign(dir.fd, "it"), cases[i].foreign);
         scratch_done(&dir);
     }
+}
+
+static void expect_file(int dir, const char *name, struct bytes want)
+{
+    scoped(free_ptr) uint8_t *file = NULL;
+    struct err err;
+    size_t n = 0;
+
+    assert_rc(fs_read_alloc(dir, name, 4096, &file, &n, &err), RC_OK);
+    assert_int_equal(n, want.n);
+    assert_memory_equal(file, want.p, n);
+}
+
+/* As it is, and it stays where it was; what is not there takes nothing away. */
+static void bytes_are_copied_as_they_are(void **state)
+{
+    struct scratch dir = scratch_new();
+    struct err err;
+
+    (void)state;
+    assert_rc(fs_write_file(dir.fd, "it.a", bytes_of("one"), 0600, &err), RC_OK);
+    assert_rc(fs_write_file(dir.fd, "it.b", bytes_of("another"), 0600, &err), RC_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_rc(statefile_copy_bytes(dir.fd, "it", "left", &err), RC_OK);
+        expect_file(dir.fd, "left.a", bytes_of("one"));
+        expect_file(dir.fd, "left.b", bytes_of("another"));
+        expect_file(dir.fd, "it.a", bytes_of("one"));
+        assert_int_equal(unlinkat(dir.fd, "it.b", 0), i == 0 ? 0 : -1);
+    }
+    scratch_done(&dir);
 }
 
 /* ---- a name that nothing can be written over ----------------------------------------------------
@@ -348,6 +414,7 @@ int main(void)
         cmocka_unit_test(scrub_mends),
         cmocka_unit_test(one_copy_is_no_damage),
         cmocka_unit_test(foreign_bytes_are_told_from_damage),
+        cmocka_unit_test(bytes_are_copied_as_they_are),
         cmocka_unit_test(a_copy_that_cannot_be_replaced),
         cmocka_unit_test(a_whole_copy_is_not_passed_over),
     };
