@@ -490,22 +490,22 @@ static int on_late(sd_event_source *source, uint64_t usec, void *arg)
     return 0;
 }
 
-/* A directory that this start could not use can be used: the next start finds what is in it.  Asked
- * for as by whoever stops us, so the start does not count (own_stopped). */
+/* What could not be used can be, or nobody looks at it any more. */
 static int on_probe(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     struct agent *a = arg;
     struct err err = { 0 };
+    enum rc rc = probe_read(fd, &err);
 
     (void)events;
-    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    if (probe_end(fd, &err) != RC_OK) {
+    if (rc == RC_IO) {
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
         log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
-        return 0;
     }
-    log_event(LOG_LEVEL_WARN, "ending, to start anew with it");
-    agent_stop(a, 0);
-    agent_step(a);
+    if (rc == RC_OK) {
+        own_start_anew(a, clock_mono_ms());
+        agent_step(a);
+    }
     return 0;
 }
 

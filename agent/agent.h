@@ -216,8 +216,11 @@ struct own {
     struct boot_terms terms;
     struct boot_record record;
     uint64_t since_ms;
-    uint64_t well_ms; /* since when all that should run does; 0 = it does not */
-    int exit_code;    /* once stopped */
+    uint64_t well_ms;  /* since when all that should run does; 0 = it does not */
+    int exit_code;     /* once stopped */
+    uint64_t begun_ms; /* this start, before anybody looks at what it could not use */
+    uint32_t anew;     /* so often in a row it has ended for that (boot/tally) */
+    int anew_fd;       /* where that is counted; -1 = nowhere */
 };
 
 struct agent {
@@ -226,7 +229,7 @@ struct agent {
     int state_dir, trust_dir, data_dir, log_dir; /* -1 = cannot be used; not the first */
     uint32_t bad_places;                         /* bits: 1 << enum place, found at the start */
     uint32_t shut_places; /* of those: not to be opened, so not the directory itself is in use */
-    int probe[2];         /* pidfds of those who go on looking at them (agent/probe); -1 = none */
+    int probe[2];         /* what those say who go on looking at them (agent/probe); -1 = none */
     int unpack_program;
     int link_sock, launch_sock;
 

@@ -29,6 +29,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/name.h"
+#include "boot/tally.h"
 #include "sandbox/wire.h"
 
 #define AGENT_USER "berth"
@@ -389,7 +390,7 @@ static struct probe_place where_is(const struct options *o, enum place place)
 /* Whoever goes on looking at what could not be used.  Without one it stays so until the next start,
  * which is no reason not to start now. */
 static void start_probe(const struct options *o, struct agent *a, const struct user *user,
-                        uint32_t places, int *ret_pidfd)
+                        uint32_t places, int *ret_fd)
 {
     struct probe_plan plan = {
         .state_dir = a->state_dir, .uid = user->uid, .gid = user->gid, .every_ms = PROBE_EVERY_MS
@@ -399,17 +400,30 @@ static void start_probe(const struct options *o, struct agent *a, const struct u
     for (unsigned place = 0; place < PLACES; place++)
         if (a->shut_places & places & 1U << place)
             plan.place[plan.n++] = where_is(o, (enum place)place);
-    if (plan.n > 0 && probe_start(&plan, ret_pidfd, &err) != RC_OK)
+    if (plan.n > 0 && probe_start(&plan, ret_fd, &err) != RC_OK)
         log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
 }
 
 /* Those without which payloads or the ground are cut off; for the others a stand-in does. */
+#define OF_LINK (1U << PLACE_LINK | 1U << PLACE_UPLINK | 1U << PLACE_DOWNLINK)
+#define OF_AGENT (1U << PLACE_SLOTS | 1U << PLACE_DATA | 1U << PLACE_TRUST)
+
 static void start_probes(const struct options *o, struct agent *a)
 {
-    start_probe(o, a, &o->link, 1U << PLACE_LINK | 1U << PLACE_UPLINK | 1U << PLACE_DOWNLINK,
-                &a->probe[0]);
-    start_probe(o, a, &o->agent, 1U << PLACE_SLOTS | 1U << PLACE_DATA | 1U << PLACE_TRUST,
-                &a->probe[1]);
+    struct own *own = &a->own;
+    struct err err = { 0 };
+
+    own->begun_ms = clock_mono_ms();
+    if ((a->shut_places & (OF_LINK | OF_AGENT)) == 0) {
+        tally_anew_forget(a->state_dir);
+        return;
+    }
+    if (tally_anew_open(a->state_dir, &own->anew_fd, &own->anew, &err) != RC_OK) {
+        log_err(LOG_LEVEL_WARN, &err, "starts anew are not counted");
+        own->anew = OWN_ANEW_UNKNOWN;
+    }
+    start_probe(o, a, &o->link, OF_LINK, &a->probe[0]);
+    start_probe(o, a, &o->agent, OF_AGENT, &a->probe[1]);
 }
 
 /* ---- for good -----------------------------------------------------------------------------------
@@ -582,7 +596,7 @@ int main(int argc, char **argv)
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;
     a->link_sock = a->launch_sock = a->unpack_program = -1;
-    a->check.fd = a->scrub.fd = a->probe[0] = a->probe[1] = -1;
+    a->check.fd = a->scrub.fd = a->probe[0] = a->probe[1] = a->own.anew_fd = -1;
     if (start(&o, a, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");
         return 1;

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "agent/probe.h"
 #include "agent/reserve.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "boot/tally.h"
 
 static struct digest digest_of(const struct boot_id *id)
 {
@@ -353,4 +355,41 @@ void own_tick(struct agent *a, uint64_t now_ms)
         excuse_deaf(a, now_ms);
     else
         clear_starts(a, now_ms);
+}
+
+/* ---- a start that lacks something ---------------------------------------------------------------
+ */
+
+/* A trial that runs is not given back by the next start.  Our own is lost in any case if we are
+ * deaf, as long as there are starts left for it. */
+static bool is_trying(const struct agent *a)
+{
+    if (a->own.trial && !(is_deaf(a) && a->own.record.tries > 0))
+        return true;
+    for (uint32_t i = 0; i < a->table.n_units; i++)
+        if (a->table.unit[i].kept.state == SLOT_TRIAL && a->table.unit[i].run.phase != RUN_NONE)
+            return true;
+    return false;
+}
+
+static uint64_t wait_ms(uint32_t anew)
+{
+    uint64_t ms = PROBE_EVERY_MS;
+
+    while (anew-- > 0 && ms < OWN_ANEW_MAX_MS)
+        ms *= 2;
+    return ms < OWN_ANEW_MAX_MS ? ms : OWN_ANEW_MAX_MS;
+}
+
+void own_start_anew(struct agent *a, uint64_t now_ms)
+{
+    struct own *o = &a->own;
+    struct err err = { 0 };
+
+    if (a->stopping || is_trying(a) || now_ms - o->begun_ms < wait_ms(o->anew))
+        return;
+    if (o->anew_fd >= 0 && tally_anew_save(o->anew_fd, o->anew + 1, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "this start anew is not counted");
+    log_event(LOG_LEVEL_WARN, "ending, to start anew with it");
+    agent_stop(a, 0);
 }

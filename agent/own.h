@@ -33,6 +33,15 @@ void own_tick(struct agent *a, uint64_t now_ms);
  * if that has been written down before. */
 void own_stopped(struct agent *a);
 
+/* A directory that this start could not use can be used: end in order, for the next start to find
+ * what is in it; asked for as by whoever stops us, so the start does not count.  Not while a trial
+ * would lose by it, and not before so long after the start: a minute, and twice that for each time
+ * in a row that it has been done, up to OWN_ANEW_MAX_MS.  Then nothing happens, and whoever looks
+ * says it again. */
+#define OWN_ANEW_MAX_MS (6U * 3600U * 1000U)
+#define OWN_ANEW_UNKNOWN 6U /* times, where they cannot be counted: an hour */
+void own_start_anew(struct agent *a, uint64_t now_ms);
+
 /* Whether the slot holds an agent that the record names: never to be removed. */
 bool own_needs(const struct agent *a, const struct slot_id *id);
 

@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 #include "base/log.h"
 
 #define STATE_FD 3
+#define TELL_FD 4
 #define FILES_MAX 16U
 
 static bool any_name(void *arg, const char *name)
@@ -44,15 +43,27 @@ static bool can_be_used(const struct probe_place *p)
     return once && can_be_opened(p);
 }
 
-/* Everything goes but the one descriptor, and so does this process when berthd does. */
-static enum rc become(const struct probe_plan *p, pid_t parent, struct err *err)
+/* The two descriptors to their places, from wherever they are, and no others. */
+static enum rc keep_descriptors(int state_dir, int tell, struct err *err)
+{
+    int dir = fcntl(state_dir, F_DUPFD, TELL_FD + 1), out = fcntl(tell, F_DUPFD, TELL_FD + 1);
+
+    if (dir < 0 || out < 0 || dup2(dir, STATE_FD) < 0 || dup2(out, TELL_FD) < 0 ||
+        close_range(TELL_FD + 1, ~0U, 0) != 0)
+        return err_sys(err, RC_IO, "descriptors");
+    return RC_OK;
+}
+
+/* Everything goes but the descriptors, and so does this process when berthd does. */
+static enum rc become(const struct probe_plan *p, int tell, pid_t parent, struct err *err)
 {
     struct confine_dir dirs[2] = { { .fd = STATE_FD } };
     size_t n_dirs = 1;
     bool outside = false;
 
-    if (dup2(p->state_dir, STATE_FD) < 0 || close_range(STATE_FD + 1, ~0U, 0) != 0)
-        return err_sys(err, RC_IO, "descriptors");
+    enum rc rc = keep_descriptors(p->state_dir, tell, err);
+    if (rc != RC_OK)
+        return rc;
     for (uint32_t i = 0; i < p->n; i++)
         outside |= p->place[i].outside;
     if (outside) {
@@ -63,7 +74,7 @@ static enum rc become(const struct probe_plan *p, pid_t parent, struct err *err)
     const struct confine rules = {
         .name = "probe", .dirs = dirs, .n_dirs = n_dirs, .files_max = FILES_MAX
     };
-    enum rc rc = confine_user(p->uid, p->gid, err);
+    rc = confine_user(p->uid, p->gid, err);
 
     /* Behind the change of user, which forgets it. */
     if (rc == RC_OK && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
@@ -73,55 +84,64 @@ static enum rc become(const struct probe_plan *p, pid_t parent, struct err *err)
     return rc == RC_OK ? confine_self(&rules, err) : rc;
 }
 
-_Noreturn static void look(const struct probe_plan *p, pid_t parent)
+static const struct probe_place *find_usable(const struct probe_plan *p)
+{
+    for (uint32_t i = 0; i < p->n; i++)
+        if (can_be_used(&p->place[i]))
+            return &p->place[i];
+    return NULL;
+}
+
+/* It is said each time, because whoever hears it may have a reason to wait, and what can be used
+ * now may not be any more then.  A full pipe says the same. */
+_Noreturn static void look(const struct probe_plan *p, int tell, pid_t parent)
 {
     const struct timespec pause = { .tv_sec = p->every_ms / 1000U,
                                     .tv_nsec = 1000000L * (long)(p->every_ms % 1000U) };
     struct err err = { 0 };
 
-    if (become(p, parent, &err) != RC_OK) {
+    if (become(p, tell, parent, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
         _exit(1);
     }
-    for (;;) {
+    for (bool told = false;;) {
         (void)nanosleep(&pause, NULL);
-        for (uint32_t i = 0; i < p->n; i++)
-            if (can_be_used(&p->place[i])) {
-                log_event(LOG_LEVEL_WARN, "%s can be used again", p->place[i].path);
-                _exit(0);
-            }
+        const struct probe_place *found = find_usable(p);
+
+        if (found && !told)
+            log_event(LOG_LEVEL_WARN, "%s can be used again", found->path);
+        told = found != NULL;
+        if (found)
+            (void)!write(TELL_FD, "", 1);
     }
 }
 
-enum rc probe_start(const struct probe_plan *plan, int *ret_pidfd, struct err *err)
+enum rc probe_start(const struct probe_plan *plan, int *ret_fd, struct err *err)
 {
     const pid_t parent = getpid();
+    int ends[2];
 
     assert(plan->n > 0 && plan->n <= PROBE_PLACES_MAX);
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return err_sys(err, RC_IO, "pipe");
+    scoped(close_fd) int ours = ends[0], theirs = ends[1];
     pid_t pid = fork();
     if (pid == 0)
-        look(plan, parent);
+        look(plan, theirs, parent);
     if (pid < 0)
         return err_sys(err, RC_IO, "fork");
-    int pidfd = pidfd_open(pid, 0);
-    if (pidfd < 0) {
-        enum rc rc = err_sys(err, RC_IO, "pidfd");
-
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
-        return rc;
-    }
-    *ret_pidfd = pidfd;
+    *ret_fd = take_fd(&ours);
     return RC_OK;
 }
 
-enum rc probe_end(int pidfd, struct err *err)
+enum rc probe_read(int fd, struct err *err)
 {
-    siginfo_t how = { 0 };
+    uint8_t said[64];
+    ssize_t n = read(fd, said, sizeof said);
 
-    if (waitid(P_PIDFD, (id_t)pidfd, &how, WEXITED) != 0)
-        return err_sys(err, RC_IO, "probe");
-    if (how.si_code != CLD_EXITED || how.si_status != 0)
-        return err_set(err, RC_IO, "probe ended: %d", how.si_status);
-    return RC_OK;
+    if (n > 0)
+        return RC_OK;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return RC_NOT_FOUND;
+    return n < 0 ? err_sys(err, RC_IO, "probe") : err_set(err, RC_IO, "probe");
 }

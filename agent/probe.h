@@ -4,8 +4,8 @@
  *
  * A process of its own, because link/ is closed to berthd's user and a look at a failing medium may
  * take long.  It is the user whose directories they are, without any right beyond that, holds no
- * descriptor but the state directory's, reads only, and ends with berthd.  It takes nothing from
- * anybody.
+ * descriptor but the state directory's and the pipe to berthd, reads only, and ends with berthd. It
+ * takes nothing from anybody.
  */
 #ifndef BERTH_AGENT_PROBE_H
 #define BERTH_AGENT_PROBE_H
@@ -34,11 +34,12 @@ struct probe_plan {
     uint32_t every_ms;
 };
 
-/* Start it, as root.  *ret_pidfd is the caller's, and readable when it has ended. */
-must_check enum rc probe_start(const struct probe_plan *plan, int *ret_pidfd, struct err *err);
+/* Start it, as root.  *ret_fd is the caller's, does not block, and is readable whenever one of the
+ * directories could be used, read to its end twice in a row, and when it has ended. */
+must_check enum rc probe_start(const struct probe_plan *plan, int *ret_fd, struct err *err);
 
-/* How it ended, when it has: RC_OK because one of them can be used, read to its end twice in a row;
- * RC_IO for any other reason. */
-must_check enum rc probe_end(int pidfd, struct err *err);
+/* RC_OK: one can be used, as it was seen last.  RC_NOT_FOUND: nothing was said.  RC_IO: it has
+ * ended. */
+must_check enum rc probe_read(int fd, struct err *err);
 
 #endif

@@ -16,6 +16,7 @@ static_assert(BOOT_RECORD_MAX <= UINT8_MAX, "the length of a record is one byte"
 #define TALLY_PARENT "/run"
 #define TALLY_DIR "berth-boot"
 #define TALLY_NAME_CAP 48U
+#define ANEW ".anew"
 
 /* A state directory is known by its place, not by a path that may have several spellings. */
 static bool name_of(int state_dirfd, char out[TALLY_NAME_CAP])
@@ -102,4 +103,48 @@ void tally_forget(int state_dirfd)
         (void)snprintf(file, sizeof file, "%s.%c", name, copy);
         (void)unlinkat(dir, file, 0); /* there is none, nearly always */
     }
+}
+
+/* Written at once as it is: then there is room for it, too. */
+enum rc tally_anew_open(int state_dirfd, int *ret_fd, uint32_t *ret_n, struct err *err)
+{
+    scoped(close_fd) int dir = -1, fd = -1;
+    char name[TALLY_NAME_CAP], file[TALLY_NAME_CAP + sizeof ANEW];
+    uint8_t n = 0;
+
+    if (!name_of(state_dirfd, name))
+        return err_sys(err, RC_IO, TALLY_DIR);
+    (void)snprintf(file, sizeof file, "%s" ANEW, name);
+    enum rc rc = open_dir(&dir, err);
+    if (rc == RC_OK)
+        rc = fs_open(dir, file, O_RDWR | O_CREAT, 0600, &fd, err);
+    if (rc != RC_OK)
+        return rc;
+    if (pread(fd, &n, 1, 0) < 0)
+        return err_sys(err, RC_IO, "%s", file);
+    rc = tally_anew_save(fd, n, err);
+    if (rc == RC_OK) {
+        *ret_fd = take_fd(&fd);
+        *ret_n = n;
+    }
+    return rc;
+}
+
+enum rc tally_anew_save(int fd, uint32_t n, struct err *err)
+{
+    const uint8_t byte = (uint8_t)(n < TALLY_ANEW_MAX ? n : TALLY_ANEW_MAX);
+
+    return pwrite(fd, &byte, 1, 0) == 1 ? RC_OK : err_sys(err, RC_IO, "count");
+}
+
+void tally_anew_forget(int state_dirfd)
+{
+    scoped(close_fd) int dir = -1;
+    char name[TALLY_NAME_CAP], file[TALLY_NAME_CAP + sizeof ANEW];
+    struct err err = { 0 };
+
+    if (!name_of(state_dirfd, name) || open_dir(&dir, &err) != RC_OK)
+        return;
+    (void)snprintf(file, sizeof file, "%s" ANEW, name);
+    (void)unlinkat(dir, file, 0); /* there is none, nearly always */
 }

@@ -423,6 +423,7 @@ static struct rig rig_new(void)
     assert_non_null(r.a);
     r.a->state_dir = r.dir.fd;
     r.a->own.booted = true;
+    r.a->own.anew_fd = -1;
     r.a->own.terms = (struct boot_terms){ .trial_s = 60 };
     return r;
 }
@@ -857,6 +858,64 @@ static void a_stop_is_no_failure(void **state)
     rig_done(&r);
 }
 
+/* What a start lacks can be used: that ends the agent, if no trial loses by it, and the later the
+ * oftener it has. */
+static void when_it_starts_anew(void **state)
+{
+    static const struct {
+        const char *why;
+        uint32_t anew;
+        uint64_t after_ms;
+        bool trial, deaf;
+        uint32_t tries;
+        enum slot_state slot;
+        enum run_phase phase;
+        bool ends;
+    } rows[] = {
+        { "too early", 0, 59999, .slot = SLOT_COMMITTED, .phase = RUN_READY },
+        { "a minute", 0, 60000, .slot = SLOT_COMMITTED, .phase = RUN_READY, .ends = true },
+        { "the second time", 1, 119999 },
+        { "the second time, late", 1, 120000, .ends = true },
+        { "uncounted", OWN_ANEW_UNKNOWN, 3839999 },
+        { "uncounted, late", OWN_ANEW_UNKNOWN, 3840000, .ends = true },
+        { "very often", 255, OWN_ANEW_MAX_MS - 1 },
+        { "very often, late", 255, OWN_ANEW_MAX_MS, .ends = true },
+        { "a payload on trial", 0, 60000, .slot = SLOT_TRIAL, .phase = RUN_READY },
+        { "... that is started", 0, 60000, .slot = SLOT_TRIAL, .phase = RUN_STARTING },
+        { "... that does not run", 0, 60000, .slot = SLOT_TRIAL, .ends = true },
+        { "on trial", 0, 60000, .trial = true, .tries = 2 },
+        { "on trial, deaf", 0, 60000, .trial = true, .deaf = true, .tries = 1, .ends = true },
+        { "on its last trial, deaf", 0, 60000, .trial = true, .deaf = true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rig r = rig_new();
+        uint8_t counted = 0;
+
+        put_file(r.dir.fd, "count", "", 0600);
+        r.a->own.anew_fd = openat(r.dir.fd, "count", O_RDWR | O_CLOEXEC);
+        assert_true(r.a->own.anew_fd >= 0);
+        r.a->own.begun_ms = 5000;
+        r.a->own.anew = rows[i].anew;
+        r.a->own.trial = rows[i].trial;
+        r.a->own.record.tries = rows[i].tries;
+        r.a->shut_places = rows[i].deaf ? 1U << PLACE_LINK : 0;
+        r.a->table.n_units = 1;
+        r.a->table.unit[0].kept.state = rows[i].slot;
+        r.a->table.unit[0].run.phase = rows[i].phase;
+        own_start_anew(r.a, 5000 + rows[i].after_ms);
+        if (r.a->stopping != rows[i].ends)
+            fail_msg("%s: %s", rows[i].why, rows[i].ends ? "goes on" : "ends");
+        assert_int_equal(r.a->own.exit_code, 0);
+        assert_int_equal(pread(r.a->own.anew_fd, &counted, 1, 0), rows[i].ends ? 1 : 0);
+        if (rows[i].ends)
+            assert_int_equal(counted, rows[i].anew < 255 ? rows[i].anew + 1 : 255);
+        (void)close(r.a->own.anew_fd);
+        rig_done(&r);
+    }
+}
+
 /* Only the one that failed, and only if it never got well. */
 static void damage_is_an_excuse(void **state)
 {
@@ -956,6 +1015,7 @@ int main(void)
         cmocka_unit_test(the_deaf_are_not_well),
         cmocka_unit_test(power_cuts_do_not_condemn_the_deaf),
         cmocka_unit_test(a_stop_is_no_failure),
+        cmocka_unit_test(when_it_starts_anew),
         cmocka_unit_test(damage_is_an_excuse),
         cmocka_unit_test(needed_slots),
         cmocka_unit_test(claims_are_checked),

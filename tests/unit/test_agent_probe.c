@@ -4,10 +4,10 @@
  */
 #include "tests/unit/test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -46,19 +46,56 @@ static struct probe_plan plan_of(const struct rig *r)
 static int start(const struct probe_plan *plan)
 {
     struct err err = { 0 };
-    int pidfd = -1;
+    int fd = -1;
 
-    assert_rc(probe_start(plan, &pidfd, &err), RC_OK);
-    return pidfd;
+    assert_rc(probe_start(plan, &fd, &err), RC_OK);
+    return fd;
 }
 
-static enum rc await_end(int pidfd)
+/* What it says next. */
+static enum rc await(int fd)
 {
-    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+    struct pollfd p = { .fd = fd, .events = POLLIN };
     struct err err = { 0 };
 
     assert_int_equal(poll(&p, 1, WAIT_MS), 1);
-    return probe_end(pidfd, &err);
+    return probe_read(fd, &err);
+}
+
+/* A child of that process; 0 = it has none. */
+static pid_t child_of(pid_t parent)
+{
+    DIR *proc = opendir("/proc");
+    pid_t found = 0;
+
+    assert_non_null(proc);
+    for (const struct dirent *e = readdir(proc); e && found == 0; e = readdir(proc)) {
+        char path[300], text[512];
+
+        (void)snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
+        scoped(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+        if (n <= 0)
+            continue;
+        text[n] = 0;
+        const char *after = strrchr(text, ')');
+        if (after && strlen(after) > 4 && strtol(after + 4, NULL, 10) == parent)
+            found = (pid_t)strtol(e->d_name, NULL, 10);
+    }
+    (void)closedir(proc);
+    return found;
+}
+
+/* The caller has no use for it any more. */
+static void end(int *fd)
+{
+    pid_t pid = child_of(getpid());
+
+    close_fd(fd);
+    assert_true(pid > 0);
+    (void)kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* Made aside, so that nobody sees it half-made. */
@@ -69,22 +106,26 @@ static void make(const struct rig *r, const char *name, uid_t owner, mode_t mode
     assert_int_equal(renameat(r->dir.fd, "new", r->dir.fd, name), 0);
 }
 
-/* A file in its place is none, one of another user is none of ours; the first that can be used ends
- * it, whatever the others are. */
-static void one_that_can_be_used_ends_it(void **state)
+/* A file in its place is none, one of another user is none of ours; the first that can be used is
+ * told, whatever the others are, and again and again, for as long as that is so. */
+static void one_that_can_be_used_is_told(void **state)
 {
     struct rig r = rig_new();
     const struct probe_plan plan = plan_of(&r);
-    scoped(close_fd) int pidfd = -1;
+    struct err err = { 0 };
+    int fd = -1;
 
     (void)state;
     make(&r, "data", USER + 1, 0700);
-    pidfd = start(&plan);
-    /* It cannot have ended: nothing that it could use has been there. */
-    assert_int_equal(poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 200), 0);
+    fd = start(&plan);
+    /* It can have said nothing: nothing that it could use has been there. */
+    assert_int_equal(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 200), 0);
+    assert_rc(probe_read(fd, &err), RC_NOT_FOUND);
     assert_int_equal(unlinkat(r.dir.fd, "link", 0), 0);
     make(&r, "link", USER, 0700);
-    assert_rc(await_end(pidfd), RC_OK);
+    for (int i = 0; i < 3; i++)
+        assert_rc(await(fd), RC_OK);
+    end(&fd);
     scratch_done(&r.dir);
 }
 
@@ -92,13 +133,14 @@ static void a_path_outside_is_found(void **state)
 {
     struct rig r = rig_new();
     struct probe_plan plan = plan_of(&r);
-    scoped(close_fd) int pidfd = -1;
+    int fd = -1;
 
     (void)state;
     plan.place[plan.n++] = (struct probe_place){ .path = r.outside, .outside = true };
-    pidfd = start(&plan);
+    fd = start(&plan);
     make(&r, "elsewhere", USER, 0700);
-    assert_rc(await_end(pidfd), RC_OK);
+    assert_rc(await(fd), RC_OK);
+    end(&fd);
     scratch_done(&r.dir);
 }
 
@@ -107,11 +149,14 @@ static void another_end_is_told(void **state)
 {
     struct rig r = rig_new();
     const struct probe_plan plan = plan_of(&r);
-    scoped(close_fd) int pidfd = start(&plan);
+    scoped(close_fd) int fd = start(&plan);
+    pid_t pid = child_of(getpid());
 
     (void)state;
-    assert_int_equal(pidfd_send_signal(pidfd, SIGKILL, NULL, 0), 0);
-    assert_rc(await_end(pidfd), RC_IO);
+    assert_true(pid > 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_rc(await(fd), RC_IO);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
     scratch_done(&r.dir);
 }
 
@@ -119,12 +164,13 @@ static void never_as_root(void **state)
 {
     struct rig r = rig_new();
     struct probe_plan plan = plan_of(&r);
-    scoped(close_fd) int pidfd = -1;
+    scoped(close_fd) int fd = -1;
 
     (void)state;
     plan.uid = 0;
-    pidfd = start(&plan);
-    assert_rc(await_end(pidfd), RC_IO);
+    fd = start(&plan);
+    assert_rc(await(fd), RC_IO);
+    assert_true(waitpid(-1, NULL, 0) > 0);
     scratch_done(&r.dir);
 }
 
@@ -143,9 +189,9 @@ static void it_ends_with_its_parent(void **state)
     pid_t parent = fork();
     if (parent == 0) {
         struct err err;
-        int pidfd = -1;
+        int fd = -1;
 
-        (void)!write(ends[1], "x", probe_start(&plan, &pidfd, &err) == RC_OK ? 1 : 0);
+        (void)!write(ends[1], "x", probe_start(&plan, &fd, &err) == RC_OK ? 1 : 0);
         for (;;)
             (void)pause();
     }
@@ -167,7 +213,7 @@ static void it_ends_with_its_parent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_that_can_be_used_ends_it), cmocka_unit_test(a_path_outside_is_found),
+        cmocka_unit_test(one_that_can_be_used_is_told), cmocka_unit_test(a_path_outside_is_found),
         cmocka_unit_test(another_end_is_told),          cmocka_unit_test(never_as_root),
         cmocka_unit_test(it_ends_with_its_parent),
     };

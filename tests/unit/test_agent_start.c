@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 
 #include "agent/probe.h"
+#include "boot/tally.h"
 #include "tests/unit/agent_sky.h"
 
 /* ---- who we are ---------------------------------------------------------------------------------
@@ -452,6 +453,19 @@ static void await_own_end(void)
     assert_int_equal(status, 0);
 }
 
+/* As they are counted, for berthd to wait the longer the next time. */
+static uint32_t starts_anew(void)
+{
+    scoped(close_fd) int fd = -1;
+    struct err err = { 0 };
+    uint32_t n = 0;
+
+    must(tally_anew_open(sky->state, &fd, &n, &err), &err);
+    if (n == 0)
+        tally_anew_forget(sky->state);
+    return n;
+}
+
 /* Nobody is heard meanwhile, so no report can say so; when the directory is back the agent ends in
  * order, and whoever starts it again has it as it was. */
 static void unreadable_link_is_looked_at_again(void **state)
@@ -470,9 +484,11 @@ static void unreadable_link_is_looked_at_again(void **state)
     restore_dir("link");
     await_own_end();
     assert_int_equal(sky->reports, 0);
+    assert_int_equal(starts_anew(), 1);
     start_berthd();
     await_standing(SLOT_COMMITTED, &d1);
     assert_false(has_trouble(&sky->report, &want));
+    assert_int_equal(starts_anew(), 0);
     assert_int_equal(faccessat(sky->state, "link.spare", F_OK, 0), -1);
 }
 

@@ -794,6 +794,40 @@ static void unwritable_record_counts_in_memory(void **state)
     scratch_done(&r.dir);
 }
 
+/* For each state directory on its own, by descriptors that outlive the way to them. */
+static void starts_anew_are_counted(void **state)
+{
+    struct rig r = rig_new(), other = rig_new();
+    struct err err = { 0 };
+    uint32_t n = 9;
+    int fd = -1;
+
+    (void)state;
+    tally_anew_forget(r.dir.fd); /* of another directory, which was in the same place */
+    tally_anew_forget(other.dir.fd);
+    for (uint32_t want = 0; want <= 200; want += 100) {
+        assert_rc(tally_anew_open(r.dir.fd, &fd, &n, &err), RC_OK);
+        assert_int_equal(n, want);
+        assert_rc(tally_anew_save(fd, want + 100, &err), RC_OK);
+        (void)close(fd);
+    }
+    /* 300 does not fit */
+    assert_rc(tally_anew_open(r.dir.fd, &fd, &n, &err), RC_OK);
+    (void)close(fd);
+    assert_int_equal(n, TALLY_ANEW_MAX);
+    assert_rc(tally_anew_open(other.dir.fd, &fd, &n, &err), RC_OK);
+    (void)close(fd);
+    assert_int_equal(n, 0);
+    tally_anew_forget(r.dir.fd);
+    tally_anew_forget(other.dir.fd);
+    assert_rc(tally_anew_open(r.dir.fd, &fd, &n, &err), RC_OK);
+    (void)close(fd);
+    assert_int_equal(n, 0);
+    tally_anew_forget(r.dir.fd);
+    scratch_done(&r.dir);
+    scratch_done(&other.dir);
+}
+
 /* A candidate that could not be committed is not started, and loses nothing by that. */
 static void unwritable_record_starts_no_trial(void **state)
 {
@@ -1072,6 +1106,7 @@ int main(void)
         cmocka_unit_test(unproven),
         cmocka_unit_test(whoever_is_not_proven_is_ended),
         cmocka_unit_test(unwritable_record_counts_in_memory),
+        cmocka_unit_test(starts_anew_are_counted),
         cmocka_unit_test(unwritable_record_starts_no_trial),
         cmocka_unit_test(read_only_lock),
         cmocka_unit_test(orphans_are_killed),
