@@ -131,6 +131,22 @@ static void note_damage(struct endpoint *e)
     }
 }
 
+/* They are only kept for somebody to look at: where they cannot be, what is refused goes. */
+static struct rejects *open_rejects(struct endpoint *e)
+{
+    struct err why = { 0 };
+    enum rc rc = fs_open_dir(e->fds.spool, "rej", 0700, &e->rejects_dir, &why);
+
+    if (rc == RC_OK)
+        rc = rejects_open(e->rejects_dir, &e->rejects, &why);
+    if (rc == RC_OK)
+        return &e->rejects;
+    log_err(LOG_LEVEL_WARN, &why, "refused bundles are not kept");
+    err_set(&why, RC_STATE_DIR, "rej");
+    note(e, &why, 1);
+    return NULL;
+}
+
 enum rc endpoint_new(const struct endpoint_fds *fds, uint64_t now_ms, struct endpoint **ret,
                      struct err *err)
 {
@@ -146,13 +162,9 @@ enum rc endpoint_new(const struct endpoint_fds *fds, uint64_t now_ms, struct end
         .take = take, .commit = commit, .refused = refused, .met = met, .arg = e
     };
 
-    enum rc rc = fs_open_dir(fds->spool, "rej", 0700, &e->rejects_dir, err);
+    enum rc rc = receiver_open(fds->spool, &options, now_ms, &e->receiver, err);
     if (rc == RC_OK)
-        rc = rejects_open(e->rejects_dir, &e->rejects, err);
-    if (rc == RC_OK)
-        rc = receiver_open(fds->spool, &options, now_ms, &e->receiver, err);
-    if (rc == RC_OK)
-        rc = inbox_new(fds->up, &e->state, &e->rejects, &ops, &e->inbox, err);
+        rc = inbox_new(fds->up, &e->state, open_rejects(e), &ops, &e->inbox, err);
     if (rc != RC_OK)
         return rc;
     if (fs_sweep(fds->keys, ".", &why) != RC_OK)

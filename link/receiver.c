@@ -21,6 +21,8 @@
 #define FOUND_STALE_PART 24U /* of that time, for objects that were there at the start */
 #define PACKAGES_UNDER_WAY_MAX 12U
 #define PACKAGES_READY_MAX 16U
+#define PARTIAL "partial"
+#define READY "ready"
 #define FILES_MAX (128U * 1024U) /* looked at in one spool directory at start */
 
 static_assert(RECEIVER_OBJECTS_MAX <= PORT_TRANSFERS_MAX, "every object under way can be reported");
@@ -725,7 +727,20 @@ static bool load_ready_name(void *arg, const char *name)
     return true;
 }
 
-static enum rc load(struct receiver *r, uint64_t now_ms, struct err *err)
+/* Whether it could be read to its end.  What lies behind a bad block is passed over: the ground
+ * sends it again, or a later start finds it. */
+static bool list_part(struct receiver *r, int dirfd, bool (*fn)(void *arg, const char *name),
+                      struct loader *l)
+{
+    struct err ignored = { 0 };
+
+    if (fs_list(dirfd, ".", FILES_MAX, fn, l, NULL, &ignored) == RC_OK)
+        return true;
+    err_set(&r->note, RC_STATE_DIR, "%s", dirfd == r->ready_dir ? READY : PARTIAL);
+    return false;
+}
+
+static void load(struct receiver *r, uint64_t now_ms)
 {
     struct loader l = { .r = r, .now_ms = now_ms };
     struct err ignored = { 0 };
@@ -734,14 +749,53 @@ static enum rc load(struct receiver *r, uint64_t now_ms, struct err *err)
         r->note = ignored;
     if (done_load(&r->done, r->spool, &ignored) != RC_OK)
         r->note = ignored;
-    enum rc rc = fs_list(r->ready_dir, ".", FILES_MAX, load_ready_name, &l, NULL, err);
+    (void)list_part(r, r->ready_dir, load_ready_name, &l);
     r->loading = true;
-    if (rc == RC_OK)
-        rc = fs_list(r->partial_dir, ".", FILES_MAX, load_partial_name, &l, NULL, err);
+    bool all = list_part(r, r->partial_dir, load_partial_name, &l);
     r->loading = false;
+    /* Else what belongs to an object that was not seen would go. */
+    if (all)
+        (void)list_part(r, r->partial_dir, sweep_partial_name, &l);
+}
+
+static bool any_name(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return false;
+}
+
+/* Open a directory of the spool in which something can be read, if there is anything. */
+static enum rc try_part(const struct receiver *r, const char *name, int *ret_fd)
+{
+    scoped(close_fd) int fd = -1;
+    struct err ignored = { 0 };
+    enum rc rc = fs_open_dir(r->spool, name, 0700, &fd, &ignored);
+
     if (rc == RC_OK)
-        rc = fs_list(r->partial_dir, ".", FILES_MAX, sweep_partial_name, &l, NULL, err);
+        rc = fs_list(fd, ".", 1, any_name, NULL, NULL, &ignored);
+    if (rc == RC_OK)
+        *ret_fd = take_fd(&fd);
     return rc;
+}
+
+/* Where that fails twice (once may pass) NAME.spare stands in for it, and it is left as it is: a
+ * later start at which the fault has passed finds all that it held, and removes the stand-in. */
+static enum rc open_part(struct receiver *r, const char *name, int *ret_fd, struct err *err)
+{
+    struct err ignored = { 0 };
+    char spare[32];
+    enum rc rc = try_part(r, name, ret_fd);
+
+    (void)snprintf(spare, sizeof spare, "%s.spare", name);
+    if (rc != RC_OK)
+        rc = try_part(r, name, ret_fd);
+    if (rc == RC_OK) {
+        (void)!fs_remove_tree(r->spool, spare, &ignored);
+        return RC_OK;
+    }
+    err_set(&r->note, RC_STATE_DIR, "%s", name);
+    return fs_open_dir(r->spool, spare, 0700, ret_fd, err);
 }
 
 enum rc receiver_open(int spool_dirfd, const struct receiver_options *options, uint64_t now_ms,
@@ -760,13 +814,12 @@ enum rc receiver_open(int spool_dirfd, const struct receiver_options *options, u
     r->spool = fcntl(spool_dirfd, F_DUPFD_CLOEXEC, 3);
     if (r->spool < 0)
         return err_sys(err, RC_IO, "spool directory");
-    enum rc rc = fs_open_dir(r->spool, "partial", 0700, &r->partial_dir, err);
+    enum rc rc = open_part(r, PARTIAL, &r->partial_dir, err);
     if (rc == RC_OK)
-        rc = fs_open_dir(r->spool, "ready", 0700, &r->ready_dir, err);
-    if (rc == RC_OK)
-        rc = load(r, now_ms, err);
+        rc = open_part(r, READY, &r->ready_dir, err);
     if (rc != RC_OK)
         return rc;
+    load(r, now_ms);
     *ret = r;
     r = NULL;
     return RC_OK;

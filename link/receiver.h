@@ -38,8 +38,10 @@ struct receiver_options {
                           goes when room is needed; 0 = 6 h */
 };
 
-/* Open the spool (its directories are made if missing), hash what is there, drop what is not
- * whole. */
+/* Open the spool (its directories are made if missing), hash what is there, drop what is not whole.
+ * What a bad block hides of a directory is left as it is, and receiver_note gives RC_STATE_DIR: in
+ * the place of one that cannot be used at all another, NAME.spare, is used until a later start can.
+ * RC_IO without either, RC_NO_MEMORY. */
 must_check enum rc receiver_open(int spool_dirfd, const struct receiver_options *options,
                                  uint64_t now_ms, struct receiver **ret, struct err *err);
 void receiver_close(struct receiver **receiver); /* scope cleaner */

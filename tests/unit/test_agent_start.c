@@ -272,6 +272,34 @@ static void a_part_is_no_reason_to_stop(void **state)
     end_berthd(SIGTERM, 0);
 }
 
+/* Nor are the directories in the spool, which only berth-link opens. */
+static void a_part_of_the_spool_is_no_reason_to_stop(void **state)
+{
+    static const char *const dirs[] = { "spool/partial", "spool/ready", "spool/rej" };
+    const struct trouble want = { RC_STATE_DIR, "bundle" };
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGTERM, 0);
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
+        spoil_dir(dirs[i]);
+    start_berthd();
+    await("spool", has_trouble, &want);
+    await_standing(SLOT_COMMITTED, &d1);
+    struct digest d2 = send_version(&v2);
+    send_order(2, &d2);
+    await_standing(SLOT_COMMITTED, &d2);
+    end_berthd(SIGTERM, 0);
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
+        restore_dir(dirs[i]);
+    start_berthd();
+    await_standing(SLOT_COMMITTED, &d2);
+    assert_false(has_trouble(&sky->report, &want));
+}
+
 /* A store that opens and is broken within is none: another one is used, and this one left as it is.
  */
 static void a_broken_store_has_a_stand_in(void **state)
@@ -592,6 +620,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_file_in_the_way_of_a_start, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(a_directory_is_no_reason_to_stop, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(a_part_is_no_reason_to_stop, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(a_part_of_the_spool_is_no_reason_to_stop, sky_open,
+                                        sky_close),
         cmocka_unit_test_setup_teardown(a_broken_store_has_a_stand_in, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(unreadable_slots_are_not_lost, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(unreadable_trust_is_safe_mode, sky_open, sky_close),

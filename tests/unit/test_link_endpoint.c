@@ -567,6 +567,41 @@ static void hostile_files(void **state)
     rig_free(r);
 }
 
+/* Directories of the spool that cannot be opened: told once, and what comes is taken as ever. */
+static void a_broken_spool(void **state)
+{
+    static const char *const dirs[] = { "partial", "ready", "rej" };
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
+        struct rig *r = rig_new(true);
+        struct link_object order = link_object_new(OBJECT_ORDER, 3000, 1);
+        struct link_object package = link_object_new(OBJECT_PACKAGE, 20 * 4096, 2);
+
+        until(r, r->keys_held.n == 1); /* it has made its directories, and nothing is in them */
+        stop(r, SIGKILL);
+        assert_int_equal(unlinkat(r->spool, dirs[i], AT_REMOVEDIR), 0);
+        assert_rc(fs_write_file(r->spool, dirs[i], bytes_of("x"), 0600, &err), RC_OK);
+        start(r);
+        until(r, r->events[RC_STATE_DIR] == 1);
+        assert_rc(fs_write_file(r->up, "a.bundle", bytes_of("x"), 0644, &err), RC_OK);
+        until(r, files_in(r->up) == 0); /* refused, and nowhere kept if there is no place */
+        queue(r, &order);
+        queue(r, &package);
+        assert_true(send_due(r) >= 21);
+        until(r, r->n_objects == 2);
+        assert_int_equal(r->object.kind, OBJECT_PACKAGE);
+        assert_true(link_object_is(&package, r->object_fd));
+        assert_int_equal(r->events[RC_STATE_DIR], 1);
+        int status = stop(r, 0);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        free(order.bytes);
+        free(package.bytes);
+        rig_free(r);
+    }
+}
+
 /* Trees of directories, some of them not even ours: cleared or put aside, and the link lives. */
 static void hostile_trees(void **state)
 {
@@ -911,19 +946,13 @@ static void tenants_have_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_follow_each_other),
-        cmocka_unit_test(tenants_have_keys),
-        cmocka_unit_test(objects_arrive),
-        cmocka_unit_test(bytes_are_counted),
-        cmocka_unit_test(losses_are_learnt),
-        cmocka_unit_test(nothing_comes_back),
-        cmocka_unit_test(an_old_counter_in_place),
-        cmocka_unit_test(hostile_files),
-        cmocka_unit_test(hostile_trees),
-        cmocka_unit_test(reports_come_down),
-        cmocka_unit_test(no_keys),
-        cmocka_unit_test(wrong_port_message),
-        cmocka_unit_test(ground_is_exclusive),
+        cmocka_unit_test(keys_follow_each_other),  cmocka_unit_test(tenants_have_keys),
+        cmocka_unit_test(objects_arrive),          cmocka_unit_test(bytes_are_counted),
+        cmocka_unit_test(losses_are_learnt),       cmocka_unit_test(nothing_comes_back),
+        cmocka_unit_test(an_old_counter_in_place), cmocka_unit_test(hostile_files),
+        cmocka_unit_test(a_broken_spool),          cmocka_unit_test(hostile_trees),
+        cmocka_unit_test(reports_come_down),       cmocka_unit_test(no_keys),
+        cmocka_unit_test(wrong_port_message),      cmocka_unit_test(ground_is_exclusive),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

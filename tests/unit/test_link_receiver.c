@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "tests/unit/bad_block.h"
+
 static struct receiver *open_receiver(int dirfd, uint64_t quota)
 {
     const struct receiver_options options = { .quota = quota, .stale_ms = 1000 };
@@ -820,6 +822,104 @@ static void scrub_finds_every_file(void **state)
     link_tmp_free(&t);
 }
 
+/* Chunks that are there of an object under way. */
+static uint32_t chunks_of(struct receiver *r, const struct cut *c)
+{
+    struct port_transfers status;
+    uint32_t n = 0;
+
+    receiver_status(r, &status);
+    for (uint32_t i = 0; i < status.n_transfers; i++) {
+        if (memcmp(status.transfer[i].object, c->o.object.digest, DIGEST_SIZE) != 0)
+            continue;
+        n = status.transfer[i].chunks;
+        for (uint32_t k = 0; k < status.transfer[i].n_missing; k++)
+            n -= status.transfer[i].missing[k].count;
+    }
+    return n;
+}
+
+static uint32_t count_ready(struct receiver *r)
+{
+    struct port_object ready;
+    uint32_t n = 0;
+
+    while (receiver_ready(r, n, &ready))
+        n++;
+    return n;
+}
+
+/* Two objects under way and two that are complete, in a new spool. */
+static void fill_spool(int dirfd, const struct cut c[4])
+{
+    struct receiver *r = open_receiver(dirfd, 0);
+
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_rc(give_descriptor(r, &c[i], 0), RC_OK);
+        for (uint32_t k = 0; k < (i < 2 ? 3 : 4); k++)
+            assert_rc(give_chunk(r, &c[i], k, 0), RC_OK);
+    }
+    commit(r);
+    assert_int_equal(count_ready(r), 2);
+    receiver_close(&r);
+}
+
+/* A start that cannot read a directory of the spool to its end is one: it tells, takes what comes,
+ * and removes nothing that it has not seen; a start that can read it finds all of it. */
+static void a_bad_block_is_no_reason_to_stop(void **state)
+{
+    static const struct {
+        const char *dir;
+        size_t names;
+        const char *lost;
+        uint32_t ready; /* of two */
+    } rows[] = {
+        { "partial", 0, NULL, 2 }, { "partial", 1, NULL, 2 },     { "partial", 2, NULL, 2 },
+        { "partial", 3, NULL, 2 }, { "partial", 99, ".desc", 2 }, { "partial", 99, ".part", 2 },
+        { "ready", 0, NULL, 0 },   { "ready", 1, NULL, 1 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct link_tmp t = link_tmp_new();
+        struct cut c[5];
+        struct err note = { 0 };
+        char spare[32];
+
+        for (uint32_t k = 0; k < 5; k++)
+            c[k] = cut_new(OBJECT_PACKAGE, 4 * 1024, 1024, k + 1);
+        fill_spool(t.fd, c);
+        assert_true(bad_block_at(t.fd, rows[i].dir, rows[i].names));
+        bad_block.lost = rows[i].lost;
+        struct receiver *r = open_receiver(t.fd, 0);
+        assert_true(receiver_note(r, &note));
+        assert_rc(note.rc, RC_STATE_DIR);
+        assert_string_equal(note.what, rows[i].dir);
+        assert_int_equal(count_ready(r), rows[i].ready);
+        assert_rc(give_descriptor(r, &c[4], 0), RC_OK);
+        for (uint32_t k = 0; k < 4; k++)
+            assert_rc(give_chunk(r, &c[4], k, 0), RC_OK);
+        commit(r);
+        assert_int_equal(count_ready(r), rows[i].ready + 1);
+        assert_rc(receiver_done(r, c[4].o.object.digest, &note), RC_OK);
+        receiver_close(&r);
+        snprintf(spare, sizeof spare, "%s.spare", rows[i].dir);
+        assert_int_equal(faccessat(t.fd, spare, F_OK, 0), rows[i].names == 0 ? 0 : -1);
+
+        bad_block.on = false;
+        r = open_receiver(t.fd, 0);
+        assert_false(receiver_note(r, &note));
+        assert_int_equal(chunks_of(r, &c[0]), 3);
+        assert_int_equal(chunks_of(r, &c[1]), 3);
+        assert_int_equal(count_ready(r), 2);
+        assert_int_equal(faccessat(t.fd, spare, F_OK, 0), -1);
+        receiver_close(&r);
+        for (uint32_t k = 0; k < 5; k++)
+            cut_free(&c[k]);
+        link_tmp_free(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -842,6 +942,7 @@ int main(void)
         cmocka_unit_test(documents_get_through),
         cmocka_unit_test(refusal_changes_nothing),
         cmocka_unit_test(queued_anew_under_way),
+        cmocka_unit_test(a_bad_block_is_no_reason_to_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
