@@ -70,24 +70,31 @@ struct search {
     const struct agent *a;
     const struct digest *object;
     bool found;
+    bool doubt; /* there was no memory or descriptor to look into one */
 };
 
 static bool look(void *arg, const struct slot_id *id)
 {
     struct search *s = arg;
     struct digest object;
-    struct err ignored;
+    struct err err = { 0 };
 
-    s->found = kept_of(s->a, id, &object, &ignored) == RC_OK && digest_same(&object, s->object);
+    s->found = kept_of(s->a, id, &object, &err) == RC_OK && digest_same(&object, s->object);
+    s->doubt |= err_passes(&err);
     return !s->found;
 }
 
-bool kept_is(struct agent *a, const struct digest *object)
+enum kept kept_is(struct agent *a, const char *tenant, const struct digest *object)
 {
     struct search s = { .a = a, .object = object };
     struct err err = { 0 };
+    enum rc rc = list_slots_strictly(a, "", look, &s, &err);
 
-    if (list_slots(a, look, &s, &err) != RC_OK)
+    if (!s.found && rc == RC_STATE_DIR && tenant[0] != '\0') /* or is it another's that is bad? */
+        rc = list_slots_strictly(a, tenant, look, &s, &err);
+    if (!s.found && rc != RC_OK && rc != RC_STATE_DIR)
         log_err(LOG_LEVEL_WARN, &err, "kept packages");
-    return s.found;
+    if (s.found)
+        return KEPT_YES;
+    return rc == RC_OK && !s.doubt ? KEPT_NO : KEPT_PERHAPS;
 }

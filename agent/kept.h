@@ -24,7 +24,9 @@ must_check enum rc kept_of(const struct agent *a, const struct slot_id *id, stru
 /* Remove the kept package of a slot that is about to be removed. */
 void kept_drop(struct agent *a, const struct slot_id *id);
 
-/* Whether an object is the kept package of some slot. */
-bool kept_is(struct agent *a, const struct digest *object);
+/* Whether an object is the kept package of some slot.  Perhaps: of one that cannot be read just
+ * now; it stays.  `tenant` is whose package it is, "" = not known: then it may be anybody's. */
+enum kept { KEPT_NO, KEPT_PERHAPS, KEPT_YES };
+enum kept kept_is(struct agent *a, const char *tenant, const struct digest *object);
 
 #endif

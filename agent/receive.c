@@ -238,7 +238,7 @@ static void retry_or_drop(struct agent *a, struct item *item, enum rc rc)
     }
     if (item->fd >= 0)
         object_done(a, &item->digest);
-    else if (!kept_is(a, &item->digest) &&
+    else if (kept_is(a, item->tenant, &item->digest) == KEPT_NO &&
              objects_remove(&a->objects, &item->digest, &err) != RC_OK)
         log_err(LOG_LEVEL_WARN, &err, "remove object");
     queue_remove(&a->queue, item);
@@ -399,9 +399,16 @@ static bool queue_stored(void *arg, const struct digest *digest, uint64_t size)
     struct agent *a = arg;
     struct item item = { .kind = OBJECT_PACKAGE, .digest = *digest, .size = size, .fd = -1 };
 
-    if (queue_find(&a->queue, digest) || kept_is(a, digest)) /* that one has been installed */
+    if (queue_find(&a->queue, digest))
+        return true;
+    enum kept kept = kept_is(a, "", digest);
+    if (kept == KEPT_YES) /* that one has been installed */
         return true;
     find_owner(a, &item);
+    if (kept == KEPT_PERHAPS && item.tenant[0] != '\0')
+        kept = kept_is(a, item.tenant, digest);
+    if (kept != KEPT_NO)
+        return true;
     return queue_add(&a->queue, &item) != NULL;
 }
 

@@ -14,6 +14,7 @@
 /* Everything in the store. */
 struct contents {
     struct agent *a;
+    bool doubt; /* there was no memory or descriptor to look into a slot */
     uint32_t n;
     struct store_thing thing[STORE_THINGS_MAX];
     struct digest object[STORE_THINGS_MAX];
@@ -44,10 +45,11 @@ static bool add_slot(void *arg, const struct slot_id *id)
 {
     struct contents *s = arg;
     struct digest object;
-    struct err ignored;
+    struct err err = { 0 };
     struct store_thing *t =
-        slot_object(&s->a->slots, id, &object, &ignored) == RC_OK ? find(s, &object) : NULL;
+        slot_object(&s->a->slots, id, &object, &err) == RC_OK ? find(s, &object) : NULL;
 
+    s->doubt |= err_passes(&err);
     if (t) {
         memcpy(t->tenant, id->tenant, sizeof t->tenant);
         t->kept = true;
@@ -68,6 +70,14 @@ static void add_queued(struct contents *s, const struct item *item)
         memcpy(t->tenant, item->tenant, sizeof t->tenant);
 }
 
+/* A part of the slots cannot be read just now: what has no slot that is known, and does not wait,
+ * may be kept for one of those. */
+static void hold_unknown(struct contents *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        s->thing[i].held |= !s->thing[i].kept && !queue_find(&s->a->queue, &s->object[i]);
+}
+
 /* The caller frees *ret. */
 static enum rc gather(struct agent *a, struct contents **ret, struct err *err)
 {
@@ -78,9 +88,11 @@ static enum rc gather(struct agent *a, struct contents **ret, struct err *err)
     s->a = a;
     enum rc rc = list_objects(a, add_object, s, err);
     if (rc == RC_OK)
-        rc = list_slots(a, add_slot, s, err);
-    if (rc != RC_OK)
+        rc = list_slots_strictly(a, "", add_slot, s, err);
+    if (rc != RC_OK && rc != RC_STATE_DIR)
         return rc;
+    if (rc == RC_STATE_DIR || s->doubt)
+        hold_unknown(s);
     for (uint32_t i = 0; i < a->queue.n; i++)
         add_queued(s, &a->queue.item[i]);
     *ret = s;

@@ -52,6 +52,12 @@ enum rc_class rc_class(enum rc rc)
     return e ? e->class : RC_CLASS_BROKEN;
 }
 
+bool err_passes(const struct err *err)
+{
+    return err->rc == RC_NO_MEMORY || err->sys == ENOMEM || err->sys == EAGAIN ||
+           err->sys == EMFILE || err->sys == ENFILE || err->sys == EINTR;
+}
+
 enum rc rc_from_number(uint64_t number)
 {
     const struct entry *e = find(number);

@@ -9,6 +9,7 @@
 #ifndef BERTH_BASE_ERR_H
 #define BERTH_BASE_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,10 @@ const char *rc_text(enum rc rc);
 
 /* The class of a code; BROKEN for a number that is not in the table. */
 enum rc_class rc_class(enum rc rc);
+
+/* Whether it is want of memory or descriptors, or an interruption: it says nothing of what was to
+ * be read or written, and may be over at the next try. */
+bool err_passes(const struct err *err);
 
 /* Look a number from a report up.  RC_INTERNAL when the table does not have it. */
 enum rc rc_from_number(uint64_t number);

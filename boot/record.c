@@ -269,8 +269,7 @@ enum rc boot_encode(const struct boot_record *r, uint8_t *buf, size_t cap, struc
 
 bool boot_passes(const struct err *err)
 {
-    return err->rc == RC_NO_MEMORY || err->sys == ENOMEM || err->sys == EAGAIN ||
-           err->sys == EMFILE || err->sys == ENFILE || err->sys == EINTR;
+    return err_passes(err);
 }
 
 enum rc boot_load(int state_dirfd, struct boot_record *ret, struct err *err)

@@ -500,8 +500,12 @@ static bool list_fan(void *arg, const char *name)
 
     enum rc rc = fs_list(l->store->dir, path, l->store->count_max, list_object, l, NULL, &why);
 
-    if (rc != RC_OK && rc != RC_NOT_FOUND && l->rc == RC_OK) {
-        l->rc = why.rc = RC_STATE_DIR;
+    if (rc == RC_OK || rc == RC_NOT_FOUND)
+        return !l->stop;
+    if (!err_passes(&why)) /* that there was no descriptor says nothing of it */
+        rc = why.rc = RC_STATE_DIR;
+    if (l->rc == RC_OK || (l->rc == RC_STATE_DIR && rc != RC_STATE_DIR)) {
+        l->rc = rc;
         if (l->err)
             *l->err = why;
     }

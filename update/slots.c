@@ -660,14 +660,19 @@ static bool list_digest(void *arg, const char *name)
 }
 
 /* A directory may vanish between two levels, or not be one; neither is a slot.  One that cannot be
- * read is somebody's, and does not keep the others from their turn. */
+ * read is somebody's, and does not keep the others from their turn.  That there was no memory or no
+ * descriptor says nothing of it, and is told before anything else. */
 static void list_level(struct listing *l, const char *path, bool (*fn)(void *, const char *))
 {
     struct err why = { 0 };
     enum rc rc = fs_list(l->slots->dir, path, DIR_ENTRIES_MAX, fn, l, NULL, &why);
 
-    if (rc != RC_OK && rc != RC_NOT_FOUND && l->rc == RC_OK) {
-        l->rc = why.rc = RC_STATE_DIR;
+    if (rc == RC_OK || rc == RC_NOT_FOUND)
+        return;
+    if (!err_passes(&why))
+        rc = why.rc = RC_STATE_DIR;
+    if (l->rc == RC_OK || (l->rc == RC_STATE_DIR && rc != RC_STATE_DIR)) {
+        l->rc = rc;
         if (l->err)
             *l->err = why;
     }
@@ -704,6 +709,15 @@ enum rc slot_list(const struct slots *slots, bool (*fn)(void *arg, const struct 
     enum rc rc = fs_list(slots->dir, ".", DIR_ENTRIES_MAX, list_tenant, &l, NULL, err);
 
     return rc != RC_OK ? rc : l.rc;
+}
+
+enum rc slot_list_of(const struct slots *slots, const char *tenant,
+                     bool (*fn)(void *arg, const struct slot_id *id), void *arg, struct err *err)
+{
+    struct listing l = { .slots = slots, .fn = fn, .arg = arg, .err = err };
+
+    (void)list_tenant(&l, tenant);
+    return l.rc;
 }
 
 enum rc slot_size(const struct slots *slots, const struct slot_id *id, uint64_t *ret_bytes,

@@ -132,10 +132,16 @@ must_check enum rc slot_remove(struct slots *slots, const struct slot_id *id, st
 
 /* Call fn for every slot, in no order, until it returns false.  Names that are not slots are passed
  * over.  Do not commit or remove from within fn.  RC_STATE_DIR: a directory of a tenant or payload
- * could not be read, and fn has been called for all that is in the others. */
+ * could not be read, and fn has been called for all that is in the others.  RC_IO, RC_NO_MEMORY:
+ * memory or descriptors ran out on the way. */
 must_check enum rc slot_list(const struct slots *slots,
                              bool (*fn)(void *arg, const struct slot_id *id), void *arg,
                              struct err *err);
+
+/* The same for one tenant's; a name that is none, or has no slots, is RC_OK. */
+must_check enum rc slot_list_of(const struct slots *slots, const char *tenant,
+                                bool (*fn)(void *arg, const struct slot_id *id), void *arg,
+                                struct err *err);
 
 /* Bytes and files of one slot, counted in the same way as those of a tenant. */
 must_check enum rc slot_size(const struct slots *slots, const struct slot_id *id,
