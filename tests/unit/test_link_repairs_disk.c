@@ -135,7 +135,7 @@ static void a_restart_drops_nothing(void **state)
 {
     struct link_tmp t = link_tmp_new();
     struct receiver *r = open_receiver(t.fd, 131072);
-    struct cut b = cut_new(OBJECT_PACKAGE, 114688 - 32768, 4096, 2);
+    struct cut b = cut_new(OBJECT_PACKAGE, 114688 - 2 * 32768, 4096, 2);
     static struct port_transfers status;
     struct err err;
 
@@ -175,13 +175,18 @@ static void repairs_keep_to_the_quota(void **state)
     }
     assert_rc(rc, RC_SPOOL_FULL);
     assert_true(held > 0);
+    /* What packages leave to documents, their repairs leave too. */
+    struct link_object order = link_object_new(OBJECT_ORDER, 1500, 3);
+
+    assert_rc(give_inline(r, &order, 0), RC_OK);
+    free(order.bytes);
     assert_true(room_of(t.fd, &c, "fec") + room_of(t.fd, &c, "part") <= quota + 4096);
     for (uint32_t i = 1; i < 128; i += 2)
         assert_rc(give_chunk(r, &c, i, 0), RC_OK);
     assert_rc(receiver_commit(r, &err), RC_OK);
     struct port_object ready;
 
-    assert_true(receiver_ready(r, 0, &ready));
+    assert_true(receiver_ready(r, 1, &ready)); /* behind the order */
     receiver_close(&r);
     cut_free(&c);
     link_tmp_free(&t);
