@@ -179,6 +179,12 @@ enum rc dircl_scan(int dirfd, uint64_t unix_ms, struct dircl_scan *ret, struct e
     ret->more = false;
     enum rc rc = fs_list(dirfd, ".", DIRCL_LIST_MAX, scan_name, &arg, &more, err);
     ret->more |= more;
+    /* Names behind a bad block must not keep those before it from being worked on; when there are
+     * none of these any more, it is told. */
+    if (rc != RC_OK && ret->n + ret->junk > 0) {
+        ret->more = true;
+        rc = RC_OK;
+    }
     qsort(ret->name, ret->n, sizeof ret->name[0], by_name);
     return rc;
 }

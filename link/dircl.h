@@ -40,7 +40,8 @@ must_check enum rc dircl_sync(int dirfd, struct err *err);
  * left alone while somebody may be writing it, that is until it has not changed for DIRCL_STALE_MS
  * (or says that it will in DIRCL_STALE_MS: a clock may have jumped); then it is removed.  So are
  * more of them than any writer has at once, and at once what is no plain file: nothing that is left
- * alone may hide what lies behind it. */
+ * alone may hide what lies behind it.  RC_IO if the directory cannot be read and there was nothing
+ * to take or remove; behind anything that is only *more. */
 must_check enum rc dircl_scan(int dirfd, uint64_t unix_ms, struct dircl_scan *ret, struct err *err);
 
 /* Read one bundle of 1 to cap bytes: RC_NOT_REGULAR, RC_TOO_LARGE, RC_SHORT for an empty file,

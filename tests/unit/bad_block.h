@@ -26,6 +26,7 @@ static struct {
 static inline bool bad_block_at(int dirfd, const char *name, size_t names)
 {
     bad_block.names = names;
+    bad_block.lost = NULL;
     bad_block.on = fstatat(dirfd, name, &bad_block.dir, 0) == 0;
     return bad_block.on;
 }

@@ -11,6 +11,7 @@
 #include "link/dircl.h"
 #include "link/outbox.h"
 #include "link/rejects.h"
+#include "tests/unit/bad_block.h"
 
 static struct dircl_scan scan;
 
@@ -465,6 +466,49 @@ static void first_names_come_first(void **state)
     link_tmp_free(&t);
 }
 
+/* What lies before a bad block is found, and there is more; where there is nothing, that is told.
+ */
+static void a_bad_block_hides_nothing_before_it(void **state)
+{
+    const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+    struct link_tmp t = link_tmp_new();
+    struct err err;
+    char name[32];
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        (void)snprintf(name, sizeof name, "%u.bundle", i);
+        assert_rc(fs_write_file(t.fd, name, bytes_of("x"), 0644, &err), RC_OK);
+    }
+    assert_true(bad_block_at(t.fd, ".", 3));
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
+    assert_int_equal(scan.n, 3);
+    assert_true(scan.more);
+    for (size_t i = 0; i < scan.n; i++)
+        assert_true(dircl_remove(t.fd, scan.name[i]));
+    bad_block.names = 0;
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_IO);
+    assert_int_equal(scan.n, 0);
+    bad_block.on = false;
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
+    assert_int_equal(scan.n, 2);
+    assert_false(scan.more);
+    link_tmp_free(&t);
+
+    t = link_tmp_new(); /* only what is to be removed */
+    assert_rc(fs_write_file(t.fd, "a", bytes_of("x"), 0644, &err), RC_OK);
+    assert_int_equal(utimensat(t.fd, "a", old, 0), 0);
+    assert_rc(fs_write_file(t.fd, "b.bundle", bytes_of("x"), 0644, &err), RC_OK);
+    assert_true(bad_block_at(t.fd, ".", 99));
+    bad_block.lost = ".bundle";
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
+    assert_int_equal(scan.junk, 1);
+    assert_true(scan.more);
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_IO);
+    bad_block.on = false;
+    link_tmp_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +523,7 @@ int main(void)
         cmocka_unit_test(unremovable),
         cmocka_unit_test(rejects_are_bounded),
         cmocka_unit_test(first_names_come_first),
+        cmocka_unit_test(a_bad_block_hides_nothing_before_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

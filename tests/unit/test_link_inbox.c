@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "link/inbox.h"
 #include "link/outbox.h"
+#include "tests/unit/bad_block.h"
 
 #define USER 64502
 #define FILES 300U
@@ -92,6 +93,47 @@ static void directory_of_another(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
+    link_state_done(&link);
+    link_tmp_free(&keys_dir);
+    link_tmp_free(&t);
+}
+
+/* Files before a bad block are met and taken away; only then is it told that there is one. */
+static void directory_with_a_bad_block(void **state)
+{
+    struct link_tmp t = link_tmp_new(), keys_dir = link_tmp_new();
+    struct keys keys = { 0 };
+    struct link_state link = { 0 };
+    struct inbox *inbox = NULL;
+    uint32_t count = 0, files = 0;
+    const struct inbox_ops ops = {
+        .take = take, .commit = commit, .refused = refused, .arg = &count
+    };
+    struct err err;
+    char name[64];
+    bool more = false;
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, "%03u.bundle", i);
+        assert_rc(fs_write_file(t.fd, name, bytes_of("x"), 0644, &err), RC_OK);
+    }
+    assert_rc(keys_make(1, 42, &keys, &err), RC_OK);
+    assert_rc(link_state_make(keys_dir.fd, LINK_SIDE_SATELLITE, &keys, &err), RC_OK);
+    assert_rc(link_state_open(keys_dir.fd, LINK_SIDE_SATELLITE, &link, &err), RC_OK);
+    assert_rc(inbox_new(t.fd, &link, NULL, &ops, &inbox, &err), RC_OK);
+    assert_true(bad_block_at(t.fd, ".", 3));
+    assert_rc(inbox_run(inbox, FILES, &files, &more, &err), RC_OK);
+    assert_int_equal(files, 3);
+    assert_int_equal(count, 3);
+    assert_true(more);
+    bad_block.names = 0;
+    assert_rc(inbox_run(inbox, FILES, &files, &more, &err), RC_IO);
+    bad_block.on = false;
+    assert_rc(inbox_run(inbox, FILES, &files, &more, &err), RC_OK);
+    assert_int_equal(files, 2); /* the others are gone */
+    assert_false(more);
+    inbox_free(&inbox);
     link_state_done(&link);
     link_tmp_free(&keys_dir);
     link_tmp_free(&t);
@@ -255,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(directory_of_another),
+        cmocka_unit_test(directory_with_a_bad_block),
         cmocka_unit_test(sparse_files),
         cmocka_unit_test(rewritten_while_read),
     };
