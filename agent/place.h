@@ -44,7 +44,8 @@ const char *place_name(enum place place);
 must_check enum rc place_open(int state_dir, enum place place, mode_t mode, bool may_spare,
                               int *ret_fd, bool *ret_bad, struct err *err);
 
-/* The same for one that lies elsewhere, which is not made; a failure is tried again at once. */
+/* The same for one that lies elsewhere, which is not made; a failure is tried again at once.  Of
+ * its names, which are others' and may be any number, only the first is read. */
 must_check enum rc place_open_outside(int state_dir, enum place place, const char *path,
                                       int *ret_fd, bool *ret_bad, struct err *err);
 

@@ -17,22 +17,23 @@
 #define TELL_FD 4
 #define FILES_MAX 16U
 
-static bool any_name(void *arg, const char *name)
+/* All names, or of a directory of others the first one, as a start does (agent/place). */
+static bool next_name(void *arg, const char *name)
 {
-    (void)arg;
     (void)name;
-    return true;
+    return *(const bool *)arg;
 }
 
 /* It is made by nobody here: a start does that, as root. */
 static bool can_be_opened(const struct probe_place *p)
 {
     scoped(close_fd) int fd = -1;
+    bool all = !p->outside;
     struct err ignored;
 
     return fs_open(p->outside ? AT_FDCWD : STATE_FD, p->path, O_RDONLY | O_DIRECTORY, 0, &fd,
                    &ignored) == RC_OK &&
-           fs_list(fd, ".", SIZE_MAX, any_name, NULL, NULL, &ignored) == RC_OK;
+           fs_list(fd, ".", SIZE_MAX, next_name, &all, NULL, &ignored) == RC_OK;
 }
 
 /* Twice: one that comes and goes would have berthd started anew for nothing. */

@@ -11,7 +11,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "agent/place.h"
 #include "agent/probe.h"
+#include "tests/unit/bad_block.h"
 #include "tests/unit/update_fixture.h"
 
 #define USER 64502U
@@ -144,6 +146,38 @@ static void a_path_outside_is_found(void **state)
     scratch_done(&r.dir);
 }
 
+/* Of a directory of others the first name is read and no more, at a start and by whoever looks on:
+ * what lies behind it makes it no directory that cannot be used. */
+static void one_name_of_a_path_outside_is_read(void **state)
+{
+    struct rig r = rig_new();
+    struct probe_plan plan = plan_of(&r);
+    struct err err = { 0 };
+    bool bad = true;
+    int fd = -1;
+
+    (void)state;
+    make(&r, "elsewhere", USER, 0700);
+    put_file(r.dir.fd, "elsewhere/a", "", 0600);
+    put_file(r.dir.fd, "elsewhere/b", "", 0600);
+    assert_true(bad_block_at(r.dir.fd, "elsewhere", 1));
+    assert_rc(place_open_outside(r.dir.fd, PLACE_UPLINK, r.outside, &fd, &bad, &err), RC_OK);
+    assert_false(bad);
+    close_fd(&fd);
+    plan.place[plan.n++] = (struct probe_place){ .path = r.outside, .outside = true };
+    fd = start(&plan); /* a child of this process, to which the block is as bad */
+    assert_rc(await(fd), RC_OK);
+    end(&fd);
+
+    bad_block.names = 0;
+    assert_rc(place_open_outside(r.dir.fd, PLACE_UPLINK, r.outside, &fd, &bad, &err), RC_OK);
+    assert_true(bad);
+    close_fd(&fd);
+    assert_int_equal(faccessat(r.dir.fd, "uplink" PLACE_SPARE, F_OK, 0), 0);
+    bad_block.on = false;
+    scratch_done(&r.dir);
+}
+
 /* It can be killed, and then nobody starts anew for that. */
 static void another_end_is_told(void **state)
 {
@@ -213,8 +247,11 @@ static void it_ends_with_its_parent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_that_can_be_used_is_told), cmocka_unit_test(a_path_outside_is_found),
-        cmocka_unit_test(another_end_is_told),          cmocka_unit_test(never_as_root),
+        cmocka_unit_test(one_that_can_be_used_is_told),
+        cmocka_unit_test(a_path_outside_is_found),
+        cmocka_unit_test(one_name_of_a_path_outside_is_read),
+        cmocka_unit_test(another_end_is_told),
+        cmocka_unit_test(never_as_root),
         cmocka_unit_test(it_ends_with_its_parent),
     };
 
