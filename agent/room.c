@@ -510,12 +510,13 @@ static enum rc shortage(const struct agent *a, int dirfd, const struct room_need
 
 enum making {
     MAKE_DRY, /* only say whether it could be made */
-    MAKE_OWN, /* among what is the tenant's, and what nobody will need again */
+    MAKE_OWN, /* among what is kept of the tenant's, and what nobody will need again */
     MAKE_ALL,
 };
 
 /* What is lacking, and who may make room for it: the tenant, then anybody with what is kept or came
- * ahead of its order.  Nobody's package is no reason to remove anything of anybody's. */
+ * ahead of its order.  Nobody's package is no reason to remove anything of anybody's, and one that
+ * nobody has read none to remove a version. */
 static enum rc check_disk(struct agent *a, int dirfd, const char *tenant,
                           const struct room_need *need, enum making how)
 {
@@ -527,7 +528,7 @@ static enum rc check_disk(struct agent *a, int dirfd, const char *tenant,
         return rc;
     const struct space_need wanted = { .tenant = tenant,
                                        .team = "",
-                                       .up_to = SPACE_IDLE,
+                                       .up_to = how == MAKE_OWN ? SPACE_KEPT : SPACE_IDLE,
                                        .others = how != MAKE_OWN,
                                        .others_up_to = SPACE_AHEAD,
                                        .bytes = lack.bytes,

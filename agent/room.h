@@ -73,8 +73,9 @@ must_check enum rc room_on_disk(struct agent *a, int dirfd, const char *tenant,
                                 const struct room_need *need, struct err *err);
 
 /* Whether the disk has room for a package that says it is this tenant's, to wait in the store.
- * Nobody has read it yet: what it makes room among is that tenant's.  RC_STORE_QUOTA if it alone is
- * more than the tenant may have; RC_NO_SPACE. */
+ * Nobody has read it yet: what it makes room among is garbage and packages kept for that tenant's
+ * versions that do not run.  RC_STORE_QUOTA if it alone is more than the tenant may have;
+ * RC_NO_SPACE. */
 must_check enum rc room_to_wait(struct agent *a, const char *tenant, uint64_t size,
                                 struct err *err);
 

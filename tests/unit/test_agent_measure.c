@@ -1,16 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What slots take: looked at once, and again only when something has changed.
+ * What slots take: looked at once, and again only when something has changed.  And what of it goes
+ * for what.
  */
 #include "tests/unit/test.h"
+
+#include <sys/statvfs.h>
 
 #include "agent/kept.h"
 #include "agent/measure.h"
 #include "agent/room.h"
+#include "base/sum.h"
 #include "tests/unit/fault_rig.h"
 #include "tests/unit/update_signed.h"
 
 #define SLOTS 3U
+
+/* ---- the disk -----------------------------------------------------------------------------------
+ */
+
+static uint64_t free_bytes; /* of the disk; 0 = a lot */
+
+int fstatvfs(int fd, struct statvfs *ret)
+{
+    (void)fd;
+    *ret = (struct statvfs){ .f_frsize = 1, .f_bavail = free_bytes > 0 ? free_bytes : 1U << 30 };
+    return 0;
+}
+
+/* ---- the slots ----------------------------------------------------------------------------------
+ */
 
 struct bay {
     struct scratch dir;
@@ -166,11 +185,52 @@ static void what_changes_is_looked_at_again(void **state)
     bay_done(&b);
 }
 
+/* A package that nobody has read may cost its tenant what is kept, and no version that was
+ * installed ahead; one that has been read may cost that too. */
+static void what_waits_costs_no_version(void **state)
+{
+    struct bay b = bay_new();
+    const struct slot_id one = slot_id_of(b.payload[0]);
+    const struct room_need need = { .bytes = 100, .files = 1 };
+    scoped(close_fd) int package = memfd_of(bytes_of("a package, kept"));
+    struct digest object;
+    struct err err;
+
+    (void)state;
+    sum_of(bytes_of("a package, kept"), object.b);
+    assert_rc(objects_put(&b.a->objects, &object, package, 15, &err), RC_OK);
+    assert_rc(slot_set_object(&b.a->slots, &one, &object, &err), RC_OK);
+
+    free_bytes = ROOM_HEADROOM_BYTES + need.bytes - 16; /* more than is kept, less than a slot */
+    assert_rc(room_to_wait(b.a, "acme", need.bytes, &err), RC_NO_SPACE);
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        const struct slot_id id = slot_id_of(b.payload[i]);
+
+        assert_true(slot_exists(&b.a->slots, &id));
+    }
+    assert_true(objects_has(&b.a->objects, &object)); /* nothing goes if it is not enough */
+
+    free_bytes++;
+    assert_rc(room_to_wait(b.a, "acme", need.bytes, &err), RC_NO_SPACE); /* this disk stays so */
+    assert_false(objects_has(&b.a->objects, &object));
+    assert_rc(room_on_disk(b.a, b.dir.fd, "acme", &need, &err), RC_NO_SPACE);
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        const struct slot_id id = slot_id_of(b.payload[i]);
+
+        left += slot_exists(&b.a->slots, &id);
+    }
+    assert_int_equal(left, SLOTS - 1);
+    free_bytes = 0;
+    bay_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_looked_at_twice),
         cmocka_unit_test(what_changes_is_looked_at_again),
+        cmocka_unit_test(what_waits_costs_no_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
