@@ -4,9 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <time.h>
+#include <poll.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "base/confine.h"
@@ -15,6 +14,7 @@
 
 #define STATE_FD 3
 #define TELL_FD 4
+#define PARENT_FD 5
 #define FILES_MAX 16U
 
 /* All names, or of a directory of others the first one, as a start does (agent/place). */
@@ -44,25 +44,34 @@ static bool can_be_used(const struct probe_place *p)
     return once && can_be_opened(p);
 }
 
-/* The two descriptors to their places, from wherever they are, and no others. */
-static enum rc keep_descriptors(int state_dir, int tell, struct err *err)
+/* The descriptors to their places, from wherever they are, and no others. */
+static enum rc keep_descriptors(const int fds[3], struct err *err)
 {
-    int dir = fcntl(state_dir, F_DUPFD, TELL_FD + 1), out = fcntl(tell, F_DUPFD, TELL_FD + 1);
+    int moved[3];
 
-    if (dir < 0 || out < 0 || dup2(dir, STATE_FD) < 0 || dup2(out, TELL_FD) < 0 ||
-        close_range(TELL_FD + 1, ~0U, 0) != 0)
-        return err_sys(err, RC_IO, "descriptors");
-    return RC_OK;
+    for (int i = 0; i < 3; i++) {
+        moved[i] = fcntl(fds[i], F_DUPFD, PARENT_FD + 1);
+        if (moved[i] < 0)
+            return err_sys(err, RC_IO, "descriptors");
+    }
+    for (int i = 0; i < 3; i++)
+        if (dup2(moved[i], STATE_FD + i) < 0)
+            return err_sys(err, RC_IO, "descriptors");
+    return close_range(PARENT_FD + 1, ~0U, 0) == 0 ? RC_OK : err_sys(err, RC_IO, "descriptors");
 }
 
-/* Everything goes but the descriptors, and so does this process when berthd does. */
+/* Everything goes but the descriptors.  The one of the parent is how its end is seen: no signal
+ * comes of that from another user. */
 static enum rc become(const struct probe_plan *p, int tell, pid_t parent, struct err *err)
 {
+    const int fds[3] = { p->state_dir, tell, pidfd_open(parent, 0) };
     struct confine_dir dirs[2] = { { .fd = STATE_FD } };
     size_t n_dirs = 1;
     bool outside = false;
 
-    enum rc rc = keep_descriptors(p->state_dir, tell, err);
+    if (fds[2] < 0 || getppid() != parent)
+        return err_set(err, RC_IO, "parent");
+    enum rc rc = keep_descriptors(fds, err);
     if (rc != RC_OK)
         return rc;
     for (uint32_t i = 0; i < p->n; i++)
@@ -76,12 +85,6 @@ static enum rc become(const struct probe_plan *p, int tell, pid_t parent, struct
         .name = "probe", .dirs = dirs, .n_dirs = n_dirs, .files_max = FILES_MAX
     };
     rc = confine_user(p->uid, p->gid, err);
-
-    /* Behind the change of user, which forgets it. */
-    if (rc == RC_OK && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-        rc = err_sys(err, RC_IO, "parent");
-    if (rc == RC_OK && getppid() != parent)
-        rc = err_set(err, RC_IO, "parent");
     return rc == RC_OK ? confine_self(&rules, err) : rc;
 }
 
@@ -93,20 +96,24 @@ static const struct probe_place *find_usable(const struct probe_plan *p)
     return NULL;
 }
 
+static bool parent_ends_within(uint32_t ms)
+{
+    struct pollfd p = { .fd = PARENT_FD, .events = POLLIN };
+
+    return poll(&p, 1, (int)ms) > 0;
+}
+
 /* It is said each time, because whoever hears it may have a reason to wait, and what can be used
  * now may not be any more then.  A full pipe says the same. */
 _Noreturn static void look(const struct probe_plan *p, int tell, pid_t parent)
 {
-    const struct timespec pause = { .tv_sec = p->every_ms / 1000U,
-                                    .tv_nsec = 1000000L * (long)(p->every_ms % 1000U) };
     struct err err = { 0 };
 
     if (become(p, tell, parent, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
         _exit(1);
     }
-    for (bool told = false;;) {
-        (void)nanosleep(&pause, NULL);
+    for (bool told = false; !parent_ends_within(p->every_ms);) {
         const struct probe_place *found = find_usable(p);
 
         if (found && !told)
@@ -115,6 +122,7 @@ _Noreturn static void look(const struct probe_plan *p, int tell, pid_t parent)
         if (found)
             (void)!write(TELL_FD, "", 1);
     }
+    _exit(0);
 }
 
 enum rc probe_start(const struct probe_plan *plan, int *ret_fd, struct err *err)
