@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/confine.h"
@@ -60,20 +61,25 @@ static enum rc keep_descriptors(const int fds[3], struct err *err)
     return close_range(PARENT_FD + 1, ~0U, 0) == 0 ? RC_OK : err_sys(err, RC_IO, "descriptors");
 }
 
-/* Everything goes but the descriptors.  The one of the parent is how its end is seen: no signal
- * comes of that from another user. */
+/* Everything goes but the descriptors and what the user may do.  The one of the parent is how its
+ * end is seen: no signal comes of that from another user. */
 static enum rc become(const struct probe_plan *p, int tell, pid_t parent, struct err *err)
 {
     const int fds[3] = { p->state_dir, tell, pidfd_open(parent, 0) };
-    struct confine_dir dirs[2] = { { .fd = STATE_FD } };
-    size_t n_dirs = 1;
-    bool outside = false;
 
     if (fds[2] < 0 || getppid() != parent)
         return err_set(err, RC_IO, "parent");
     enum rc rc = keep_descriptors(fds, err);
-    if (rc != RC_OK)
-        return rc;
+    return rc == RC_OK ? confine_user(p->uid, p->gid, err) : rc;
+}
+
+/* Before anything is looked at. */
+static enum rc confine(const struct probe_plan *p, struct err *err)
+{
+    struct confine_dir dirs[2] = { { .fd = STATE_FD } };
+    size_t n_dirs = 1;
+    bool outside = false;
+
     for (uint32_t i = 0; i < p->n; i++)
         outside |= p->place[i].outside;
     if (outside) {
@@ -84,8 +90,7 @@ static enum rc become(const struct probe_plan *p, int tell, pid_t parent, struct
     const struct confine rules = {
         .name = "probe", .dirs = dirs, .n_dirs = n_dirs, .files_max = FILES_MAX
     };
-    rc = confine_user(p->uid, p->gid, err);
-    return rc == RC_OK ? confine_self(&rules, err) : rc;
+    return confine_self(&rules, err);
 }
 
 static const struct probe_place *find_usable(const struct probe_plan *p)
@@ -105,12 +110,12 @@ static bool parent_ends_within(uint32_t ms)
 
 /* It is said each time, because whoever hears it may have a reason to wait, and what can be used
  * now may not be any more then.  A full pipe says the same. */
-_Noreturn static void look(const struct probe_plan *p, int tell, pid_t parent)
+_Noreturn static void look(const struct probe_plan *p)
 {
     struct err err = { 0 };
 
-    if (become(p, tell, parent, &err) != RC_OK) {
-        log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
+    if (confine(p, &err) != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "probe");
         _exit(1);
     }
     for (bool told = false; !parent_ends_within(p->every_ms);) {
@@ -125,6 +130,32 @@ _Noreturn static void look(const struct probe_plan *p, int tell, pid_t parent)
     _exit(0);
 }
 
+/* Berthd cannot start one of another user any more.  This one reads nothing that could end it, and
+ * is there to start who looks again if that has died, which may be for want of memory.  Who looks
+ * goes on without it, too. */
+_Noreturn static void keep_looking(const struct probe_plan *p, int tell, pid_t parent)
+{
+    struct err err = { 0 };
+    int status = 0;
+
+    if (become(p, tell, parent, &err) != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "nobody looks at what could not be used");
+        _exit(1);
+    }
+    do {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            look(p);
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+            _exit(0);
+        log_event(LOG_LEVEL_ERROR, "who looked at what could not be used has died: again later");
+    } while (!parent_ends_within(p->every_ms));
+    _exit(0);
+}
+
 enum rc probe_start(const struct probe_plan *plan, int *ret_fd, struct err *err)
 {
     const pid_t parent = getpid();
@@ -136,7 +167,7 @@ enum rc probe_start(const struct probe_plan *plan, int *ret_fd, struct err *err)
     scoped(close_fd) int ours = ends[0], theirs = ends[1];
     pid_t pid = fork();
     if (pid == 0)
-        look(plan, theirs, parent);
+        keep_looking(plan, theirs, parent);
     if (pid < 0)
         return err_sys(err, RC_IO, "fork");
     *ret_fd = take_fd(&ours);

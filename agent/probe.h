@@ -4,8 +4,9 @@
  *
  * A process of its own, because link/ is closed to berthd's user and a look at a failing medium may
  * take long.  It is the user whose directories they are, without any right beyond that, holds no
- * descriptor but the state directory's and the pipe to berthd, reads only, and ends with berthd. It
- * takes nothing from anybody.
+ * descriptor but the state directory's and those to berthd, reads only, and ends with berthd.  It
+ * takes nothing from anybody.  A second one waits for it, reads nothing at all, and starts it again
+ * if it dies, which berthd could not.
  */
 #ifndef BERTH_AGENT_PROBE_H
 #define BERTH_AGENT_PROBE_H

@@ -14,6 +14,7 @@
 
 #include "agent/place.h"
 #include "agent/probe.h"
+#include "base/clock.h"
 #include "tests/unit/bad_block.h"
 #include "tests/unit/update_fixture.h"
 
@@ -90,7 +91,26 @@ static pid_t child_of(pid_t parent)
     return found;
 }
 
-/* The caller has no use for it any more. */
+static pid_t await_child_of(pid_t parent)
+{
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+    pid_t pid = child_of(parent);
+
+    for (; pid == 0; pid = child_of(parent))
+        assert_true(clock_mono_ms() < until);
+    return pid;
+}
+
+/* ... when that one has died, and been waited for. */
+static void await_other_child_of(pid_t parent, pid_t old)
+{
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+
+    for (pid_t pid = old; pid == old || pid == 0; pid = child_of(parent))
+        assert_true(clock_mono_ms() < until);
+}
+
+/* The one that waits; who looks ends with us at the latest. */
 static void end(int *fd)
 {
     pid_t pid = child_of(getpid());
@@ -179,19 +199,33 @@ static void one_name_of_a_path_outside_is_read(void **state)
     scratch_done(&r.dir);
 }
 
-/* It can be killed, and then nobody starts anew for that. */
-static void another_end_is_told(void **state)
+/* Whoever looks can be killed, and somebody else looks, as often as that is; without the one that
+ * waits nobody is replaced, but who looks goes on. */
+static void the_dead_are_replaced(void **state)
 {
     struct rig r = rig_new();
     const struct probe_plan plan = plan_of(&r);
     scoped(close_fd) int fd = start(&plan);
-    pid_t pid = child_of(getpid());
+    pid_t waits = child_of(getpid()), looks = 0;
+    struct err err = { 0 };
 
     (void)state;
-    assert_true(pid > 0);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_rc(await(fd), RC_IO);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(waits > 0);
+    for (int i = 0; i < 3; i++) {
+        looks = await_child_of(waits);
+        assert_int_equal(kill(looks, SIGKILL), 0);
+        await_other_child_of(waits, looks);
+    }
+    assert_rc(probe_read(fd, &err), RC_NOT_FOUND);
+    looks = await_child_of(waits);
+    assert_int_equal(kill(waits, SIGKILL), 0);
+    assert_int_equal(waitpid(waits, NULL, 0), waits);
+    make(&r, "data", USER, 0700);
+    assert_rc(await(fd), RC_OK);
+    assert_int_equal(kill(looks, SIGKILL), 0);
+    while (await(fd) == RC_OK) /* what it said before */
+        ;
+    assert_rc(probe_read(fd, &err), RC_IO);
     scratch_done(&r.dir);
 }
 
@@ -263,7 +297,7 @@ int main(void)
         cmocka_unit_test(one_that_can_be_used_is_told),
         cmocka_unit_test(a_path_outside_is_found),
         cmocka_unit_test(one_name_of_a_path_outside_is_read),
-        cmocka_unit_test(another_end_is_told),
+        cmocka_unit_test(the_dead_are_replaced),
         cmocka_unit_test(never_as_root),
         cmocka_unit_test(it_ends_with_its_parent),
     };
