@@ -51,6 +51,13 @@ static bool is_deaf(int state)
     return rc != RC_OK && rc != RC_NOT_FOUND;
 }
 
+/* It has said of this very start that it does not count: it is alive, and lacks the keys of the
+ * link only.  They may be there by now, and it waits before it starts anew. */
+static bool took_back(const struct guard *g, const struct boot_record *record)
+{
+    return !g->trial && boot_id_same(&record->current, &g->who) && record->starts < g->starts;
+}
+
 enum proof { PROVEN, UNPROVEN, NOT_KNOWN };
 
 /* A damaged record proves nobody; then the programs of the launch start. */
@@ -62,7 +69,7 @@ static enum proof proof_of(const struct guard *g)
     if (!g->trial && (is_read_only(g->state) || is_deaf(g->state)))
         return PROVEN;
     if (boot_load(g->state, &record, &err) == RC_OK)
-        return guard_unproven(&record, &g->who) ? UNPROVEN : PROVEN;
+        return guard_unproven(&record, &g->who) && !took_back(g, &record) ? UNPROVEN : PROVEN;
     return boot_passes(&err) ? NOT_KNOWN : UNPROVEN;
 }
 

@@ -15,6 +15,7 @@ struct guard {
     struct boot_id who;
     bool trial;
     bool tallied; /* the record cannot be written: who is well cannot say so, and is not killed */
+    uint32_t starts;  /* of the current agent, this one too */
     uint32_t after_s; /* the end of its time */
 };
 

@@ -294,6 +294,7 @@ static enum rc guard_agent(const struct booting *b, const struct boot_id *who, s
                                  .who = *who,
                                  .trial = trial,
                                  .tallied = b->tallied,
+                                 .starts = b->record.starts,
                                  .after_s = boot_terms_guard(&b->terms, trial) };
     struct err why = { 0 };
 

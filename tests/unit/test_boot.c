@@ -676,7 +676,7 @@ static void unproven(void **state)
 
 /* A process that would hang for ever, guarded for a second.  Returns when the guard has ended: it
  * alone holds the pipe then. */
-static pid_t hang_guarded(struct rig *r, bool trial)
+static pid_t hang_guarded(struct rig *r, bool trial, uint32_t starts)
 {
     char byte = 0;
     int ends[2];
@@ -686,7 +686,7 @@ static pid_t hang_guarded(struct rig *r, bool trial)
     pid_t pid = fork();
     if (pid == 0) {
         const struct guard guard = {
-            .state = r->dir.fd, .who = r->id, .trial = trial, .after_s = 1
+            .state = r->dir.fd, .who = r->id, .trial = trial, .starts = starts, .after_s = 1
         };
         bool guarded = guard_start(&guard, &err) == RC_OK;
 
@@ -710,8 +710,13 @@ static void whoever_is_not_proven_is_ended(void **state)
         struct boot_record record;
         bool trial, killed;
         const char *spoilt; /* a file in the place of this directory */
+        uint32_t starts;    /* when it was started */
     } rows[] = {
         { { .candidate = id, .tries = 2 }, true, true },
+        { { .current = id, .starts = 4 }, false, true, NULL, 4 },
+        { { .current = id, .starts = 3 }, false, false, NULL, 4 }, /* this one does not count */
+        { { .candidate = id, .tries = 2, .starts = 3 }, true, true, NULL, 4 },
+
         { { .current = id }, true, false }, /* it has committed itself */
         { { .current = id, .starts = 1 }, false, true },
         { { .current = id }, false, false },
@@ -730,7 +735,7 @@ static void whoever_is_not_proven_is_ended(void **state)
         assert_rc(boot_save(r.dir.fd, &rows[i].record, &err), RC_OK);
         if (rows[i].spoilt)
             put_file(r.dir.fd, rows[i].spoilt, "", 0600);
-        pid_t pid = hang_guarded(&r, rows[i].trial);
+        pid_t pid = hang_guarded(&r, rows[i].trial, rows[i].starts);
         if (!rows[i].killed)
             assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
         if (!rows[i].killed)
