@@ -43,6 +43,7 @@ struct sky {
     uint32_t reports;                     /* since the start of berthd */
     bool offer;                           /* send descriptors first, and chunks only when asked */
     uint64_t sent;                        /* bytes on the uplink */
+    uint64_t term_ms;                     /* what `term` gave last; awaited on top of WAIT_MS */
     void (*each)(const struct report *r); /* shown every report; may be NULL */
     char build[512];
 };
@@ -521,11 +522,20 @@ static maybe_unused void explain(const char *what)
                     sky->report.event[i].what);
 }
 
+/* How long something lasts that must not be over before the test has come to it: some seconds, and
+ * a multiple of what the same took on this machine, up to a limit.  That leaves enough of the time
+ * that a whole test has, and is still twice what a machine needs that is thirty times slower. */
+static maybe_unused uint32_t term(uint32_t least_ms, uint64_t multiple_ms, uint32_t most_more_ms)
+{
+    sky->term_ms = least_ms + (multiple_ms < most_more_ms ? multiple_ms : most_more_ms);
+    return (uint32_t)sky->term_ms;
+}
+
 /* Exchange until a report says so. */
 static maybe_unused void
 await(const char *what, bool (*said)(const struct report *r, const void *arg), const void *arg)
 {
-    uint64_t until = clock_mono_ms() + WAIT_MS;
+    uint64_t until = clock_mono_ms() + WAIT_MS + sky->term_ms;
 
     while (sky->reports == 0 || !said(&sky->report, arg)) {
         if (clock_mono_ms() > until) {

@@ -390,7 +390,7 @@ static void expired_grant_stops_what_runs(void **state)
 
     (void)state;
     const uint64_t took_ms = committed_in_ms(&d1);
-    send_grant(4, K_ACME, clock_unix_ms() + 3000 + 4 * took_ms);
+    send_grant(4, K_ACME, clock_unix_ms() + term(3000, 4 * took_ms, 90000));
     await("not running", stopped, &code);
     send_grant(5, K_ACME, 0);
     await_standing(SLOT_COMMITTED, &d1);
@@ -929,7 +929,7 @@ static void lost_grant_still_expires(void **state)
 
     (void)state;
     const uint64_t took_ms = committed_in_ms(&d1);
-    send_grant(4, K_ACME, clock_unix_ms() + 8000 + 8 * took_ms);
+    send_grant(4, K_ACME, clock_unix_ms() + term(8000, 8 * took_ms, 180000));
     await_taken();
     end_berthd(SIGTERM, 0);
     lose_root();

@@ -288,7 +288,7 @@ static void decide_on_a_full_disk(const char *how, enum slot_state verdict,
     const bool good = verdict == SLOT_COMMITTED;
 
     /* The trial must last until it has been reported and the disk is full, on any machine. */
-    const uint32_t trial_ms = (uint32_t)(3000 + 4 * (clock_mono_ms() - began));
+    const uint32_t trial_ms = term(3000, 4 * (clock_mono_ms() - began), 90000);
     const struct version v2 = { .version = "2.0",
                                 .how = how,
                                 .release = 2,
