@@ -11,7 +11,7 @@
 #include "orchestrator/cmd_link.h"
 #include "orchestrator/ground.h"
 
-#define ROUNDS_MAX 100000U  /* of one command: a downlink that fills as fast as it is read ends */
+#define ROUNDS_MAX 100000U /* of one command: a downlink that fills as fast as it is read ends */
 #define LOCK_WAIT_MS 5000U /* for another command of this kind */
 #define LOCK_TRY_MS 50U
 
