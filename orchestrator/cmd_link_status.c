@@ -64,8 +64,7 @@ static struct waiting look_into(const struct home *home, const char *path, uint6
     struct counting c = { .now_ms = now_ms, .ret = &ret };
     struct err err;
 
-    ret.rc = fs_open(path[0] == '/' ? AT_FDCWD : home->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &fd,
-                     &err);
+    ret.rc = home_open_dir(home, path, &fd, &err);
     c.dirfd = fd;
     if (ret.rc == RC_OK)
         ret.rc = fs_list(fd, ".", FILES_MAX, count_file, &c, &ret.more, &err);
@@ -113,8 +112,7 @@ static enum rc look_at(struct look *l, struct err *err)
 
     l->up = look_into(l->home, row->up, l->now_ms);
     l->down = look_into(l->home, row->down, l->now_ms);
-    l->keys_rc = fs_open(row->link_keys[0] == '/' ? AT_FDCWD : l->home->dirfd, row->link_keys,
-                         O_RDONLY | O_DIRECTORY, 0, &keys, &why);
+    l->keys_rc = home_open_dir(l->home, row->link_keys, &keys, &why);
     if (l->keys_rc == RC_OK)
         l->keys_rc = link_state_look(keys, l->held, &l->n_held, &why);
     enum rc rc =

@@ -2,7 +2,6 @@
  *
  * orchestrator/cmd_trust: the trust root of the fleet and what hangs on it: how it stands.
  */
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -191,8 +190,7 @@ static json_t *keys_of_json(struct cli *cli, const struct home *home,
     scoped(close_fd) int dirfd = -1;
     const struct report_keys *seen = sat->seen ? &sat->seen->keys : NULL;
     struct err err;
-    enum rc rc = fs_open(sat->row.link_keys[0] == '/' ? AT_FDCWD : home->dirfd, sat->row.link_keys,
-                         O_RDONLY | O_DIRECTORY, 0, &dirfd, &err);
+    enum rc rc = home_open_dir(home, sat->row.link_keys, &dirfd, &err);
 
     if (rc == RC_OK)
         rc = rekeys_load(dirfd, &rekeys, &err);

@@ -6,7 +6,6 @@
  * them, then the signed document into the queue.  A cut in between leaves a key that nobody else
  * has, which the next rekey passes over.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
@@ -108,8 +107,7 @@ static enum rc open_job(struct job *job, struct err *err)
     if (rc == RC_OK)
         rc = store_satellite(job->home.store, id, &job->sat, err);
     if (rc == RC_OK)
-        rc = fs_open(job->sat.link_keys[0] == '/' ? AT_FDCWD : job->home.dirfd, job->sat.link_keys,
-                     O_RDONLY | O_DIRECTORY, 0, &job->dirfd, err);
+        rc = home_open_dir(&job->home, job->sat.link_keys, &job->dirfd, err);
     if (rc == RC_OK)
         rc = wait_for_lock(job, err);
     if (rc == RC_OK)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/ground.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -113,24 +112,18 @@ static void warn_restored(const struct peer *peer)
     log_event(LOG_LEVEL_WARN, "counter-behind satellite=%s", peer->id);
 }
 
-static enum rc open_dir(const struct ground *g, const char *path, int *ret_fd, struct err *err)
-{
-    return fs_open(path[0] == '/' ? AT_FDCWD : g->home.dirfd, path, O_RDONLY | O_DIRECTORY, 0,
-                   ret_fd, err);
-}
-
 static enum rc open_link(const struct ground *g, const struct store_satellite *row,
                          struct link_ground **ret, struct err *err)
 {
     scoped(close_fd) int keys = -1;
     scoped(close_fd) int up = -1;
     scoped(close_fd) int down = -1;
-    enum rc rc = open_dir(g, row->link_keys, &keys, err);
+    enum rc rc = home_open_dir(&g->home, row->link_keys, &keys, err);
 
     if (rc == RC_OK)
-        rc = open_dir(g, row->up, &up, err);
+        rc = home_open_dir(&g->home, row->up, &up, err);
     if (rc == RC_OK)
-        rc = open_dir(g, row->down, &down, err);
+        rc = home_open_dir(&g->home, row->down, &down, err);
     if (rc != RC_OK)
         return rc;
     struct link_ground_options options = {
@@ -444,7 +437,7 @@ static enum rc observe_keys(const struct inbox *in, struct err *err)
     scoped(close_fd) int dir = -1;
     scoped(close_fd) int lock = -1;
     bool save = false;
-    enum rc rc = open_dir(in->g, in->peer->keys, &dir, err);
+    enum rc rc = home_open_dir(&in->g->home, in->peer->keys, &dir, err);
 
     if (rc == RC_OK)
         rc = rekeys_lock(dir, &lock, err);

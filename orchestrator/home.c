@@ -72,6 +72,12 @@ void home_close(struct home *home)
     close_fd(&home->dirfd);
 }
 
+enum rc home_open_dir(const struct home *home, const char *path, int *ret_fd, struct err *err)
+{
+    return fs_open(path[0] == '/' ? AT_FDCWD : home->dirfd, path, O_RDONLY | O_DIRECTORY, 0, ret_fd,
+                   err);
+}
+
 static void object_path(const struct digest *digest, char out[HOME_OBJECT_CAP])
 {
     char hex[2 * DIGEST_SIZE + 1];

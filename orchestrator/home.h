@@ -34,6 +34,11 @@ struct home {
 must_check enum rc home_open(const char *path, bool create, struct home *ret, struct err *err);
 void home_close(struct home *home);
 
+/* Open a directory that the store names, as those of a satellite's link: a path that is not
+ * absolute begins at the home.  The caller closes *ret_fd. */
+must_check enum rc home_open_dir(const struct home *home, const char *path, int *ret_fd,
+                                 struct err *err);
+
 /* Put bytes, or the first size bytes of a file, into objects/ under their SHA-256; one that is
  * there already is RC_OK.  ret_path gets "objects/HEX", relative to the home.  What a program that
  * was killed left half put is removed by the next home_add_file. */
