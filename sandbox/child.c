@@ -158,9 +158,9 @@ static int drop_bounding(const struct child *c)
 
 static int become_payload_user(const struct child *c)
 {
-    (void)c;
-    if (syscall(SYS_setresgid, PLAN_UID, PLAN_UID, PLAN_UID) != 0 ||
-        syscall(SYS_setresuid, PLAN_UID, PLAN_UID, PLAN_UID) != 0)
+    const uint32_t id = plan_uid(c->plan);
+
+    if (syscall(SYS_setresgid, id, id, id) != 0 || syscall(SYS_setresuid, id, id, id) != 0)
         return -1;
     return caps_drop_rest();
 }

@@ -61,8 +61,8 @@ static enum rc open_data(struct start *s, struct err *err)
 {
     if (s->request->plan.has_data == 0)
         return RC_OK;
-    return mounts_open_data(s->fds->fd[WIRE_FD_DATA], s->request->plan.limits.data_bytes,
-                            &s->child.mounts, &s->instance.loop, err);
+    return mounts_open_data(s->fds->fd[WIRE_FD_DATA], &s->request->plan, &s->child.mounts,
+                            &s->instance.loop, err);
 }
 
 static enum rc make_cgroup(struct start *s, struct err *err)
@@ -115,7 +115,7 @@ static enum rc make_channels(struct start *s, struct err *err)
     s->child.notify = fcntl(s->result.fds.fd[WIRE_FD_NOTIFY], F_DUPFD_CLOEXEC, CHILD_FD_MIN);
 
     /* Its own, so that it can open /dev/stdout and /dev/stderr. */
-    uid_t user = s->request->plan.uid_base + PLAN_UID;
+    uid_t user = s->request->plan.uid_base + plan_uid(&s->request->plan);
     if (fchown(s->child.output, user, user) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "owner of the output pipe");
     if (!lift(&s->sync) || !lift(&s->child.sync) || !lift(&s->child.status) ||
@@ -352,7 +352,8 @@ static enum rc confirm(struct start *s, struct err *err)
     if (rc != RC_OK)
         return rc;
     if (receipt.caps_effective != 0 || receipt.caps_bounding != 0 || receipt.no_new_privs != 1 ||
-        receipt.seccomp_mode != 2 || receipt.uid != s->request->plan.uid_base + PLAN_UID)
+        receipt.seccomp_mode != 2 ||
+        receipt.uid != s->request->plan.uid_base + plan_uid(&s->request->plan))
         return err_set(err, RC_LAYER_MISSING, "payload is not confined as planned");
     s->result.payload = payload;
     s->result.receipt = receipt;

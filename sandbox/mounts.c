@@ -175,18 +175,17 @@ static int attach_loop(int image_fd, struct mounts_loop *ret)
     return -1;
 }
 
-/* A fresh image belongs to root; its top directory becomes the payload's. */
-static int adopt_data(int fd)
+/* A fresh image belongs to root; its top directory becomes the payload's.  So it does when a
+ * version of the payload is another user inside than the one before. */
+static int adopt_data(int fd, uint32_t uid)
 {
     struct stat st;
 
     if (fstat(fd, &st) != 0)
         return -1;
-    if (st.st_uid != 0)
-        return 0;
-    if (fchmodat(fd, ".", 0700, 0) != 0)
+    if (st.st_uid == 0 && fchmodat(fd, ".", 0700, 0) != 0)
         return -1;
-    return fchownat(fd, ".", PLAN_UID, PLAN_UID, 0);
+    return st.st_uid == uid ? 0 : fchownat(fd, ".", uid, uid, 0);
 }
 
 /* The lock lives as long as the loop device holds the file: two mounts would destroy it.  After a
@@ -205,9 +204,10 @@ static enum rc lock_image(int image_fd, struct err *err)
     return RC_OK;
 }
 
-enum rc mounts_open_data(int image_fd, uint64_t bytes, struct mounts *m, struct mounts_loop *loop,
-                         struct err *err)
+enum rc mounts_open_data(int image_fd, const struct plan *plan, struct mounts *m,
+                         struct mounts_loop *loop, struct err *err)
 {
+    const uint64_t bytes = plan->limits.data_bytes;
     struct stat st;
     char path[32];
 
@@ -230,7 +230,7 @@ enum rc mounts_open_data(int image_fd, uint64_t bytes, struct mounts *m, struct 
 
     if (fd < 0)
         return err_sys(err, RC_DATA_IMAGE, "mount data image");
-    if (adopt_data(fd) != 0)
+    if (adopt_data(fd, plan_uid(plan)) != 0)
         return err_sys(err, RC_DATA_IMAGE, "owner of /data");
     m->data = take_fd(&fd);
     return RC_OK;
@@ -326,7 +326,7 @@ static const char *decimal(uint64_t value, char out[21])
     return at;
 }
 
-static int attach_tmpfs(const struct mounts *m, const struct plan_op *op)
+static int attach_tmpfs(const struct mounts *m, const struct plan_op *op, uint32_t uid)
 {
     char size[21];
     char inodes[21];
@@ -334,8 +334,8 @@ static int attach_tmpfs(const struct mounts *m, const struct plan_op *op)
     const struct fs_option options[] = { { "size", decimal(op->bytes, size) },
                                          { "nr_inodes", decimal(op->inodes, inodes) },
                                          { "mode", "0700" },
-                                         { "uid", decimal(PLAN_UID, id) },
-                                         { "gid", decimal(PLAN_UID, id) },
+                                         { "uid", decimal(uid, id) },
+                                         { "gid", decimal(uid, id) },
                                          { NULL, NULL } };
     scoped(close_fd) int fd =
         new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
@@ -343,7 +343,7 @@ static int attach_tmpfs(const struct mounts *m, const struct plan_op *op)
     return attach(m, fd, op->path);
 }
 
-static int attach_op(const struct mounts *m, const struct plan_op *op)
+static int attach_op(const struct mounts *m, const struct plan_op *op, uint32_t uid)
 {
     switch ((enum plan_op_type)op->type) {
     case PLAN_OP_ROOT:
@@ -353,7 +353,7 @@ static int attach_op(const struct mounts *m, const struct plan_op *op)
     case PLAN_OP_DEV:
         return attach(m, m->dev, op->path);
     case PLAN_OP_TMPFS:
-        return attach_tmpfs(m, op);
+        return attach_tmpfs(m, op, uid);
     case PLAN_OP_DATA:
         return attach(m, m->data, op->path);
     case PLAN_OP_NONE:
@@ -367,7 +367,7 @@ static int attach_op(const struct mounts *m, const struct plan_op *op)
 int mounts_attach_tree(const struct mounts *m, const struct plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_ops; i++) {
-        if (attach_op(m, &plan->ops[i]) != 0)
+        if (attach_op(m, &plan->ops[i], plan_uid(plan)) != 0)
             return -1;
     }
     return 0;

@@ -35,10 +35,10 @@ must_check enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct moun
 /* Launcher: a read-only tmpfs with the five device nodes. */
 must_check enum rc mounts_open_dev(struct mounts *m, struct err *err);
 
-/* Launcher: mount the ext4 image that the descriptor holds, whose size may be at most `bytes` and
- * the rest of a MiB.  RC_BUSY when the image is in use already, RC_DATA_IMAGE when it cannot be
- * mounted. */
-must_check enum rc mounts_open_data(int image_fd, uint64_t bytes, struct mounts *m,
+/* Launcher: mount the ext4 image that the descriptor holds, whose size may be at most the plan's
+ * data_bytes and the rest of a MiB.  RC_BUSY when the image is in use already, RC_DATA_IMAGE when
+ * it cannot be mounted. */
+must_check enum rc mounts_open_data(int image_fd, const struct plan *plan, struct mounts *m,
                                     struct mounts_loop *loop, struct err *err);
 
 /* Launcher: shift the ids of the data mount into the range of a user namespace. */

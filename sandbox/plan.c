@@ -139,6 +139,11 @@ static void add_op(struct plan *plan, enum plan_op_type type, const char *path, 
     memcpy(op->path, path, strlen(path) + 1);
 }
 
+uint32_t plan_uid(const struct plan *plan)
+{
+    return plan->inner_root != 0 ? 0 : PLAN_UID;
+}
+
 /* The file tree follows from the limits alone, so the launcher can make it again and compare. */
 void plan_fill_ops(struct plan *plan)
 {
@@ -295,7 +300,8 @@ enum rc plan_check(const struct plan *p, struct err *err)
         .open_files = p->limits.open_files,
     };
 
-    if (p->magic != PLAN_MAGIC || p->reserved[0] != 0 || p->limits.reserved != 0 || p->has_data > 1)
+    if (p->magic != PLAN_MAGIC || p->reserved[0] != 0 || p->limits.reserved != 0 ||
+        p->has_data > 1 || p->inner_root > 1 || p->spare != 0)
         return err_set(err, RC_LAUNCH_REQUEST, "head");
     if (p->profile == PLAN_PROFILE_NONE || p->profile >= PLAN_PROFILES)
         return err_set(err, RC_LAUNCH_REQUEST, "profile %u", p->profile);

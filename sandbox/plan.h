@@ -23,7 +23,7 @@ struct grant;
 #define PLAN_UID_BASE 524288U  /* first host id of slot 0: systemd's container range */
 #define PLAN_UID_COUNT 65536U  /* ids per payload */
 #define PLAN_SLOTS 1024U       /* id ranges there are */
-#define PLAN_UID 1000U         /* the payload's uid and gid inside its range: not root even there */
+#define PLAN_UID 1000U         /* the payload's uid and gid inside its range, unless inner_root */
 #define PLAN_OPS_MAX 12U
 #define PLAN_PATH_CAP 32U
 #define PLAN_ENV_MAX (PAYLOAD_ENV_MAX + 8U)
@@ -93,6 +93,8 @@ struct plan {
     uint32_t n_ops;
     uint32_t watchdog_ms; /* told to the payload, kept by berthd; 0 = none */
     uint32_t slot;        /* number of the id range: uid_base = PLAN_UID_BASE + slot * count */
+    uint32_t inner_root;  /* 1: it is uid 0 inside its range, with no capability all the same */
+    uint32_t spare;       /* 0 */
     struct plan_limits limits;
     struct plan_op ops[PLAN_OPS_MAX];
     char args[PAYLOAD_ARGS_MAX][PAYLOAD_ARG_CAP]; /* args[0] is the program, absolute */
@@ -113,6 +115,9 @@ must_check enum rc plan_check(const struct plan *plan, struct err *err);
 /* The operations that follow from has_data and the limits: part of plan_make, and what plan_check
  * compares with. */
 void plan_fill_ops(struct plan *plan);
+
+/* The payload's uid and gid, as numbers inside its range. */
+uint32_t plan_uid(const struct plan *plan);
 
 const char *plan_op_name(uint32_t type);
 const char *plan_profile_name(uint32_t profile);

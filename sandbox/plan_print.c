@@ -80,7 +80,8 @@ void plan_print(const struct plan *p, FILE *out)
     }
     (void)fputs("\n\nas\n", out);
     (void)fprintf(out, "  host ids     %u to %u; the payload is %u inside, %u on the host\n",
-                  p->uid_base, p->uid_base + PLAN_UID_COUNT - 1, PLAN_UID, p->uid_base + PLAN_UID);
+                  p->uid_base, p->uid_base + PLAN_UID_COUNT - 1, plan_uid(p),
+                  p->uid_base + plan_uid(p));
     (void)fprintf(out, "  hostname     %s\n\nwith\n", p->hostname);
     for (uint32_t i = 0; i < p->n_env; i++) {
         (void)fputs("  ", out);
@@ -145,7 +146,7 @@ void plan_print_json(const struct plan *p, FILE *out)
     (void)fprintf(out,
                   "{\"tenant\":\"%s\",\"name\":\"%s\",\"hostname\":\"%s\",\"uid_base\":%u,"
                   "\"uid_count\":%u,\"uid\":%u,\"profile\":\"%s\",",
-                  p->tenant, p->name, p->hostname, p->uid_base, PLAN_UID_COUNT, PLAN_UID,
+                  p->tenant, p->name, p->hostname, p->uid_base, PLAN_UID_COUNT, plan_uid(p),
                   plan_profile_name(p->profile));
     put_strings("args", p->args, p->n_args, out);
     put_strings("env", p->env, p->n_env, out);

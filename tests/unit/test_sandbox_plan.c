@@ -238,6 +238,8 @@ TAMPER(t_more_ops, p->n_ops = UINT32_MAX)
 TAMPER(t_hidden_op, p->ops[PLAN_OPS_MAX - 1].type = PLAN_OP_DATA)
 TAMPER(t_data, p->has_data = 0)
 TAMPER(t_data_two, p->has_data = 2)
+TAMPER(t_root_two, p->inner_root = 2)
+TAMPER(t_spare, p->spare = 1)
 TAMPER(t_args, p->n_args = UINT32_MAX)
 TAMPER(t_env, p->n_env = UINT32_MAX)
 TAMPER(t_arg_end, memset(p->args[1], 'x', sizeof p->args[1]))
@@ -264,6 +266,8 @@ static const struct tampering tamperings[] = {
     { "operation behind the last", t_hidden_op, RC_PLAN_PATH },
     { "data without image", t_data, RC_LAUNCH_REQUEST },
     { "data neither yes nor no", t_data_two, RC_LAUNCH_REQUEST },
+    { "root neither yes nor no", t_root_two, RC_LAUNCH_REQUEST },
+    { "more than there is", t_spare, RC_LAUNCH_REQUEST },
     { "too many arguments", t_args, RC_LAUNCH_REQUEST },
     { "too many variables", t_env, RC_LAUNCH_REQUEST },
     { "argument without end", t_arg_end, RC_LAUNCH_REQUEST },
