@@ -12,6 +12,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "agent/abuse.h"
 #include "agent/events.h"
 #include "agent/output.h"
 #include "agent/place.h"
@@ -51,6 +52,8 @@ struct proc {
     char name[NAME_CAP];
     struct usage usage;
     bool told_stopping; /* it may say so as often as it likes, and is written down once */
+    uint64_t reload_ms; /* RELOADING=1 was written down last; 0 = never */
+    struct abuse words; /* of notify, that it may not say */
     int notify, pipe;   /* -1 = none (yet, or any more) */
     sd_event_source *on_notify, *on_pipe;
     struct output output;

@@ -16,6 +16,23 @@ static void take_status(struct bytes value, char *out)
     out[n] = '\0';
 }
 
+static bool begins(struct bytes line, const char *prefix)
+{
+    return line.n >= strlen(prefix) && memcmp(line.p, prefix, strlen(prefix)) == 0;
+}
+
+/* With these a service changes who is supervised, and how: here its manifest says that. */
+static bool is_refused(struct bytes line)
+{
+    static const char *const words[] = { "MAINPID", "FDSTORE", "WATCHDOG_USEC",
+                                         "EXTEND_TIMEOUT_USEC", "BUSNAME" };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (begins(line, words[i]))
+            return true;
+    return false;
+}
+
 static void take_line(struct bytes line, struct notify *ret)
 {
     static const char status[] = "STATUS=";
@@ -27,8 +44,12 @@ static void take_line(struct bytes line, struct notify *ret)
         ret->watchdog = true;
     else if (bytes_equal(line, bytes_of("STOPPING=1")))
         ret->stopping = true;
-    else if (line.n >= prefix && memcmp(line.p, status, prefix) == 0)
+    else if (bytes_equal(line, bytes_of("RELOADING=1")))
+        ret->reloading = true;
+    else if (begins(line, status))
         take_status((struct bytes){ .p = line.p + prefix, .n = line.n - prefix }, ret->status);
+    else if (is_refused(line))
+        ret->refused++;
 }
 
 void notify_parse(struct bytes datagram, struct notify *ret)
@@ -46,8 +67,10 @@ void notify_parse(struct bytes datagram, struct notify *ret)
     }
 }
 
-static void close_passed(struct msghdr *msg)
+static uint32_t close_passed(struct msghdr *msg)
 {
+    uint32_t closed = 0;
+
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
@@ -56,8 +79,10 @@ static void close_passed(struct msghdr *msg)
 
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
             close_fd(&fd);
+            closed++;
         }
     }
+    return closed;
 }
 
 enum rc notify_receive(int sock, struct notify *ret, struct err *err)
@@ -77,8 +102,9 @@ enum rc notify_receive(int sock, struct notify *ret, struct err *err)
         return err_set(err, RC_TIMEOUT, "notify");
     if (n < 0)
         return err_sys(err, RC_IO, "notify");
-    close_passed(&msg);
+    uint32_t closed = close_passed(&msg);
     notify_parse((struct bytes){ .p = datagram, .n = msg.msg_flags & MSG_TRUNC ? 0 : (size_t)n },
                  ret);
+    ret->refused += closed;
     return RC_OK;
 }

@@ -3,8 +3,8 @@
  * agent/notify: the payload's side of sd_notify, read from its socket.
  *
  * The sender is the payload and as hostile as they come: datagrams are bounded, descriptors that
- * come along are closed, everything but the four words below is passed over, and STATUS= is made
- * printable.
+ * come along are closed and counted, and so are words that would change who is supervised or how
+ * (MAINPID= and its like); STATUS= is made printable, and everything else is passed over.
  */
 #ifndef BERTH_AGENT_NOTIFY_H
 #define BERTH_AGENT_NOTIFY_H
@@ -19,7 +19,9 @@ struct notify {
     bool ready;                     /* READY=1 */
     bool watchdog;                  /* WATCHDOG=1 */
     bool stopping;                  /* STOPPING=1 */
+    bool reloading;                 /* RELOADING=1; the READY=1 that ends it is one like others */
     char status[NOTIFY_STATUS_CAP]; /* "" = not said */
+    uint32_t refused;               /* words that it may not say, and descriptors */
 };
 
 /* What a datagram says: lines KEY=VALUE.  Never fails: what is not understood says nothing. */

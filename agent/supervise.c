@@ -20,6 +20,7 @@
 #include "sandbox/wire.h"
 
 #define DATAGRAMS_PER_TURN 16U
+#define RELOAD_TELL_MS 60000U        /* the log hears of a payload's reloads no more often */
 #define LAST_WORDS_MAX (64U * 1024U) /* output of a payload that has ended, still read */
 
 /* ---- what a slot holds --------------------------------------------------------------------------
@@ -349,10 +350,32 @@ void supervise_stop(struct agent *a, uint64_t instance)
 /* ---- listening to payloads ----------------------------------------------------------------------
  */
 
+static void tell_abuse(struct agent *a, struct proc *p, bool ending)
+{
+    char name[2 * NAME_CAP];
+    uint32_t due = abuse_due(&p->words, clock_mono_ms(), ending);
+
+    (void)snprintf(name, sizeof name, "%s/%s", p->tenant, p->name);
+    if (due > 0)
+        agent_event(a, RC_NOTIFY_WORD, due, name);
+}
+
+static void tell_reload(struct proc *p, uint64_t now)
+{
+    if (p->reload_ms != 0 && now - p->reload_ms < RELOAD_TELL_MS)
+        return;
+    p->reload_ms = now;
+    log_event(LOG_LEVEL_INFO, "reloading payload=%s/%s", p->tenant, p->name);
+}
+
 static void take_notify(struct agent *a, struct proc *p, const struct notify *n)
 {
     uint64_t now = clock_mono_ms();
 
+    abuse_add(&p->words, n->refused);
+    tell_abuse(a, p, false);
+    if (n->reloading)
+        tell_reload(p, now);
     if (n->ready)
         reconcile_ready(&a->table, p->instance, now);
     if (n->watchdog)
@@ -465,6 +488,7 @@ void supervise_tick(struct agent *a)
             continue;
         const struct wire_stat message = { .head = wire_head(WIRE_STAT, p->instance) };
         (void)!wire_send(a->launch_sock, &message.head, NULL, 0, &err); /* the next one will do */
+        tell_abuse(a, p, false);
         output_tick(&p->output);
         if (p->on_pipe)
             (void)sd_event_source_set_enabled(p->on_pipe, SD_EVENT_ON);
@@ -572,6 +596,7 @@ static void on_exited(struct agent *a, const struct wire_exited *m)
     if (!p)
         return;
     drain_notify(a, p); /* it may have said READY=1 just before */
+    tell_abuse(a, p, true);
     for (uint32_t n = 0; n < LAST_WORDS_MAX / 4096U && p->pipe >= 0; n++)
         if (output_pump(&p->output, p->pipe, &err) != RC_OK)
             break;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/abuse.h"
 #include "agent/notify.h"
 
 static void words(void **state)
@@ -25,7 +26,7 @@ static void words(void **state)
         { "ready=1", false, false, false, "" },
         { "READY=", false, false, false, "" },
         { "XREADY=1", false, false, false, "" },
-        { "MAINPID=1\nFDSTORE=1\nWATCHDOG_USEC=1", false, false, false, "" },
+        { "RELOADING=1\nMONOTONIC_USEC=1", false, false, false, "" },
         { "\n\n\n", false, false, false, "" },
         { "", false, false, false, "" },
         { "STATUS=\033[2J\x80", false, false, false, "?[2J?" },
@@ -42,6 +43,57 @@ static void words(void **state)
         assert_int_equal(n.stopping, rows[i].stopping);
         assert_string_equal(n.status, rows[i].status);
     }
+}
+
+/* Who is supervised, and how, is not for the payload to say. */
+static void refused_words(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t refused;
+        bool ready, reloading;
+    } rows[] = {
+        { "MAINPID=1", 1, false, false },
+        { "MAINPID=1\nMAINPID=2\nREADY=1", 2, true, false },
+        { "MAINPIDFDID=7\nMAINPIDFD=1", 2, false, false },
+        { "FDSTORE=1\nFDSTOREREMOVE=1\nFDNAME=x", 2, false, false },
+        { "WATCHDOG_USEC=1\nEXTEND_TIMEOUT_USEC=99999999\nBUSNAME=x", 3, false, false },
+        { "RELOADING=1\nMONOTONIC_USEC=5", 0, false, true },
+        { "RELOADING=0", 0, false, false },
+        { "STATUS=MAINPID=1", 0, false, false },
+        { "XMAINPID=1\nERRNO=2\nUNKNOWN=1", 0, false, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct notify n;
+
+        notify_parse(bytes_of(rows[i].text), &n);
+        assert_int_equal(n.refused, rows[i].refused);
+        assert_int_equal(n.ready, rows[i].ready);
+        assert_int_equal(n.reloading, rows[i].reloading);
+    }
+}
+
+/* The first at once, the rest of an hour as one, the last of all at the end. */
+static void abuse_is_told_rarely(void **state)
+{
+    struct abuse abuse = { 0 };
+
+    (void)state;
+    assert_int_equal(abuse_due(&abuse, 5, false), 0);
+    abuse_add(&abuse, 1);
+    assert_int_equal(abuse_due(&abuse, 5, false), 1);
+    for (uint32_t i = 0; i < 100000; i++) {
+        abuse_add(&abuse, 1);
+        assert_int_equal(abuse_due(&abuse, 6, false), 0);
+    }
+    assert_int_equal(abuse_due(&abuse, 5 + ABUSE_TELL_MS, false), 100000);
+    abuse_add(&abuse, UINT32_MAX);
+    abuse_add(&abuse, UINT32_MAX);
+    assert_int_equal(abuse_due(&abuse, 6 + ABUSE_TELL_MS, false), 0);
+    assert_int_equal(abuse_due(&abuse, 6 + ABUSE_TELL_MS, true), UINT32_MAX);
+    assert_int_equal(abuse_due(&abuse, 6 + ABUSE_TELL_MS, true), 0);
 }
 
 /* A NUL is a byte like others, and a long status is cut. */
@@ -107,6 +159,7 @@ static void passed_descriptors_are_closed(void **state)
         send_with_fds(pair[0], "READY=1", 7, fds);
         assert_rc(notify_receive(pair[1], &n, &err), RC_OK);
         assert_true(n.ready);
+        assert_int_equal(n.refused, fds);
         assert_int_equal(open_files(), before);
     }
     assert_rc(notify_receive(pair[1], &n, &err), RC_TIMEOUT);
@@ -139,6 +192,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words),
+        cmocka_unit_test(refused_words),
+        cmocka_unit_test(abuse_is_told_rarely),
         cmocka_unit_test(odd_bytes),
         cmocka_unit_test(passed_descriptors_are_closed),
         cmocka_unit_test(oversized_says_nothing),
