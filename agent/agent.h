@@ -51,6 +51,8 @@ struct proc {
     char tenant[NAME_CAP];
     char name[NAME_CAP];
     struct usage usage;
+    bool frozen;        /* nothing of it is to run */
+    bool freeze_open;   /* berth-launch has not said yet that this is so */
     bool told_stopping; /* it may say so as often as it likes, and is written down once */
     uint64_t reload_ms; /* RELOADING=1 was written down last; 0 = never */
     struct abuse words; /* of notify, that it may not say */

@@ -554,6 +554,32 @@ void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms)
         u->run.beat_ms = now_ms;
 }
 
+static uint64_t later(uint64_t at_ms, uint64_t by_ms, uint64_t now_ms)
+{
+    return at_ms + by_ms < now_ms ? at_ms + by_ms : now_ms;
+}
+
+void reconcile_freeze(struct table *t, uint64_t instance, bool frozen, uint64_t now_ms)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    if (!u || (u->run.phase != RUN_UP && u->run.phase != RUN_READY))
+        return;
+    if (frozen) {
+        if (u->run.frozen_ms == 0)
+            u->run.frozen_ms = now_ms > 0 ? now_ms : 1;
+        return;
+    }
+    if (u->run.frozen_ms == 0)
+        return;
+    uint64_t by = now_ms - u->run.frozen_ms;
+
+    u->run.since_ms = later(u->run.since_ms, by, now_ms);
+    u->run.beat_ms = later(u->run.beat_ms, by, now_ms);
+    u->run.healthy_ms = later(u->run.healthy_ms, by, now_ms);
+    u->run.frozen_ms = 0;
+}
+
 void reconcile_copied(struct table *t, uint64_t instance, enum rc code)
 {
     struct unit *u = reconcile_find_instance(t, instance);
@@ -667,12 +693,15 @@ static void watch(struct table *t, struct unit *u, uint64_t now_ms)
         wake_at(t, u->run.since_ms + RECONCILE_ANSWER_MS);
         break;
     case RUN_UP:
+        if (u->run.frozen_ms != 0)
+            break;
         watch_up(t, u, now_ms);
         if (u->run.phase != RUN_READY)
             break;
         __attribute__((fallthrough));
     case RUN_READY:
-        watch_ready(t, u, now_ms);
+        if (u->run.frozen_ms == 0)
+            watch_ready(t, u, now_ms);
         break;
     }
 }

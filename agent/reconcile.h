@@ -52,6 +52,7 @@ struct run {
     uint64_t since_ms;       /* of the phase */
     uint64_t beat_ms;        /* last WATCHDOG=1, or ready */
     uint64_t healthy_ms;     /* since when the failures decay */
+    uint64_t frozen_ms;      /* since when nothing of it runs, 0 = it runs */
     enum rc verdict; /* why it is being stopped; RC_OK = because something else should run */
 };
 
@@ -179,6 +180,10 @@ void reconcile_launch_failed(struct table *t, uint64_t instance, enum rc code, u
 void reconcile_exited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
 void reconcile_ready(struct table *t, uint64_t instance, uint64_t now_ms);
 void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms);
+
+/* The instance is to stand still, or to go on.  While it stands still it is not late for anything,
+ * and the time does not count for its trial. */
+void reconcile_freeze(struct table *t, uint64_t instance, bool frozen, uint64_t now_ms);
 
 /* The copy that ACTION_SNAPSHOT asked for has ended.  RC_OK: it is durable, and the record of it is
  * to be saved before anything runs. */

@@ -339,12 +339,48 @@ void supervise_stop(struct agent *a, uint64_t instance)
 {
     struct wire_stop message = { .head = wire_head(WIRE_STOP, instance),
                                  .grace_ms = RECONCILE_GRACE_MS };
+    struct proc *p = find_proc(a, instance);
     struct err err = { 0 };
 
+    if (p)
+        p->frozen = p->freeze_open = false; /* berth-launch lets it run to its end */
     if (wire_send(a->launch_sock, &message.head, NULL, 0, &err) == RC_OK)
         return;
     log_err(LOG_LEVEL_ERROR, &err, "stop instance=%llu", (unsigned long long)instance);
     agent_exit(a, 1); /* without a launcher nothing is in hand; starting again ends them all */
+}
+
+/* Nothing is lost if it cannot be sent now: the next tick asks again. */
+static void ask_frozen(struct agent *a, struct proc *p)
+{
+    const struct wire_freeze message = { .head = wire_head(p->frozen ? WIRE_FREEZE : WIRE_THAW,
+                                                           p->instance) };
+    struct err err = { 0 };
+
+    if (wire_send(a->launch_sock, &message.head, NULL, 0, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "freeze payload=%s/%s", p->tenant, p->name);
+}
+
+static void set_frozen(struct agent *a, uint64_t instance, bool frozen)
+{
+    struct proc *p = find_proc(a, instance);
+
+    if (!p || p->frozen == frozen)
+        return;
+    p->frozen = frozen;
+    p->freeze_open = true;
+    reconcile_freeze(&a->table, instance, frozen, clock_mono_ms());
+    ask_frozen(a, p);
+}
+
+void supervise_freeze(struct agent *a, uint64_t instance)
+{
+    set_frozen(a, instance, true);
+}
+
+void supervise_thaw(struct agent *a, uint64_t instance)
+{
+    set_frozen(a, instance, false);
 }
 
 /* ---- listening to payloads ----------------------------------------------------------------------
@@ -489,6 +525,8 @@ void supervise_tick(struct agent *a)
         const struct wire_stat message = { .head = wire_head(WIRE_STAT, p->instance) };
         (void)!wire_send(a->launch_sock, &message.head, NULL, 0, &err); /* the next one will do */
         tell_abuse(a, p, false);
+        if (p->freeze_open)
+            ask_frozen(a, p);
         output_tick(&p->output);
         if (p->on_pipe)
             (void)sd_event_source_set_enabled(p->on_pipe, SD_EVENT_ON);
@@ -616,6 +654,18 @@ static void on_stats(struct agent *a, const struct wire_stats *m)
     p->usage.cpu_ms = (uint32_t)(m->usage.cpu_us / 1000U);
 }
 
+static void on_frozen(struct agent *a, const struct wire_frozen *m)
+{
+    struct proc *p = find_proc(a, m->head.instance);
+    enum rc code = rc_from_number(m->rc);
+
+    if (!p || p->frozen != (m->frozen != 0))
+        return; /* asked otherwise since */
+    p->freeze_open = code == RC_TIMEOUT;
+    log_event(code == RC_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s payload=%s/%s code=%s",
+              p->frozen ? "frozen" : "thawed", p->tenant, p->name, rc_name(code));
+}
+
 /* False: there is no launcher any more, or none that can be believed. */
 static bool take_message(struct agent *a, bool *ret_more)
 {
@@ -644,9 +694,14 @@ static bool take_message(struct agent *a, bool *ret_more)
     case WIRE_STATS:
         on_stats(a, &m.stats);
         return true;
+    case WIRE_FROZEN:
+        on_frozen(a, &m.frozen);
+        return true;
     case WIRE_LAUNCH:
     case WIRE_STOP:
     case WIRE_STAT:
+    case WIRE_FREEZE:
+    case WIRE_THAW:
         break;
     }
     log_event(LOG_LEVEL_ERROR, "berth-launch sent a request");

@@ -29,6 +29,12 @@ void supervise_start(struct agent *a, const struct action *action);
 /* Carry out a stop. */
 void supervise_stop(struct agent *a, uint64_t instance);
 
+/* Let nothing of an instance run, or let it run again; the answer of berth-launch is logged, and a
+ * freeze that is not complete is asked for again at the next tick.  Its watchdog and its other
+ * clocks stand still meanwhile (reconcile_freeze).  What is frozen can be stopped as any other. */
+void supervise_freeze(struct agent *a, uint64_t instance);
+void supervise_thaw(struct agent *a, uint64_t instance);
+
 /* Take the notify messages that are waiting, so that nobody is late because we were. */
 void supervise_poll(struct agent *a);
 

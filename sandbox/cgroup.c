@@ -17,9 +17,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "sandbox/cgroup_file.h"
 
 #define ROOT "/sys/fs/cgroup"
 #define CPU_PERIOD_US 100000U
+#define FREEZE_WAIT_MS 500U /* the others wait meanwhile; 50 processes take 1.2 ms */
 #define SWEEP_WAIT_MS 8000U /* in all; with the wait for the lock well below berthd's patience */
 
 /* Where each hierarchy is mounted on a v1 host, and whether nothing runs without it. */
@@ -36,6 +38,7 @@ static const struct hierarchy hierarchies[CGROUP_KINDS] = {
     [CGROUP_CPU] = { ROOT "/cpu", ROOT "/cpu,cpuacct", true },
     [CGROUP_CPUACCT] = { ROOT "/cpuacct", ROOT "/cpu,cpuacct", false },
     [CGROUP_DEVICES] = { ROOT "/devices", NULL, false },
+    [CGROUP_FREEZER] = { ROOT "/freezer", NULL, false },
 };
 
 /* One value in one file of one hierarchy. */
@@ -45,52 +48,6 @@ struct setting {
     bool optional; /* the file may be missing (never the write may fail) */
     char value[40];
 };
-
-/* ---- files ---------------------------------------------------------------------------------- */
-
-/* 0, or -1 with errno. */
-static int put(int dir, const char *file, const char *value)
-{
-    scoped(close_fd) int fd = openat(dir, file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-
-    if (fd < 0)
-        return -1;
-    size_t n = strlen(value);
-    return write(fd, value, n) == (ssize_t)n ? 0 : -1;
-}
-
-/* Read a small file as text; "" when it is not there. */
-static void get(int dir, const char *file, char *out, size_t cap)
-{
-    scoped(close_fd) int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1);
-
-    out[n < 0 ? 0 : n] = '\0';
-}
-
-static uint64_t get_number(int dir, const char *file)
-{
-    char text[64];
-
-    get(dir, file, text, sizeof text);
-    return strtoull(text, NULL, 10);
-}
-
-/* The value of a "key value" line. */
-static uint64_t get_keyed(int dir, const char *file, const char *key)
-{
-    char text[4096];
-    size_t n = strlen(key);
-
-    get(dir, file, text, sizeof text);
-    for (const char *at = text; at != NULL && *at != '\0';) {
-        if (strncmp(at, key, n) == 0 && at[n] == ' ')
-            return strtoull(at + n + 1, NULL, 10);
-        at = strchr(at, '\n');
-        at = at == NULL ? NULL : at + 1;
-    }
-    return 0;
-}
 
 /* ---- ending what is in a directory ---------------------------------------------------------- */
 
@@ -119,8 +76,9 @@ static void kill_listed(int dir)
 
 static void kill_dir(int dir)
 {
-    if (put(dir, "cgroup.kill", "1") != 0)
+    if (cgroup_put(dir, "cgroup.kill", "1") != 0)
         kill_listed(dir);
+    (void)cgroup_put(dir, "freezer.state", "THAWED"); /* v1: what is frozen does not die */
 }
 
 /* Remove one directory, or kill what is in it, which sets *ret_busy: it may go a moment later.
@@ -204,7 +162,7 @@ static int open_v2_parent(void)
     char line[512];
     char path[600];
 
-    get(AT_FDCWD, "/proc/self/cgroup", line, sizeof line);
+    cgroup_get(AT_FDCWD, "/proc/self/cgroup", line, sizeof line);
     char *own = strstr(line, "0::/");
     if (own == NULL)
         return -1;
@@ -237,9 +195,11 @@ static enum rc find_v1(struct cgroup_tree *tree, struct err *err)
         }
         tree->parent[kind] = take_fd(&fd);
     }
-    /* The v2 tree counts cpu time itself; one hierarchy less to attach to. */
-    if (tree->parent[CGROUP_UNIFIED] >= 0)
+    /* The v2 tree counts cpu time and freezes by itself: two hierarchies less to attach to. */
+    if (tree->parent[CGROUP_UNIFIED] >= 0) {
         close_fd(&tree->parent[CGROUP_CPUACCT]);
+        close_fd(&tree->parent[CGROUP_FREEZER]);
+    }
     tree->version = 1;
     return RC_OK;
 }
@@ -260,7 +220,7 @@ static int move_own_processes(int parent)
         return -1;
     while (fgets(line, sizeof line, list) != NULL) {
         line[strcspn(line, "\n")] = '\0';
-        if (put(sup, "cgroup.procs", line) != 0 && errno != ESRCH)
+        if (cgroup_put(sup, "cgroup.procs", line) != 0 && errno != ESRCH)
             return -1;
     }
     return 0;
@@ -268,7 +228,7 @@ static int move_own_processes(int parent)
 
 static int enable_controllers(int dir)
 {
-    return put(dir, "cgroup.subtree_control", "+memory +pids +cpu");
+    return cgroup_put(dir, "cgroup.subtree_control", "+memory +pids +cpu");
 }
 
 static enum rc find_hierarchies(struct cgroup_tree *tree, struct err *err)
@@ -381,7 +341,7 @@ static enum rc apply(const struct cgroup *cgroup, const struct setting *settings
 
         if (s->optional && (dir < 0 || faccessat(dir, s->file, F_OK, 0) != 0))
             continue;
-        if (put(dir, s->file, s->value) != 0)
+        if (cgroup_put(dir, s->file, s->value) != 0)
             return err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
     }
     return RC_OK;
@@ -480,7 +440,7 @@ enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct err *err)
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
         if (kind == CGROUP_UNIFIED || cgroup->dir[kind] < 0)
             continue;
-        if (put(cgroup->dir[kind], "cgroup.procs", text) != 0)
+        if (cgroup_put(cgroup->dir[kind], "cgroup.procs", text) != 0)
             return err_sys(err, RC_CGROUP, "attach");
     }
     return RC_OK;
@@ -500,9 +460,63 @@ enum rc cgroup_oom_watch(const struct cgroup_tree *tree, const struct cgroup *cg
     char text[40];
 
     (void)snprintf(text, sizeof text, "%d %d", event, oom);
-    if (event < 0 || oom < 0 || put(dir, "cgroup.event_control", text) != 0)
+    if (event < 0 || oom < 0 || cgroup_put(dir, "cgroup.event_control", text) != 0)
         return err_sys(err, RC_CGROUP, "watch memory.oom_control");
     *ret_fd = take_fd(&event);
+    return RC_OK;
+}
+
+/* ---- standing still ------------------------------------------------------------------------- */
+
+/* 1 or 0 for frozen or not; -1 while some of it is and some is not yet. */
+static int frozen_now(const struct cgroup *cgroup)
+{
+    char state[16];
+
+    if (cgroup->dir[CGROUP_UNIFIED] >= 0)
+        return (int)cgroup_get_keyed(cgroup->dir[CGROUP_UNIFIED], "cgroup.events", "frozen");
+    cgroup_get(cgroup->dir[CGROUP_FREEZER], "freezer.state", state, sizeof state);
+    if (strncmp(state, "FREEZING", 8) == 0)
+        return -1;
+    return strncmp(state, "FROZEN", 6) == 0 ? 1 : 0;
+}
+
+/* The kernel tells of a change of cgroup.events by POLLPRI; v1 tells nothing, and is asked again.
+ */
+static bool wait_frozen(const struct cgroup *cgroup, bool frozen)
+{
+    uint64_t until = clock_mono_ms() + FREEZE_WAIT_MS;
+    bool tells = cgroup->dir[CGROUP_UNIFIED] >= 0;
+    scoped(close_fd) int fd =
+        !tells ? -1 : openat(cgroup->dir[CGROUP_UNIFIED], "cgroup.events", O_RDONLY | O_CLOEXEC);
+    struct pollfd p = { .fd = fd, .events = POLLPRI };
+    char text[64];
+
+    for (;;) {
+        ssize_t seen = fd < 0 ? 0 : pread(fd, text, sizeof text, 0); /* what comes later is told */
+        uint64_t now = clock_mono_ms();
+
+        if (seen >= 0 && frozen_now(cgroup) == (frozen ? 1 : 0))
+            return true;
+        if (now >= until)
+            return false;
+        (void)poll(&p, 1, tells ? (int)(until - now) : 1);
+    }
+}
+
+enum rc cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err)
+{
+    bool v2 = cgroup->dir[CGROUP_UNIFIED] >= 0;
+    int dir = v2 ? cgroup->dir[CGROUP_UNIFIED] : cgroup->dir[CGROUP_FREEZER];
+    const char *file = v2 ? "cgroup.freeze" : "freezer.state";
+    const char *value = v2 ? (frozen ? "1" : "0") : (frozen ? "FROZEN" : "THAWED");
+
+    if (dir < 0)
+        return err_set(err, RC_CGROUP, "nothing to freeze with");
+    if (cgroup_put(dir, file, value) != 0)
+        return err_sys(err, RC_CGROUP, "%s = %s", file, value);
+    if (!wait_frozen(cgroup, frozen))
+        return err_set(err, RC_TIMEOUT, "%s = %s", file, value);
     return RC_OK;
 }
 
@@ -513,6 +527,8 @@ void cgroup_kill(const struct cgroup *cgroup)
 
     if (dir >= 0)
         kill_dir(dir);
+    if (cgroup->dir[CGROUP_FREEZER] >= 0)
+        (void)cgroup_put(cgroup->dir[CGROUP_FREEZER], "freezer.state", "THAWED");
 }
 
 void cgroup_usage(const struct cgroup_tree *tree, const struct cgroup *cgroup,
@@ -522,20 +538,23 @@ void cgroup_usage(const struct cgroup_tree *tree, const struct cgroup *cgroup,
     const int *dir = cgroup->dir;
 
     if (tree->version == 2) {
-        usage.memory_bytes = get_number(dir[CGROUP_UNIFIED], "memory.current");
-        usage.memory_peak_bytes = get_number(dir[CGROUP_UNIFIED], "memory.peak");
-        usage.oom_kills = (uint32_t)get_keyed(dir[CGROUP_UNIFIED], "memory.events", "oom_kill");
-        usage.pids = (uint32_t)get_number(dir[CGROUP_UNIFIED], "pids.current");
+        usage.memory_bytes = cgroup_get_number(dir[CGROUP_UNIFIED], "memory.current");
+        usage.memory_peak_bytes = cgroup_get_number(dir[CGROUP_UNIFIED], "memory.peak");
+        usage.oom_kills =
+            (uint32_t)cgroup_get_keyed(dir[CGROUP_UNIFIED], "memory.events", "oom_kill");
+        usage.pids = (uint32_t)cgroup_get_number(dir[CGROUP_UNIFIED], "pids.current");
     } else {
-        usage.memory_bytes = get_number(dir[CGROUP_MEMORY], "memory.usage_in_bytes");
-        usage.memory_peak_bytes = get_number(dir[CGROUP_MEMORY], "memory.max_usage_in_bytes");
-        usage.oom_kills = (uint32_t)get_keyed(dir[CGROUP_MEMORY], "memory.oom_control", "oom_kill");
-        usage.pids = (uint32_t)get_number(dir[CGROUP_PIDS], "pids.current");
+        usage.memory_bytes = cgroup_get_number(dir[CGROUP_MEMORY], "memory.usage_in_bytes");
+        usage.memory_peak_bytes =
+            cgroup_get_number(dir[CGROUP_MEMORY], "memory.max_usage_in_bytes");
+        usage.oom_kills =
+            (uint32_t)cgroup_get_keyed(dir[CGROUP_MEMORY], "memory.oom_control", "oom_kill");
+        usage.pids = (uint32_t)cgroup_get_number(dir[CGROUP_PIDS], "pids.current");
     }
     if (dir[CGROUP_UNIFIED] >= 0)
-        usage.cpu_us = get_keyed(dir[CGROUP_UNIFIED], "cpu.stat", "usage_usec");
+        usage.cpu_us = cgroup_get_keyed(dir[CGROUP_UNIFIED], "cpu.stat", "usage_usec");
     else if (dir[CGROUP_CPUACCT] >= 0)
-        usage.cpu_us = get_number(dir[CGROUP_CPUACCT], "cpuacct.usage") / 1000;
+        usage.cpu_us = cgroup_get_number(dir[CGROUP_CPUACCT], "cpuacct.usage") / 1000;
     *ret = usage;
 }
 

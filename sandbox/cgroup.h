@@ -26,6 +26,7 @@ enum cgroup_kind {
     CGROUP_CPU,
     CGROUP_CPUACCT,
     CGROUP_DEVICES,
+    CGROUP_FREEZER, /* only where there is no v2 tree */
     CGROUP_KINDS
 };
 
@@ -43,7 +44,7 @@ struct cgroup {
     int dir[CGROUP_KINDS];
 };
 
-#define CGROUP_INIT ((struct cgroup){ .dir = { [CGROUP_UNIFIED] = -1, -1, -1, -1, -1, -1 } })
+#define CGROUP_INIT ((struct cgroup){ .dir = { [CGROUP_UNIFIED] = -1, -1, -1, -1, -1, -1, -1 } })
 
 /* Find the hierarchies, create NAME in each, take its lock (waiting at most wait_ms for an earlier
  * launcher that is still going down: RC_BUSY), and end and remove what one left behind; what does
@@ -72,7 +73,12 @@ must_check enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct 
 must_check enum rc cgroup_oom_watch(const struct cgroup_tree *tree, const struct cgroup *cgroup,
                                     int *ret_fd, struct err *err);
 
-/* SIGKILL to everything in it. */
+/* Let nothing in it run, or let it run again; as it is already: RC_OK.  RC_TIMEOUT: not all of it
+ * stands still yet (a process waits for a device); what was asked for stays so, and asking again
+ * tells whether it does by now.  RC_CGROUP: this host cannot. */
+must_check enum rc cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err);
+
+/* SIGKILL to everything in it, frozen or not. */
 void cgroup_kill(const struct cgroup *cgroup);
 
 /* Read what is used; what cannot be read stays 0. */

@@ -483,6 +483,10 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
 
 void launch_terminate(const struct instance *instance)
 {
+    struct err err;
+
+    /* What is frozen hears nothing.  If it cannot be thawed, the kill that follows still can. */
+    (void)!cgroup_freeze(&instance->cgroup, false, &err);
     (void)syscall(SYS_pidfd_send_signal, instance->pidfd, SIGTERM, NULL, 0U);
 }
 

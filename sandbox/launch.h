@@ -55,7 +55,7 @@ must_check enum rc launch_start(const struct launcher *launcher, const struct wi
                                 struct launch_result *result, const char **ret_step,
                                 struct err *err);
 
-/* SIGTERM to the payload through its reaper. */
+/* SIGTERM to the payload through its reaper; if it is frozen it runs again. */
 void launch_terminate(const struct instance *instance);
 
 /* SIGKILL to everything. */

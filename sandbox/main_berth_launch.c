@@ -139,15 +139,30 @@ static void on_stat(struct server *s, const union wire_message *m, const struct 
     answer(s, &stats.head, NULL, 0);
 }
 
+static void on_freeze(struct server *s, const union wire_message *m, const struct wire_fds *fds)
+{
+    const struct instance *instance = find(s, m->head.instance);
+    struct wire_frozen answered = { .head = wire_head(WIRE_FROZEN, m->head.instance),
+                                    .frozen = m->head.type == WIRE_FREEZE };
+    struct err err = { 0 };
+
+    (void)fds;
+    if (instance == NULL)
+        return;
+    answered.rc = cgroup_freeze(&instance->cgroup, answered.frozen != 0, &err);
+    if (answered.rc != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "freeze instance=%llu", (unsigned long long)m->head.instance);
+    answer(s, &answered.head, NULL, 0);
+}
+
 struct handler {
     enum wire_type type;
     void (*run)(struct server *s, const union wire_message *m, const struct wire_fds *fds);
 };
 
 static const struct handler handlers[] = {
-    { WIRE_LAUNCH, on_launch },
-    { WIRE_STOP, on_stop },
-    { WIRE_STAT, on_stat },
+    { WIRE_LAUNCH, on_launch }, { WIRE_STOP, on_stop },   { WIRE_STAT, on_stat },
+    { WIRE_FREEZE, on_freeze }, { WIRE_THAW, on_freeze },
 };
 
 static void on_socket(struct server *s)

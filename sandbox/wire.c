@@ -17,10 +17,13 @@ static const struct shape shapes[] = {
     { WIRE_LAUNCH, sizeof(struct wire_launch), 1, 2 },
     { WIRE_STOP, sizeof(struct wire_stop), 0, 0 },
     { WIRE_STAT, sizeof(struct wire_stat), 0, 0 },
+    { WIRE_FREEZE, sizeof(struct wire_freeze), 0, 0 },
+    { WIRE_THAW, sizeof(struct wire_freeze), 0, 0 },
     { WIRE_LAUNCHED, sizeof(struct wire_launched), 3, 3 },
     { WIRE_LAUNCH_FAILED, sizeof(struct wire_launch_failed), 0, 0 },
     { WIRE_EXITED, sizeof(struct wire_exited), 0, 0 },
     { WIRE_STATS, sizeof(struct wire_stats), 0, 0 },
+    { WIRE_FROZEN, sizeof(struct wire_frozen), 0, 0 },
 };
 
 union control {
@@ -130,7 +133,11 @@ static bool content_valid(const union wire_message *m, size_t n_fds)
     case WIRE_LAUNCH_FAILED:
         return memchr(m->failed.step, '\0', sizeof m->failed.step) != NULL &&
                memchr(m->failed.what, '\0', sizeof m->failed.what) != NULL;
+    case WIRE_FROZEN:
+        return m->frozen.frozen <= 1;
     case WIRE_STAT:
+    case WIRE_FREEZE:
+    case WIRE_THAW:
     case WIRE_LAUNCHED:
     case WIRE_EXITED:
     case WIRE_STATS:

@@ -10,18 +10,22 @@
  *       LAUNCH   start this plan                    slot root directory, and data image if has_data
  *       STOP     SIGTERM, after grace_ms kill       -
  *       STAT     ask for usage                      -
+ *       FREEZE   let nothing of it run              -
+ *       THAW     let it run again                   -
  *     berth-launch -> berthd
  *       LAUNCHED        the program was exec'd      pidfd, notify socket, stdout and stderr pipe
  *       LAUNCH_FAILED   it was not; nothing is left -
  *       EXITED          all of it is gone, cleaned  -
  *       STATS           usage now                   -
+ *       FROZEN          what FREEZE or THAW did     -
  *
  * The data image is open for reading and writing, and berthd closes its copy after sending: the
  * lock that keeps an image from being mounted twice lives as long as any copy.  The pidfd is that
  * of the sandbox's process 1: it becomes readable when everything inside is gone.
  *
  * Each LAUNCH is answered by exactly one LAUNCHED or LAUNCH_FAILED, each LAUNCHED is followed by
- * exactly one EXITED.  STOP and STAT for an instance that is not running are not answered.
+ * exactly one EXITED.  STOP, STAT, FREEZE and THAW for an instance that is not running are not
+ * answered.  What is frozen can be stopped: it is let run first, unless it is killed at once.
  */
 #ifndef BERTH_SANDBOX_WIRE_H
 #define BERTH_SANDBOX_WIRE_H
@@ -32,10 +36,13 @@ enum wire_type {
     WIRE_LAUNCH = 1,
     WIRE_STOP = 2,
     WIRE_STAT = 3,
+    WIRE_FREEZE = 4,
+    WIRE_THAW = 5,
     WIRE_LAUNCHED = 16,
     WIRE_LAUNCH_FAILED = 17,
     WIRE_EXITED = 18,
     WIRE_STATS = 19,
+    WIRE_FROZEN = 20,
 };
 
 struct wire_head {
@@ -56,6 +63,11 @@ struct wire_stop {
 };
 
 struct wire_stat {
+    struct wire_head head;
+};
+
+/* FREEZE and THAW. */
+struct wire_freeze {
     struct wire_head head;
 };
 
@@ -106,15 +118,23 @@ struct wire_stats {
     struct wire_usage usage;
 };
 
+struct wire_frozen {
+    struct wire_head head;
+    uint32_t frozen; /* 1: FREEZE was asked for, 0: THAW */
+    uint32_t rc;     /* RC_OK: it is so.  RC_TIMEOUT: not all of it yet, ask again.  RC_CGROUP */
+};
+
 union wire_message {
     struct wire_head head;
     struct wire_launch launch;
     struct wire_stop stop;
     struct wire_stat stat;
+    struct wire_freeze freeze;
     struct wire_launched launched;
     struct wire_launch_failed failed;
     struct wire_exited exited;
     struct wire_stats stats;
+    struct wire_frozen frozen;
 };
 
 #define WIRE_FDS_MAX 3U

@@ -359,6 +359,41 @@ static void watchdog_is_kept(void **state)
     free(w);
 }
 
+/* What stands still cannot say that it is alive, and does not prove anything. */
+static void nothing_is_late_while_frozen(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u;
+
+    (void)state;
+    w->watchdog_ms = WATCHDOG_MS;
+    u = order_cam(w, 1);
+    launched(w, u);
+    reconcile_freeze(&w->t, u->run.instance, true, w->now);
+    pass(w, 10 * READY_MS);
+    assert_int_equal(u->run.phase, RUN_UP); /* not late with being ready */
+    reconcile_freeze(&w->t, u->run.instance, false, w->now);
+    pass(w, READY_MS - 1);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    pass(w, WATCHDOG_MS);
+    reconcile_freeze(&w->t, u->run.instance, true, w->now);
+    reconcile_freeze(&w->t, u->run.instance, true, w->now + 1); /* twice is once */
+    pass(w, 10 * SOAK_MS);
+    assert_int_equal(u->run.phase, RUN_READY);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    reconcile_beat(&w->t, u->run.instance, w->now); /* on its way when it was frozen */
+    reconcile_freeze(&w->t, u->run.instance, false, w->now);
+    reconcile_freeze(&w->t, u->run.instance, false, w->now);
+    pass(w, WATCHDOG_MS);
+    assert_int_equal(u->run.phase, RUN_READY);
+    pass(w, 1);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    assert_int_equal(u->run.verdict, RC_WATCHDOG);
+    reconcile_freeze(&w->t, u->run.instance, true, w->now); /* too late for that */
+    assert_int_equal(u->run.frozen_ms, 0);
+    free(w);
+}
+
 static void alive_is_enough_where_asked(void **state)
 {
     struct world *w = world_new();
@@ -1665,6 +1700,7 @@ int main(void)
         cmocka_unit_test(silent_update_rolls_back),
         cmocka_unit_test(every_end_of_a_trial),
         cmocka_unit_test(watchdog_is_kept),
+        cmocka_unit_test(nothing_is_late_while_frozen),
         cmocka_unit_test(alive_is_enough_where_asked),
         cmocka_unit_test(restarts_back_off_and_decay),
         cmocka_unit_test(crash_loop_returns_to_previous),

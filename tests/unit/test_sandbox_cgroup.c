@@ -222,6 +222,39 @@ static void leftovers_share_one_deadline(void **state)
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
+/* Only cgroup v1, as on a host without a v2 tree: frozen by its own controller, and killed though
+ * it is. */
+static void freezes_without_a_v2_tree(void **state)
+{
+    struct cgroup cg = CGROUP_INIT;
+    struct err err = { 0 };
+    int status;
+
+    (void)state;
+    int root = open("/sys/fs/cgroup/freezer", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (tree.version == 2 || root < 0) {
+        assert_rc(cgroup_freeze(&cg, true, &err), RC_CGROUP);
+        close_fd(&root);
+        return;
+    }
+    assert_int_equal(mkdirat(root, name, 0755), 0);
+    cg.dir[CGROUP_FREEZER] = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cg.dir[CGROUP_PIDS] = fcntl(cg.dir[CGROUP_FREEZER], F_DUPFD_CLOEXEC, 3); /* where kill looks */
+    pid_t pid = sleeper(&cg);
+    assert_rc(cgroup_freeze(&cg, true, &err), RC_OK);
+    assert_string_equal(file(&cg, CGROUP_FREEZER, "freezer.state"), "FROZEN");
+    assert_rc(cgroup_freeze(&cg, false, &err), RC_OK);
+    assert_string_equal(file(&cg, CGROUP_FREEZER, "freezer.state"), "THAWED");
+    assert_rc(cgroup_freeze(&cg, true, &err), RC_OK);
+    cgroup_kill(&cg);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    close_fd(&cg.dir[CGROUP_FREEZER]);
+    close_fd(&cg.dir[CGROUP_PIDS]);
+    assert_int_equal(unlinkat(root, name, AT_REMOVEDIR), 0);
+    close_fd(&root);
+}
+
 /* A deadline that is over: no waiting, and what is inside is killed all the same. */
 static void kills_when_the_time_is_over(void **state)
 {
@@ -265,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_a_second_launcher, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_what_an_earlier_one_left, setup, teardown),
         cmocka_unit_test_setup_teardown(leftovers_share_one_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(freezes_without_a_v2_tree, setup, teardown),
         cmocka_unit_test_setup_teardown(kills_when_the_time_is_over, setup, teardown),
         cmocka_unit_test_setup_teardown(fails_closed_without_controllers, setup, teardown),
     };

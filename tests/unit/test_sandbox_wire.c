@@ -148,6 +148,10 @@ static const struct forgery forgeries[] = {
     { "launch with sixteen descriptors", WIRE_LAUNCH, 0, 0, 1, 1, 16 },
     { "stop with a descriptor", WIRE_STOP, 0, 0, 1, 0, 1 },
     { "stat with a descriptor", WIRE_STAT, 0, 0, 1, 0, 1 },
+    { "freeze with a descriptor", WIRE_FREEZE, 0, 0, 1, 0, 1 },
+    { "thaw of nobody", WIRE_THAW, 0, 0, 0, 0, 0 },
+    { "frozen, too short", WIRE_FROZEN, 0, sizeof(struct wire_head), 1, 0, 0 },
+    { "frozen with a descriptor", WIRE_FROZEN, 0, 0, 1, 0, 1 },
     { "launched without descriptors", WIRE_LAUNCHED, 0, 0, 1, 0, 0 },
     { "exited with a descriptor", WIRE_EXITED, 0, 0, 1, 0, 1 },
 };

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/cgroup_file: the small files of a control group, by name below a directory that is open.
+ * The kernel writes them, so their content is believed; what is asked of a file that is not there
+ * is 0 or nothing.
+ */
+#ifndef BERTH_SANDBOX_CGROUP_FILE_H
+#define BERTH_SANDBOX_CGROUP_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Write one value.  0, or -1 with errno. */
+int cgroup_put(int dir, const char *file, const char *value);
+
+/* Read a small file as text; "" when it is not there. */
+void cgroup_get(int dir, const char *file, char *out, size_t cap);
+
+/* The number that a file begins with. */
+uint64_t cgroup_get_number(int dir, const char *file);
+
+/* The value of the line "key value". */
+uint64_t cgroup_get_keyed(int dir, const char *file, const char *key);
+
+#endif
