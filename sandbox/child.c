@@ -112,6 +112,19 @@ static int bind_notify(const struct child *c)
     return chmod(PLAN_NOTIFY_PATH, 0666);
 }
 
+/* It listens from here on, so that a payload's first call finds it; its peers are told that they
+ * talk to process 1. */
+static int bind_bus(const struct child *c)
+{
+    const struct sockaddr_un where = { .sun_family = AF_UNIX, .sun_path = PLAN_BUS_PATH };
+
+    if (mkdir(PLAN_BUS_DIR, 0755) != 0 || chmod(PLAN_BUS_DIR, 0755) != 0 ||
+        bind(c->bus, (const struct sockaddr *)&where, sizeof where) != 0 ||
+        chmod(PLAN_BUS_PATH, 0666) != 0)
+        return -1;
+    return listen(c->bus, CHILD_BUS_BACKLOG);
+}
+
 static int set_hostname(const struct child *c)
 {
     return sethostname(c->plan->hostname, strlen(c->plan->hostname));
@@ -203,6 +216,7 @@ static const struct step init_steps[] = {
     { "tree", attach_tree },
     { "pivot", pivot },
     { "notify", bind_notify },
+    { "bus", bind_bus },
     { "hostname", set_hostname },
     { "session", new_session },
     { "keyring", new_keyring },

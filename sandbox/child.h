@@ -30,6 +30,9 @@ struct child_message {
 /* Descriptors of struct child are not below this, so that the low ones are free for use. */
 #define CHILD_FD_MIN 10
 
+/* Connections to the bus that wait; whoever comes on top of these waits in connect. */
+#define CHILD_BUS_BACKLOG 16
+
 /* All that the child needs, made ready before clone.  Descriptors belong to the launcher. */
 struct child {
     const struct plan *plan;
@@ -42,6 +45,7 @@ struct child {
     int status;        /* write end: the reaper puts the payload's wait status here */
     int output;        /* write end: stdout and stderr */
     int notify;        /* datagram socket, to be bound inside */
+    int bus;           /* stream socket, to be bound inside and made to listen */
     char *argv[PAYLOAD_ARGS_MAX + 1];
     char *envp[PLAN_ENV_MAX + 1];
 };

@@ -113,14 +113,17 @@ static enum rc make_channels(struct start *s, struct err *err)
     s->result.fds.fd[WIRE_FD_NOTIFY] =
         socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     s->child.notify = fcntl(s->result.fds.fd[WIRE_FD_NOTIFY], F_DUPFD_CLOEXEC, CHILD_FD_MIN);
+    s->result.fds.fd[WIRE_FD_BUS] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    s->child.bus = fcntl(s->result.fds.fd[WIRE_FD_BUS], F_DUPFD_CLOEXEC, CHILD_FD_MIN);
 
     /* Its own, so that it can open /dev/stdout and /dev/stderr. */
     uid_t user = s->request->plan.uid_base + plan_uid(&s->request->plan);
     if (fchown(s->child.output, user, user) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "owner of the output pipe");
     if (!lift(&s->sync) || !lift(&s->child.sync) || !lift(&s->child.status) ||
-        !lift(&s->child.output) || s->child.notify < 0 || !pass_credentials(s->sync) ||
-        !pass_credentials(s->child.notify) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
+        !lift(&s->child.output) || s->child.notify < 0 || s->child.bus < 0 ||
+        !pass_credentials(s->sync) || !pass_credentials(s->child.notify) ||
+        fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
         fcntl(s->instance.status, F_SETFL, O_NONBLOCK) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "channels");
     s->child.sync_launcher = s->sync;
@@ -229,6 +232,7 @@ static void close_child(struct child *c)
     close_fd(&c->status);
     close_fd(&c->output);
     close_fd(&c->notify);
+    close_fd(&c->bus);
 }
 
 static enum rc say_go(const struct start *s, struct err *err)
@@ -459,7 +463,8 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
                                   .sync_launcher = -1,
                                   .status = -1,
                                   .output = -1,
-                                  .notify = -1 },
+                                  .notify = -1,
+                                  .bus = -1 },
                        .sync = -1,
                        .proc = -1,
                        .result.fds = WIRE_FDS_INIT };

@@ -41,7 +41,7 @@ struct instance {
 struct launch_result {
     pid_t payload;
     struct wire_receipt receipt;
-    struct wire_fds fds; /* in the order of WIRE_FD_PIDFD, _NOTIFY, _OUTPUT */
+    struct wire_fds fds; /* in the order of WIRE_FD_PIDFD, _NOTIFY, _OUTPUT, _BUS */
 };
 
 /* Build the filters and find out what the kernel has: cgroups are opened by the caller.

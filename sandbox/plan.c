@@ -208,6 +208,7 @@ static enum rc fill_command(const struct manifest *m, struct plan *plan, struct 
     add_env(plan, "PATH", "/usr/local/bin:/usr/bin:/bin");
     add_env(plan, "HOME", "%s", plan->has_data != 0 ? "/data" : "/tmp");
     add_env(plan, "NOTIFY_SOCKET", "%s", PLAN_NOTIFY_PATH);
+    add_env(plan, "BERTH_BUS", "%s", PLAN_BUS_PATH);
     add_env(plan, "BERTH_TENANT", "%s", plan->tenant);
     add_env(plan, "BERTH_PAYLOAD", "%s", plan->name);
     if (plan->watchdog_ms != 0)

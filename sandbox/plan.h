@@ -28,6 +28,8 @@ struct grant;
 #define PLAN_PATH_CAP 32U
 #define PLAN_ENV_MAX (PAYLOAD_ENV_MAX + 8U)
 #define PLAN_NOTIFY_PATH "/run/notify"
+#define PLAN_BUS_DIR "/run/berth"
+#define PLAN_BUS_PATH PLAN_BUS_DIR "/bus.sock"
 
 /* Smallest and largest of each limit.  Below the smallest nothing can start. */
 #define PLAN_MEMORY_MIN (4ULL * 1024U * 1024U)

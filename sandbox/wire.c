@@ -19,7 +19,7 @@ static const struct shape shapes[] = {
     { WIRE_STAT, sizeof(struct wire_stat), 0, 0 },
     { WIRE_FREEZE, sizeof(struct wire_freeze), 0, 0 },
     { WIRE_THAW, sizeof(struct wire_freeze), 0, 0 },
-    { WIRE_LAUNCHED, sizeof(struct wire_launched), 3, 3 },
+    { WIRE_LAUNCHED, sizeof(struct wire_launched), 4, 4 },
     { WIRE_LAUNCH_FAILED, sizeof(struct wire_launch_failed), 0, 0 },
     { WIRE_EXITED, sizeof(struct wire_exited), 0, 0 },
     { WIRE_STATS, sizeof(struct wire_stats), 0, 0 },

@@ -13,7 +13,8 @@
  *       FREEZE   let nothing of it run              -
  *       THAW     let it run again                   -
  *     berth-launch -> berthd
- *       LAUNCHED        the program was exec'd      pidfd, notify socket, stdout and stderr pipe
+ *       LAUNCHED        the program was exec'd      pidfd, notify socket, stdout and stderr pipe,
+ *                                                   bus socket
  *       LAUNCH_FAILED   it was not; nothing is left -
  *       EXITED          all of it is gone, cleaned  -
  *       STATS           usage now                   -
@@ -21,7 +22,8 @@
  *
  * The data image is open for reading and writing, and berthd closes its copy after sending: the
  * lock that keeps an image from being mounted twice lives as long as any copy.  The pidfd is that
- * of the sandbox's process 1: it becomes readable when everything inside is gone.
+ * of the sandbox's process 1: it becomes readable when everything inside is gone.  The bus socket
+ * listens at PLAN_BUS_PATH inside, and nobody outside has a name for it.
  *
  * Each LAUNCH is answered by exactly one LAUNCHED or LAUNCH_FAILED, each LAUNCHED is followed by
  * exactly one EXITED.  STOP, STAT, FREEZE and THAW for an instance that is not running are not
@@ -137,18 +139,18 @@ union wire_message {
     struct wire_frozen frozen;
 };
 
-#define WIRE_FDS_MAX 3U
+#define WIRE_FDS_MAX 4U
 
 /* Order of the descriptors that come with a message. */
-enum { WIRE_FD_ROOT = 0, WIRE_FD_DATA = 1 };                        /* LAUNCH */
-enum { WIRE_FD_PIDFD = 0, WIRE_FD_NOTIFY = 1, WIRE_FD_OUTPUT = 2 }; /* LAUNCHED */
+enum { WIRE_FD_ROOT = 0, WIRE_FD_DATA = 1 };                                         /* LAUNCH */
+enum { WIRE_FD_PIDFD = 0, WIRE_FD_NOTIFY = 1, WIRE_FD_OUTPUT = 2, WIRE_FD_BUS = 3 }; /* LAUNCHED */
 
 struct wire_fds {
     int fd[WIRE_FDS_MAX]; /* -1 where there is none */
     size_t n;
 };
 
-#define WIRE_FDS_INIT ((struct wire_fds){ .fd = { -1, -1, -1 }, .n = 0 })
+#define WIRE_FDS_INIT ((struct wire_fds){ .fd = { -1, -1, -1, -1 }, .n = 0 })
 
 /* Close what is left in it: a scope cleaner.  Take one out with take_fd(&fds.fd[WIRE_FD_X]). */
 void wire_fds_close(struct wire_fds *fds);

@@ -612,6 +612,37 @@ static void reaps_orphans(void **state)
     assert_int_equal(e.status, 0); /* 200 of them did not fill the 32 places */
 }
 
+/* Two payloads and two buses: each has the one that it was started with, and no name for others. */
+static void gives_each_its_own_bus(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "echo", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+    struct rig_run *const runs[] = { &run, &other };
+    static const char *const answers[] = { "first", "second" };
+
+    (void)state;
+    rig_slot(&rig, "slot", "bus_client");
+    for (uint32_t i = 0; i < 2; i++) {
+        rig_range(&rig, &plan, i);
+        start(runs[i], &plan, -1);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        char hello[8] = "";
+
+        assert_true(rig_wait(runs[i]->fds.fd[WIRE_FD_BUS]));
+        scoped(close_fd) int sock = accept4(runs[i]->fds.fd[WIRE_FD_BUS], NULL, NULL, SOCK_CLOEXEC);
+        assert_true(sock >= 0);
+        assert_true(rig_wait(sock));
+        assert_int_equal(read(sock, hello, sizeof hello), 5);
+        assert_memory_equal(hello, "hello", 5);
+        assert_int_equal(write(sock, answers[i], strlen(answers[i])), strlen(answers[i]));
+    }
+    (void)rig_exited(&rig, &run);
+    (void)rig_exited(&rig, &other);
+    assert_string_equal(run.out, "answer first\n");
+    assert_string_equal(other.out, "answer second\n");
+}
+
 static void bounds_the_processor(void **state)
 {
     static const char *const args[] = { "/bin/probe", "spin", NULL };
@@ -878,6 +909,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bounds_memory_file_systems, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_data_and_bounds_it, setup, teardown),
         cmocka_unit_test_setup_teardown(reaps_orphans, setup, teardown),
+        cmocka_unit_test_setup_teardown(gives_each_its_own_bus, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_the_processor, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_wait_for_a_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_and_leaves_nothing, setup, teardown),
