@@ -13,6 +13,7 @@
 #include "agent/copying.h"
 #include "agent/install.h"
 #include "agent/own.h"
+#include "agent/platform.h"
 #include "agent/probe.h"
 #include "agent/receive.h"
 #include "agent/recorded.h"
@@ -449,6 +450,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
     repair_tick(a);
     scrub_tick(a, now);
     used_tick(a, now);
+    platform_tick(a);
     receive_kick(a);
     agent_step(a);
     if (a->unsaved)
@@ -548,6 +550,8 @@ enum rc agent_open(struct agent *a, struct err *err)
         rc = supervise_open(a, err);
     if (rc == RC_OK)
         rc = receive_open(a, err);
+    if (rc == RC_OK)
+        rc = platform_open(a, err);
     if (rc == RC_OK)
         rc = scrub_open(a, err);
     if (rc == RC_OK)

@@ -14,6 +14,7 @@
 
 #include "agent/abuse.h"
 #include "agent/events.h"
+#include "agent/inputs.h"
 #include "agent/output.h"
 #include "agent/place.h"
 #include "agent/queue.h"
@@ -237,6 +238,8 @@ struct agent {
     int probe[2];         /* what those say who go on looking at them (agent/probe); -1 = none */
     int unpack_program;
     int link_sock, launch_sock;
+    int inputs_sock;  /* -1 = the platform tells nothing */
+    uid_t inputs_uid; /* that may tell, beside root */
 
     struct trust *trust;     /* NULL: no trust root, everything new is refused */
     uint32_t lost;           /* LOST_*: what of the trust is not there (agent/recorded) */
@@ -279,6 +282,8 @@ struct agent {
     struct measures measures;
     struct used used;
     struct rekey_agent rekey; /* secret */
+    struct inputs_table inputs;
+    struct abuse strangers, misheard; /* lines that were refused */
 
     uint64_t report_seq;
     uint64_t reported_ms;
@@ -288,7 +293,8 @@ struct agent {
     enum trust_clock clock; /* as it was seen last */
 
     sd_event *loop;
-    sd_event_source *on_wake, *on_report, *on_tick, *on_late, *on_work, *on_link, *on_launch;
+    sd_event_source *on_wake, *on_report, *on_tick, *on_late, *on_work, *on_link, *on_launch,
+        *on_inputs;
 };
 
 /* Load everything from the state directory (descriptors are set): config, trust, state, order,

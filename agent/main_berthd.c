@@ -48,8 +48,9 @@ struct options {
     const char *user, *link_user;
     const char *heartbeat_ms, *frozen_passes, *scrub_hours;
     const char *boot, *commit, *trial_s;
+    const char *inputs, *inputs_user;
     struct boot_terms terms;
-    struct user agent, link;
+    struct user agent, link, platform;
     uint32_t heartbeat, frozen, scrub;
 };
 
@@ -60,7 +61,7 @@ static const char usage_text[] =
     "usage: berthd --state DIR --uplink DIR --downlink DIR [--cgroup NAME]\n"
     "              [--user UID[:GID]] [--link-user UID[:GID]] [--heartbeat-ms N]\n"
     "              [--frozen-passes N] [--agent-commit bundle|either] [--agent-trial-seconds N]\n"
-    "              [--scrub-hours N]\n"
+    "              [--scrub-hours N] [--inputs PATH] [--inputs-user UID[:GID]]\n"
     "              [--boot NAME]          (berth-boot says that)\n";
 
 static bool number(const char *text, char end, uint32_t max, uint32_t *ret, const char **ret_rest)
@@ -82,7 +83,7 @@ static bool number(const char *text, char end, uint32_t max, uint32_t *ret, cons
 static bool find_user(const char *text, const char *name, uint32_t fallback, struct user *ret)
 {
     /* cppcheck-suppress getpwnamCalled ; there is one thread */
-    const struct passwd *known = getpwnam(name);
+    const struct passwd *known = text ? NULL : getpwnam(name);
     const char *rest = NULL;
     uint32_t uid = fallback;
     uint32_t gid = fallback;
@@ -119,6 +120,8 @@ static const char **option_of(struct options *o, const char *name)
         { "--agent-trial-seconds", &o->trial_s },
         { "--boot", &o->boot },
         { "--scrub-hours", &o->scrub_hours },
+        { "--inputs", &o->inputs },
+        { "--inputs-user", &o->inputs_user },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -154,6 +157,8 @@ static bool parse(int argc, char **argv, struct options *o)
         return false;
     if (o->scrub_hours &&
         (!number(o->scrub_hours, '\0', ROUNDS_HOURS_MAX, &o->scrub, &rest) || o->scrub == 0))
+        return false;
+    if (o->inputs_user && !find_user(o->inputs_user, NULL, 0, &o->platform))
         return false;
     return o->state && o->uplink && o->downlink && name_valid(o->cgroup) &&
            find_user(o->user, AGENT_USER, AGENT_UID, &o->agent) &&
@@ -550,7 +555,10 @@ static enum rc start(const struct options *o, struct agent *a, struct err *err)
     (void)sigaddset(&mask, SIGUSR1);
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &mask, NULL) != 0)
         return err_sys(err, RC_IO, "signals");
-    enum rc rc = boot_own_dir(&t.own, err);
+    a->inputs_uid = o->platform.uid;
+    enum rc rc = inputs_open(o->inputs, o->platform.uid, o->platform.gid, &a->inputs_sock, err);
+    if (rc == RC_OK)
+        rc = boot_own_dir(&t.own, err);
     if (rc == RC_OK)
         rc = fs_open(t.own, "berth-unpack", O_RDONLY, 0, &a->unpack_program, err);
     if (rc == RC_OK)
@@ -595,7 +603,7 @@ int main(int argc, char **argv)
     a->own.terms = o.terms;
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;
-    a->link_sock = a->launch_sock = a->unpack_program = -1;
+    a->link_sock = a->launch_sock = a->unpack_program = a->inputs_sock = -1;
     a->check.fd = a->scrub.fd = a->probe[0] = a->probe[1] = a->own.anew_fd = -1;
     if (start(&o, a, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");

@@ -146,16 +146,18 @@ static maybe_unused int sky_open(void **state)
  * the same at every start. */
 static maybe_unused int become_berthd(pid_t test)
 {
-    char program[600], state[128], up[128], down[128], cgroup[64];
+    char program[600], state[128], up[128], down[128], cgroup[64], inputs[128];
 
     (void)snprintf(program, sizeof program, "%s/berthd", sky->build);
     (void)snprintf(state, sizeof state, "%s/state", sky->dir.path);
     (void)snprintf(up, sizeof up, "%s/up", sky->dir.path);
     (void)snprintf(down, sizeof down, "%s/down", sky->dir.path);
     (void)snprintf(cgroup, sizeof cgroup, "berth-test-%d", test);
+    (void)snprintf(inputs, sizeof inputs, "%s/inputs", sky->dir.path);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     execl(program, "berthd", "--state", state, "--uplink", up, "--downlink", down, "--cgroup",
-          cgroup, "--heartbeat-ms", "500", "--frozen-passes", "2", (char *)NULL);
+          cgroup, "--heartbeat-ms", "500", "--frozen-passes", "2", "--inputs", inputs,
+          (char *)NULL);
     return 127;
 }
 
