@@ -49,6 +49,7 @@ struct options {
     const char *heartbeat_ms, *frozen_passes, *scrub_hours;
     const char *boot, *commit, *trial_s;
     const char *inputs, *inputs_user;
+    const char *waive, *require;
     struct boot_terms terms;
     struct user agent, link, platform;
     uint32_t heartbeat, frozen, scrub;
@@ -62,6 +63,7 @@ static const char usage_text[] =
     "              [--user UID[:GID]] [--link-user UID[:GID]] [--heartbeat-ms N]\n"
     "              [--frozen-passes N] [--agent-commit bundle|either] [--agent-trial-seconds N]\n"
     "              [--scrub-hours N] [--inputs PATH] [--inputs-user UID[:GID]]\n"
+    "              [--waive WALL,...] [--require WALL,...]\n"
     "              [--boot NAME]          (berth-boot says that)\n";
 
 static bool number(const char *text, char end, uint32_t max, uint32_t *ret, const char **ret_rest)
@@ -122,6 +124,8 @@ static const char **option_of(struct options *o, const char *name)
         { "--scrub-hours", &o->scrub_hours },
         { "--inputs", &o->inputs },
         { "--inputs-user", &o->inputs_user },
+        { "--waive", &o->waive },
+        { "--require", &o->require },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -355,14 +359,23 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
                             struct err *err)
 {
     static char name[] = "berth-launch", flag[] = "--cgroup";
-    char cgroup[NAME_CAP];
-    char *const argv[] = { name, flag, cgroup, NULL };
+    static char waive[] = "--waive", require[] = "--require";
+    char *argv[8] = { name, flag, (char *)(uintptr_t)o->cgroup };
+    size_t n = 3;
     scoped(close_fd) int theirs = -1;
     pid_t pid = -1;
     enum rc rc = make_pair(&a->launch_sock, &theirs, err);
     const int fds[] = { theirs, t->slots, t->lock };
 
-    (void)snprintf(cgroup, sizeof cgroup, "%s", o->cgroup);
+    if (o->waive) {
+        argv[n++] = waive;
+        argv[n++] = (char *)(uintptr_t)o->waive;
+    }
+    if (o->require) {
+        argv[n++] = require;
+        argv[n++] = (char *)(uintptr_t)o->require;
+    }
+    argv[n] = NULL;
     if (rc == RC_OK)
         rc = wire_make_room(a->launch_sock, err);
     return rc == RC_OK ? spawn_program(t->own, argv, fds, 3, &pid, err) : rc;

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/walls.h"
 #include "manifest/envelope.h"
 #include "sandbox/wire.h"
 
@@ -666,6 +667,27 @@ static void on_frozen(struct agent *a, const struct wire_frozen *m)
               p->frozen ? "frozen" : "thawed", p->tenant, p->name, rc_name(code));
 }
 
+static void on_walls(struct agent *a, const struct wire_walls *m)
+{
+    char missing[WALLS_TEXT_CAP];
+    char waived[WALLS_TEXT_CAP];
+
+    a->walls_missing = m->seen.missing;
+    a->walls_waived = m->seen.waived;
+    log_event(LOG_LEVEL_INFO, "walls missing=%s waived=%s", walls_list(m->seen.missing, missing),
+              walls_list(m->seen.waived, waived));
+    if (m->refused_rc == RC_OK)
+        return;
+    struct err err = { 0 };
+    char what[64];
+
+    (void)err_set(&err, rc_from_number(m->refused_rc), "%.95s", m->refused_what);
+    err.sys = m->refused_sys;
+    log_err(LOG_LEVEL_ERROR, &err, "nothing is launched");
+    (void)snprintf(what, sizeof what, "wall %.50s", err.what);
+    agent_event(a, err.rc, 1, what);
+}
+
 /* False: there is no launcher any more, or none that can be believed. */
 static bool take_message(struct agent *a, bool *ret_more)
 {
@@ -696,6 +718,9 @@ static bool take_message(struct agent *a, bool *ret_more)
         return true;
     case WIRE_FROZEN:
         on_frozen(a, &m.frozen);
+        return true;
+    case WIRE_WALLS:
+        on_walls(a, &m.walls);
         return true;
     case WIRE_LAUNCH:
     case WIRE_STOP:

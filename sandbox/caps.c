@@ -41,9 +41,9 @@ static bool launcher_keeps(cap_value_t cap)
     return false;
 }
 
-enum rc caps_keep_launcher(struct err *err)
+enum rc caps_keep_launcher(bool bounding, struct err *err)
 {
-    for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++) {
+    for (cap_value_t cap = 0; bounding && cap_get_bound(cap) >= 0; cap++) {
         if (cap_get_bound(cap) == 1 && !launcher_keeps(cap) && cap_drop_bound(cap) != 0)
             return err_sys(err, RC_LAYER_MISSING, "drop capability %d", cap);
     }
@@ -60,16 +60,21 @@ enum rc caps_keep_launcher(struct err *err)
 
 int caps_drop_bounding(void)
 {
-    const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
-                               SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-                               SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL) != 0)
         return -1;
     for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0UL, 0UL, 0UL) >= 0; cap++) {
         if (prctl(PR_CAPBSET_DROP, cap, 0UL, 0UL, 0UL) != 0)
             return -1;
     }
+    return 0;
+}
+
+int caps_lock_securebits(void)
+{
+    const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+                               SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                               SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+
     return prctl(PR_SET_SECUREBITS, bits, 0UL, 0UL, 0UL);
 }
 

@@ -24,27 +24,27 @@
 #define FREEZE_WAIT_MS 500U /* the others wait meanwhile; 50 processes take 1.2 ms */
 #define SWEEP_WAIT_MS 8000U /* in all; with the wait for the lock well below berthd's patience */
 
-/* Where each hierarchy is mounted on a v1 host, and whether nothing runs without it. */
+/* Where each hierarchy is mounted on a v1 host. */
 struct hierarchy {
     const char *path;
     const char *other; /* second usual place, or NULL */
-    bool needed;
 };
 
 static const struct hierarchy hierarchies[CGROUP_KINDS] = {
-    [CGROUP_UNIFIED] = { ROOT "/unified", NULL, false },
-    [CGROUP_MEMORY] = { ROOT "/memory", NULL, true },
-    [CGROUP_PIDS] = { ROOT "/pids", NULL, true },
-    [CGROUP_CPU] = { ROOT "/cpu", ROOT "/cpu,cpuacct", true },
-    [CGROUP_CPUACCT] = { ROOT "/cpuacct", ROOT "/cpu,cpuacct", false },
-    [CGROUP_DEVICES] = { ROOT "/devices", NULL, false },
-    [CGROUP_FREEZER] = { ROOT "/freezer", NULL, false },
+    [CGROUP_UNIFIED] = { ROOT "/unified", NULL },
+    [CGROUP_MEMORY] = { ROOT "/memory", NULL },
+    [CGROUP_PIDS] = { ROOT "/pids", NULL },
+    [CGROUP_CPU] = { ROOT "/cpu", ROOT "/cpu,cpuacct" },
+    [CGROUP_CPUACCT] = { ROOT "/cpuacct", ROOT "/cpu,cpuacct" },
+    [CGROUP_DEVICES] = { ROOT "/devices", NULL },
+    [CGROUP_FREEZER] = { ROOT "/freezer", NULL },
 };
 
 /* One value in one file of one hierarchy. */
 struct setting {
     enum cgroup_kind kind;
     const char *file;
+    uint32_t has;  /* of enum cgroup_has that it needs, 0 = none */
     bool optional; /* the file may be missing (never the write may fail) */
     char value[40];
 };
@@ -177,7 +177,7 @@ static int open_v2_parent(void)
     return open_dir(AT_FDCWD, path);
 }
 
-static enum rc find_v1(struct cgroup_tree *tree, struct err *err)
+static void find_v1(struct cgroup_tree *tree)
 {
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
         const struct hierarchy *h = &hierarchies[kind];
@@ -188,12 +188,8 @@ static enum rc find_v1(struct cgroup_tree *tree, struct err *err)
             close_fd(&fd);
             fd = open_dir(AT_FDCWD, h->other);
         }
-        if (!is_magic(fd, magic)) {
-            if (h->needed)
-                return err_set(err, RC_CGROUP, "no cgroup controller at %s", h->path);
-            continue;
-        }
-        tree->parent[kind] = take_fd(&fd);
+        if (is_magic(fd, magic))
+            tree->parent[kind] = take_fd(&fd);
     }
     /* The v2 tree counts cpu time and freezes by itself: two hierarchies less to attach to. */
     if (tree->parent[CGROUP_UNIFIED] >= 0) {
@@ -201,7 +197,6 @@ static enum rc find_v1(struct cgroup_tree *tree, struct err *err)
         close_fd(&tree->parent[CGROUP_FREEZER]);
     }
     tree->version = 1;
-    return RC_OK;
 }
 
 /* A group that has processes of its own cannot have limited groups below: in a container, where we
@@ -226,18 +221,27 @@ static int move_own_processes(int parent)
     return 0;
 }
 
+/* A controller that this kernel does not have is no error here. */
 static int enable_controllers(int dir)
 {
-    return cgroup_put(dir, "cgroup.subtree_control", "+memory +pids +cpu");
+    static const char *const each[] = { "+memory", "+pids", "+cpu" };
+
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
+        if (cgroup_put(dir, "cgroup.subtree_control", each[i]) != 0 && errno != ENOENT &&
+            errno != EINVAL)
+            return -1;
+    }
+    return 0;
 }
 
 static enum rc find_hierarchies(struct cgroup_tree *tree, struct err *err)
 {
     scoped(close_fd) int root = open_dir(AT_FDCWD, ROOT);
 
-    if (!is_magic(root, CGROUP2_SUPER_MAGIC))
-        return find_v1(tree, err);
-
+    if (!is_magic(root, CGROUP2_SUPER_MAGIC)) {
+        find_v1(tree);
+        return RC_OK;
+    }
     tree->parent[CGROUP_UNIFIED] = open_v2_parent();
     tree->version = 2;
     if (tree->parent[CGROUP_UNIFIED] < 0)
@@ -289,6 +293,7 @@ static enum rc open_bases(struct cgroup_tree *tree, uint32_t wait_ms, struct err
     sweep(tree, clock_mono_ms() + SWEEP_WAIT_MS);
     if (tree->version == 2 && enable_controllers(tree->base[CGROUP_UNIFIED]) != 0)
         return err_sys(err, RC_CGROUP, "controllers below %s", tree->name);
+    tree->has = cgroup_try(tree);
     return RC_OK;
 }
 
@@ -300,13 +305,19 @@ static void close_all(struct cgroup_tree *tree)
     }
 }
 
+void cgroup_tree_none(struct cgroup_tree *ret)
+{
+    *ret = (struct cgroup_tree){ .version = 1 };
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
+        ret->parent[kind] = ret->base[kind] = -1;
+}
+
 enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct cgroup_tree *ret,
                          struct err *err)
 {
-    struct cgroup_tree tree = { 0 };
+    struct cgroup_tree tree;
 
-    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
-        tree.parent[kind] = tree.base[kind] = -1;
+    cgroup_tree_none(&tree);
     (void)snprintf(tree.name, sizeof tree.name, "%s", name);
 
     enum rc rc = find_hierarchies(&tree, err);
@@ -332,14 +343,15 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms)
 
 /* ---- one instance --------------------------------------------------------------------------- */
 
-static enum rc apply(const struct cgroup *cgroup, const struct setting *settings, size_t n,
-                     struct err *err)
+static enum rc apply(const struct cgroup_tree *tree, const struct cgroup *cgroup,
+                     const struct setting *settings, size_t n, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         const struct setting *s = &settings[i];
         int dir = cgroup->dir[s->kind];
 
-        if (s->optional && (dir < 0 || faccessat(dir, s->file, F_OK, 0) != 0))
+        if ((tree->has & s->has) != s->has ||
+            (s->optional && (dir < 0 || faccessat(dir, s->file, F_OK, 0) != 0)))
             continue;
         if (cgroup_put(dir, s->file, s->value) != 0)
             return err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
@@ -347,42 +359,42 @@ static enum rc apply(const struct cgroup *cgroup, const struct setting *settings
     return RC_OK;
 }
 
-static enum rc apply_v2(const struct cgroup *cgroup, const struct plan_limits *limits,
-                        struct err *err)
+static enum rc apply_v2(const struct cgroup_tree *tree, const struct cgroup *cgroup,
+                        const struct plan_limits *limits, struct err *err)
 {
     struct setting settings[] = {
-        { CGROUP_UNIFIED, "memory.max", false, "" },
-        { CGROUP_UNIFIED, "memory.swap.max", true, "0" },
-        { CGROUP_UNIFIED, "memory.oom.group", false, "1" },
-        { CGROUP_UNIFIED, "pids.max", false, "" },
-        { CGROUP_UNIFIED, "cpu.max", false, "" },
-        { CGROUP_UNIFIED, "cgroup.max.descendants", false, "0" },
+        { CGROUP_UNIFIED, "memory.max", CGROUP_HAS_MEMORY, false, "" },
+        { CGROUP_UNIFIED, "memory.swap.max", CGROUP_HAS_MEMORY, true, "0" },
+        { CGROUP_UNIFIED, "memory.oom.group", CGROUP_HAS_MEMORY, false, "1" },
+        { CGROUP_UNIFIED, "pids.max", CGROUP_HAS_PIDS, false, "" },
+        { CGROUP_UNIFIED, "cpu.max", CGROUP_HAS_CPU, false, "" },
+        { CGROUP_UNIFIED, "cgroup.max.descendants", 0, false, "0" },
     };
 
     (void)snprintf(settings[0].value, sizeof settings[0].value, "%" PRIu64, limits->memory_bytes);
     (void)snprintf(settings[3].value, sizeof settings[3].value, "%u", limits->pids);
     (void)snprintf(settings[4].value, sizeof settings[4].value, "%u %u",
                    limits->cpu_permille * (CPU_PERIOD_US / 1000), CPU_PERIOD_US);
-    return apply(cgroup, settings, sizeof settings / sizeof settings[0], err);
+    return apply(tree, cgroup, settings, sizeof settings / sizeof settings[0], err);
 }
 
-static enum rc apply_v1(const struct cgroup *cgroup, const struct plan_limits *limits,
-                        struct err *err)
+static enum rc apply_v1(const struct cgroup_tree *tree, const struct cgroup *cgroup,
+                        const struct plan_limits *limits, struct err *err)
 {
     struct setting settings[] = {
-        { CGROUP_MEMORY, "memory.limit_in_bytes", false, "" },
-        { CGROUP_MEMORY, "memory.memsw.limit_in_bytes", true, "" },
-        { CGROUP_MEMORY, "memory.swappiness", true, "0" },
-        { CGROUP_PIDS, "pids.max", false, "" },
-        { CGROUP_CPU, "cpu.cfs_period_us", false, "" },
-        { CGROUP_CPU, "cpu.cfs_quota_us", false, "" },
-        { CGROUP_DEVICES, "devices.deny", true, "a" },
-        { CGROUP_DEVICES, "devices.allow", true, "c 1:3 rw" }, /* null */
-        { CGROUP_DEVICES, "devices.allow", true, "c 1:5 rw" }, /* zero */
-        { CGROUP_DEVICES, "devices.allow", true, "c 1:7 rw" }, /* full */
-        { CGROUP_DEVICES, "devices.allow", true, "c 1:8 rw" }, /* random */
-        { CGROUP_DEVICES, "devices.allow", true, "c 1:9 rw" }, /* urandom */
-        { CGROUP_UNIFIED, "cgroup.max.descendants", true, "0" },
+        { CGROUP_MEMORY, "memory.limit_in_bytes", CGROUP_HAS_MEMORY, false, "" },
+        { CGROUP_MEMORY, "memory.memsw.limit_in_bytes", CGROUP_HAS_MEMORY, true, "" },
+        { CGROUP_MEMORY, "memory.swappiness", CGROUP_HAS_MEMORY, true, "0" },
+        { CGROUP_PIDS, "pids.max", CGROUP_HAS_PIDS, false, "" },
+        { CGROUP_CPU, "cpu.cfs_period_us", CGROUP_HAS_CPU, false, "" },
+        { CGROUP_CPU, "cpu.cfs_quota_us", CGROUP_HAS_CPU, false, "" },
+        { CGROUP_DEVICES, "devices.deny", CGROUP_HAS_DEVICES, true, "a" },
+        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:3 rw" }, /* null */
+        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:5 rw" }, /* zero */
+        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:7 rw" }, /* full */
+        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:8 rw" }, /* random */
+        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:9 rw" }, /* urandom */
+        { CGROUP_UNIFIED, "cgroup.max.descendants", 0, true, "0" },
     };
 
     (void)snprintf(settings[0].value, sizeof settings[0].value, "%" PRIu64, limits->memory_bytes);
@@ -391,7 +403,7 @@ static enum rc apply_v1(const struct cgroup *cgroup, const struct plan_limits *l
     (void)snprintf(settings[4].value, sizeof settings[4].value, "%u", CPU_PERIOD_US);
     (void)snprintf(settings[5].value, sizeof settings[5].value, "%u",
                    limits->cpu_permille * (CPU_PERIOD_US / 1000));
-    return apply(cgroup, settings, sizeof settings / sizeof settings[0], err);
+    return apply(tree, cgroup, settings, sizeof settings / sizeof settings[0], err);
 }
 
 static enum rc make_dirs(const struct cgroup_tree *tree, struct cgroup *cgroup, struct err *err)
@@ -418,7 +430,8 @@ enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance,
     (void)snprintf(cgroup.name, sizeof cgroup.name, "i%" PRIu64, instance);
     enum rc rc = make_dirs(tree, &cgroup, err);
     if (rc == RC_OK)
-        rc = tree->version == 2 ? apply_v2(&cgroup, limits, err) : apply_v1(&cgroup, limits, err);
+        rc = tree->version == 2 ? apply_v2(tree, &cgroup, limits, err)
+                                : apply_v1(tree, &cgroup, limits, err);
     if (rc != RC_OK) {
         (void)cgroup_remove(tree, &cgroup, 0); /* nothing was ever inside to wait for */
         return rc;
@@ -432,13 +445,13 @@ int cgroup_clone_fd(const struct cgroup *cgroup)
     return cgroup->dir[CGROUP_UNIFIED];
 }
 
-enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct err *err)
+enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, bool cloned_into, struct err *err)
 {
     char text[16];
 
     (void)snprintf(text, sizeof text, "%d", pid);
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
-        if (kind == CGROUP_UNIFIED || cgroup->dir[kind] < 0)
+        if ((kind == CGROUP_UNIFIED && cloned_into) || cgroup->dir[kind] < 0)
             continue;
         if (cgroup_put(cgroup->dir[kind], "cgroup.procs", text) != 0)
             return err_sys(err, RC_CGROUP, "attach");
@@ -449,7 +462,7 @@ enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct err *err)
 enum rc cgroup_oom_watch(const struct cgroup_tree *tree, const struct cgroup *cgroup, int *ret_fd,
                          struct err *err)
 {
-    if (tree->version == 2) {
+    if (tree->version == 2 || (tree->has & CGROUP_HAS_MEMORY) == 0) {
         *ret_fd = -1;
         return RC_OK;
     }

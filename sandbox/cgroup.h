@@ -7,7 +7,7 @@
  * and every instance is one directory below it.  On v1 the controllers are memory, pids and cpu
  * (and devices, cpuacct if needed); the v2 tree, if there is one, is used to start processes
  * inside, to count cpu time and to kill.  A limit that cannot be set is an error: nothing runs
- * without it.
+ * without it, unless its controller is not there at all and the caller goes on without.
  *
  * Nothing here follows what a payload says: payloads do not see any cgroup file system.
  */
@@ -30,9 +30,22 @@ enum cgroup_kind {
     CGROUP_KINDS
 };
 
+/* What a tree can do, found out when it is opened. */
+enum cgroup_has {
+    CGROUP_HAS_MEMORY = 1,
+    CGROUP_HAS_PIDS = 2,
+    CGROUP_HAS_CPU = 4,
+    CGROUP_HAS_DEVICES = 8,
+    CGROUP_HAS_IO = 16,
+    CGROUP_HAS_CLONE = 32, /* processes can be made inside */
+    CGROUP_HAS_KILL = 64,  /* ended as a unit */
+    CGROUP_HAS_FREEZE = 128,
+};
+
 /* The launcher's own directory in each hierarchy. */
 struct cgroup_tree {
     uint32_t version; /* of the controllers: 1 or 2 */
+    uint32_t has;     /* enum cgroup_has */
     char name[NAME_CAP];
     int parent[CGROUP_KINDS]; /* directory that holds NAME, -1 = hierarchy not used */
     int base[CGROUP_KINDS];   /* NAME itself, -1 = hierarchy not used */
@@ -46,10 +59,13 @@ struct cgroup {
 
 #define CGROUP_INIT ((struct cgroup){ .dir = { [CGROUP_UNIFIED] = -1, -1, -1, -1, -1, -1, -1 } })
 
+/* A tree without any hierarchy: nothing is limited in it, and nothing counted. */
+void cgroup_tree_none(struct cgroup_tree *ret);
+
 /* Find the hierarchies, create NAME in each, take its lock (waiting at most wait_ms for an earlier
  * launcher that is still going down: RC_BUSY), and end and remove what one left behind; what does
- * not end within 8 s, all of it together, is left to the next one.  RC_CGROUP when a needed
- * controller is missing. */
+ * not end within 8 s, all of it together, is left to the next one.  A controller that is missing is
+ * no error: ret->has tells, and it is for the caller to refuse (sandbox/walls).  RC_CGROUP. */
 must_check enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct cgroup_tree *ret,
                                     struct err *err);
 
@@ -57,7 +73,11 @@ must_check enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct c
  * until_ms of clock_mono_ms stays; if that is over, each is killed and tried once. */
 void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms);
 
-/* Create one instance's directories and set every limit. */
+/* Try what the tree can do, in a directory of its own that is gone afterwards: part of
+ * cgroup_tree_open. */
+uint32_t cgroup_try(const struct cgroup_tree *tree);
+
+/* Create one instance's directories and set every limit that has a controller. */
 must_check enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance,
                                const struct plan_limits *limits, struct cgroup *ret,
                                struct err *err);
@@ -66,7 +86,8 @@ must_check enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance
 int cgroup_clone_fd(const struct cgroup *cgroup);
 
 /* Move a process, blocked before its first step, into the directories it was not cloned into. */
-must_check enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct err *err);
+must_check enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, bool cloned_into,
+                                 struct err *err);
 
 /* v1 cannot kill as a unit by itself: an eventfd that becomes readable when the memory limit was
  * hit.  -1 on v2, where the kernel does it. */

@@ -25,9 +25,12 @@
 
 static_assert(FD_SYNC < CHILD_FD_MIN, "no descriptor of the child is overwritten");
 
+#define ALWAYS (-1)
+
 struct step {
     const char *name;
     int (*run)(const struct child *c); /* 0, or -1 with errno */
+    int wall; /* it is left out where this wall does not stand, or ALWAYS done */
 };
 
 /* ---- steps of process 1 --------------------------------------------------------------------- */
@@ -169,6 +172,12 @@ static int drop_bounding(const struct child *c)
     return caps_drop_bounding();
 }
 
+static int lock_securebits(const struct child *c)
+{
+    (void)c;
+    return caps_lock_securebits();
+}
+
 static int become_payload_user(const struct child *c)
 {
     const uint32_t id = plan_uid(c->plan);
@@ -203,29 +212,30 @@ static int die_with_launcher(const struct child *c)
 
 static int confine_files(const struct child *c)
 {
-    return landlock_apply(c->plan, c->landlock_abi);
+    return landlock_apply(c->plan, c->walls->landlock_abi);
 }
 
 static const struct step init_steps[] = {
-    { "channel", take_channel },
-    { "wait", wait_for_launcher },
-    { "inner-root", become_inner_root },
-    { "cgroup-namespace", new_cgroup_namespace },
-    { "forbid-namespaces", forbid_namespaces },
-    { "root", attach_root },
-    { "tree", attach_tree },
-    { "pivot", pivot },
-    { "notify", bind_notify },
-    { "bus", bind_bus },
-    { "hostname", set_hostname },
-    { "session", new_session },
-    { "keyring", new_keyring },
-    { "rlimits", set_limits },
-    { "bounding-set", drop_bounding },
-    { "user", become_payload_user },
-    { "no-new-privs", no_new_privileges },
-    { "die-with-launcher", die_with_launcher },
-    { "landlock", confine_files },
+    { "channel", take_channel, ALWAYS },
+    { "wait", wait_for_launcher, ALWAYS },
+    { "inner-root", become_inner_root, ALWAYS },
+    { "cgroup-namespace", new_cgroup_namespace, WALL_CGROUP_NAMESPACE },
+    { "forbid-namespaces", forbid_namespaces, WALL_NO_NESTED_NAMESPACES },
+    { "root", attach_root, ALWAYS },
+    { "tree", attach_tree, ALWAYS },
+    { "pivot", pivot, ALWAYS },
+    { "notify", bind_notify, ALWAYS },
+    { "bus", bind_bus, ALWAYS },
+    { "hostname", set_hostname, WALL_UTS_NAMESPACE },
+    { "session", new_session, ALWAYS },
+    { "keyring", new_keyring, WALL_SESSION_KEYRING },
+    { "rlimits", set_limits, ALWAYS },
+    { "bounding-set", drop_bounding, WALL_BOUNDING_SET },
+    { "securebits", lock_securebits, WALL_SECUREBITS },
+    { "user", become_payload_user, ALWAYS },
+    { "no-new-privs", no_new_privileges, ALWAYS },
+    { "die-with-launcher", die_with_launcher, ALWAYS },
+    { "landlock", confine_files, WALL_LANDLOCK },
 };
 
 /* ---- steps of the payload's process --------------------------------------------------------- */
@@ -287,9 +297,13 @@ static int execute(const struct child *c)
 }
 
 static const struct step payload_steps[] = {
-    { "session", own_session },   { "stdio", set_stdio },      { "descriptors", close_others },
-    { "signals", reset_signals }, { "seccomp", filter_calls }, { "confirm", await_confirmation },
-    { "exec", execute },
+    { "session", own_session, ALWAYS },
+    { "stdio", set_stdio, ALWAYS },
+    { "descriptors", close_others, ALWAYS },
+    { "signals", reset_signals, ALWAYS },
+    { "seccomp", filter_calls, WALL_SECCOMP },
+    { "confirm", await_confirmation, ALWAYS },
+    { "exec", execute, ALWAYS },
 };
 
 #define INIT_STEPS ((uint32_t)(sizeof init_steps / sizeof init_steps[0]))
@@ -324,6 +338,8 @@ static _Noreturn void fail(uint32_t step)
 static void run_steps(const struct child *c, const struct step *steps, uint32_t n, uint32_t first)
 {
     for (uint32_t i = 0; i < n; i++) {
+        if (steps[i].wall != ALWAYS && !walls_stand(c->walls, (enum wall)steps[i].wall))
+            continue;
         if (steps[i].run(c) != 0)
             fail(first + i);
     }
@@ -384,7 +400,8 @@ _Noreturn void child_run(const struct child *c)
         _exit(127); /* not reached: exec does not return without failing */
     }
 
-    if (keep_status_only(c) != 0 || seccomp_apply(c->reaper_filter) != 0)
+    if (keep_status_only(c) != 0 ||
+        (walls_stand(c->walls, WALL_SECCOMP) && seccomp_apply(c->reaper_filter) != 0))
         _exit(127);
     reap(payload, &signals);
 }

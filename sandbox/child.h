@@ -14,6 +14,7 @@
 
 #include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/walls.h"
 
 enum child_message_kind {
     CHILD_FAILED = 1, /* step and error */
@@ -38,8 +39,8 @@ struct child {
     const struct plan *plan;
     const struct seccomp_program *payload_filter;
     const struct seccomp_program *reaper_filter;
+    const struct walls *walls; /* what is missing here was waived, or is optional */
     struct mounts mounts;
-    int landlock_abi;
     int sync;          /* SEQPACKET: bytes from the launcher let it go on, messages go back */
     int sync_launcher; /* the launcher's end, to be closed */
     int status;        /* write end: the reaper puts the payload's wait status here */

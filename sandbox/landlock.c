@@ -43,6 +43,27 @@ static uint64_t handled(int abi)
     return access;
 }
 
+static int shut(const struct ruleset_attr *attr, size_t size)
+{
+    scoped(close_fd) int ruleset = (int)syscall(SYS_landlock_create_ruleset, attr, size, 0U);
+
+    return ruleset < 0 ? -1 : (int)syscall(SYS_landlock_restrict_self, ruleset, 0U);
+}
+
+int landlock_shut_files(void)
+{
+    const struct ruleset_attr attr = { .fs = ACCESS_V1 };
+
+    return shut(&attr, sizeof attr.fs);
+}
+
+int landlock_shut_scope(void)
+{
+    const struct ruleset_attr attr = { .scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL };
+
+    return shut(&attr, sizeof attr);
+}
+
 static int allow(int ruleset, const char *path, uint64_t access)
 {
     scoped(close_fd) int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -13,6 +13,11 @@
 /* The version of the kernel's landlock, or 0 when there is none. */
 int landlock_abi(void);
 
+/* To try it: shut every file, or (ABI 6) what scopes keep apart, for this process.  0, or -1 with
+ * errno. */
+must_check int landlock_shut_files(void);
+must_check int landlock_shut_scope(void);
+
 /* Child, after pivot and no_new_privs: apply the rules for good.  Allocates nothing.  0, or -1 with
  * errno. */
 must_check int landlock_apply(const struct plan *plan, int abi);

@@ -19,9 +19,6 @@
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer; a stuck child is killed */
 #define UNDO_WAIT_MS 4000U   /* for what a start that failed leaves behind, all together */
 #define OOM_SCORE "500"
-#define NAMESPACES                                                                                 \
-    (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET)
-
 static_assert((int)PLAN_PROFILE_POSIX == (int)SECCOMP_PROFILE_POSIX, "the same number");
 
 /* All that one start needs; freed as a whole. */
@@ -40,6 +37,17 @@ struct start {
 struct launch_step {
     const char *name;
     enum rc (*run)(struct start *s, struct err *err);
+};
+
+/* What is made at clone; the one of control groups comes later. */
+static const struct {
+    enum wall wall;
+    uint64_t flag;
+} namespaces[] = {
+    { WALL_USER_NAMESPACE, CLONE_NEWUSER }, { WALL_PID_NAMESPACE, CLONE_NEWPID },
+    { WALL_MOUNT_NAMESPACE, CLONE_NEWNS },  { WALL_IPC_NAMESPACE, CLONE_NEWIPC },
+    { WALL_UTS_NAMESPACE, CLONE_NEWUTS },   { WALL_NET_NAMESPACE, CLONE_NEWNET },
+    { WALL_TIME_NAMESPACE, CLONE_NEWTIME },
 };
 
 /* ---- before clone --------------------------------------------------------------------------- */
@@ -138,7 +146,8 @@ static void fill_child(struct start *s)
     c->plan = plan;
     c->payload_filter = &s->launcher->payload_filter[plan->profile];
     c->reaper_filter = &s->launcher->reaper_filter;
-    c->landlock_abi = s->launcher->landlock_abi;
+    c->walls = &s->launcher->walls;
+    c->mounts.whole_proc = !walls_stand(c->walls, WALL_PROC_SUBSET);
     for (uint32_t i = 0; i < plan->n_args; i++)
         c->argv[i] = (char *)(uintptr_t)plan->args[i];
     for (uint32_t i = 0; i < plan->n_env; i++)
@@ -147,25 +156,25 @@ static void fill_child(struct start *s)
 
 /* ---- clone, and what only the parent can do for the child ----------------------------------- */
 
-/* A kernel without time namespaces says EINVAL; there is nothing to hide in one. */
 static enum rc clone_child(struct start *s, struct err *err)
 {
-    int into = cgroup_clone_fd(&s->instance.cgroup);
-    struct clone_args args = { .flags = NAMESPACES | CLONE_NEWTIME | CLONE_PIDFD,
+    bool can = walls_stand(&s->launcher->walls, WALL_CLONE_INTO_CGROUP);
+    int into = can ? cgroup_clone_fd(&s->instance.cgroup) : -1;
+    struct clone_args args = { .flags = CLONE_PIDFD,
                                .pidfd = (uint64_t)(uintptr_t)&s->instance.pidfd,
                                .exit_signal = SIGCHLD };
 
     fill_child(s);
+    for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++) {
+        if (walls_stand(&s->launcher->walls, namespaces[i].wall))
+            args.flags |= namespaces[i].flag;
+    }
     if (into >= 0) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (unsigned int)into;
     }
 
     long pid = syscall(SYS_clone3, &args, sizeof args);
-    if (pid < 0 && errno == EINVAL) {
-        args.flags &= ~(uint64_t)CLONE_NEWTIME;
-        pid = syscall(SYS_clone3, &args, sizeof args);
-    }
     if (pid == 0)
         child_run(&s->child);
     if (pid < 0)
@@ -210,7 +219,8 @@ static enum rc set_oom_score(struct start *s, struct err *err)
 
 static enum rc attach_cgroup(struct start *s, struct err *err)
 {
-    return cgroup_attach(&s->instance.cgroup, s->instance.pid, err);
+    return cgroup_attach(&s->instance.cgroup, s->instance.pid,
+                         walls_stand(&s->launcher->walls, WALL_CLONE_INTO_CGROUP), err);
 }
 
 static enum rc shift_data(struct start *s, struct err *err)
@@ -328,10 +338,19 @@ static enum rc read_receipt(const struct start *s, pid_t payload, struct wire_re
         .no_new_privs = (uint32_t)status_field(text, "\nNoNewPrivs:\t", 10),
         .seccomp_mode = (uint32_t)status_field(text, "\nSeccomp:\t", 10),
         .seccomp_filters = (uint32_t)status_field(text, "\nSeccomp_filters:\t", 10),
-        .landlock_abi = (uint32_t)s->launcher->landlock_abi,
-        .cgroup_version = s->launcher->tree.version,
+        .walls = launch_walls(s->launcher),
     };
     return RC_OK;
+}
+
+static bool as_planned(const struct start *s, const struct wire_receipt *r)
+{
+    const struct walls *walls = &s->launcher->walls;
+
+    return r->caps_effective == 0 && r->no_new_privs == 1 &&
+           (r->caps_bounding == 0 || !walls_stand(walls, WALL_BOUNDING_SET)) &&
+           (r->seccomp_mode == 2 || !walls_stand(walls, WALL_SECCOMP)) &&
+           r->uid == s->request->plan.uid_base + plan_uid(&s->request->plan);
 }
 
 /* Believe the kernel, not the child: a layer that did not take hold stops the start. */
@@ -355,9 +374,7 @@ static enum rc confirm(struct start *s, struct err *err)
     rc = read_receipt(s, payload, &receipt, err);
     if (rc != RC_OK)
         return rc;
-    if (receipt.caps_effective != 0 || receipt.caps_bounding != 0 || receipt.no_new_privs != 1 ||
-        receipt.seccomp_mode != 2 ||
-        receipt.uid != s->request->plan.uid_base + plan_uid(&s->request->plan))
+    if (!as_planned(s, &receipt))
         return err_set(err, RC_LAYER_MISSING, "payload is not confined as planned");
     s->result.payload = payload;
     s->result.receipt = receipt;
@@ -405,17 +422,32 @@ static const struct launch_step steps[] = {
 
 /* ---- whole starts and ends ------------------------------------------------------------------ */
 
-enum rc launch_init(struct launcher *launcher, struct err *err)
+/* A filter that cannot be built is a wall that does not stand. */
+static void build_filter(struct launcher *launcher, enum seccomp_profile profile,
+                         struct seccomp_program *ret)
 {
-    launcher->landlock_abi = landlock_abi();
-    if (launcher->landlock_abi < 1)
-        return err_set(err, RC_LAYER_MISSING, "landlock");
+    struct err err = { 0 };
 
-    enum rc rc = seccomp_build(SECCOMP_PROFILE_REAPER, &launcher->reaper_filter, err);
-    if (rc == RC_OK)
-        rc = seccomp_build(SECCOMP_PROFILE_POSIX, &launcher->payload_filter[PLAN_PROFILE_POSIX],
-                           err);
-    return rc;
+    if (seccomp_build(profile, ret, &err) != RC_OK)
+        walls_lose(&launcher->walls, WALL_SECCOMP, err.sys);
+}
+
+void launch_init(struct launcher *launcher, const struct wall_policy *policy)
+{
+    walls_try(policy, &launcher->walls);
+    build_filter(launcher, SECCOMP_PROFILE_REAPER, &launcher->reaper_filter);
+    build_filter(launcher, SECCOMP_PROFILE_POSIX, &launcher->payload_filter[PLAN_PROFILE_POSIX]);
+}
+
+struct wire_walls_seen launch_walls(const struct launcher *launcher)
+{
+    const struct walls *walls = &launcher->walls;
+
+    return (struct wire_walls_seen){ .standing = walls->standing,
+                                     .missing = walls->missing,
+                                     .waived = walls->waived,
+                                     .landlock_abi = (uint32_t)walls->landlock_abi,
+                                     .cgroup_version = launcher->tree.version };
 }
 
 static void reap(struct instance *instance)

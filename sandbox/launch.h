@@ -10,6 +10,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/walls.h"
 
 /* What is made once, at start. */
 struct launcher {
@@ -17,7 +18,7 @@ struct launcher {
     int slots; /* directory that every slot lies in; the caller's */
     struct seccomp_program payload_filter[PLAN_PROFILES]; /* by enum plan_profile */
     struct seccomp_program reaper_filter;
-    int landlock_abi;
+    struct walls walls;
 };
 
 /* One payload that runs, or ran and is not yet cleaned up.  id 0 = the place is free. */
@@ -44,12 +45,14 @@ struct launch_result {
     struct wire_fds fds; /* in the order of WIRE_FD_PIDFD, _NOTIFY, _OUTPUT, _BUS */
 };
 
-/* Build the filters and find out what the kernel has: cgroups are opened by the caller.
- * RC_LAYER_MISSING. */
-must_check enum rc launch_init(struct launcher *launcher, struct err *err);
+/* Try the walls and build the filters: cgroups are opened, and their walls tried, by the caller. */
+void launch_init(struct launcher *launcher, const struct wall_policy *policy);
 
-/* Start one payload.  Descriptors in fds stay the caller's.  On failure err says why and ret_step
- * (static text) where; ret and result are untouched. */
+/* What to tell berthd of the walls. */
+struct wire_walls_seen launch_walls(const struct launcher *launcher);
+
+/* Start one payload; walls_check is the caller's.  Descriptors in fds stay the caller's.  On
+ * failure err says why and ret_step (static text) where; ret and result are untouched. */
 must_check enum rc launch_start(const struct launcher *launcher, const struct wire_launch *request,
                                 const struct wire_fds *fds, struct instance *ret,
                                 struct launch_result *result, const char **ret_step,

@@ -5,6 +5,8 @@
  * Input: a package file, or the envelope of a manifest, from anywhere; optionally the envelope of a
  * grant.  No signature is looked at, and the output says so: this explains, it does not vouch.
  * Without a grant the limits are shown as if all that is asked for were granted.
+ *
+ * With --walls: print instead which walls of a sandbox this machine can build.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +15,7 @@
 #include "base/fs.h"
 #include "manifest/envelope.h"
 #include "sandbox/plan.h"
+#include "sandbox/walls.h"
 
 #define MAGIC "BERTHPK1"
 #define MAGIC_SIZE 8U
@@ -20,6 +23,7 @@
 
 struct options {
     bool json;
+    bool walls; /* only print what this machine can build */
     const char *package;
     const char *grant; /* NULL = none */
 };
@@ -123,6 +127,8 @@ static bool parse(int argc, char **argv, struct options *ret)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             opt.json = true;
+        else if (strcmp(argv[i], "--walls") == 0)
+            opt.walls = true;
         else if (strcmp(argv[i], "--grant") == 0 && i + 1 < argc)
             opt.grant = argv[++i];
         else if (argv[i][0] != '-' && opt.package == NULL)
@@ -131,7 +137,7 @@ static bool parse(int argc, char **argv, struct options *ret)
             return false;
     }
     *ret = opt;
-    return opt.package != NULL;
+    return opt.walls ? opt.package == NULL && opt.grant == NULL : opt.package != NULL;
 }
 
 static void print(const struct options *opt, const struct manifest *m, const struct plan *plan)
@@ -163,9 +169,13 @@ int main(int argc, char **argv)
     char text[256];
 
     if (!parse(argc, argv, &opt)) {
-        (void)fputs("usage: berth-explain [--json] [--grant GRANT] PACKAGE\n", stderr);
+        (void)fputs("usage: berth-explain [--json] [--grant GRANT] PACKAGE\n"
+                    "       berth-explain [--json] --walls    (of this machine, as root)\n",
+                    stderr);
         return 2;
     }
+    if (opt.walls)
+        return walls_print(opt.json, stdout) == RC_OK && fflush(stdout) == 0 ? 0 : 5;
     enum rc rc = load_manifest(&opt, &manifest, &err);
     if (rc == RC_OK)
         rc = load_grant(&opt, &manifest, &grant, &err);

@@ -40,6 +40,7 @@ static_assert(END_WAIT_MS + SWEEP_WAIT_MS < LOCK_WAIT_MS, "the next launcher wai
 
 struct server {
     struct launcher launcher;
+    struct err refused; /* why nothing is launched at all; RC_OK: it is */
     struct instance instance[INSTANCES_MAX];
     int signals;
     bool ending;
@@ -94,6 +95,10 @@ static void on_launch(struct server *s, const union wire_message *m, const struc
     struct err err = { 0 };
     const char *step = "place";
 
+    if (s->refused.rc != RC_OK) {
+        refuse(s, m->head.instance, "walls", &s->refused);
+        return;
+    }
     if (find(s, m->head.instance) != NULL || place == NULL) {
         (void)err_set(&err, RC_BUSY, "instance");
         refuse(s, m->head.instance, step, &err);
@@ -307,7 +312,12 @@ static void serve(struct server *s)
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
-static enum rc prepare(struct server *s, const char *cgroup, struct err *err)
+struct options {
+    const char *cgroup;
+    struct wall_policy walls;
+};
+
+static enum rc prepare(struct server *s, struct err *err)
 {
     sigset_t mask;
 
@@ -322,49 +332,111 @@ static enum rc prepare(struct server *s, const char *cgroup, struct err *err)
         fcntl(SLOTS_FD, F_SETFD, FD_CLOEXEC) != 0)
         return err_sys(err, RC_CONFINE, "descriptors %d and %d", SOCKET_FD, SLOTS_FD);
     s->launcher.slots = SLOTS_FD;
-    if (setgroups(0, NULL) != 0)
-        return err_sys(err, RC_CONFINE, "groups");
+    return setgroups(0, NULL) != 0 ? err_sys(err, RC_CONFINE, "groups") : RC_OK;
+}
 
-    enum rc rc = launch_init(&s->launcher, err);
+/* What is wrong here stops payloads, not us: the ground must hear of it.  Only who finds another
+ * launcher at work ends. */
+static enum rc build_walls(struct server *s, const struct options *o, struct err *err)
+{
+    struct launcher *l = &s->launcher;
+
+    launch_init(l, &o->walls);
+    cgroup_tree_none(&l->tree);
+    enum rc rc = cgroup_tree_open(o->cgroup, LOCK_WAIT_MS, &l->tree, err);
+    if (rc == RC_BUSY)
+        return rc;
+    if (rc != RC_OK)
+        s->refused = *err;
+    walls_try_cgroups(rc == RC_OK ? &l->tree : NULL, &l->walls);
     if (rc == RC_OK)
-        rc = cgroup_tree_open(cgroup, LOCK_WAIT_MS, &s->launcher.tree, err);
-    return rc;
+        (void)!walls_check(&l->walls, &s->refused);
+    return RC_OK;
+}
+
+/* The first thing that berthd hears, and the log. */
+static void tell_walls(struct server *s)
+{
+    struct wire_walls m = { .head = wire_head(WIRE_WALLS, 0),
+                            .seen = launch_walls(&s->launcher),
+                            .refused_rc = s->refused.rc,
+                            .refused_sys = s->refused.sys };
+    char missing[WALLS_TEXT_CAP];
+    char waived[WALLS_TEXT_CAP];
+
+    (void)snprintf(m.refused_what, sizeof m.refused_what, "%s", s->refused.what);
+    log_event(LOG_LEVEL_INFO, "walls missing=%s waived=%s landlock=%u cgroup=%u",
+              walls_list(m.seen.missing, missing), walls_list(m.seen.waived, waived),
+              m.seen.landlock_abi, m.seen.cgroup_version);
+    if (s->refused.rc != RC_OK)
+        log_err(LOG_LEVEL_ERROR, &s->refused, "nothing is launched");
+    answer(s, &m.head, NULL, 0);
 }
 
 /* No landlock and no allow-list here: both would be inherited by every payload, and landlock
  * forbids mounting.  What nobody here ever needs is refused for the launcher and all below it. */
-static enum rc confine(struct err *err)
+static enum rc confine(const struct walls *walls, struct err *err)
 {
     static struct seccomp_program filter;
-    enum rc rc = seccomp_build(SECCOMP_PROFILE_LAUNCHER, &filter, err);
+    bool filtered = walls_stand(walls, WALL_SECCOMP);
+    enum rc rc = filtered ? seccomp_build(SECCOMP_PROFILE_LAUNCHER, &filter, err) : RC_OK;
 
     if (rc == RC_OK)
-        rc = caps_keep_launcher(err);
+        rc = caps_keep_launcher(walls_stand(walls, WALL_BOUNDING_SET), err);
     if (rc != RC_OK)
         return rc;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0 || seccomp_apply(&filter) != 0)
+    if (walls_stand(walls, WALL_NO_NEW_PRIVS) &&
+        prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0)
+        return err_sys(err, RC_CONFINE, "no_new_privs");
+    if (filtered && seccomp_apply(&filter) != 0)
         return err_sys(err, RC_CONFINE, "launcher filter");
     return RC_OK;
+}
+
+/* A wall that is to be waived and that this version does not know, or that nobody can do without,
+ * is passed over: then it is refused for it, which is the safe way to be wrong. */
+static bool parse(int argc, char **argv, struct options *ret)
+{
+    char passed_over[WALL_NAME_CAP] = "";
+
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc)
+            return false;
+        if (strcmp(argv[i], "--cgroup") == 0)
+            ret->cgroup = argv[i + 1];
+        else if (strcmp(argv[i], "--waive") == 0)
+            wall_policy_waive(&ret->walls, argv[i + 1], passed_over);
+        else if (strcmp(argv[i], "--require") == 0)
+            wall_policy_require(&ret->walls, argv[i + 1]);
+        else
+            return false;
+        if (passed_over[0] != '\0')
+            log_event(LOG_LEVEL_WARN, "wall cannot be waived name=%s", passed_over);
+    }
+    return ret->cgroup != NULL && name_valid(ret->cgroup);
 }
 
 int main(int argc, char **argv)
 {
     static struct server server;
+    struct options options = { .cgroup = NULL };
     struct err err = { 0 };
 
     log_open("berth-launch", LOG_LEVEL_INFO);
-    if (argc != 3 || strcmp(argv[1], "--cgroup") != 0 || !name_valid(argv[2])) {
-        (void)fputs(
-            "usage: berth-launch --cgroup NAME   (started by berthd, socket on 3, slots on 4)\n",
-            stderr);
+    if (!parse(argc, argv, &options)) {
+        (void)fputs("usage: berth-launch --cgroup NAME [--waive WALL,...] [--require WALL,...]\n"
+                    "       (started by berthd, socket on 3, slots on 4)\n",
+                    stderr);
         return 2;
     }
     for (size_t i = 0; i < INSTANCES_MAX; i++)
         server.instance[i] = INSTANCE_INIT;
-    if (prepare(&server, argv[2], &err) != RC_OK || confine(&err) != RC_OK) {
+    if (prepare(&server, &err) != RC_OK || build_walls(&server, &options, &err) != RC_OK ||
+        confine(&server.launcher.walls, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");
         return 1;
     }
+    tell_walls(&server);
     serve(&server);
     cgroup_tree_close(&server.launcher.tree, server.end_ms + SWEEP_WAIT_MS);
     return any_left(&server) ? 1 : 0;

@@ -66,6 +66,23 @@ static int new_fs(const char *type, const struct fs_option *options, unsigned in
     return fsmount(fs, FSMOUNT_CLOEXEC, attributes);
 }
 
+int mounts_new_tmpfs(void)
+{
+    const struct fs_option options[] = { { "size", "4096" }, { NULL, NULL } };
+
+    return new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+int mounts_new_proc(bool own_only)
+{
+    const struct fs_option options[] = { { "subset", "pid" },
+                                         { "hidepid", "invisible" },
+                                         { NULL, NULL } };
+
+    return new_fs("proc", own_only ? options : options + 2,
+                  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
 static int set_attributes(int mount_fd, uint64_t set, int userns_fd)
 {
     struct mount_attr attr = { .attr_set = set,
@@ -304,11 +321,7 @@ static int attach(const struct mounts *m, int fd, const char *path)
 
 static int attach_proc(const struct mounts *m, const struct plan_op *op)
 {
-    const struct fs_option options[] = { { "subset", "pid" },
-                                         { "hidepid", "invisible" },
-                                         { NULL, NULL } };
-    scoped(close_fd) int fd =
-        new_fs("proc", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    scoped(close_fd) int fd = mounts_new_proc(!m->whole_proc);
 
     return attach(m, fd, op->path);
 }

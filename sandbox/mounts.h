@@ -15,7 +15,8 @@
 struct mounts {
     int root; /* the slot, read-only */
     int dev;
-    int data; /* -1 = none */
+    int data;        /* -1 = none */
+    bool whole_proc; /* procfs cannot be cut to own processes, and the integrator does without */
 };
 
 /* The loop device under a mounted data image. */
@@ -26,6 +27,11 @@ struct mounts_loop {
 
 #define MOUNTS_INIT ((struct mounts){ .root = -1, .dev = -1, .data = -1 })
 #define MOUNTS_LOOP_INIT ((struct mounts_loop){ .fd = -1, .number = -1 })
+
+/* Detached mounts of an empty tmpfs, and of procfs (cut to own processes if so wanted).
+ * Descriptor, or -1 with errno.  Allocate nothing. */
+must_check int mounts_new_tmpfs(void);
+must_check int mounts_new_proc(bool own_only);
 
 /* Launcher: a read-only, nosuid, nodev clone of the slot directory, which must lie in slots_dirfd:
  * whoever asks may hold a descriptor of any directory.  RC_LAUNCH_REQUEST. */

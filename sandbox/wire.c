@@ -24,6 +24,7 @@ static const struct shape shapes[] = {
     { WIRE_EXITED, sizeof(struct wire_exited), 0, 0 },
     { WIRE_STATS, sizeof(struct wire_stats), 0, 0 },
     { WIRE_FROZEN, sizeof(struct wire_frozen), 0, 0 },
+    { WIRE_WALLS, sizeof(struct wire_walls), 0, 0 },
 };
 
 union control {
@@ -122,6 +123,11 @@ static void take_fds(struct msghdr *hdr, struct wire_fds *fds, bool *ret_strange
     }
 }
 
+static bool walls_valid(const struct wire_walls_seen *w)
+{
+    return (w->standing & w->missing) == 0 && (w->waived & ~w->missing) == 0;
+}
+
 /* Checks that belong to one type; the plan itself is checked by its user. */
 static bool content_valid(const union wire_message *m, size_t n_fds)
 {
@@ -135,10 +141,14 @@ static bool content_valid(const union wire_message *m, size_t n_fds)
                memchr(m->failed.what, '\0', sizeof m->failed.what) != NULL;
     case WIRE_FROZEN:
         return m->frozen.frozen <= 1;
+    case WIRE_LAUNCHED:
+        return walls_valid(&m->launched.receipt.walls);
+    case WIRE_WALLS:
+        return walls_valid(&m->walls.seen) &&
+               memchr(m->walls.refused_what, '\0', sizeof m->walls.refused_what) != NULL;
     case WIRE_STAT:
     case WIRE_FREEZE:
     case WIRE_THAW:
-    case WIRE_LAUNCHED:
     case WIRE_EXITED:
     case WIRE_STATS:
         return true;
@@ -153,8 +163,9 @@ static bool message_valid(const union wire_message *m, size_t size, const struct
 
     const struct shape *shape = shape_of(m->head.type);
 
-    return shape != NULL && size == shape->size && m->head.size == size && m->head.instance != 0 &&
-           fds->n >= shape->fds_min && fds->n <= shape->fds_max && content_valid(m, fds->n);
+    return shape != NULL && size == shape->size && m->head.size == size &&
+           (m->head.instance == 0) == (m->head.type == WIRE_WALLS) && fds->n >= shape->fds_min &&
+           fds->n <= shape->fds_max && content_valid(m, fds->n);
 }
 
 enum rc wire_recv(int sock, union wire_message *ret, struct wire_fds *ret_fds, struct err *err)

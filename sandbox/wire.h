@@ -13,6 +13,7 @@
  *       FREEZE   let nothing of it run              -
  *       THAW     let it run again                   -
  *     berth-launch -> berthd
+ *       WALLS           what can be built here      -
  *       LAUNCHED        the program was exec'd      pidfd, notify socket, stdout and stderr pipe,
  *                                                   bus socket
  *       LAUNCH_FAILED   it was not; nothing is left -
@@ -25,9 +26,10 @@
  * of the sandbox's process 1: it becomes readable when everything inside is gone.  The bus socket
  * listens at PLAN_BUS_PATH inside, and nobody outside has a name for it.
  *
- * Each LAUNCH is answered by exactly one LAUNCHED or LAUNCH_FAILED, each LAUNCHED is followed by
- * exactly one EXITED.  STOP, STAT, FREEZE and THAW for an instance that is not running are not
- * answered.  What is frozen can be stopped: it is let run first, unless it is killed at once.
+ * WALLS comes first, once, and of no instance.  Each LAUNCH is answered by exactly one LAUNCHED or
+ * LAUNCH_FAILED, each LAUNCHED is followed by exactly one EXITED.  STOP, STAT, FREEZE and THAW for
+ * an instance that is not running are not answered.  What is frozen can be stopped: it is let run
+ * first, unless it is killed at once.
  */
 #ifndef BERTH_SANDBOX_WIRE_H
 #define BERTH_SANDBOX_WIRE_H
@@ -45,12 +47,13 @@ enum wire_type {
     WIRE_EXITED = 18,
     WIRE_STATS = 19,
     WIRE_FROZEN = 20,
+    WIRE_WALLS = 21,
 };
 
 struct wire_head {
     uint32_t type;     /* enum wire_type */
     uint32_t size;     /* of the whole message in bytes */
-    uint64_t instance; /* chosen by berthd, unique among what runs, never 0 */
+    uint64_t instance; /* chosen by berthd, unique among what runs; 0 for WALLS only */
 };
 
 struct wire_launch {
@@ -73,6 +76,23 @@ struct wire_freeze {
     struct wire_head head;
 };
 
+/* Which walls stand around every payload: masks of enum wall (base/walls). */
+struct wire_walls_seen {
+    uint64_t standing;
+    uint64_t missing; /* nothing in common with standing */
+    uint64_t waived;  /* of missing: required, and the integrator does without */
+    uint32_t landlock_abi;
+    uint32_t cgroup_version; /* of the controllers: 1 or 2 */
+};
+
+struct wire_walls {
+    struct wire_head head;
+    struct wire_walls_seen seen;
+    uint32_t refused_rc; /* 0: payloads are launched; else every one is refused with this code */
+    int32_t refused_sys;
+    char refused_what[96];
+};
+
 /* What the kernel says of the running payload, read back after exec. */
 struct wire_receipt {
     uint64_t caps_effective;
@@ -81,8 +101,7 @@ struct wire_receipt {
     uint32_t no_new_privs;
     uint32_t seccomp_mode; /* 2 = filter */
     uint32_t seccomp_filters;
-    uint32_t landlock_abi;   /* that was applied */
-    uint32_t cgroup_version; /* of the controllers: 1 or 2 */
+    struct wire_walls_seen walls;
 };
 
 struct wire_launched {
@@ -137,6 +156,7 @@ union wire_message {
     struct wire_exited exited;
     struct wire_stats stats;
     struct wire_frozen frozen;
+    struct wire_walls walls;
 };
 
 #define WIRE_FDS_MAX 4U

@@ -29,8 +29,18 @@
 #define RIG_WAIT_MS 300000
 #define RIG_SLOTS 8U
 
+/* How berth-launch is started, where that is not as usual. */
+struct rig_options {
+    const char *waive;      /* NULL = nothing */
+    const char *require;    /* NULL = nothing more */
+    void (*before)(void *); /* in its process, before it starts; NULL = nothing */
+    void *arg;
+};
+
 struct rig {
     pid_t launch;
+    struct rig_options options;
+    struct wire_walls walls; /* what it said first */
     int sock;
     char dir[64]; /* scratch directory */
     char cgroup[NAME_CAP];
@@ -132,8 +142,49 @@ static inline int rig_image(const struct rig *rig, const char *name, uint64_t by
     return fd;
 }
 
+static inline bool rig_wait(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+
+    return poll(&p, 1, RIG_WAIT_MS) > 0;
+}
+
+static inline void rig_recv(const struct rig *rig, union wire_message *m, struct wire_fds *fds)
+{
+    struct err err = { 0 };
+    char text[200];
+
+    if (!rig_wait(rig->sock))
+        rig_die("no answer from berth-launch");
+    if (wire_recv(rig->sock, m, fds, &err) != RC_OK) {
+        (void)fprintf(stderr, "%s\n", err_text(&err, text, sizeof text));
+        rig_die("wire_recv");
+    }
+}
+
+static inline _Noreturn void rig_exec(const struct rig *rig, const char *program)
+{
+    const char *argv[8] = { program, "--cgroup", rig->cgroup };
+    size_t n = 3;
+
+    if (rig->options.waive != NULL) {
+        argv[n++] = "--waive";
+        argv[n++] = rig->options.waive;
+    }
+    if (rig->options.require != NULL) {
+        argv[n++] = "--require";
+        argv[n++] = rig->options.require;
+    }
+    if (rig->options.before != NULL)
+        rig->options.before(rig->options.arg);
+    (void)execv(program, (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
 static inline void rig_start(struct rig *rig)
 {
+    union wire_message first;
+    struct wire_fds none = WIRE_FDS_INIT;
     int pair[2];
     char program[256];
 
@@ -150,11 +201,14 @@ static inline void rig_start(struct rig *rig)
         (void)dup2(slots, 4);
         (void)dup2(sock, 3);
         (void)setenv("BERTH_TEST_SECRET", "1", 1);
-        (void)execl(program, program, "--cgroup", rig->cgroup, NULL);
-        _exit(127);
+        rig_exec(rig, program);
     }
     (void)close(pair[1]);
     rig->sock = pair[0];
+    rig_recv(rig, &first, &none);
+    if (first.head.type != WIRE_WALLS)
+        rig_die("berth-launch begins with something else");
+    rig->walls = first.walls;
 }
 
 /* Claim id ranges: tests that run at the same time must not count each other's processes.  The name
@@ -176,9 +230,10 @@ static inline void rig_claim(struct rig *rig)
     rig_die("every id range of the tests is in use");
 }
 
-static inline void rig_open(struct rig *rig, const char *label)
+static inline void rig_open_with(struct rig *rig, const char *label,
+                                 const struct rig_options *options)
 {
-    *rig = (struct rig){ .next_id = 1 };
+    *rig = (struct rig){ .next_id = 1, .options = *options };
     rig_claim(rig);
     (void)snprintf(rig->dir, sizeof rig->dir, "/tmp/berth-%s-XXXXXX", label);
     (void)snprintf(rig->cgroup, sizeof rig->cgroup, "berth-%s-%d", label, getpid());
@@ -186,6 +241,11 @@ static inline void rig_open(struct rig *rig, const char *label)
         rig_die("mkdtemp");
     (void)chmod(rig->dir, 0755);
     rig_start(rig);
+}
+
+static inline void rig_open(struct rig *rig, const char *label)
+{
+    rig_open_with(rig, label, &(struct rig_options){ .waive = NULL });
 }
 
 /* Close the socket: berth-launch must clean up and exit by itself.  Its exit status. */
@@ -239,26 +299,6 @@ static inline struct plan rig_plan(const struct rig *rig, const char *const *arg
     rig_range(rig, &plan, 0);
     plan_fill_ops(&plan);
     return plan;
-}
-
-static inline bool rig_wait(int fd)
-{
-    struct pollfd p = { .fd = fd, .events = POLLIN };
-
-    return poll(&p, 1, RIG_WAIT_MS) > 0;
-}
-
-static inline void rig_recv(const struct rig *rig, union wire_message *m, struct wire_fds *fds)
-{
-    struct err err = { 0 };
-    char text[200];
-
-    if (!rig_wait(rig->sock))
-        rig_die("no answer from berth-launch");
-    if (wire_recv(rig->sock, m, fds, &err) != RC_OK) {
-        (void)fprintf(stderr, "%s\n", err_text(&err, text, sizeof text));
-        rig_die("wire_recv");
-    }
 }
 
 /* Ask for a start and take the answer. */

@@ -76,7 +76,7 @@ static pid_t sleeper(const struct cgroup *cg)
             pause();
     }
     assert_true(pid > 0);
-    assert_rc(cgroup_attach(cg, pid, NULL), RC_OK);
+    assert_rc(cgroup_attach(cg, pid, false, NULL), RC_OK);
     if (cgroup_clone_fd(cg) >= 0) {
         scoped(close_fd) int fd = openat(cgroup_clone_fd(cg), "cgroup.procs", O_WRONLY | O_CLOEXEC);
 
@@ -274,7 +274,7 @@ static void kills_when_the_time_is_over(void **state)
 /* A host whose v2 tree carries no controllers: nothing may run there without limits. */
 static void fails_closed_without_controllers(void **state)
 {
-    struct cgroup_tree bare = { .version = 2 };
+    struct cgroup_tree bare = { .version = 2, .has = CGROUP_HAS_MEMORY | CGROUP_HAS_PIDS };
     struct cgroup cg = CGROUP_INIT;
     char scratch[] = "/tmp/berth-cg-XXXXXX";
 

@@ -8,6 +8,7 @@
 
 #include <sys/un.h>
 
+#include "base/walls.h"
 #include "tests/unit/sandbox_rig.h"
 
 static struct rig rig;
@@ -268,7 +269,9 @@ static void hands_over_a_receipt(void **state)
     assert_int_equal(r->no_new_privs, 1);
     assert_int_equal(r->seccomp_mode, 2);
     assert_int_equal(r->uid, plan.uid_base + PLAN_UID);
-    assert_in_range(r->landlock_abi, 1, 100);
+    assert_in_range(r->walls.landlock_abi, 1, 100);
+    assert_int_equal(r->walls.standing | r->walls.missing, walls_all());
+    assert_int_equal(r->walls.waived, 0);
     assert_true(run.first.launched.pid > 0);
     assert_true(ready(&run));
     assert_in_range(memory_of(&run), 4096, plan.limits.memory_bytes);

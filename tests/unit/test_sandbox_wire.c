@@ -205,6 +205,27 @@ static void refuses_text_without_end(void **state)
     assert_rc(wire_recv(pair->b, &got, &fds, NULL), RC_PROTOCOL);
 }
 
+static void refuses_walls_that_contradict_themselves(void **state)
+{
+    const struct pair *pair = *state;
+    const struct wire_walls good = { .head = wire_head(WIRE_WALLS, 0),
+                                     .seen = { .standing = 1, .missing = 6, .waived = 2 } };
+    struct wire_walls bad[] = { good, good, good, good };
+    union wire_message got;
+    struct wire_fds fds;
+
+    send_raw(pair->a, &good, sizeof good, 0);
+    assert_rc(wire_recv(pair->b, &got, &fds, NULL), RC_OK);
+    bad[0].head.instance = 1;
+    bad[1].seen.standing = 3;
+    bad[2].seen.waived = 1;
+    memset(bad[3].refused_what, 'x', sizeof bad[3].refused_what);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        send_raw(pair->a, &bad[i], sizeof bad[i], 0);
+        assert_rc(wire_recv(pair->b, &got, &fds, NULL), RC_PROTOCOL);
+    }
+}
+
 static void tells_nothing_there_from_the_end(void **state)
 {
     struct pair *pair = *state;
@@ -238,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(carries_a_plan_and_descriptors, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_forgeries_and_keeps_no_descriptor, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_text_without_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_walls_that_contradict_themselves, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_nothing_there_from_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(says_when_the_socket_is_full, setup, teardown),
     };
