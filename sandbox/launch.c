@@ -19,7 +19,6 @@
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer; a stuck child is killed */
 #define UNDO_WAIT_MS 4000U   /* for what a start that failed leaves behind, all together */
 #define OOM_SCORE "500"
-static_assert((int)PLAN_PROFILE_POSIX == (int)SECCOMP_PROFILE_POSIX, "the same number");
 
 /* All that one start needs; freed as a whole. */
 struct start {
@@ -144,7 +143,7 @@ static void fill_child(struct start *s)
     struct child *c = &s->child;
 
     c->plan = plan;
-    c->payload_filter = &s->launcher->payload_filter[plan->profile];
+    c->payload_filter = &s->launcher->payload_filter[plan->calls];
     c->reaper_filter = &s->launcher->reaper_filter;
     c->walls = &s->launcher->walls;
     c->mounts.whole_proc = !walls_stand(c->walls, WALL_PROC_SUBSET);
@@ -349,7 +348,8 @@ static bool as_planned(const struct start *s, const struct wire_receipt *r)
 
     return r->caps_effective == 0 && r->no_new_privs == 1 &&
            (r->caps_bounding == 0 || !walls_stand(walls, WALL_BOUNDING_SET)) &&
-           (r->seccomp_mode == 2 || !walls_stand(walls, WALL_SECCOMP)) &&
+           ((r->seccomp_mode == 2 && r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS) ||
+            !walls_stand(walls, WALL_SECCOMP)) &&
            r->uid == s->request->plan.uid_base + plan_uid(&s->request->plan);
 }
 
@@ -423,20 +423,21 @@ static const struct launch_step steps[] = {
 /* ---- whole starts and ends ------------------------------------------------------------------ */
 
 /* A filter that cannot be built is a wall that does not stand. */
-static void build_filter(struct launcher *launcher, enum seccomp_profile profile,
+static void build_filter(struct launcher *launcher, enum seccomp_role role, uint32_t calls,
                          struct seccomp_program *ret)
 {
     struct err err = { 0 };
 
-    if (seccomp_build(profile, ret, &err) != RC_OK)
+    if (seccomp_build(role, calls, CALLS_NATIVE, ret, &err) != RC_OK)
         walls_lose(&launcher->walls, WALL_SECCOMP, err.sys);
 }
 
 void launch_init(struct launcher *launcher, const struct wall_policy *policy)
 {
     walls_try(policy, &launcher->walls);
-    build_filter(launcher, SECCOMP_PROFILE_REAPER, &launcher->reaper_filter);
-    build_filter(launcher, SECCOMP_PROFILE_POSIX, &launcher->payload_filter[PLAN_PROFILE_POSIX]);
+    build_filter(launcher, SECCOMP_REAPER, 0, &launcher->reaper_filter);
+    for (uint32_t calls = 0; calls < PROFILE_MASKS; calls++)
+        build_filter(launcher, SECCOMP_PAYLOAD, calls, &launcher->payload_filter[calls]);
 }
 
 struct wire_walls_seen launch_walls(const struct launcher *launcher)

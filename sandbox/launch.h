@@ -16,7 +16,7 @@
 struct launcher {
     struct cgroup_tree tree;
     int slots; /* directory that every slot lies in; the caller's */
-    struct seccomp_program payload_filter[PLAN_PROFILES]; /* by enum plan_profile */
+    struct seccomp_program payload_filter[PROFILE_MASKS]; /* by calls of the plan */
     struct seccomp_program reaper_filter;
     struct walls walls;
 };

@@ -379,7 +379,7 @@ static enum rc confine(const struct walls *walls, struct err *err)
 {
     static struct seccomp_program filter;
     bool filtered = walls_stand(walls, WALL_SECCOMP);
-    enum rc rc = filtered ? seccomp_build(SECCOMP_PROFILE_LAUNCHER, &filter, err) : RC_OK;
+    enum rc rc = filtered ? seccomp_build(SECCOMP_LAUNCHER, 0, CALLS_NATIVE, &filter, err) : RC_OK;
 
     if (rc == RC_OK)
         rc = caps_keep_launcher(walls_stand(walls, WALL_BOUNDING_SET), err);

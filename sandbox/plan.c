@@ -5,6 +5,7 @@
 
 #include "base/name.h"
 #include "manifest/doc.h"
+#include "sandbox/rules.h"
 
 #define TMP_INODES_MIN 64U
 #define TMP_INODES_MAX 16384U
@@ -219,7 +220,7 @@ static enum rc fill_command(const struct manifest *m, struct plan *plan, struct 
 enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t slot, bool has_data,
                   struct plan *ret, struct err *err)
 {
-    struct plan plan = { .magic = PLAN_MAGIC, .profile = PLAN_PROFILE_POSIX, .slot = slot };
+    struct plan plan = { .magic = PLAN_MAGIC, .slot = slot };
 
     if (slot >= PLAN_SLOTS)
         return err_set(err, RC_PLAN_LIMIT, "id range %u of %u", slot, PLAN_SLOTS);
@@ -304,8 +305,8 @@ enum rc plan_check(const struct plan *p, struct err *err)
     if (p->magic != PLAN_MAGIC || p->reserved[0] != 0 || p->limits.reserved != 0 ||
         p->has_data > 1 || p->inner_root > 1 || p->spare != 0)
         return err_set(err, RC_LAUNCH_REQUEST, "head");
-    if (p->profile == PLAN_PROFILE_NONE || p->profile >= PLAN_PROFILES)
-        return err_set(err, RC_LAUNCH_REQUEST, "profile %u", p->profile);
+    if ((p->calls & ~PROFILE_ALL) != 0)
+        return err_set(err, RC_LAUNCH_REQUEST, "calls %u", p->calls);
     if (!text_ends(p->tenant, sizeof p->tenant) || !name_valid(p->tenant) ||
         !text_ends(p->name, sizeof p->name) || !name_valid(p->name) ||
         !text_ends(p->hostname, sizeof p->hostname) || !name_valid(p->hostname))

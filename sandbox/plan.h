@@ -64,13 +64,6 @@ struct plan_op {
     char path[PLAN_PATH_CAP]; /* where, absolute inside the sandbox */
 };
 
-/* Which system calls the payload may make.  Zero is invalid. */
-enum plan_profile {
-    PLAN_PROFILE_NONE = 0,
-    PLAN_PROFILE_POSIX = 1, /* files, memory, threads, processes, AF_UNIX sockets */
-    PLAN_PROFILES
-};
-
 struct plan_limits {
     uint64_t memory_bytes; /* with page cache and tmpfs; no swap */
     uint64_t tmp_bytes;    /* of /tmp */
@@ -82,8 +75,8 @@ struct plan_limits {
 };
 
 struct plan {
-    uint32_t magic;   /* PLAN_MAGIC */
-    uint32_t profile; /* enum plan_profile */
+    uint32_t magic; /* PLAN_MAGIC */
+    uint32_t calls; /* system calls beyond compute: PROFILE_ bits (sandbox/rules) */
     char tenant[NAME_CAP];
     char name[NAME_CAP];
     char hostname[NAME_CAP]; /* in its own UTS namespace */
@@ -122,7 +115,6 @@ void plan_fill_ops(struct plan *plan);
 uint32_t plan_uid(const struct plan *plan);
 
 const char *plan_op_name(uint32_t type);
-const char *plan_profile_name(uint32_t profile);
 
 /* Print a checked plan for people, or as one JSON object. */
 void plan_print(const struct plan *plan, FILE *out);

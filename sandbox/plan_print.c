@@ -5,6 +5,7 @@
  */
 #include "sandbox/plan.h"
 
+#include "sandbox/rules.h"
 #include <inttypes.h>
 
 struct layer {
@@ -35,11 +36,6 @@ const char *plan_op_name(uint32_t type)
     };
 
     return type < PLAN_OP_TYPES ? names[type] : "?";
-}
-
-const char *plan_profile_name(uint32_t profile)
-{
-    return profile == PLAN_PROFILE_POSIX ? "posix" : "?";
 }
 
 static const char *op_text(uint32_t type)
@@ -73,6 +69,8 @@ static void put_size(const char *name, uint64_t bytes, FILE *out)
 
 void plan_print(const struct plan *p, FILE *out)
 {
+    char name[RULES_PROFILE_CAP];
+
     (void)fprintf(out, "payload %s/%s\n\nruns\n ", p->tenant, p->name);
     for (uint32_t i = 0; i < p->n_args; i++) {
         (void)fputc(' ', out);
@@ -108,7 +106,8 @@ void plan_print(const struct plan *p, FILE *out)
     (void)fputs("\nbehind\n", out);
     for (size_t i = 0; i < LAYERS; i++)
         (void)fprintf(out, "  %-18s %s\n", layers[i].name, layers[i].text);
-    (void)fprintf(out, "  %-18s %s\n", "seccomp profile", plan_profile_name(p->profile));
+    (void)fprintf(out, "  %-18s %s\n", "seccomp profile",
+                  rules_profile_name(p->calls, name, sizeof name));
 }
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
@@ -143,11 +142,13 @@ static void put_strings(const char *name, const char (*list)[PAYLOAD_ARG_CAP], u
 
 void plan_print_json(const struct plan *p, FILE *out)
 {
+    char name[RULES_PROFILE_CAP];
+
     (void)fprintf(out,
                   "{\"tenant\":\"%s\",\"name\":\"%s\",\"hostname\":\"%s\",\"uid_base\":%u,"
                   "\"uid_count\":%u,\"uid\":%u,\"profile\":\"%s\",",
                   p->tenant, p->name, p->hostname, p->uid_base, PLAN_UID_COUNT, plan_uid(p),
-                  plan_profile_name(p->profile));
+                  rules_profile_name(p->calls, name, sizeof name));
     put_strings("args", p->args, p->n_args, out);
     put_strings("env", p->env, p->n_env, out);
     (void)fputs("\"operations\":[", out);

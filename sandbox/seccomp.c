@@ -1,303 +1,408 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/seccomp.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/seccomp.h>
-#include <sched.h>
-#include <seccomp.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 
-/* A call that is allowed when one argument, cut by a mask, has one value. */
-struct arg_rule {
-    const char *name;
-    unsigned int arg;
-    uint64_t mask;
-    uint64_t value;
+#define JUMP_MAX 255U /* a conditional jump has 8 bits */
+#define NUMBERS 1024U /* room for every number that a table has */
+#define PATCHES_MAX 256U
+
+#define DO(code, k) ((struct sock_filter)BPF_STMT(code, k))
+#define LOAD(offset) DO(BPF_LD | BPF_W | BPF_ABS, offset)
+#define RETURN(value) DO(BPF_RET | BPF_K, value)
+#define IF(what, k, yes, no) ((struct sock_filter)BPF_JUMP(BPF_JMP | (what) | BPF_K, k, yes, no))
+#define JUMP(over) DO(BPF_JMP | BPF_JA, over)
+
+#define AT_NR ((uint32_t)offsetof(struct seccomp_data, nr))
+#define AT_ARCH ((uint32_t)offsetof(struct seccomp_data, arch))
+/* Both machines are little-endian: the half that an int lies in comes first. */
+#define AT_ARG(i) ((uint32_t)(offsetof(struct seccomp_data, args) + 8U * (i)))
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "AT_ARG");
+
+/* ---- verdicts ------------------------------------------------------------------------------- */
+
+/* Process 1 of a sandbox does nothing else after its payload started. */
+static const enum call reaping[] = {
+    CALL_wait4,           CALL_kill,         CALL_write,
+    CALL_close,           CALL_exit,         CALL_exit_group,
+    CALL_rt_sigtimedwait, CALL_rt_sigreturn, CALL_restart_syscall,
 };
 
-struct profile {
-    const char *label;
-    uint32_t otherwise;               /* action for what no table names */
-    const char *const *const *allow;  /* NULL-terminated list of NULL-terminated lists */
-    const struct arg_rule *allow_arg; /* ends with a NULL name */
-    bool inside;                      /* in a sandbox: denied_inside applies too */
-};
+static bool reaper_makes(enum call call)
+{
+    for (size_t i = 0; i < sizeof reaping / sizeof reaping[0]; i++) {
+        if (reaping[i] == call)
+            return true;
+    }
+    return false;
+}
 
-#define INT_MASK 0xffffffffULL
-#define NAMESPACES                                                                                 \
-    ((uint64_t)CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |       \
-     CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME_FLAG)
-#define CLONE_NEWTIME_FLAG 0x80U
+/* What becomes of each class, before anybody looks at arguments. */
+struct answers {
+    enum seccomp_verdict payload, legacy /* payload with posix-legacy */, reaper, launcher;
+};
 
 /* clang-format off */
-static const char *const files[] = {
-    "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2",
-    "pwritev2", "open", "openat", "openat2", "creat", "close", "close_range", "stat", "fstat",
-    "lstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
-    "lseek", "flock", "fsync", "fdatasync", "sync_file_range", "truncate", "ftruncate", "fallocate",
-    "fadvise64", "readahead", "getdents", "getdents64", "getcwd", "chdir", "fchdir", "rename",
-    "renameat", "renameat2", "mkdir", "mkdirat", "rmdir", "link", "linkat", "unlink", "unlinkat",
-    "symlink", "symlinkat", "readlink", "readlinkat", "chmod", "fchmod", "fchmodat", "chown",
-    "fchown", "lchown", "fchownat", "umask", "utime", "utimes", "utimensat", "futimesat",
-    "copy_file_range", "sendfile", "dup", "dup2", "dup3", "pipe", "pipe2", "getxattr", "lgetxattr",
-    "fgetxattr", "listxattr", "llistxattr", "flistxattr", NULL,
-};
-static const char *const memory[] = {
-    "brk", "mmap", "mprotect", "munmap", "mremap", "madvise", "msync", "mincore", "mlock", "mlock2",
-    "munlock", "membarrier", "arch_prctl", "rseq", NULL,
-};
-static const char *const events[] = {
-    "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl",
-    "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2", "signalfd", "signalfd4",
-    "timerfd_create", "timerfd_settime", "timerfd_gettime", "inotify_init", "inotify_init1",
-    "inotify_add_watch", "inotify_rm_watch", NULL,
-};
-static const char *const processes[] = {
-    "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "kill", "tkill",
-    "tgkill", "getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getresuid",
-    "getresgid", "getgroups", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid",
-    "getpgid", "setpgid", "getpgrp", "getsid", "setsid", "getrlimit", "getrusage", "times", "getpriority", "setpriority", "sched_yield", "sched_getaffinity",
-    "sched_setaffinity", "sched_getparam", "sched_getscheduler", "sched_getattr",
-    "sched_get_priority_max", "sched_get_priority_min", "sched_rr_get_interval", "getcpu", "capget",
-    "pidfd_open", "pidfd_send_signal", "futex", "futex_waitv", "set_robust_list", "get_robust_list",
-    "set_tid_address", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending",
-    "rt_sigtimedwait", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "rt_sigsuspend", "sigaltstack",
-    "restart_syscall", "pause", "landlock_create_ruleset", "landlock_add_rule",
-    "landlock_restrict_self", NULL,
-};
-static const char *const times_and_system[] = {
-    "gettimeofday", "time", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "alarm",
-    "getitimer", "setitimer", "timer_create", "timer_settime", "timer_gettime", "timer_getoverrun",
-    "timer_delete", "uname", "sysinfo", "getrandom", NULL,
-};
-/* AF_UNIX only: what makes a socket is in allow_posix_arg. */
-static const char *const sockets[] = {
-    "bind", "connect", "listen", "accept", "accept4", "getsockname", "getpeername", "sendto",
-    "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "shutdown", "setsockopt", "getsockopt",
-    NULL,
-};
-static const char *const reaping[] = {
-    "wait4", "kill", "write", "close", "exit", "exit_group", "rt_sigtimedwait", "rt_sigreturn",
-    "restart_syscall", NULL,
-};
-
-static const char *const *const allow_posix[] = {
-    files, memory, events, processes, times_and_system, sockets, NULL,
-};
-static const char *const *const allow_reaper[] = { reaping, NULL };
-static const char *const *const allow_nothing[] = { NULL };
-
-/* Known and dangerous: refused so that the caller notices. */
-static const char *const denied[] = {
-    "bpf", "perf_event_open", "userfaultfd", "process_vm_readv", "process_vm_writev",
-    "kcmp", "pidfd_getfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "add_key",
-    "request_key", "name_to_handle_at", "open_by_handle_at", "vmsplice", "lookup_dcookie",
-    "fanotify_init", "modify_ldt", "move_pages", "migrate_pages", "memfd_secret", NULL,
-};
-/* As above, but berth-launch needs them to set a sandbox up (ptrace: its leak checker). */
-static const char *const denied_inside[] = {
-    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount",
-    "fspick", "open_tree", "move_mount", "mount_setattr", "ptrace", "keyctl", "splice", "tee", "memfd_create",
-    "capset", "setgroups", "sethostname", "setdomainname", "seccomp", "sched_setattr",
-    "sched_setscheduler", "sched_setparam", "sync", "syncfs", "vhangup", "ioprio_set", "mbind",
-    "set_mempolicy", "process_madvise", NULL,
-};
-/* Only an attacker asks for these. */
-static const char *const tampering[] = {
-    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot",
-    "swapon", "swapoff", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "iopl",
-    "ioperm", "quotactl", "quotactl_fd", "syslog", "acct", NULL,
+static const struct answers answers[] = {
+    [CALL_CLASS_ABSENT] = { SECCOMP_ENOSYS, SECCOMP_ENOSYS, SECCOMP_ENOSYS, SECCOMP_ALLOW },
+    [CALL_CLASS_ALLOW] = { SECCOMP_ALLOW, SECCOMP_ALLOW, SECCOMP_ENOSYS, SECCOMP_ALLOW },
+    [CALL_CLASS_RULES] = { SECCOMP_EPERM, SECCOMP_EPERM, SECCOMP_ENOSYS, SECCOMP_ALLOW },
+    [CALL_CLASS_LEGACY] = { SECCOMP_ENOSYS, SECCOMP_ALLOW, SECCOMP_ENOSYS, SECCOMP_ALLOW },
+    [CALL_CLASS_LEGACY_DENY] = { SECCOMP_EPERM, SECCOMP_ALLOW, SECCOMP_EPERM, SECCOMP_ALLOW },
+    [CALL_CLASS_DENY_INSIDE] = { SECCOMP_EPERM, SECCOMP_EPERM, SECCOMP_EPERM, SECCOMP_ALLOW },
+    [CALL_CLASS_DENY] = { SECCOMP_EPERM, SECCOMP_EPERM, SECCOMP_EPERM, SECCOMP_EPERM },
+    [CALL_CLASS_TAMPER] = { SECCOMP_KILL, SECCOMP_KILL, SECCOMP_KILL, SECCOMP_KILL },
+    [CALL_CLASS_QUIET] = { SECCOMP_ENOSYS_QUIET, SECCOMP_ENOSYS_QUIET, SECCOMP_ENOSYS, SECCOMP_ALLOW },
 };
 /* clang-format on */
 
-static const struct arg_rule allow_nothing_arg[] = { { 0 } };
+/* The answer for a call; *ret_rules if its arguments may still move it up to allowed. */
+static enum seccomp_verdict of_class(enum seccomp_role role, uint32_t profile, enum call call,
+                                     bool *ret_rules)
+{
+    const struct answers *a = &answers[call_class(call)];
 
-static const struct arg_rule allow_posix_arg[] = {
-    { "clone", 0, NAMESPACES, 0 },
-    { "socket", 0, INT_MASK, AF_UNIX },
-    { "socketpair", 0, INT_MASK, AF_UNIX },
-    { "mknod", 1, S_IFMT, S_IFIFO },
-    { "mknod", 1, S_IFMT, S_IFREG },
-    { "mknodat", 2, S_IFMT, S_IFIFO },
-    { "mknodat", 2, S_IFMT, S_IFREG },
-    { "personality", 0, INT_MASK, 0xffffffffULL }, /* asks only */
-    { "personality", 0, INT_MASK, 0 },
-    { "ioctl", 1, INT_MASK, FIONREAD },
-    { "ioctl", 1, INT_MASK, FIONBIO },
-    { "ioctl", 1, INT_MASK, FIOASYNC },
-    { "ioctl", 1, INT_MASK, FIOCLEX },
-    { "ioctl", 1, INT_MASK, FIONCLEX },
-    { "ioctl", 1, INT_MASK, TCGETS },
-    { "ioctl", 1, INT_MASK, TIOCGWINSZ },
-    { "ioctl", 1, INT_MASK, TIOCGPGRP },
-    { "prctl", 0, INT_MASK, PR_SET_NAME },
-    { "prctl", 0, INT_MASK, PR_GET_NAME },
-    { "prctl", 0, INT_MASK, PR_SET_PDEATHSIG },
-    { "prctl", 0, INT_MASK, PR_GET_PDEATHSIG },
-    { "prctl", 0, INT_MASK, PR_SET_DUMPABLE },
-    { "prctl", 0, INT_MASK, PR_GET_DUMPABLE },
-    { "prctl", 0, INT_MASK, PR_SET_NO_NEW_PRIVS },
-    { "prctl", 0, INT_MASK, PR_GET_NO_NEW_PRIVS },
-    { "prctl", 0, INT_MASK, PR_SET_CHILD_SUBREAPER },
-    { "prctl", 0, INT_MASK, PR_SET_TIMERSLACK },
-    { "prctl", 0, INT_MASK, PR_GET_TIMERSLACK },
-    { "prctl", 0, INT_MASK, PR_CAPBSET_READ },
-    { "prctl", 0, INT_MASK, PR_GET_SECUREBITS },
-    { "prctl", 0, INT_MASK, PR_GET_SECCOMP },
-    { "prctl", 0, INT_MASK, 0x53564d41U }, /* PR_SET_VMA: names for memory areas */
-    /* Every limit but CORE: one that was lowered to 0 has the kernel start the host's core handler,
-     * as root and with the payload's memory as its input. */
-    { "setrlimit", 0, INT_MASK, RLIMIT_CPU },
-    { "setrlimit", 0, INT_MASK, RLIMIT_FSIZE },
-    { "setrlimit", 0, INT_MASK, RLIMIT_DATA },
-    { "setrlimit", 0, INT_MASK, RLIMIT_STACK },
-    { "setrlimit", 0, INT_MASK, RLIMIT_RSS },
-    { "setrlimit", 0, INT_MASK, RLIMIT_NPROC },
-    { "setrlimit", 0, INT_MASK, RLIMIT_NOFILE },
-    { "setrlimit", 0, INT_MASK, RLIMIT_MEMLOCK },
-    { "setrlimit", 0, INT_MASK, RLIMIT_AS },
-    { "setrlimit", 0, INT_MASK, RLIMIT_LOCKS },
-    { "setrlimit", 0, INT_MASK, RLIMIT_SIGPENDING },
-    { "setrlimit", 0, INT_MASK, RLIMIT_MSGQUEUE },
-    { "setrlimit", 0, INT_MASK, RLIMIT_NICE },
-    { "setrlimit", 0, INT_MASK, RLIMIT_RTPRIO },
-    { "setrlimit", 0, INT_MASK, RLIMIT_RTTIME },
-    { "prlimit64", 1, INT_MASK, RLIMIT_CPU },
-    { "prlimit64", 1, INT_MASK, RLIMIT_FSIZE },
-    { "prlimit64", 1, INT_MASK, RLIMIT_DATA },
-    { "prlimit64", 1, INT_MASK, RLIMIT_STACK },
-    { "prlimit64", 1, INT_MASK, RLIMIT_RSS },
-    { "prlimit64", 1, INT_MASK, RLIMIT_NPROC },
-    { "prlimit64", 1, INT_MASK, RLIMIT_NOFILE },
-    { "prlimit64", 1, INT_MASK, RLIMIT_MEMLOCK },
-    { "prlimit64", 1, INT_MASK, RLIMIT_AS },
-    { "prlimit64", 1, INT_MASK, RLIMIT_LOCKS },
-    { "prlimit64", 1, INT_MASK, RLIMIT_SIGPENDING },
-    { "prlimit64", 1, INT_MASK, RLIMIT_MSGQUEUE },
-    { "prlimit64", 1, INT_MASK, RLIMIT_NICE },
-    { "prlimit64", 1, INT_MASK, RLIMIT_RTPRIO },
-    { "prlimit64", 1, INT_MASK, RLIMIT_RTTIME },
-    { "prlimit64", 2, UINT64_MAX, 0 }, /* asks only */
-    { "fcntl", 1, INT_MASK, F_DUPFD },
-    { "fcntl", 1, INT_MASK, F_DUPFD_CLOEXEC },
-    { "fcntl", 1, INT_MASK, F_GETFD },
-    { "fcntl", 1, INT_MASK, F_SETFD },
-    { "fcntl", 1, INT_MASK, F_GETFL },
-    { "fcntl", 1, INT_MASK, F_SETFL },
-    { "fcntl", 1, INT_MASK, F_GETLK },
-    { "fcntl", 1, INT_MASK, F_SETLK },
-    { "fcntl", 1, INT_MASK, F_SETLKW },
-    { "fcntl", 1, INT_MASK, F_OFD_GETLK },
-    { "fcntl", 1, INT_MASK, F_OFD_SETLK },
-    { "fcntl", 1, INT_MASK, F_OFD_SETLKW },
-    { "fcntl", 1, INT_MASK, F_GETOWN },
-    { "fcntl", 1, INT_MASK, F_SETOWN },
-    { "fcntl", 1, INT_MASK, F_GETPIPE_SZ },
-    { "fcntl", 1, INT_MASK, F_SETPIPE_SZ },
-    { 0 },
+    *ret_rules = role == SECCOMP_PAYLOAD && call_class(call) == CALL_CLASS_RULES;
+    if (role == SECCOMP_LAUNCHER)
+        return a->launcher;
+    if (role == SECCOMP_REAPER)
+        return reaper_makes(call) ? SECCOMP_ALLOW : a->reaper;
+    return (profile & PROFILE_LEGACY) != 0 ? a->legacy : a->payload;
+}
+
+static enum seccomp_verdict unknown(enum seccomp_role role)
+{
+    return role == SECCOMP_LAUNCHER ? SECCOMP_ALLOW : SECCOMP_ENOSYS;
+}
+
+enum seccomp_verdict seccomp_verdict(enum seccomp_role role, uint32_t profile, enum calls_arch arch,
+                                     uint32_t nr, const uint64_t args[6])
+{
+    enum call call;
+    bool rules;
+
+    if (arch == CALLS_X86_64 && nr >= CALLS_X32_BIT)
+        return SECCOMP_KILL;
+    if (!call_find(arch, nr, &call))
+        return unknown(role);
+    enum seccomp_verdict verdict = of_class(role, profile, call, &rules);
+
+    return rules && rules_allow(profile, call, args) ? SECCOMP_ALLOW : verdict;
+}
+
+/* QUIET calls pass here: the other program has answered them already. */
+static uint32_t action(enum seccomp_verdict verdict)
+{
+    switch (verdict) {
+    case SECCOMP_ALLOW:
+    case SECCOMP_ENOSYS_QUIET:
+        return SECCOMP_RET_ALLOW;
+    case SECCOMP_EPERM:
+        return SECCOMP_RET_ERRNO | EPERM;
+    case SECCOMP_ENOSYS:
+        return SECCOMP_RET_ERRNO | ENOSYS;
+    case SECCOMP_KILL:
+        break;
+    }
+    return SECCOMP_RET_KILL_PROCESS;
+}
+
+/* ---- code ----------------------------------------------------------------------------------- */
+
+/* Where the code goes, and whether it did not fit: looked at once, at the end. */
+struct code {
+    struct sock_filter *at;
+    uint32_t n;
+    uint32_t cap;
+    bool full;
 };
 
-static const struct profile profiles[SECCOMP_PROFILES] = {
-    [SECCOMP_PROFILE_POSIX] = { "posix", SCMP_ACT_ERRNO(ENOSYS), allow_posix, allow_posix_arg,
-                                true },
-    [SECCOMP_PROFILE_REAPER] = { "reaper", SCMP_ACT_ERRNO(ENOSYS), allow_reaper, allow_nothing_arg,
-                                 true },
-    [SECCOMP_PROFILE_LAUNCHER] = { "launcher", SCMP_ACT_ALLOW, allow_nothing, allow_nothing_arg,
-                                   false },
+static uint32_t put(struct code *c, struct sock_filter i)
+{
+    if (c->n == c->cap) {
+        c->full = true;
+        return 0;
+    }
+    c->at[c->n] = i;
+    return c->n++;
+}
+
+/* Jumps whose goal is not there yet. */
+struct patches {
+    uint32_t at[PATCHES_MAX];
+    uint32_t n;
 };
 
-static void free_filter(scmp_filter_ctx *filter)
+static void remember(struct code *c, struct patches *p, uint32_t at)
 {
-    if (*filter != NULL)
-        seccomp_release(*filter);
+    if (p->n == PATCHES_MAX)
+        c->full = true;
+    else
+        p->at[p->n++] = at;
 }
 
-/* A name that this architecture does not have (open on arm64) resolves negative and needs no rule:
- * there is no number to allow. */
-static int add_names(scmp_filter_ctx filter, uint32_t action, const char *const *names)
+/* Let the jumps lead here: those of comparisons that hold, or of those that do not. */
+static void land(struct code *c, struct patches *p, bool held)
 {
-    for (; *names != NULL; names++) {
-        int nr = seccomp_syscall_resolve_name(*names);
+    for (uint32_t i = 0; i < p->n && !c->full; i++) {
+        struct sock_filter *from = &c->at[p->at[i]];
+        uint32_t over = c->n - p->at[i] - 1;
 
-        if (nr < 0)
-            continue;
-        int rc = seccomp_rule_add(filter, action, nr, 0);
-        if (rc != 0)
-            return rc;
+        if (over > JUMP_MAX)
+            c->full = true;
+        else if (held)
+            from->jt = (uint8_t)over;
+        else
+            from->jf = (uint8_t)over;
     }
-    return 0;
+    p->n = 0;
 }
 
-static int add_args(scmp_filter_ctx filter, const struct arg_rule *rules)
-{
-    for (; rules->name != NULL; rules++) {
-        int nr = seccomp_syscall_resolve_name(rules->name);
+/* ---- rules ---------------------------------------------------------------------------------- */
 
-        if (nr < 0)
-            continue;
-        int rc =
-            seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 1,
-                             SCMP_CMP(rules->arg, SCMP_CMP_MASKED_EQ, rules->mask, rules->value));
-        if (rc != 0)
-            return rc;
+static bool cond_same_argument(const struct cond *a, const struct cond *b)
+{
+    return a->arg == b->arg && a->mask == b->mask;
+}
+
+/* Whether b differs from a in the last value at most, so that both can be one list. */
+static bool rule_joins(const struct rule *a, const struct rule *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (uint32_t i = 0; i + 1 < a->n; i++) {
+        if (!cond_same_argument(&a->cond[i], &b->cond[i]) || a->cond[i].value != b->cond[i].value)
+            return false;
     }
-    return 0;
+    return cond_same_argument(&a->cond[a->n - 1], &b->cond[b->n - 1]);
 }
 
-static int add_profile(scmp_filter_ctx filter, const struct profile *p)
+static void load_half(struct code *c, uint32_t at, uint32_t mask)
 {
-    int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-
-    if (rc == 0)
-        rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    for (const char *const *const *list = p->allow; rc == 0 && *list != NULL; list++)
-        rc = add_names(filter, SCMP_ACT_ALLOW, *list);
-    if (rc == 0)
-        rc = add_args(filter, p->allow_arg);
-    if (rc == 0)
-        rc = add_names(filter, SCMP_ACT_ERRNO(EPERM), denied);
-    if (rc == 0 && p->inside)
-        rc = add_names(filter, SCMP_ACT_ERRNO(EPERM), denied_inside);
-    if (rc == 0)
-        rc = add_names(filter, SCMP_ACT_KILL_PROCESS, tampering);
-    return rc;
+    (void)put(c, LOAD(at));
+    if (mask != UINT32_MAX)
+        (void)put(c, DO(BPF_ALU | BPF_AND | BPF_K, mask));
 }
 
-enum rc seccomp_build(enum seccomp_profile profile, struct seccomp_program *ret, struct err *err)
+/* A condition that must hold for the code behind it; what fails is remembered.  Both halves are
+ * looked at if the mask says so (pointers). */
+static void require(struct code *c, const struct cond *cond, struct patches *failed)
 {
-    const struct profile *p = &profiles[profile];
-    scoped(free_filter) scmp_filter_ctx filter = seccomp_init(p->otherwise);
-    scoped(close_fd) int fd = memfd_create("filter", MFD_CLOEXEC);
+    if (cond->mask >> 32 != 0) {
+        load_half(c, AT_ARG(cond->arg) + 4, (uint32_t)(cond->mask >> 32));
+        remember(c, failed, put(c, IF(BPF_JEQ, (uint32_t)(cond->value >> 32), 0, 0)));
+    }
+    load_half(c, AT_ARG(cond->arg), (uint32_t)cond->mask);
+    remember(c, failed, put(c, IF(BPF_JEQ, (uint32_t)cond->value, 0, 0)));
+}
 
-    if (filter == NULL || fd < 0)
-        return err_sys(err, RC_LAYER_MISSING, "seccomp profile %s", p->label);
-    int rc = add_profile(filter, p);
-    if (rc == 0)
-        rc = seccomp_export_bpf(filter, fd);
-    if (rc != 0)
-        return err_set(err, RC_LAYER_MISSING, "seccomp profile %s: error %d", p->label, -rc);
+/* The rules from first on that are one list: how many. */
+static size_t put_list(struct code *c, const struct rule *const *rules, size_t n,
+                       struct patches *allowed)
+{
+    const struct rule *first = rules[0];
+    const struct cond *last = &first->cond[first->n - 1];
+    struct patches failed = { .n = 0 };
+    size_t used = 1;
 
-    ssize_t n = pread(fd, ret->code, sizeof ret->code, 0);
-    if (n <= 0 || (size_t)n == sizeof ret->code || (size_t)n % sizeof ret->code[0] != 0)
-        return err_set(err, RC_LAYER_MISSING, "seccomp profile %s: %zd bytes", p->label, n);
-    ret->n = (unsigned short)((size_t)n / sizeof ret->code[0]);
+    for (uint32_t i = 0; i + 1 < first->n; i++)
+        require(c, &first->cond[i], &failed);
+    if (last->mask >> 32 != 0) {
+        require(c, last, &failed);
+        (void)put(c, RETURN(SECCOMP_RET_ALLOW));
+    } else {
+        load_half(c, AT_ARG(last->arg), (uint32_t)last->mask);
+        remember(c, allowed, put(c, IF(BPF_JEQ, (uint32_t)last->value, 0, 0)));
+        for (; used < n && rule_joins(first, rules[used]); used++) {
+            const struct cond *next = &rules[used]->cond[first->n - 1];
+
+            remember(c, allowed, put(c, IF(BPF_JEQ, (uint32_t)next->value, 0, 0)));
+        }
+    }
+    land(c, &failed, false);
+    return used;
+}
+
+static void put_rules(struct code *c, uint32_t profile, enum call call,
+                      enum seccomp_verdict otherwise)
+{
+    const struct rule *of_call[PATCHES_MAX];
+    struct patches allowed = { .n = 0 };
+    size_t n_table;
+    const struct rule *table = rules_table(&n_table);
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_table; i++) {
+        if (table[i].call != call || (table[i].profile != 0 && (table[i].profile & profile) == 0))
+            continue;
+        if (n < PATCHES_MAX)
+            of_call[n++] = &table[i];
+        else
+            c->full = true;
+    }
+    for (size_t i = 0; i < n && !c->full;)
+        i += put_list(c, of_call + i, n - i, &allowed);
+    (void)put(c, RETURN(action(otherwise)));
+    land(c, &allowed, true);
+    (void)put(c, RETURN(SECCOMP_RET_ALLOW));
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+/* A run of numbers with one answer; a call with rules is a run of its own. */
+struct run {
+    uint32_t first;
+    enum seccomp_verdict verdict;
+    bool rules;
+    enum call call;
+};
+
+struct runs {
+    struct run run[NUMBERS];
+    uint32_t n;
+};
+
+static void find_runs(enum seccomp_role role, uint32_t profile, enum calls_arch arch,
+                      struct runs *ret)
+{
+    ret->n = 0;
+    for (uint32_t nr = 0; nr < NUMBERS; nr++) {
+        struct run r = { .first = nr, .verdict = unknown(role) };
+
+        if (call_find(arch, nr, &r.call))
+            r.verdict = of_class(role, profile, r.call, &r.rules);
+        const struct run *before = ret->n > 0 ? &ret->run[ret->n - 1] : NULL;
+
+        if (before == NULL || before->rules || r.rules ||
+            action(before->verdict) != action(r.verdict))
+            ret->run[ret->n++] = r;
+    }
+}
+
+/* A search tree over the runs, by halves.  Jumps are relative, so code can be moved behind one that
+ * turned out to be short.  As deep as the logarithm of NUMBERS. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
+static void put_tree(struct code *c, uint32_t profile, const struct run *run, uint32_t n)
+{
+    if (n == 1) {
+        if (run->rules)
+            put_rules(c, profile, run->call, run->verdict);
+        else
+            (void)put(c, RETURN(action(run->verdict)));
+        return;
+    }
+
+    uint32_t half = n / 2;
+    uint32_t branch = put(c, IF(BPF_JGE, run[half].first, 0, 1));
+    uint32_t over = put(c, JUMP(0));
+
+    put_tree(c, profile, run, half);
+    if (c->full)
+        return;
+    uint32_t size = c->n - over - 1;
+    if (size <= JUMP_MAX) {
+        memmove(&c->at[over], &c->at[over + 1], size * sizeof c->at[0]);
+        c->n--;
+        c->at[branch].jt = (uint8_t)size;
+        c->at[branch].jf = 0;
+    } else {
+        c->at[over].k = size;
+    }
+    put_tree(c, profile, run + half, n - half);
+}
+
+static void digest(struct seccomp_program *p, enum calls_arch arch)
+{
+    size_t n_quiet;
+    const struct sock_filter *quiet = seccomp_quiet(&n_quiet, arch);
+    struct sock_filter all[SECCOMP_PROGRAM_MAX + 8];
+    size_t n = 0;
+
+    assert(n_quiet <= 8);
+    if (p->role == SECCOMP_PAYLOAD) {
+        memcpy(all, quiet, n_quiet * sizeof all[0]);
+        n = n_quiet;
+    }
+    memcpy(all + n, p->code, p->n * sizeof all[0]);
+    n += p->n;
+    sum_of((struct bytes){ .p = (const uint8_t *)all, .n = n * sizeof all[0] }, p->digest);
+}
+
+enum rc seccomp_build(enum seccomp_role role, uint32_t profile, enum calls_arch arch,
+                      struct seccomp_program *ret, struct err *err)
+{
+    struct code c = { .at = ret->code, .cap = SECCOMP_PROGRAM_MAX };
+    struct runs runs;
+    size_t n_table;
+    const struct rule *table = rules_table(&n_table);
+    enum rc rc = rules_check(table, n_table, err);
+
+    assert(profile <= PROFILE_ALL);
+    if (rc != RC_OK)
+        return rc;
+    (void)put(&c, LOAD(AT_ARCH));
+    (void)put(&c, IF(BPF_JEQ, calls_audit_arch(arch), 1, 0));
+    (void)put(&c, RETURN(SECCOMP_RET_KILL_PROCESS));
+    (void)put(&c, LOAD(AT_NR));
+    if (arch == CALLS_X86_64) {
+        (void)put(&c, IF(BPF_JGE, CALLS_X32_BIT, 0, 1));
+        (void)put(&c, RETURN(SECCOMP_RET_KILL_PROCESS));
+    }
+    find_runs(role, profile, arch, &runs);
+    put_tree(&c, profile, runs.run, runs.n);
+    if (c.full)
+        return err_set(err, RC_LAYER_MISSING, "seccomp filter is too long");
+    ret->n = (unsigned short)c.n;
+    ret->role = role;
+    digest(ret, arch);
     return RC_OK;
+}
+
+/* There is one such call, and it has one number everywhere. */
+#define QUIET(machine)                                                                             \
+    {                                                                                              \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),                   \
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, machine, 0, 3),                                    \
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),                 \
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 435 /* clone3 */, 0, 1),                           \
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),                                 \
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),                                          \
+    }
+#define QUIET_N 6U
+
+const struct sock_filter *seccomp_quiet(size_t *ret_n, enum calls_arch arch)
+{
+    static const struct sock_filter quiet[CALLS_ARCHES][QUIET_N] = {
+        [CALLS_X86_64] = QUIET(AUDIT_ARCH_X86_64),
+        [CALLS_AARCH64] = QUIET(AUDIT_ARCH_AARCH64),
+    };
+
+    *ret_n = QUIET_N;
+    return quiet[arch];
+}
+
+static int load(const struct sock_filter *code, size_t n, unsigned int flags)
+{
+    struct sock_fprog prog = { .len = (unsigned short)n,
+                               .filter = (struct sock_filter *)(uintptr_t)code };
+
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
 }
 
 int seccomp_apply(const struct seccomp_program *program)
 {
-    struct sock_fprog prog = { .len = program->n,
-                               .filter = (struct sock_filter *)(uintptr_t)program->code };
+    size_t n;
+    const struct sock_filter *quiet = seccomp_quiet(&n, CALLS_NATIVE);
 
-    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0U, &prog);
+    if (program->role == SECCOMP_PAYLOAD && load(quiet, n, 0) != 0)
+        return -1;
+    return load(program->code, program->n, SECCOMP_FILTER_FLAG_LOG);
 }

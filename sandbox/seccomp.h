@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sandbox/seccomp: the system-call filters, as tables by name; the only file of the launcher that
- * knows libseccomp.  Programs are built once at start, before any payload; the child only hands the
- * finished instructions to the kernel, because between clone and exec there is no allocation.
+ * sandbox/seccomp: the system-call filters.  The tables (sandbox/calls.def, sandbox/rules) say what
+ * is allowed; this makes BPF programs from them, for either architecture, without a library.
+ * Programs are built once at start, before any payload; the child only hands the finished
+ * instructions to the kernel, because between clone and exec there is no allocation.
  *
- * Rules of the tables: an allow-list.  What is not named is ENOSYS, so that libraries fall back;
- * what is known and dangerous is EPERM; what only an attacker asks for kills the process. Arguments
- * are compared masked to 32 bits where the kernel looks at 32 bits.
+ * What is not allowed: numbers that no table has, and calls of class ABSENT, are ENOSYS, so that
+ * libraries fall back; calls that are known and refused are EPERM; calls that only an attacker
+ * makes, calls by the x32 or the 32-bit entry, kill the process.  All but QUIET ones are in the
+ * kernel's audit log (sandbox/denied reads it).
  */
 #ifndef BERTH_SANDBOX_SECCOMP_H
 #define BERTH_SANDBOX_SECCOMP_H
@@ -14,29 +16,54 @@
 #include <linux/filter.h>
 
 #include "base/err.h"
+#include "base/sum.h"
+#include "sandbox/rules.h"
 
-/* Zero is invalid. */
-enum seccomp_profile {
-    SECCOMP_PROFILE_NONE = 0,
-    SECCOMP_PROFILE_POSIX = 1,    /* the payload: same number as PLAN_PROFILE_POSIX */
-    SECCOMP_PROFILE_REAPER = 2,   /* process 1 of the sandbox */
-    SECCOMP_PROFILE_LAUNCHER = 3, /* berth-launch itself: all but what nobody here ever needs */
-    SECCOMP_PROFILES
+/* Whose filter.  A payload's is followed by its grant: a mask of PROFILE_ bits. */
+enum seccomp_role {
+    SECCOMP_PAYLOAD = 1,
+    SECCOMP_REAPER,   /* process 1 of the sandbox */
+    SECCOMP_LAUNCHER, /* berth-launch itself: all but what nobody here ever needs */
 };
 
-#define SECCOMP_PROGRAM_MAX 2048U /* instructions */
+/* What becomes of one call. */
+enum seccomp_verdict {
+    SECCOMP_KILL = 1,
+    SECCOMP_EPERM,
+    SECCOMP_ENOSYS,
+    SECCOMP_ENOSYS_QUIET, /* not in the audit log */
+    SECCOMP_ALLOW,
+};
+
+#define SECCOMP_PROGRAM_MAX 1280U /* instructions */
 
 struct seccomp_program {
     unsigned short n;
+    uint8_t digest[SUM_SIZE]; /* SHA-256 of all instructions that seccomp_apply loads, in order */
+    enum seccomp_role role;
     struct sock_filter code[SECCOMP_PROGRAM_MAX];
 };
 
-/* Build the filter of a profile.  RC_LAYER_MISSING when libseccomp cannot. */
-must_check enum rc seccomp_build(enum seccomp_profile profile, struct seccomp_program *ret,
-                                 struct err *err);
+/* Make the filter of a role for an architecture.  RC_VALUE when the table of rules is not fit to be
+ * one (rules_check), RC_LAYER_MISSING when it does not fit. */
+must_check enum rc seccomp_build(enum seccomp_role role, uint32_t profile, enum calls_arch arch,
+                                 struct seccomp_program *ret, struct err *err);
 
-/* Load it into this thread for good; needs no_new_privs.  Async-signal-safe.  0, or -1 with errno.
- */
+/* The tables as read, not as compiled: what becomes of a call of this architecture with these
+ * arguments.  What every filter must do, and what `berth lint payload` goes by. */
+enum seccomp_verdict seccomp_verdict(enum seccomp_role role, uint32_t profile, enum calls_arch arch,
+                                     uint32_t nr, const uint64_t args[6]);
+
+/* The second program of a payload: it answers QUIET calls.  The kernel writes to the audit log or
+ * not by program, so what is not written needs one of its own; it is loaded first. */
+const struct sock_filter *seccomp_quiet(size_t *ret_n, enum calls_arch arch);
+
+/* Load it into this thread for good, a payload's with its second one; needs no_new_privs.
+ * Async-signal-safe.  0, or -1 with errno. */
 must_check int seccomp_apply(const struct seccomp_program *program);
+
+/* How many filters a payload has when all are loaded: the launcher's, which it inherits, and its
+ * own two. */
+#define SECCOMP_PAYLOAD_FILTERS 3U
 
 #endif

@@ -279,7 +279,6 @@ static inline struct plan rig_plan(const struct rig *rig, const char *const *arg
 {
     /* As plan_make does it, without a manifest. */
     struct plan plan = { .magic = PLAN_MAGIC,
-                         .profile = PLAN_PROFILE_POSIX,
                          .tenant = "acme",
                          .name = "probe",
                          .hostname = "probe",

@@ -222,8 +222,7 @@ struct tampering {
     }
 
 TAMPER(t_magic, p->magic++)
-TAMPER(t_profile_none, p->profile = PLAN_PROFILE_NONE)
-TAMPER(t_profile_other, p->profile = PLAN_PROFILES)
+TAMPER(t_calls, p->calls = 8)
 TAMPER(t_root_ids, p->uid_base = 0)
 TAMPER(t_other_ids, p->uid_base += 1)
 TAMPER(t_slot, p->slot = PLAN_SLOTS)
@@ -250,8 +249,7 @@ TAMPER(t_hostname_end, memset(p->hostname, 'x', sizeof p->hostname))
 
 static const struct tampering tamperings[] = {
     { "magic", t_magic, RC_LAUNCH_REQUEST },
-    { "no profile", t_profile_none, RC_LAUNCH_REQUEST },
-    { "unknown profile", t_profile_other, RC_LAUNCH_REQUEST },
+    { "unknown calls", t_calls, RC_LAUNCH_REQUEST },
     { "host root", t_root_ids, RC_LAUNCH_REQUEST },
     { "overlapping ids", t_other_ids, RC_LAUNCH_REQUEST },
     { "slot beyond the last", t_slot, RC_LAUNCH_REQUEST },
