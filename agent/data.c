@@ -10,17 +10,33 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/name.h"
+#include "sandbox/plan.h"
 
 #define MKFS_TIMEOUT_MS 20000
 #define JOURNAL_MIN_BYTES                                                                          \
     (16ULL * 1024 * 1024) /* below this a journal would take too large a part */
 #define INDEX_TEXT_MAX 16U
-#define DRAFT_IMAGE "data.img.new"
+#define IMAGE_ARGS_MAX 8U
+#define RESERVED_MAX 50U /* percent: mke2fs takes no more */
+#define MAIL_BYTES_PER_FILE 4096U
+#define MAIL_FILES_MIN 256U
+
+/* A kind of image. */
+struct image {
+    const char *name;
+    const char *draft; /* its name until it is whole */
+    uint64_t bytes;
+    char *args[IMAGE_ARGS_MAX]; /* of mke2fs, besides what all have; ends with NULL */
+};
+
+#define DRAFT_DATA "data.img.new"
+#define DRAFT_MAIL "mail.img.new"
 
 static void dir_of(const char *tenant, const char *name, char out[2 * NAME_CAP])
 {
@@ -29,13 +45,15 @@ static void dir_of(const char *tenant, const char *name, char out[2 * NAME_CAP])
 
 /* Take the space now.  Where the file system cannot reserve, the file is sparse: better than none.
  */
-static enum rc reserve(int fd, uint64_t bytes, struct err *err)
+static enum rc reserve(int fd, const struct image *image, struct err *err)
 {
-    if (fallocate(fd, 0, 0, (off_t)bytes) == 0)
+    const off_t bytes = (off_t)(image->bytes / 4096 * 4096);
+
+    if (fallocate(fd, 0, 0, bytes) == 0)
         return RC_OK;
-    if (errno == EOPNOTSUPP && ftruncate(fd, (off_t)bytes) == 0)
+    if (errno == EOPNOTSUPP && ftruncate(fd, bytes) == 0)
         return RC_OK;
-    return err_sys(err, RC_IO, "data.img");
+    return err_sys(err, RC_IO, "%s", image->name);
 }
 
 /* Wait for a child of ours, and no longer than it may take. */
@@ -59,25 +77,18 @@ static enum rc reap(pid_t pid, int said, struct err *err)
 }
 
 /* mke2fs on a name in dir: fixed arguments, empty environment. */
-static enum rc make_fs(int dir, uint64_t bytes, struct err *err)
+static enum rc make_fs(int dir, const struct image *image, struct err *err)
 {
-    static char journal[] = "^resize_inode", no_journal[] = "^resize_inode,^has_journal";
     static char arg0[] = "mke2fs", quiet[] = "-q", force[] = "-F", type[] = "-t", ext4[] = "ext4",
-                reserved[] = "-m", none[] = "0", extra[] = "-E",
-                owner[] = "root_owner=0:0,nodiscard", features[] = "-O", file[] = DRAFT_IMAGE;
-    char *const argv[] = { arg0,
-                           quiet,
-                           force,
-                           type,
-                           ext4,
-                           reserved,
-                           none,
-                           extra,
-                           owner,
-                           features,
-                           bytes < JOURNAL_MIN_BYTES ? no_journal : journal,
-                           file,
-                           NULL };
+                extra[] = "-E", owner[] = "root_owner=0:0,nodiscard";
+    char *argv[8 + IMAGE_ARGS_MAX + 1] = { arg0, quiet, force, type, ext4, extra, owner };
+    size_t n = 7;
+    char file[32];
+
+    (void)snprintf(file, sizeof file, "%s", image->draft);
+    for (size_t i = 0; image->args[i] != NULL; i++)
+        argv[n++] = image->args[i];
+    argv[n] = file;
     char *const envp[] = { NULL };
     scoped(close_fd) int said = memfd_create("mke2fs", MFD_CLOEXEC);
     posix_spawn_file_actions_t actions;
@@ -111,24 +122,24 @@ static enum rc make_fs(int dir, uint64_t bytes, struct err *err)
     return reap(pid, said, err);
 }
 
-/* A new image appears under its name only when it is whole. */
-static enum rc make_image(int dir, uint64_t bytes, struct err *err)
+/* A new image appears under its name only when it is whole, and in the place of an old one. */
+static enum rc make_image(int dir, const struct image *image, struct err *err)
 {
     scoped(close_fd) int fd = -1;
-    enum rc rc = fs_unlink(dir, DRAFT_IMAGE, err);
+    enum rc rc = fs_unlink(dir, image->draft, err);
 
     if (rc == RC_OK)
-        rc = fs_open(dir, DRAFT_IMAGE, O_RDWR | O_CREAT | O_EXCL, 0600, &fd, err);
+        rc = fs_open(dir, image->draft, O_RDWR | O_CREAT | O_EXCL, 0600, &fd, err);
     if (rc == RC_OK)
-        rc = reserve(fd, bytes / 4096 * 4096, err);
+        rc = reserve(fd, image, err);
     if (rc == RC_OK)
-        rc = make_fs(dir, bytes, err);
+        rc = make_fs(dir, image, err);
     if (rc == RC_OK)
-        rc = fs_sync(fd, "data.img", err);
+        rc = fs_sync(fd, image->name, err);
     if (rc == RC_OK)
-        rc = fs_rename(dir, DRAFT_IMAGE, dir, "data.img", true, err);
+        rc = fs_rename(dir, image->draft, dir, image->name, false, err);
     if (rc != RC_OK)
-        (void)unlinkat(dir, DRAFT_IMAGE, 0);
+        (void)unlinkat(dir, image->draft, 0);
     return rc;
 }
 
@@ -167,8 +178,8 @@ static enum rc claim(int dir, int data_dir, const struct data_id *id, struct err
     return fs_write_file(dir, "index", bytes_of(text), 0600, err);
 }
 
-enum rc data_open(int data_dir, const struct data_id *id, uint64_t bytes, int *ret_fd,
-                  struct err *err)
+/* The payload's directory, which is its own. */
+static enum rc open_own(int data_dir, const struct data_id *id, int *ret_dir, struct err *err)
 {
     scoped(close_fd) int dir = -1;
     char path[2 * NAME_CAP];
@@ -179,17 +190,70 @@ enum rc data_open(int data_dir, const struct data_id *id, uint64_t bytes, int *r
         rc = fs_open(data_dir, path, O_RDONLY | O_DIRECTORY, 0, &dir, err);
     if (rc == RC_OK)
         rc = claim(dir, data_dir, id, err);
-    if (rc != RC_OK)
-        return rc;
-    if (faccessat(dir, "data.img", F_OK, AT_SYMLINK_NOFOLLOW) != 0)
-        rc = make_image(dir, bytes, err);
+    if (rc == RC_OK)
+        *ret_dir = take_fd(&dir);
+    return rc;
+}
+
+static enum rc open_image(int dir, const struct image *image, bool make, int *ret_fd,
+                          struct err *err)
+{
+    enum rc rc;
+
+    if (make)
+        rc = make_image(dir, image, err);
     else
         /* An attempt may have failed when only this was left to do; without it a power cut takes
          * the image away, with all that the payload has written since. */
-        rc = fs_sync(dir, path, err);
-    if (rc == RC_OK)
-        rc = fs_open(dir, "data.img", O_RDWR | O_NOFOLLOW, 0, ret_fd, err);
-    return rc;
+        rc = fs_sync(dir, image->name, err);
+    return rc == RC_OK ? fs_open(dir, image->name, O_RDWR | O_NOFOLLOW, 0, ret_fd, err) : rc;
+}
+
+enum rc data_open(int data_dir, const struct data_id *id, uint64_t bytes, int *ret_fd,
+                  struct err *err)
+{
+    static char reserved[] = "-m", none[] = "0", features[] = "-O", journal[] = "^resize_inode",
+                no_journal[] = "^resize_inode,^has_journal";
+    const struct image image = { .name = "data.img",
+                                 .draft = DRAFT_DATA,
+                                 .bytes = bytes,
+                                 .args = { reserved, none, features,
+                                           bytes < JOURNAL_MIN_BYTES ? no_journal : journal } };
+    scoped(close_fd) int dir = -1;
+    enum rc rc = open_own(data_dir, id, &dir, err);
+
+    if (rc != RC_OK)
+        return rc;
+    bool make = faccessat(dir, image.name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+    return open_image(dir, &image, make, ret_fd, err);
+}
+
+/* Small blocks, since mail is; always with a journal, since it comes and goes. */
+enum rc data_open_mail(int data_dir, const struct data_id *id, uint64_t inbox_bytes,
+                       uint64_t outbox_bytes, int *ret_fd, struct err *err)
+{
+    static char blocks[] = "-b1024", journal[] = "-Jsize=1", features[] = "-O^resize_inode";
+    const uint64_t bytes = inbox_bytes + outbox_bytes;
+    const uint64_t percent = inbox_bytes * 100 / bytes;
+    const uint64_t files = bytes / MAIL_BYTES_PER_FILE;
+    char reserved[16], inodes[32];
+    const struct image image = { .name = "mail.img",
+                                 .draft = DRAFT_MAIL,
+                                 .bytes = plan_mail_image(inbox_bytes, outbox_bytes),
+                                 .args = { blocks, journal, features, reserved, inodes } };
+    scoped(close_fd) int dir = -1;
+    struct stat st;
+    enum rc rc = open_own(data_dir, id, &dir, err);
+
+    if (rc != RC_OK)
+        return rc;
+    (void)snprintf(reserved, sizeof reserved, "-m%u",
+                   percent > RESERVED_MAX ? RESERVED_MAX : (unsigned)percent);
+    (void)snprintf(inodes, sizeof inodes, "-N%llu",
+                   (unsigned long long)(files < MAIL_FILES_MIN ? MAIL_FILES_MIN : files));
+    bool make = fstatat(dir, image.name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+                (uint64_t)st.st_size != image.bytes;
+    return open_image(dir, &image, make, ret_fd, err);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------
@@ -274,7 +338,9 @@ static bool sweep_payload(void *arg, const char *name)
     dir_of(l->tenant, name, path);
     enum rc rc = fs_open(l->data_dir, path, O_RDONLY | O_DIRECTORY, 0, &dir, &why);
     if (rc == RC_OK)
-        rc = fs_unlink(dir, DRAFT_IMAGE, &why);
+        rc = fs_unlink(dir, DRAFT_DATA, &why);
+    if (rc == RC_OK)
+        rc = fs_unlink(dir, DRAFT_MAIL, &why);
     if (rc == RC_OK)
         rc = fs_sweep(dir, ".", &why);
     if (rc != RC_OK)

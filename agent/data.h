@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * agent/data: the payloads' persistent files: data/TENANT/PAYLOAD/{data.img,index}; agent/snapshot
- * has a third beside them.
+ * agent/data: the payloads' persistent files: data/TENANT/PAYLOAD/{data.img,mail.img,index};
+ * agent/snapshot and agent/mail have others beside them.
  *
  * data.img is an ext4 image of the manifest's data_bytes, its space taken at once, so that a
  * payload cannot fill the disk later; berth-launch mounts it.  index is the number of the id range
@@ -29,6 +29,12 @@ struct data_id {
  * RC_NO_SPACE. */
 must_check enum rc data_open(int data_dir, const struct data_id *id, uint64_t bytes, int *ret_fd,
                              struct err *err);
+
+/* The same for mail.img: for an inbox and an outbox of so many bytes, the inbox's part kept free
+ * for who delivers.  Of a version that asks for more or less in all a new one is made, and what
+ * nobody had taken out of the old one is gone. */
+must_check enum rc data_open_mail(int data_dir, const struct data_id *id, uint64_t inbox_bytes,
+                                  uint64_t outbox_bytes, int *ret_fd, struct err *err);
 
 /* Whether the payload has data; its id range then goes to *ret_index. */
 bool data_index(int data_dir, const char *tenant, const char *name, uint32_t *ret_index);

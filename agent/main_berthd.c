@@ -36,6 +36,8 @@
 #define LINK_USER "berth-link"
 #define AGENT_UID 64501U
 #define LINK_UID 64502U
+#define POST_USER "berth-post"
+#define POST_UID 64503U
 #define FILES_MAX 1024U
 
 struct user {
@@ -45,13 +47,13 @@ struct user {
 
 struct options {
     const char *state, *uplink, *downlink, *cgroup;
-    const char *user, *link_user;
+    const char *user, *link_user, *post_user;
     const char *heartbeat_ms, *frozen_passes, *scrub_hours;
     const char *boot, *commit, *trial_s;
     const char *inputs, *inputs_user;
     const char *waive, *require;
     struct boot_terms terms;
-    struct user agent, link, platform;
+    struct user agent, link, post, platform;
     uint32_t heartbeat, frozen, scrub;
 };
 
@@ -60,7 +62,8 @@ struct options {
 
 static const char usage_text[] =
     "usage: berthd --state DIR --uplink DIR --downlink DIR [--cgroup NAME]\n"
-    "              [--user UID[:GID]] [--link-user UID[:GID]] [--heartbeat-ms N]\n"
+    "              [--user UID[:GID]] [--link-user UID[:GID]] [--post-user UID[:GID]]\n"
+    "              [--heartbeat-ms N]\n"
     "              [--frozen-passes N] [--agent-commit bundle|either] [--agent-trial-seconds N]\n"
     "              [--scrub-hours N] [--inputs PATH] [--inputs-user UID[:GID]]\n"
     "              [--waive WALL,...] [--require WALL,...]\n"
@@ -116,6 +119,7 @@ static const char **option_of(struct options *o, const char *name)
         { "--cgroup", &o->cgroup },
         { "--user", &o->user },
         { "--link-user", &o->link_user },
+        { "--post-user", &o->post_user },
         { "--heartbeat-ms", &o->heartbeat_ms },
         { "--frozen-passes", &o->frozen_passes },
         { "--agent-commit", &o->commit },
@@ -166,7 +170,9 @@ static bool parse(int argc, char **argv, struct options *o)
         return false;
     return o->state && o->uplink && o->downlink && name_valid(o->cgroup) &&
            find_user(o->user, AGENT_USER, AGENT_UID, &o->agent) &&
-           find_user(o->link_user, LINK_USER, LINK_UID, &o->link) && o->agent.uid != o->link.uid;
+           find_user(o->link_user, LINK_USER, LINK_UID, &o->link) &&
+           find_user(o->post_user, POST_USER, POST_UID, &o->post) && o->agent.uid != o->link.uid &&
+           o->post.uid != o->agent.uid && o->post.uid != o->link.uid;
 }
 
 /* ---- as root: the tree --------------------------------------------------------------------------
@@ -358,15 +364,17 @@ static enum rc make_pair(int *ret_ours, int *ret_theirs, struct err *err)
 static enum rc start_launch(const struct options *o, struct agent *a, const struct tree *t,
                             struct err *err)
 {
-    static char name[] = "berth-launch", flag[] = "--cgroup";
+    static char name[] = "berth-launch", flag[] = "--cgroup", mail[] = "--mail-user";
+    char user[32];
     static char waive[] = "--waive", require[] = "--require";
-    char *argv[8] = { name, flag, (char *)(uintptr_t)o->cgroup };
-    size_t n = 3;
+    char *argv[10] = { name, flag, (char *)(uintptr_t)o->cgroup, mail, user };
+    size_t n = 5;
     scoped(close_fd) int theirs = -1;
     pid_t pid = -1;
     enum rc rc = make_pair(&a->launch_sock, &theirs, err);
     const int fds[] = { theirs, t->slots, t->lock };
 
+    (void)snprintf(user, sizeof user, "%u:%u", o->post.uid, o->post.gid);
     if (o->waive) {
         argv[n++] = waive;
         argv[n++] = (char *)(uintptr_t)o->waive;

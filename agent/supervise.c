@@ -292,6 +292,7 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
     const struct unit_record *r = &a->table.unit[action->unit].kept;
     scoped(loaded_done) struct loaded l = { .slot.root = -1 };
     scoped(close_fd) int data = -1;
+    scoped(close_fd) int mail = -1;
     enum rc rc = load(a, r, &action->manifest, &l, err);
 
     if (rc != RC_OK)
@@ -305,6 +306,9 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
         rc = copying_ready(a, r, err);
     if (rc == RC_OK && has_data)
         rc = data_open(a->data_dir, &id, m->limits.data_bytes, &data, err);
+    if (rc == RC_OK && (m->limits.inbox_bytes > 0 || m->limits.outbox_bytes > 0))
+        rc = data_open_mail(a->data_dir, &id, m->limits.inbox_bytes, m->limits.outbox_bytes, &mail,
+                            err);
     memset(&message, 0, sizeof message);
     message.head = wire_head(WIRE_LAUNCH, action->instance);
     if (rc == RC_OK)
@@ -313,9 +317,15 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
         return rc;
 
     struct proc *p = proc_new(a, action, m);
-    const int fds[] = { l.slot.root, data };
+    int fds[3] = { l.slot.root };
+    size_t n = 1;
+
+    if (data >= 0)
+        fds[n++] = data;
+    if (mail >= 0)
+        fds[n++] = mail;
     assert(p); /* there are as many places as units, and one instance for each */
-    rc = wire_send(a->launch_sock, &message.head, fds, has_data ? 2 : 1, err);
+    rc = wire_send(a->launch_sock, &message.head, fds, n, err);
     if (rc != RC_OK)
         proc_close(p);
     return rc;

@@ -104,6 +104,9 @@ struct resources {
     uint32_t cpu_permille; /* 1000 = one core */
     uint32_t pids;
     uint32_t open_files;
+    uint64_t inbox_bytes;      /* 0 = no /inbox */
+    uint64_t outbox_bytes;     /* 0 = no /outbox */
+    uint64_t outbox_bytes_day; /* what goes down of it; 0 = outbox_bytes */
 };
 
 /* The agent's own programs travel as this payload of this tenant, whose grant must say so.  They

@@ -85,6 +85,8 @@ static uint64_t access_of(const struct plan_op *op, uint64_t all)
         return (ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE) & all;
     case PLAN_OP_TMPFS:
     case PLAN_OP_DATA:
+    case PLAN_OP_INBOX:
+    case PLAN_OP_OUTBOX:
         return all & ~(ACCESS_NODES | LANDLOCK_ACCESS_FS_EXECUTE);
     case PLAN_OP_NONE:
     case PLAN_OP_TYPES:

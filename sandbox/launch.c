@@ -68,8 +68,23 @@ static enum rc open_data(struct start *s, struct err *err)
 {
     if (s->request->plan.has_data == 0)
         return RC_OK;
-    return mounts_open_data(s->fds->fd[WIRE_FD_DATA], &s->request->plan, &s->child.mounts,
+    return mounts_open_data(s->fds->fd[WIRE_FD_ROOT + 1], &s->request->plan, &s->child.mounts,
                             &s->instance.loop, err);
+}
+
+static enum rc open_mail(struct start *s, struct err *err)
+{
+    const struct plan *plan = &s->request->plan;
+    const struct mounts_mail mail = { .plan = plan,
+                                      .userns = s->launcher->mail_userns[plan->inner_root],
+                                      .uid = s->launcher->mail_uid };
+
+    if (plan->has_mail == 0)
+        return RC_OK;
+    if (mail.userns < 0)
+        return err_set(err, RC_LAUNCH_REQUEST, "nobody carries mail");
+    return mounts_open_mail(s->fds->fd[WIRE_FD_ROOT + 1 + plan->has_data], &mail, &s->child.mounts,
+                            &s->instance.mail_loop, &s->result.fds.fd[WIRE_FD_MAIL], err);
 }
 
 static enum rc make_cgroup(struct start *s, struct err *err)
@@ -224,14 +239,16 @@ static enum rc attach_cgroup(struct start *s, struct err *err)
 
 static enum rc shift_data(struct start *s, struct err *err)
 {
-    if (s->child.mounts.data < 0)
+    const struct mounts *m = &s->child.mounts;
+
+    if (m->data < 0 && m->inbox < 0 && m->outbox < 0)
         return RC_OK;
 
     scoped(close_fd) int userns = openat(s->proc, "ns/user", O_RDONLY | O_CLOEXEC);
 
     if (userns < 0)
         return err_sys(err, RC_LAUNCH_STEP, "user namespace");
-    return mounts_shift_data(&s->child.mounts, userns, err);
+    return mounts_shift_data(m, userns, err);
 }
 
 static void close_child(struct child *c)
@@ -399,24 +416,18 @@ static enum rc copy_pidfd(struct start *s, struct err *err)
     int fd = fcntl(s->instance.pidfd, F_DUPFD_CLOEXEC, CHILD_FD_MIN);
 
     s->result.fds.fd[WIRE_FD_PIDFD] = fd;
-    s->result.fds.n = WIRE_FDS_MAX;
+    s->result.fds.n = WIRE_FD_MAIL + s->request->plan.has_mail;
     return fd < 0 ? err_sys(err, RC_LAUNCH_STEP, "pidfd") : RC_OK;
 }
 
 static const struct launch_step steps[] = {
-    { "plan", check_request },
-    { "mounts", open_tree_mounts },
-    { "data", open_data },
-    { "cgroup", make_cgroup },
-    { "channels", make_channels },
-    { "clone", clone_child },
-    { "oom-score", set_oom_score },
-    { "id-map", map_ids },
-    { "cgroup-attach", attach_cgroup },
-    { "data-ids", shift_data },
-    { "release", release_child },
-    { "confirm", confirm },
-    { "exec", await_exec },
+    { "plan", check_request },  { "mounts", open_tree_mounts },
+    { "data", open_data },      { "mail", open_mail },
+    { "cgroup", make_cgroup },  { "channels", make_channels },
+    { "clone", clone_child },   { "oom-score", set_oom_score },
+    { "id-map", map_ids },      { "cgroup-attach", attach_cgroup },
+    { "data-ids", shift_data }, { "release", release_child },
+    { "confirm", confirm },     { "exec", await_exec },
     { "pidfd", copy_pidfd },
 };
 
@@ -467,6 +478,7 @@ static void clean(const struct launcher *launcher, struct instance *instance, ui
     close_fd(&instance->status);
     (void)cgroup_remove(&launcher->tree, &instance->cgroup, until_ms);
     (void)mounts_release(&instance->loop, until_ms);
+    (void)mounts_release(&instance->mail_loop, until_ms);
     instance->id = 0;
 }
 

@@ -19,6 +19,8 @@ struct launcher {
     struct seccomp_program payload_filter[PROFILE_MASKS]; /* by calls of the plan */
     struct seccomp_program reaper_filter;
     struct walls walls;
+    int mail_userns[2]; /* of payloads by inner_root (sandbox/idmap); -1 = nobody carries mail */
+    uint32_t mail_uid;  /* who does */
 };
 
 /* One payload that runs, or ran and is not yet cleaned up.  id 0 = the place is free. */
@@ -32,17 +34,22 @@ struct instance {
     uint64_t kill_at_ms; /* CLOCK_BOOTTIME, 0 = no stop is under way */
     struct cgroup cgroup;
     struct mounts_loop loop;
+    struct mounts_loop mail_loop;
 };
 
 #define INSTANCE_INIT                                                                              \
-    ((struct instance){                                                                            \
-        .pidfd = -1, .status = -1, .oom = -1, .cgroup = CGROUP_INIT, .loop = MOUNTS_LOOP_INIT })
+    ((struct instance){ .pidfd = -1,                                                               \
+                        .status = -1,                                                              \
+                        .oom = -1,                                                                 \
+                        .cgroup = CGROUP_INIT,                                                     \
+                        .loop = MOUNTS_LOOP_INIT,                                                  \
+                        .mail_loop = MOUNTS_LOOP_INIT })
 
 /* What goes to berthd with LAUNCHED; descriptors owned by the receiver. */
 struct launch_result {
     pid_t payload;
     struct wire_receipt receipt;
-    struct wire_fds fds; /* in the order of WIRE_FD_PIDFD, _NOTIFY, _OUTPUT, _BUS */
+    struct wire_fds fds; /* in the order of WIRE_FD_PIDFD, _NOTIFY, _OUTPUT, _BUS, _MAIL */
 };
 
 /* Try the walls and build the filters: cgroups are opened, and their walls tried, by the caller. */

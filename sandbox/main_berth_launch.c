@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "sandbox/caps.h"
+#include "sandbox/idmap.h"
 #include "sandbox/launch.h"
 
 #define SOCKET_FD 3
@@ -314,6 +315,8 @@ static void serve(struct server *s)
 
 struct options {
     const char *cgroup;
+    bool mail; /* somebody carries mail: */
+    uint32_t mail_uid, mail_gid;
     struct wall_policy walls;
 };
 
@@ -333,6 +336,22 @@ static enum rc prepare(struct server *s, struct err *err)
         return err_sys(err, RC_CONFINE, "descriptors %d and %d", SOCKET_FD, SLOTS_FD);
     s->launcher.slots = SLOTS_FD;
     return setgroups(0, NULL) != 0 ? err_sys(err, RC_CONFINE, "groups") : RC_OK;
+}
+
+/* Who carries mail is the payload in its view of the mail image. */
+static enum rc map_mail(struct launcher *l, const struct options *o, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    l->mail_uid = o->mail_uid;
+    for (uint32_t root = 0; root < 2; root++) {
+        const struct plan plan = { .inner_root = root };
+
+        l->mail_userns[root] = -1;
+        if (rc == RC_OK && o->mail)
+            rc = idmap_one(plan_uid(&plan), o->mail_uid, o->mail_gid, &l->mail_userns[root], err);
+    }
+    return rc;
 }
 
 /* What is wrong here stops payloads, not us: the ground must hear of it.  Only who finds another
@@ -393,6 +412,16 @@ static enum rc confine(const struct walls *walls, struct err *err)
     return RC_OK;
 }
 
+static bool parse_user(const char *text, struct options *o)
+{
+    int end = 0;
+
+    /* NOLINTNEXTLINE(cert-err34-c): what it cannot read is refused */
+    o->mail = sscanf(text, "%9u:%9u%n", &o->mail_uid, &o->mail_gid, &end) == 2 &&
+              text[end] == '\0' && o->mail_uid != 0 && o->mail_gid != 0;
+    return o->mail;
+}
+
 /* A wall that is to be waived and that this version does not know, or that nobody can do without,
  * is passed over: then it is refused for it, which is the safe way to be wrong. */
 static bool parse(int argc, char **argv, struct options *ret)
@@ -404,6 +433,8 @@ static bool parse(int argc, char **argv, struct options *ret)
             return false;
         if (strcmp(argv[i], "--cgroup") == 0)
             ret->cgroup = argv[i + 1];
+        else if (strcmp(argv[i], "--mail-user") == 0 && parse_user(argv[i + 1], ret))
+            continue;
         else if (strcmp(argv[i], "--waive") == 0)
             wall_policy_waive(&ret->walls, argv[i + 1], passed_over);
         else if (strcmp(argv[i], "--require") == 0)
@@ -424,14 +455,16 @@ int main(int argc, char **argv)
 
     log_open("berth-launch", LOG_LEVEL_INFO);
     if (!parse(argc, argv, &options)) {
-        (void)fputs("usage: berth-launch --cgroup NAME [--waive WALL,...] [--require WALL,...]\n"
+        (void)fputs("usage: berth-launch --cgroup NAME [--mail-user UID:GID] [--waive WALL,...]\n"
+                    "                    [--require WALL,...]\n"
                     "       (started by berthd, socket on 3, slots on 4)\n",
                     stderr);
         return 2;
     }
     for (size_t i = 0; i < INSTANCES_MAX; i++)
         server.instance[i] = INSTANCE_INIT;
-    if (prepare(&server, &err) != RC_OK || build_walls(&server, &options, &err) != RC_OK ||
+    if (prepare(&server, &err) != RC_OK || map_mail(&server.launcher, &options, &err) != RC_OK ||
+        build_walls(&server, &options, &err) != RC_OK ||
         confine(&server.launcher.walls, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");
         return 1;

@@ -20,6 +20,8 @@
 #define LOOP_TRIES 16
 #define LOCK_WAIT_MS 5000U
 #define MIB (1024ULL * 1024U)
+#define MAIL_IN "in"
+#define MAIL_OUT "out"
 
 struct node {
     const char *name;
@@ -47,6 +49,19 @@ struct fs_option {
     const char *key;
     const char *value;
 };
+
+/* Decimal without stdio: the child allocates nothing. */
+static const char *decimal(uint64_t value, char out[21])
+{
+    char *at = out + 20;
+
+    *at = '\0';
+    do {
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    return at;
+}
 
 /* Make a detached mount of a new file system.  Descriptor, or -1 with errno. */
 static int new_fs(const char *type, const struct fs_option *options, unsigned int attributes)
@@ -221,12 +236,11 @@ static enum rc lock_image(int image_fd, struct err *err)
     return RC_OK;
 }
 
-enum rc mounts_open_data(int image_fd, const struct plan *plan, struct mounts *m,
-                         struct mounts_loop *loop, struct err *err)
+/* The image of a descriptor under a loop device of its own, locked. */
+static enum rc take_image(int image_fd, uint64_t bytes, struct mounts_loop *loop, char path[32],
+                          struct err *err)
 {
-    const uint64_t bytes = plan->limits.data_bytes;
     struct stat st;
-    char path[32];
 
     if (fstat(image_fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
         (uint64_t)st.st_size > (bytes + MIB - 1) / MIB * MIB)
@@ -237,8 +251,18 @@ enum rc mounts_open_data(int image_fd, const struct plan *plan, struct mounts *m
         return rc;
     if (attach_loop(image_fd, loop) != 0)
         return err_sys(err, RC_DATA_IMAGE, "loop device");
-
     loop_path(loop->number, path);
+    return RC_OK;
+}
+
+enum rc mounts_open_data(int image_fd, const struct plan *plan, struct mounts *m,
+                         struct mounts_loop *loop, struct err *err)
+{
+    char path[32];
+    enum rc rc = take_image(image_fd, plan->limits.data_bytes, loop, path, err);
+
+    if (rc != RC_OK)
+        return rc;
     const struct fs_option options[] = { { "source", path },
                                          { "errors", "remount-ro" },
                                          { NULL, NULL } };
@@ -253,10 +277,68 @@ enum rc mounts_open_data(int image_fd, const struct plan *plan, struct mounts *m
     return RC_OK;
 }
 
+/* One of the two directories of a mail image, which is the payload's. */
+static int adopt_part(int image, const char *name, uint32_t uid)
+{
+    const struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                                  .resolve =
+                                      RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+    struct stat st;
+
+    if (mkdirat(image, name, 0700) != 0 && errno != EEXIST)
+        return -1;
+    scoped(close_fd) int fd = (int)syscall(SYS_openat2, image, name, &how, sizeof how);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return -1;
+    if ((st.st_mode & 0777) != 0700 && fchmod(fd, 0700) != 0)
+        return -1;
+    return st.st_uid == uid && st.st_gid == uid ? 0 : fchown(fd, uid, uid);
+}
+
+enum rc mounts_open_mail(int image_fd, const struct mounts_mail *mail, struct mounts *m,
+                         struct mounts_loop *loop, int *ret_view, struct err *err)
+{
+    const unsigned int attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    char path[32];
+    char uid[21];
+    const struct plan_limits *limits = &mail->plan->limits;
+    const uint32_t owner = plan_uid(mail->plan);
+    enum rc rc = take_image(image_fd, plan_mail_image(limits->inbox_bytes, limits->outbox_bytes),
+                            loop, path, err);
+
+    if (rc != RC_OK)
+        return rc;
+    /* The same image once more is the same file system, and another mount. */
+    const struct fs_option options[] = { { "source", path },
+                                         { "errors", "remount-ro" },
+                                         { "resuid", decimal(mail->uid, uid) },
+                                         { NULL, NULL } };
+    scoped(close_fd) int view = new_fs("ext4", options, attributes);
+
+    if (view < 0)
+        return err_sys(err, RC_DATA_IMAGE, "mount mail image");
+    if (adopt_part(view, MAIL_IN, owner) != 0 || adopt_part(view, MAIL_OUT, owner) != 0)
+        return err_sys(err, RC_DATA_IMAGE, "directories of the mail image");
+    if (set_attributes(view, MOUNT_ATTR_IDMAP, mail->userns) != 0)
+        return err_sys(err, RC_DATA_IMAGE, "shift ids");
+    if (limits->inbox_bytes != 0)
+        m->inbox = new_fs("ext4", options, attributes);
+    if (limits->outbox_bytes != 0)
+        m->outbox = new_fs("ext4", options, attributes);
+    if ((limits->inbox_bytes != 0 && m->inbox < 0) || (limits->outbox_bytes != 0 && m->outbox < 0))
+        return err_sys(err, RC_DATA_IMAGE, "mount mail image");
+    *ret_view = take_fd(&view);
+    return RC_OK;
+}
+
 enum rc mounts_shift_data(const struct mounts *m, int userns_fd, struct err *err)
 {
-    if (m->data >= 0 && set_attributes(m->data, MOUNT_ATTR_IDMAP, userns_fd) != 0)
-        return err_sys(err, RC_DATA_IMAGE, "shift ids");
+    const int fds[] = { m->data, m->inbox, m->outbox };
+
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0 && set_attributes(fds[i], MOUNT_ATTR_IDMAP, userns_fd) != 0)
+            return err_sys(err, RC_DATA_IMAGE, "shift ids");
+    }
     return RC_OK;
 }
 
@@ -265,6 +347,8 @@ void mounts_close(struct mounts *m)
     close_fd(&m->root);
     close_fd(&m->dev);
     close_fd(&m->data);
+    close_fd(&m->inbox);
+    close_fd(&m->outbox);
 }
 
 bool mounts_release(struct mounts_loop *loop, uint64_t until_ms)
@@ -326,17 +410,20 @@ static int attach_proc(const struct mounts *m, const struct plan_op *op)
     return attach(m, fd, op->path);
 }
 
-/* Decimal without stdio: the child allocates nothing. */
-static const char *decimal(uint64_t value, char out[21])
+/* One directory of an image, where the image itself stands for a moment: only what is attached can
+ * be cloned (before Linux 6.15). */
+static int attach_part(const struct mounts *m, int fd, const char *path, const char *part)
 {
-    char *at = out + 20;
+    scoped(close_fd) int point = fd < 0 ? -1 : open_point(m, path);
 
-    *at = '\0';
-    do {
-        *--at = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    return at;
+    if (point < 0 ||
+        move_mount(fd, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
+        return -1;
+    scoped(close_fd) int clone =
+        open_tree(fd, part, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+    if (clone < 0 || fchdir(m->root) != 0 || umount2(path + 1, MNT_DETACH | UMOUNT_NOFOLLOW) != 0)
+        return -1;
+    return move_mount(clone, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
 static int attach_tmpfs(const struct mounts *m, const struct plan_op *op, uint32_t uid)
@@ -369,6 +456,10 @@ static int attach_op(const struct mounts *m, const struct plan_op *op, uint32_t 
         return attach_tmpfs(m, op, uid);
     case PLAN_OP_DATA:
         return attach(m, m->data, op->path);
+    case PLAN_OP_INBOX:
+        return attach_part(m, m->inbox, op->path, MAIL_IN);
+    case PLAN_OP_OUTBOX:
+        return attach_part(m, m->outbox, op->path, MAIL_OUT);
     case PLAN_OP_NONE:
     case PLAN_OP_TYPES:
         break;

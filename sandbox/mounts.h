@@ -15,8 +15,9 @@
 struct mounts {
     int root; /* the slot, read-only */
     int dev;
-    int data;        /* -1 = none */
-    bool whole_proc; /* procfs cannot be cut to own processes, and the integrator does without */
+    int data;          /* -1 = none */
+    int inbox, outbox; /* two mounts of the whole mail image; -1 = none */
+    bool whole_proc;   /* procfs cannot be cut to own processes, and the integrator does without */
 };
 
 /* The loop device under a mounted data image. */
@@ -25,7 +26,8 @@ struct mounts_loop {
     int number;
 };
 
-#define MOUNTS_INIT ((struct mounts){ .root = -1, .dev = -1, .data = -1 })
+#define MOUNTS_INIT                                                                                \
+    ((struct mounts){ .root = -1, .dev = -1, .data = -1, .inbox = -1, .outbox = -1 })
 #define MOUNTS_LOOP_INIT ((struct mounts_loop){ .fd = -1, .number = -1 })
 
 /* Detached mounts of an empty tmpfs, and of procfs (cut to own processes if so wanted).
@@ -47,7 +49,21 @@ must_check enum rc mounts_open_dev(struct mounts *m, struct err *err);
 must_check enum rc mounts_open_data(int image_fd, const struct plan *plan, struct mounts *m,
                                     struct mounts_loop *loop, struct err *err);
 
-/* Launcher: shift the ids of the data mount into the range of a user namespace. */
+/* How the mail image is mounted. */
+struct mounts_mail {
+    const struct plan *plan;
+    int userns; /* in which the payload's id is that of the user who carries mail (sandbox/idmap) */
+    uint32_t uid; /* that user: the room of the inbox is kept for it */
+};
+
+/* Launcher: mount the mail image that the descriptor holds, once for each of its two directories
+ * (made if they are missing) and once more as the view of who carries mail, whose descriptor is
+ * *ret_view.  The image's room and its inodes are fixed when it is made.  RC_BUSY, RC_DATA_IMAGE.
+ */
+must_check enum rc mounts_open_mail(int image_fd, const struct mounts_mail *mail, struct mounts *m,
+                                    struct mounts_loop *loop, int *ret_view, struct err *err);
+
+/* Launcher: shift the ids of the data and mail mounts into the range of a user namespace. */
 must_check enum rc mounts_shift_data(const struct mounts *m, int userns_fd, struct err *err);
 
 /* Launcher: close its copies of the mounts. */

@@ -14,7 +14,7 @@
 static_assert(PLAN_UID_BASE + (uint64_t)PLAN_SLOTS * PLAN_UID_COUNT < UINT32_MAX,
               "every id range is a range of valid ids");
 static_assert(PLAN_UID < PLAN_UID_COUNT, "the payload's id lies in its range");
-static_assert(sizeof(struct plan_limits) == 3 * 8 + 4 * 4,
+static_assert(sizeof(struct plan_limits) == 5 * 8 + 4 * 4,
               "no padding: plans are compared as bytes");
 
 /* One limit: what is wanted, what is possible, what is granted. */
@@ -34,7 +34,8 @@ static bool text_ends(const char *text, size_t cap)
 /* ---- paths and environment ------------------------------------------------------------------ */
 
 /* Directories that the sandbox itself fills: no program can come from there. */
-static const char *const own_dirs[] = { "/proc", "/dev", "/tmp", "/run", "/data" };
+static const char *const own_dirs[] = { "/proc", "/dev",   "/tmp",   "/run",
+                                        "/data", "/inbox", "/outbox" };
 
 static bool path_below(const char *path, const char *dir)
 {
@@ -113,6 +114,10 @@ static enum rc check_limits(const struct resources *want, const struct resources
         { "tmp_bytes", want->tmp_bytes, PLAN_TMP_MIN, want->memory_bytes / 2, granted->tmp_bytes },
         { "data_bytes", want->data_bytes, want->data_bytes == 0 ? 0 : PLAN_DATA_MIN, PLAN_DATA_MAX,
           granted->data_bytes },
+        { "inbox_bytes", want->inbox_bytes, want->inbox_bytes == 0 ? 0 : PLAN_MAIL_MIN,
+          PLAN_MAIL_MAX, granted->inbox_bytes },
+        { "outbox_bytes", want->outbox_bytes, want->outbox_bytes == 0 ? 0 : PLAN_MAIL_MIN,
+          PLAN_MAIL_MAX, granted->outbox_bytes },
         { "cpu_permille", want->cpu_permille, PLAN_CPU_MIN, PLAN_CPU_MAX, granted->cpu_permille },
         { "pids", want->pids, PLAN_PIDS_MIN - 1, PLAN_PIDS_MAX - 1, granted->pids },
         { "open_files", want->open_files, PLAN_FILES_MIN, PLAN_FILES_MAX, granted->open_files },
@@ -145,6 +150,20 @@ uint32_t plan_uid(const struct plan *plan)
     return plan->inner_root != 0 ? 0 : PLAN_UID;
 }
 
+/* In blocks of 1 KiB the journal takes a MiB, and inodes and tables less than a part in 16. */
+uint64_t plan_mail_image(uint64_t inbox_bytes, uint64_t outbox_bytes)
+{
+    const uint64_t mib = 1024U * 1024U;
+    const uint64_t bytes = inbox_bytes + outbox_bytes;
+
+    return bytes == 0 ? 0 : (bytes + bytes / 16 + 2 * mib + mib - 1) / mib * mib;
+}
+
+static uint32_t wants_mail(const struct plan_limits *limits)
+{
+    return limits->inbox_bytes != 0 || limits->outbox_bytes != 0 ? 1 : 0;
+}
+
 /* The file tree follows from the limits alone, so the launcher can make it again and compare. */
 void plan_fill_ops(struct plan *plan)
 {
@@ -164,6 +183,10 @@ void plan_fill_ops(struct plan *plan)
     add_op(plan, PLAN_OP_TMPFS, "/run", PLAN_RUN_BYTES, RUN_INODES);
     if (plan->has_data != 0)
         add_op(plan, PLAN_OP_DATA, "/data", plan->limits.data_bytes, 0);
+    if (plan->limits.inbox_bytes != 0)
+        add_op(plan, PLAN_OP_INBOX, PLAN_INBOX_PATH, plan->limits.inbox_bytes, 0);
+    if (plan->limits.outbox_bytes != 0)
+        add_op(plan, PLAN_OP_OUTBOX, PLAN_OUTBOX_PATH, plan->limits.outbox_bytes, 0);
 }
 
 /* Set one variable unless the payload's own list has it. */
@@ -246,10 +269,13 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
         .memory_bytes = m->limits.memory_bytes,
         .tmp_bytes = m->limits.tmp_bytes,
         .data_bytes = m->limits.data_bytes,
+        .inbox_bytes = m->limits.inbox_bytes,
+        .outbox_bytes = m->limits.outbox_bytes,
         .cpu_permille = m->limits.cpu_permille,
         .pids = m->limits.pids + 1, /* the reaper is ours, not the tenant's */
         .open_files = m->limits.open_files,
     };
+    plan.has_mail = wants_mail(&plan.limits);
     plan_fill_ops(&plan);
     rc = fill_command(m, &plan, err);
     if (rc != RC_OK)
@@ -296,6 +322,8 @@ enum rc plan_check(const struct plan *p, struct err *err)
     const struct resources limits = {
         .memory_bytes = p->limits.memory_bytes,
         .data_bytes = p->limits.data_bytes,
+        .inbox_bytes = p->limits.inbox_bytes,
+        .outbox_bytes = p->limits.outbox_bytes,
         .tmp_bytes = p->limits.tmp_bytes,
         .cpu_permille = p->limits.cpu_permille,
         .pids = p->limits.pids - 1,
@@ -315,6 +343,8 @@ enum rc plan_check(const struct plan *p, struct err *err)
         return err_set(err, RC_LAUNCH_REQUEST, "id range %u", p->uid_base);
     if (p->has_data != (p->limits.data_bytes != 0 ? 1U : 0U))
         return err_set(err, RC_LAUNCH_REQUEST, "data");
+    if (p->has_mail != wants_mail(&p->limits))
+        return err_set(err, RC_LAUNCH_REQUEST, "mail");
 
     enum rc rc = check_limits(&limits, &limits, err);
     if (rc == RC_OK)

@@ -30,6 +30,8 @@ struct grant;
 #define PLAN_NOTIFY_PATH "/run/notify"
 #define PLAN_BUS_DIR "/run/berth"
 #define PLAN_BUS_PATH PLAN_BUS_DIR "/bus.sock"
+#define PLAN_INBOX_PATH "/inbox"
+#define PLAN_OUTBOX_PATH "/outbox"
 
 /* Smallest and largest of each limit.  Below the smallest nothing can start. */
 #define PLAN_MEMORY_MIN (4ULL * 1024U * 1024U)
@@ -37,6 +39,8 @@ struct grant;
 #define PLAN_TMP_MIN (64ULL * 1024U) /* at most half of memory */
 #define PLAN_DATA_MIN (1024ULL * 1024U)
 #define PLAN_DATA_MAX (64ULL * 1024U * 1024U * 1024U)
+#define PLAN_MAIL_MIN (64ULL * 1024U) /* of /inbox and /outbox each */
+#define PLAN_MAIL_MAX (1024ULL * 1024U * 1024U)
 #define PLAN_CPU_MIN 10U     /* permille of one core */
 #define PLAN_CPU_MAX 256000U /* 256 cores */
 #define PLAN_PIDS_MIN 2U     /* the reaper and the payload */
@@ -54,13 +58,15 @@ enum plan_op_type {
     PLAN_OP_TMPFS = 4, /* empty memory file system of `bytes` and `inodes`, noexec nosuid nodev */
     PLAN_OP_DATA =
         5, /* the data image, ids shifted into the payload's range, noexec nosuid nodev */
+    PLAN_OP_INBOX = 6,  /* directory "in" of the mail image, mounted likewise */
+    PLAN_OP_OUTBOX = 7, /* directory "out" of the same */
     PLAN_OP_TYPES
 };
 
 struct plan_op {
     uint32_t type;            /* enum plan_op_type */
     uint32_t inodes;          /* tmpfs: most files, 0 elsewhere */
-    uint64_t bytes;           /* tmpfs and data: size, 0 elsewhere */
+    uint64_t bytes;           /* tmpfs, data and mail: size, 0 elsewhere */
     char path[PLAN_PATH_CAP]; /* where, absolute inside the sandbox */
 };
 
@@ -68,6 +74,8 @@ struct plan_limits {
     uint64_t memory_bytes; /* with page cache and tmpfs; no swap */
     uint64_t tmp_bytes;    /* of /tmp */
     uint64_t data_bytes;   /* of /data, 0 = none */
+    uint64_t inbox_bytes;  /* of /inbox, 0 = none */
+    uint64_t outbox_bytes; /* of /outbox, 0 = none */
     uint32_t cpu_permille; /* 1000 = one core */
     uint32_t pids;         /* processes and threads, with the reaper */
     uint32_t open_files;   /* per process */
@@ -83,6 +91,7 @@ struct plan {
     char reserved[1];        /* 0 */
     uint32_t uid_base;       /* host id of id 0 inside; PLAN_UID_COUNT ids follow */
     uint32_t has_data;       /* 1: a data image descriptor comes with the request */
+    uint32_t has_mail;       /* 1: and one of a mail image */
     uint32_t n_args;
     uint32_t n_env;
     uint32_t n_ops;
@@ -98,14 +107,19 @@ struct plan {
 
 /* Make the plan.  slot is the number of the id range (below PLAN_SLOTS), one per payload.  has_data
  * says whether there is a data image; it must be so exactly when the manifest asks for data_bytes.
- * RC_PLAN_LIMIT (limit missing, outside the possible, or above the grant), RC_PLAN_PATH (entry
- * point or environment not allowed). */
+ * A mail image comes with the request when it asks for inbox_bytes or outbox_bytes. RC_PLAN_LIMIT
+ * (limit missing, outside the possible, or above the grant), RC_PLAN_PATH (entry point or
+ * environment not allowed). */
 must_check enum rc plan_make(const struct manifest *manifest, const struct grant *grant,
                              uint32_t slot, bool has_data, struct plan *ret, struct err *err);
 
 /* Whether a plan is complete and inside the bounds above: for the side that did not make it.
  * RC_PLAN_LIMIT, RC_PLAN_PATH, RC_LAUNCH_REQUEST. */
 must_check enum rc plan_check(const struct plan *plan, struct err *err);
+
+/* Bytes of the mail image for an /inbox and an /outbox of so many: with what the file system needs
+ * for itself.  Whole MiB; 0 for none. */
+uint64_t plan_mail_image(uint64_t inbox_bytes, uint64_t outbox_bytes);
 
 /* The operations that follow from has_data and the limits: part of plan_make, and what plan_check
  * compares with. */

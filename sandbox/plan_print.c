@@ -18,7 +18,8 @@ static const struct layer layers[] = {
     { "namespaces", "user pid mount ipc uts net cgroup time: all its own, network empty" },
     { "capabilities", "none; bounding, ambient and inheritable sets empty, securebits locked" },
     { "no-new-privileges", "set: setuid bits and file capabilities have no effect" },
-    { "landlock", "reads and runs the package; writes /tmp /run /data only; no signal or abstract "
+    { "landlock", "reads and runs the package; writes /tmp /run /data /inbox /outbox only; no "
+                  "signal or abstract "
                   "socket leaves" },
     { "seccomp", "allow-list; unknown calls ENOSYS, dangerous ones EPERM, tampering kills" },
     { "rlimits", "no core dumps, no real-time priority, no message queues, 64 KiB locked memory" },
@@ -31,8 +32,9 @@ static const struct layer layers[] = {
 const char *plan_op_name(uint32_t type)
 {
     static const char *const names[PLAN_OP_TYPES] = {
-        [PLAN_OP_NONE] = "none", [PLAN_OP_ROOT] = "root",   [PLAN_OP_PROC] = "proc",
-        [PLAN_OP_DEV] = "dev",   [PLAN_OP_TMPFS] = "tmpfs", [PLAN_OP_DATA] = "data",
+        [PLAN_OP_NONE] = "none",   [PLAN_OP_ROOT] = "root",     [PLAN_OP_PROC] = "proc",
+        [PLAN_OP_DEV] = "dev",     [PLAN_OP_TMPFS] = "tmpfs",   [PLAN_OP_DATA] = "data",
+        [PLAN_OP_INBOX] = "inbox", [PLAN_OP_OUTBOX] = "outbox",
     };
 
     return type < PLAN_OP_TYPES ? names[type] : "?";
@@ -47,6 +49,8 @@ static const char *op_text(uint32_t type)
         [PLAN_OP_DEV] = "null zero full random urandom, read-only directory",
         [PLAN_OP_TMPFS] = "memory, nosuid nodev noexec",
         [PLAN_OP_DATA] = "data image, persistent, nosuid nodev noexec",
+        [PLAN_OP_INBOX] = "mail image, what came, nosuid nodev noexec",
+        [PLAN_OP_OUTBOX] = "mail image, what goes, nosuid nodev noexec",
     };
 
     return type < PLAN_OP_TYPES ? texts[type] : "?";
@@ -159,11 +163,13 @@ void plan_print_json(const struct plan *p, FILE *out)
                       p->ops[i].bytes, p->ops[i].inodes);
     (void)fprintf(out,
                   "],\"limits\":{\"memory_bytes\":%" PRIu64 ",\"tmp_bytes\":%" PRIu64
-                  ",\"data_bytes\":%" PRIu64
+                  ",\"data_bytes\":%" PRIu64 ",\"inbox_bytes\":%" PRIu64
+                  ",\"outbox_bytes\":%" PRIu64
                   ",\"cpu_permille\":%u,\"pids\":%u,\"open_files\":%u},\"watchdog_ms\":%u,"
                   "\"layers\":{",
                   p->limits.memory_bytes, p->limits.tmp_bytes, p->limits.data_bytes,
-                  p->limits.cpu_permille, p->limits.pids, p->limits.open_files, p->watchdog_ms);
+                  p->limits.inbox_bytes, p->limits.outbox_bytes, p->limits.cpu_permille,
+                  p->limits.pids, p->limits.open_files, p->watchdog_ms);
     for (size_t i = 0; i < LAYERS; i++) {
         (void)fprintf(out, "%s\"%s\":", i > 0 ? "," : "", layers[i].name);
         put_string(layers[i].text, out);

@@ -14,12 +14,12 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-    { WIRE_LAUNCH, sizeof(struct wire_launch), 1, 2 },
+    { WIRE_LAUNCH, sizeof(struct wire_launch), 1, 3 },
     { WIRE_STOP, sizeof(struct wire_stop), 0, 0 },
     { WIRE_STAT, sizeof(struct wire_stat), 0, 0 },
     { WIRE_FREEZE, sizeof(struct wire_freeze), 0, 0 },
     { WIRE_THAW, sizeof(struct wire_freeze), 0, 0 },
-    { WIRE_LAUNCHED, sizeof(struct wire_launched), 4, 4 },
+    { WIRE_LAUNCHED, sizeof(struct wire_launched), 4, 5 },
     { WIRE_LAUNCH_FAILED, sizeof(struct wire_launch_failed), 0, 0 },
     { WIRE_EXITED, sizeof(struct wire_exited), 0, 0 },
     { WIRE_STATS, sizeof(struct wire_stats), 0, 0 },
@@ -133,7 +133,8 @@ static bool content_valid(const union wire_message *m, size_t n_fds)
 {
     switch ((enum wire_type)m->head.type) {
     case WIRE_LAUNCH:
-        return m->launch.plan.has_data <= 1 && n_fds == 1 + m->launch.plan.has_data;
+        return m->launch.plan.has_data <= 1 && m->launch.plan.has_mail <= 1 &&
+               n_fds == 1 + m->launch.plan.has_data + m->launch.plan.has_mail;
     case WIRE_STOP:
         return m->stop.reserved == 0;
     case WIRE_LAUNCH_FAILED:

@@ -7,7 +7,8 @@
  * the message; anything else is RC_PROTOCOL and every descriptor that came with it is closed.
  *
  *     berthd -> berth-launch                      descriptors
- *       LAUNCH   start this plan                    slot root directory, and data image if has_data
+ *       LAUNCH   start this plan                    slot root directory, data image if has_data,
+ *                                                   mail image if has_mail
  *       STOP     SIGTERM, after grace_ms kill       -
  *       STAT     ask for usage                      -
  *       FREEZE   let nothing of it run              -
@@ -15,7 +16,8 @@
  *     berth-launch -> berthd
  *       WALLS           what can be built here      -
  *       LAUNCHED        the program was exec'd      pidfd, notify socket, stdout and stderr pipe,
- *                                                   bus socket
+ *                                                   bus socket, and a view of the mail image
+ *                                                   if there is one
  *       LAUNCH_FAILED   it was not; nothing is left -
  *       EXITED          all of it is gone, cleaned  -
  *       STATS           usage now                   -
@@ -24,7 +26,10 @@
  * The data image is open for reading and writing, and berthd closes its copy after sending: the
  * lock that keeps an image from being mounted twice lives as long as any copy.  The pidfd is that
  * of the sandbox's process 1: it becomes readable when everything inside is gone.  The bus socket
- * listens at PLAN_BUS_PATH inside, and nobody outside has a name for it.
+ * listens at PLAN_BUS_PATH inside, and nobody outside has a name for it.  The view is a detached
+ * mount of the mail image in which what belongs to the payload belongs to the user of --mail-user.
+ * The image is in use for as long as anybody has a descriptor in it: whoever has the view lets go
+ * of it when the pidfd becomes readable, and EXITED waits for that, for a while.
  *
  * WALLS comes first, once, and of no instance.  Each LAUNCH is answered by exactly one LAUNCHED or
  * LAUNCH_FAILED, each LAUNCHED is followed by exactly one EXITED.  STOP, STAT, FREEZE and THAW for
@@ -159,18 +164,24 @@ union wire_message {
     struct wire_walls walls;
 };
 
-#define WIRE_FDS_MAX 4U
+#define WIRE_FDS_MAX 5U
 
 /* Order of the descriptors that come with a message. */
-enum { WIRE_FD_ROOT = 0, WIRE_FD_DATA = 1 };                                         /* LAUNCH */
-enum { WIRE_FD_PIDFD = 0, WIRE_FD_NOTIFY = 1, WIRE_FD_OUTPUT = 2, WIRE_FD_BUS = 3 }; /* LAUNCHED */
+enum { WIRE_FD_ROOT = 0 }; /* LAUNCH: then the data image and the mail image, if they are there */
+enum {                     /* LAUNCHED */
+       WIRE_FD_PIDFD = 0,
+       WIRE_FD_NOTIFY = 1,
+       WIRE_FD_OUTPUT = 2,
+       WIRE_FD_BUS = 3,
+       WIRE_FD_MAIL = 4
+};
 
 struct wire_fds {
     int fd[WIRE_FDS_MAX]; /* -1 where there is none */
     size_t n;
 };
 
-#define WIRE_FDS_INIT ((struct wire_fds){ .fd = { -1, -1, -1, -1 }, .n = 0 })
+#define WIRE_FDS_INIT ((struct wire_fds){ .fd = { -1, -1, -1, -1, -1 }, .n = 0 })
 
 /* Close what is left in it: a scope cleaner.  Take one out with take_fd(&fds.fd[WIRE_FD_X]). */
 void wire_fds_close(struct wire_fds *fds);

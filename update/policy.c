@@ -7,8 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-const char *const policy_mount_points[POLICY_MOUNT_POINTS] = { "data", "dev", "proc", "run",
-                                                               "tmp" };
+const char *const policy_mount_points[POLICY_MOUNT_POINTS] = { "data", "dev", "inbox", "outbox",
+                                                               "proc", "run", "tmp" };
 
 /* A path taken apart: where the next component begins. */
 struct walk {

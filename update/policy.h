@@ -19,7 +19,7 @@
 #define POLICY_NAME_MAX 255U                    /* one component */
 
 /* Directories that the sandbox mounts over: made by unpacking, empty in a package. */
-#define POLICY_MOUNT_POINTS 5U
+#define POLICY_MOUNT_POINTS 7U
 extern const char *const policy_mount_points[POLICY_MOUNT_POINTS];
 
 /* One entry as the archive (or the tenant's directory) describes it. */

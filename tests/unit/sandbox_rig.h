@@ -28,6 +28,8 @@
 
 #define RIG_WAIT_MS 300000
 #define RIG_SLOTS 8U
+#define RIG_MAIL_UID 64503U
+#define RIG_MAIL_USER "64503:64503"
 
 /* How berth-launch is started, where that is not as usual. */
 struct rig_options {
@@ -103,7 +105,8 @@ static inline char *rig_path(const struct rig *rig, const char *name)
 /* A slot as berth-unpack makes it: empty mount points, and a program at /bin/probe. */
 static inline void rig_slot(const struct rig *rig, const char *name, const char *probe)
 {
-    static const char *const dirs[] = { "bin", "proc", "dev", "tmp", "run", "data" };
+    static const char *const dirs[] = { "bin", "proc", "dev",   "tmp",
+                                        "run", "data", "inbox", "outbox" };
     char path[300];
     char from[300];
 
@@ -164,8 +167,8 @@ static inline void rig_recv(const struct rig *rig, union wire_message *m, struct
 
 static inline _Noreturn void rig_exec(const struct rig *rig, const char *program)
 {
-    const char *argv[8] = { program, "--cgroup", rig->cgroup };
-    size_t n = 3;
+    const char *argv[10] = { program, "--cgroup", rig->cgroup, "--mail-user", RIG_MAIL_USER };
+    size_t n = 5;
 
     if (rig->options.waive != NULL) {
         argv[n++] = "--waive";
@@ -300,22 +303,33 @@ static inline struct plan rig_plan(const struct rig *rig, const char *const *arg
     return plan;
 }
 
-/* Ask for a start and take the answer. */
-static inline void rig_launch(struct rig *rig, const struct plan *plan, int slot, int image,
-                              struct rig_run *run)
+/* Ask for a start with these images (-1 = none), and take the answer. */
+static inline void rig_launch_with(struct rig *rig, const struct plan *plan, int slot,
+                                   const int images[2], struct rig_run *run)
 {
     struct wire_launch m = { .head = wire_head(WIRE_LAUNCH, rig->next_id), .plan = *plan };
-    int fds[2] = { slot, image };
+    int fds[3] = { slot };
+    size_t n = 1;
     struct err err = { 0 };
 
     run->id = rig->next_id++;
     run->n_out = 0;
     run->out[0] = '\0';
     run->fds = WIRE_FDS_INIT;
-    if (wire_send(rig->sock, &m.head, fds, image >= 0 ? 2 : 1, &err) != RC_OK)
+    for (size_t i = 0; i < 2; i++) {
+        if (images[i] >= 0)
+            fds[n++] = images[i];
+    }
+    if (wire_send(rig->sock, &m.head, fds, n, &err) != RC_OK)
         rig_die("wire_send");
     rig_recv(rig, &run->first, &run->fds);
     run->started = run->first.head.type == WIRE_LAUNCHED;
+}
+
+static inline void rig_launch(struct rig *rig, const struct plan *plan, int slot, int image,
+                              struct rig_run *run)
+{
+    rig_launch_with(rig, plan, slot, (const int[2]){ image, -1 }, run);
 }
 
 static inline void rig_stop(const struct rig *rig, const struct rig_run *run, uint32_t grace_ms)

@@ -9,6 +9,7 @@
 
 #include "agent/data.h"
 #include "base/fs.h"
+#include "sandbox/plan.h"
 
 #define MIB (1024ULL * 1024U)
 
@@ -62,6 +63,52 @@ static void images_of_all_sizes(void **state)
         assert_true((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size); /* taken, not promised */
         assert_true(data_index(dir, "acme", names[i], &index));
         assert_int_equal(index, i);
+    }
+}
+
+/* Words of an ext4 super block, at these offsets of its 1024. */
+static uint32_t word_of(int fd, off_t offset)
+{
+    uint8_t w[4] = { 0 };
+
+    assert_int_equal(pread(fd, w, 4, 1024 + offset), 4);
+    return (uint32_t)w[0] | (uint32_t)w[1] << 8 | (uint32_t)w[2] << 16 | (uint32_t)w[3] << 24;
+}
+
+static void mail_has_its_own_image_and_the_inbox_its_part(void **state)
+{
+    static const char *const names[] = { "a", "b", "c", "d" };
+    static const struct {
+        uint64_t inbox, outbox;
+        uint32_t percent;
+    } rows[] = {
+        { 64U << 10, 0, 50 }, { 0, 64U << 10, 0 }, { MIB, 3 * MIB, 25 }, { 8 * MIB, 8 * MIB, 50 }
+    };
+    uint8_t uuid[4] = { 0 }, again[4] = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct data_id id = { .tenant = "acme", .name = names[i], .index = 7 };
+        scoped(close_fd) int fd = -1;
+        struct stat st = { 0 };
+        struct err err = { 0 };
+
+        assert_rc(data_open_mail(dir, &id, rows[i].inbox, rows[i].outbox, &fd, &err), RC_OK);
+        assert_true(is_ext4(fd));
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, plan_mail_image(rows[i].inbox, rows[i].outbox));
+        assert_true((uint64_t)st.st_blocks * 512 >= (uint64_t)st.st_size);
+        /* s_blocks_count, s_r_blocks_count, s_free_blocks_count, s_feature_compat */
+        assert_in_range(word_of(fd, 8) + 1U, word_of(fd, 4) * (uint64_t)rows[i].percent / 100,
+                        word_of(fd, 4) * (uint64_t)rows[i].percent / 100 + 2);
+        assert_true((uint64_t)word_of(fd, 12) * 1024 >= rows[i].inbox + rows[i].outbox);
+        assert_int_equal(word_of(fd, 92) & 4, 4); /* has_journal */
+        assert_in_range(word_of(fd, 0), 256, (rows[i].inbox + rows[i].outbox) / 4096 + 512);
+        assert_int_equal(pread(fd, uuid, 4, 1024 + 104), 4);
+        close_fd(&fd);
+        assert_rc(data_open_mail(dir, &id, rows[i].inbox, rows[i].outbox, &fd, &err), RC_OK);
+        assert_int_equal(pread(fd, again, 4, 1024 + 104), 4);
+        assert_memory_equal(uuid, again, 4); /* the same one */
     }
 }
 
@@ -157,6 +204,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(images_of_all_sizes, open_dir, close_dir),
+        cmocka_unit_test_setup_teardown(mail_has_its_own_image_and_the_inbox_its_part, open_dir,
+                                        close_dir),
         cmocka_unit_test_setup_teardown(data_outlives_versions_and_owners_do_not_change, open_dir,
                                         close_dir),
         cmocka_unit_test_setup_teardown(half_made_image_is_made_again, open_dir, close_dir),

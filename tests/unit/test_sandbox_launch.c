@@ -605,6 +605,117 @@ static void keeps_data_and_bounds_it(void **state)
     close_fd(&image);
 }
 
+static struct plan mail_plan(const char *const *args)
+{
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    plan.has_mail = 1;
+    plan.limits.inbox_bytes = plan.limits.outbox_bytes = 1U << 20;
+    plan_fill_ops(&plan);
+    return plan;
+}
+
+static void start_with_mail(const char *const *args, int image)
+{
+    const struct plan plan = mail_plan(args);
+    scoped(close_fd) int root = slot("slot");
+
+    rig_launch_with(&rig, &plan, root, (const int[2]){ image, -1 }, &run);
+    if (!run.started)
+        fail_msg("%s at %s: %s, errno %d", rc_name((enum rc)run.first.failed.rc),
+                 run.first.failed.step, run.first.failed.what, run.first.failed.sys);
+    assert_int_equal(run.fds.n, 5);
+}
+
+/* As whoever carries mail does: when the pidfd says so, let go of the view. */
+static struct wire_exited end_with_mail(void)
+{
+    assert_true(rig_wait(run.fds.fd[WIRE_FD_PIDFD]));
+    close_fd(&run.fds.fd[WIRE_FD_MAIL]);
+    return rig_exited(&rig, &run);
+}
+
+/* Who carries mail puts a file where the payload will find it.  Its errno. */
+static int deliver(int view, uid_t uid)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        int fd = setresgid(uid, uid, uid) == 0 && setresuid(uid, uid, uid) == 0
+                     ? openat(view, "in/letter", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
+                     : -1;
+        int why = fd < 0 ? errno : 0;
+
+        if (fd >= 0 && write(fd, "hello", 5) != 5)
+            why = errno;
+        _exit(why);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void carries_mail_in_an_image_of_its_own(void **state)
+{
+    static const char *const leave[] = { "/bin/probe", "keep", "/outbox/x", "hello", NULL };
+    static const char *const find[] = { "/bin/probe", "keep", "/inbox/letter", "hello", NULL };
+    static const char *const fill[] = { "/bin/probe", "fill", "/outbox/y", NULL };
+    static const char *const files[] = { "/bin/probe", "files", "/outbox", NULL };
+    scoped(close_fd) int image = -1;
+    struct stat st;
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    image = rig_image(&rig, "mail.img", plan_mail_image(1U << 20, 1U << 20));
+    start_with_mail(leave, image);
+    assert_true(rig_wait(run.fds.fd[WIRE_FD_PIDFD]));
+    assert_int_equal(fstatat(run.fds.fd[WIRE_FD_MAIL], "out/x", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(st.st_uid, RIG_MAIL_UID); /* the payload's is the carrier's, and ... */
+    assert_int_equal(deliver(run.fds.fd[WIRE_FD_MAIL], RIG_MAIL_UID + 1), EACCES); /* no other's */
+    assert_int_equal(deliver(run.fds.fd[WIRE_FD_MAIL], RIG_MAIL_UID), 0);
+    assert_int_equal(count_loops(), 1);
+    assert_int_equal(end_with_mail().status, 3);
+    assert_int_equal(count_loops(), 0); /* before EXITED is told */
+
+    start_with_mail(find, image);
+    assert_int_equal(end_with_mail().status, 0);
+
+    /* Nothing of the host's is used up. */
+    start_with_mail(fill, image);
+    assert_rc((enum rc)end_with_mail().rc, RC_EXITED);
+    assert_memory_equal(value(&run, "fill"), "28 ", 3);
+    start_with_mail(files, image);
+    assert_rc((enum rc)end_with_mail().rc, RC_EXITED);
+    assert_memory_equal(value(&run, "files"), "28 ", 3);
+}
+
+/* A view that is never let go of holds up its own image, and for a bounded time. */
+static void waits_for_a_view_and_not_for_ever(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "exit", "0", NULL };
+    scoped(close_fd) int image = -1;
+    scoped(close_fd) int root = -1;
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    image = rig_image(&rig, "mail.img", plan_mail_image(1U << 20, 1U << 20));
+    root = slot("slot");
+    start_with_mail(args, image);
+    scoped(close_fd) int view = take_fd(&run.fds.fd[WIRE_FD_MAIL]);
+    assert_rc((enum rc)rig_exited(&rig, &run).rc, RC_EXITED);
+
+    const struct plan plan = mail_plan(args);
+    close_fd(&image); /* a lock is of what was opened once */
+    image = open(rig_path(&rig, "mail.img"), O_RDWR | O_CLOEXEC);
+    rig_launch_with(&rig, &plan, root, (const int[2]){ image, -1 }, &run);
+    assert_false(run.started);
+    assert_rc((enum rc)run.first.failed.rc, RC_BUSY);
+    close_fd(&view);
+    start_with_mail(args, image);
+    assert_int_equal(end_with_mail().status, 0);
+}
+
 static void reaps_orphans(void **state)
 {
     static const char *const args[] = { "/bin/probe", "orphans", NULL };
@@ -910,6 +1021,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(stops_what_does_not_listen, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_memory_file_systems, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_data_and_bounds_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(carries_mail_in_an_image_of_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(waits_for_a_view_and_not_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(reaps_orphans, setup, teardown),
         cmocka_unit_test_setup_teardown(gives_each_its_own_bus, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_the_processor, setup, teardown),

@@ -68,6 +68,38 @@ static void makes_the_plan(void **state)
     assert_rc(plan_check(&p, NULL), RC_OK);
 }
 
+static void asks_for_mail_by_its_size(void **state)
+{
+    struct manifest m = good_manifest();
+    struct grant g = good_grant();
+    struct plan p;
+
+    (void)state;
+    m.limits.outbox_bytes = 1U << 20;
+    assert_rc(plan_make(&m, &g, 3, true, &p, NULL), RC_PLAN_LIMIT); /* not granted */
+    g.total.outbox_bytes = 1U << 20;
+    assert_rc(plan_make(&m, &g, 3, true, &p, NULL), RC_OK);
+    assert_int_equal(p.has_mail, 1);
+    assert_int_equal(p.n_ops, 7);
+    assert_int_equal(p.ops[6].type, PLAN_OP_OUTBOX);
+    assert_int_equal(p.ops[6].bytes, 1U << 20);
+    m.limits.inbox_bytes = g.total.inbox_bytes = PLAN_MAIL_MIN;
+    assert_rc(plan_make(&m, &g, 3, true, &p, NULL), RC_OK);
+    assert_int_equal(p.n_ops, 8);
+    assert_int_equal(p.ops[6].type, PLAN_OP_INBOX);
+    p.has_mail = 0; /* what the launcher is told */
+    assert_rc(plan_check(&p, NULL), RC_LAUNCH_REQUEST);
+    p.has_mail = 1;
+    p.limits.inbox_bytes = 0;
+    assert_rc(plan_check(&p, NULL), RC_PLAN_PATH);
+    m.limits.inbox_bytes = PLAN_MAIL_MIN - 1;
+    assert_rc(plan_make(&m, &g, 3, true, &p, NULL), RC_PLAN_LIMIT);
+
+    assert_int_equal(plan_mail_image(0, 0), 0);
+    assert_int_equal(plan_mail_image(PLAN_MAIL_MIN, 0), 3U << 20);
+    assert_int_equal(plan_mail_image(8U << 20, 8U << 20), 19U << 20);
+}
+
 static void lets_the_payload_choose_its_path(void **state)
 {
     struct manifest m = good_manifest();
@@ -133,6 +165,7 @@ CHANGE(root, memcpy(m->args[0], "/", 2))
 CHANGE(self_exe, memcpy(m->args[0], "/proc/self/exe", 15))
 CHANGE(from_tmp, memcpy(m->args[0], "/tmp/x", 7))
 CHANGE(from_data, memcpy(m->args[0], "/data/x", 8))
+CHANGE(from_inbox, memcpy(m->args[0], "/inbox/x", 9))
 CHANGE(from_dev, memcpy(m->args[0], "/dev/null", 10))
 CHANGE(endless_arg, memset(m->args[1], 'x', sizeof m->args[1]))
 CHANGE(endless_env, memset(m->env[0], 'x', sizeof m->env[0]))
@@ -178,6 +211,7 @@ static const struct refusal refusals[] = {
     { "program from /tmp", from_tmp, 0, true, RC_PLAN_PATH },
     { "program from /data", from_data, 0, true, RC_PLAN_PATH },
     { "program from /dev", from_dev, 0, true, RC_PLAN_PATH },
+    { "program from /inbox", from_inbox, 0, true, RC_PLAN_PATH },
     { "argument without end", endless_arg, 0, true, RC_PLAN_PATH },
     { "variable without end", endless_env, 0, true, RC_PLAN_PATH },
     { "variable without name", env_no_name, 0, true, RC_PLAN_PATH },
@@ -333,6 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_the_plan),
+        cmocka_unit_test(asks_for_mail_by_its_size),
         cmocka_unit_test(lets_the_payload_choose_its_path),
         cmocka_unit_test(refuses_and_leaves_the_result_alone),
         cmocka_unit_test(checks_what_it_did_not_make),

@@ -113,7 +113,7 @@ static void carries_a_plan_and_descriptors(void **state)
         close_fd(&fds[i]);
     }
     uint8_t byte = 1;
-    assert_int_equal(read(got_fds.fd[WIRE_FD_DATA], &byte, 1), 1); /* the order is kept: zero */
+    assert_int_equal(read(got_fds.fd[WIRE_FD_ROOT + 1], &byte, 1), 1); /* the order is kept: zero */
     assert_int_equal(byte, 0);
     wire_fds_close(&got_fds);
     assert_int_equal(got_fds.fd[0], -1);
@@ -144,7 +144,8 @@ static const struct forgery forgeries[] = {
     { "launch with data, no image", WIRE_LAUNCH, 0, 0, 1, 1, 1 },
     { "launch without data, image", WIRE_LAUNCH, 0, 0, 1, 0, 2 },
     { "launch with data of another kind", WIRE_LAUNCH, 0, 0, 1, 2, 2 },
-    { "launch with three descriptors", WIRE_LAUNCH, 0, 0, 1, 1, 3 },
+    { "launch with data, image of mail", WIRE_LAUNCH, 0, 0, 1, 1, 3 },
+    { "launch with four descriptors", WIRE_LAUNCH, 0, 0, 1, 1, 4 },
     { "launch with sixteen descriptors", WIRE_LAUNCH, 0, 0, 1, 1, 16 },
     { "stop with a descriptor", WIRE_STOP, 0, 0, 1, 0, 1 },
     { "stat with a descriptor", WIRE_STAT, 0, 0, 1, 0, 1 },
