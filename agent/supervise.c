@@ -737,6 +737,8 @@ static bool take_message(struct agent *a, bool *ret_more)
     case WIRE_STAT:
     case WIRE_FREEZE:
     case WIRE_THAW:
+    case WIRE_LIMITS:
+    case WIRE_LIMITED:
         break;
     }
     log_event(LOG_LEVEL_ERROR, "berth-launch sent a request");

@@ -17,10 +17,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "sandbox/cgroup_device.h"
 #include "sandbox/cgroup_file.h"
+#include "sandbox/cgroup_limits.h"
 
 #define ROOT "/sys/fs/cgroup"
-#define CPU_PERIOD_US 100000U
 #define FREEZE_WAIT_MS 500U /* the others wait meanwhile; 50 processes take 1.2 ms */
 #define SWEEP_WAIT_MS 8000U /* in all; with the wait for the lock well below berthd's patience */
 
@@ -38,15 +39,7 @@ static const struct hierarchy hierarchies[CGROUP_KINDS] = {
     [CGROUP_CPUACCT] = { ROOT "/cpuacct", ROOT "/cpu,cpuacct" },
     [CGROUP_DEVICES] = { ROOT "/devices", NULL },
     [CGROUP_FREEZER] = { ROOT "/freezer", NULL },
-};
-
-/* One value in one file of one hierarchy. */
-struct setting {
-    enum cgroup_kind kind;
-    const char *file;
-    uint32_t has;  /* of enum cgroup_has that it needs, 0 = none */
-    bool optional; /* the file may be missing (never the write may fail) */
-    char value[40];
+    [CGROUP_BLKIO] = { ROOT "/blkio", NULL },
 };
 
 /* ---- ending what is in a directory ---------------------------------------------------------- */
@@ -81,6 +74,12 @@ static void kill_dir(int dir)
     (void)cgroup_put(dir, "freezer.state", "THAWED"); /* v1: what is frozen does not die */
 }
 
+static void close_dir(DIR **dir)
+{
+    if (*dir != NULL)
+        (void)closedir(*dir);
+}
+
 /* Remove one directory, or kill what is in it, which sets *ret_busy: it may go a moment later.
  * True: it is gone. */
 static bool remove_dir(int base, const char *name, bool *ret_busy)
@@ -97,13 +96,9 @@ static bool remove_dir(int base, const char *name, bool *ret_busy)
     return false;
 }
 
-static void close_dir(DIR **dir)
-{
-    if (*dir != NULL)
-        (void)closedir(*dir);
-}
-
-static void sweep_base(int base, bool *ret_busy)
+/* Each directory that lies in one. */
+static void each_dir(int base, void (*act)(int base, const char *name, bool *ret_busy),
+                     bool *ret_busy)
 {
     int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     scoped(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -113,8 +108,23 @@ static void sweep_base(int base, bool *ret_busy)
         return;
     while ((entry = readdir(dir)) != NULL) {
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            (void)remove_dir(base, entry->d_name, ret_busy);
+            act(base, entry->d_name, ret_busy);
     }
+}
+
+static void sweep_instance(int base, const char *name, bool *ret_busy)
+{
+    (void)remove_dir(base, name, ret_busy);
+}
+
+/* The instances first: a directory goes when nothing is in it any more. */
+static void sweep_tenant(int base, const char *name, bool *ret_busy)
+{
+    scoped(close_fd) int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir >= 0)
+        each_dir(dir, sweep_instance, ret_busy);
+    (void)remove_dir(base, name, ret_busy);
 }
 
 /* False: the time is over. */
@@ -126,7 +136,7 @@ static bool wait_until(uint64_t until_ms)
     return true;
 }
 
-/* Remove every instance directory below NAME.  All are killed before any is waited for: one that
+/* Remove every directory below NAME.  All are killed before any is waited for: one that
  * cannot end costs the whole of the time once, and nothing of the others' turn. */
 static void sweep(const struct cgroup_tree *tree, uint64_t until_ms)
 {
@@ -136,7 +146,7 @@ static void sweep(const struct cgroup_tree *tree, uint64_t until_ms)
         busy = false;
         for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
             if (tree->base[kind] >= 0)
-                sweep_base(tree->base[kind], &busy);
+                each_dir(tree->base[kind], sweep_tenant, &busy);
         }
     } while (busy && wait_until(until_ms));
 }
@@ -224,7 +234,7 @@ static int move_own_processes(int parent)
 /* A controller that this kernel does not have is no error here. */
 static int enable_controllers(int dir)
 {
-    static const char *const each[] = { "+memory", "+pids", "+cpu" };
+    static const char *const each[] = { "+memory", "+pids", "+cpu", "+io" };
 
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
         if (cgroup_put(dir, "cgroup.subtree_control", each[i]) != 0 && errno != ENOENT &&
@@ -343,73 +353,38 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms)
 
 /* ---- one instance --------------------------------------------------------------------------- */
 
-static enum rc apply(const struct cgroup_tree *tree, const struct cgroup *cgroup,
-                     const struct setting *settings, size_t n, struct err *err)
+static bool wants_disks(const struct cgroup_limits *l)
 {
-    for (size_t i = 0; i < n; i++) {
-        const struct setting *s = &settings[i];
-        int dir = cgroup->dir[s->kind];
+    return l->limits.io_read_bps != 0 || l->limits.io_write_bps != 0 ||
+           l->limits.io_weight != PLAN_WEIGHT;
+}
 
-        if ((tree->has & s->has) != s->has ||
-            (s->optional && (dir < 0 || faccessat(dir, s->file, F_OK, 0) != 0)))
-            continue;
-        if (cgroup_put(dir, s->file, s->value) != 0)
-            return err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
+/* The tenant's directory, made by the first of its instances. */
+static enum rc make_tenant(const struct cgroup_tree *tree, const struct cgroup *cgroup,
+                           enum cgroup_kind kind, struct err *err)
+{
+    if (mkdirat(tree->base[kind], cgroup->tenant, 0755) == 0 && tree->version == 2) {
+        scoped(close_fd) int dir = open_dir(tree->base[kind], cgroup->tenant);
+
+        if (dir < 0 || enable_controllers(dir) != 0)
+            return err_sys(err, RC_CGROUP, "controllers below %s", cgroup->tenant);
+        return RC_OK;
     }
-    return RC_OK;
+    if (tree->version == 2 || faccessat(tree->base[kind], cgroup->tenant, F_OK, 0) == 0)
+        return RC_OK;
+    return err_sys(err, RC_CGROUP, "create %s", cgroup->tenant);
 }
 
-static enum rc apply_v2(const struct cgroup_tree *tree, const struct cgroup *cgroup,
-                        const struct plan_limits *limits, struct err *err)
+static enum rc make_dirs(const struct cgroup_tree *tree, bool disks, struct cgroup *cgroup,
+                         struct err *err)
 {
-    struct setting settings[] = {
-        { CGROUP_UNIFIED, "memory.max", CGROUP_HAS_MEMORY, false, "" },
-        { CGROUP_UNIFIED, "memory.swap.max", CGROUP_HAS_MEMORY, true, "0" },
-        { CGROUP_UNIFIED, "memory.oom.group", CGROUP_HAS_MEMORY, false, "1" },
-        { CGROUP_UNIFIED, "pids.max", CGROUP_HAS_PIDS, false, "" },
-        { CGROUP_UNIFIED, "cpu.max", CGROUP_HAS_CPU, false, "" },
-        { CGROUP_UNIFIED, "cgroup.max.descendants", 0, false, "0" },
-    };
-
-    (void)snprintf(settings[0].value, sizeof settings[0].value, "%" PRIu64, limits->memory_bytes);
-    (void)snprintf(settings[3].value, sizeof settings[3].value, "%u", limits->pids);
-    (void)snprintf(settings[4].value, sizeof settings[4].value, "%u %u",
-                   limits->cpu_permille * (CPU_PERIOD_US / 1000), CPU_PERIOD_US);
-    return apply(tree, cgroup, settings, sizeof settings / sizeof settings[0], err);
-}
-
-static enum rc apply_v1(const struct cgroup_tree *tree, const struct cgroup *cgroup,
-                        const struct plan_limits *limits, struct err *err)
-{
-    struct setting settings[] = {
-        { CGROUP_MEMORY, "memory.limit_in_bytes", CGROUP_HAS_MEMORY, false, "" },
-        { CGROUP_MEMORY, "memory.memsw.limit_in_bytes", CGROUP_HAS_MEMORY, true, "" },
-        { CGROUP_MEMORY, "memory.swappiness", CGROUP_HAS_MEMORY, true, "0" },
-        { CGROUP_PIDS, "pids.max", CGROUP_HAS_PIDS, false, "" },
-        { CGROUP_CPU, "cpu.cfs_period_us", CGROUP_HAS_CPU, false, "" },
-        { CGROUP_CPU, "cpu.cfs_quota_us", CGROUP_HAS_CPU, false, "" },
-        { CGROUP_DEVICES, "devices.deny", CGROUP_HAS_DEVICES, true, "a" },
-        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:3 rw" }, /* null */
-        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:5 rw" }, /* zero */
-        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:7 rw" }, /* full */
-        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:8 rw" }, /* random */
-        { CGROUP_DEVICES, "devices.allow", CGROUP_HAS_DEVICES, true, "c 1:9 rw" }, /* urandom */
-        { CGROUP_UNIFIED, "cgroup.max.descendants", 0, true, "0" },
-    };
-
-    (void)snprintf(settings[0].value, sizeof settings[0].value, "%" PRIu64, limits->memory_bytes);
-    (void)snprintf(settings[1].value, sizeof settings[1].value, "%" PRIu64, limits->memory_bytes);
-    (void)snprintf(settings[3].value, sizeof settings[3].value, "%u", limits->pids);
-    (void)snprintf(settings[4].value, sizeof settings[4].value, "%u", CPU_PERIOD_US);
-    (void)snprintf(settings[5].value, sizeof settings[5].value, "%u",
-                   limits->cpu_permille * (CPU_PERIOD_US / 1000));
-    return apply(tree, cgroup, settings, sizeof settings / sizeof settings[0], err);
-}
-
-static enum rc make_dirs(const struct cgroup_tree *tree, struct cgroup *cgroup, struct err *err)
-{
-    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+    for (enum cgroup_kind kind = 0; kind < CGROUP_KINDS; kind++) {
         if (tree->base[kind] < 0)
+            continue;
+        enum rc rc = make_tenant(tree, cgroup, kind, err);
+        if (rc != RC_OK)
+            return rc;
+        if (kind == CGROUP_BLKIO && !disks)
             continue;
         if (mkdirat(tree->base[kind], cgroup->name, 0755) != 0)
             return err_sys(err, RC_CGROUP, "create %s", cgroup->name);
@@ -423,15 +398,17 @@ static enum rc make_dirs(const struct cgroup_tree *tree, struct cgroup *cgroup, 
 }
 
 enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance,
-                    const struct plan_limits *limits, struct cgroup *ret, struct err *err)
+                    const struct cgroup_limits *limits, struct cgroup *ret, struct err *err)
 {
     struct cgroup cgroup = CGROUP_INIT;
 
-    (void)snprintf(cgroup.name, sizeof cgroup.name, "i%" PRIu64, instance);
-    enum rc rc = make_dirs(tree, &cgroup, err);
+    (void)snprintf(cgroup.tenant, sizeof cgroup.tenant, "t-%s", limits->tenant);
+    (void)snprintf(cgroup.name, sizeof cgroup.name, "%s/i%" PRIu64, cgroup.tenant, instance);
+    enum rc rc = make_dirs(tree, wants_disks(limits), &cgroup, err);
     if (rc == RC_OK)
-        rc = tree->version == 2 ? apply_v2(tree, &cgroup, limits, err)
-                                : apply_v1(tree, &cgroup, limits, err);
+        rc = cgroup_limits_set(tree, &cgroup, limits, err);
+    if (rc == RC_OK && (tree->has & CGROUP_HAS_DEVICES) != 0)
+        rc = cgroup_device_filter(&cgroup, limits, err);
     if (rc != RC_OK) {
         (void)cgroup_remove(tree, &cgroup, 0); /* nothing was ever inside to wait for */
         return rc;
@@ -589,5 +566,9 @@ bool cgroup_remove(const struct cgroup_tree *tree, struct cgroup *cgroup, uint64
             all = all && !left[kind];
         }
     } while (busy && wait_until(until_ms));
+    for (size_t kind = 0; cgroup->tenant[0] != '\0' && kind < CGROUP_KINDS; kind++) {
+        if (tree->base[kind] >= 0) /* refused while others of the tenant are in it */
+            (void)unlinkat(tree->base[kind], cgroup->tenant, AT_REMOVEDIR);
+    }
     return all;
 }

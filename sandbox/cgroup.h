@@ -4,10 +4,12 @@
  * hosts that have v1 controllers beside an empty v2 tree.
  *
  * A host has one or more hierarchies; in each that is needed the launcher owns one directory, NAME,
- * and every instance is one directory below it.  On v1 the controllers are memory, pids and cpu
+ * with a directory for each tenant, which holds what its payloads may have together, and there one
+ * for each instance.  On v1 the controllers are memory, pids and cpu
  * (and devices, cpuacct if needed); the v2 tree, if there is one, is used to start processes
  * inside, to count cpu time and to kill.  A limit that cannot be set is an error: nothing runs
- * without it, unless its controller is not there at all and the caller goes on without.
+ * without it (sandbox/cgroup_limits), and without a filter for devices (sandbox/cgroup_device),
+ * unless its controller is not there at all and the caller goes on without.
  *
  * Nothing here follows what a payload says: payloads do not see any cgroup file system.
  */
@@ -27,6 +29,7 @@ enum cgroup_kind {
     CGROUP_CPUACCT,
     CGROUP_DEVICES,
     CGROUP_FREEZER, /* only where there is no v2 tree */
+    CGROUP_BLKIO,   /* only for who asks for it */
     CGROUP_KINDS
 };
 
@@ -51,13 +54,43 @@ struct cgroup_tree {
     int base[CGROUP_KINDS];   /* NAME itself, -1 = hierarchy not used */
 };
 
+#define CGROUP_TENANT_CAP (NAME_CAP + 2U)
+#define CGROUP_DISKS_MAX 3U
+#define CGROUP_DEVICES_MAX 16U
+
 /* One instance's directories. */
 struct cgroup {
-    char name[24]; /* below base */
+    char tenant[CGROUP_TENANT_CAP];    /* below base: "t-" and the tenant */
+    char name[CGROUP_TENANT_CAP + 24]; /* below base */
     int dir[CGROUP_KINDS];
 };
 
-#define CGROUP_INIT ((struct cgroup){ .dir = { [CGROUP_UNIFIED] = -1, -1, -1, -1, -1, -1, -1 } })
+#define CGROUP_INIT                                                                                \
+    ((struct cgroup){ .dir = { [CGROUP_UNIFIED] = -1, -1, -1, -1, -1, -1, -1, -1 } })
+
+/* A block device. */
+struct cgroup_disk {
+    unsigned int major, minor;
+};
+
+enum { CGROUP_READ = 2, CGROUP_WRITE = 4 }; /* numbers of the kernel */
+
+/* A character device, and what may be done with it. */
+struct cgroup_device {
+    unsigned int major, minor;
+    unsigned int access; /* CGROUP_READ | CGROUP_WRITE */
+};
+
+/* All that is set for an instance. */
+struct cgroup_limits {
+    const char *tenant;
+    struct plan_limits limits;
+    struct plan_share share; /* of the tenant: in force for all of its instances from now on */
+    uint32_t n_disks;        /* that the rates are for */
+    struct cgroup_disk disk[CGROUP_DISKS_MAX];
+    uint32_t n_devices; /* beyond the five of every sandbox */
+    struct cgroup_device device[CGROUP_DEVICES_MAX];
+};
 
 /* A tree without any hierarchy: nothing is limited in it, and nothing counted. */
 void cgroup_tree_none(struct cgroup_tree *ret);
@@ -77,9 +110,10 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms);
  * cgroup_tree_open. */
 uint32_t cgroup_try(const struct cgroup_tree *tree);
 
-/* Create one instance's directories and set every limit that has a controller. */
+/* Create one instance's directories, set every limit that has a controller, and the filter for
+ * devices. */
 must_check enum rc cgroup_make(const struct cgroup_tree *tree, uint64_t instance,
-                               const struct plan_limits *limits, struct cgroup *ret,
+                               const struct cgroup_limits *limits, struct cgroup *ret,
                                struct err *err);
 
 /* The directory to give to clone3 with CLONE_INTO_CGROUP, or -1 when there is no v2 tree. */

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sandbox/cgroup.h"
+#include "sandbox/cgroup_device.h"
 
 #define NAME "walls" /* no instance has that name */
 
@@ -61,6 +61,7 @@ static uint32_t try_unified(int dir)
 
     if (put(dir, "cgroup.freeze", "1") && put(dir, "cgroup.freeze", "0"))
         has |= CGROUP_HAS_FREEZE;
+    has |= cgroup_device_try(dir) ? CGROUP_HAS_DEVICES : 0;
     if (pid < 0)
         return has;
     has |= CGROUP_HAS_CLONE;
@@ -85,6 +86,7 @@ static uint32_t try_controllers_v1(const struct cgroup_tree *tree)
     has |= there(base[CGROUP_MEMORY], "memory.limit_in_bytes") ? CGROUP_HAS_MEMORY : 0;
     has |= there(base[CGROUP_PIDS], "pids.max") ? CGROUP_HAS_PIDS : 0;
     has |= there(base[CGROUP_CPU], "cpu.cfs_quota_us") ? CGROUP_HAS_CPU : 0;
+    has |= there(base[CGROUP_BLKIO], "blkio.throttle.read_bps_device") ? CGROUP_HAS_IO : 0;
     has |= there(base[CGROUP_FREEZER], "cgroup.procs") ? CGROUP_HAS_FREEZE : 0;
     return has | (there(base[CGROUP_DEVICES], "devices.deny") ? CGROUP_HAS_DEVICES : 0);
 }

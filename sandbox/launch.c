@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "sandbox/cgroup_limits.h"
 #include "sandbox/child.h"
+#include "sandbox/disk.h"
 #include "sandbox/landlock.h"
 
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer; a stuck child is killed */
@@ -89,8 +91,16 @@ static enum rc open_mail(struct start *s, struct err *err)
 
 static enum rc make_cgroup(struct start *s, struct err *err)
 {
-    enum rc rc = cgroup_make(&s->launcher->tree, s->request->head.instance,
-                             &s->request->plan.limits, &s->instance.cgroup, err);
+    struct cgroup_limits *asked = &s->instance.asked;
+
+    asked->tenant = s->request->plan.tenant;
+    asked->limits = s->request->plan.limits;
+    asked->share = s->request->plan.share;
+    enum rc rc =
+        disk_fill(s->launcher->slots, &s->instance.loop, &s->instance.mail_loop, asked, err);
+    if (rc == RC_OK)
+        rc = cgroup_make(&s->launcher->tree, s->request->head.instance, asked, &s->instance.cgroup,
+                         err);
 
     return rc != RC_OK
                ? rc
@@ -526,9 +536,30 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
     close_fd(&s.sync);
     close_fd(&s.proc);
     s.instance.id = request->head.instance;
+    s.instance.asked.tenant = NULL; /* the request's */
     *ret = s.instance;
     *result = s.result;
     return RC_OK;
+}
+
+enum rc launch_relimit(const struct launcher *launcher, struct instance *instance,
+                       const struct plan_limits *limits, const struct plan_share *share,
+                       struct err *err)
+{
+    struct cgroup_limits asked = instance->asked;
+    enum rc rc = plan_check_limits(limits, share, err);
+
+    if (rc == RC_OK && !plan_limits_live(&instance->asked.limits, limits))
+        rc = err_set(err, RC_PLAN_LIMIT, "not without a new start");
+    asked.limits = *limits;
+    asked.share = *share;
+    if (rc == RC_OK)
+        rc = disk_fill(launcher->slots, &instance->loop, &instance->mail_loop, &asked, err);
+    if (rc == RC_OK)
+        rc = cgroup_limits_set(&launcher->tree, &instance->cgroup, &asked, err);
+    if (rc == RC_OK)
+        instance->asked = asked;
+    return rc;
 }
 
 void launch_terminate(const struct instance *instance)

@@ -35,6 +35,7 @@ struct instance {
     struct cgroup cgroup;
     struct mounts_loop loop;
     struct mounts_loop mail_loop;
+    struct cgroup_limits asked; /* what is in force; without the tenant's name */
 };
 
 #define INSTANCE_INIT                                                                              \
@@ -64,6 +65,12 @@ must_check enum rc launch_start(const struct launcher *launcher, const struct wi
                                 const struct wire_fds *fds, struct instance *ret,
                                 struct launch_result *result, const char **ret_step,
                                 struct err *err);
+
+/* Give a running payload other limits, all of them or (RC_CGROUP) none.  RC_PLAN_LIMIT: they are no
+ * limits, or differ where only a new start can make a difference. */
+must_check enum rc launch_relimit(const struct launcher *launcher, struct instance *instance,
+                                  const struct plan_limits *limits, const struct plan_share *share,
+                                  struct err *err);
 
 /* SIGTERM to the payload through its reaper; if it is frozen it runs again. */
 void launch_terminate(const struct instance *instance);

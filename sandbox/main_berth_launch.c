@@ -161,6 +161,23 @@ static void on_freeze(struct server *s, const union wire_message *m, const struc
     answer(s, &answered.head, NULL, 0);
 }
 
+static void on_limits(struct server *s, const union wire_message *m, const struct wire_fds *fds)
+{
+    struct instance *instance = find(s, m->head.instance);
+    struct wire_limited answered = { .head = wire_head(WIRE_LIMITED, m->head.instance) };
+    struct err err = { 0 };
+
+    (void)fds;
+    if (instance == NULL)
+        return;
+    answered.rc = launch_relimit(&s->launcher, instance, &m->limits.limits, &m->limits.share, &err);
+    answered.sys = err.sys;
+    (void)snprintf(answered.what, sizeof answered.what, "%s", err.what);
+    if (answered.rc != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "limits instance=%llu", (unsigned long long)m->head.instance);
+    answer(s, &answered.head, NULL, 0);
+}
+
 struct handler {
     enum wire_type type;
     void (*run)(struct server *s, const union wire_message *m, const struct wire_fds *fds);
@@ -168,7 +185,7 @@ struct handler {
 
 static const struct handler handlers[] = {
     { WIRE_LAUNCH, on_launch }, { WIRE_STOP, on_stop },   { WIRE_STAT, on_stat },
-    { WIRE_FREEZE, on_freeze }, { WIRE_THAW, on_freeze },
+    { WIRE_FREEZE, on_freeze }, { WIRE_THAW, on_freeze }, { WIRE_LIMITS, on_limits },
 };
 
 static void on_socket(struct server *s)

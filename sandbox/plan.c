@@ -10,11 +10,15 @@
 #define TMP_INODES_MIN 64U
 #define TMP_INODES_MAX 16384U
 #define RUN_INODES 64U
+#define PLAN_SHARE_MEMORY_MAX (PLAN_MEMORY_MAX * PAYLOADS_MAX)
+#define PLAN_SHARE_CPU_MAX (PLAN_CPU_MAX * PAYLOADS_MAX)
+#define PLAN_SHARE_PIDS_MAX (PLAN_PIDS_MAX * PAYLOADS_MAX)
 
 static_assert(PLAN_UID_BASE + (uint64_t)PLAN_SLOTS * PLAN_UID_COUNT < UINT32_MAX,
               "every id range is a range of valid ids");
+static_assert(sizeof(struct plan_share) == 3 * 8 + 2 * 4, "no padding");
 static_assert(PLAN_UID < PLAN_UID_COUNT, "the payload's id lies in its range");
-static_assert(sizeof(struct plan_limits) == 5 * 8 + 4 * 4,
+static_assert(sizeof(struct plan_limits) == 8 * 8 + 6 * 4,
               "no padding: plans are compared as bytes");
 
 /* One limit: what is wanted, what is possible, what is granted. */
@@ -103,6 +107,12 @@ static enum rc check_limit(const struct limit *l, struct err *err)
         return err_set(err, RC_PLAN_LIMIT, "%s %llu above grant %llu", l->name,
                        (unsigned long long)l->value, (unsigned long long)l->granted);
     return RC_OK;
+}
+
+/* Where 0 stands for "none". */
+static struct limit limit_or_none(const char *name, uint64_t value, uint64_t min, uint64_t max)
+{
+    return (struct limit){ name, value, value == 0 ? 0 : min, max, UINT64_MAX };
 }
 
 static enum rc check_limits(const struct resources *want, const struct resources *granted,
@@ -240,6 +250,25 @@ static enum rc fill_command(const struct manifest *m, struct plan *plan, struct 
     return RC_OK;
 }
 
+static uint64_t at_most(uint64_t value, uint64_t max)
+{
+    return value < max ? value : max;
+}
+
+/* What a grant has beyond what the kernel can be told bounds nothing. */
+static struct plan_share share_of(const struct grant *grant)
+{
+    const struct resources *total = &grant->total;
+    uint64_t reapers = grant->payloads_max > 0 ? grant->payloads_max : 1;
+    uint64_t pids = total->pids + reapers;
+
+    return (struct plan_share){
+        .memory_bytes = at_most(total->memory_bytes, PLAN_SHARE_MEMORY_MAX),
+        .cpu_permille = (uint32_t)at_most(total->cpu_permille, PLAN_SHARE_CPU_MAX),
+        .pids = (uint32_t)at_most(pids, PLAN_SHARE_PIDS_MAX),
+    };
+}
+
 enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t slot, bool has_data,
                   struct plan *ret, struct err *err)
 {
@@ -274,8 +303,11 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
         .cpu_permille = m->limits.cpu_permille,
         .pids = m->limits.pids + 1, /* the reaper is ours, not the tenant's */
         .open_files = m->limits.open_files,
+        .cpu_weight = PLAN_WEIGHT,
+        .io_weight = PLAN_WEIGHT,
     };
     plan.has_mail = wants_mail(&plan.limits);
+    plan.share = share_of(grant);
     plan_fill_ops(&plan);
     rc = fill_command(m, &plan, err);
     if (rc != RC_OK)
@@ -317,21 +349,84 @@ static enum rc check_ops(const struct plan *p, struct err *err)
     return RC_OK;
 }
 
-enum rc plan_check(const struct plan *p, struct err *err)
+/* A share holds what is in it, and is not more than the kernel can be told. */
+static enum rc check_share(const struct plan_limits *l, const struct plan_share *share,
+                           struct err *err)
+{
+    const struct limit limits[] = {
+        { "memory_bytes of the tenant", share->memory_bytes, l->memory_bytes, PLAN_SHARE_MEMORY_MAX,
+          UINT64_MAX },
+        { "cpu_permille of the tenant", share->cpu_permille, l->cpu_permille, PLAN_SHARE_CPU_MAX,
+          UINT64_MAX },
+        { "pids of the tenant", share->pids, l->pids, PLAN_SHARE_PIDS_MAX, UINT64_MAX },
+        limit_or_none("io_read_bps of the tenant", share->io_read_bps, l->io_read_bps, PLAN_IO_MAX),
+        limit_or_none("io_write_bps of the tenant", share->io_write_bps, l->io_write_bps,
+                      PLAN_IO_MAX),
+    };
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < sizeof limits / sizeof limits[0]; i++)
+        rc = check_limit(&limits[i], err);
+    return rc;
+}
+
+static enum rc check_rates(const struct plan_limits *l, struct err *err)
+{
+    const struct limit limits[] = {
+        limit_or_none("memory_high_bytes", l->memory_high_bytes, PLAN_MEMORY_MIN, l->memory_bytes),
+        limit_or_none("io_read_bps", l->io_read_bps, PLAN_IO_MIN, PLAN_IO_MAX),
+        limit_or_none("io_write_bps", l->io_write_bps, PLAN_IO_MIN, PLAN_IO_MAX),
+        { "cpu_weight", l->cpu_weight, 1, PLAN_CPU_WEIGHT_MAX, UINT64_MAX },
+        { "io_weight", l->io_weight, 1, PLAN_IO_WEIGHT_MAX, UINT64_MAX },
+    };
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < sizeof limits / sizeof limits[0]; i++)
+        rc = check_limit(&limits[i], err);
+    return rc;
+}
+
+enum rc plan_check_limits(const struct plan_limits *l, const struct plan_share *share,
+                          struct err *err)
 {
     const struct resources limits = {
-        .memory_bytes = p->limits.memory_bytes,
-        .data_bytes = p->limits.data_bytes,
-        .inbox_bytes = p->limits.inbox_bytes,
-        .outbox_bytes = p->limits.outbox_bytes,
-        .tmp_bytes = p->limits.tmp_bytes,
-        .cpu_permille = p->limits.cpu_permille,
-        .pids = p->limits.pids - 1,
-        .open_files = p->limits.open_files,
+        .memory_bytes = l->memory_bytes,
+        .data_bytes = l->data_bytes,
+        .inbox_bytes = l->inbox_bytes,
+        .outbox_bytes = l->outbox_bytes,
+        .tmp_bytes = l->tmp_bytes,
+        .cpu_permille = l->cpu_permille,
+        .pids = l->pids - 1,
+        .open_files = l->open_files,
     };
+    enum rc rc = check_limits(&limits, &limits, err);
 
-    if (p->magic != PLAN_MAGIC || p->reserved[0] != 0 || p->limits.reserved != 0 ||
-        p->has_data > 1 || p->inner_root > 1 || p->spare != 0)
+    if (rc == RC_OK && l->reserved != 0)
+        rc = err_set(err, RC_LAUNCH_REQUEST, "limits");
+    if (rc == RC_OK)
+        rc = check_rates(l, err);
+    return rc == RC_OK ? check_share(l, share, err) : rc;
+}
+
+bool plan_limits_live(const struct plan_limits *running, const struct plan_limits *wanted)
+{
+    struct plan_limits same = *running;
+
+    same.memory_bytes = wanted->memory_bytes;
+    same.memory_high_bytes = wanted->memory_high_bytes;
+    same.io_read_bps = wanted->io_read_bps;
+    same.io_write_bps = wanted->io_write_bps;
+    same.cpu_permille = wanted->cpu_permille;
+    same.cpu_weight = wanted->cpu_weight;
+    same.io_weight = wanted->io_weight;
+    same.pids = wanted->pids;
+    return memcmp(&same, wanted, sizeof same) == 0;
+}
+
+enum rc plan_check(const struct plan *p, struct err *err)
+{
+    if (p->magic != PLAN_MAGIC || p->reserved[0] != 0 || p->has_data > 1 || p->inner_root > 1 ||
+        p->spare != 0)
         return err_set(err, RC_LAUNCH_REQUEST, "head");
     if ((p->calls & ~PROFILE_ALL) != 0)
         return err_set(err, RC_LAUNCH_REQUEST, "calls %u", p->calls);
@@ -346,7 +441,7 @@ enum rc plan_check(const struct plan *p, struct err *err)
     if (p->has_mail != wants_mail(&p->limits))
         return err_set(err, RC_LAUNCH_REQUEST, "mail");
 
-    enum rc rc = check_limits(&limits, &limits, err);
+    enum rc rc = plan_check_limits(&p->limits, &p->share, err);
     if (rc == RC_OK)
         rc = check_ops(p, err);
     if (rc == RC_OK)

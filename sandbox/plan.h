@@ -48,6 +48,11 @@ struct grant;
 #define PLAN_FILES_MIN 8U
 #define PLAN_FILES_MAX 65536U
 #define PLAN_RUN_BYTES (256ULL * 1024U)
+#define PLAN_WEIGHT 100U /* of cpu and io, unless asked otherwise */
+#define PLAN_CPU_WEIGHT_MAX 10000U
+#define PLAN_IO_WEIGHT_MAX 1000U
+#define PLAN_IO_MIN 4096U /* bytes a second */
+#define PLAN_IO_MAX (64ULL * 1024U * 1024U * 1024U)
 
 /* Operations on the payload's file tree, carried out in the order of the list. */
 enum plan_op_type {
@@ -71,15 +76,29 @@ struct plan_op {
 };
 
 struct plan_limits {
-    uint64_t memory_bytes; /* with page cache and tmpfs; no swap */
-    uint64_t tmp_bytes;    /* of /tmp */
-    uint64_t data_bytes;   /* of /data, 0 = none */
-    uint64_t inbox_bytes;  /* of /inbox, 0 = none */
-    uint64_t outbox_bytes; /* of /outbox, 0 = none */
-    uint32_t cpu_permille; /* 1000 = one core */
-    uint32_t pids;         /* processes and threads, with the reaper */
-    uint32_t open_files;   /* per process */
-    uint32_t reserved;     /* 0 */
+    uint64_t memory_bytes;      /* with page cache and tmpfs; no swap */
+    uint64_t tmp_bytes;         /* of /tmp */
+    uint64_t data_bytes;        /* of /data, 0 = none */
+    uint64_t inbox_bytes;       /* of /inbox, 0 = none */
+    uint64_t outbox_bytes;      /* of /outbox, 0 = none */
+    uint64_t memory_high_bytes; /* above it is slowed down and reclaimed from; 0 = no such mark */
+    uint64_t io_read_bps;       /* from each disk, bytes a second; 0 = no limit of its own */
+    uint64_t io_write_bps;      /* to each disk */
+    uint32_t cpu_permille;      /* 1000 = one core */
+    uint32_t cpu_weight;        /* when several want the cpu; PLAN_WEIGHT is everybody's */
+    uint32_t io_weight;         /* when several want a disk */
+    uint32_t pids;              /* processes and threads, with the reaper */
+    uint32_t open_files;        /* per process */
+    uint32_t reserved;          /* 0 */
+};
+
+/* What all payloads of the tenant may have together: limits of the group that theirs lie in. */
+struct plan_share {
+    uint64_t memory_bytes;
+    uint64_t io_read_bps;  /* 0 = no limit */
+    uint64_t io_write_bps; /* 0 = no limit */
+    uint32_t cpu_permille;
+    uint32_t pids; /* with a reaper for each payload */
 };
 
 struct plan {
@@ -100,6 +119,7 @@ struct plan {
     uint32_t inner_root;  /* 1: it is uid 0 inside its range, with no capability all the same */
     uint32_t spare;       /* 0 */
     struct plan_limits limits;
+    struct plan_share share;
     struct plan_op ops[PLAN_OPS_MAX];
     char args[PAYLOAD_ARGS_MAX][PAYLOAD_ARG_CAP]; /* args[0] is the program, absolute */
     char env[PLAN_ENV_MAX][PAYLOAD_ARG_CAP];      /* "NAME=value" */
@@ -120,6 +140,13 @@ must_check enum rc plan_check(const struct plan *plan, struct err *err);
 /* Bytes of the mail image for an /inbox and an /outbox of so many: with what the file system needs
  * for itself.  Whole MiB; 0 for none. */
 uint64_t plan_mail_image(uint64_t inbox_bytes, uint64_t outbox_bytes);
+
+/* The same of the limits alone, as a running payload may be given new ones.  RC_PLAN_LIMIT. */
+must_check enum rc plan_check_limits(const struct plan_limits *limits,
+                                     const struct plan_share *share, struct err *err);
+
+/* Whether a payload that runs under one can be given the other without a new start. */
+bool plan_limits_live(const struct plan_limits *running, const struct plan_limits *wanted);
 
 /* The operations that follow from has_data and the limits: part of plan_make, and what plan_check
  * compares with. */

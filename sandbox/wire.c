@@ -19,12 +19,14 @@ static const struct shape shapes[] = {
     { WIRE_STAT, sizeof(struct wire_stat), 0, 0 },
     { WIRE_FREEZE, sizeof(struct wire_freeze), 0, 0 },
     { WIRE_THAW, sizeof(struct wire_freeze), 0, 0 },
+    { WIRE_LIMITS, sizeof(struct wire_limits), 0, 0 },
     { WIRE_LAUNCHED, sizeof(struct wire_launched), 4, 5 },
     { WIRE_LAUNCH_FAILED, sizeof(struct wire_launch_failed), 0, 0 },
     { WIRE_EXITED, sizeof(struct wire_exited), 0, 0 },
     { WIRE_STATS, sizeof(struct wire_stats), 0, 0 },
     { WIRE_FROZEN, sizeof(struct wire_frozen), 0, 0 },
     { WIRE_WALLS, sizeof(struct wire_walls), 0, 0 },
+    { WIRE_LIMITED, sizeof(struct wire_limited), 0, 0 },
 };
 
 union control {
@@ -147,9 +149,12 @@ static bool content_valid(const union wire_message *m, size_t n_fds)
     case WIRE_WALLS:
         return walls_valid(&m->walls.seen) &&
                memchr(m->walls.refused_what, '\0', sizeof m->walls.refused_what) != NULL;
+    case WIRE_LIMITED:
+        return memchr(m->limited.what, '\0', sizeof m->limited.what) != NULL;
     case WIRE_STAT:
     case WIRE_FREEZE:
     case WIRE_THAW:
+    case WIRE_LIMITS: /* checked by its user */
     case WIRE_EXITED:
     case WIRE_STATS:
         return true;

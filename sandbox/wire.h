@@ -13,6 +13,7 @@
  *       STAT     ask for usage                      -
  *       FREEZE   let nothing of it run              -
  *       THAW     let it run again                   -
+ *       LIMITS   give it other limits as it runs    -
  *     berth-launch -> berthd
  *       WALLS           what can be built here      -
  *       LAUNCHED        the program was exec'd      pidfd, notify socket, stdout and stderr pipe,
@@ -22,6 +23,7 @@
  *       EXITED          all of it is gone, cleaned  -
  *       STATS           usage now                   -
  *       FROZEN          what FREEZE or THAW did     -
+ *       LIMITED         what LIMITS did             -
  *
  * The data image is open for reading and writing, and berthd closes its copy after sending: the
  * lock that keeps an image from being mounted twice lives as long as any copy.  The pidfd is that
@@ -32,9 +34,9 @@
  * of it when the pidfd becomes readable, and EXITED waits for that, for a while.
  *
  * WALLS comes first, once, and of no instance.  Each LAUNCH is answered by exactly one LAUNCHED or
- * LAUNCH_FAILED, each LAUNCHED is followed by exactly one EXITED.  STOP, STAT, FREEZE and THAW for
- * an instance that is not running are not answered.  What is frozen can be stopped: it is let run
- * first, unless it is killed at once.
+ * LAUNCH_FAILED, each LAUNCHED is followed by exactly one EXITED.  STOP, STAT, FREEZE, THAW and
+ * LIMITS for an instance that is not running are not answered.  What is frozen can be stopped: it
+ * is let run first, unless it is killed at once.
  */
 #ifndef BERTH_SANDBOX_WIRE_H
 #define BERTH_SANDBOX_WIRE_H
@@ -47,12 +49,14 @@ enum wire_type {
     WIRE_STAT = 3,
     WIRE_FREEZE = 4,
     WIRE_THAW = 5,
+    WIRE_LIMITS = 6,
     WIRE_LAUNCHED = 16,
     WIRE_LAUNCH_FAILED = 17,
     WIRE_EXITED = 18,
     WIRE_STATS = 19,
     WIRE_FROZEN = 20,
     WIRE_WALLS = 21,
+    WIRE_LIMITED = 22,
 };
 
 struct wire_head {
@@ -79,6 +83,12 @@ struct wire_stat {
 /* FREEZE and THAW. */
 struct wire_freeze {
     struct wire_head head;
+};
+
+struct wire_limits {
+    struct wire_head head;
+    struct plan_limits limits;
+    struct plan_share share;
 };
 
 /* Which walls stand around every payload: masks of enum wall (base/walls). */
@@ -150,18 +160,27 @@ struct wire_frozen {
     uint32_t rc;     /* RC_OK: it is so.  RC_TIMEOUT: not all of it yet, ask again.  RC_CGROUP */
 };
 
+struct wire_limited {
+    struct wire_head head;
+    uint32_t rc; /* RC_OK: all are in force and were read back; else none has changed */
+    int32_t sys; /* errno, or 0 */
+    char what[96];
+};
+
 union wire_message {
     struct wire_head head;
     struct wire_launch launch;
     struct wire_stop stop;
     struct wire_stat stat;
     struct wire_freeze freeze;
+    struct wire_limits limits;
     struct wire_launched launched;
     struct wire_launch_failed failed;
     struct wire_exited exited;
     struct wire_stats stats;
     struct wire_frozen frozen;
     struct wire_walls walls;
+    struct wire_limited limited;
 };
 
 #define WIRE_FDS_MAX 5U

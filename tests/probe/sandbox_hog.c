@@ -3,6 +3,7 @@
  * Runs inside a sandbox: takes all it can get of one thing, or behaves badly in one way.
  *   memory         allocate and touch for ever
  *   memory-child   the same in a child, and wait in the parent
+ *   hold MIB       take so much memory, say READY=1, sleep
  *   forks          fork for ever; prints how many there were when the first one failed
  *   fill PATH      write a file until it fails; prints the errno and the MiB
  *   files DIR      create files until it fails; prints the errno
@@ -51,6 +52,15 @@ static void eat_memory(void)
         if (p != NULL)
             memset(p, 1, MIB);
     }
+}
+
+static void hold(size_t mib)
+{
+    for (size_t i = 0; i < mib; i++)
+        memset(malloc(MIB), 1, MIB);
+    notify("READY=1");
+    for (;;)
+        pause();
 }
 
 static void forks(void)
@@ -192,6 +202,8 @@ int main(int argc, char **argv)
         for (;;)
             pause();
     }
+    if (strcmp(what, "hold") == 0)
+        hold((size_t)strtoul(arg, NULL, 10));
     if (strcmp(what, "forks") == 0)
         forks();
     if (strcmp(what, "fill") == 0)

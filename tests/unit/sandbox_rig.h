@@ -291,7 +291,11 @@ static inline struct plan rig_plan(const struct rig *rig, const char *const *arg
                                      .data_bytes = data_bytes,
                                      .cpu_permille = 1000,
                                      .pids = 32,
-                                     .open_files = 64 } };
+                                     .open_files = 64,
+                                     .cpu_weight = PLAN_WEIGHT,
+                                     .io_weight = PLAN_WEIGHT },
+                         .share = {
+                             .memory_bytes = 1U << 30, .cpu_permille = 64000, .pids = 8192 } };
 
     for (; args[plan.n_args] != NULL; plan.n_args++)
         (void)snprintf(plan.args[plan.n_args], PAYLOAD_ARG_CAP, "%s", args[plan.n_args]);

@@ -154,6 +154,129 @@ static void is_not_answered_for_a_stranger(void **state)
     (void)rig_exited(&rig, &run);
 }
 
+static struct wire_limited relimit(const struct plan_limits *limits, const struct plan_share *share)
+{
+    const struct wire_limits m = { .head = wire_head(WIRE_LIMITS, run.id),
+                                   .limits = *limits,
+                                   .share = *share };
+    union wire_message got = { 0 };
+    struct wire_fds none;
+
+    assert_rc(wire_send(rig.sock, &m.head, NULL, 0, NULL), RC_OK);
+    rig_recv(&rig, &got, &none);
+    assert_int_equal(got.head.type, WIRE_LIMITED);
+    assert_int_equal(got.head.instance, run.id);
+    return got.limited;
+}
+
+static void await_pids(uint32_t want)
+{
+    const uint64_t until = clock_mono_ms() + RIG_WAIT_MS;
+
+    while (usage().pids != want && clock_mono_ms() < until)
+        continue;
+    assert_int_equal(usage().pids, want);
+}
+
+/* What forks for ever gets as far as each new limit lets it. */
+static void grows_and_shrinks_as_it_runs(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "forks", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    (void)state;
+    start("forks", NULL);
+    await_pids(32);
+    plan.limits.pids = 48;
+    plan.limits.cpu_permille = 2000;
+    plan.limits.cpu_weight = 50;
+    assert_rc((enum rc)relimit(&plan.limits, &plan.share).rc, RC_OK);
+    await_pids(48);
+    plan.limits.pids = 40; /* what is there stays, more does not come */
+    assert_rc((enum rc)relimit(&plan.limits, &plan.share).rc, RC_OK);
+    assert_in_range(usage().pids, 41, 48);
+    rig_stop(&rig, &run, 0);
+    (void)rig_exited(&rig, &run);
+}
+
+/* Below what it has in use there is no going, and it does not die of the attempt. */
+static void refuses_less_memory_than_is_used(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "hold", "24", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    (void)state;
+    start("hold", "24");
+    await_ready();
+    const struct plan_limits before = plan.limits;
+    plan.limits.memory_bytes = 8U << 20;
+    plan.limits.pids = 99;
+    struct wire_limited said = relimit(&plan.limits, &plan.share);
+    assert_rc((enum rc)said.rc, RC_CGROUP);
+    assert_int_equal(said.sys, EBUSY);
+    assert_true(usage().memory_bytes > 24U << 20); /* it lives */
+    assert_int_equal(usage().oom_kills, 0);
+    assert_rc((enum rc)relimit(&before, &plan.share).rc, RC_OK);
+    plan.limits = before;
+    plan.limits.memory_bytes = 28U << 20;
+    assert_rc((enum rc)relimit(&plan.limits, &plan.share).rc, RC_OK);
+    rig_stop(&rig, &run, 0);
+    assert_rc((enum rc)rig_exited(&rig, &run).rc, RC_KILLED);
+}
+
+struct bad_limits {
+    const char *why;
+    void (*change)(struct plan_limits *l, struct plan_share *s);
+};
+
+#define BAD(fn, statement)                                                                         \
+    static void fn(struct plan_limits *l, struct plan_share *s)                                    \
+    {                                                                                              \
+        (void)l;                                                                                   \
+        (void)s;                                                                                   \
+        statement;                                                                                 \
+    }
+
+BAD(no_memory, l->memory_bytes = 0)
+BAD(all_memory, l->memory_bytes = UINT64_MAX; s->memory_bytes = UINT64_MAX)
+BAD(no_pids, l->pids = 0)
+BAD(above_share, s->pids = l->pids - 1)
+BAD(other_tmp, l->tmp_bytes *= 2)
+BAD(other_files, l->open_files++)
+BAD(some_data, l->data_bytes = 8U << 20)
+BAD(no_weight, l->cpu_weight = 0)
+
+static const struct bad_limits bad[] = {
+    { "no memory", no_memory },
+    { "all memory", all_memory },
+    { "no processes", no_pids },
+    { "more than the tenant", above_share },
+    { "another /tmp", other_tmp },
+    { "other descriptors", other_files },
+    { "data where there is none", some_data },
+    { "no weight", no_weight },
+};
+
+static void refuses_what_are_no_limits(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "polite", NULL };
+    const struct plan plan = rig_plan(&rig, args, 0);
+
+    (void)state;
+    start("polite", NULL);
+    await_ready();
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct plan_limits l = plan.limits;
+        struct plan_share s = plan.share;
+
+        bad[i].change(&l, &s);
+        if (relimit(&l, &s).rc != RC_PLAN_LIMIT)
+            fail_msg("%s was taken", bad[i].why);
+    }
+    rig_stop(&rig, &run, 0);
+    (void)rig_exited(&rig, &run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +285,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_killed_while_frozen, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_with_berthd_while_frozen, setup, teardown),
         cmocka_unit_test_setup_teardown(is_not_answered_for_a_stranger, setup, teardown),
+        cmocka_unit_test_setup_teardown(grows_and_shrinks_as_it_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_less_memory_than_is_used, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_are_no_limits, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

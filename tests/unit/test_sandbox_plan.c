@@ -100,6 +100,38 @@ static void asks_for_mail_by_its_size(void **state)
     assert_int_equal(plan_mail_image(8U << 20, 8U << 20), 19U << 20);
 }
 
+static void knows_what_changes_as_it_runs(void **state)
+{
+    struct manifest m = good_manifest();
+    struct grant g = good_grant();
+    struct plan p;
+
+    (void)state;
+    g.payloads_max = 3;
+    assert_rc(plan_make(&m, &g, 3, true, &p, NULL), RC_OK);
+    assert_int_equal(p.share.memory_bytes, 64U << 20);
+    assert_int_equal(p.share.cpu_permille, 1000);
+    assert_int_equal(p.share.pids, 67); /* with a reaper for each */
+
+    struct plan_limits l = p.limits;
+    assert_true(plan_limits_live(&p.limits, &l));
+    l.memory_bytes *= 2;
+    l.memory_high_bytes = l.memory_bytes;
+    l.cpu_permille = 1;
+    l.cpu_weight = l.io_weight = 7;
+    l.pids = 99;
+    l.io_read_bps = l.io_write_bps = 1U << 20;
+    assert_true(plan_limits_live(&p.limits, &l));
+    l.tmp_bytes++;
+    assert_false(plan_limits_live(&p.limits, &l));
+    l.tmp_bytes--;
+    l.open_files++;
+    assert_false(plan_limits_live(&p.limits, &l));
+    l.open_files--;
+    l.data_bytes = 0;
+    assert_false(plan_limits_live(&p.limits, &l));
+}
+
 static void lets_the_payload_choose_its_path(void **state)
 {
     struct manifest m = good_manifest();
@@ -263,6 +295,20 @@ TAMPER(t_slot, p->slot = PLAN_SLOTS)
 TAMPER(t_no_limit, p->limits.memory_bytes = 0)
 TAMPER(t_no_pids, p->limits.pids = 0)
 TAMPER(t_one_pid, p->limits.pids = 1)
+TAMPER(t_reserved, p->limits.reserved = 1)
+TAMPER(t_no_weight, p->limits.cpu_weight = 0)
+TAMPER(t_cpu_weight, p->limits.cpu_weight = 10001)
+TAMPER(t_io_weight, p->limits.io_weight = 1001)
+TAMPER(t_high, p->limits.memory_high_bytes = p->limits.memory_bytes + 1)
+TAMPER(t_little_high, p->limits.memory_high_bytes = 1)
+TAMPER(t_little_io, p->limits.io_read_bps = 1)
+TAMPER(t_much_io, p->limits.io_write_bps = UINT64_MAX)
+TAMPER(t_share_memory, p->share.memory_bytes = p->limits.memory_bytes - 1)
+TAMPER(t_share_huge, p->share.memory_bytes = UINT64_MAX)
+TAMPER(t_share_cpu, p->share.cpu_permille = p->limits.cpu_permille - 1)
+TAMPER(t_share_cpu_huge, p->share.cpu_permille = UINT32_MAX)
+TAMPER(t_share_pids, p->share.pids = p->limits.pids - 1)
+TAMPER(t_share_io, p->limits.io_read_bps = 2U << 20; p->share.io_read_bps = 1U << 20)
 TAMPER(t_tmp_size, p->ops[3].bytes = 0)
 TAMPER(t_mount_path, memcpy(p->ops[3].path, "/bin", 5))
 TAMPER(t_mount_up, memcpy(p->ops[3].path, "/../x", 6))
@@ -290,6 +336,20 @@ static const struct tampering tamperings[] = {
     { "no memory limit", t_no_limit, RC_PLAN_LIMIT },
     { "no process limit", t_no_pids, RC_PLAN_LIMIT },
     { "no room for the payload", t_one_pid, RC_PLAN_LIMIT },
+    { "limits with something more", t_reserved, RC_LAUNCH_REQUEST },
+    { "no weight", t_no_weight, RC_PLAN_LIMIT },
+    { "cpu weight above all", t_cpu_weight, RC_PLAN_LIMIT },
+    { "io weight above all", t_io_weight, RC_PLAN_LIMIT },
+    { "mark above the limit", t_high, RC_PLAN_LIMIT },
+    { "mark where nothing starts", t_little_high, RC_PLAN_LIMIT },
+    { "a byte a second", t_little_io, RC_PLAN_LIMIT },
+    { "rate above all", t_much_io, RC_PLAN_LIMIT },
+    { "memory above the tenant's", t_share_memory, RC_PLAN_LIMIT },
+    { "share of memory without bound", t_share_huge, RC_PLAN_LIMIT },
+    { "cpu above the tenant's", t_share_cpu, RC_PLAN_LIMIT },
+    { "share of cpu without bound", t_share_cpu_huge, RC_PLAN_LIMIT },
+    { "processes above the tenant's", t_share_pids, RC_PLAN_LIMIT },
+    { "rate above the tenant's", t_share_io, RC_PLAN_LIMIT },
     { "unlimited tmpfs", t_tmp_size, RC_PLAN_PATH },
     { "mount over the package", t_mount_path, RC_PLAN_PATH },
     { "mount outside", t_mount_up, RC_PLAN_PATH },
@@ -368,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_the_plan),
         cmocka_unit_test(asks_for_mail_by_its_size),
+        cmocka_unit_test(knows_what_changes_as_it_runs),
         cmocka_unit_test(lets_the_payload_choose_its_path),
         cmocka_unit_test(refuses_and_leaves_the_result_alone),
         cmocka_unit_test(checks_what_it_did_not_make),
