@@ -114,7 +114,7 @@ static int filter_file(void)
     int fd = memfd_create("filter", MFD_CLOEXEC);
     size_t size;
 
-    if (seccomp_build(SECCOMP_PROFILE_POSIX, &program, &err) != RC_OK)
+    if (seccomp_build(SECCOMP_PAYLOAD, 0, CALLS_NATIVE, &program, &err) != RC_OK)
         rig_die("filter");
     size = program.n * sizeof program.code[0];
     if (fd < 0 || write(fd, program.code, size) != (ssize_t)size)
