@@ -75,20 +75,23 @@ static int new_cgroup_namespace(const struct child *c)
     return unshare(CLONE_NEWCGROUP);
 }
 
-static int write_sysctl(const char *path, const char *value)
+/* Before the user changes: the host's file asks for the host's user as well as for our rights. */
+static int forbid_memfd_exec(const struct child *c)
 {
-    scoped(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    (void)c;
+    return counts_forbid_memfd_exec();
+}
 
-    if (fd < 0)
-        return -1;
-    return write(fd, value, strlen(value)) == (ssize_t)strlen(value) ? 0 : -1;
+static int share_counts(const struct child *c)
+{
+    return counts_apply(c->counts);
 }
 
 /* The count belongs to our user namespace: no payload makes another one below it. */
 static int forbid_namespaces(const struct child *c)
 {
     (void)c;
-    return write_sysctl("/proc/sys/user/max_user_namespaces", "0");
+    return counts_forbid_namespaces();
 }
 
 static int attach_root(const struct child *c)
@@ -218,7 +221,9 @@ static int confine_files(const struct child *c)
 static const struct step init_steps[] = {
     { "channel", take_channel, ALWAYS },
     { "wait", wait_for_launcher, ALWAYS },
+    { "memfd-exec", forbid_memfd_exec, ALWAYS },
     { "inner-root", become_inner_root, ALWAYS },
+    { "user-counts", share_counts, ALWAYS },
     { "cgroup-namespace", new_cgroup_namespace, WALL_CGROUP_NAMESPACE },
     { "forbid-namespaces", forbid_namespaces, WALL_NO_NESTED_NAMESPACES },
     { "root", attach_root, ALWAYS },

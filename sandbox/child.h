@@ -12,6 +12,7 @@
 
 #include <sys/un.h>
 
+#include "sandbox/counts.h"
 #include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/walls.h"
@@ -40,6 +41,7 @@ struct child {
     const struct seccomp_program *payload_filter;
     const struct seccomp_program *reaper_filter;
     const struct walls *walls; /* what is missing here was waived, or is optional */
+    const struct counts *counts;
     struct mounts mounts;
     int sync;          /* SEQPACKET: bytes from the launcher let it go on, messages go back */
     int sync_launcher; /* the launcher's end, to be closed */

@@ -172,6 +172,7 @@ static void fill_child(struct start *s)
     c->reaper_filter = &s->launcher->reaper_filter;
     c->walls = &s->launcher->walls;
     c->mounts.whole_proc = !walls_stand(c->walls, WALL_PROC_SUBSET);
+    c->counts = &s->launcher->counts;
     for (uint32_t i = 0; i < plan->n_args; i++)
         c->argv[i] = (char *)(uintptr_t)plan->args[i];
     for (uint32_t i = 0; i < plan->n_env; i++)
@@ -455,6 +456,7 @@ static void build_filter(struct launcher *launcher, enum seccomp_role role, uint
 
 void launch_init(struct launcher *launcher, const struct wall_policy *policy)
 {
+    counts_share(&launcher->counts);
     walls_try(policy, &launcher->walls);
     build_filter(launcher, SECCOMP_REAPER, 0, &launcher->reaper_filter);
     for (uint32_t calls = 0; calls < PROFILE_MASKS; calls++)

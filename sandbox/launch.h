@@ -8,6 +8,7 @@
 #define BERTH_SANDBOX_LAUNCH_H
 
 #include "sandbox/cgroup.h"
+#include "sandbox/counts.h"
 #include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/walls.h"
@@ -21,6 +22,7 @@ struct launcher {
     struct walls walls;
     int mail_userns[2]; /* of payloads by inner_root (sandbox/idmap); -1 = nobody carries mail */
     uint32_t mail_uid;  /* who does */
+    struct counts counts;
 };
 
 /* One payload that runs, or ran and is not yet cleaned up.  id 0 = the place is free. */

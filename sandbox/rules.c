@@ -318,15 +318,17 @@ static const struct rule rules[] = {
     FCNTL(F_GETFL),
     FCNTL(F_SETFL),
     FCNTL(F_GETLK),
-    FCNTL(F_SETLK),
-    FCNTL(F_SETLKW),
     FCNTL(F_OFD_GETLK),
-    FCNTL(F_OFD_SETLK),
-    FCNTL(F_OFD_SETLKW),
     FCNTL(F_GETOWN),
     FCNTL(F_SETOWN),
     FCNTL(F_GETPIPE_SZ),
     FCNTL(F_SETPIPE_SZ),
+    /* Each lock of a range is kernel memory that no control group is charged for and no limit ends:
+     * a payload could have all there is.  flock() is one for a descriptor. */
+    ONE(fcntl, PROFILE_LEGACY, 1, INT, F_SETLK),
+    ONE(fcntl, PROFILE_LEGACY, 1, INT, F_SETLKW),
+    ONE(fcntl, PROFILE_LEGACY, 1, INT, F_OFD_SETLK),
+    ONE(fcntl, PROFILE_LEGACY, 1, INT, F_OFD_SETLKW),
 
     /* Not MERGEABLE, with which one learns what others have in memory, and nothing that throws out
      * pages which others may be using. */
