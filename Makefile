@@ -49,7 +49,7 @@ L_tls     = $(call pkg_libs,gnutls)
 L_seccomp = $(call pkg_libs,libseccomp)
 L_cap     = -lcap
 L_systemd = $(call pkg_libs,libsystemd)
-L_ground  = $(call pkg_libs,sqlite3 yaml-0.1 jansson)
+L_ground  = $(call pkg_libs,sqlite3 yaml-0.1 jansson) -lm
 L_all     = $(L_crypto) $(L_fec) $(L_tls) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
 
 # ---- what there is --------------------------------------------------------------------------------------------
