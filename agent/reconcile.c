@@ -388,11 +388,13 @@ enum rc reconcile_failed(const struct table *t, const char *tenant, const char *
 enum rc reconcile_share(const struct table *t, const struct unit_record *unit,
                         const struct resources *limits, const struct authority *may)
 {
-    struct resources sum = *limits;
-    struct resources staying = *limits;
+    struct resources sum = { 0 };
+    struct resources staying = { 0 };
     uint32_t n = 1;
     uint32_t n_staying = 1;
 
+    resources_add(&sum, limits);
+    resources_add(&staying, limits);
     for (uint32_t i = 0; i < t->n_units; i++) {
         const struct unit *u = &t->unit[i];
 

@@ -300,7 +300,8 @@ static enum rc fill(const struct agent *a, const struct unit_record *unit, struc
     m->grant = (struct grant){ .epoch = g->epoch,
                                .expires_ms = g->expires_ms,
                                .total = g->total,
-                               .payloads_max = g->payloads_max };
+                               .payloads_max = g->payloads_max,
+                               .may = allowance_of(&m->doc) }; /* it was allowed */
     memcpy(m->grant.tenant, g->tenant, sizeof m->grant.tenant);
     rc = recorded_valid(a, unit->tenant, m->doc.team, agent_now_unix());
     return rc == RC_OK ? RC_OK : err_set(err, rc, "recorded for %s", unit->tenant);

@@ -75,12 +75,6 @@ static int mark_order(const struct team_mark *a, const struct team_mark *b)
     return tenant != 0 ? tenant : strcmp(a->team, b->team);
 }
 
-static bool is_nothing(const struct resources *r)
-{
-    return r->memory_bytes == 0 && r->data_bytes == 0 && r->tmp_bytes == 0 &&
-           r->cpu_permille == 0 && r->pids == 0 && r->open_files == 0;
-}
-
 static enum rc team_check(const struct team_record *t, struct err *err)
 {
     const struct team_mark *m = &t->mark;
@@ -96,7 +90,7 @@ static enum rc team_check(const struct team_record *t, struct err *err)
     if (t->has_terms ? t->withdrawn > REVOKE_KEEP : t->withdrawn == REVOKE_NONE)
         return err_set(err, RC_VALUE, "trust.team.terms");
     if (!t->has_terms &&
-        (m->lapsed || t->expires_ms != 0 || t->payloads_max != 0 || !is_nothing(&t->total)))
+        (m->lapsed || t->expires_ms != 0 || t->payloads_max != 0 || !resources_none(&t->total)))
         return err_set(err, RC_VALUE, "trust.team: without terms");
     return RC_OK;
 }
@@ -444,8 +438,8 @@ enum rc state_encode(const struct state *state, uint8_t *buf, size_t cap, struct
 /* tenant, name, four digests, failed list and numbers, each with its head. */
 static_assert(UNITS_MAX * (2U * (NAME_CAP + 2U) + (4U + UNIT_FAILED_MAX) * (DIGEST_SIZE + 8U) +
                            64U) +
-                      TENANTS_MAX * (NAME_CAP + 2U + DIGEST_SIZE + 2U + 9U * 10U) +
-                      TEAMS_HELD_MAX * (SIGNER_CAP + 4U + DIGEST_SIZE + 2U + 14U * 10U) +
+                      TENANTS_MAX * (NAME_CAP + 2U + DIGEST_SIZE + 2U + 25U * 10U) +
+                      TEAMS_HELD_MAX * (SIGNER_CAP + 4U + DIGEST_SIZE + 2U + 30U * 10U) +
                       REVOKED_FILE_MAX + 256U <=
                   STATE_MAX,
               "the largest state fits");

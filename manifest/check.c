@@ -9,11 +9,7 @@
 #include "manifest/suite.h"
 #include "manifest/wire.h"
 
-/* Beyond any machine, and small enough that sums over PAYLOADS_MAX payloads cannot wrap. */
 #define BYTES_MAX (1ULL << 48)
-#define CPU_PERMILLE_MAX 1024000U
-#define PIDS_MAX (1U << 22)
-#define OPEN_FILES_MAX (1U << 20)
 #define READY_MS_MAX (3600U * 1000U)
 #define SOAK_MS_MAX (24U * 3600U * 1000U)
 
@@ -80,40 +76,6 @@ static enum rc counter_check(uint64_t value, const char *field, struct err *err)
 {
     if (value == 0 || value > WIRE_UINT_MAX)
         return err_set(err, RC_VALUE, "%s", field);
-    return RC_OK;
-}
-
-void resources_add(struct resources *sum, const struct resources *more)
-{
-    sum->memory_bytes += more->memory_bytes;
-    sum->data_bytes += more->data_bytes;
-    sum->tmp_bytes += more->tmp_bytes;
-    sum->cpu_permille += more->cpu_permille;
-    sum->pids += more->pids;
-    sum->open_files += more->open_files;
-}
-
-bool resources_within(const struct resources *sum, const struct resources *total)
-{
-    return sum->memory_bytes <= total->memory_bytes && sum->data_bytes <= total->data_bytes &&
-           sum->tmp_bytes <= total->tmp_bytes && sum->cpu_permille <= total->cpu_permille &&
-           sum->pids <= total->pids && sum->open_files <= total->open_files;
-}
-
-static enum rc resources_check(const struct resources *res, const char *field, struct err *err)
-{
-    if (res->memory_bytes == 0 || res->memory_bytes > BYTES_MAX)
-        return err_set(err, RC_VALUE, "%s.memory", field);
-    if (res->data_bytes > BYTES_MAX)
-        return err_set(err, RC_VALUE, "%s.data", field);
-    if (res->tmp_bytes == 0 || res->tmp_bytes > BYTES_MAX)
-        return err_set(err, RC_VALUE, "%s.tmp", field);
-    if (res->cpu_permille == 0 || res->cpu_permille > CPU_PERMILLE_MAX)
-        return err_set(err, RC_VALUE, "%s.cpu", field);
-    if (res->pids == 0 || res->pids > PIDS_MAX)
-        return err_set(err, RC_VALUE, "%s.pids", field);
-    if (res->open_files == 0 || res->open_files > OPEN_FILES_MAX)
-        return err_set(err, RC_VALUE, "%s.files", field);
     return RC_OK;
 }
 
@@ -184,17 +146,15 @@ enum rc grant_check(const struct grant *doc, struct err *err)
         rc = err_set(err, RC_VALUE, "grant.teams_since: after issued");
     if (rc == RC_OK && doc->agent && strcmp(doc->tenant, AGENT_TENANT) != 0)
         rc = err_set(err, RC_VALUE, "grant.agent: tenant " AGENT_TENANT " only");
-    return rc;
+    return rc == RC_OK ? allowance_check(&doc->may, "grant", err) : rc;
 }
 
 /* What a withdrawal leaves out. */
 static bool has_terms(const struct delegation *doc)
 {
-    const struct resources *total = &doc->total;
-    bool limits = total->memory_bytes != 0 || total->data_bytes != 0 || total->tmp_bytes != 0 ||
-                  total->cpu_permille != 0 || total->pids != 0 || total->open_files != 0;
+    bool terms = !resources_none(&doc->total) || !allowance_none(&doc->may);
 
-    return limits || doc->expires_ms != 0 || doc->keys.n != 0 || doc->keys.threshold != 0 ||
+    return terms || doc->expires_ms != 0 || doc->keys.n != 0 || doc->keys.threshold != 0 ||
            doc->prefix[0] != '\0' || doc->store_bytes != 0 || doc->payloads_max != 0 ||
            doc->teams_since_ms != 0;
 }
@@ -213,7 +173,7 @@ static enum rc terms_check(const struct delegation *doc, struct err *err)
         rc = err_set(err, RC_VALUE, "delegation.payloads");
     if (rc == RC_OK && doc->teams_since_ms > doc->issued_ms)
         rc = err_set(err, RC_VALUE, "delegation.teams_since: after issued");
-    return rc;
+    return rc == RC_OK ? allowance_check(&doc->may, "delegation", err) : rc;
 }
 
 enum rc delegation_check(const struct delegation *doc, struct err *err)
@@ -313,7 +273,27 @@ static bool arch_valid(const char *arch)
     return strcmp(arch, "x86_64") == 0 || strcmp(arch, "aarch64") == 0 || strcmp(arch, "any") == 0;
 }
 
-enum rc manifest_check(const struct manifest *doc, struct err *err)
+/* What one payload's limits must be to each other; of sums none of it is true. */
+static enum rc limits_check(const struct resources *limits, struct err *err)
+{
+    enum rc rc = resources_check(limits, "manifest.limits", err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (limits->tmp_bytes > limits->memory_bytes / 2)
+        return err_set(err, RC_VALUE, "manifest.limits.tmp: above half of memory");
+    if (limits->shm_bytes > limits->memory_bytes / 2)
+        return err_set(err, RC_VALUE, "manifest.limits.shm: above half of memory");
+    if (limits->memory_high_bytes > limits->memory_bytes)
+        return err_set(err, RC_VALUE, "manifest.limits.memory-high: above memory");
+    if (limits->data_files != 0 && limits->data_bytes == 0)
+        return err_set(err, RC_VALUE, "manifest.limits.data-files: without data");
+    if (limits->outbox_bytes_day != 0 && limits->outbox_bytes == 0)
+        return err_set(err, RC_VALUE, "manifest.limits.outbox-per-day: without outbox");
+    return RC_OK;
+}
+
+static enum rc names_and_arch_check(const struct manifest *doc, struct err *err)
 {
     if (!name_valid(doc->tenant))
         return err_set(err, RC_NAME, "manifest.tenant");
@@ -325,8 +305,15 @@ enum rc manifest_check(const struct manifest *doc, struct err *err)
         return err_set(err, RC_NAME, "manifest.version");
     if (!arch_valid(doc->arch))
         return err_set(err, RC_ARCH, "manifest.arch");
+    return RC_OK;
+}
 
-    enum rc rc = counter_check(doc->release, "manifest.release", err);
+enum rc manifest_check(const struct manifest *doc, struct err *err)
+{
+    enum rc rc = names_and_arch_check(doc, err);
+
+    if (rc == RC_OK)
+        rc = counter_check(doc->release, "manifest.release", err);
     if (rc == RC_OK && doc->floor > doc->release)
         rc = err_set(err, RC_VALUE, "manifest.floor: above release");
     if (rc == RC_OK)
@@ -336,14 +323,14 @@ enum rc manifest_check(const struct manifest *doc, struct err *err)
     if (rc == RC_OK)
         rc = start_check(doc, err);
     if (rc == RC_OK)
-        rc = resources_check(&doc->limits, "manifest.limits", err);
-    if (rc == RC_OK && doc->limits.tmp_bytes > doc->limits.memory_bytes / 2)
-        rc = err_set(err, RC_VALUE, "manifest.limits.tmp: above half of memory");
+        rc = limits_check(&doc->limits, err);
     if (rc == RC_OK)
         rc = health_check(&doc->health, err);
     if (rc == RC_OK && doc->snapshot && doc->limits.data_bytes == 0)
         rc = err_set(err, RC_VALUE, "manifest.snapshot: without data");
-    return rc;
+    if (rc == RC_OK)
+        rc = wants_check(doc, err);
+    return rc == RC_OK ? life_check(doc, err) : rc;
 }
 
 /* By tenant, then name, strictly rising: so no pair is there twice, and a set has one encoding. */

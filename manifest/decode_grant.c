@@ -40,6 +40,8 @@ enum rc grant_decode(struct bytes in, struct grant *ret, struct err *err)
         if (!d.agent)
             cbor_fail(&r, RC_VALUE, "grant.agent");
     }
+    if (wire_optional(&r, 13))
+        wire_allowance(&r, "grant.may", &d.may);
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

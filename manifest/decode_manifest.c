@@ -99,6 +99,10 @@ enum rc manifest_decode(struct bytes in, struct manifest *ret, struct err *err)
     }
     read_attached(&r, 14, "manifest.sbom", &d.sbom);
     read_attached(&r, 15, "manifest.provenance", &d.provenance);
+    if (wire_optional(&r, 16))
+        wire_wants(&r, &d);
+    if (wire_optional(&r, 17))
+        wire_life(&r, &d);
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

@@ -22,6 +22,8 @@ static void read_terms(struct cbor_in *r, struct delegation *d)
     d->payloads_max = wire_u32(r, "delegation.payloads");
     wire_key(r, 11, "delegation.teams_since");
     d->teams_since_ms = wire_u64(r, "delegation.teams_since");
+    if (wire_optional(r, 12))
+        wire_allowance(r, "delegation.may", &d->may);
 }
 
 enum rc delegation_decode(struct bytes in, struct delegation *ret, struct err *err)
@@ -61,6 +63,10 @@ static void put_terms(struct cbor_out *w, const struct delegation *doc)
     wire_put_uint_at(w, 9, doc->store_bytes);
     wire_put_uint_at(w, 10, doc->payloads_max);
     wire_put_uint_at(w, 11, doc->teams_since_ms);
+    if (!allowance_none(&doc->may)) {
+        cbor_put_uint(w, 12);
+        wire_put_allowance(w, &doc->may);
+    }
 }
 
 enum rc delegation_encode(const struct delegation *doc, uint8_t *buf, size_t cap, struct bytes *ret,
@@ -71,7 +77,8 @@ enum rc delegation_encode(const struct delegation *doc, uint8_t *buf, size_t cap
 
     if (rc != RC_OK)
         return rc;
-    wire_put_open(&w, DOC_DELEGATION, doc->withdrawn == REVOKE_NONE ? 12 : 5);
+    wire_put_open(&w, DOC_DELEGATION,
+                  doc->withdrawn == REVOKE_NONE ? 12U + !allowance_none(&doc->may) : 5U);
     wire_put_signer_at(&w, 1, doc->tenant, doc->team);
     wire_put_uint_at(&w, 2, doc->epoch);
     wire_put_uint_at(&w, 3, doc->issued_ms);
@@ -131,6 +138,7 @@ struct authority grant_authority(const struct grant *grant)
         .expires_ms = grant->expires_ms,
         .teams_since_ms = grant->teams_since_ms,
         .keys = &grant->keys,
+        .may = &grant->may,
     };
 }
 
@@ -146,23 +154,8 @@ struct authority delegation_authority(const struct delegation *doc)
         .expires_ms = doc->expires_ms,
         .teams_since_ms = doc->teams_since_ms,
         .keys = &doc->keys,
+        .may = &doc->may,
     };
-}
-
-/* The first limit that is larger than the other's; NULL if none is. */
-static const char *beyond(const struct resources *want, const struct resources *may)
-{
-    if (want->memory_bytes > may->memory_bytes)
-        return "memory";
-    if (want->data_bytes > may->data_bytes)
-        return "data";
-    if (want->tmp_bytes > may->tmp_bytes)
-        return "tmp";
-    if (want->cpu_permille > may->cpu_permille)
-        return "cpu";
-    if (want->pids > may->pids)
-        return "pids";
-    return want->open_files > may->open_files ? "files" : NULL;
 }
 
 static bool is_shared(const struct key_set *a, const struct key_set *b)
@@ -177,7 +170,7 @@ static bool is_shared(const struct key_set *a, const struct key_set *b)
 enum rc delegation_fits(const struct authority *parent, const struct delegation *doc,
                         struct err *err)
 {
-    const char *limit = beyond(&doc->total, parent->total);
+    const char *limit = resources_beyond(&doc->total, parent->total);
 
     if (!prefix_allows(parent->prefix, doc->prefix))
         return err_set(err, RC_NAME_NOT_GRANTED, "%.40s: prefix %s", doc->team, doc->prefix);
@@ -185,6 +178,8 @@ enum rc delegation_fits(const struct authority *parent, const struct delegation 
         limit = "store";
     if (!limit && doc->payloads_max > parent->payloads_max)
         limit = "payloads";
+    if (!limit && parent->may)
+        limit = allowance_beyond_other(&doc->may, parent->may);
     if (!limit && parent->expires_ms != 0 &&
         (doc->expires_ms == 0 || doc->expires_ms > parent->expires_ms))
         limit = "expires";
@@ -198,7 +193,7 @@ enum rc delegation_fits(const struct authority *parent, const struct delegation 
 enum rc authority_allows(const struct authority *may, const struct manifest *manifest,
                          struct err *err)
 {
-    const char *limit = beyond(&manifest->limits, may->total);
+    const char *limit = resources_beyond(&manifest->limits, may->total);
 
     if (strcmp(may->tenant, manifest->tenant) != 0)
         return err_set(err, RC_NAME_NOT_GRANTED, "tenant %s", manifest->tenant);
@@ -207,6 +202,8 @@ enum rc authority_allows(const struct authority *may, const struct manifest *man
     if (!limit && (manifest->content_bytes > may->store_bytes ||
                    manifest->unpacked_bytes > may->store_bytes - manifest->content_bytes))
         limit = "store";
+    if (!limit && may->may)
+        limit = allowance_beyond(manifest, may->may);
     if (limit)
         return err_set(err, may->team[0] ? RC_DELEGATION_EXCEEDED : RC_GRANT_EXCEEDED, "%s", limit);
     return RC_OK;

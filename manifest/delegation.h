@@ -30,8 +30,9 @@ struct delegation {
     uint64_t store_bytes;
     uint32_t payloads_max;
     uint64_t
-        teams_since_ms; /* at most issued_ms: its own teams begin anew here, what was signed for
-                           them before is void and their epochs are forgotten; 0 = never yet */
+        teams_since_ms;   /* at most issued_ms: its own teams begin anew here, what was signed for
+                             them before is void and their epochs are forgotten; 0 = never yet */
+    struct allowance may; /* what else the payloads may ask for, inside the parent's */
 };
 
 /* Which delegation or withdrawal was the newest for a team: what must be remembered of it although
@@ -71,6 +72,7 @@ struct authority {
     uint64_t expires_ms;
     uint64_t teams_since_ms;
     const struct key_set *keys;
+    const struct allowance *may; /* NULL: not known, and not asked (agent/recorded) */
 };
 struct authority grant_authority(const struct grant *grant);
 struct authority delegation_authority(const struct delegation *doc);
@@ -81,15 +83,16 @@ struct chain {
     struct authority of[TEAM_DEPTH_MAX + 1U];
 };
 
-/* Whether a delegation stays inside what its parent has: prefix (RC_NAME_NOT_GRANTED), every limit
- * and the expiry (RC_DELEGATION_EXCEEDED); and whether its keys are its own (RC_KEY_DUPLICATE): a
- * key that is in both sets would speak for the team and for who set it up. */
+/* Whether a delegation stays inside what its parent has: prefix (RC_NAME_NOT_GRANTED), every limit,
+ * what else payloads may ask for, and the expiry (RC_DELEGATION_EXCEEDED); and whether its keys are
+ * its own (RC_KEY_DUPLICATE): a key that is in both sets would speak for the team and for who set
+ * it up. */
 must_check enum rc delegation_fits(const struct authority *parent, const struct delegation *doc,
                                    struct err *err);
 
-/* Whether a manifest of this tenant stays inside: prefix, each limit (RC_NAME_NOT_GRANTED; of a
- * grant RC_GRANT_EXCEEDED, of a delegation RC_DELEGATION_EXCEEDED).  Sums over several payloads are
- * the agent's business. */
+/* Whether a manifest of this tenant stays inside: prefix, each limit, all else that it asks for;
+ * err says which field (RC_NAME_NOT_GRANTED; of a grant RC_GRANT_EXCEEDED, of a delegation
+ * RC_DELEGATION_EXCEEDED).  Sums over several payloads are the agent's business. */
 must_check enum rc authority_allows(const struct authority *may, const struct manifest *manifest,
                                     struct err *err);
 

@@ -96,7 +96,9 @@ struct root {
                                    n = 0: there is no such role; no key of the operator's in it */
 };
 
-/* What one payload may use.  Every field is a hard limit; zero is invalid except where noted. */
+/* What one payload may use.  The first six are hard limits of every payload; the rest may be zero,
+ * which means what the comment says.  In a grant or a delegation the same struct is the bound: of
+ * the sum over what runs, or, where it says "each", of every payload alone (manifest/resources). */
 struct resources {
     uint64_t memory_bytes;
     uint64_t data_bytes;   /* /data, persistent; 0 = no /data */
@@ -104,9 +106,80 @@ struct resources {
     uint32_t cpu_permille; /* 1000 = one core */
     uint32_t pids;
     uint32_t open_files;
+    uint32_t cpu_weight;        /* each; against its neighbours, 1 to 10000; 0 = 100 */
+    uint32_t io_weight;         /* each; 1 to 1000; 0 = 100 */
+    uint32_t run_s_orbit;       /* each; seconds of running per orbit; 0 = no limit */
+    uint32_t data_files;        /* each; files of /data; 0 = from the size */
+    uint32_t tmp_files;         /* each; files of /tmp; 0 = from the size */
+    uint64_t memory_high_bytes; /* each; from here on it is slowed down; 0 = none */
+    uint64_t io_read_bps;       /* bytes a second; 0 = no limit */
+    uint64_t io_write_bps;
+    uint64_t file_bytes;       /* each; of one file; 0 = no limit */
+    uint64_t shm_bytes;        /* /dev/shm, counted as memory too; 0 = no /dev/shm */
+    uint64_t log_bytes_hour;   /* each; of what it prints; 0 = LOG_BYTES_HOUR */
     uint64_t inbox_bytes;      /* 0 = no /inbox */
     uint64_t outbox_bytes;     /* 0 = no /outbox */
     uint64_t outbox_bytes_day; /* what goes down of it; 0 = outbox_bytes */
+    uint64_t core_bytes;       /* each; 0 = no core dumps */
+};
+
+#define LOG_BYTES_HOUR (1024ULL * 1024U)
+#define WEIGHT_DEFAULT 100U
+
+/* Which system calls a payload may make beyond `compute`, the profile that everybody has; bits on
+ * the wire. */
+enum calls {
+    CALLS_NET = 1,
+    CALLS_DEVICE = 2,
+    CALLS_POSIX_LEGACY = 4,
+    CALLS_ALL = 7,
+};
+
+/* Numbers on the wire. */
+enum network {
+    NETWORK_NONE = 0,
+    NETWORK_LOOPBACK = 1,
+    NETWORK_PRIVATE = 2, /* between the payloads of the tenant */
+    NETWORK_HOST = 3,    /* one interface of the machine's, moved in */
+    NETWORKS
+};
+
+/* When a payload may run; bits on the wire. */
+enum mode {
+    MODE_NOMINAL = 1,
+    MODE_SAFE = 2,
+    MODES_ALL = 3,
+};
+
+enum isolation { ISOLATION_PROCESS = 0, ISOLATION_VM = 1, ISOLATIONS };
+
+enum image_type {
+    IMAGE_ELF = 0,
+    IMAGE_SOLO5 = 1, /* a unikernel: only with ISOLATION_VM */
+    IMAGE_TYPES
+};
+
+#define INTERFACE_MAX_LEN 15U /* IFNAMSIZ without its terminator */
+#define MANIFEST_DEVICES_MAX 8U
+#define MANIFEST_PEERS_MAX 8U
+#define MANIFEST_AFTER_MAX 4U
+#define ALLOWANCE_DEVICES_MAX 16U
+#define ALLOWANCE_INTERFACES_MAX 4U
+
+/* What the manifests of a tenant or a team may ask for beside amounts.  All zero: nothing but
+ * computing, in nominal mode, without a network. */
+struct allowance {
+    uint32_t calls;    /* of enum calls */
+    uint32_t networks; /* 1U << enum network; NETWORK_NONE is always allowed and never here */
+    uint32_t modes;    /* of enum mode; MODE_NOMINAL is always allowed and never here */
+    bool inner_root;
+    bool vm;
+    bool peers;       /* messages to other payloads of the tenant */
+    uint64_t net_bps; /* bound of each, bytes a second; 0 = none */
+    uint32_t n_interfaces;
+    uint32_t n_devices;
+    char interface[ALLOWANCE_INTERFACES_MAX][NAME_CAP];
+    char device[ALLOWANCE_DEVICES_MAX][NAME_CAP];
 };
 
 /* The agent's own programs travel as this payload of this tenant, whose grant must say so.  They
@@ -133,6 +206,7 @@ struct grant {
                                 tenant AGENT_TENANT */
     uint64_t teams_since_ms; /* at most issued_ms: what was delegated to teams before is void, and
                                 their epochs are forgotten; 0 = never yet */
+    struct allowance may;    /* what else they may ask for */
 };
 
 enum health_type {
@@ -146,6 +220,38 @@ struct health {
     uint32_t ready_ms;    /* from exec to ready */
     uint32_t soak_ms;     /* from ready to committed, without exit */
     uint32_t watchdog_ms; /* longest gap between WATCHDOG=1, 0 = none */
+};
+
+/* How a payload lives; numbers on the wire. */
+enum payload_kind {
+    KIND_SERVICE = 0,   /* runs for ever */
+    KIND_ONESHOT = 1,   /* runs until it exits with 0, and never again */
+    KIND_SCHEDULED = 2, /* starts when its schedule says so, until it exits */
+    KINDS
+};
+
+/* When a scheduled payload starts: at each of these. */
+struct schedule {
+    uint32_t every_s;     /* 0 = not by time */
+    bool at_aos;          /* when a pass begins */
+    bool at_los;          /* when it has ended */
+    char event[NAME_CAP]; /* of the orbit, by name; "" = none */
+};
+
+enum restart_policy {
+    RESTART_ALWAYS = 0,
+    RESTART_ON_FAILURE = 1, /* not after exit code 0 */
+    RESTART_NEVER = 2,
+    RESTART_POLICIES
+};
+
+/* What follows when a payload ends.  All zero: always, after 1 s and up to 60 s, without end. */
+struct restart {
+    enum restart_policy policy;
+    uint32_t backoff_ms;     /* before the first; doubles; 0 = 1 s */
+    uint32_t backoff_max_ms; /* 0 = 60 s, or backoff_ms if that is more */
+    uint32_t budget;         /* most restarts in window_s, then it has failed; 0 = no such limit */
+    uint32_t window_s;       /* 0 exactly if budget is */
 };
 
 /* What a tenant signs, or one of its teams: what the payload is. */
@@ -178,7 +284,35 @@ struct manifest {
     struct health health;
     bool snapshot; /* /data as it was before the trial comes back if this version does not commit;
                       wants data_bytes */
+
+    /* What it asks for beside amounts: an allowance must have each. */
+    uint32_t calls; /* of enum calls */
+    enum network network;
+    char interface[NAME_CAP]; /* of the machine; with NETWORK_HOST only, and then needed */
+    uint64_t net_bps;         /* bytes a second; 0 = no limit */
+    uint32_t n_devices;
+    char device[MANIFEST_DEVICES_MAX][NAME_CAP]; /* names that the integrator maps to nodes */
+    bool inner_root;                             /* it runs as uid 0 of its own range */
+    enum isolation isolation;
+    enum image_type image;
+    uint32_t n_peers;
+    char peer[MANIFEST_PEERS_MAX][NAME_CAP]; /* payloads of the tenant that it may write to */
+
+    /* How it lives. */
+    enum payload_kind kind;
+    struct schedule schedule; /* of KIND_SCHEDULED only */
+    struct restart restart;
+    uint32_t n_after;
+    char after[MANIFEST_AFTER_MAX][NAME_CAP]; /* payloads of the tenant that are ready first */
+    uint32_t modes;                           /* of enum mode; 0 = MODE_NOMINAL */
+    bool freeze; /* outside of its modes it is frozen, not stopped; a service only */
 };
+
+/* The modes of a manifest, with the default filled in. */
+static inline uint32_t manifest_modes(const struct manifest *m)
+{
+    return m->modes != 0 ? m->modes : (uint32_t)MODE_NOMINAL;
+}
 
 /* One line of an order. */
 struct order_line {
@@ -434,12 +568,41 @@ must_check enum rc key_set_check(const struct key_set *keys, struct err *err);
  */
 bool prefix_allows(const char *prefix, const char *name);
 
-/* Sums of what several payloads may use. */
+/* Sums of what several payloads may use.  sum starts as all zero; what is bounded for each payload
+ * alone it holds as the most that one has, and defaults are filled in. */
 void resources_add(struct resources *sum, const struct resources *more);
+
+/* Whether a sum stays inside a bound. */
 bool resources_within(const struct resources *sum, const struct resources *total);
 
-/* Whether the manifest stays inside the grant: tenant, name prefix, each limit (RC_GRANT_EXCEEDED,
- * RC_NAME_NOT_GRANTED).  Sums over several payloads are the agent's business. */
+/* The first resource of which one payload, or one who may pass resources on, wants more than the
+ * other may have, by its name in files that people write; NULL if there is none.  Zero that stands
+ * for "no limit" is more than any limit. */
+const char *resources_beyond(const struct resources *want, const struct resources *may);
+
+/* Whether all are zero. */
+bool resources_none(const struct resources *r);
+
+/* Whether the bounds of single values hold (RC_VALUE); field is how errors call it. */
+must_check enum rc resources_check(const struct resources *r, const char *field, struct err *err);
+
+/* How many files fit where the limit is "from the size". */
+uint32_t resources_data_files(const struct resources *r);
+uint32_t resources_tmp_files(const struct resources *r);
+
+/* The first thing that a manifest asks for and an allowance does not have; NULL if there is none.
+ * allowance_beyond_other: that an allowance has and the other has not. */
+const char *allowance_beyond(const struct manifest *want, const struct allowance *may);
+const char *allowance_beyond_other(const struct allowance *want, const struct allowance *may);
+bool allowance_none(const struct allowance *may);
+
+/* The least that a manifest needs. */
+struct allowance allowance_of(const struct manifest *want);
+must_check enum rc allowance_check(const struct allowance *may, const char *field, struct err *err);
+
+/* Whether the manifest stays inside the grant: tenant, name prefix, each limit, and all else that
+ * it asks for (RC_GRANT_EXCEEDED with the name of the field, RC_NAME_NOT_GRANTED).  Sums over
+ * several payloads are the agent's business. */
 must_check enum rc grant_allows(const struct grant *grant, const struct manifest *manifest,
                                 struct err *err);
 

@@ -9,7 +9,9 @@ enum rc grant_encode(const struct grant *doc, uint8_t *buf, size_t cap, struct b
 
     if (rc != RC_OK)
         return rc;
-    wire_put_open(&w, DOC_GRANT, 10U + doc->needs_safety + (doc->teams_since_ms != 0) + doc->agent);
+    wire_put_open(&w, DOC_GRANT,
+                  10U + doc->needs_safety + (doc->teams_since_ms != 0) + doc->agent +
+                      !allowance_none(&doc->may));
     wire_put_text_at(&w, 1, doc->tenant);
     wire_put_uint_at(&w, 2, doc->epoch);
     wire_put_uint_at(&w, 3, doc->issued_ms);
@@ -30,6 +32,10 @@ enum rc grant_encode(const struct grant *doc, uint8_t *buf, size_t cap, struct b
     if (doc->agent) {
         cbor_put_uint(&w, 12);
         cbor_put_bool(&w, true);
+    }
+    if (!allowance_none(&doc->may)) {
+        cbor_put_uint(&w, 13);
+        wire_put_allowance(&w, &doc->may);
     }
     return cbor_written(&w, ret, err);
 }

@@ -51,7 +51,8 @@ static void put_attached(struct cbor_out *w, uint64_t key, const struct digest *
 static size_t keys_of(const struct manifest *doc)
 {
     return 12U + !digest_is_none(&doc->index) + !digest_is_none(&doc->sbom) +
-           !digest_is_none(&doc->provenance) + doc->snapshot;
+           !digest_is_none(&doc->provenance) + doc->snapshot + wire_has_wants(doc) +
+           wire_has_life(doc);
 }
 
 enum rc manifest_encode(const struct manifest *doc, uint8_t *buf, size_t cap, struct bytes *ret,
@@ -87,6 +88,14 @@ enum rc manifest_encode(const struct manifest *doc, uint8_t *buf, size_t cap, st
     }
     put_attached(&w, 14, &doc->sbom);
     put_attached(&w, 15, &doc->provenance);
+    if (wire_has_wants(doc)) {
+        cbor_put_uint(&w, 16);
+        wire_put_wants(&w, doc);
+    }
+    if (wire_has_life(doc)) {
+        cbor_put_uint(&w, 17);
+        wire_put_life(&w, doc);
+    }
     rc = cbor_written(&w, &written, err);
     /* Arguments and variables come from a person's file and may be anything but UTF-8. */
     if (rc == RC_OK)

@@ -11,7 +11,6 @@
 /* More than any document has, so that one key too many is named as such. */
 #define KEYS_MAX 64U
 
-#define RESOURCE_FIELDS 6U
 #define KEY_RECORD_MAX (PUBLIC_KEY_MAX + 16U)
 
 bool digest_is_none(const struct digest *digest)
@@ -159,18 +158,6 @@ void wire_key_set(struct cbor_in *r, const char *field, struct key_set *ret)
     cbor_end(r);
 }
 
-void wire_resources(struct cbor_in *r, const char *field, struct resources *ret)
-{
-    (void)cbor_array(r, field, RESOURCE_FIELDS, RESOURCE_FIELDS);
-    ret->memory_bytes = wire_u64(r, field);
-    ret->data_bytes = wire_u64(r, field);
-    ret->tmp_bytes = wire_u64(r, field);
-    ret->cpu_permille = wire_u32(r, field);
-    ret->pids = wire_u32(r, field);
-    ret->open_files = wire_u32(r, field);
-    cbor_end(r);
-}
-
 void wire_signer(struct cbor_in *r, const char *field, char tenant[NAME_CAP], char team[TEAM_CAP])
 {
     char text[SIGNER_CAP] = "";
@@ -237,17 +224,6 @@ void wire_put_key_set(struct cbor_out *w, const struct key_set *keys)
     cbor_put_array(w, keys->n);
     for (uint32_t i = 0; i < keys->n; i++)
         wire_put_public_key(w, &keys->key[i]);
-}
-
-void wire_put_resources(struct cbor_out *w, const struct resources *res)
-{
-    cbor_put_array(w, RESOURCE_FIELDS);
-    cbor_put_uint(w, res->memory_bytes);
-    cbor_put_uint(w, res->data_bytes);
-    cbor_put_uint(w, res->tmp_bytes);
-    cbor_put_uint(w, res->cpu_permille);
-    cbor_put_uint(w, res->pids);
-    cbor_put_uint(w, res->open_files);
 }
 
 void wire_put_text_at(struct cbor_out *w, uint64_t key, const char *text)

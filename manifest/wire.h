@@ -49,8 +49,14 @@ void wire_public_key(struct cbor_in *r, struct public_key *ret);
 /* [threshold, [ + key ]]. */
 void wire_key_set(struct cbor_in *r, const char *field, struct key_set *ret);
 
-/* [memory, data, tmp, cpu, pids, files]. */
+/* [memory, data, tmp, cpu, pids, files, ? { more }]. */
 void wire_resources(struct cbor_in *r, const char *field, struct resources *ret);
+
+/* What an allowance has, as a map without what is not there; not empty. */
+void wire_allowance(struct cbor_in *r, const char *field, struct allowance *ret);
+
+/* A list of min to max names, none of them empty, cap bytes each: how many there are. */
+uint32_t wire_names(struct cbor_in *r, const char *field, char (*ret)[NAME_CAP], uint32_t max);
 
 /* "tenant" or "tenant/team": who signs.  *team is "" for the tenant itself. */
 void wire_signer(struct cbor_in *r, const char *field, char tenant[NAME_CAP], char team[TEAM_CAP]);
@@ -64,8 +70,30 @@ void wire_put_digest_or_none(struct cbor_out *w, const struct digest *digest);
 void wire_put_public_key(struct cbor_out *w, const struct public_key *key);
 void wire_put_key_set(struct cbor_out *w, const struct key_set *keys);
 void wire_put_resources(struct cbor_out *w, const struct resources *res);
+void wire_put_allowance(struct cbor_out *w, const struct allowance *may);
+void wire_put_names_at(struct cbor_out *w, uint64_t key, const char (*names)[NAME_CAP], uint32_t n);
+void wire_put_true_at(struct cbor_out *w, uint64_t key, bool value);
+
+/* Whether resources have the form that there was before there was more of them. */
+bool wire_resources_plain(const struct resources *res);
 
 void wire_put_signer_at(struct cbor_out *w, uint64_t key, const char *tenant, const char *team);
+
+/* What a manifest asks for beside amounts and how the payload lives: the two maps, and whether
+ * there is anything to say in them. */
+void wire_wants(struct cbor_in *r, struct manifest *d);
+void wire_life(struct cbor_in *r, struct manifest *d);
+bool wire_has_wants(const struct manifest *d);
+bool wire_has_life(const struct manifest *d);
+void wire_put_wants(struct cbor_out *w, const struct manifest *d);
+void wire_put_life(struct cbor_out *w, const struct manifest *d);
+
+/* Parts of manifest_check, and what allowances are checked with too: RC_NAME, RC_VALUE. */
+must_check enum rc wants_check(const struct manifest *d, struct err *err);
+must_check enum rc life_check(const struct manifest *d, struct err *err);
+must_check enum rc names_check(const char (*names)[NAME_CAP], uint32_t n, uint32_t max,
+                               const char *field, struct err *err);
+bool interface_valid(const char *name); /* a name, short enough for the kernel */
 
 /* Optional keys of a report. */
 #define REPORT_KEY_KEYS 11U

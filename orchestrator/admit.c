@@ -72,12 +72,7 @@ static struct admit_use sum_of(const struct uses *uses, const char *tenant, cons
 
         if (!u->known || strcmp(u->tenant, tenant) != 0 || !team_within(team, u->team))
             continue;
-        sum.total.memory_bytes += u->limits.memory_bytes;
-        sum.total.data_bytes += u->limits.data_bytes;
-        sum.total.tmp_bytes += u->limits.tmp_bytes;
-        sum.total.cpu_permille += u->limits.cpu_permille;
-        sum.total.pids += u->limits.pids;
-        sum.total.open_files += u->limits.open_files;
+        resources_add(&sum.total, &u->limits);
         sum.payloads++;
     }
     return sum;
@@ -85,12 +80,7 @@ static struct admit_use sum_of(const struct uses *uses, const char *tenant, cons
 
 static bool within(const struct admit_use *sum, const struct authority *may)
 {
-    const struct resources *a = &sum->total, *b = may->total;
-
-    return a->memory_bytes <= b->memory_bytes && a->data_bytes <= b->data_bytes &&
-           a->tmp_bytes <= b->tmp_bytes && a->cpu_permille <= b->cpu_permille &&
-           a->pids <= b->pids && a->open_files <= b->open_files &&
-           sum->payloads <= may->payloads_max;
+    return resources_within(&sum->total, may->total) && sum->payloads <= may->payloads_max;
 }
 
 static enum rc check_sums(const struct trust *trust, const struct uses *uses, struct err *err)

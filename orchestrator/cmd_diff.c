@@ -169,7 +169,7 @@ static void compare_fields(struct comparison *c, const char *group, json_t *old,
 
 static void compare_manifests(struct comparison *c)
 {
-    static const char *const groups[] = { "resources", "health" };
+    static const char *const groups[] = { "resources", "health", "wants", "life" };
     json_t *old = describe_manifest(c->old.manifest);
     json_t *new = describe_manifest(c->new.manifest);
 

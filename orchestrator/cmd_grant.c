@@ -25,6 +25,7 @@ static enum rc read_quota(const char *path, uint64_t now_ms, struct grant *grant
     grant->total = q.total;
     grant->store_bytes = q.store_bytes;
     grant->payloads_max = q.payloads_max;
+    grant->may = q.may;
     grant->expires_ms = q.lifetime_ms == 0 ? 0 : now_ms + q.lifetime_ms;
     return RC_OK;
 }
@@ -244,7 +245,7 @@ static const struct cli_option options[] = {
     { "threshold", CLI_TEXT, "M", "how many of them must sign a payload (else the majority)" },
     { "quota", CLI_PATH, "FILE",
       "YAML: memory, cpu, pids, files, data, tmp, store, payloads, "
-      "prefix, expires" },
+      "prefix, expires, calls, networks, devices ..." },
     { "safety", CLI_FLAG, NULL,
       "orders with payloads of this tenant need the safety role's signatures, too" },
     { "agent", CLI_FLAG, NULL,

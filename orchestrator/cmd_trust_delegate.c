@@ -35,6 +35,7 @@ static enum rc fill_terms(struct cli *cli, struct delegation *doc, struct err *e
     doc->total = q.total;
     doc->store_bytes = q.store_bytes;
     doc->payloads_max = q.payloads_max;
+    doc->may = q.may;
     doc->expires_ms = q.lifetime_ms == 0 ? 0 : doc->issued_ms + q.lifetime_ms;
     if (cli_flag(cli, "anew"))
         doc->teams_since_ms = doc->issued_ms;

@@ -27,14 +27,6 @@ static json_t *with_384(json_t *value, const char *name, const struct digest384 
     return value;
 }
 
-static json_t *resources_json(const struct resources *r)
-{
-    return json_pack("{s:o, s:o, s:o, s:i, s:i, s:i}", "memory_bytes", json_uint(r->memory_bytes),
-                     "data_bytes", json_uint(r->data_bytes), "tmp_bytes", json_uint(r->tmp_bytes),
-                     "cpu_permille", (int)r->cpu_permille, "pids", (int)r->pids, "open_files",
-                     (int)r->open_files);
-}
-
 json_t *describe_root(const struct root *doc)
 {
     json_t *value =
@@ -57,7 +49,7 @@ json_t *describe_grant(const struct grant *doc)
                               "tenant", doc->tenant, "epoch", json_uint(doc->epoch), "issued_ms",
                               json_uint(doc->issued_ms), "expires_ms", json_uint(doc->expires_ms),
                               "keys", key_set_json(&doc->keys), "prefix", doc->prefix, "total",
-                              resources_json(&doc->total), "store_bytes",
+                              describe_resources(&doc->total), "store_bytes",
                               json_uint(doc->store_bytes), "payloads_max", (int)doc->payloads_max);
 
     if (doc->needs_safety)
@@ -66,6 +58,7 @@ json_t *describe_grant(const struct grant *doc)
         (void)json_object_set_new(value, "agent", json_true());
     if (doc->teams_since_ms != 0)
         (void)json_object_set_new(value, "teams_since_ms", json_uint(doc->teams_since_ms));
+    describe_allowance(value, &doc->may);
     return value;
 }
 
@@ -82,11 +75,12 @@ json_t *describe_delegation(const struct delegation *doc)
     }
     json_t *terms = json_pack(
         "{s:o, s:o, s:s, s:o, s:o, s:i, s:o}", "expires_ms", json_uint(doc->expires_ms), "keys",
-        key_set_json(&doc->keys), "prefix", doc->prefix, "total", resources_json(&doc->total),
+        key_set_json(&doc->keys), "prefix", doc->prefix, "total", describe_resources(&doc->total),
         "store_bytes", json_uint(doc->store_bytes), "payloads_max", (int)doc->payloads_max,
         "teams_since_ms", json_uint(doc->teams_since_ms));
 
     (void)json_object_update(value, terms);
+    describe_allowance(value, &doc->may);
     json_decref(terms);
     return value;
 }
@@ -112,7 +106,7 @@ json_t *describe_manifest(const struct manifest *doc)
         json_uint(doc->release), "floor", json_uint(doc->floor), "arch", doc->arch, "exec", args,
         "env", env, "content", json_digest(&doc->content), "content_bytes",
         json_uint(doc->content_bytes), "unpacked_bytes", json_uint(doc->unpacked_bytes),
-        "resources", resources_json(&doc->limits), "health", health_json(&doc->health), "files",
+        "resources", describe_resources(&doc->limits), "health", health_json(&doc->health), "files",
         (int)doc->files);
 
     if (doc->team[0] != '\0')
@@ -126,6 +120,7 @@ json_t *describe_manifest(const struct manifest *doc)
     value = with_384(value, "index384", &doc->index384);
     if (doc->snapshot)
         (void)json_object_set_new(value, "snapshot", json_true());
+    describe_wants(value, doc);
     return with_384(value, "content384", &doc->content384);
 }
 

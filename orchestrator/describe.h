@@ -25,6 +25,12 @@ json_t *describe_rekey(const struct rekey *doc);
 json_t *describe_token(const struct token *doc);
 json_t *describe_report(const struct report *doc);
 
+/* Parts of them.  What is the default is left out; "may", "wants" and "life" as a whole if all of
+ * it is. */
+json_t *describe_resources(const struct resources *r);
+void describe_allowance(json_t *to, const struct allowance *may);
+void describe_wants(json_t *to, const struct manifest *m);
+
 /* Which agent speaks; null if it does not say. */
 json_t *describe_agent(const struct report_agent *agent);
 json_t *describe_usage(const struct report *report); /* an array, one object for each tenant */

@@ -16,11 +16,26 @@ void resources_read(struct yaml_in *r, const struct yaml_node *map, struct resou
     ret->cpu_permille = (uint32_t)yaml_share(r, map, "cpu", YAML_NEEDED, 1, 1000000);
     ret->pids = (uint32_t)yaml_uint(r, map, "pids", YAML_NEEDED, 1, 1U << 20);
     ret->open_files = (uint32_t)yaml_uint(r, map, "files", 64, 1, 1U << 20);
+    ret->memory_high_bytes = yaml_size(r, map, "memory-high", 0, 1, BYTES_MAX);
+    ret->cpu_weight = (uint32_t)yaml_uint(r, map, "cpu-weight", 0, 1, 10000);
+    ret->io_weight = (uint32_t)yaml_uint(r, map, "io-weight", 0, 1, 1000);
+    ret->io_read_bps = yaml_size(r, map, "io-read", 0, 1, BYTES_MAX);
+    ret->io_write_bps = yaml_size(r, map, "io-write", 0, 1, BYTES_MAX);
+    ret->file_bytes = yaml_size(r, map, "file-size", 0, 1, BYTES_MAX);
+    ret->shm_bytes = yaml_size(r, map, "shm", 0, 0, BYTES_MAX);
+    ret->data_files = (uint32_t)yaml_uint(r, map, "data-files", 0, 1, 1U << 24);
+    ret->tmp_files = (uint32_t)yaml_uint(r, map, "tmp-files", 0, 1, 1U << 24);
+    ret->log_bytes_hour = yaml_size(r, map, "log-per-hour", 0, 1, BYTES_MAX);
+    ret->inbox_bytes = yaml_size(r, map, "inbox", 0, 0, BYTES_MAX);
+    ret->outbox_bytes = yaml_size(r, map, "outbox", 0, 0, BYTES_MAX);
+    ret->outbox_bytes_day = yaml_size(r, map, "outbox-per-day", 0, 1, BYTES_MAX);
+    ret->run_s_orbit = (uint32_t)(yaml_time(r, map, "run-per-orbit", 0, 1000, DAY_MS) / 1000);
+    ret->core_bytes = yaml_size(r, map, "core", 0, 0, BYTES_MAX);
 }
 
 static void read_limits(struct yaml_in *r, const struct yaml_node *top, struct resources *ret)
 {
-    static const char *const keys[] = { "memory", "cpu", "pids", "data", "tmp", "files", NULL };
+    static const char *const keys[] = { RESOURCE_NAMES, NULL };
     const struct yaml_node *map = yaml_map(r, top, "resources", true);
 
     yaml_keys(r, map, keys);
@@ -203,10 +218,12 @@ static bool is_below(const char *path)
 
 enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct err *err)
 {
-    static const char *const keys[] = { "name",    "tenant",    "team", "version",
-                                        "release", "floor",     "arch", "exec",
-                                        "env",     "root",      "copy", "image",
-                                        "health",  "resources", "data", NULL };
+    static const char *const keys[] = { "name",   "tenant",  "team",    "version",    "release",
+                                        "floor",  "arch",    "exec",    "env",        "root",
+                                        "copy",   "image",   "health",  "resources",  "data",
+                                        "calls",  "network", "devices", "inner-root", "isolation",
+                                        "format", "peers",   "kind",    "schedule",   "restart",
+                                        "after",  "modes",   "freeze",  NULL };
     struct yaml_in r = yaml_read(doc);
     const struct yaml_node *top = yaml_root(&r);
     struct manifest *m = &ret->manifest;
@@ -233,6 +250,8 @@ enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct er
     read_limits(&r, top, &m->limits);
     read_data(&r, top, m);
     read_health(&r, top, &m->health);
+    wants_read(&r, top, m);
+    life_read(&r, top, m);
     if (r.err.rc == RC_OK && ret->root[0] == '\0' && ret->n_copies == 0 && !ret->image.file[0])
         yaml_fail(&r, top, "'root', 'copy' or 'image' is missing: the package would be empty");
     return yaml_done(&r, err);

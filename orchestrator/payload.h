@@ -44,7 +44,22 @@ struct payload_spec {
  * unless the file names one. */
 must_check enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct err *err);
 
-/* memory, cpu, pids, data, tmp, files of a map, as manifests and quotas have them. */
+/* The keys of resources, for lists of what is allowed. */
+#define RESOURCE_NAMES                                                                             \
+    "memory", "cpu", "pids", "data", "tmp", "files", "memory-high", "cpu-weight", "io-weight",     \
+        "io-read", "io-write", "file-size", "shm", "data-files", "tmp-files", "log-per-hour",      \
+        "inbox", "outbox", "outbox-per-day", "run-per-orbit", "core"
+
+/* The resources in a map, as manifests and quotas have them. */
 void resources_read(struct yaml_in *r, const struct yaml_node *map, struct resources *ret);
+
+/* What a payload asks for beside amounts (calls, network, devices ...), and how it lives (kind,
+ * schedule, restart, after, modes, freeze). */
+void wants_read(struct yaml_in *r, const struct yaml_node *top, struct manifest *m);
+void life_read(struct yaml_in *r, const struct yaml_node *top, struct manifest *m);
+
+/* What payloads may ask for, of a quota: calls, networks, interfaces, devices, net-rate,
+ * inner-root, modes, vm, peers. */
+void allowance_read(struct yaml_in *r, const struct yaml_node *map, struct allowance *ret);
 
 #endif

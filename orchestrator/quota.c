@@ -7,8 +7,10 @@
 
 enum rc quota_read(const char *path, struct quota *ret, struct err *err)
 {
-    static const char *const keys[] = { "prefix", "memory", "cpu",      "pids",    "data", "tmp",
-                                        "files",  "store",  "payloads", "expires", NULL };
+    static const char *const keys[] = { RESOURCE_NAMES, "prefix",   "store",      "payloads",
+                                        "expires",      "calls",    "networks",   "interfaces",
+                                        "devices",      "net-rate", "inner-root", "modes",
+                                        "vm",           "peers",    NULL };
     scoped(yaml_close) struct yaml *doc = NULL;
     const struct yaml_node *top;
     struct yaml_in r;
@@ -24,5 +26,6 @@ enum rc quota_read(const char *path, struct quota *ret, struct err *err)
     ret->store_bytes = yaml_size(&r, top, "store", YAML_NEEDED, 1, UINT64_C(1) << 40);
     ret->payloads_max = (uint32_t)yaml_uint(&r, top, "payloads", 1, 1, PAYLOADS_MAX);
     ret->lifetime_ms = yaml_time(&r, top, "expires", 0, 0, UINT64_C(20) * 366 * 86400 * 1000);
+    allowance_read(&r, top, &ret->may);
     return yaml_done(&r, err);
 }

@@ -13,6 +13,7 @@ struct quota {
     uint64_t store_bytes;
     uint32_t payloads_max;
     uint64_t lifetime_ms; /* 0 = for ever */
+    struct allowance may;
 };
 
 /* Read a quota file (docs/guide/operator.md).  RC_YAML and those of reading a file. */

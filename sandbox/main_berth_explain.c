@@ -109,6 +109,7 @@ static enum rc load_grant(const struct options *opt, const struct manifest *m, s
     if (opt->grant == NULL) {
         memcpy(ret->tenant, m->tenant, sizeof ret->tenant);
         ret->total = m->limits;
+        ret->may = allowance_of(m);
         return RC_OK;
     }
 

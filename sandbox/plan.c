@@ -142,6 +142,54 @@ static enum rc check_limits(const struct resources *want, const struct resources
     return RC_OK;
 }
 
+/* What a manifest may ask for and nothing here gives: refused, never passed over.  Whoever builds
+ * it removes its line. */
+static const char *not_built(const struct manifest *m)
+{
+    const struct {
+        const char *field;
+        bool asked;
+    } rows[] = {
+        { "memory-high", m->limits.memory_high_bytes != 0 },
+        { "cpu-weight", m->limits.cpu_weight != 0 },
+        { "io-weight", m->limits.io_weight != 0 },
+        { "io-read", m->limits.io_read_bps != 0 },
+        { "io-write", m->limits.io_write_bps != 0 },
+        { "file-size", m->limits.file_bytes != 0 },
+        { "shm", m->limits.shm_bytes != 0 },
+        { "data-files", m->limits.data_files != 0 },
+        { "tmp-files", m->limits.tmp_files != 0 },
+        { "log-per-hour", m->limits.log_bytes_hour != 0 },
+        { "outbox-per-day", m->limits.outbox_bytes_day != 0 },
+        { "run-per-orbit", m->limits.run_s_orbit != 0 },
+        { "core", m->limits.core_bytes != 0 },
+        { "calls: net", (m->calls & CALLS_NET) != 0 },
+        { "calls: device", (m->calls & CALLS_DEVICE) != 0 },
+        { "calls: posix-legacy", (m->calls & CALLS_POSIX_LEGACY) != 0 },
+        { "network: loopback", m->network == NETWORK_LOOPBACK },
+        { "network: private", m->network == NETWORK_PRIVATE },
+        { "network: host", m->network == NETWORK_HOST },
+        { "net-rate", m->net_bps != 0 },
+        { "devices", m->n_devices != 0 },
+        { "inner-root", m->inner_root },
+        { "isolation: vm", m->isolation == ISOLATION_VM },
+        { "format: solo5", m->image == IMAGE_SOLO5 },
+        { "peers", m->n_peers != 0 },
+        { "kind: oneshot", m->kind == KIND_ONESHOT },
+        { "kind: scheduled", m->kind == KIND_SCHEDULED },
+        { "restart", m->restart.policy != RESTART_ALWAYS || m->restart.backoff_ms != 0 ||
+                         m->restart.backoff_max_ms != 0 || m->restart.budget != 0 },
+        { "after", m->n_after != 0 },
+        { "modes", m->modes != 0 && m->modes != MODE_NOMINAL },
+        { "freeze", m->freeze },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].asked)
+            return rows[i].field;
+    return NULL;
+}
+
 static void add_op(struct plan *plan, enum plan_op_type type, const char *path, uint64_t bytes,
                    uint32_t inodes)
 {
@@ -273,6 +321,7 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
                   struct plan *ret, struct err *err)
 {
     struct plan plan = { .magic = PLAN_MAGIC, .slot = slot };
+    const char *missing = not_built(m);
 
     if (slot >= PLAN_SLOTS)
         return err_set(err, RC_PLAN_LIMIT, "id range %u of %u", slot, PLAN_SLOTS);
@@ -285,6 +334,8 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
                        has_data ? "yes" : "no", (unsigned long long)m->limits.data_bytes);
 
     enum rc rc = check_limits(&m->limits, &grant->total, err);
+    if (rc == RC_OK && missing)
+        rc = err_set(err, RC_NOT_BUILT, "%s", missing);
     if (rc != RC_OK)
         return rc;
 

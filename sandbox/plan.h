@@ -128,8 +128,8 @@ struct plan {
 /* Make the plan.  slot is the number of the id range (below PLAN_SLOTS), one per payload.  has_data
  * says whether there is a data image; it must be so exactly when the manifest asks for data_bytes.
  * A mail image comes with the request when it asks for inbox_bytes or outbox_bytes. RC_PLAN_LIMIT
- * (limit missing, outside the possible, or above the grant), RC_PLAN_PATH (entry point or
- * environment not allowed). */
+ * (limit missing, outside the possible, or above the grant), RC_NOT_BUILT (it asks for what there
+ * is not yet), RC_PLAN_PATH (entry point or environment not allowed). */
 must_check enum rc plan_make(const struct manifest *manifest, const struct grant *grant,
                              uint32_t slot, bool has_data, struct plan *ret, struct err *err);
 

@@ -73,6 +73,51 @@ static noinline void put_agent_grant(void)
     put("fuzz_manifest_grant", "agent", one.payload);
 }
 
+/* With all that came later. */
+static noinline void put_wants(void)
+{
+    struct manifest m = doc_manifest();
+    struct grant grant = doc_grant();
+    struct delegation delegation = doc_delegation();
+
+    m.limits.memory_high_bytes = 8U << 20;
+    m.limits.cpu_weight = 50;
+    m.limits.shm_bytes = 1U << 20;
+    m.limits.outbox_bytes = 1U << 20;
+    m.limits.outbox_bytes_day = 2U << 20;
+    m.limits.run_s_orbit = 600;
+    m.calls = CALLS_ALL;
+    m.network = NETWORK_HOST;
+    memcpy(m.interface, "can0", 5);
+    m.net_bps = 1000;
+    m.n_devices = 1;
+    memcpy(m.device[0], "camera", 7);
+    m.inner_root = true;
+    m.isolation = ISOLATION_VM;
+    m.image = IMAGE_SOLO5;
+    m.n_peers = 1;
+    memcpy(m.peer[0], "db", 3);
+    m.kind = KIND_SCHEDULED;
+    m.schedule = (struct schedule){ .every_s = 5400, .at_los = true, .event = "node" };
+    m.restart = (struct restart){ RESTART_ON_FAILURE, 500, 30000, 5, 3600 };
+    m.n_after = 1;
+    memcpy(m.after[0], "db", 3);
+    m.modes = MODES_ALL;
+    doc_signed(&one, DOC_MANIFEST, manifest_encode, &m, K_ACME);
+    put("fuzz_manifest_manifest", "wants", one.payload);
+    grant.total = m.limits;
+    grant.may = delegation.may = allowance_of(&m);
+    doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    put("fuzz_manifest_grant", "may", one.payload);
+    doc_signed(&one, DOC_DELEGATION, delegation_encode, &delegation, K_ACME);
+    put("fuzz_manifest_delegation", "may", one.payload);
+    m = doc_manifest();
+    m.kind = KIND_ONESHOT;
+    m.modes = MODE_SAFE;
+    doc_signed(&one, DOC_MANIFEST, manifest_encode, &m, K_ACME);
+    put("fuzz_manifest_manifest", "oneshot", one.payload);
+}
+
 int main(void)
 {
     struct root root = doc_root();
@@ -97,6 +142,7 @@ int main(void)
     doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
     put("fuzz_manifest_grant", "safety", one.payload);
     put_agent_grant();
+    put_wants();
     doc_signed(&one, DOC_TOKEN, token_encode, &token, K_OPERATOR_A, K_SAFETY_A);
     put("fuzz_manifest_token", "good", one.payload);
     put("fuzz_manifest_envelope", "token", one.bytes);

@@ -423,12 +423,37 @@ static void prints_for_people_and_programs(void **state)
     assert_non_null(strstr(json, "\"uid_base\":524288"));
 }
 
+/* What nothing gives yet is refused by name, and never passed over. */
+CHANGE(nb_core, m->limits.core_bytes = 1)
+CHANGE(nb_vm, m->isolation = ISOLATION_VM)
+
+static void refuses_what_is_not_built(void **state)
+{
+    static const struct {
+        const char *what;
+        void (*change)(struct manifest *m, struct grant *g);
+    } rows[] = { { "core", nb_core }, { "isolation: vm", nb_vm } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct manifest m = good_manifest();
+        struct grant g = good_grant();
+        struct err err = { 0 };
+        struct plan p;
+
+        rows[i].change(&m, &g);
+        assert_rc(plan_make(&m, &g, 0, true, &p, &err), RC_NOT_BUILT);
+        assert_string_equal(err.what, rows[i].what);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_the_plan),
         cmocka_unit_test(asks_for_mail_by_its_size),
         cmocka_unit_test(knows_what_changes_as_it_runs),
+        cmocka_unit_test(refuses_what_is_not_built),
         cmocka_unit_test(lets_the_payload_choose_its_path),
         cmocka_unit_test(refuses_and_leaves_the_result_alone),
         cmocka_unit_test(checks_what_it_did_not_make),
