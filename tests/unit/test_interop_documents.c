@@ -30,6 +30,26 @@ static void put(const char *name, struct bytes content)
     assert_rc(fs_write_file(fd, name, content, 0644, NULL), RC_OK);
 }
 
+/* What came later and is left out where there is nothing of it. */
+static noinline void add_wants(struct manifest *m)
+{
+    m->limits.memory_high_bytes = 8U << 20;
+    m->limits.cpu_weight = 50;
+    m->limits.run_s_orbit = 600;
+    m->calls = CALLS_NET;
+    m->network = NETWORK_HOST;
+    memcpy(m->interface, "can0", 5);
+    m->n_devices = 1;
+    memcpy(m->device[0], "camera", 7);
+    m->inner_root = true;
+    m->kind = KIND_SCHEDULED;
+    m->schedule = (struct schedule){ .every_s = 5400, .at_los = true };
+    m->restart = (struct restart){ RESTART_ON_FAILURE, 500, 30000, 5, 3600 };
+    m->n_after = 1;
+    memcpy(m->after[0], "db", 3);
+    m->modes = MODES_ALL;
+}
+
 static noinline void put_trust(void)
 {
     struct root root = doc_root();
@@ -39,6 +59,10 @@ static noinline void put_trust(void)
     doc_signed(&one, DOC_ROOT, root_encode, &root, K_ROOT_A, K_ROOT_C);
     put("root.cose", one.bytes);
     grant.keys = doc_key_set(2, 2, K_ACME);
+    struct manifest manifest = doc_manifest();
+    add_wants(&manifest);
+    grant.total.shm_bytes = 1U << 20;
+    grant.may = allowance_of(&manifest);
     doc_signed(&one, DOC_GRANT, grant_encode, &grant, K_OPERATOR_B, K_OPERATOR_A);
     put("grant.cose", one.bytes);
 }
@@ -52,6 +76,7 @@ static noinline void put_payloads(void)
     manifest.content384 = doc_digest384(&tenants, 0x78);
     memset(&manifest.index, 0x79, sizeof manifest.index);
     manifest.index384 = doc_digest384(&tenants, 0x7a);
+    add_wants(&manifest);
     doc_signed(&one, DOC_MANIFEST, manifest_encode, &manifest, K_ACME, K_ACME_2);
     put("manifest.cose", one.bytes);
     assert_rc(sha256_of(one.payload, order.line[0].manifest.b, NULL), RC_OK);
