@@ -13,6 +13,7 @@
 #include <systemd/sd-event.h>
 
 #include "agent/abuse.h"
+#include "agent/bus.h"
 #include "agent/events.h"
 #include "agent/inputs.h"
 #include "agent/output.h"
@@ -60,6 +61,7 @@ struct proc {
     int notify, pipe;   /* -1 = none (yet, or any more) */
     sd_event_source *on_notify, *on_pipe;
     struct output output;
+    struct bus bus;
 };
 
 /* The order that waits for its token. */
@@ -236,7 +238,7 @@ struct agent {
     uint32_t bad_places;                         /* bits: 1 << enum place, found at the start */
     uint32_t shut_places; /* of those: not to be opened, so not the directory itself is in use */
     int probe[2];         /* what those say who go on looking at them (agent/probe); -1 = none */
-    int unpack_program;
+    int unpack_program, bus_program;
     int link_sock, launch_sock;
     int inputs_sock;                      /* -1 = the platform tells nothing */
     uid_t inputs_uid;                     /* that may tell, beside root */

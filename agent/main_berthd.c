@@ -507,6 +507,7 @@ static const char *const calls[] = {
     "setrlimit",
     "setsockopt",
     "socket",
+    "socketpair",
     "statfs",
     "symlinkat",
     "sync",
@@ -583,6 +584,8 @@ static enum rc start(const struct options *o, struct agent *a, struct err *err)
     if (rc == RC_OK)
         rc = fs_open(t.own, "berth-unpack", O_RDONLY, 0, &a->unpack_program, err);
     if (rc == RC_OK)
+        rc = fs_open(t.own, "berth-bus", O_RDONLY, 0, &a->bus_program, err);
+    if (rc == RC_OK)
         rc = make_tree(o, a, &t, err);
     if (rc == RC_OK) {
         own_claim(a, t.own, o->boot);
@@ -625,6 +628,7 @@ int main(int argc, char **argv)
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;
     a->link_sock = a->launch_sock = a->unpack_program = a->inputs_sock = -1;
+    a->bus_program = -1;
     a->check.fd = a->scrub.fd = a->probe[0] = a->probe[1] = a->own.anew_fd = -1;
     if (start(&o, a, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");

@@ -18,7 +18,8 @@ uint64_t platform_now_ms(const struct agent *a, enum platform_clock *ret)
     if (t->time_ms != 0) {
         now = t->time_ms + (clock_mono_ms() - t->time_mono_ms);
         clock = PLATFORM_CLOCK_TOLD;
-    } else if (now < floor) {
+    }
+    if (now < floor) {
         now = floor;
         clock = PLATFORM_CLOCK_FLOOR;
     }

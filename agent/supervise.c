@@ -259,12 +259,13 @@ static struct proc *find_proc(struct agent *a, uint64_t instance)
 
 static void proc_close(struct proc *p)
 {
+    bus_close(&p->bus);
     p->on_notify = sd_event_source_disable_unref(p->on_notify);
     p->on_pipe = sd_event_source_disable_unref(p->on_pipe);
     close_fd(&p->notify);
     close_fd(&p->pipe);
     output_close(&p->output);
-    *p = (struct proc){ .notify = -1, .pipe = -1, .output.fd = -1 };
+    *p = (struct proc){ .notify = -1, .pipe = -1, .output.fd = -1, .bus = BUS_INIT };
 }
 
 static struct proc *proc_new(struct agent *a, const struct action *action, const struct manifest *m)
@@ -274,10 +275,9 @@ static struct proc *proc_new(struct agent *a, const struct action *action, const
 
         if (p->instance != 0)
             continue;
-        *p = (struct proc){ .instance = action->instance };
-        p->notify = -1;
-        p->pipe = -1;
+        *p = (struct proc){ .instance = action->instance, .notify = -1, .pipe = -1 };
         p->output.fd = -1;
+        p->bus = BUS_INIT;
         memcpy(p->tenant, m->tenant, sizeof p->tenant);
         memcpy(p->name, m->name, sizeof p->name);
         memcpy(p->usage.version, m->version, sizeof p->usage.version);
@@ -325,6 +325,7 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
     if (mail >= 0)
         fds[n++] = mail;
     assert(p); /* there are as many places as units, and one instance for each */
+    p->bus.facts = bus_facts(m, loaded_grant(a, &l), loaded_digest(&l));
     rc = wire_send(a->launch_sock, &message.head, fds, n, err);
     if (rc != RC_OK)
         proc_close(p);
@@ -536,6 +537,7 @@ void supervise_tick(struct agent *a)
         const struct wire_stat message = { .head = wire_head(WIRE_STAT, p->instance) };
         (void)!wire_send(a->launch_sock, &message.head, NULL, 0, &err); /* the next one will do */
         tell_abuse(a, p, false);
+        bus_tick(a, p, false);
         if (p->freeze_open)
             ask_frozen(a, p);
         output_tick(&p->output);
@@ -611,8 +613,10 @@ static void on_launched(struct agent *a, const struct wire_launched *m, struct w
     p->notify = take_fd(&fds->fd[WIRE_FD_NOTIFY]);
     p->pipe = take_fd(&fds->fd[WIRE_FD_OUTPUT]);
     output_open(&p->output, a->log_dir, p->tenant, p->name);
+    struct err err = { 0 };
     if (sd_event_add_io(a->loop, &p->on_notify, p->notify, EPOLLIN, on_notify, a) < 0 ||
-        sd_event_add_io(a->loop, &p->on_pipe, p->pipe, EPOLLIN, on_pipe, a) < 0) {
+        sd_event_add_io(a->loop, &p->on_pipe, p->pipe, EPOLLIN, on_pipe, a) < 0 ||
+        bus_open(a, p, &fds->fd[WIRE_FD_BUS], &err) != RC_OK) {
         agent_exit(a, 1);
         return;
     }
@@ -646,6 +650,7 @@ static void on_exited(struct agent *a, const struct wire_exited *m)
         return;
     drain_notify(a, p); /* it may have said READY=1 just before */
     tell_abuse(a, p, true);
+    bus_tick(a, p, true);
     for (uint32_t n = 0; n < LAST_WORDS_MAX / 4096U && p->pipe >= 0; n++)
         if (output_pump(&p->output, p->pipe, &err) != RC_OK)
             break;
@@ -765,7 +770,7 @@ static int on_launch_socket(sd_event_source *source, int fd, uint32_t events, vo
 enum rc supervise_open(struct agent *a, struct err *err)
 {
     for (uint32_t i = 0; i < UNITS_MAX; i++)
-        a->proc[i] = (struct proc){ .notify = -1, .pipe = -1, .output.fd = -1 };
+        a->proc[i] = (struct proc){ .notify = -1, .pipe = -1, .output.fd = -1, .bus = BUS_INIT };
     if (sd_event_add_io(a->loop, &a->on_launch, a->launch_sock, EPOLLIN, on_launch_socket, a) < 0)
         return err_set(err, RC_IO, "event loop");
     return RC_OK;

@@ -254,6 +254,7 @@ struct version {
     uint32_t soak_ms;   /* 0: 300 */
     bool no_data;       /* it asks for no /data */
     uint32_t ready_ms;  /* 0: longer than any machine needs */
+    const char *probe;  /* NULL: agent_payload */
 };
 
 static maybe_unused noinline struct manifest manifest_of(const struct version *v,
@@ -288,14 +289,15 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
     return m;
 }
 
-static maybe_unused void copy_probe(int dir)
+static maybe_unused void copy_probe(int dir, const char *probe)
 {
     char path[700];
     struct stat st = { 0 };
     uint8_t digest[DIGEST_SIZE];
     struct err err = { 0 };
 
-    (void)snprintf(path, sizeof path, "%s/tests/probe/agent_payload", sky->build);
+    (void)snprintf(path, sizeof path, "%s/tests/probe/%s", sky->build,
+                   probe ? probe : "agent_payload");
     scoped(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
     scoped(close_fd) int out = openat(dir, "app", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
     assert_int_equal(fstat(in, &st), 0);
@@ -364,7 +366,7 @@ static maybe_unused noinline struct digest make_version(const struct version *v,
     struct digest digest = { 0 };
     struct err err = { 0 };
 
-    copy_probe(bin);
+    copy_probe(bin, v->probe);
     write_rest(tree.fd, v);
     must(pack_tree(tree.fd, "/bin/app", 1, content, &packed, &err), &err);
     struct manifest m = manifest_of(v, &packed);
