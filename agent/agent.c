@@ -116,6 +116,7 @@ static enum rc make_report(struct agent *a, struct port_message *m, struct err *
     report_build(&parts, report);
     scrub_report(a, clock_mono_ms(), &report->scrub);
     used_report(a, report);
+    refused_report(&a->refused, report);
     rekey_report(a, report->seq, &report->keys);
     enum rc rc = report_fit(report, m->report.bytes, &out, err);
     if (rc == RC_OK)
@@ -451,6 +452,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
     scrub_tick(a, now);
     used_tick(a, now);
     platform_tick(a);
+    refused_tick(a);
     receive_kick(a);
     agent_step(a);
     if (a->unsaved)
@@ -552,6 +554,8 @@ enum rc agent_open(struct agent *a, struct err *err)
         rc = receive_open(a, err);
     if (rc == RC_OK)
         rc = platform_open(a, err);
+    if (rc == RC_OK)
+        rc = refused_open(a, err);
     if (rc == RC_OK)
         rc = scrub_open(a, err);
     if (rc == RC_OK)

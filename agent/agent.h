@@ -20,6 +20,7 @@
 #include "agent/place.h"
 #include "agent/queue.h"
 #include "agent/reconcile.h"
+#include "agent/refused.h"
 #include "agent/rekey.h"
 #include "agent/report.h"
 #include "agent/rounds.h"
@@ -285,6 +286,7 @@ struct agent {
     struct measures measures;
     struct used used;
     struct rekey_agent rekey; /* secret */
+    struct refused refused;
     struct inputs_table inputs;
     struct abuse strangers, misheard; /* lines that were refused */
 
@@ -297,7 +299,7 @@ struct agent {
 
     sd_event *loop;
     sd_event_source *on_wake, *on_report, *on_tick, *on_late, *on_work, *on_link, *on_launch,
-        *on_inputs;
+        *on_inputs, *on_refused;
 };
 
 /* Load everything from the state directory (descriptors are set): config, trust, state, order,

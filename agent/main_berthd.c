@@ -452,6 +452,15 @@ static void start_probes(const struct options *o, struct agent *a)
     start_probe(o, a, &o->agent, OF_AGENT, &a->probe[1]);
 }
 
+/* Refusals of system calls are refused without it all the same; only nobody hears of them. */
+static void open_refused(struct agent *a)
+{
+    struct err err = { 0 };
+
+    if (denied_open(&a->refused.fd, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "refused calls are not counted");
+}
+
 /* ---- for good -----------------------------------------------------------------------------------
  */
 
@@ -595,8 +604,10 @@ static enum rc start(const struct options *o, struct agent *a, struct err *err)
         rc = start_link(o, a, &t, err);
     if (rc == RC_OK)
         start_probes(o, a);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        open_refused(a);
         rc = confine_user(o->agent.uid, o->agent.gid, err);
+    }
     if (rc == RC_OK)
         rc = agent_load(a, err);
     if (rc == RC_OK)
@@ -627,7 +638,7 @@ int main(int argc, char **argv)
     a->own.terms = o.terms;
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;
-    a->link_sock = a->launch_sock = a->unpack_program = a->inputs_sock = -1;
+    a->link_sock = a->launch_sock = a->unpack_program = a->inputs_sock = a->refused.fd = -1;
     a->bus_program = -1;
     a->check.fd = a->scrub.fd = a->probe[0] = a->probe[1] = a->own.anew_fd = -1;
     if (start(&o, a, &err) != RC_OK) {

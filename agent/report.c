@@ -161,6 +161,10 @@ static bool shrink(struct report *r)
         r->n_transfers--;
         return true;
     }
+    if (r->n_denied > 0) {
+        r->n_denied--;
+        return true;
+    }
     if (r->n_usage > 0 && r->n_objects <= 8) {
         r->n_usage = 0; /* half of it would look like all of it */
         return true;

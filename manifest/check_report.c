@@ -173,6 +173,53 @@ static enum rc usage_check(const struct report *doc, struct err *err)
     return RC_OK;
 }
 
+/* A name of the kernel's, or one of ours that stands for a number: lower case, digits, '_', '-'. */
+static bool call_valid(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+    return n > 0 && name[n] == '\0';
+}
+
+static enum rc denied_one_check(const struct report_denied *d, struct err *err)
+{
+    uint64_t sum = 0;
+
+    if (!name_valid(d->tenant) || !name_valid(d->name))
+        return err_set(err, RC_NAME, "report.denied");
+    if (d->n == 0 || d->n > REPORT_DENIED_CALLS)
+        return err_set(err, RC_VALUE, "report.denied: count");
+    for (uint32_t i = 0; i < d->n; i++) {
+        if (memchr(d->call[i].name, '\0', sizeof d->call[i].name) == NULL ||
+            !call_valid(d->call[i].name) || d->call[i].count == 0 ||
+            (i > 0 && d->call[i].count > d->call[i - 1].count))
+            return err_set(err, RC_VALUE, "report.denied.call[%u]", i);
+        sum += d->call[i].count;
+    }
+    if (sum > d->total && d->total != UINT32_MAX)
+        return err_set(err, RC_VALUE, "report.denied.total");
+    return RC_OK;
+}
+
+static enum rc denied_check(const struct report *doc, struct err *err)
+{
+    if (doc->n_denied > REPORT_DENIED_MAX)
+        return err_set(err, RC_VALUE, "report.denied");
+    for (uint32_t i = 0; i < doc->n_denied; i++) {
+        const struct report_denied *d = &doc->denied[i];
+        enum rc rc = denied_one_check(d, err);
+
+        if (rc != RC_OK)
+            return rc;
+        if (i == 0)
+            continue;
+        int by_tenant = strcmp(d[-1].tenant, d->tenant);
+        if (by_tenant > 0 || (by_tenant == 0 && strcmp(d[-1].name, d->name) >= 0))
+            return err_set(err, RC_VALUE, "report.denied[%u]: order", i);
+    }
+    return RC_OK;
+}
+
 static enum rc counters_check(const struct report *doc, struct err *err)
 {
     if (!name_valid(doc->satellite))
@@ -216,5 +263,7 @@ enum rc report_check(const struct report *doc, struct err *err)
         rc = traffic_check(&doc->traffic, err);
     if (rc == RC_OK)
         rc = usage_check(doc, err);
+    if (rc == RC_OK)
+        rc = denied_check(doc, err);
     return rc;
 }

@@ -209,6 +209,38 @@ static void read_usage(struct cbor_in *r, struct report *d)
     cbor_end(r);
 }
 
+/* [missed, [ * [tenant, payload, total, [ call, count ... ]] ]] */
+static void read_denied(struct cbor_in *r, struct report *d)
+{
+    (void)cbor_array(r, "report.denied", 2, 2);
+    d->denied_missed = wire_u32(r, "report.denied.missed");
+    d->n_denied = (uint32_t)cbor_array(r, "report.denied", 0, REPORT_DENIED_MAX);
+    for (uint32_t i = 0; i < d->n_denied && r->rc == RC_OK; i++) {
+        struct report_denied *p = &d->denied[i];
+
+        (void)cbor_array(r, "report.denied.payload", 4, 4);
+        cbor_text(r, "report.denied.tenant", p->tenant, sizeof p->tenant);
+        cbor_text(r, "report.denied.name", p->name, sizeof p->name);
+        p->total = wire_u32(r, "report.denied.total");
+        size_t n = cbor_array(r, "report.denied.calls", 2, (size_t)2 * REPORT_DENIED_CALLS);
+        if (n % 2 != 0) {
+            cbor_fail(r, RC_CBOR_COUNT, "report.denied.calls");
+            n = 0;
+        }
+        p->n = (uint32_t)(n / 2);
+        for (uint32_t k = 0; k < p->n; k++) {
+            cbor_text(r, "report.denied.call", p->call[k].name, sizeof p->call[k].name);
+            p->call[k].count = wire_u32(r, "report.denied.count");
+        }
+        cbor_end(r);
+        cbor_end(r);
+    }
+    cbor_end(r);
+    cbor_end(r);
+    if (d->denied_missed == 0 && d->n_denied == 0)
+        cbor_fail(r, RC_VALUE, "report.denied");
+}
+
 /* Keys that are there only when they say something. */
 static void read_optional(struct cbor_in *r, struct report *d)
 {
@@ -243,6 +275,8 @@ static void read_optional(struct cbor_in *r, struct report *d)
         read_traffic(r, &d->traffic);
     if (wire_optional(r, REPORT_KEY_USAGE))
         read_usage(r, d);
+    if (wire_optional(r, REPORT_KEY_DENIED))
+        read_denied(r, d);
 }
 
 enum rc report_decode(struct bytes in, struct report *ret, struct err *err)

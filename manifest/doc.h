@@ -483,6 +483,20 @@ struct report_usage {
 /* Name of a kind, such as "slots"; "?" for a number that is none. */
 const char *report_use_name(enum report_use use);
 
+/* System calls that were refused to one payload since the start of the agent. */
+#define REPORT_DENIED_MAX 16U
+#define REPORT_DENIED_CALLS 4U
+struct report_denied {
+    char tenant[NAME_CAP];
+    char name[NAME_CAP];
+    uint32_t total; /* of all calls; UINT32_MAX = that or more */
+    uint32_t n;     /* 1 to REPORT_DENIED_CALLS: the most frequent first */
+    struct {
+        char name[NAME_CAP]; /* as the kernel calls it */
+        uint32_t count;
+    } call[REPORT_DENIED_CALLS];
+};
+
 /* What a satellite says of itself. */
 struct report {
     char satellite[NAME_CAP];
@@ -510,6 +524,9 @@ struct report {
     struct report_traffic traffic;
     uint32_t n_usage;
     struct report_usage usage[TENANTS_MAX]; /* sorted by tenant; none before it was looked at */
+    uint32_t denied_missed; /* times that the kernel had more refusals to tell than was read */
+    uint32_t n_denied;
+    struct report_denied denied[REPORT_DENIED_MAX]; /* sorted by tenant, then name */
 };
 
 /* Decode: the bytes of a document, without envelope, to values.  Strict: unknown keys, trailing

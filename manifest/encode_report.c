@@ -152,6 +152,27 @@ static void put_usage(struct cbor_out *w, const struct report *doc)
     }
 }
 
+static void put_denied(struct cbor_out *w, const struct report *doc)
+{
+    cbor_put_uint(w, REPORT_KEY_DENIED);
+    cbor_put_array(w, 2);
+    cbor_put_uint(w, doc->denied_missed);
+    cbor_put_array(w, doc->n_denied);
+    for (uint32_t i = 0; i < doc->n_denied; i++) {
+        const struct report_denied *d = &doc->denied[i];
+
+        cbor_put_array(w, 4);
+        cbor_put_text(w, d->tenant);
+        cbor_put_text(w, d->name);
+        cbor_put_uint(w, d->total);
+        cbor_put_array(w, (size_t)2 * d->n);
+        for (uint32_t k = 0; k < d->n; k++) {
+            cbor_put_text(w, d->call[k].name);
+            cbor_put_uint(w, d->call[k].count);
+        }
+    }
+}
+
 enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct bytes *ret,
                       struct err *err)
 {
@@ -164,9 +185,10 @@ enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct
     bool agent = doc->agent.version[0] != '\0';
     bool scrub = !report_scrub_default(&doc->scrub);
     bool traffic = !report_traffic_default(&doc->traffic);
+    bool denied = doc->n_denied > 0 || doc->denied_missed > 0;
     wire_put_open(&w, DOC_REPORT,
                   11U + keys + (doc->staged > 0) + (doc->lost > 0) + (doc->passes_order > 0) +
-                      agent + scrub + traffic + (doc->n_usage > 0));
+                      agent + scrub + traffic + (doc->n_usage > 0) + denied);
     wire_put_text_at(&w, 1, doc->satellite);
     wire_put_uint_at(&w, 2, doc->epoch);
     wire_put_uint_at(&w, 3, doc->seq);
@@ -194,5 +216,7 @@ enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct
         put_traffic(&w, &doc->traffic);
     if (doc->n_usage > 0)
         put_usage(&w, doc);
+    if (denied)
+        put_denied(&w, doc);
     return cbor_written(&w, ret, err);
 }

@@ -9,6 +9,7 @@
 #include "orchestrator/cmd.h"
 #include "orchestrator/describe.h"
 #include "orchestrator/home.h"
+#include "orchestrator/refused.h"
 #include "orchestrator/screen.h"
 #include "orchestrator/view.h"
 
@@ -211,7 +212,7 @@ static json_t *satellite_json(struct store *store, const struct view *view,
 
     alarm_text(sat->seen, alarm);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:o, s:o}",
+                     "s:o, s:o, s:o, s:o}",
                      "id", sat->row.id, "alarm", alarm, "verdict",
                      verdict_name(verdict_of(view_want(sat), sat->seen, age, silent_ms)),
                      "root_version", json_uint(sat->seen ? sat->seen->root_version : 0),
@@ -226,7 +227,8 @@ static json_t *satellite_json(struct store *store, const struct view *view,
                      payloads, "events", events_json(store, sat->row.id), "scrub",
                      sat->seen ? describe_scrub(&sat->seen->scrub) : json_null(), "link",
                      sat->seen ? describe_traffic(&sat->seen->traffic) : json_null(), "usage",
-                     sat->seen ? describe_usage(sat->seen) : json_null());
+                     sat->seen ? describe_usage(sat->seen) : json_null(), "refused_calls",
+                     sat->seen ? refused_json(sat->seen) : json_null());
 }
 
 /* What reading everything again has found, for people. */
@@ -545,6 +547,7 @@ static int run_ps(struct cli *cli)
         print_scrub(cli, &sat->seen->scrub);
         print_traffic(cli, &sat->seen->traffic);
         print_usage(cli, sat->seen);
+        refused_print(cli, sat->seen);
     }
     if (!cli->json) {
         print_payloads(cli, view, sat);

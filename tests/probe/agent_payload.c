@@ -4,6 +4,8 @@
  *   good    READY=1, then WATCHDOG=1 five times a second, for ever
  *   silent  runs, and never says anything
  *   exit    says READY=1 and ends with status 3
+ *   refused makes refused system calls, one more often than the other, and goes on like good
+ *   storm   says READY=1 and makes refused system calls for ever
  *   keeper  like good; makes /data/word on its first start, and prints it at every start
  *   migrate       changes /data/word and never says anything
  *   migrate-exit  changes it, says READY=1 and ends with status 3
@@ -13,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,6 +91,12 @@ int main(int argc, char **argv)
     int silent = strcmp(how, "silent") == 0 || strcmp(how, "migrate") == 0;
     if (!silent)
         tell("STATUS=at work\nREADY=1");
+    for (int i = strcmp(how, "refused") == 0 ? 3 : 0; i > 0; i--)
+        (void)syscall(SYS_bpf, 0, NULL, 0);
+    if (strcmp(how, "refused") == 0)
+        (void)umount2("/", 0);
+    while (strcmp(how, "storm") == 0)
+        (void)umount2("/", 0);
     if (strcmp(how, "exit") == 0 || strcmp(how, "migrate-exit") == 0)
         return 3;
     for (;;) {

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -220,6 +221,8 @@ int main(int argc, char **argv)
         return keep(arg, argv[3]);
     if (strcmp(what, "orphans") == 0)
         orphans();
+    for (long i = strcmp(what, "storm") == 0 ? strtol(arg, NULL, 10) : 0; i > 0; i--)
+        (void)umount2("/", 0); /* a refused call */
     while (strcmp(what, "flood") == 0)
         (void)!write(1, block, sizeof block);
     if (strcmp(what, "say") == 0)

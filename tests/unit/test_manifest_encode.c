@@ -34,6 +34,17 @@ static struct bytes untouched(void)
         assert_memory_equal(a_.p, b_.p, a_.n);                                                     \
     } while (0)
 
+/* Refused calls of two payloads; the first of them. */
+static struct report_denied *two_denied(struct report *r)
+{
+    r->n_denied = 2;
+    r->denied[0] =
+        (struct report_denied){ "acme", "cam", 41, 2, { { "mount", 40 }, { "bpf", 1 } } };
+    r->denied[1] =
+        (struct report_denied){ "acme", "gps", UINT32_MAX, 1, { { "x32-1", UINT32_MAX } } };
+    return &r->denied[0];
+}
+
 static void test_round_trips(void **state)
 {
     (void)state;
@@ -74,6 +85,14 @@ static void test_round_trips(void **state)
     assert_round_trip(report, &report_a, &report_b);
     assert_memory_equal(report_a.usage, report_b.usage, sizeof report_a.usage);
     assert_int_equal(report_b.n_usage, 2);
+    report_a.denied_missed = 3;
+    assert_round_trip(report, &report_a, &report_b);
+    assert_int_equal(report_b.denied_missed, 3);
+    report_a.denied_missed = 0;
+    two_denied(&report_a);
+    assert_round_trip(report, &report_a, &report_b);
+    assert_int_equal(report_b.n_denied, 2);
+    assert_memory_equal(report_a.denied, report_b.denied, sizeof report_a.denied);
 }
 
 static void test_grant_round_trip(void **state)
@@ -339,6 +358,16 @@ SPOIL(p_usage_many, report, d->n_usage = TENANTS_MAX + 1)
 SPOIL(p_usage_name, report, d->n_usage = 1)
 SPOIL(p_usage_order, report,
       (d->n_usage = 2, d->usage[0].tenant[0] = d->usage[1].tenant[0] = 'a'))
+SPOIL(p_denied_many, report, (two_denied(d), d->n_denied = REPORT_DENIED_MAX + 1))
+SPOIL(p_denied_name, report, (two_denied(d), d->denied[0].name[0] = '\0'))
+SPOIL(p_denied_order, report, (two_denied(d), d->denied[0].name[0] = 'z'))
+SPOIL(p_denied_none, report, (two_denied(d), d->denied[1].n = 0))
+SPOIL(p_denied_calls, report, (two_denied(d), d->denied[1].n = REPORT_DENIED_CALLS + 1))
+SPOIL(p_denied_call, report, (two_denied(d), d->denied[0].call[0].name[1] = '\x1b'))
+SPOIL(p_denied_long, report, memset(two_denied(d)->call[0].name, 'a', NAME_CAP))
+SPOIL(p_denied_zero, report, two_denied(d)->call[1].count = 0)
+SPOIL(p_denied_rising, report, two_denied(d)->call[1].count = 41)
+SPOIL(p_denied_total, report, two_denied(d)->total = 40)
 SPOIL(p_complete, report, memset(&d->object[0], 0, DIGEST_SIZE))
 
 static const struct {
@@ -368,6 +397,16 @@ static const struct {
     { "what too many tenants take", p_usage_many, RC_VALUE },
     { "what nobody takes", p_usage_name, RC_NAME },
     { "what one tenant takes, twice", p_usage_order, RC_VALUE },
+    { "refusals to too many payloads", p_denied_many, RC_VALUE },
+    { "refusals to nobody", p_denied_name, RC_NAME },
+    { "refusals out of order", p_denied_order, RC_VALUE },
+    { "refusals of no call", p_denied_none, RC_VALUE },
+    { "refusals of too many calls", p_denied_calls, RC_VALUE },
+    { "escape in the name of a call", p_denied_call, RC_VALUE },
+    { "name of a call without end", p_denied_long, RC_VALUE },
+    { "call that was refused no times", p_denied_zero, RC_VALUE },
+    { "calls out of order", p_denied_rising, RC_VALUE },
+    { "more calls than the total", p_denied_total, RC_VALUE },
     { "range that wraps", p_range_wraps, RC_VALUE },
     { "rekey number above 2^63-1", p_rekey, RC_VALUE },
     { "KEM key without id", p_kem, RC_VALUE },
