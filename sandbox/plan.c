@@ -17,6 +17,10 @@
 static_assert(PLAN_UID_BASE + (uint64_t)PLAN_SLOTS * PLAN_UID_COUNT < UINT32_MAX,
               "every id range is a range of valid ids");
 static_assert(sizeof(struct plan_share) == 3 * 8 + 2 * 4, "no padding");
+static_assert((uint32_t)CALLS_NET == PROFILE_NET && (uint32_t)CALLS_DEVICE == PROFILE_DEVICE &&
+                  (uint32_t)CALLS_POSIX_LEGACY == PROFILE_LEGACY &&
+                  (uint32_t)CALLS_ALL == PROFILE_ALL,
+              "bits of documents are bits of profiles");
 static_assert(PLAN_UID < PLAN_UID_COUNT, "the payload's id lies in its range");
 static_assert(sizeof(struct plan_limits) == 8 * 8 + 6 * 4,
               "no padding: plans are compared as bytes");
@@ -163,9 +167,6 @@ static const char *not_built(const struct manifest *m)
         { "outbox-per-day", m->limits.outbox_bytes_day != 0 },
         { "run-per-orbit", m->limits.run_s_orbit != 0 },
         { "core", m->limits.core_bytes != 0 },
-        { "calls: net", (m->calls & CALLS_NET) != 0 },
-        { "calls: device", (m->calls & CALLS_DEVICE) != 0 },
-        { "calls: posix-legacy", (m->calls & CALLS_POSIX_LEGACY) != 0 },
         { "network: loopback", m->network == NETWORK_LOOPBACK },
         { "network: private", m->network == NETWORK_PRIVATE },
         { "network: host", m->network == NETWORK_HOST },
@@ -334,6 +335,8 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
                        has_data ? "yes" : "no", (unsigned long long)m->limits.data_bytes);
 
     enum rc rc = check_limits(&m->limits, &grant->total, err);
+    if (rc == RC_OK && (m->calls & ~grant->may.calls) != 0)
+        rc = err_set(err, RC_GRANT_EXCEEDED, "calls");
     if (rc == RC_OK && missing)
         rc = err_set(err, RC_NOT_BUILT, "%s", missing);
     if (rc != RC_OK)
@@ -345,6 +348,7 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
     plan.uid_base = PLAN_UID_BASE + slot * PLAN_UID_COUNT;
     plan.has_data = has_data ? 1 : 0;
     plan.watchdog_ms = m->health.watchdog_ms;
+    plan.calls = m->calls;
     plan.limits = (struct plan_limits){
         .memory_bytes = m->limits.memory_bytes,
         .tmp_bytes = m->limits.tmp_bytes,

@@ -423,6 +423,26 @@ static void prints_for_people_and_programs(void **state)
     assert_non_null(strstr(json, "\"uid_base\":524288"));
 }
 
+/* Which system calls a payload may make beyond compute: what it asks for, if the grant has it. */
+static void takes_over_the_calls(void **state)
+{
+    (void)state;
+    for (uint32_t asked = 0; asked <= CALLS_ALL; asked++) {
+        for (uint32_t granted = 0; granted <= CALLS_ALL; granted++) {
+            struct manifest m = good_manifest();
+            struct grant g = good_grant();
+            struct plan p;
+
+            m.calls = asked;
+            g.may.calls = granted;
+            bool may = (asked & ~granted) == 0;
+            assert_rc(plan_make(&m, &g, 0, true, &p, NULL), may ? RC_OK : RC_GRANT_EXCEEDED);
+            if (may)
+                assert_int_equal(p.calls, asked);
+        }
+    }
+}
+
 /* What nothing gives yet is refused by name, and never passed over. */
 CHANGE(nb_core, m->limits.core_bytes = 1)
 CHANGE(nb_vm, m->isolation = ISOLATION_VM)
@@ -453,6 +473,7 @@ int main(void)
         cmocka_unit_test(makes_the_plan),
         cmocka_unit_test(asks_for_mail_by_its_size),
         cmocka_unit_test(knows_what_changes_as_it_runs),
+        cmocka_unit_test(takes_over_the_calls),
         cmocka_unit_test(refuses_what_is_not_built),
         cmocka_unit_test(lets_the_payload_choose_its_path),
         cmocka_unit_test(refuses_and_leaves_the_result_alone),
