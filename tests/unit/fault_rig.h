@@ -44,7 +44,7 @@ enum {
     CALLS_WRITE = 4, /* take a count, and may do less than it */
     CALLS_REMOVE = 8,
     CALLS_OTHER = 16, /* modes, owners, cutting off */
-    CALLS_ALL = 31,
+    CALLS_LISTED = 31,
     CALLS_READ = 32, /* of a file; only where it is asked for, and never listed */
 };
 
@@ -54,7 +54,7 @@ struct fault {
     enum fault_kind kind;
     int sys;           /* FAULT_FAIL: the errno */
     bool lasting;      /* FAULT_FAIL: the n-th and all behind it, until fault_disarm */
-    unsigned calls;    /* which ones count and fail, 0 = CALLS_ALL */
+    unsigned calls;    /* which ones count and fail, 0 = CALLS_LISTED */
     bool no_places;    /* pass over pwrite: a database makes hundreds of them */
     const char *under; /* pass over what is not in this directory; NULL = it may be anywhere */
     const char *name;  /* pass over what is not a file, or becomes one, of this name; NULL = any */
@@ -427,7 +427,7 @@ static bool fault_is_named(const struct fault *fault, const struct fault_call *c
 
 static void fault_on_entry(struct fault_trace *t, struct fault_task *task, const fault_info *info)
 {
-    const unsigned set = t->fault.calls ? t->fault.calls : CALLS_ALL;
+    const unsigned set = t->fault.calls ? t->fault.calls : CALLS_LISTED;
     struct fault_call call;
 
     task->counted = false;
