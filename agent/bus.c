@@ -19,7 +19,10 @@ struct bus_facts bus_facts(const struct manifest *m, const struct grant *grant,
 {
     struct bus_facts facts = { .manifest = *manifest, .limits = m->limits };
 
-    (void)grant;
+    for (uint32_t i = 0; grant && grant->may.peers && i < m->n_peers; i++) {
+        memcpy(facts.peers.name[i], m->peer[i], sizeof m->peer[i]);
+        facts.peers.n++;
+    }
     return facts;
 }
 
@@ -163,6 +166,7 @@ static enum rc answer_quota(struct agent *a, struct proc *p, const struct bus_as
     line[BUS_QUOTA_FILES] = limit(r->open_files);
     line[BUS_QUOTA_TMP] = limit(r->tmp_bytes);
     line[BUS_QUOTA_DATA] = limit(r->data_bytes);
+    line[BUS_QUOTA_LOG] = left(p->output.hour_bytes, p->output.hour_left);
     line[BUS_QUOTA_OUTBOX] = limit(r->outbox_bytes_day ? r->outbox_bytes_day : r->outbox_bytes);
     line[BUS_QUOTA_TELEMETRY] = left(BUS_PUTS_HOUR, bus_hour_left(&s->puts, BUS_PUTS_HOUR, now));
     line[BUS_QUOTA_SENDS] = left(BUS_SENDS_HOUR, bus_hour_left(&s->sends, BUS_SENDS_HOUR, now));

@@ -27,7 +27,7 @@ struct proc;
 /* Who may be sent to, from manifest and grant. */
 struct bus_peers {
     uint32_t n;
-    char name[8][NAME_CAP];
+    char name[MANIFEST_PEERS_MAX][NAME_CAP];
 };
 
 /* What a payload is to its bus: set when it is launched. */

@@ -24,9 +24,11 @@ static void open_file(struct output *out, int flags)
     out->size = st.st_size < (off_t)OUTPUT_FILE_MAX ? (uint32_t)st.st_size : OUTPUT_FILE_MAX;
 }
 
-void output_open(struct output *out, int dir, const char *tenant, const char *name)
+void output_open(struct output *out, int dir, const char *tenant, const char *name,
+                 uint64_t hour_bytes)
 {
-    *out = (struct output){ .dir = dir, .fd = -1 };
+    *out =
+        (struct output){ .dir = dir, .fd = -1, .hour_bytes = hour_bytes, .hour_left = hour_bytes };
     (void)snprintf(out->name, sizeof out->name, "%s.%s.log", tenant, name);
     output_tick(out);
     open_file(out, 0);
@@ -43,6 +45,10 @@ void output_tick(struct output *out)
 {
     out->write_left = OUTPUT_WRITE_MAX;
     out->read_left = OUTPUT_READ_MAX;
+    if (++out->hour_ticks > OUTPUT_HOUR_TICKS) {
+        out->hour_ticks = 1;
+        out->hour_left = out->hour_bytes;
+    }
 }
 
 /* The full file becomes the older one. */
@@ -63,7 +69,10 @@ static void keep(struct output *out, const uint8_t *p, size_t n)
 
     if (n > out->write_left)
         n = out->write_left;
+    if (n > out->hour_left)
+        n = (size_t)out->hour_left;
     out->write_left -= (uint32_t)n;
+    out->hour_left -= n;
     if (out->fd >= 0 && out->size + n > OUTPUT_FILE_MAX)
         turn_over(out);
     if (out->fd < 0 || n == 0)

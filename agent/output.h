@@ -3,8 +3,9 @@
  * agent/output: what a payload prints, kept in log/TENANT.NAME.log and one older file beside it.
  *
  * The payload is hostile: control bytes become '?', so that nobody's terminal is driven by a log;
- * a file is bounded, and so is what is written in a second.  What comes faster is dropped, what
- * comes much faster is left in the pipe until the next second, where the payload waits for it.
+ * a file is bounded, and so is what is written in a second and in an hour.  What comes faster is
+ * dropped, what comes much faster is left in the pipe until the next second, where the payload
+ * waits for it.
  */
 #ifndef BERTH_AGENT_OUTPUT_H
 #define BERTH_AGENT_OUTPUT_H
@@ -16,6 +17,7 @@
 #define OUTPUT_FILE_MAX (256U * 1024U) /* bytes of one file; there are two */
 #define OUTPUT_WRITE_MAX (16U * 1024U) /* bytes kept in a second */
 #define OUTPUT_READ_MAX (256U * 1024U) /* bytes read in a second */
+#define OUTPUT_HOUR_TICKS 3600U
 
 struct output {
     int dir;                        /* borrowed */
@@ -23,10 +25,14 @@ struct output {
     char name[2U * NAME_CAP + 8U];  /* TENANT.NAME.log */
     uint32_t size;                  /* of the file */
     uint32_t write_left, read_left; /* until the next tick */
+    uint64_t hour_bytes, hour_left; /* kept in an hour, and in this one */
+    uint32_t hour_ticks;            /* of it that are over */
 };
 
-/* Open or create the file below dir.  A failure only means that nothing is kept. */
-void output_open(struct output *out, int dir, const char *tenant, const char *name);
+/* Open or create the file below dir, and keep so many bytes in an hour from now on.  A failure only
+ * means that nothing is kept. */
+void output_open(struct output *out, int dir, const char *tenant, const char *name,
+                 uint64_t hour_bytes);
 void output_close(struct output *out);
 
 /* Read from the pipe without blocking and keep what may be kept.  RC_OK: read something.

@@ -612,7 +612,9 @@ static void on_launched(struct agent *a, const struct wire_launched *m, struct w
         return; /* fds are closed by the caller */
     p->notify = take_fd(&fds->fd[WIRE_FD_NOTIFY]);
     p->pipe = take_fd(&fds->fd[WIRE_FD_OUTPUT]);
-    output_open(&p->output, a->log_dir, p->tenant, p->name);
+    const uint64_t log_hour = p->bus.facts.limits.log_bytes_hour;
+    output_open(&p->output, a->log_dir, p->tenant, p->name,
+                log_hour > 0 ? log_hour : LOG_BYTES_HOUR);
     struct err err = { 0 };
     if (sd_event_add_io(a->loop, &p->on_notify, p->notify, EPOLLIN, on_notify, a) < 0 ||
         sd_event_add_io(a->loop, &p->on_pipe, p->pipe, EPOLLIN, on_pipe, a) < 0 ||

@@ -163,7 +163,6 @@ static const char *not_built(const struct manifest *m)
         { "shm", m->limits.shm_bytes != 0 },
         { "data-files", m->limits.data_files != 0 },
         { "tmp-files", m->limits.tmp_files != 0 },
-        { "log-per-hour", m->limits.log_bytes_hour != 0 },
         { "outbox-per-day", m->limits.outbox_bytes_day != 0 },
         { "run-per-orbit", m->limits.run_s_orbit != 0 },
         { "core", m->limits.core_bytes != 0 },
@@ -175,7 +174,6 @@ static const char *not_built(const struct manifest *m)
         { "inner-root", m->inner_root },
         { "isolation: vm", m->isolation == ISOLATION_VM },
         { "format: solo5", m->image == IMAGE_SOLO5 },
-        { "peers", m->n_peers != 0 },
         { "kind: oneshot", m->kind == KIND_ONESHOT },
         { "kind: scheduled", m->kind == KIND_SCHEDULED },
         { "restart", m->restart.policy != RESTART_ALWAYS || m->restart.backoff_ms != 0 ||

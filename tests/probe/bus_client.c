@@ -112,8 +112,9 @@ static void take(const char *kind, int wait_s)
     if (request("GET", target, NULL) != 200)
         return;
     const char *id = strstr(answer, "Berth-Id: ");
-    printf("%s from %.40s: %s\n", kind,
-           strstr(answer, "Berth-F") ? strstr(answer, "Berth-F") + 12 : "?", body_of());
+    const char *from = strstr(answer, "Berth-From: ");
+    printf("%s from %.*s: %s\n", kind, from ? (int)strcspn(from + 12, "\r") : 1,
+           from ? from + 12 : "?", body_of());
     snprintf(target, sizeof target, "/v1/%s/%d", kind, id ? atoi(id + 10) : 0);
     show("done", "DELETE", target, NULL);
 }
@@ -140,8 +141,8 @@ static _Noreturn void talk(const char *peer)
         printf("tick %d\n", status);
         fflush(stdout);
         take("messages", i % 10 == 5);
-        if (i % 10 == 0)
-            request("POST", target, "again");
+        if (i % 2 == 0)
+            show("again", "POST", target, "again");
         usleep(200000);
         tell("WATCHDOG=1");
     }

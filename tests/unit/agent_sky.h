@@ -255,6 +255,7 @@ struct version {
     bool no_data;       /* it asks for no /data */
     uint32_t ready_ms;  /* 0: longer than any machine needs */
     const char *probe;  /* NULL: agent_payload */
+    const char *peer;   /* NULL: it has none */
 };
 
 static maybe_unused noinline struct manifest manifest_of(const struct version *v,
@@ -284,6 +285,8 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
         (void)snprintf(m.tenant, sizeof m.tenant, "%s", v->tenant);
     if (v->name)
         (void)snprintf(m.name, sizeof m.name, "%s", v->name);
+    if (v->peer)
+        (void)snprintf(m.peer[m.n_peers++], NAME_CAP, "%s", v->peer);
     if (v->team)
         memcpy(m.team, v->team, strlen(v->team));
     return m;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two payloads of the real berthd, each with its bus: one does all that it can to its own, the
- * other must not notice, nor must berthd.
+ * Three payloads of the real berthd, each with its bus: one does all that it can to its own; the
+ * others, who write to each other, must not notice, nor must berthd.
  */
 #include "tests/unit/test.h"
 
@@ -11,33 +11,52 @@
 
 #include "tests/unit/agent_sky.h"
 
-static const struct version hostile = {
-    "1.0", "hostile", 1, 0, K_ACME, .name = "cam-north", .no_data = true, .probe = "bus_client"
+static const struct version versions[] = {
+    { "1.0", "hostile", 1, 0, K_ACME, .name = "cam-north", .no_data = true, .probe = "bus_client" },
+    { "2.5", "talk-cam-north", 1, 0, K_ACME, .name = "cam-south", .no_data = true,
+      .probe = "bus_client", .peer = "cam-north" },
+    { "3.0", "talk-cam-south", 1, 0, K_ACME, .name = "cam-west", .no_data = true,
+      .probe = "bus_client", .peer = "cam-south" },
 };
-static const struct version honest = {
-    "2.5",           "talk-cam-east",      1, 0, K_ACME, .name = "cam-south",
-    .no_data = true, .probe = "bus_client"
-};
+#define VERSIONS (sizeof versions / sizeof *versions)
 
-static noinline void send_both(const struct digest *north, const struct digest *south)
+/* With room for three, which may have peers. */
+static noinline void provision_grant(void)
+{
+    scoped(close_fd) int trust = openat(sky->state, TRUST_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct grant grant = doc_grant();
+    struct err err = { 0 };
+
+    grant.expires_ms = 0;
+    grant.total.cpu_permille = 1000;
+    grant.total.open_files = 256;
+    grant.may.peers = true;
+    doc_signed(&signed_doc_, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
+    must(fs_write_file(trust, "grant-acme.cose", signed_doc_.bytes, 0600, &err), &err);
+}
+
+static noinline void send_all(struct digest digests[VERSIONS])
 {
     struct order order = { .satellite = "aurora-1", .generation = 1, .issued_ms = ISSUED_MS };
 
-    order.n_lines = 2;
-    order.line[0] = (struct order_line){ .tenant = "acme", .name = "cam-north" };
-    order.line[1] = (struct order_line){ .tenant = "acme", .name = "cam-south" };
-    order.line[0].manifest = *north;
-    order.line[1].manifest = *south;
+    for (size_t i = 0; i < VERSIONS; i++) {
+        struct order_line *line = &order.line[order.n_lines++];
+
+        digests[i] = send_version(&versions[i]);
+        *line = (struct order_line){ .tenant = "acme", .manifest = digests[i] };
+        (void)snprintf(line->name, sizeof line->name, "%s", versions[i].name);
+    }
     doc_signed(&signed_doc_, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
     send_document(OBJECT_ORDER, signed_doc_.bytes);
 }
 
-static bool both_run(const struct report *r, const void *arg)
+static bool all_run(const struct report *r, const void *arg)
 {
     (void)arg;
-    return r->n_payloads == 2 && r->payload[0].state == SLOT_COMMITTED &&
-           r->payload[0].is_running && r->payload[1].state == SLOT_COMMITTED &&
-           r->payload[1].is_running;
+    for (uint32_t i = 0; i < r->n_payloads; i++)
+        if (r->payload[i].state != SLOT_COMMITTED || !r->payload[i].is_running)
+            return false;
+    return r->n_payloads == VERSIONS;
 }
 
 /* What a payload has printed. */
@@ -184,9 +203,35 @@ static void assert_answers(const struct digest *south)
     assert_said("unknown 404 {\"code\":9,\"name\":\"NOT_FOUND\"");
 }
 
+/* Until a payload has printed this. */
+static void await_said(const char *name, const char *line)
+{
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+
+    while (!strstr(printed(name), line)) {
+        if (clock_mono_ms() > until)
+            fail_msg("%s: no \"%s\" in:\n%.3000s", name, line, printed(name));
+        exchange();
+    }
+}
+
+/* One writes to another, who reads and deletes; one who never reads gets as many as wait. */
+static void assert_messages(void)
+{
+    await_said("cam-west", "peer 204 \n");
+    await_said("cam-south", "messages from cam-west: how are you?\ndone 204 \n");
+    await_said("cam-south", "messages from cam-west: again\ndone 204 \n");
+    await_said("cam-south", "peer 204 \n");
+    await_said("cam-south", "again 429 {\"code\":328,\"name\":\"BUS_QUEUE\"");
+    assert_null(strstr(printed("cam-west"), "messages from"));
+}
+
 static void each_hurts_its_own_bus_only(void **state)
 {
+    struct digest digests[VERSIONS];
+
     (void)state;
+    provision_grant();
     start_berthd();
     await_reports(1);
     (void)tell("time 4102444800 40", "ok");
@@ -194,12 +239,11 @@ static void each_hurts_its_own_bus_only(void **state)
     (void)tell("aos kiruna", "ok");
     (void)tell("eclipse in", "ok");
     (void)tell("eclipse maybe", "INPUT_LINE 320 ");
-    struct digest north = send_version(&hostile);
-    struct digest south = send_version(&honest);
-    send_both(&north, &south);
-    await("both run", both_run, NULL);
+    send_all(digests);
+    await("all run", all_run, NULL);
     await_ticks(8);
-    assert_answers(&south);
+    assert_answers(&digests[1]);
+    assert_messages();
     await_event(RC_BUS_REQUEST);
     assert_true(has_event_about(&sky->report, "acme/cam-north"));
     await_event(RC_NOTIFY_WORD);
@@ -221,9 +265,9 @@ static void each_hurts_its_own_bus_only(void **state)
         await_ticks(2);
     }
     run_on(1);
-    assert_true(both_run(&sky->report, NULL));
-    assert_int_equal(sky->report.payload[0].restarts, 0);
-    assert_int_equal(sky->report.payload[1].restarts, 0);
+    assert_true(all_run(&sky->report, NULL));
+    for (size_t i = 0; i < VERSIONS; i++)
+        assert_int_equal(sky->report.payload[i].restarts, 0);
     assert_true(each_bus(remember) >= 1);
     end_berthd(SIGTERM, 0);
     for (size_t i = 0; i < n_seen; i++) /* reaped, not left to anybody */

@@ -23,7 +23,7 @@ static struct fixture fixture_new(void)
     assert_non_null(mkdtemp(f.path));
     f.dir = open(f.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(pipe2(f.pipe, O_NONBLOCK | O_CLOEXEC), 0);
-    output_open(&f.output, f.dir, "acme", "cam");
+    output_open(&f.output, f.dir, "acme", "cam", 1U << 20);
     return f;
 }
 
@@ -91,6 +91,27 @@ static void floods_are_bounded(void **state)
     fixture_done(&f);
 }
 
+/* What an hour may have is used up in a second, and comes again with the next one. */
+static void hours_are_bounded(void **state)
+{
+    struct fixture f = fixture_new();
+    struct err err = { 0 };
+
+    (void)state;
+    output_close(&f.output);
+    output_open(&f.output, f.dir, "acme", "cam", 10);
+    for (uint32_t tick = 0; tick < 2 * OUTPUT_HOUR_TICKS; tick++) {
+        assert_int_equal(write(f.pipe[1], "line\n", 5), 5);
+        assert_rc(output_pump(&f.output, f.pipe[0], &err), RC_OK);
+        output_tick(&f.output);
+        assert_int_equal(size_of(&f, "acme.cam.log"), tick < 1                       ? 5
+                                                      : tick < OUTPUT_HOUR_TICKS     ? 10
+                                                      : tick < OUTPUT_HOUR_TICKS + 1 ? 15
+                                                                                     : 20);
+    }
+    fixture_done(&f);
+}
+
 /* Nothing can be kept: the payload is read all the same. */
 static void without_a_file_it_is_dropped(void **state)
 {
@@ -99,7 +120,7 @@ static void without_a_file_it_is_dropped(void **state)
 
     (void)state;
     output_close(&f.output);
-    output_open(&f.output, -1, "acme", "cam");
+    output_open(&f.output, -1, "acme", "cam", 1U << 20);
     assert_int_equal(f.output.fd, -1);
     assert_int_equal(write(f.pipe[1], "one\n", 4), 4);
     assert_rc(output_pump(&f.output, f.pipe[0], &err), RC_OK);
@@ -112,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_kept_and_cleaned),
         cmocka_unit_test(floods_are_bounded),
+        cmocka_unit_test(hours_are_bounded),
         cmocka_unit_test(without_a_file_it_is_dropped),
     };
 
