@@ -225,6 +225,12 @@ flatsat-flushes: flatsat ## log a flatsat's writes, check its disk as it was at 
 	@mkdir -p build/bench
 	$(Q)$(B)/tests/flatsat/flatsat flushes --points $(or $(POINTS),200) $(if $(SEED),--seed $(SEED)) --row build/bench/flatsat.jsonl
 
+.PHONY: escapes
+escapes: ## the attacks on the sandbox, and the same under bubblewrap and crun: attack, wall, how each ends
+	$(Q)tools/deps build check bench
+	$(Q)$(MAKE) --no-print-directory programs $(B)/tests/unit/test_sandbox_escapes
+	$(Q)BERTH_BUILD=$(B) BERTH_PEERS=1 BERTH_TABLE=1 $(B)/tests/unit/test_sandbox_escapes
+
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan SAN=address,undefined OPT=-O1 check
 

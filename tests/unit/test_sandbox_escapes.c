@@ -9,6 +9,7 @@
  * stdout too.  Needs root and fails without it.
  */
 #include "tests/unit/escape_host.h"
+#include "tests/unit/escape_peers.h"
 #include "tests/unit/escape_table.h"
 
 #define TMP_BYTES (4U << 20)
@@ -23,8 +24,7 @@ static struct host before;
 static int victim_image = -1;
 static char tail[4096]; /* of the neighbour's words, since the last whole line */
 
-/* ---- the neighbour ----------------------------------------------------------------------------
- */
+/* ---- the neighbour --------------------------------------------------------------------------- */
 
 /* Take the lines that are there; how many there were.  Any but "well N" is a failure. */
 static unsigned int hear_victim(const char *after)
@@ -64,6 +64,20 @@ static void neighbour_is_well(const char *after)
     }
 }
 
+/* As neighbour_is_well, but the line that was begun may end as it likes. */
+static void neighbour_is_back(void)
+{
+    char end = '\0';
+
+    while (end != '\n') {
+        if (!rig_wait(victim.fds.fd[WIRE_FD_OUTPUT]))
+            fail_msg("the neighbour says nothing");
+        if (read(victim.fds.fd[WIRE_FD_OUTPUT], &end, 1) == 0)
+            fail_msg("the neighbour is gone");
+    }
+    neighbour_is_well("the peers");
+}
+
 static int open_slot(const char *name)
 {
     int fd = open(rig_path(&rig, name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -96,8 +110,7 @@ static void start_victim(void)
     tail[0] = '\0';
 }
 
-/* ---- the attacker -----------------------------------------------------------------------------
- */
+/* ---- the attacker ---------------------------------------------------------------------------- */
 
 /* What no unpacker lets through, in the slot all the same. */
 static void pack_attack(void)
@@ -155,8 +168,7 @@ static void start_attack(const struct plan *plan)
     start(&attack, plan, "attack", image);
 }
 
-/* ---- before and after -------------------------------------------------------------------------
- */
+/* ---- before and after ------------------------------------------------------------------------ */
 
 static int setup(void **state)
 {
@@ -188,8 +200,7 @@ static int teardown(void **state)
     return rig_remove(&rig) ? 0 : -1;
 }
 
-/* ---- everything that leaves the others in the sandbox alive ------------------------------------
- */
+/* ---- everything that leaves the others in the sandbox alive ---------------------------------- */
 
 static void try_all(bool root)
 {
@@ -221,8 +232,7 @@ static void as_root(void **state)
     try_all(true);
 }
 
-/* ---- one start each
- * ------------------------------------------------------------------------------ */
+/* ---- one start each -------------------------------------------------------------------------- */
 
 /* Until the attacker says that it has begun. */
 static void await_ready(const char *name)
@@ -301,21 +311,116 @@ static void alone_and_whole(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* ---- the group
- * ------------------------------------------------------------------------------------ */
+/* ---- the peers' columns ---------------------------------------------------------------------- */
+
+struct peer {
+    enum column column;
+    const char *program;
+    bool as_user;
+};
+
+static const struct peer peers[] = {
+    { COLUMN_BUBBLEWRAP, "/usr/bin/bwrap", true },
+    { COLUMN_CRUN, "/usr/bin/crun", false },
+};
+
+/* The probe's arguments are those of a plan. */
+static int run_peer(const struct peer *peer, const char *what, const char *name, char *out,
+                    size_t cap)
+{
+    static char root[300], data[300], bundle[300], state[300];
+    struct plan plan = attack_plan(what, name, false);
+    struct peer_args line = { .n = 0 };
+    struct peer_args args = { .n = 0 };
+    uint32_t owner = peer->as_user ? PEER_USER : PEER_RANGE + 1000;
+
+    (void)snprintf(root, sizeof root, "%s", rig_path(&rig, "attack"));
+    (void)snprintf(data, sizeof data, "%s", rig_path(&rig, "peer-data"));
+    (void)snprintf(bundle, sizeof bundle, "%s", rig_path(&rig, "bundle"));
+    (void)snprintf(state, sizeof state, "%s", rig_path(&rig, "crun"));
+    (void)mkdir(data, 0700);
+    (void)mkdir(bundle, 0755);
+    assert_int_equal(chown(data, owner, owner), 0);
+    for (uint32_t i = 0; i < plan.n_args; i++)
+        peer_add(&args, (const char *const[]){ plan.args[i], NULL });
+    if (peer->as_user) {
+        peer_bubblewrap(&line, root, data);
+        peer_add(&line, args.arg);
+    } else {
+        peer_crun_config(bundle, root, data, args.arg);
+        peer_crun(&line, bundle, state);
+    }
+    return peer_run(&line, peer->as_user, out, cap);
+}
+
+/* One attack in a sandbox of its own: what it says, or what ended it. */
+static void fill_cell(const struct peer *peer, struct row *row)
+{
+    static char out[4096];
+    char how[16];
+    int status = run_peer(peer, "one", row->name, out, sizeof out);
+
+    if (sscanf(out, "%*u %*s %15s", how) != 1) {
+        /* Both say of a signal that it was one: 128 and its number. */
+        const char *name = sigabbrev_np(WEXITSTATUS(status) - 128);
+
+        (void)snprintf(how, sizeof how, "SIG%.8s", name == NULL ? "?" : name);
+    }
+    table_put(row, peer->column, how);
+}
+
+/* All together; what did not have its turn, because one before ended everything, by itself. */
+static void fill_column(const struct peer *peer)
+{
+    static char out[65536];
+
+    if (!peer_there(peer->program)) {
+        print_message("%s is not installed\n", peer->program);
+        return;
+    }
+    (void)run_peer(peer, "all", NULL, out, sizeof out);
+    table_take(out, peer->column);
+    for (size_t i = 0; i < TABLE_ROWS; i++) {
+        if (table[i].got[peer->column][0] == '\0')
+            fill_cell(peer, &table[i]);
+    }
+    for (size_t i = 0; i < ALONE_ROWS; i++) {
+        if (strcmp(alone[i].want, "stopped") != 0) /* they have nobody who stops */
+            fill_cell(peer, &alone[i]);
+    }
+}
+
+/* make escapes: for the table only.  What crun starts takes the host user's inotify instances from
+ * our neighbour, who may say so. */
+static void peers_beside(void **state)
+{
+    char words[4096];
+
+    (void)state;
+    if (getenv("BERTH_PEERS") == NULL)
+        return;
+    for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++)
+        fill_column(&peers[i]);
+    while (read(victim.fds.fd[WIRE_FD_OUTPUT], words, sizeof words) > 0)
+        tail[0] = '\0';
+    neighbour_is_back();
+}
+
+/* ---- the group ------------------------------------------------------------------------------- */
 
 static void print_tables(void)
 {
     const char *asked = getenv("BERTH_TABLE");
+    bool with_peers = getenv("BERTH_PEERS") != NULL;
     char path[300];
 
     (void)snprintf(path, sizeof path, "%s/escapes.txt", rig_build());
     FILE *f = fopen(path, "we");
     assert_non_null(f);
-    table_print(f, false);
+    table_print(f, with_peers);
     assert_int_equal(fclose(f), 0);
     if (asked != NULL && strcmp(asked, "1") == 0)
-        table_print(stdout, false);
+        table_print(stdout, with_peers);
 }
 
 static int enter(void **state)
@@ -338,6 +443,7 @@ int main(void)
         cmocka_unit_test(as_user),
         cmocka_unit_test(as_root),
         cmocka_unit_test(alone_and_whole),
+        cmocka_unit_test(peers_beside),
     };
 
     return cmocka_run_group_tests(tests, enter, leave);

@@ -23,8 +23,7 @@
 
 static char block[65536];
 
-/* ---- 41: everybody whom it can reach
- * ---------------------------------------------------------------- */
+/* ---- 41: everybody whom it can reach --------------------------------------------------------- */
 
 static int kill_all(const struct scene *s)
 {
@@ -34,8 +33,7 @@ static int kill_all(const struct scene *s)
     return kill(-1, SIGKILL) == 0 || errno == ESRCH ? HELD : errno;
 }
 
-/* ---- 45: a crash
- * ------------------------------------------------------------------------------------ */
+/* ---- 45: a crash ----------------------------------------------------------------------------- */
 
 static int crash(const struct scene *s)
 {
@@ -43,8 +41,7 @@ static int crash(const struct scene *s)
     abort();
 }
 
-/* ---- 50: memory, of every kind that the kernel keeps for a process
- * ------------------------------------ */
+/* ---- 50: memory, of every kind that the kernel keeps for a process --------------------------- */
 
 static int anonymous(const struct scene *s)
 {
@@ -102,10 +99,10 @@ static int page_tables(const struct scene *s)
     return 0;
 }
 
-/* Processes that each hold as much as their descriptors let them. */
+/* Processes that each hold as much as their descriptors let them, up to 64 pairs. */
 static int in_each(int (*take)(void))
 {
-    for (;;) {
+    for (int i = 0; i < 30; i++) {
         pid_t pid = fork();
 
         if (pid == 0) {
@@ -117,13 +114,15 @@ static int in_each(int (*take)(void))
             return errno; /* no more processes: all that they hold was bounded */
         usleep(2000);
     }
+    usleep(500000); /* nobody came to end us while we filled what we have */
+    return 0;
 }
 
 static int take_pipes(void)
 {
     int p[2];
 
-    while (pipe(p) == 0) {
+    for (int i = 0; i < 64 && pipe(p) == 0; i++) {
         (void)fcntl(p[1], F_SETPIPE_SZ, MIB);
         (void)fcntl(p[1], F_SETFL, O_NONBLOCK);
         while (write(p[1], block, sizeof block) > 0)
@@ -143,7 +142,9 @@ static int take_sockets(void)
     int pair[2];
     const int size = 4 << 20;
 
-    while (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0) {
+    for (int n = 0; n < 64; n++) {
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) != 0)
+            break;
         for (int i = 0; i < 2; i++) {
             (void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
             while (write(pair[i], block, sizeof block) > 0)
@@ -204,8 +205,7 @@ static int file_locks(const struct scene *s)
     return how;
 }
 
-/* ---- 58: what does not end by being asked
- * -------------------------------------------------------------- */
+/* ---- 58: what does not end by being asked ---------------------------------------------------- */
 
 static void daemons(int depth)
 {
@@ -254,8 +254,7 @@ static int stuck_in_vfork(const struct scene *s)
     return 0;
 }
 
-/* ---- 52: all of the processor
- * --------------------------------------------------------------------------- */
+/* ---- 52: all of the processor ---------------------------------------------------------------- */
 
 static int spin(const struct scene *s)
 {

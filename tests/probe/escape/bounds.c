@@ -35,8 +35,7 @@
 
 static char block[MIB];
 
-/* ---- 34: what belongs to a user
- * ------------------------------------------------------------------- */
+/* ---- 34: what belongs to a user -------------------------------------------------------------- */
 
 static int timers(const struct scene *s)
 {
@@ -80,7 +79,7 @@ static int semaphores(const struct scene *s)
 {
     (void)s;
     for (int i = 0; i < THINGS_MAX; i++) {
-        if (syscall(SYS_semget, 0, 100, 01600) < 0)
+        if (syscall(SYS_semget, 0, 1, 01600) < 0)
             return errno;
     }
     return 0;
@@ -107,8 +106,7 @@ static int locked_memory(const struct scene *s)
     return p == MAP_FAILED ? errno : outcome(mlock(p, 64 * MIB));
 }
 
-/* ---- 49: processes
- * -------------------------------------------------------------------------------- */
+/* ---- 49: processes --------------------------------------------------------------------------- */
 
 static int fork_bomb(const struct scene *s)
 {
@@ -135,8 +133,7 @@ static int fork_bomb(const struct scene *s)
     return how;
 }
 
-/* ---- 51, 53: file systems
- * ------------------------------------------------------------------------- */
+/* ---- 51, 53: file systems -------------------------------------------------------------------- */
 
 static int fill_file(const char *path)
 {
@@ -257,8 +254,7 @@ static int unlinked_data(const struct scene *s)
     return how;
 }
 
-/* ---- 52: the processor
- * ----------------------------------------------------------------------------- */
+/* ---- 52: the processor ----------------------------------------------------------------------- */
 
 static int real_time(const struct scene *s)
 {
@@ -285,8 +281,7 @@ static int raise_priority(const struct scene *s)
     return outcome(setpriority(PRIO_PROCESS, 0, -5));
 }
 
-/* ---- 54, 56: storms
- * -------------------------------------------------------------------------------- */
+/* ---- 54, 56: storms -------------------------------------------------------------------------- */
 
 static int fsync_storm(const struct scene *s)
 {
@@ -316,8 +311,7 @@ static int denied_storm(const struct scene *s)
     return how == 0 ? 0 : HELD;
 }
 
-/* ---- 57: what is counted for a whole host
- * ------------------------------------------------------------ */
+/* ---- 57: what is counted for a whole host ---------------------------------------------------- */
 
 /* Several processes, since one is limited in its descriptors: take(things) in each, all of it held
  * at once.  More than enough in all is through. */
@@ -429,12 +423,14 @@ static int descriptors_in_flight(const struct scene *s)
     char byte = 0;
     struct iovec iov = { &byte, 1 };
 
-    (void)s;
-    for (int n = 0; n < 5000; n += 16) {
-        int pair[2];
+    int pair[2];
 
-        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
-            return errno;
+    (void)s;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+        return errno;
+    for (int i = 0; i < 16; i++)
+        fds[i] = pair[1];
+    for (int n = 0; n < 5000; n += 16) {
         memset(&control, 0, sizeof control);
         struct msghdr m = { .msg_iov = &iov,
                             .msg_iovlen = 1,
@@ -444,13 +440,9 @@ static int descriptors_in_flight(const struct scene *s)
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(sizeof fds);
-        for (int i = 0; i < 16; i++)
-            fds[i] = pair[1];
         memcpy(CMSG_DATA(c), fds, sizeof fds);
         if (sendmsg(pair[0], &m, MSG_DONTWAIT) < 0)
             return errno;
-        close(pair[0]);
-        close(pair[1]);
     }
     return 0;
 }

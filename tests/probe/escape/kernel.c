@@ -29,8 +29,7 @@
 #define NEW_TIME 0x80
 #define HIGH (1L << 32) /* a bit that the kernel does not look at where it takes an int */
 
-/* ---- 17, 18: namespaces -------------------------------------------------------------------------
- */
+/* ---- 17, 18: namespaces ---------------------------------------------------------------------- */
 
 /* Alone and with a user namespace, as the exploits of one's own uid 0 begin. */
 static int unshare_any(const struct scene *s)
@@ -114,8 +113,21 @@ static int setns_any(const struct scene *s)
     return how;
 }
 
-/* ---- 20, 21: files of the kernel ----------------------------------------------------------------
- */
+/* One byte of it: a file that is masked by an empty one is not read. */
+static int try_read(const char *path)
+{
+    char byte;
+    int fd = open(path, O_RDONLY | O_NONBLOCK);
+
+    if (fd < 0)
+        return errno;
+    ssize_t n = read(fd, &byte, 1);
+    int how = n > 0 ? 0 : n == 0 ? HELD : errno;
+    close(fd);
+    return how;
+}
+
+/* ---- 20, 21: files of the kernel ------------------------------------------------------------- */
 
 static int release_agent(const struct scene *s)
 {
@@ -185,15 +197,14 @@ static int read_kernel(const struct scene *s)
 
     (void)s;
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        how = try_open(paths[i], O_RDONLY);
+        how = try_read(paths[i]);
         if (how == 0)
             return 0;
     }
     return how;
 }
 
-/* ---- 22, 23: other tables of calls --------------------------------------------------------------
- */
+/* ---- 22, 23: other tables of calls ----------------------------------------------------------- */
 
 /* getpid is 20 in the 32-bit table. */
 static int old_entry(const struct scene *s)
@@ -221,8 +232,7 @@ static int x32_mount(const struct scene *s)
     return outcome(syscall(SYS_mount | 0x40000000L, "none", "/tmp", "tmpfs", 0, 0));
 }
 
-/* ---- 24: put characters into a terminal ---------------------------------------------------------
- */
+/* ---- 24: put characters into a terminal ------------------------------------------------------ */
 
 /* A filter that compares all 64 bits sees another request than the kernel. */
 static int any_ioctl(unsigned long request)
@@ -267,8 +277,7 @@ static int tiocsti_filtered(const struct scene *s)
     return how == EBADF ? 0 : how;
 }
 
-/* ---- 26 to 28: sockets --------------------------------------------------------------------------
- */
+/* ---- 26 to 28: sockets ----------------------------------------------------------------------- */
 
 static int socket_high(const struct scene *s)
 {
@@ -294,8 +303,7 @@ static int other_families(const struct scene *s)
     return how;
 }
 
-/* ---- 29, 30 -------------------------------------------------------------------------------------
- */
+/* ---- 29, 30 ---------------------------------------------------------------------------------- */
 
 static int bpf_map(const struct scene *s)
 {
@@ -380,11 +388,10 @@ static int keys_fill(const struct scene *s)
 static int keys_listed(const struct scene *s)
 {
     (void)s;
-    return try_open("/proc/keys", O_RDONLY);
+    return try_read("/proc/keys");
 }
 
-/* ---- 31: what only an attacker asks for
- * ---------------------------------------------------------- */
+/* ---- 31: what only an attacker asks for ------------------------------------------------------ */
 
 /* The time that it is already. */
 static int set_time(const struct scene *s)
@@ -404,8 +411,7 @@ static int turn_clock(const struct scene *s)
     return outcome(adjtimex(&t));
 }
 
-/* ---- 32, 33: run what was not signed
- * ------------------------------------------------------------- */
+/* ---- 32, 33: run what was not signed --------------------------------------------------------- */
 
 static int exec_descriptor(int fd)
 {
@@ -490,8 +496,7 @@ static int exec_unnamed(const struct scene *s)
     return exec_descriptor(again);
 }
 
-/* ---- 35: pages that others have too
- * --------------------------------------------------------------- */
+/* ---- 35: pages that others have too ---------------------------------------------------------- */
 
 /* The way of Dirty Pipe: page-cache pages in a pipe, and a write to the pipe.  On a kernel without
  * that flaw nothing changes whatever is allowed; what is asked is whether the pages get there. */
@@ -587,8 +592,7 @@ static int shared_writable(const struct scene *s)
     return outcome(mprotect(map, 4096, PROT_READ | PROT_WRITE));
 }
 
-/* ---- 36: numbers that nobody knows
- * ---------------------------------------------------------------- */
+/* ---- 36: numbers that nobody knows ----------------------------------------------------------- */
 
 static int unknown_numbers(const struct scene *s)
 {

@@ -22,8 +22,7 @@
 
 #include "tests/probe/escape/escape.h"
 
-/* ---- 37, 38: sockets ----------------------------------------------------------------------------
- */
+/* ---- 37, 38: sockets ------------------------------------------------------------------------- */
 
 static int connect_to(const char *name, bool abstract, int type)
 {
@@ -91,8 +90,7 @@ static int any_socket(const struct scene *s)
     return find_socket("/", 6);
 }
 
-/* ---- 41: processes ------------------------------------------------------------------------------
- */
+/* ---- 41: processes --------------------------------------------------------------------------- */
 
 static int signal_host(const struct scene *s)
 {
@@ -171,8 +169,7 @@ static int look_into_init(const struct scene *s)
     return how;
 }
 
-/* ---- 42, 43: users ------------------------------------------------------------------------------
- */
+/* ---- 42, 43: users --------------------------------------------------------------------------- */
 
 static int become_victim(const struct scene *s)
 {
@@ -213,8 +210,7 @@ static int give_away(const struct scene *s)
     return how;
 }
 
-/* ---- 44: /proc ----------------------------------------------------------------------------------
- */
+/* ---- 44: /proc ------------------------------------------------------------------------------- */
 
 static int see_processes(const struct scene *s)
 {
@@ -247,8 +243,7 @@ static int list_processes(const struct scene *s)
     return foreign > 0 ? 0 : HELD;
 }
 
-/* ---- 45: core dumps
- * ------------------------------------------------------------------------------ */
+/* ---- 45: core dumps -------------------------------------------------------------------------- */
 
 /* A limit of 0 still starts a handler of the host that is a pipe; 1 does not. */
 static int core_limit(const struct scene *s)
@@ -284,8 +279,7 @@ static int raise_limits(const struct scene *s)
     return how;
 }
 
-/* ---- 48: side channels
- * ---------------------------------------------------------------------------- */
+/* ---- 48: side channels ----------------------------------------------------------------------- */
 
 static int page_frames(const struct scene *s)
 {

@@ -20,8 +20,7 @@
 
 #include "tests/probe/escape/escape.h"
 
-/* ---- 1: the launcher's own file ---------------------------------------------------------------
- */
+/* ---- 1: the launcher's own file -------------------------------------------------------------- */
 
 static int own_exe(const struct scene *s)
 {
@@ -62,8 +61,7 @@ static int agent_exe(const struct scene *s)
     return try_open(path, O_RDWR);
 }
 
-/* ---- 2: a descriptor or a directory of the host ------------------------------------------------
- */
+/* ---- 2: a descriptor or a directory of the host ---------------------------------------------- */
 
 /* Beyond the three: 3 at most while one of ours is open.  A directory is one too many anywhere. */
 static int leaked_descriptor(const struct scene *s)
@@ -126,8 +124,7 @@ static int host_file(const struct scene *s)
     return how;
 }
 
-/* ---- 4 to 7: what the runtime mounts over, and writes to ----------------------------------------
- */
+/* ---- 4 to 7: what the runtime mounts over, and writes to ------------------------------------- */
 
 static int replace_null(const struct scene *s)
 {
@@ -224,8 +221,7 @@ static int exchange_race(const struct scene *s)
     return how;
 }
 
-/* ---- 8: files that give privileges --------------------------------------------------------------
- */
+/* ---- 8: files that give privileges ----------------------------------------------------------- */
 
 int who_am_i(const char *uid_before)
 {
@@ -292,8 +288,7 @@ static int set_setuid(const struct scene *s)
     return how;
 }
 
-/* ---- 9: device nodes ----------------------------------------------------------------------------
- */
+/* ---- 9: device nodes ------------------------------------------------------------------------- */
 
 static int packed_block(const struct scene *s)
 {
@@ -361,8 +356,7 @@ static int host_nodes(const struct scene *s)
     return how;
 }
 
-/* ---- 12: the program that runs ------------------------------------------------------------------
- */
+/* ---- 12: the program that runs --------------------------------------------------------------- */
 
 static int write_program(const struct scene *s)
 {
