@@ -62,6 +62,7 @@ struct proc {
     int notify, pipe;   /* -1 = none (yet, or any more) */
     sd_event_source *on_notify, *on_pipe;
     struct output output;
+    struct output_budget *budget; /* of its output; in struct agent */
     struct bus bus;
 };
 
@@ -272,6 +273,7 @@ struct agent {
     struct slots slots;
     struct port_transfers transfers;
     struct proc proc[UNITS_MAX];
+    struct output_budget budget[UNITS_MAX]; /* of what payloads print */
     struct copying copying[UNITS_MAX];
 
     struct queue queue;

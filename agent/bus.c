@@ -166,8 +166,8 @@ static enum rc answer_quota(struct agent *a, struct proc *p, const struct bus_as
     line[BUS_QUOTA_FILES] = limit(r->open_files);
     line[BUS_QUOTA_TMP] = limit(r->tmp_bytes);
     line[BUS_QUOTA_DATA] = limit(r->data_bytes);
-    line[BUS_QUOTA_LOG] = left(p->output.hour_bytes, p->output.hour_left);
     line[BUS_QUOTA_OUTBOX] = limit(r->outbox_bytes_day ? r->outbox_bytes_day : r->outbox_bytes);
+    line[BUS_QUOTA_LOG] = left(p->budget->hour, p->budget->left / OUTPUT_HOUR_S);
     line[BUS_QUOTA_TELEMETRY] = left(BUS_PUTS_HOUR, bus_hour_left(&s->puts, BUS_PUTS_HOUR, now));
     line[BUS_QUOTA_SENDS] = left(BUS_SENDS_HOUR, bus_hour_left(&s->sends, BUS_SENDS_HOUR, now));
     line[BUS_QUOTA_MESSAGES] = used(BUS_MESSAGES_MAX, s->messages.n);

@@ -9,6 +9,9 @@
 
 #include "base/fs.h"
 
+#define NOTE_MAX 64U   /* bytes of the line that tells of a gap */
+#define NOTE_ROOM 128U /* it is written when there is room for it and some more */
+
 static void open_file(struct output *out, int flags)
 {
     struct err err = { 0 };
@@ -25,10 +28,9 @@ static void open_file(struct output *out, int flags)
 }
 
 void output_open(struct output *out, int dir, const char *tenant, const char *name,
-                 uint64_t hour_bytes)
+                 struct output_budget *budget)
 {
-    *out =
-        (struct output){ .dir = dir, .fd = -1, .hour_bytes = hour_bytes, .hour_left = hour_bytes };
+    *out = (struct output){ .dir = dir, .fd = -1, .budget = budget };
     (void)snprintf(out->name, sizeof out->name, "%s.%s.log", tenant, name);
     output_tick(out);
     open_file(out, 0);
@@ -45,10 +47,6 @@ void output_tick(struct output *out)
 {
     out->write_left = OUTPUT_WRITE_MAX;
     out->read_left = OUTPUT_READ_MAX;
-    if (++out->hour_ticks > OUTPUT_HOUR_TICKS) {
-        out->hour_ticks = 1;
-        out->hour_left = out->hour_bytes;
-    }
 }
 
 /* The full file becomes the older one. */
@@ -63,16 +61,21 @@ static void turn_over(struct output *out)
     open_file(out, O_TRUNC);
 }
 
-static void keep(struct output *out, const uint8_t *p, size_t n)
+/* How many of so many bytes may be kept now. */
+static size_t take(struct output *out, size_t n)
+{
+    if (n > out->write_left)
+        n = out->write_left;
+    if (out->budget)
+        n = output_budget_take(out->budget, n);
+    out->write_left -= (uint32_t)n;
+    return n;
+}
+
+static void put(struct output *out, const void *p, size_t n)
 {
     struct err err = { 0 };
 
-    if (n > out->write_left)
-        n = out->write_left;
-    if (n > out->hour_left)
-        n = (size_t)out->hour_left;
-    out->write_left -= (uint32_t)n;
-    out->hour_left -= n;
     if (out->fd >= 0 && out->size + n > OUTPUT_FILE_MAX)
         turn_over(out);
     if (out->fd < 0 || n == 0)
@@ -80,6 +83,31 @@ static void keep(struct output *out, const uint8_t *p, size_t n)
     /* A full disk must not stop anything: the line is lost. */
     if (fs_write_all(out->fd, (struct bytes){ .p = p, .n = n }, &err) == RC_OK)
         out->size += (uint32_t)n;
+}
+
+/* Where something is missing, before what comes behind it; not before there is room to go on. */
+static void tell_dropped(struct output *out)
+{
+    char line[NOTE_MAX];
+    int n = snprintf(line, sizeof line, "\n[%llu bytes were dropped here]\n",
+                     (unsigned long long)out->dropped);
+
+    if (out->dropped == 0 || out->write_left < NOTE_ROOM ||
+        (out->budget && out->budget->left / OUTPUT_HOUR_S < NOTE_ROOM))
+        return;
+    put(out, line, take(out, (size_t)n));
+    out->dropped = 0;
+}
+
+/* Behind a gap nothing is kept before the gap is told. */
+static void keep(struct output *out, const uint8_t *p, size_t n)
+{
+    tell_dropped(out);
+
+    size_t kept = out->dropped == 0 ? take(out, n) : 0;
+
+    put(out, p, kept);
+    out->dropped += n - kept;
 }
 
 enum rc output_pump(struct output *out, int pipe, struct err *err)

@@ -4,12 +4,13 @@
  *
  * The payload is hostile: control bytes become '?', so that nobody's terminal is driven by a log;
  * a file is bounded, and so is what is written in a second and in an hour.  What comes faster is
- * dropped, what comes much faster is left in the pipe until the next second, where the payload
- * waits for it.
+ * dropped, and the file says how much; what comes much faster is left in the pipe until the next
+ * second, where the payload waits for it.
  */
 #ifndef BERTH_AGENT_OUTPUT_H
 #define BERTH_AGENT_OUTPUT_H
 
+#include "agent/output_budget.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/limits.h"
@@ -17,7 +18,6 @@
 #define OUTPUT_FILE_MAX (256U * 1024U) /* bytes of one file; there are two */
 #define OUTPUT_WRITE_MAX (16U * 1024U) /* bytes kept in a second */
 #define OUTPUT_READ_MAX (256U * 1024U) /* bytes read in a second */
-#define OUTPUT_HOUR_TICKS 3600U
 
 struct output {
     int dir;                        /* borrowed */
@@ -25,14 +25,13 @@ struct output {
     char name[2U * NAME_CAP + 8U];  /* TENANT.NAME.log */
     uint32_t size;                  /* of the file */
     uint32_t write_left, read_left; /* until the next tick */
-    uint64_t hour_bytes, hour_left; /* kept in an hour, and in this one */
-    uint32_t hour_ticks;            /* of it that are over */
+    struct output_budget *budget;   /* borrowed; NULL = none */
+    uint64_t dropped;               /* bytes that the file does not tell of yet */
 };
 
-/* Open or create the file below dir, and keep so many bytes in an hour from now on.  A failure only
- * means that nothing is kept. */
+/* Open or create the file below dir.  A failure only means that nothing is kept. */
 void output_open(struct output *out, int dir, const char *tenant, const char *name,
-                 uint64_t hour_bytes);
+                 struct output_budget *budget);
 void output_close(struct output *out);
 
 /* Read from the pipe without blocking and keep what may be kept.  RC_OK: read something.

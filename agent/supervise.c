@@ -265,6 +265,7 @@ static void proc_close(struct proc *p)
     close_fd(&p->notify);
     close_fd(&p->pipe);
     output_close(&p->output);
+    output_budget_leave(p->budget);
     *p = (struct proc){ .notify = -1, .pipe = -1, .output.fd = -1, .bus = BUS_INIT };
 }
 
@@ -325,6 +326,9 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
     if (mail >= 0)
         fds[n++] = mail;
     assert(p); /* there are as many places as units, and one instance for each */
+    p->budget = output_budget_find(a->budget, UNITS_MAX, p->tenant, p->name,
+                                   m->limits.log_bytes_hour != 0 ? m->limits.log_bytes_hour
+                                                                 : LOG_BYTES_HOUR);
     p->bus.facts = bus_facts(m, loaded_grant(a, &l), loaded_digest(&l));
     rc = wire_send(a->launch_sock, &message.head, fds, n, err);
     if (rc != RC_OK)
@@ -528,6 +532,7 @@ void supervise_tick(struct agent *a)
     if (a->recheck)
         supervise_recheck(a);
     stop_expired(a);
+    output_budget_tick(a->budget, UNITS_MAX);
     for (uint32_t i = 0; i < UNITS_MAX; i++) {
         struct proc *p = &a->proc[i];
         struct err err = { 0 };
@@ -612,9 +617,7 @@ static void on_launched(struct agent *a, const struct wire_launched *m, struct w
         return; /* fds are closed by the caller */
     p->notify = take_fd(&fds->fd[WIRE_FD_NOTIFY]);
     p->pipe = take_fd(&fds->fd[WIRE_FD_OUTPUT]);
-    const uint64_t log_hour = p->bus.facts.limits.log_bytes_hour;
-    output_open(&p->output, a->log_dir, p->tenant, p->name,
-                log_hour > 0 ? log_hour : LOG_BYTES_HOUR);
+    output_open(&p->output, a->log_dir, p->tenant, p->name, p->budget);
     struct err err = { 0 };
     if (sd_event_add_io(a->loop, &p->on_notify, p->notify, EPOLLIN, on_notify, a) < 0 ||
         sd_event_add_io(a->loop, &p->on_pipe, p->pipe, EPOLLIN, on_pipe, a) < 0 ||

@@ -23,7 +23,7 @@ static struct fixture fixture_new(void)
     assert_non_null(mkdtemp(f.path));
     f.dir = open(f.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(pipe2(f.pipe, O_NONBLOCK | O_CLOEXEC), 0);
-    output_open(&f.output, f.dir, "acme", "cam", 1U << 20);
+    output_open(&f.output, f.dir, "acme", "cam", NULL);
     return f;
 }
 
@@ -91,25 +91,70 @@ static void floods_are_bounded(void **state)
     fixture_done(&f);
 }
 
-/* What an hour may have is used up in a second, and comes again with the next one. */
-static void hours_are_bounded(void **state)
+static enum rc print(struct fixture *f, const char *text)
 {
-    struct fixture f = fixture_new();
     struct err err = { 0 };
 
+    assert_int_equal(write(f->pipe[1], text, strlen(text)), (ssize_t)strlen(text));
+    return output_pump(&f->output, f->pipe[0], &err);
+}
+
+/* An hour's worth and no more, and the file says how much is missing where; what the hour gives
+ * back, evenly, is kept again. */
+static void an_hour_has_its_budget(void **state)
+{
+    static uint8_t text[8192];
+    struct output_budget table[2] = { 0 };
+    struct fixture f = fixture_new();
+    struct err err = { 0 };
+    size_t n = 0;
+
     (void)state;
-    output_close(&f.output);
-    output_open(&f.output, f.dir, "acme", "cam", 10);
-    for (uint32_t tick = 0; tick < 2 * OUTPUT_HOUR_TICKS; tick++) {
-        assert_int_equal(write(f.pipe[1], "line\n", 5), 5);
-        assert_rc(output_pump(&f.output, f.pipe[0], &err), RC_OK);
+    f.output.budget = output_budget_find(table, 2, "acme", "cam", 1800);
+    for (unsigned i = 0; i < 40; i++)
+        assert_rc(print(&f, "0123456789012345678901234567890123456789012345678\n"), RC_OK);
+    assert_int_equal(size_of(&f, "acme.cam.log"), 1800);
+    for (unsigned second = 0; second < 300; second++) {
         output_tick(&f.output);
-        assert_int_equal(size_of(&f, "acme.cam.log"), tick < 1                       ? 5
-                                                      : tick < OUTPUT_HOUR_TICKS     ? 10
-                                                      : tick < OUTPUT_HOUR_TICKS + 1 ? 15
-                                                                                     : 20);
+        output_budget_tick(table, 2);
     }
+    assert_rc(print(&f, "again\n"), RC_OK);
+    assert_rc(fs_read_file(f.dir, "acme.cam.log", text, sizeof text - 1, &n, &err), RC_OK);
+    text[n] = '\0';
+    assert_non_null(strstr((char *)text, "\n[200 bytes were dropped here]\nagain\n"));
+    assert_true(n <= 1800 + 150);
     fixture_done(&f);
+}
+
+/* Ending and starting brings nothing back; a place is given away only by who does not run. */
+static void a_budget_outlives_a_start(void **state)
+{
+    struct output_budget table[2] = { 0 };
+    struct output_budget *cam = output_budget_find(table, 2, "acme", "cam", 100);
+
+    (void)state;
+    assert_int_equal(output_budget_take(cam, 70), 70);
+    output_budget_leave(cam);
+    cam = output_budget_find(table, 2, "acme", "cam", 100);
+    assert_int_equal(output_budget_take(cam, 70), 30);
+    assert_int_equal(output_budget_take(cam, 70), 0);
+
+    struct output_budget *ais = output_budget_find(table, 2, "zeta", "cam", 100);
+    assert_ptr_not_equal(ais, cam);
+    assert_int_equal(output_budget_take(ais, 10), 10);
+    output_budget_leave(ais);
+    assert_ptr_equal(output_budget_find(table, 2, "luna", "cam", 100), ais);
+    assert_int_equal(output_budget_take(ais, 100), 100);
+
+    /* a smaller limit holds at once, and a second gives a part of an hour */
+    output_budget_leave(cam);
+    cam = output_budget_find(table, 2, "acme", "cam", OUTPUT_HOUR_S);
+    output_budget_tick(table, 2);
+    output_budget_tick(table, 2);
+    assert_int_equal(output_budget_take(cam, 100), 2);
+    for (unsigned i = 0; i < 2 * OUTPUT_HOUR_S; i++)
+        output_budget_tick(table, 2);
+    assert_int_equal(output_budget_take(cam, 10000), OUTPUT_HOUR_S);
 }
 
 /* Nothing can be kept: the payload is read all the same. */
@@ -120,7 +165,7 @@ static void without_a_file_it_is_dropped(void **state)
 
     (void)state;
     output_close(&f.output);
-    output_open(&f.output, -1, "acme", "cam", 1U << 20);
+    output_open(&f.output, -1, "acme", "cam", NULL);
     assert_int_equal(f.output.fd, -1);
     assert_int_equal(write(f.pipe[1], "one\n", 4), 4);
     assert_rc(output_pump(&f.output, f.pipe[0], &err), RC_OK);
@@ -131,9 +176,8 @@ static void without_a_file_it_is_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_kept_and_cleaned),
-        cmocka_unit_test(floods_are_bounded),
-        cmocka_unit_test(hours_are_bounded),
+        cmocka_unit_test(lines_are_kept_and_cleaned),   cmocka_unit_test(floods_are_bounded),
+        cmocka_unit_test(an_hour_has_its_budget),       cmocka_unit_test(a_budget_outlives_a_start),
         cmocka_unit_test(without_a_file_it_is_dropped),
     };
 
