@@ -51,7 +51,7 @@ struct options {
     const char *heartbeat_ms, *frozen_passes, *scrub_hours;
     const char *boot, *commit, *trial_s;
     const char *inputs, *inputs_user;
-    const char *waive, *require;
+    const char *waive, *require, *devices;
     struct boot_terms terms;
     struct user agent, link, post, platform;
     uint32_t heartbeat, frozen, scrub;
@@ -66,7 +66,7 @@ static const char usage_text[] =
     "              [--heartbeat-ms N]\n"
     "              [--frozen-passes N] [--agent-commit bundle|either] [--agent-trial-seconds N]\n"
     "              [--scrub-hours N] [--inputs PATH] [--inputs-user UID[:GID]]\n"
-    "              [--waive WALL,...] [--require WALL,...]\n"
+    "              [--waive WALL,...] [--require WALL,...] [--devices FILE]\n"
     "              [--boot NAME]          (berth-boot says that)\n";
 
 static bool number(const char *text, char end, uint32_t max, uint32_t *ret, const char **ret_rest)
@@ -130,6 +130,7 @@ static const char **option_of(struct options *o, const char *name)
         { "--inputs-user", &o->inputs_user },
         { "--waive", &o->waive },
         { "--require", &o->require },
+        { "--devices", &o->devices },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -366,8 +367,8 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
 {
     static char name[] = "berth-launch", flag[] = "--cgroup", mail[] = "--mail-user";
     char user[32];
-    static char waive[] = "--waive", require[] = "--require";
-    char *argv[10] = { name, flag, (char *)(uintptr_t)o->cgroup, mail, user };
+    static char waive[] = "--waive", require[] = "--require", devices[] = "--devices";
+    char *argv[12] = { name, flag, (char *)(uintptr_t)o->cgroup, mail, user };
     size_t n = 5;
     scoped(close_fd) int theirs = -1;
     pid_t pid = -1;
@@ -382,6 +383,10 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
     if (o->require) {
         argv[n++] = require;
         argv[n++] = (char *)(uintptr_t)o->require;
+    }
+    if (o->devices) {
+        argv[n++] = devices;
+        argv[n++] = (char *)(uintptr_t)o->devices;
     }
     argv[n] = NULL;
     if (rc == RC_OK)

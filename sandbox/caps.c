@@ -15,13 +15,14 @@
  *   SYS_ADMIN     mounts, loop devices, new namespaces
  *   SETUID/SETGID write an id map that covers another range than its own
  *   SETPCAP       shrink its own bounding set
- *   MKNOD         the five device nodes of a sandbox
+ *   MKNOD         the device nodes of a sandbox
  *   CHOWN         hand the root of a fresh data image to the payload
  *   DAC_OVERRIDE  enter that root afterwards
+ *   NET_ADMIN     the interfaces of payloads, and to move one of the host's in and back
  *   KILL          end processes that an earlier launcher left in its cgroups */
 static const cap_value_t launcher_caps[] = {
-    CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID,       CAP_SETPCAP,
-    CAP_MKNOD,     CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_KILL,
+    CAP_SYS_ADMIN, CAP_SETUID,       CAP_SETGID, CAP_SETPCAP,   CAP_MKNOD,
+    CAP_CHOWN,     CAP_DAC_OVERRIDE, CAP_KILL,   CAP_NET_ADMIN,
 };
 
 #define LAUNCHER_CAPS ((int)(sizeof launcher_caps / sizeof launcher_caps[0]))

@@ -74,15 +74,18 @@ static int allow(int ruleset, const char *path, uint64_t access)
     return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0U);
 }
 
-static uint64_t access_of(const struct plan_op *op, uint64_t all)
+static uint64_t access_of(const struct plan *plan, const struct plan_op *op, uint64_t all)
 {
+    /* A device that is granted is of little use without; which ones are allowed seccomp says. */
+    uint64_t control = plan->n_devices > 0 ? ACCESS_IOCTL_DEV : 0;
+
     switch ((enum plan_op_type)op->type) {
     case PLAN_OP_ROOT:
         return ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE;
     case PLAN_OP_PROC: /* what can be set there (oom_score_adj) is not for the payload to set */
         return ACCESS_READ;
     case PLAN_OP_DEV:
-        return (ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE) & all;
+        return (ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE | control) & all;
     case PLAN_OP_TMPFS:
     case PLAN_OP_DATA:
     case PLAN_OP_INBOX:
@@ -108,7 +111,7 @@ int landlock_apply(const struct plan *plan, int abi)
     if (ruleset < 0)
         return -1;
     for (uint32_t i = 0; i < plan->n_ops; i++) {
-        if (allow(ruleset, plan->ops[i].path, access_of(&plan->ops[i], attr.fs)) != 0)
+        if (allow(ruleset, plan->ops[i].path, access_of(plan, &plan->ops[i], attr.fs)) != 0)
             return -1;
     }
     return (int)syscall(SYS_landlock_restrict_self, ruleset, 0U);

@@ -58,12 +58,48 @@ static enum rc check_request(struct start *s, struct err *err)
     return plan_check(&s->request->plan, err);
 }
 
+/* Those of the plan's devices that are nodes, for /dev and for the filter; the others are mounted.
+ */
+static enum rc open_listed(struct start *s, struct mounts_node *nodes, struct err *err)
+{
+    const struct plan *plan = &s->request->plan;
+    struct cgroup_limits *asked = &s->instance.asked;
+    struct mounts *m = &s->child.mounts;
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_devices; i++) {
+        const struct listed *entry = devices_find(&s->launcher->listed, plan->device[i]);
+        struct cgroup_device *device = &asked->device[asked->n_devices];
+
+        if (entry == NULL || entry->kind == LISTED_INTERFACE)
+            return err_set(err, RC_NOT_BUILT, "%s", plan->device[i]);
+        if (entry->kind == LISTED_SYSFS) {
+            rc = devices_sysfs(entry, &m->listed[m->n_listed], err);
+            if (rc == RC_OK)
+                m->listed_name[m->n_listed++] = plan->device[i];
+            continue;
+        }
+        rc = devices_node(entry, device, err);
+        nodes[asked->n_devices++] =
+            (struct mounts_node){ .name = plan->device[i],
+                                  .major = device->major,
+                                  .minor = device->minor,
+                                  .mode = ((entry->access & CGROUP_READ) != 0 ? 0444U : 0U) |
+                                          ((entry->access & CGROUP_WRITE) != 0 ? 0222U : 0U) };
+    }
+    return rc;
+}
+
 static enum rc open_tree_mounts(struct start *s, struct err *err)
 {
+    struct mounts_node nodes[PLAN_DEVICES_MAX] = { 0 };
     enum rc rc =
         mounts_open_root(s->launcher->slots, s->fds->fd[WIRE_FD_ROOT], &s->child.mounts, err);
 
-    return rc != RC_OK ? rc : mounts_open_dev(&s->child.mounts, err);
+    if (rc == RC_OK)
+        rc = open_listed(s, nodes, err);
+    return rc != RC_OK ? rc
+                       : mounts_open_dev(nodes, s->instance.asked.n_devices, &s->child.mounts, err);
 }
 
 static enum rc open_data(struct start *s, struct err *err)
@@ -262,6 +298,17 @@ static enum rc shift_data(struct start *s, struct err *err)
     return mounts_shift_data(m, userns, err);
 }
 
+static enum rc set_up_network(struct start *s, struct err *err)
+{
+    const struct launcher *l = s->launcher;
+    scoped(close_fd) int namespace = openat(s->proc, "ns/net", O_RDONLY | O_CLOEXEC);
+
+    if (namespace < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "network namespace");
+    return network_open(l->networks, &l->listed, &s->request->plan, namespace, &s->instance.network,
+                        err);
+}
+
 static void close_child(struct child *c)
 {
     mounts_close(&c->mounts);
@@ -432,14 +479,14 @@ static enum rc copy_pidfd(struct start *s, struct err *err)
 }
 
 static const struct launch_step steps[] = {
-    { "plan", check_request },  { "mounts", open_tree_mounts },
-    { "data", open_data },      { "mail", open_mail },
-    { "cgroup", make_cgroup },  { "channels", make_channels },
-    { "clone", clone_child },   { "oom-score", set_oom_score },
-    { "id-map", map_ids },      { "cgroup-attach", attach_cgroup },
-    { "data-ids", shift_data }, { "release", release_child },
-    { "confirm", confirm },     { "exec", await_exec },
-    { "pidfd", copy_pidfd },
+    { "plan", check_request },     { "mounts", open_tree_mounts },
+    { "data", open_data },         { "mail", open_mail },
+    { "cgroup", make_cgroup },     { "channels", make_channels },
+    { "clone", clone_child },      { "oom-score", set_oom_score },
+    { "id-map", map_ids },         { "cgroup-attach", attach_cgroup },
+    { "network", set_up_network }, { "data-ids", shift_data },
+    { "release", release_child },  { "confirm", confirm },
+    { "exec", await_exec },        { "pidfd", copy_pidfd },
 };
 
 /* ---- whole starts and ends ------------------------------------------------------------------ */
@@ -488,6 +535,7 @@ static void clean(const struct launcher *launcher, struct instance *instance, ui
 {
     close_fd(&instance->oom);
     close_fd(&instance->status);
+    network_close(&instance->network);
     (void)cgroup_remove(&launcher->tree, &instance->cgroup, until_ms);
     (void)mounts_release(&instance->loop, until_ms);
     (void)mounts_release(&instance->mail_loop, until_ms);

@@ -9,14 +9,18 @@
 
 #include "sandbox/cgroup.h"
 #include "sandbox/counts.h"
+#include "sandbox/devices.h"
 #include "sandbox/mounts.h"
+#include "sandbox/network.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/walls.h"
 
 /* What is made once, at start. */
 struct launcher {
     struct cgroup_tree tree;
-    int slots; /* directory that every slot lies in; the caller's */
+    struct devices_list listed; /* what may be given by name */
+    struct networks *networks;  /* of tenants, the caller's */
+    int slots;                  /* directory that every slot lies in; the caller's */
     struct seccomp_program payload_filter[PROFILE_MASKS]; /* by calls of the plan */
     struct seccomp_program reaper_filter;
     struct walls walls;
@@ -37,6 +41,7 @@ struct instance {
     struct cgroup cgroup;
     struct mounts_loop loop;
     struct mounts_loop mail_loop;
+    struct network_use network;
     struct cgroup_limits asked; /* what is in force; without the tenant's name */
 };
 
@@ -46,7 +51,8 @@ struct instance {
                         .oom = -1,                                                                 \
                         .cgroup = CGROUP_INIT,                                                     \
                         .loop = MOUNTS_LOOP_INIT,                                                  \
-                        .mail_loop = MOUNTS_LOOP_INIT })
+                        .mail_loop = MOUNTS_LOOP_INIT,                                             \
+                        .network = NETWORK_USE_INIT })
 
 /* What goes to berthd with LAUNCHED; descriptors owned by the receiver. */
 struct launch_result {

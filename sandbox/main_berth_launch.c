@@ -332,7 +332,8 @@ static void serve(struct server *s)
 
 struct options {
     const char *cgroup;
-    bool mail; /* somebody carries mail: */
+    const char *devices; /* file, or NULL */
+    bool mail;           /* somebody carries mail: */
     uint32_t mail_uid, mail_gid;
     struct wall_policy walls;
 };
@@ -377,7 +378,10 @@ static enum rc build_walls(struct server *s, const struct options *o, struct err
 {
     struct launcher *l = &s->launcher;
 
+    static struct networks networks;
+
     launch_init(l, &o->walls);
+    l->networks = &networks;
     cgroup_tree_none(&l->tree);
     enum rc rc = cgroup_tree_open(o->cgroup, LOCK_WAIT_MS, &l->tree, err);
     if (rc == RC_BUSY)
@@ -386,7 +390,9 @@ static enum rc build_walls(struct server *s, const struct options *o, struct err
         s->refused = *err;
     walls_try_cgroups(rc == RC_OK ? &l->tree : NULL, &l->walls);
     if (rc == RC_OK)
-        (void)!walls_check(&l->walls, &s->refused);
+        rc = walls_check(&l->walls, &s->refused);
+    if (rc == RC_OK && o->devices != NULL)
+        (void)!devices_load(o->devices, &l->listed, &s->refused);
     return RC_OK;
 }
 
@@ -452,6 +458,8 @@ static bool parse(int argc, char **argv, struct options *ret)
             ret->cgroup = argv[i + 1];
         else if (strcmp(argv[i], "--mail-user") == 0 && parse_user(argv[i + 1], ret))
             continue;
+        else if (strcmp(argv[i], "--devices") == 0)
+            ret->devices = argv[i + 1];
         else if (strcmp(argv[i], "--waive") == 0)
             wall_policy_waive(&ret->walls, argv[i + 1], passed_over);
         else if (strcmp(argv[i], "--require") == 0)
@@ -472,8 +480,8 @@ int main(int argc, char **argv)
 
     log_open("berth-launch", LOG_LEVEL_INFO);
     if (!parse(argc, argv, &options)) {
-        (void)fputs("usage: berth-launch --cgroup NAME [--mail-user UID:GID] [--waive WALL,...]\n"
-                    "                    [--require WALL,...]\n"
+        (void)fputs("usage: berth-launch --cgroup NAME [--mail-user UID:GID] [--devices FILE]\n"
+                    "                    [--waive WALL,...] [--require WALL,...]\n"
                     "       (started by berthd, socket on 3, slots on 4)\n",
                     stderr);
         return 2;

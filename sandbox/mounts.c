@@ -153,10 +153,28 @@ enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m, stru
     return RC_OK;
 }
 
-enum rc mounts_open_dev(struct mounts *m, struct err *err)
+/* What is granted beyond the five. */
+static enum rc fill_dev(int fd, const struct mounts_node *granted, uint32_t n,
+                        const struct mounts *m, struct err *err)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct mounts_node *node = &granted[i];
+
+        if (mknodat(fd, node->name, S_IFCHR | node->mode, makedev(node->major, node->minor)) != 0)
+            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", node->name);
+    }
+    for (uint32_t i = 0; i < m->n_listed; i++) {
+        if (mkdirat(fd, m->listed_name[i], 0755) != 0)
+            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", m->listed_name[i]);
+    }
+    return RC_OK;
+}
+
+enum rc mounts_open_dev(const struct mounts_node *granted, uint32_t n, struct mounts *m,
+                        struct err *err)
 {
     const struct fs_option options[] = {
-        { "mode", "0755" }, { "size", "4096" }, { "nr_inodes", "16" }, { NULL, NULL }
+        { "mode", "0755" }, { "size", "4096" }, { "nr_inodes", "32" }, { NULL, NULL }
     };
     scoped(close_fd) int fd = new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 
@@ -170,6 +188,9 @@ enum rc mounts_open_dev(struct mounts *m, struct err *err)
         if (symlinkat(dev_links[i].target, fd, dev_links[i].name) != 0)
             return err_sys(err, RC_LAUNCH_STEP, "dev/%s", dev_links[i].name);
     }
+    enum rc rc = fill_dev(fd, granted, n, m, err);
+    if (rc != RC_OK)
+        return rc;
     if (set_attributes(fd, MOUNT_ATTR_RDONLY, -1) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "dev read-only");
     m->dev = take_fd(&fd);
@@ -344,6 +365,9 @@ enum rc mounts_shift_data(const struct mounts *m, int userns_fd, struct err *err
 
 void mounts_close(struct mounts *m)
 {
+    for (uint32_t i = 0; i < m->n_listed; i++)
+        close_fd(&m->listed[i]);
+    m->n_listed = 0;
     close_fd(&m->root);
     close_fd(&m->dev);
     close_fd(&m->data);
@@ -443,6 +467,22 @@ static int attach_tmpfs(const struct mounts *m, const struct plan_op *op, uint32
     return attach(m, fd, op->path);
 }
 
+/* The directories lie in a mount that is ours alone, and are no links. */
+static int attach_dev(const struct mounts *m, const struct plan_op *op)
+{
+    if (attach(m, m->dev, op->path) != 0)
+        return -1;
+    for (uint32_t i = 0; i < m->n_listed; i++) {
+        scoped(close_fd) int point =
+            openat(m->dev, m->listed_name[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        if (point < 0 || move_mount(m->listed[i], "", point, "",
+                                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int attach_op(const struct mounts *m, const struct plan_op *op, uint32_t uid)
 {
     switch ((enum plan_op_type)op->type) {
@@ -451,7 +491,7 @@ static int attach_op(const struct mounts *m, const struct plan_op *op, uint32_t 
     case PLAN_OP_PROC:
         return attach_proc(m, op);
     case PLAN_OP_DEV:
-        return attach(m, m->dev, op->path);
+        return attach_dev(m, op);
     case PLAN_OP_TMPFS:
         return attach_tmpfs(m, op, uid);
     case PLAN_OP_DATA:

@@ -17,7 +17,10 @@ struct mounts {
     int dev;
     int data;          /* -1 = none */
     int inbox, outbox; /* two mounts of the whole mail image; -1 = none */
-    bool whole_proc;   /* procfs cannot be cut to own processes, and the integrator does without */
+    uint32_t n_listed; /* directories that appear in /dev */
+    int listed[PLAN_DEVICES_MAX];
+    const char *listed_name[PLAN_DEVICES_MAX]; /* the plan's */
+    bool whole_proc; /* procfs cannot be cut to own processes, and the integrator does without */
 };
 
 /* The loop device under a mounted data image. */
@@ -40,8 +43,17 @@ must_check int mounts_new_proc(bool own_only);
 must_check enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m,
                                     struct err *err);
 
-/* Launcher: a read-only tmpfs with the five device nodes. */
-must_check enum rc mounts_open_dev(struct mounts *m, struct err *err);
+/* Another node in /dev. */
+struct mounts_node {
+    const char *name;
+    unsigned int major, minor;
+    uint32_t mode; /* permissions, for everybody */
+};
+
+/* Launcher: a read-only tmpfs with the five device nodes, those that are granted, and an empty
+ * directory for each of m->listed. */
+must_check enum rc mounts_open_dev(const struct mounts_node *granted, uint32_t n, struct mounts *m,
+                                   struct err *err);
 
 /* Launcher: mount the ext4 image that the descriptor holds, whose size may be at most the plan's
  * data_bytes and the rest of a MiB.  RC_BUSY when the image is in use already, RC_DATA_IMAGE when

@@ -21,6 +21,9 @@ static_assert((uint32_t)CALLS_NET == PROFILE_NET && (uint32_t)CALLS_DEVICE == PR
                   (uint32_t)CALLS_POSIX_LEGACY == PROFILE_LEGACY &&
                   (uint32_t)CALLS_ALL == PROFILE_ALL,
               "bits of documents are bits of profiles");
+static_assert((int)PLAN_NETWORK_HOST == (int)NETWORK_HOST && (int)PLAN_NETWORKS == (int)NETWORKS,
+              "numbers of the manifest");
+static_assert(PLAN_DEVICES_MAX >= MANIFEST_DEVICES_MAX, "every device of a manifest");
 static_assert(PLAN_UID < PLAN_UID_COUNT, "the payload's id lies in its range");
 static_assert(sizeof(struct plan_limits) == 8 * 8 + 6 * 4,
               "no padding: plans are compared as bytes");
@@ -154,11 +157,6 @@ static const char *not_built(const struct manifest *m)
         const char *field;
         bool asked;
     } rows[] = {
-        { "memory-high", m->limits.memory_high_bytes != 0 },
-        { "cpu-weight", m->limits.cpu_weight != 0 },
-        { "io-weight", m->limits.io_weight != 0 },
-        { "io-read", m->limits.io_read_bps != 0 },
-        { "io-write", m->limits.io_write_bps != 0 },
         { "file-size", m->limits.file_bytes != 0 },
         { "shm", m->limits.shm_bytes != 0 },
         { "data-files", m->limits.data_files != 0 },
@@ -166,11 +164,6 @@ static const char *not_built(const struct manifest *m)
         { "outbox-per-day", m->limits.outbox_bytes_day != 0 },
         { "run-per-orbit", m->limits.run_s_orbit != 0 },
         { "core", m->limits.core_bytes != 0 },
-        { "network: loopback", m->network == NETWORK_LOOPBACK },
-        { "network: private", m->network == NETWORK_PRIVATE },
-        { "network: host", m->network == NETWORK_HOST },
-        { "net-rate", m->net_bps != 0 },
-        { "devices", m->n_devices != 0 },
         { "inner-root", m->inner_root },
         { "isolation: vm", m->isolation == ISOLATION_VM },
         { "format: solo5", m->image == IMAGE_SOLO5 },
@@ -297,6 +290,34 @@ static enum rc fill_command(const struct manifest *m, struct plan *plan, struct 
     return RC_OK;
 }
 
+static bool listed(const char (*list)[NAME_CAP], uint32_t n, const char *name)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(list[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What of the things that this plan carries the grant does not have; NULL if it has all.  The
+ * manifest was held against its grant before: here is where it counts. */
+static const char *beyond_grant(const struct manifest *m, const struct allowance *may)
+{
+    if ((m->calls & ~may->calls) != 0)
+        return "calls";
+    if (m->network != NETWORK_NONE && (may->networks & 1U << (uint32_t)m->network) == 0)
+        return "network";
+    if (m->network == NETWORK_HOST && !listed(may->interface, may->n_interfaces, m->interface))
+        return "interface";
+    if (may->net_bps != 0 && m->net_bps > may->net_bps)
+        return "net-rate";
+    for (uint32_t i = 0; i < m->n_devices; i++) {
+        if (!listed(may->device, may->n_devices, m->device[i]))
+            return "devices";
+    }
+    return NULL;
+}
+
 static uint64_t at_most(uint64_t value, uint64_t max)
 {
     return value < max ? value : max;
@@ -313,7 +334,26 @@ static struct plan_share share_of(const struct grant *grant)
         .memory_bytes = at_most(total->memory_bytes, PLAN_SHARE_MEMORY_MAX),
         .cpu_permille = (uint32_t)at_most(total->cpu_permille, PLAN_SHARE_CPU_MAX),
         .pids = (uint32_t)at_most(pids, PLAN_SHARE_PIDS_MAX),
+        .io_read_bps = at_most(total->io_read_bps, PLAN_IO_MAX),
+        .io_write_bps = at_most(total->io_write_bps, PLAN_IO_MAX),
     };
+}
+
+/* What of the host it is given by name, and its network. */
+static enum rc fill_grants(const struct manifest *m, const struct allowance *may, struct plan *plan,
+                           struct err *err)
+{
+    if (m->n_devices > PLAN_DEVICES_MAX)
+        return err_set(err, RC_PLAN_LIMIT, "%u devices", m->n_devices);
+    if (strlen(m->interface) >= sizeof plan->interface)
+        return err_set(err, RC_PLAN_LIMIT, "interface %s", m->interface);
+    plan->n_devices = m->n_devices;
+    for (uint32_t i = 0; i < m->n_devices; i++)
+        (void)snprintf(plan->device[i], sizeof plan->device[i], "%s", m->device[i]);
+    plan->network = (uint32_t)m->network;
+    plan->net_bps = m->net_bps != 0 ? m->net_bps : may->net_bps; /* the grant bounds it anyway */
+    memcpy(plan->interface, m->interface, strlen(m->interface));
+    return RC_OK;
 }
 
 enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t slot, bool has_data,
@@ -333,8 +373,9 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
                        has_data ? "yes" : "no", (unsigned long long)m->limits.data_bytes);
 
     enum rc rc = check_limits(&m->limits, &grant->total, err);
-    if (rc == RC_OK && (m->calls & ~grant->may.calls) != 0)
-        rc = err_set(err, RC_GRANT_EXCEEDED, "calls");
+    const char *beyond = beyond_grant(m, &grant->may);
+    if (rc == RC_OK && beyond != NULL)
+        rc = err_set(err, RC_GRANT_EXCEEDED, "%s", beyond);
     if (rc == RC_OK && missing)
         rc = err_set(err, RC_NOT_BUILT, "%s", missing);
     if (rc != RC_OK)
@@ -356,13 +397,18 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
         .cpu_permille = m->limits.cpu_permille,
         .pids = m->limits.pids + 1, /* the reaper is ours, not the tenant's */
         .open_files = m->limits.open_files,
-        .cpu_weight = PLAN_WEIGHT,
-        .io_weight = PLAN_WEIGHT,
+        .memory_high_bytes = m->limits.memory_high_bytes,
+        .io_read_bps = m->limits.io_read_bps,
+        .io_write_bps = m->limits.io_write_bps,
+        .cpu_weight = m->limits.cpu_weight != 0 ? m->limits.cpu_weight : PLAN_WEIGHT,
+        .io_weight = m->limits.io_weight != 0 ? m->limits.io_weight : PLAN_WEIGHT,
     };
     plan.has_mail = wants_mail(&plan.limits);
     plan.share = share_of(grant);
     plan_fill_ops(&plan);
-    rc = fill_command(m, &plan, err);
+    rc = fill_grants(m, &grant->may, &plan, err);
+    if (rc == RC_OK)
+        rc = fill_command(m, &plan, err);
     if (rc != RC_OK)
         return rc;
 
@@ -476,6 +522,37 @@ bool plan_limits_live(const struct plan_limits *running, const struct plan_limit
     return memcmp(&same, wanted, sizeof same) == 0;
 }
 
+static enum rc check_devices(const struct plan *p, struct err *err)
+{
+    static const char none[NAME_CAP];
+
+    if (p->n_devices > PLAN_DEVICES_MAX)
+        return err_set(err, RC_LAUNCH_REQUEST, "%u devices", p->n_devices);
+    for (uint32_t i = 0; i < PLAN_DEVICES_MAX; i++) {
+        const char *name = p->device[i];
+        bool good = i < p->n_devices ? text_ends(name, NAME_CAP) && name_valid(name)
+                                     : memcmp(name, none, NAME_CAP) == 0;
+
+        for (uint32_t k = 0; good && i < p->n_devices && k < i; k++)
+            good = strcmp(name, p->device[k]) != 0;
+        if (!good)
+            return err_set(err, RC_LAUNCH_REQUEST, "device %u", i);
+    }
+    return RC_OK;
+}
+
+static enum rc check_network(const struct plan *p, struct err *err)
+{
+    bool named = p->interface[0] != '\0';
+
+    if (p->network >= PLAN_NETWORKS || !text_ends(p->interface, sizeof p->interface) ||
+        named != (p->network == PLAN_NETWORK_HOST))
+        return err_set(err, RC_LAUNCH_REQUEST, "network %u", p->network);
+    if (p->net_bps != 0 && (p->net_bps < PLAN_NET_MIN || p->net_bps > PLAN_NET_MAX))
+        return err_set(err, RC_PLAN_LIMIT, "net_bps %llu", (unsigned long long)p->net_bps);
+    return RC_OK;
+}
+
 enum rc plan_check(const struct plan *p, struct err *err)
 {
     if (p->magic != PLAN_MAGIC || p->reserved[0] != 0 || p->has_data > 1 || p->inner_root > 1 ||
@@ -495,6 +572,10 @@ enum rc plan_check(const struct plan *p, struct err *err)
         return err_set(err, RC_LAUNCH_REQUEST, "mail");
 
     enum rc rc = plan_check_limits(&p->limits, &p->share, err);
+    if (rc == RC_OK)
+        rc = check_devices(p, err);
+    if (rc == RC_OK)
+        rc = check_network(p, err);
     if (rc == RC_OK)
         rc = check_ops(p, err);
     if (rc == RC_OK)

@@ -51,6 +51,8 @@ struct grant;
 #define PLAN_WEIGHT 100U /* of cpu and io, unless asked otherwise */
 #define PLAN_CPU_WEIGHT_MAX 10000U
 #define PLAN_IO_WEIGHT_MAX 1000U
+#define PLAN_NET_MIN 1024U /* bytes a second */
+#define PLAN_NET_MAX (4ULL * 1024U * 1024U * 1024U)
 #define PLAN_IO_MIN 4096U /* bytes a second */
 #define PLAN_IO_MAX (64ULL * 1024U * 1024U * 1024U)
 
@@ -73,6 +75,18 @@ struct plan_op {
     uint32_t inodes;          /* tmpfs: most files, 0 elsewhere */
     uint64_t bytes;           /* tmpfs, data and mail: size, 0 elsewhere */
     char path[PLAN_PATH_CAP]; /* where, absolute inside the sandbox */
+};
+
+#define PLAN_DEVICES_MAX 8U
+#define PLAN_INTERFACE_CAP 16U /* IFNAMSIZ */
+
+/* Which network the payload has; numbers of the manifest. */
+enum plan_network {
+    PLAN_NETWORK_NONE = 0,     /* not even "lo" is up */
+    PLAN_NETWORK_LOOPBACK = 1, /* its own "lo" */
+    PLAN_NETWORK_PRIVATE = 2,  /* and "eth0", to the payloads of its tenant that ask for it, too */
+    PLAN_NETWORK_HOST = 3,     /* and an interface of the host, which the host lacks meanwhile */
+    PLAN_NETWORKS
 };
 
 struct plan_limits {
@@ -118,6 +132,11 @@ struct plan {
     uint32_t slot;        /* number of the id range: uid_base = PLAN_UID_BASE + slot * count */
     uint32_t inner_root;  /* 1: it is uid 0 inside its range, with no capability all the same */
     uint32_t spare;       /* 0 */
+    uint32_t n_devices;
+    uint32_t network;                        /* enum plan_network */
+    uint64_t net_bps;                        /* bytes a second each way; 0 = no limit */
+    char device[PLAN_DEVICES_MAX][NAME_CAP]; /* of the integrator's list, "" behind the last */
+    char interface[PLAN_INTERFACE_CAP];      /* of PLAN_NETWORK_HOST */
     struct plan_limits limits;
     struct plan_share share;
     struct plan_op ops[PLAN_OPS_MAX];

@@ -119,8 +119,8 @@ static int try_detached_mounts(void)
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         return errno;
     scoped(close_fd) int fs = mounts_new_tmpfs();
-    scoped(close_fd) int copy =
-        open_tree(fs, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    /* Of what is attached: before Linux 6.15 nothing else can be cloned. */
+    scoped(close_fd) int copy = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 
     if (fs < 0 || copy < 0 || mount_setattr(copy, "", AT_EMPTY_PATH, &attr, sizeof attr) != 0 ||

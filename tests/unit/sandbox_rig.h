@@ -35,6 +35,7 @@
 struct rig_options {
     const char *waive;      /* NULL = nothing */
     const char *require;    /* NULL = nothing more */
+    const char *devices;    /* lines of the integrator's list; NULL = there is none */
     void (*before)(void *); /* in its process, before it starts; NULL = nothing */
     void *arg;
 };
@@ -102,6 +103,15 @@ static inline char *rig_path(const struct rig *rig, const char *name)
     return path[turn];
 }
 
+static inline void rig_write(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        rig_die(path);
+    (void)close(fd);
+}
+
 /* A slot as berth-unpack makes it: empty mount points, and a program at /bin/probe. */
 static inline void rig_slot(const struct rig *rig, const char *name, const char *probe)
 {
@@ -167,7 +177,7 @@ static inline void rig_recv(const struct rig *rig, union wire_message *m, struct
 
 static inline _Noreturn void rig_exec(const struct rig *rig, const char *program)
 {
-    const char *argv[10] = { program, "--cgroup", rig->cgroup, "--mail-user", RIG_MAIL_USER };
+    const char *argv[12] = { program, "--cgroup", rig->cgroup, "--mail-user", RIG_MAIL_USER };
     size_t n = 5;
 
     if (rig->options.waive != NULL) {
@@ -177,6 +187,10 @@ static inline _Noreturn void rig_exec(const struct rig *rig, const char *program
     if (rig->options.require != NULL) {
         argv[n++] = "--require";
         argv[n++] = rig->options.require;
+    }
+    if (rig->options.devices != NULL) {
+        argv[n++] = "--devices";
+        argv[n++] = rig_path(rig, "devices.conf");
     }
     if (rig->options.before != NULL)
         rig->options.before(rig->options.arg);
@@ -243,6 +257,8 @@ static inline void rig_open_with(struct rig *rig, const char *label,
     if (mkdtemp(rig->dir) == NULL)
         rig_die("mkdtemp");
     (void)chmod(rig->dir, 0755);
+    if (options->devices != NULL)
+        rig_write(rig_path(rig, "devices.conf"), options->devices);
     rig_start(rig);
 }
 

@@ -443,6 +443,49 @@ static void takes_over_the_calls(void **state)
     }
 }
 
+/* The network and the devices that it asks for, if the grant has them. */
+static void takes_over_what_is_granted(void **state)
+{
+    struct manifest m = good_manifest();
+    struct grant g = good_grant();
+    struct plan p;
+
+    (void)state;
+    m.network = NETWORK_HOST;
+    m.net_bps = 1U << 20;
+    m.n_devices = 1;
+    (void)snprintf(m.interface, sizeof m.interface, "eth1");
+    (void)snprintf(m.device[0], sizeof m.device[0], "camera");
+    m.limits.cpu_weight = 300;
+    m.limits.io_read_bps = 2U << 20;
+    m.limits.memory_high_bytes = 16U << 20;
+    g.total.cpu_weight = 300;
+    g.total.io_read_bps = 8U << 20;
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_GRANT_EXCEEDED);
+    g.may.networks = 1U << NETWORK_HOST;
+    g.may.n_interfaces = g.may.n_devices = 1;
+    (void)snprintf(g.may.interface[0], sizeof g.may.interface[0], "eth1");
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_GRANT_EXCEEDED);
+    (void)snprintf(g.may.device[0], sizeof g.may.device[0], "camera");
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_OK);
+    assert_int_equal(p.network, PLAN_NETWORK_HOST);
+    assert_string_equal(p.interface, "eth1");
+    assert_int_equal(p.net_bps, 1U << 20);
+    g.may.net_bps = (1U << 20) - 1;
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_GRANT_EXCEEDED);
+    m.net_bps = 0; /* as much as it may */
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_OK);
+    assert_int_equal(p.net_bps, (1U << 20) - 1);
+    assert_int_equal(p.n_devices, 1);
+    assert_string_equal(p.device[0], "camera");
+    assert_int_equal(p.limits.cpu_weight, 300);
+    assert_int_equal(p.limits.io_weight, PLAN_WEIGHT);
+    assert_int_equal(p.limits.memory_high_bytes, 16U << 20);
+    assert_int_equal(p.limits.io_read_bps, 2U << 20);
+    assert_int_equal(p.share.io_read_bps, 8U << 20);
+    assert_int_equal(p.share.io_write_bps, 0);
+}
+
 /* What nothing gives yet is refused by name, and never passed over. */
 CHANGE(nb_core, m->limits.core_bytes = 1)
 CHANGE(nb_vm, m->isolation = ISOLATION_VM)
@@ -474,6 +517,7 @@ int main(void)
         cmocka_unit_test(asks_for_mail_by_its_size),
         cmocka_unit_test(knows_what_changes_as_it_runs),
         cmocka_unit_test(takes_over_the_calls),
+        cmocka_unit_test(takes_over_what_is_granted),
         cmocka_unit_test(refuses_what_is_not_built),
         cmocka_unit_test(lets_the_payload_choose_its_path),
         cmocka_unit_test(refuses_and_leaves_the_result_alone),
