@@ -12,6 +12,8 @@
 #include "tests/unit/escape_peers.h"
 #include "tests/unit/escape_table.h"
 
+#include "sandbox/rules.h"
+
 #define TMP_BYTES (4U << 20)
 #define DATA_BYTES (8U << 20)
 #define OUTPUT_TEXT 65536
@@ -202,34 +204,42 @@ static int teardown(void **state)
 
 /* ---- everything that leaves the others in the sandbox alive ---------------------------------- */
 
-static void try_all(bool root)
+static void try_all(enum column column)
 {
-    struct plan plan = attack_plan("all", NULL, root);
+    struct plan plan = attack_plan("all", NULL, column != COLUMN_USER);
     unsigned int wrong = 0;
 
     plan.limits.memory_bytes = 64U << 20;
+    if (column == COLUMN_GRANTED)
+        plan.calls = PROFILE_ALL;
     start_attack(&plan);
     struct wire_exited e = rig_exited(&rig, &attack);
     assert_rc((enum rc)e.rc, RC_EXITED);
     assert_int_equal(e.status, 0);
-    table_take(attack.out, root ? COLUMN_ROOT : COLUMN_USER);
+    table_take(attack.out, column);
     for (size_t i = 0; i < TABLE_ROWS; i++)
-        wrong += table_check(&table[i], root ? COLUMN_ROOT : COLUMN_USER) ? 0 : 1;
+        wrong += table_check(&table[i], column) ? 0 : 1;
     assert_int_equal(wrong, 0);
-    neighbour_is_well(root ? "all attacks as root" : "all attacks");
+    neighbour_is_well("all attacks");
     host_same(&rig, &sentinel, &before);
 }
 
 static void as_user(void **state)
 {
     (void)state;
-    try_all(false);
+    try_all(COLUMN_USER);
 }
 
 static void as_root(void **state)
 {
     (void)state;
-    try_all(true);
+    try_all(COLUMN_ROOT);
+}
+
+static void with_every_call(void **state)
+{
+    (void)state;
+    try_all(COLUMN_GRANTED);
 }
 
 /* ---- one start each -------------------------------------------------------------------------- */
@@ -440,9 +450,8 @@ static int leave(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_user),
-        cmocka_unit_test(as_root),
-        cmocka_unit_test(alone_and_whole),
+        cmocka_unit_test(as_user),         cmocka_unit_test(as_root),
+        cmocka_unit_test(with_every_call), cmocka_unit_test(alone_and_whole),
         cmocka_unit_test(peers_beside),
     };
 
