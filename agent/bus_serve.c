@@ -12,17 +12,22 @@
 
 #define ABUSE_GAP_MS 2000U /* between two times that berthd is told of it */
 
+/* What a connection needs while it is used; pages that are not touched cost nothing. */
+struct room {
+    struct bus_ask ask; /* while it waits */
+    uint8_t in[HTTP_REQUEST_MAX];
+    struct http_response out;
+};
+
 /* A connection: it reads a request, or waits for something to tell, or writes an answer. */
 struct conn {
     int fd; /* -1 = free */
     bool waiting;
     bool closing; /* once the answer is out */
     size_t n_in;
-    size_t sent;          /* of the answer */
+    size_t n_out, sent;   /* of the answer, 0 = there is none */
     uint64_t deadline_ms; /* of whatever it is doing */
-    struct bus_ask ask;   /* while waiting */
-    uint8_t in[HTTP_REQUEST_MAX];
-    struct http_response out; /* out.n = 0: there is none */
+    struct room *room;
 };
 
 /* So many in a second, and no more than burst saved up.  Counted in thousandths. */
@@ -126,7 +131,7 @@ static void conn_close(struct conn *c)
 {
     close_fd(&c->fd);
     c->waiting = c->closing = false;
-    c->n_in = c->sent = c->out.n = 0;
+    c->n_in = c->sent = c->n_out = 0;
 }
 
 static void conn_refuse(struct server *s, struct conn *c, const struct err *err)
@@ -135,15 +140,16 @@ static void conn_refuse(struct server *s, struct conn *c, const struct err *err)
     c->waiting = false;
     c->n_in = 0; /* whatever follows is not looked at */
     c->closing = true;
-    bus_api_refuse(err, true, &c->out);
+    bus_api_refuse(err, true, &c->room->out);
+    c->n_out = c->room->out.n;
 }
 
 /* Send what the peer takes now; when all of it is out, the next request may come. */
 static void conn_write(struct conn *c, uint64_t now)
 {
-    while (c->fd >= 0 && c->sent < c->out.n) {
-        ssize_t n =
-            send(c->fd, c->out.bytes + c->sent, c->out.n - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (c->fd >= 0 && c->sent < c->n_out) {
+        ssize_t n = send(c->fd, c->room->out.bytes + c->sent, c->n_out - c->sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n < 0 && errno == EAGAIN)
             return;
@@ -153,9 +159,9 @@ static void conn_write(struct conn *c, uint64_t now)
         }
         c->sent += n > 0 ? (size_t)n : 0;
     }
-    if (c->fd < 0 || c->out.n == 0)
+    if (c->fd < 0 || c->n_out == 0)
         return;
-    c->out.n = c->sent = 0;
+    c->n_out = c->sent = 0;
     c->deadline_ms = now + BUS_IDLE_MS;
     if (c->closing)
         conn_close(c);
@@ -165,14 +171,15 @@ static void conn_write(struct conn *c, uint64_t now)
 static enum rc conn_ask(struct server *s, struct conn *c, uint64_t now, struct err *err)
 {
     static struct bus_answer answer; /* large, and there is one thread */
-    enum rc rc = ask_berthd(s, &c->ask, &answer, err);
+    enum rc rc = ask_berthd(s, &c->room->ask, &answer, err);
 
     if (rc != RC_OK)
         return rc;
     if (c->waiting && bus_api_is_empty(&answer) && now < c->deadline_ms)
         return RC_OK;
     c->waiting = false;
-    bus_api_respond(&answer, c->closing, &c->out);
+    bus_api_respond(&answer, c->closing, &c->room->out);
+    c->n_out = c->room->out.n;
     c->deadline_ms = now + BUS_REQUEST_MS;
     conn_write(c, now);
     return RC_OK;
@@ -185,18 +192,19 @@ static enum rc conn_request(struct server *s, struct conn *c, const struct http_
     struct err why = { 0 };
     uint32_t wait_s = 0;
     enum rc rc = bucket_take(&s->requests, now)
-                     ? bus_api_ask(r, &c->ask, &wait_s, &why)
+                     ? bus_api_ask(r, &c->room->ask, &wait_s, &why)
                      : err_set(&why, RC_BUS_RATE, "%u requests a second", BUS_REQUESTS_S);
 
     c->closing |= r->close;
-    memmove(c->in, c->in + r->bytes, c->n_in - r->bytes);
+    memmove(c->room->in, c->room->in + r->bytes, c->n_in - r->bytes);
     c->n_in -= r->bytes;
     if (rc == RC_BUS_RATE) {
         conn_refuse(s, c, &why);
         return RC_OK;
     }
     if (rc != RC_OK) {
-        bus_api_refuse(&why, c->closing, &c->out);
+        bus_api_refuse(&why, c->closing, &c->room->out);
+        c->n_out = c->room->out.n;
         c->deadline_ms = now + BUS_REQUEST_MS;
         return RC_OK;
     }
@@ -211,10 +219,10 @@ static enum rc conn_requests(struct server *s, struct conn *c, uint64_t now, str
 {
     enum rc rc = RC_OK;
 
-    while (rc == RC_OK && c->fd >= 0 && c->n_in > 0 && !c->waiting && c->out.n == 0) {
+    while (rc == RC_OK && c->fd >= 0 && c->n_in > 0 && !c->waiting && c->n_out == 0) {
         struct http_request r;
         struct err why = { 0 };
-        enum rc got = http_parse((struct bytes){ c->in, c->n_in }, &r, &why);
+        enum rc got = http_parse((struct bytes){ c->room->in, c->n_in }, &r, &why);
 
         if (got == RC_SHORT)
             return RC_OK;
@@ -230,7 +238,8 @@ static enum rc conn_requests(struct server *s, struct conn *c, uint64_t now, str
 /* One read: there is no room for descriptors, so the kernel lets go of those that come along. */
 static enum rc conn_read(struct server *s, struct conn *c, uint64_t now, struct err *err)
 {
-    struct iovec iov = { .iov_base = c->in + c->n_in, .iov_len = sizeof c->in - c->n_in };
+    struct iovec iov = { .iov_base = c->room->in + c->n_in,
+                         .iov_len = sizeof c->room->in - c->n_in };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
@@ -260,8 +269,8 @@ static enum rc conn_expire(struct server *s, struct conn *c, uint64_t now, struc
 
     if (c->waiting) /* the last look: there is something, or the client is told that there is not */
         return conn_ask(s, c, now, err);
-    if (c->n_in == 0 || c->out.n > 0) {
-        s->abuse += c->out.n > 0 ? 1 : 0;
+    if (c->n_in == 0 || c->n_out > 0) {
+        s->abuse += c->n_out > 0 ? 1 : 0;
         conn_close(c);
         return RC_OK;
     }
@@ -296,7 +305,7 @@ static void accept_some(struct server *s, uint64_t now)
 
 static short events_of(const struct conn *c)
 {
-    if (c->out.n > 0)
+    if (c->n_out > 0)
         return POLLOUT;
     return c->waiting ? POLLRDHUP : POLLIN;
 }
@@ -347,7 +356,7 @@ static enum rc conn_turn(struct server *s, struct conn *c, short events, uint64_
 
     if (c->fd < 0)
         return RC_OK;
-    if (c->out.n > 0 && events != 0) {
+    if (c->n_out > 0 && events != 0) {
         conn_write(c, now);
         rc = conn_requests(s, c, now, err);
     } else if (c->waiting && (events & (POLLRDHUP | POLLHUP | POLLERR)) != 0) {
@@ -410,15 +419,15 @@ static enum rc turn(struct server *s, struct err *err)
 
 enum rc bus_serve(int listen_fd, int berthd_fd, struct err *err)
 {
-    static struct server s; /* large, and there is one thread */
+    static struct room rooms[BUS_CONNECTIONS_MAX]; /* large, and there is one thread */
     uint64_t now = clock_mono_ms();
     enum rc rc = RC_OK;
+    struct server s = { .listen_fd = listen_fd, .berthd_fd = berthd_fd, .alone_ms = now };
 
-    s = (struct server){ .listen_fd = listen_fd, .berthd_fd = berthd_fd, .alone_ms = now };
     s.turns = bucket_full(BUS_TURNS_S, BUS_TURNS_S, now);
     s.requests = bucket_full(BUS_REQUESTS_S, BUS_REQUESTS_BURST, now);
     for (size_t i = 0; i < BUS_CONNECTIONS_MAX; i++)
-        s.conn[i].fd = -1;
+        s.conn[i] = (struct conn){ .fd = -1, .room = &rooms[i] };
     while (rc == RC_OK && (anybody(&s) || clock_mono_ms() - s.alone_ms < BUS_IDLE_MS))
         rc = turn(&s, err);
     for (size_t i = 0; i < BUS_CONNECTIONS_MAX; i++)

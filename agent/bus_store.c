@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/bus_store.h"
 
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
 #define HOUR_MS (60U * 60U * 1000U)
 
 enum rc bus_queue_add(struct bus_queue *q, const char *from, struct bytes body, struct err *err)
@@ -74,5 +78,33 @@ enum rc bus_value_put(struct bus_store *store, const char *key, struct bytes val
     *place = (struct bus_value){ .n = (uint32_t)value.n, .told_ms = now_ms };
     memcpy(place->key, key, strnlen(key, NAME_MAX_LEN));
     memcpy(place->bytes, value.p, value.n);
+    store->fresh = true;
     return RC_OK;
+}
+
+bool bus_telemetry_due(const struct bus_store *store, uint64_t now_ms)
+{
+    return store->fresh && (store->sent_ms == 0 || now_ms - store->sent_ms >= BUS_TELEMETRY_GAP_MS);
+}
+
+struct bytes bus_telemetry_encode(const struct bus_store *store, uint64_t now_ms,
+                                  uint64_t now_unix_ms, uint8_t *buf)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < BUS_KEYS_MAX; i++) {
+        const struct bus_value *v = &store->value[i];
+        uint64_t age_ms = now_ms - v->told_ms;
+
+        if (v->n == 0)
+            continue;
+        int head = snprintf((char *)buf + n, BUS_TELEMETRY_MAX - n, "%s %" PRIu64 " %u ", v->key,
+                            age_ms < now_unix_ms ? now_unix_ms - age_ms : 0, v->n);
+        assert(head > 0 && n + (size_t)head + v->n + 1 <= BUS_TELEMETRY_MAX);
+        n += (size_t)head;
+        memcpy(buf + n, v->bytes, v->n);
+        n += v->n;
+        buf[n++] = '\n';
+    }
+    return (struct bytes){ .p = buf, .n = n };
 }

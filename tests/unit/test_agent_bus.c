@@ -476,6 +476,43 @@ static void hours_and_values(void **state)
     assert_int_equal(store.value[3].told_ms, 6);
 }
 
+/* The newest of each, whatever bytes they are; not more often than so; the largest there can be. */
+static void telemetry(void **state)
+{
+    static struct bus_store store;
+    static uint8_t buf[BUS_TELEMETRY_MAX];
+    static uint8_t big[BUS_VALUE_MAX];
+    char key[NAME_CAP];
+    struct err err = { 0 };
+
+    (void)state;
+    assert_false(bus_telemetry_due(&store, 1000));
+    assert_rc(bus_value_put(&store, "temp", bytes_of("20"), 1000, &err), RC_OK);
+    assert_rc(
+        bus_value_put(&store, "raw", (struct bytes){ (const uint8_t *)"\n \0", 3 }, 1500, &err),
+        RC_OK);
+    assert_rc(bus_value_put(&store, "temp", bytes_of("21.5"), 2000, &err), RC_OK);
+    assert_true(bus_telemetry_due(&store, 2000));
+    struct bytes out = bus_telemetry_encode(&store, 3000, 1800000000000, buf);
+    static const char want[] = "temp 1799999999000 4 21.5\nraw 1799999998500 3 \n \0\n";
+    assert_true(bytes_equal(out, (struct bytes){ (const uint8_t *)want, sizeof want - 1 }));
+    store.fresh = false;
+    store.sent_ms = 3000;
+    assert_false(bus_telemetry_due(&store, 3000 + BUS_TELEMETRY_GAP_MS));
+    assert_rc(bus_value_put(&store, "temp", bytes_of("22"), 4000, &err), RC_OK);
+    assert_false(bus_telemetry_due(&store, 2999 + BUS_TELEMETRY_GAP_MS));
+    assert_true(bus_telemetry_due(&store, 3000 + BUS_TELEMETRY_GAP_MS));
+
+    memset(&store, 0, sizeof store);
+    for (uint32_t i = 0; i < BUS_KEYS_MAX; i++) {
+        memset(key, 'k', sizeof key);
+        (void)snprintf(key + NAME_MAX_LEN - 2, 3, "%02u", i);
+        assert_rc(bus_value_put(&store, key, (struct bytes){ big, sizeof big }, 0, &err), RC_OK);
+    }
+    out = bus_telemetry_encode(&store, 0, UINT64_MAX, buf);
+    assert_true(out.n <= sizeof buf && out.n > BUS_KEYS_MAX * BUS_VALUE_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +527,7 @@ int main(void)
         cmocka_unit_test(responses),
         cmocka_unit_test(queues),
         cmocka_unit_test(hours_and_values),
+        cmocka_unit_test(telemetry),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
