@@ -276,6 +276,9 @@ static void carry_out(struct agent *a, const struct action *action)
     case ACTION_COMMIT:
         copying_drop(a, &a->table.unit[action->unit].kept);
         break;
+    case ACTION_RELIMIT:
+        supervise_relimit(a, action);
+        break;
     case ACTION_SNAPSHOT:
         copying_begin(a, action);
         break;
@@ -323,7 +326,7 @@ static bool is_idle(const struct agent *a)
 
 void agent_step(struct agent *a)
 {
-    const struct reconcile_ask ask = { .admit = supervise_admit, .arg = a };
+    const struct reconcile_ask ask = { .admit = supervise_admit, .live = supervise_live, .arg = a };
 
     supervise_poll(a);
     for (uint32_t i = 0; i < ROUNDS_MAX; i++) {

@@ -29,6 +29,7 @@
 #include "link/port.h"
 #include "manifest/config.h"
 #include "manifest/trust.h"
+#include "sandbox/plan.h"
 #include "update/objects.h"
 #include "update/slots.h"
 #include "update/unpack.h"
@@ -54,6 +55,8 @@ struct proc {
     char tenant[NAME_CAP];
     char name[NAME_CAP];
     struct usage usage;
+    struct plan_limits limits; /* in force, and that of its tenant */
+    struct plan_share share;
     bool frozen;        /* nothing of it is to run */
     bool freeze_open;   /* berth-launch has not said yet that this is so */
     bool told_stopping; /* it may say so as often as it likes, and is written down once */

@@ -644,6 +644,92 @@ static void commit(struct table *t, struct unit *u)
     act(t, u, ACTION_COMMIT, RC_OK, &u->kept.good);
 }
 
+/* ---- other limits as it runs ------------------------------------------------------------------
+ */
+
+/* Until it is known which of the two are in force, both are spoken for. */
+static struct resources larger(const struct resources *a, const struct resources *b)
+{
+    struct resources r = *a;
+
+    if (b->memory_bytes > r.memory_bytes)
+        r.memory_bytes = b->memory_bytes;
+    if (b->cpu_permille > r.cpu_permille)
+        r.cpu_permille = b->cpu_permille;
+    if (b->pids > r.pids)
+        r.pids = b->pids;
+    if (r.io_read_bps != 0 && (b->io_read_bps == 0 || b->io_read_bps > r.io_read_bps))
+        r.io_read_bps = b->io_read_bps;
+    if (r.io_write_bps != 0 && (b->io_write_bps == 0 || b->io_write_bps > r.io_write_bps))
+        r.io_write_bps = b->io_write_bps;
+    return r;
+}
+
+static bool may_relimit(const struct unit *u, const struct digest *manifest,
+                        const struct reconcile_ask *ask)
+{
+    const struct unit_record *r = &u->kept;
+
+    return manifest == &r->wanted && r->state == SLOT_INSTALLED && u->run.phase == RUN_READY &&
+           digest_same(&u->run.manifest, &r->good) && !digest_same(&u->run.not_live, manifest) &&
+           ask->live && ask->live(ask->arg, r, &u->run.manifest, manifest);
+}
+
+/* What should run differs from what does only in its limits: no new start.  False: it takes one. */
+static bool relimit(struct table *t, struct unit *u, const struct digest *manifest, uint64_t now_ms,
+                    const struct reconcile_ask *ask)
+{
+    struct admission admission = { 0 };
+
+    if (!digest_is_none(&u->run.next.manifest)) {
+        if (now_ms - u->run.next.asked_ms >= RECONCILE_ANSWER_MS)
+            t->stuck = true;
+        wake_at(t, u->run.next.asked_ms + RECONCILE_ANSWER_MS);
+        return true;
+    }
+    if (!may_relimit(u, manifest, ask) ||
+        ask->admit(ask->arg, &u->kept, manifest, &admission) != RC_OK)
+        return false;
+    u->run.next = (struct relimit){ .manifest = *manifest,
+                                    .asked_ms = now_ms,
+                                    .floor = admission.floor,
+                                    .limits = admission.limits,
+                                    .before = u->run.limits };
+    u->run.limits = larger(&u->run.limits, &admission.limits);
+    act(t, u, ACTION_RELIMIT, RC_OK, manifest);
+    wake_at(t, now_ms + RECONCILE_ANSWER_MS);
+    return true;
+}
+
+void reconcile_relimited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    if (!u || digest_is_none(&u->run.next.manifest))
+        return;
+    const struct relimit next = u->run.next;
+
+    u->run.next = (struct relimit){ .asked_ms = 0 };
+    if (u->run.phase != RUN_READY)
+        return; /* it is ending, under either */
+    wake_at(t, now_ms + 1);
+    if (code != RC_OK) {
+        u->run.limits = next.before;
+        u->run.not_live = next.manifest;
+        note(t, u, code, &next.manifest);
+        return;
+    }
+    u->run.manifest = next.manifest;
+    u->run.limits = next.limits;
+    u->run.floor = next.floor;
+    u->restarts = 0;
+    if (u->kept.state == SLOT_INSTALLED && digest_same(&next.manifest, &u->kept.wanted)) {
+        must_move(t, u, SLOT_EV_START, RC_OK);
+        commit(t, u);
+    } /* else something else was ordered meanwhile, and is taken care of at the next step */
+    reconsider(t, u->kept.tenant);
+}
+
 static void watch_up(struct table *t, struct unit *u, uint64_t now_ms)
 {
     uint64_t until = u->run.since_ms + u->run.health.ready_ms;
@@ -1074,7 +1160,7 @@ static void step_unit(struct table *t, struct unit *u, uint64_t now_ms,
     else if (u->run.phase == RUN_NONE)
         begin(t, u, now_ms, ask);
     else if ((u->run.phase == RUN_UP || u->run.phase == RUN_READY) &&
-             (!manifest || !runs(u, manifest)))
+             (!manifest || !runs(u, manifest)) && !relimit(t, u, manifest, now_ms, ask))
         stop_run(t, u, RC_OK, now_ms);
 }
 

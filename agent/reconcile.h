@@ -40,6 +40,15 @@ enum run_phase {
     RUN_STOPPING, /* stop asked for */
 };
 
+/* A version that differs from the one that runs in limits only. */
+struct relimit {
+    struct digest manifest; /* none = nothing is asked for */
+    uint64_t asked_ms;
+    uint64_t floor;
+    struct resources limits; /* of it, and */
+    struct resources before; /* of the one that runs */
+};
+
 /* The running instance of a payload. */
 struct run {
     enum run_phase phase;
@@ -53,6 +62,8 @@ struct run {
     uint64_t beat_ms;        /* last WATCHDOG=1, or ready */
     uint64_t healthy_ms;     /* since when the failures decay */
     uint64_t frozen_ms;      /* since when nothing of it runs, 0 = it runs */
+    struct relimit next;     /* other limits that were asked for as it runs */
+    struct digest not_live;  /* the version that could not have them so: it is started anew */
     enum rc verdict; /* why it is being stopped; RC_OK = because something else should run */
 };
 
@@ -81,6 +92,10 @@ struct admission {
 struct reconcile_ask {
     enum rc (*admit)(void *arg, const struct unit_record *unit, const struct digest *manifest,
                      struct admission *ret);
+    /* Whether two versions of a unit differ in nothing but limits that can be changed as it runs;
+     * NULL = never. */
+    bool (*live)(void *arg, const struct unit_record *unit, const struct digest *running,
+                 const struct digest *wanted);
     void *arg;
 };
 
@@ -93,6 +108,8 @@ enum action_type {
     ACTION_SNAPSHOT, /* copy the data for the trial of manifest, as instance; then
                         reconcile_copied */
     ACTION_RESTORE,  /* the snapshot is the data again; then reconcile_restored */
+    ACTION_RELIMIT,  /* give instance the limits of manifest as it runs; then
+                        reconcile_relimited */
     ACTION_SWITCH,   /* the agent itself is to be manifest; none = the programs of the launch */
 };
 
@@ -180,6 +197,11 @@ void reconcile_launch_failed(struct table *t, uint64_t instance, enum rc code, u
 void reconcile_exited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
 void reconcile_ready(struct table *t, uint64_t instance, uint64_t now_ms);
 void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms);
+
+/* What became of ACTION_RELIMIT.  RC_OK: the limits are in force and were read back, so the version
+ * that they are of runs, and is committed: there is nothing else to try about it.  Else all is as
+ * it was, and the version is started as any other. */
+void reconcile_relimited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
 
 /* The instance is to stand still, or to go on.  While it stands still it is not late for anything,
  * and the time does not count for its trial. */

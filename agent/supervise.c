@@ -330,6 +330,8 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
                                    m->limits.log_bytes_hour != 0 ? m->limits.log_bytes_hour
                                                                  : LOG_BYTES_HOUR);
     p->bus.facts = bus_facts(m, loaded_grant(a, &l), loaded_digest(&l));
+    p->limits = message.plan.limits;
+    p->share = message.plan.share;
     rc = wire_send(a->launch_sock, &message.head, fds, n, err);
     if (rc != RC_OK)
         proc_close(p);
@@ -364,6 +366,114 @@ void supervise_stop(struct agent *a, uint64_t instance)
         return;
     log_err(LOG_LEVEL_ERROR, &err, "stop instance=%llu", (unsigned long long)instance);
     agent_exit(a, 1); /* without a launcher nothing is in hand; starting again ends them all */
+}
+
+/* ---- other limits as it runs --------------------------------------------------------------------
+ */
+
+/* Which question an answer is to. */
+enum { TAG_VERSION = 1, TAG_SHARE = 2 };
+
+static bool same_limits(const struct resources *a, const struct resources *b)
+{
+    return a->memory_bytes == b->memory_bytes && a->memory_high_bytes == b->memory_high_bytes &&
+           a->cpu_permille == b->cpu_permille && a->cpu_weight == b->cpu_weight &&
+           a->pids == b->pids && a->io_weight == b->io_weight && a->io_read_bps == b->io_read_bps &&
+           a->io_write_bps == b->io_write_bps;
+}
+
+/* Both as bytes, once what may differ is the same: what is new in manifests later is compared too.
+ */
+static bool same_but_limits(const struct manifest *running, const struct manifest *wanted)
+{
+    static uint8_t one[DOCUMENT_MAX], two[DOCUMENT_MAX]; /* large, and there is one thread */
+    static struct manifest m;
+    struct bytes a, b;
+
+    m = *wanted;
+    memcpy(m.version, running->version, sizeof m.version);
+    m.release = running->release;
+    m.floor = running->floor;
+    m.sbom = running->sbom;
+    m.provenance = running->provenance;
+    m.limits.memory_bytes = running->limits.memory_bytes;
+    m.limits.memory_high_bytes = running->limits.memory_high_bytes;
+    m.limits.cpu_permille = running->limits.cpu_permille;
+    m.limits.cpu_weight = running->limits.cpu_weight;
+    m.limits.pids = running->limits.pids;
+    m.limits.io_weight = running->limits.io_weight;
+    m.limits.io_read_bps = running->limits.io_read_bps;
+    m.limits.io_write_bps = running->limits.io_write_bps;
+    /* The same in all is a new release all the same: it is started, and tried. */
+    return !same_limits(&running->limits, &wanted->limits) &&
+           manifest_encode(running, one, sizeof one, &a, NULL) == RC_OK &&
+           manifest_encode(&m, two, sizeof two, &b, NULL) == RC_OK && a.n == b.n &&
+           memcmp(a.p, b.p, a.n) == 0;
+}
+
+bool supervise_live(void *arg, const struct unit_record *unit, const struct digest *running,
+                    const struct digest *wanted)
+{
+    const struct agent *a = arg;
+    scoped(loaded_done) struct loaded from = { .slot.root = -1 };
+    scoped(loaded_done) struct loaded to = { .slot.root = -1 };
+    struct err err = { 0 };
+
+    return load(a, unit, running, &from, &err) == RC_OK &&
+           load(a, unit, wanted, &to, &err) == RC_OK &&
+           same_but_limits(loaded_manifest(&from), loaded_manifest(&to));
+}
+
+/* What a version may have now, as a plan says it. */
+static enum rc limits_of(const struct agent *a, const struct unit_record *r, const struct loaded *l,
+                         struct wire_limits *ret, struct err *err)
+{
+    static struct plan plan; /* large, and there is one thread */
+    const struct manifest *m = loaded_manifest(l);
+    const struct grant *grant = loaded_grant(a, l);
+    enum rc rc = grant ? plan_make(m, grant, r->index, m->limits.data_bytes > 0, &plan, err)
+                       : err_set(err, RC_GRANT_MISSING, "%s", r->tenant);
+
+    if (rc == RC_OK) {
+        ret->limits = plan.limits;
+        ret->share = plan.share;
+    }
+    return rc;
+}
+
+void supervise_relimit(struct agent *a, const struct action *action)
+{
+    const struct unit_record *r = &a->table.unit[action->unit].kept;
+    scoped(loaded_done) struct loaded l = { .slot.root = -1 };
+    struct wire_limits message = { .head = wire_head(WIRE_LIMITS, action->instance),
+                                   .tag = TAG_VERSION };
+    struct err err = { 0 };
+    enum rc rc = load(a, r, &action->manifest, &l, &err);
+
+    if (rc == RC_OK)
+        rc = limits_of(a, r, &l, &message, &err);
+    if (rc == RC_OK)
+        rc = wire_send(a->launch_sock, &message.head, NULL, 0, &err);
+    if (rc == RC_OK)
+        return;
+    log_err(LOG_LEVEL_WARN, &err, "limits payload=%s/%s", r->tenant, r->name);
+    reconcile_relimited(&a->table, action->instance, rc, clock_mono_ms());
+}
+
+/* The tenant may have more or less than when this was started. */
+static void renew_share(struct agent *a, const struct unit *u, const struct loaded *l)
+{
+    const struct proc *p = find_proc(a, u->run.instance);
+    struct wire_limits message = { .head = wire_head(WIRE_LIMITS, u->run.instance),
+                                   .tag = TAG_SHARE };
+    struct err err = { 0 };
+
+    if (!p || !digest_is_none(&u->run.next.manifest) ||
+        limits_of(a, &u->kept, l, &message, &err) != RC_OK ||
+        memcmp(&message.share, &p->share, sizeof p->share) == 0)
+        return;
+    if (wire_send(a->launch_sock, &message.head, NULL, 0, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "share payload=%s/%s", p->tenant, p->name);
 }
 
 /* Nothing is lost if it cannot be sent now: the next tick asks again. */
@@ -591,6 +701,8 @@ void supervise_recheck(struct agent *a)
         enum rc rc = load(a, &u->kept, &u->run.manifest, &l, &err);
         if (rc == RC_OK)
             rc = check_share(a, &u->kept, &l);
+        if (rc == RC_OK)
+            renew_share(a, u, &l);
         /* Only what the trust says ends a run: not a slot that cannot be read just now, and not a
          * share that is large enough once those that were told to stop have ended. */
         if (rc != RC_OK && rc_class(rc) == RC_CLASS_REFUSED && rc != RC_NOT_FOUND)
@@ -708,6 +820,47 @@ static void on_walls(struct agent *a, const struct wire_walls *m)
     agent_event(a, err.rc, 1, what);
 }
 
+/* What the payload asks about itself, and what is said of it, is of the version that it is now. */
+static void take_version(struct agent *a, struct proc *p)
+{
+    struct unit *u = reconcile_find_instance(&a->table, p->instance);
+    scoped(loaded_done) struct loaded l = { .slot.root = -1 };
+    struct wire_limits now = { .tag = 0 };
+    struct err err = { 0 };
+
+    if (!u || load(a, &u->kept, &u->run.manifest, &l, &err) != RC_OK ||
+        limits_of(a, &u->kept, &l, &now, &err) != RC_OK)
+        return;
+    const struct manifest *m = loaded_manifest(&l);
+
+    p->limits = now.limits;
+    p->share = now.share;
+    p->bus.facts = bus_facts(m, loaded_grant(a, &l), loaded_digest(&l));
+    memcpy(p->usage.version, m->version, sizeof p->usage.version);
+}
+
+static void on_limited(struct agent *a, const struct wire_limited *m)
+{
+    struct proc *p = find_proc(a, m->head.instance);
+    enum rc code = rc_from_number(m->rc);
+    struct err err = { 0 };
+
+    if (!p)
+        return;
+    if (code == RC_OK) {
+        log_event(LOG_LEVEL_INFO, "limits payload=%s/%s instance=%llu", p->tenant, p->name,
+                  (unsigned long long)p->instance);
+    } else {
+        (void)err_set(&err, code, "%.96s", m->what);
+        err.sys = m->sys;
+        log_err(LOG_LEVEL_WARN, &err, "limits payload=%s/%s", p->tenant, p->name);
+    }
+    if (m->tag == TAG_VERSION)
+        reconcile_relimited(&a->table, m->head.instance, code, clock_mono_ms());
+    if (code == RC_OK)
+        take_version(a, p);
+}
+
 /* False: there is no launcher any more, or none that can be believed. */
 static bool take_message(struct agent *a, bool *ret_more)
 {
@@ -739,6 +892,9 @@ static bool take_message(struct agent *a, bool *ret_more)
     case WIRE_FROZEN:
         on_frozen(a, &m.frozen);
         return true;
+    case WIRE_LIMITED:
+        on_limited(a, &m.limited);
+        return true;
     case WIRE_WALLS:
         on_walls(a, &m.walls);
         return true;
@@ -748,7 +904,6 @@ static bool take_message(struct agent *a, bool *ret_more)
     case WIRE_FREEZE:
     case WIRE_THAW:
     case WIRE_LIMITS:
-    case WIRE_LIMITED:
         break;
     }
     log_event(LOG_LEVEL_ERROR, "berth-launch sent a request");

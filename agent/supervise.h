@@ -23,6 +23,14 @@ enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct 
 must_check enum rc supervise_vouch(const struct agent *a, const struct unit_record *unit,
                                    struct digest *ret);
 
+/* For reconcile: whether the other version differs from the one that runs in nothing but what can
+ * be changed as it runs (and in what it is called). */
+bool supervise_live(void *arg, const struct unit_record *unit, const struct digest *running,
+                    const struct digest *wanted);
+
+/* Ask berth-launch for the limits of a version; the answer goes to reconcile. */
+void supervise_relimit(struct agent *a, const struct action *action);
+
 /* Carry out a start; a failure goes to reconcile as a failed launch. */
 void supervise_start(struct agent *a, const struct action *action);
 

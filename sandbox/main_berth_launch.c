@@ -164,7 +164,8 @@ static void on_freeze(struct server *s, const union wire_message *m, const struc
 static void on_limits(struct server *s, const union wire_message *m, const struct wire_fds *fds)
 {
     struct instance *instance = find(s, m->head.instance);
-    struct wire_limited answered = { .head = wire_head(WIRE_LIMITED, m->head.instance) };
+    struct wire_limited answered = { .head = wire_head(WIRE_LIMITED, m->head.instance),
+                                     .tag = m->limits.tag };
     struct err err = { 0 };
 
     (void)fds;

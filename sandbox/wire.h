@@ -89,6 +89,7 @@ struct wire_limits {
     struct wire_head head;
     struct plan_limits limits;
     struct plan_share share;
+    uint64_t tag; /* for who asks; comes back */
 };
 
 /* Which walls stand around every payload: masks of enum wall (base/walls). */
@@ -162,6 +163,7 @@ struct wire_frozen {
 
 struct wire_limited {
     struct wire_head head;
+    uint64_t tag;
     uint32_t rc; /* RC_OK: all are in force and were read back; else none has changed */
     int32_t sys; /* errno, or 0 */
     char what[96];

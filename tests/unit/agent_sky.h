@@ -256,6 +256,7 @@ struct version {
     uint32_t ready_ms;  /* 0: longer than any machine needs */
     const char *probe;  /* NULL: agent_payload */
     const char *peer;   /* NULL: it has none */
+    uint32_t pids;      /* 0: as any */
 };
 
 static maybe_unused noinline struct manifest manifest_of(const struct version *v,
@@ -279,6 +280,8 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
         m.health.ready_ms = v->ready_ms;
     if (v->soak_ms > 0)
         m.health.soak_ms = v->soak_ms;
+    if (v->pids > 0)
+        m.limits.pids = v->pids;
     if (v->no_data)
         m.limits.data_bytes = 0;
     if (v->tenant)

@@ -6,6 +6,7 @@
 
 #include <sys/resource.h>
 
+#include "sandbox/cgroup_file.h"
 #include "tests/unit/agent_sky.h"
 
 /* ---- the courses --------------------------------------------------------------------------------
@@ -43,6 +44,76 @@ static void installs_updates_and_rolls_back(void **state)
     await_standing(SLOT_ROLLED_BACK, &d2);
     assert_int_equal(sky->report.epoch, 2);
     assert_int_equal(sky->report.generation, 3);
+}
+
+/* Where the pids controller has the payload of the tenant: a process of it, and its group. */
+static pid_t find_payload(char group[200])
+{
+    DIR *proc = opendir("/proc");
+    const struct dirent *e;
+    char own[64], path[64], line[512];
+    pid_t found = 0;
+
+    (void)snprintf(own, sizeof own, "berth-test-%d/t-acme/i", getpid());
+    assert_non_null(proc);
+    while (found == 0 && (e = readdir(proc)) != NULL) {
+        (void)snprintf(path, sizeof path, "/proc/%.20s/cgroup", e->d_name);
+        FILE *f = e->d_name[0] < '1' || e->d_name[0] > '9' ? NULL : fopen(path, "re");
+        while (f && fgets(line, sizeof line, f)) {
+            const char *at = strstr(line, ":pids:");
+
+            at = at ? at + 6 : strncmp(line, "0::", 3) == 0 ? line + 3 : NULL;
+            if (!at || !strstr(at, own))
+                continue;
+            line[strcspn(line, "\n")] = '\0';
+            (void)snprintf(group, 200, "/sys/fs/cgroup%s%.150s", at == line + 3 ? "" : "/pids", at);
+            found = (pid_t)strtol(e->d_name, NULL, 10);
+            if (access(group, F_OK) == 0)
+                break; /* else the empty v2 tree of a hybrid host: another line has it */
+            found = 0;
+        }
+        if (f)
+            (void)fclose(f);
+    }
+    assert_int_equal(closedir(proc), 0);
+    return found;
+}
+
+static uint64_t pids_max(const char *group)
+{
+    scoped(close_fd) int dir = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(dir >= 0);
+    return cgroup_get_number(dir, "pids.max");
+}
+
+/* The same program under other limits goes on as it is, and is committed. */
+static void limits_change_without_a_start(void **state)
+{
+    static const struct version less = { "1.1", "good", 2, 0, K_ACME, .pids = 3 };
+    char before[200], after[200];
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    const pid_t pid = find_payload(before);
+    assert_int_not_equal(pid, 0);
+    assert_int_not_equal(pids_max(before), 4);
+
+    struct digest d2 = send_version(&less);
+    send_order(2, &d2);
+    await_standing(SLOT_COMMITTED, &d2);
+    assert_string_equal(sky->report.payload[0].version, "1.1");
+    assert_int_equal(sky->report.payload[0].restarts, 0);
+    assert_int_equal(find_payload(after), pid);
+    assert_string_equal(after, before); /* the same instance */
+    assert_int_equal(pids_max(after), 4);
+    send_order(3, &d1); /* and back */
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(find_payload(after), pid);
+    assert_int_not_equal(pids_max(after), 4);
 }
 
 static void forgeries_change_nothing(void **state)
@@ -1804,6 +1875,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_slot_gives_way, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(damaged_state_keeps_what_is_ordered, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(revoked_key_stops_what_it_signed, sky_open, sky_close),
+        cmocka_unit_test_setup_teardown(limits_change_without_a_start, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(expired_grant_stops_what_runs, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(strangers_do_not_fill_the_store, sky_open, sky_close),
         cmocka_unit_test_setup_teardown(rotates_in_flight, sky_open, sky_close),

@@ -26,9 +26,10 @@ struct world {
     enum rc refused[256];
     uint64_t floor[256];
     uint8_t snapshot[256];     /* asks for one */
+    uint8_t live[256];         /* differs from any other in its limits only */
     struct resources limits;   /* of every version */
     const struct grant *grant; /* NULL = as much as they like */
-    uint32_t commits, notes, starts, copies, restores;
+    uint32_t commits, notes, starts, copies, restores, relimits;
     enum rc last_note;
     enum rc restore_rc; /* how restoring ends */
 };
@@ -71,6 +72,16 @@ static enum rc admit(void *arg, const struct unit_record *unit, const struct dig
     return RC_OK;
 }
 
+static bool live(void *arg, const struct unit_record *unit, const struct digest *running,
+                 const struct digest *wanted)
+{
+    const struct world *w = arg;
+
+    (void)unit;
+    assert_false(digest_same(running, wanted));
+    return w->live[wanted->b[0]] != 0;
+}
+
 static struct world *world_new(void)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -84,7 +95,7 @@ static struct world *world_new(void)
 
 static void step(struct world *w)
 {
-    const struct reconcile_ask ask = { .admit = admit, .arg = w };
+    const struct reconcile_ask ask = { .admit = admit, .live = live, .arg = w };
 
     reconcile_step(&w->t, w->now, &ask);
     for (uint32_t i = 0; i < w->t.n_actions; i++) {
@@ -93,6 +104,7 @@ static void step(struct world *w)
         w->starts += a->type == ACTION_START;
         w->commits += a->type == ACTION_COMMIT;
         w->copies += a->type == ACTION_SNAPSHOT;
+        w->relimits += a->type == ACTION_RELIMIT;
         if (a->type == ACTION_RESTORE) {
             w->restores++;
             reconcile_restored(&w->t, a->unit, w->restore_rc, w->now);
@@ -391,6 +403,107 @@ static void nothing_is_late_while_frozen(void **state)
     assert_int_equal(u->run.verdict, RC_WATCHDOG);
     reconcile_freeze(&w->t, u->run.instance, true, w->now); /* too late for that */
     assert_int_equal(u->run.frozen_ms, 0);
+    free(w);
+}
+
+/* A version that differs in its limits only: no stop, no start, no trial. */
+static void limits_change_as_it_runs(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+    const uint64_t instance = u->run.instance;
+
+    (void)state;
+    w->live[2] = 1;
+    w->floor[2] = 7;
+    w->limits.memory_bytes = 50;
+    u->run.limits.memory_bytes = 80;
+    order_cam(w, 2);
+    pass(w, 1);
+    assert_int_equal(w->relimits, 1); /* asked once */
+    assert_int_equal(u->run.phase, RUN_READY);
+    assert_runs(u, 1);
+    assert_int_equal(u->run.limits.memory_bytes, 80); /* as long as it may still have them */
+    const uint32_t starts = w->starts, commits = w->commits;
+    reconcile_relimited(&w->t, instance + 1, RC_OK, w->now); /* a stranger's */
+    assert_runs(u, 1);
+    reconcile_relimited(&w->t, instance, RC_OK, w->now);
+    step(w);
+    assert_runs(u, 2);
+    assert_int_equal(u->run.instance, instance);
+    assert_int_equal(u->run.limits.memory_bytes, 50);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_int_equal(u->kept.floor, 7);
+    assert_int_equal(u->kept.good.b[0], 2);
+    assert_int_equal(u->kept.previous.b[0], 1);
+    assert_int_equal(w->commits, commits + 1);
+    pass(w, 10 * SOAK_MS);
+    assert_int_equal(w->starts, starts);
+    assert_int_equal(u->run.phase, RUN_READY);
+    reconcile_relimited(&w->t, instance, RC_CGROUP, w->now); /* nobody asked */
+    assert_runs(u, 2);
+    free(w);
+}
+
+/* What cannot be changed as it runs takes a new start and a trial, as any other version. */
+static void limits_that_do_not_change_take_a_start(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    w->live[2] = w->live[3] = 1;
+    order_cam(w, 2);
+    assert_int_equal(w->relimits, 1);
+    reconcile_relimited(&w->t, u->run.instance, RC_CGROUP, w->now);
+    step(w);
+    assert_int_equal(w->last_note, RC_CGROUP);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    exited(w, u, RC_EXITED);
+    assert_int_equal(u->kept.state, SLOT_TRIAL);
+    launched(w, u);
+    reconcile_ready(&w->t, u->run.instance, w->now);
+    assert_runs(u, 2);
+    order_cam(w, 3); /* from a trial there is no going on: it has not proven itself */
+    assert_int_equal(w->relimits, 1);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    free(w);
+}
+
+/* Ordered back before the answer: what was given meanwhile is no commit. */
+static void limits_ordered_away_are_not_committed(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    w->live[2] = 1;
+    order_cam(w, 2);
+    order_cam(w, 1);
+    const uint32_t commits = w->commits;
+    reconcile_relimited(&w->t, u->run.instance, RC_OK, w->now);
+    step(w);
+    assert_int_equal(w->commits, commits);
+    assert_int_equal(u->kept.good.b[0], 1);
+    assert_int_equal(u->run.phase, RUN_STOPPING); /* it runs as 2, and 1 is wanted */
+    exited(w, u, RC_EXITED);
+    assert_runs(u, 1);
+    free(w);
+}
+
+static void silence_about_limits_is_noticed(void **state)
+{
+    struct world *w = world_new();
+    struct unit *u = committed(w, 1);
+
+    (void)state;
+    w->live[2] = 1;
+    order_cam(w, 2);
+    pass(w, RECONCILE_ANSWER_MS - 1);
+    assert_false(w->t.stuck);
+    pass(w, 1);
+    assert_true(w->t.stuck);
+    assert_runs(u, 1);
     free(w);
 }
 
@@ -1701,6 +1814,10 @@ int main(void)
         cmocka_unit_test(every_end_of_a_trial),
         cmocka_unit_test(watchdog_is_kept),
         cmocka_unit_test(nothing_is_late_while_frozen),
+        cmocka_unit_test(limits_change_as_it_runs),
+        cmocka_unit_test(limits_that_do_not_change_take_a_start),
+        cmocka_unit_test(limits_ordered_away_are_not_committed),
+        cmocka_unit_test(silence_about_limits_is_noticed),
         cmocka_unit_test(alive_is_enough_where_asked),
         cmocka_unit_test(restarts_back_off_and_decay),
         cmocka_unit_test(crash_loop_returns_to_previous),
