@@ -76,6 +76,8 @@ berth-unpack_libs  = $(L_archive) $(L_delta) $(L_crypto) $(L_seccomp) $(L_cap)
 berth-launch_mods := sandbox base
 berth-launch_libs  = $(L_cap)
 berth-explain_mods := sandbox update delta manifest base
+berth-lint_mods := sandbox base
+berth-lint_libs  = $(L_cap)
 berth-explain_libs = $(L_crypto) $(L_archive) $(L_delta) $(L_seccomp) $(L_cap)
 berth_mods        := orchestrator link update deltamake delta manifest base
 berth_libs         = $(L_crypto) $(L_fec) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_ground)
@@ -85,7 +87,7 @@ berth-sim_mods    := sim orchestrator agent link update deltamake delta sandbox 
 berth-sim_libs     = $(L_all)
 
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
-PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-cl berth-unpack berth-launch berth-explain berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
+PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-cl berth-unpack berth-launch berth-explain berth-lint berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
 # the longest first, so that no core waits for one of them at the end
 UNIT_LONG := test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
 UNIT      := $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
