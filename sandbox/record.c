@@ -89,19 +89,20 @@ static uint32_t count_files(pid_t pid)
     return n;
 }
 
-/* User and system time stand behind the name, which may hold anything but ends with the last ')'.
- */
+/* The name, which may hold anything, ends with the last ')'; user and system time are the 12th and
+ * 13th words behind it. */
 static uint64_t cpu_of(const char *stat)
 {
     const char *at = strrchr(stat, ')');
-    unsigned long long user = 0;
-    unsigned long long kernel = 0;
     const uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+    uint64_t ticks = 0;
 
-    if (at == NULL || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
-                             &user, &kernel) != 2)
-        return 0;
-    return (user + kernel) * 1000000U / (hz > 0 ? hz : 100);
+    for (int word = 1; at != NULL && word <= 13; word++) {
+        at = strchr(at + 1, ' ');
+        if (at != NULL && word >= 12)
+            ticks += strtoull(at + 1, NULL, 10);
+    }
+    return ticks * 1000000U / (hz > 0 ? hz : 100);
 }
 
 static void sample(struct watch *w)
