@@ -47,6 +47,7 @@
     100U                      /* without a new order, unless said otherwise: two weeks, at seven   \
                                  contacts a day */
 #define AGENT_SCRUB_HOURS 24U /* for a round of reading everything again */
+#define AGENT_AUDIT_S 180U    /* a payload is held against its receipt once in so long */
 #define AGENT_EVENT_LEASE 64U /* event numbers that a power cut may skip */
 
 /* A payload that runs, or is being started or stopped. */
@@ -57,6 +58,7 @@ struct proc {
     struct usage usage;
     struct plan_limits limits; /* in force, and that of its tenant */
     struct plan_share share;
+    uint64_t audit_ms;  /* when it is to be held against its receipt (agent/audit) */
     bool frozen;        /* nothing of it is to run */
     bool freeze_open;   /* berth-launch has not said yet that this is so */
     bool told_stopping; /* it may say so as often as it likes, and is written down once */
@@ -239,6 +241,7 @@ struct own {
 struct agent {
     struct agent_config config;
     uint32_t heartbeat_ms;
+    uint32_t audit_every_ms;
     int state_dir, trust_dir, data_dir, log_dir; /* -1 = cannot be used; not the first */
     uint32_t bad_places;                         /* bits: 1 << enum place, found at the start */
     uint32_t shut_places; /* of those: not to be opened, so not the directory itself is in use */

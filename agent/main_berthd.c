@@ -51,10 +51,10 @@ struct options {
     const char *heartbeat_ms, *frozen_passes, *scrub_hours;
     const char *boot, *commit, *trial_s;
     const char *inputs, *inputs_user;
-    const char *waive, *require, *devices;
+    const char *waive, *require, *devices, *audit_s;
     struct boot_terms terms;
     struct user agent, link, post, platform;
-    uint32_t heartbeat, frozen, scrub;
+    uint32_t heartbeat, frozen, scrub, audit;
 };
 
 /* ---- the command line ---------------------------------------------------------------------------
@@ -67,6 +67,7 @@ static const char usage_text[] =
     "              [--frozen-passes N] [--agent-commit bundle|either] [--agent-trial-seconds N]\n"
     "              [--scrub-hours N] [--inputs PATH] [--inputs-user UID[:GID]]\n"
     "              [--waive WALL,...] [--require WALL,...] [--devices FILE]\n"
+    "              [--audit-seconds N]\n"
     "              [--boot NAME]          (berth-boot says that)\n";
 
 static bool number(const char *text, char end, uint32_t max, uint32_t *ret, const char **ret_rest)
@@ -131,6 +132,7 @@ static const char **option_of(struct options *o, const char *name)
         { "--waive", &o->waive },
         { "--require", &o->require },
         { "--devices", &o->devices },
+        { "--audit-seconds", &o->audit_s },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -147,6 +149,7 @@ static bool parse(int argc, char **argv, struct options *o)
                            .heartbeat = AGENT_HEARTBEAT_MS,
                            .frozen = AGENT_FROZEN_PASSES,
                            .scrub = AGENT_SCRUB_HOURS,
+                           .audit = AGENT_AUDIT_S,
                            .terms = { .trial_s = BOOT_TRIAL_S } };
     for (int i = 1; i < argc; i += 2) {
         const char **value = option_of(o, argv[i]);
@@ -163,6 +166,8 @@ static bool parse(int argc, char **argv, struct options *o)
         return false;
     if ((o->commit && !boot_terms_read(&o->terms, "--agent-commit", o->commit)) ||
         (o->trial_s && !boot_terms_read(&o->terms, "--agent-trial-seconds", o->trial_s)))
+        return false;
+    if (o->audit_s && (!number(o->audit_s, '\0', 24U * 3600U, &o->audit, &rest) || o->audit == 0))
         return false;
     if (o->scrub_hours &&
         (!number(o->scrub_hours, '\0', ROUNDS_HOURS_MAX, &o->scrub, &rest) || o->scrub == 0))
@@ -640,6 +645,7 @@ int main(int argc, char **argv)
     }
     a->heartbeat_ms = o.heartbeat;
     a->frozen_passes = o.frozen;
+    a->audit_every_ms = o.audit * 1000U;
     a->own.terms = o.terms;
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;

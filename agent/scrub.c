@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
+#include "agent/audit.h"
 #include "agent/kept.h"
 #include "agent/lists.h"
 #include "agent/repair.h"
@@ -104,6 +105,7 @@ static void begin_round(struct agent *a, uint64_t now_ms)
     for (uint32_t i = 0; i < s->rounds.n; i++)
         bytes += s->item[i].bytes;
     rounds_begin(&s->rounds, now_ms, s->rounds.n, bytes);
+    audit_all(a);
 }
 
 static void item_read(struct agent *a)

@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "agent/audit.h"
 #include "agent/check.h"
 #include "agent/copying.h"
 #include "agent/data.h"
@@ -655,6 +656,7 @@ void supervise_tick(struct agent *a)
         bus_tick(a, p, false);
         if (p->freeze_open)
             ask_frozen(a, p);
+        audit_tick(a, p);
         output_tick(&p->output);
         if (p->on_pipe)
             (void)sd_event_source_set_enabled(p->on_pipe, SD_EVENT_ON);
@@ -739,6 +741,7 @@ static void on_launched(struct agent *a, const struct wire_launched *m, struct w
     }
     log_event(LOG_LEVEL_INFO, "launched payload=%s/%s instance=%llu pid=%d", p->tenant, p->name,
               (unsigned long long)p->instance, (int)m->pid);
+    audit_begin(a, p, &m->receipt);
     reconcile_launched(&a->table, p->instance, clock_mono_ms());
 }
 
@@ -861,6 +864,14 @@ static void on_limited(struct agent *a, const struct wire_limited *m)
         take_version(a, p);
 }
 
+static void on_audited(struct agent *a, const struct wire_audited *m)
+{
+    const struct proc *p = find_proc(a, m->head.instance);
+
+    if (p)
+        audit_told(a, p, m);
+}
+
 /* False: there is no launcher any more, or none that can be believed. */
 static bool take_message(struct agent *a, bool *ret_more)
 {
@@ -895,10 +906,14 @@ static bool take_message(struct agent *a, bool *ret_more)
     case WIRE_LIMITED:
         on_limited(a, &m.limited);
         return true;
+    case WIRE_AUDITED:
+        on_audited(a, &m.audited);
+        return true;
     case WIRE_WALLS:
         on_walls(a, &m.walls);
         return true;
     case WIRE_LAUNCH:
+    case WIRE_AUDIT:
     case WIRE_STOP:
     case WIRE_STAT:
     case WIRE_FREEZE:

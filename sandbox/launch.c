@@ -17,6 +17,7 @@
 #include "sandbox/child.h"
 #include "sandbox/disk.h"
 #include "sandbox/landlock.h"
+#include "sandbox/receipt.h"
 
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer; a stuck child is killed */
 #define UNDO_WAIT_MS 4000U   /* for what a start that failed leaves behind, all together */
@@ -386,46 +387,12 @@ static enum rc child_failed(struct start *s, const struct child_message *m, stru
 
 /* ---- looking at the finished process before it may exec ------------------------------------- */
 
-static uint64_t status_field(const char *text, const char *key, int base)
+static struct receipt_of whose(const struct launcher *launcher, const struct instance *instance)
 {
-    const char *at = strstr(text, key);
-
-    return at == NULL ? UINT64_MAX : strtoull(at + strlen(key), NULL, base);
-}
-
-static enum rc read_receipt(const struct start *s, pid_t payload, struct wire_receipt *ret,
-                            struct err *err)
-{
-    char path[40];
-    char text[4096];
-
-    (void)snprintf(path, sizeof path, "/proc/%d/status", payload);
-    scoped(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n < 0)
-        return err_sys(err, RC_LAUNCH_STEP, "receipt");
-    text[n] = '\0';
-    *ret = (struct wire_receipt){
-        .caps_effective = status_field(text, "\nCapEff:\t", 16),
-        .caps_bounding = status_field(text, "\nCapBnd:\t", 16),
-        .uid = (uint32_t)status_field(text, "\nUid:\t", 10),
-        .no_new_privs = (uint32_t)status_field(text, "\nNoNewPrivs:\t", 10),
-        .seccomp_mode = (uint32_t)status_field(text, "\nSeccomp:\t", 10),
-        .seccomp_filters = (uint32_t)status_field(text, "\nSeccomp_filters:\t", 10),
-        .walls = launch_walls(s->launcher),
-    };
-    return RC_OK;
-}
-
-static bool as_planned(const struct start *s, const struct wire_receipt *r)
-{
-    const struct walls *walls = &s->launcher->walls;
-
-    return r->caps_effective == 0 && r->no_new_privs == 1 &&
-           (r->caps_bounding == 0 || !walls_stand(walls, WALL_BOUNDING_SET)) &&
-           ((r->seccomp_mode == 2 && r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS) ||
-            !walls_stand(walls, WALL_SECCOMP)) &&
-           r->uid == s->request->plan.uid_base + plan_uid(&s->request->plan);
+    return (struct receipt_of){ .pid = instance->payload,
+                                .pidfd = instance->payload_pidfd,
+                                .tree = &launcher->tree,
+                                .cgroup = &instance->cgroup };
 }
 
 /* Believe the kernel, not the child: a layer that did not take hold stops the start. */
@@ -445,15 +412,17 @@ static enum rc confirm(struct start *s, struct err *err)
     if (m.kind != CHILD_CONFINED || payload <= 0)
         return err_set(err, RC_PROTOCOL, "message %u from the child", m.kind);
 
-    struct wire_receipt receipt;
-    rc = read_receipt(s, payload, &receipt, err);
-    if (rc != RC_OK)
-        return rc;
-    if (!as_planned(s, &receipt))
-        return err_set(err, RC_LAYER_MISSING, "payload is not confined as planned");
-    s->result.payload = payload;
-    s->result.receipt = receipt;
-    return say_go(s, err);
+    s->instance.payload = payload;
+    s->instance.payload_pidfd = (int)syscall(SYS_pidfd_open, payload, 0U);
+    if (s->instance.payload_pidfd < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "pidfd of the payload");
+    const struct receipt_of of = whose(s->launcher, &s->instance);
+    struct wire_receipt *receipt = &s->instance.receipt;
+    receipt->walls = launch_walls(s->launcher);
+    rc = receipt_read(&of, receipt, err);
+    if (rc == RC_OK)
+        rc = receipt_check(&of, &s->request->plan, &s->launcher->walls, receipt, err);
+    return rc == RC_OK ? say_go(s, err) : rc;
 }
 
 /* The channel is close-on-exec: its end without a message means that the program runs. */
@@ -467,6 +436,20 @@ static enum rc await_exec(struct start *s, struct err *err)
     if (rc == RC_OK && !end)
         return child_failed(s, &m, err);
     return rc;
+}
+
+/* Once more, of the program that runs now; one that has ended by now leaves the first look. */
+static enum rc look_again(struct start *s, struct err *err)
+{
+    const struct receipt_of of = whose(s->launcher, &s->instance);
+    struct wire_receipt *receipt = &s->instance.receipt;
+    struct wire_receipt now = *receipt;
+    enum rc rc = receipt_read(&of, &now, err);
+
+    receipt->gone = rc == RC_NOT_FOUND;
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    return rc == RC_OK ? receipt_compare(receipt, &now, err) : rc;
 }
 
 static enum rc copy_pidfd(struct start *s, struct err *err)
@@ -486,7 +469,8 @@ static const struct launch_step steps[] = {
     { "id-map", map_ids },         { "cgroup-attach", attach_cgroup },
     { "network", set_up_network }, { "data-ids", shift_data },
     { "release", release_child },  { "confirm", confirm },
-    { "exec", await_exec },        { "pidfd", copy_pidfd },
+    { "exec", await_exec },        { "receipt", look_again },
+    { "pidfd", copy_pidfd },
 };
 
 /* ---- whole starts and ends ------------------------------------------------------------------ */
@@ -528,6 +512,7 @@ static void reap(struct instance *instance)
     if (instance->pidfd >= 0)
         (void)waitid(P_PIDFD, (id_t)instance->pidfd, &info, WEXITED);
     close_fd(&instance->pidfd);
+    close_fd(&instance->payload_pidfd);
     instance->pid = 0;
 }
 
@@ -588,6 +573,8 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
     s.instance.id = request->head.instance;
     s.instance.asked.tenant = NULL; /* the request's */
     *ret = s.instance;
+    s.result.payload = s.instance.payload;
+    s.result.receipt = s.instance.receipt;
     *result = s.result;
     return RC_OK;
 }
@@ -609,6 +596,23 @@ enum rc launch_relimit(const struct launcher *launcher, struct instance *instanc
         rc = cgroup_limits_set(&launcher->tree, &instance->cgroup, &asked, err);
     if (rc == RC_OK)
         instance->asked = asked;
+    return rc;
+}
+
+enum rc launch_audit(const struct launcher *launcher, struct instance *instance, struct err *err)
+{
+    const struct receipt_of of = whose(launcher, instance);
+    struct wire_receipt now = instance->receipt;
+    enum rc rc = receipt_read(&of, &now, err);
+
+    if (rc == RC_NOT_FOUND)
+        return RC_OK; /* its end is on its way */
+    if (rc == RC_OK)
+        rc = receipt_compare(&instance->receipt, &now, err);
+    if (rc != RC_OK) {
+        instance->drifted = true;
+        launch_kill(instance);
+    }
     return rc;
 }
 
@@ -653,6 +657,8 @@ struct wire_exited launch_finish(const struct launcher *launcher, struct instanc
         m.rc = RC_KILLED;
     if ((m.usage.oom_kills > 0 || instance->oom_hit) && m.rc == RC_KILLED)
         m.rc = RC_OOM;
+    if (instance->drifted)
+        m.rc = RC_DRIFT;
     clean(launcher, instance, until_ms);
     return m;
 }

@@ -32,21 +32,26 @@ struct launcher {
 /* One payload that runs, or ran and is not yet cleaned up.  id 0 = the place is free. */
 struct instance {
     uint64_t id;
-    pid_t pid;  /* of process 1 of the sandbox, on the host */
-    int pidfd;  /* of the same; readable when everything in the sandbox is gone */
-    int status; /* read end: the payload's wait status */
-    int oom;    /* eventfd, or -1 */
+    pid_t pid;         /* of process 1 of the sandbox, on the host */
+    int pidfd;         /* of the same; readable when everything in the sandbox is gone */
+    pid_t payload;     /* the payload's own process, on the host */
+    int payload_pidfd; /* of the same */
+    int status;        /* read end: the payload's wait status */
+    int oom;           /* eventfd, or -1 */
     bool oom_hit;
     uint64_t kill_at_ms; /* CLOCK_BOOTTIME, 0 = no stop is under way */
     struct cgroup cgroup;
     struct mounts_loop loop;
     struct mounts_loop mail_loop;
     struct network_use network;
-    struct cgroup_limits asked; /* what is in force; without the tenant's name */
+    struct cgroup_limits asked;  /* what is in force; without the tenant's name */
+    struct wire_receipt receipt; /* of its start */
+    bool drifted;                /* it was killed for differing from it */
 };
 
 #define INSTANCE_INIT                                                                              \
     ((struct instance){ .pidfd = -1,                                                               \
+                        .payload_pidfd = -1,                                                       \
                         .status = -1,                                                              \
                         .oom = -1,                                                                 \
                         .cgroup = CGROUP_INIT,                                                     \
@@ -79,6 +84,11 @@ must_check enum rc launch_start(const struct launcher *launcher, const struct wi
 must_check enum rc launch_relimit(const struct launcher *launcher, struct instance *instance,
                                   const struct plan_limits *limits, const struct plan_share *share,
                                   struct err *err);
+
+/* Compare a payload with the receipt of its start; one that differs, or cannot be looked at, is
+ * killed.  RC_DRIFT, with what differs; RC_LAUNCH_STEP. */
+must_check enum rc launch_audit(const struct launcher *launcher, struct instance *instance,
+                                struct err *err);
 
 /* SIGTERM to the payload through its reaper; if it is frozen it runs again. */
 void launch_terminate(const struct instance *instance);

@@ -179,6 +179,23 @@ static void on_limits(struct server *s, const union wire_message *m, const struc
     answer(s, &answered.head, NULL, 0);
 }
 
+static void on_audit(struct server *s, const union wire_message *m, const struct wire_fds *fds)
+{
+    struct instance *instance = find(s, m->head.instance);
+    struct wire_audited audited = { .head = wire_head(WIRE_AUDITED, m->head.instance) };
+    struct err err = { 0 };
+
+    (void)fds;
+    if (instance == NULL)
+        return;
+    if (launch_audit(&s->launcher, instance, &err) != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "drifted instance=%llu", (unsigned long long)instance->id);
+        audited.rc = RC_DRIFT;
+        (void)snprintf(audited.what, sizeof audited.what, "%s", err.what);
+    }
+    answer(s, &audited.head, NULL, 0);
+}
+
 struct handler {
     enum wire_type type;
     void (*run)(struct server *s, const union wire_message *m, const struct wire_fds *fds);
@@ -187,6 +204,7 @@ struct handler {
 static const struct handler handlers[] = {
     { WIRE_LAUNCH, on_launch }, { WIRE_STOP, on_stop },   { WIRE_STAT, on_stat },
     { WIRE_FREEZE, on_freeze }, { WIRE_THAW, on_freeze }, { WIRE_LIMITS, on_limits },
+    { WIRE_AUDIT, on_audit },
 };
 
 static void on_socket(struct server *s)

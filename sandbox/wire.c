@@ -27,6 +27,8 @@ static const struct shape shapes[] = {
     { WIRE_FROZEN, sizeof(struct wire_frozen), 0, 0 },
     { WIRE_WALLS, sizeof(struct wire_walls), 0, 0 },
     { WIRE_LIMITED, sizeof(struct wire_limited), 0, 0 },
+    { WIRE_AUDIT, sizeof(struct wire_audit), 0, 0 },
+    { WIRE_AUDITED, sizeof(struct wire_audited), 0, 0 },
 };
 
 union control {
@@ -151,7 +153,10 @@ static bool content_valid(const union wire_message *m, size_t n_fds)
                memchr(m->walls.refused_what, '\0', sizeof m->walls.refused_what) != NULL;
     case WIRE_LIMITED:
         return memchr(m->limited.what, '\0', sizeof m->limited.what) != NULL;
+    case WIRE_AUDITED:
+        return memchr(m->audited.what, '\0', sizeof m->audited.what) != NULL;
     case WIRE_STAT:
+    case WIRE_AUDIT:
     case WIRE_FREEZE:
     case WIRE_THAW:
     case WIRE_LIMITS: /* checked by its user */

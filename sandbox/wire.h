@@ -14,6 +14,7 @@
  *       FREEZE   let nothing of it run              -
  *       THAW     let it run again                   -
  *       LIMITS   give it other limits as it runs    -
+ *       AUDIT    compare with the receipt           -
  *     berth-launch -> berthd
  *       WALLS           what can be built here      -
  *       LAUNCHED        the program was exec'd      pidfd, notify socket, stdout and stderr pipe,
@@ -21,6 +22,7 @@
  *                                                   if there is one
  *       LAUNCH_FAILED   it was not; nothing is left -
  *       EXITED          all of it is gone, cleaned  -
+ *       AUDITED         how it compares             -
  *       STATS           usage now                   -
  *       FROZEN          what FREEZE or THAW did     -
  *       LIMITED         what LIMITS did             -
@@ -41,6 +43,8 @@
 #ifndef BERTH_SANDBOX_WIRE_H
 #define BERTH_SANDBOX_WIRE_H
 
+#include <stddef.h>
+
 #include "sandbox/plan.h"
 
 enum wire_type {
@@ -50,6 +54,7 @@ enum wire_type {
     WIRE_FREEZE = 4,
     WIRE_THAW = 5,
     WIRE_LIMITS = 6,
+    WIRE_AUDIT = 8,
     WIRE_LAUNCHED = 16,
     WIRE_LAUNCH_FAILED = 17,
     WIRE_EXITED = 18,
@@ -57,6 +62,7 @@ enum wire_type {
     WIRE_FROZEN = 20,
     WIRE_WALLS = 21,
     WIRE_LIMITED = 22,
+    WIRE_AUDITED = 23,
 };
 
 struct wire_head {
@@ -77,6 +83,10 @@ struct wire_stop {
 };
 
 struct wire_stat {
+    struct wire_head head;
+};
+
+struct wire_audit {
     struct wire_head head;
 };
 
@@ -109,16 +119,45 @@ struct wire_walls {
     char refused_what[96];
 };
 
-/* What the kernel says of the running payload, read back after exec. */
+#define WIRE_RECEIPT_LIMITS 16U /* of the kernel's resource limits */
+
+enum wire_receipt_ns {
+    NS_USER,
+    NS_MNT,
+    NS_PID,
+    NS_NET,
+    NS_IPC,
+    NS_UTS,
+    NS_CGROUP,
+    NS_TIME,
+    NS_KINDS
+};
+
+/* What the kernel says of the running payload, read back after exec (sandbox/receipt). */
 struct wire_receipt {
-    uint64_t caps_effective;
-    uint64_t caps_bounding;
-    uint32_t uid; /* on the host */
+    /* The same at every start of a plan in an id range, on this kernel: what the digest is of. */
+    uint64_t caps[5]; /* inheritable, permitted, effective, bounding, ambient */
+    uint64_t limit_max[WIRE_RECEIPT_LIMITS];
+    uint32_t uid[4]; /* on the host: real, effective, saved, of files */
+    uint32_t gid[4];
+    uint32_t map[4]; /* first id on the host and count, of users and of groups */
     uint32_t no_new_privs;
     uint32_t seccomp_mode; /* 2 = filter */
     uint32_t seccomp_filters;
+    uint32_t n_mounts;
+    uint8_t mounts[32]; /* SHA-256 over point, options and kind of each mount */
     struct wire_walls_seen walls;
+    /* Of this start only. */
+    uint64_t ns[NS_KINDS]; /* inode numbers */
+    uint8_t groups[32];    /* SHA-256 over its control groups */
+    uint32_t descriptors;  /* open right before exec, which closes one of them */
+    uint32_t gone;         /* 1: it ended before it could be looked at after exec: all is what was
+                              seen right before */
+    uint8_t digest[32];    /* SHA-256 */
 };
+
+static_assert(offsetof(struct wire_receipt, digest) + 32 == sizeof(struct wire_receipt),
+              "no padding: receipts are digested as bytes");
 
 struct wire_launched {
     struct wire_head head;
@@ -169,6 +208,14 @@ struct wire_limited {
     char what[96];
 };
 
+/* A payload that differs is killed before the answer is sent: its EXITED says RC_DRIFT. */
+struct wire_audited {
+    struct wire_head head;
+    uint32_t rc; /* RC_OK or RC_DRIFT */
+    uint32_t reserved;
+    char what[96]; /* RC_DRIFT: what differs */
+};
+
 union wire_message {
     struct wire_head head;
     struct wire_launch launch;
@@ -183,6 +230,7 @@ union wire_message {
     struct wire_frozen frozen;
     struct wire_walls walls;
     struct wire_limited limited;
+    struct wire_audited audited;
 };
 
 #define WIRE_FDS_MAX 5U

@@ -6,9 +6,11 @@
  */
 #include "tests/unit/test.h"
 
+#include <sys/resource.h>
 #include <sys/un.h>
 
 #include "base/walls.h"
+#include "sandbox/seccomp.h"
 #include "tests/unit/sandbox_rig.h"
 
 static struct rig rig;
@@ -264,11 +266,18 @@ static void hands_over_a_receipt(void **state)
     rig_slot(&rig, "slot", "sandbox_hog");
     start(&run, &plan, -1);
     const struct wire_receipt *r = &run.first.launched.receipt;
-    assert_int_equal(r->caps_effective, 0);
-    assert_int_equal(r->caps_bounding, 0);
+    for (size_t i = 0; i < sizeof r->caps / sizeof r->caps[0]; i++)
+        assert_int_equal(r->caps[i], 0);
     assert_int_equal(r->no_new_privs, 1);
     assert_int_equal(r->seccomp_mode, 2);
-    assert_int_equal(r->uid, plan.uid_base + PLAN_UID);
+    assert_int_equal(r->seccomp_filters, SECCOMP_PAYLOAD_FILTERS);
+    assert_int_equal(r->uid[0], plan.uid_base + PLAN_UID);
+    assert_int_equal(r->gid[3], plan.uid_base + PLAN_UID);
+    assert_int_equal(r->n_mounts, plan.n_ops);
+    assert_int_equal(r->limit_max[RLIMIT_NOFILE], 64);
+    assert_int_equal(r->limit_max[RLIMIT_CORE], 1);
+    assert_int_equal(r->descriptors, 4); /* standard ones, and the channel that exec closes */
+    assert_int_equal(r->gone, 0);
     assert_in_range(r->walls.landlock_abi, 1, 100);
     assert_int_equal(r->walls.standing | r->walls.missing, walls_all());
     assert_int_equal(r->walls.waived, 0);

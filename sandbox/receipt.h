@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/receipt: what the kernel says of a payload that runs, held against its plan when it has
+ * started and against the receipt of its start as long as it lives.
+ *
+ * Everything is read from /proc by the launcher, never asked of the payload.  A process that has
+ * ended meanwhile, or whose number another one has by now, is told from one that has drifted by a
+ * pidfd.
+ */
+#ifndef BERTH_SANDBOX_RECEIPT_H
+#define BERTH_SANDBOX_RECEIPT_H
+
+#include "sandbox/cgroup.h"
+#include "sandbox/walls.h"
+
+/* Whose receipt. */
+struct receipt_of {
+    pid_t pid; /* of the payload, on the host */
+    int pidfd; /* of the same process */
+    const struct cgroup_tree *tree;
+    const struct cgroup *cgroup;
+};
+
+/* Read it.  RC_NOT_FOUND: the payload has ended. */
+must_check enum rc receipt_read(const struct receipt_of *of, struct wire_receipt *ret,
+                                struct err *err);
+
+/* Whether the process is confined as planned, as far as walls stand.  RC_DRIFT, with what is not.
+ */
+must_check enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
+                                 const struct walls *walls, const struct wire_receipt *receipt,
+                                 struct err *err);
+
+/* Whether it is so still.  What a process may do to itself (lower a limit, open a file) is no
+ * difference.  RC_DRIFT, with the first one that is. */
+must_check enum rc receipt_compare(const struct wire_receipt *then, const struct wire_receipt *now,
+                                   struct err *err);
+
+#endif
