@@ -35,19 +35,30 @@
     ((uint64_t)CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |       \
      CLONE_NEWPID | CLONE_NEWNET | NAMESPACE_TIME)
 
-/* Arguments of calls that rules are about: i = the kernel looks at 32 bits, p = a pointer, l = all
- * 64 bits count. */
+/* Arguments of calls that rules are about: i = the kernel looks at 32 bits (mmap has no more
+ * flags), p = a pointer, l = all 64 bits count. */
 struct signature {
     enum call call;
     const char *args;
 };
 
 static const struct signature signatures[] = {
-    { CALL_arch_prctl, "il" },   { CALL_clone, "ippppl" },     { CALL_fcntl, "iil" },
-    { CALL_ioctl, "iil" },       { CALL_madvise, "pli" },      { CALL_memfd_create, "pi" },
-    { CALL_mknod, "pii" },       { CALL_mknodat, "ipii" },     { CALL_personality, "i" },
-    { CALL_prctl, "illll" },     { CALL_prlimit64, "iipp" },   { CALL_sched_setscheduler, "iip" },
-    { CALL_setrlimit, "ip" },    { CALL_setsockopt, "iiipi" }, { CALL_socket, "iii" },
+    { CALL_arch_prctl, "il" },
+    { CALL_clone, "ippppl" },
+    { CALL_fcntl, "iil" },
+    { CALL_ioctl, "iil" },
+    { CALL_madvise, "pli" },
+    { CALL_memfd_create, "pi" },
+    { CALL_mmap, "pllill" },
+    { CALL_mknod, "pii" },
+    { CALL_mknodat, "ipii" },
+    { CALL_personality, "i" },
+    { CALL_prctl, "illll" },
+    { CALL_prlimit64, "iipp" },
+    { CALL_sched_setscheduler, "iip" },
+    { CALL_setrlimit, "ip" },
+    { CALL_setsockopt, "iiipi" },
+    { CALL_socket, "iii" },
     { CALL_socketpair, "iiip" },
 };
 
@@ -104,6 +115,8 @@ static const struct signature signatures[] = {
 
 static const struct rule rules[] = {
     ONE(clone, 0, 0, NAMESPACES, 0),
+    /* Huge pages that a host has set aside are charged to no control group's memory. */
+    ONE(mmap, 0, 3, MAP_HUGETLB, 0),
 
     /* Of this machine's own sockets every kind but raw. */
     SOCKET(socket, 0, AF_UNIX, SOCK_STREAM, 0),

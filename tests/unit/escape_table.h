@@ -34,7 +34,7 @@ struct row {
 
 static struct row table[] = {
     { 1, "own-exe-write", "read-only slot", "EACCES" },
-    { 1, "own-exe-truncate", "read-only slot", "EACCES" },
+    { 1, "own-exe-truncate", "read-only slot", "EACCES|EROFS" },
     { 1, "own-exe-by-descriptor", "read-only slot", "EACCES" },
     { 1, "init-exe-write", "hidepid", "ENOENT" },
     { 1, "agent-exe-write", "process namespace", "ENOENT" },
@@ -196,6 +196,7 @@ static struct row alone[] = {
     { 50, "memory-shared", "cgroup memory", "oom" },
     { 50, "memory-memfd", "seccomp", "EPERM|ENOSYS|oom" },
     { 50, "memory-page-tables", "cgroup memory", "oom" },
+    { 50, "memory-huge-pages", "seccomp", "EPERM" },
     { 50, "memory-pipes", "cgroup memory", "oom" },
     { 50, "memory-sockets", "cgroup memory", "oom" },
     { 50, "memory-file-locks", "seccomp", "EPERM|ENOSYS|oom" },

@@ -146,7 +146,7 @@ static struct plan attack_plan(const char *what, const char *name, bool root)
 
     (void)snprintf(text[0], sizeof text[0], "host=%d", sentinel.pid);
     (void)snprintf(text[1], sizeof text[1], "victim=%d", victim.first.launched.pid);
-    (void)snprintf(text[2], sizeof text[2], "uid=%u", victim.first.launched.receipt.uid);
+    (void)snprintf(text[2], sizeof text[2], "uid=%u", victim.first.launched.receipt.uid[0]);
     (void)snprintf(text[3], sizeof text[3], "abstract=%s", sentinel.abstract_name);
     (void)snprintf(text[4], sizeof text[4], "path=%s", sentinel.path_name);
     (void)snprintf(text[5], sizeof text[5], "secret=%s", sentinel.secret_name);

@@ -83,6 +83,21 @@ static int memfd(const struct scene *s)
     return 0;
 }
 
+/* What the host has set aside of them, if it has, belongs to nobody's limit. */
+static int huge_pages(const struct scene *s)
+{
+    (void)s;
+    for (size_t n = 0; n < MEMORY_MAX; n += 2 * MIB) {
+        char *p = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+        if (p == MAP_FAILED)
+            return errno;
+        memset(p, 1, 2 * MIB);
+    }
+    return 0;
+}
+
 /* A page of tables for each page that is touched, and never the page itself twice. */
 static int page_tables(const struct scene *s)
 {
@@ -259,6 +274,7 @@ static int stuck_in_vfork(const struct scene *s)
 static int spin(const struct scene *s)
 {
     (void)s;
+    (void)signal(SIGTERM, SIG_IGN);
     for (int i = 0; i < 8; i++) {
         if (fork() == 0)
             break;
@@ -271,12 +287,19 @@ static int spin(const struct scene *s)
 }
 
 static const struct attack rows[] = {
-    { 41, "kill-everybody", kill_all },      { 45, "crash", crash },
-    { 50, "memory-anonymous", anonymous },   { 50, "memory-shared", shared },
-    { 50, "memory-memfd", memfd },           { 50, "memory-page-tables", page_tables },
-    { 50, "memory-pipes", pipes },           { 50, "memory-sockets", sockets },
-    { 50, "memory-file-locks", file_locks }, { 52, "spin", spin },
-    { 58, "deaf-farm", deaf_farm },          { 58, "stuck-in-vfork", stuck_in_vfork },
+    { 41, "kill-everybody", kill_all },
+    { 45, "crash", crash },
+    { 50, "memory-anonymous", anonymous },
+    { 50, "memory-shared", shared },
+    { 50, "memory-memfd", memfd },
+    { 50, "memory-page-tables", page_tables },
+    { 50, "memory-huge-pages", huge_pages },
+    { 50, "memory-pipes", pipes },
+    { 50, "memory-sockets", sockets },
+    { 50, "memory-file-locks", file_locks },
+    { 52, "spin", spin },
+    { 58, "deaf-farm", deaf_farm },
+    { 58, "stuck-in-vfork", stuck_in_vfork },
 };
 
 const struct attacks alone_attacks = ATTACKS(rows);

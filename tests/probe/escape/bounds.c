@@ -301,13 +301,19 @@ static int fsync_storm(const struct scene *s)
     return HELD;
 }
 
+/* For half a second, as many as the machine makes of them. */
 static int denied_storm(const struct scene *s)
 {
+    struct timespec began, now;
     int how = 0;
 
     (void)s;
-    for (int i = 0; i < 100000; i++)
-        how = outcome(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, 0));
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    do {
+        for (int i = 0; i < 1000; i++)
+            how = outcome(syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, 0));
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000 < 500);
     return how == 0 ? 0 : HELD;
 }
 
