@@ -273,11 +273,22 @@ struct runs {
 static void find_runs(enum seccomp_role role, uint32_t profile, enum calls_arch arch,
                       struct runs *ret)
 {
+    enum call of_number[NUMBERS];
+
+    for (uint32_t nr = 0; nr < NUMBERS; nr++)
+        of_number[nr] = CALLS_N;
+    for (unsigned int i = 0; i < CALLS_N; i++) {
+        int nr = call_nr((enum call)i, arch);
+
+        assert(nr < (int)NUMBERS);
+        if (nr >= 0)
+            of_number[nr] = (enum call)i;
+    }
     ret->n = 0;
     for (uint32_t nr = 0; nr < NUMBERS; nr++) {
-        struct run r = { .first = nr, .verdict = unknown(role) };
+        struct run r = { .first = nr, .verdict = unknown(role), .call = of_number[nr] };
 
-        if (call_find(arch, nr, &r.call))
+        if (r.call != CALLS_N)
             r.verdict = of_class(role, profile, r.call, &r.rules);
         const struct run *before = ret->n > 0 ? &ret->run[ret->n - 1] : NULL;
 

@@ -136,6 +136,28 @@ static void every_call_is_as_the_table_says(void **state)
     }
 }
 
+/* What programs do by libc works in the narrowest profile: threads, processes, events, sockets of
+ * the machine, signals, and a shell with a pipe (Debian's static busybox). */
+static void ordinary_programs_run(void **state)
+{
+    static const char *const args[] = { "/bin/probe", NULL };
+    struct plan plan = rig_plan(&rig, args, 0);
+    char path[300];
+
+    (void)state;
+    rig_slot(&rig, "ordinary", "sandbox_ordinary");
+    (void)snprintf(path, sizeof path, "%s/bin/busybox", rig_path(&rig, "ordinary"));
+    rig_copy("/bin/busybox", path, 0755);
+    (void)snprintf(path, sizeof path, "%s/bin/sh", rig_path(&rig, "ordinary"));
+    rig_copy("/bin/busybox", path, 0755);
+    start(&run, &plan, "ordinary");
+    struct wire_exited e = rig_exited(&rig, &run);
+    assert_rc((enum rc)e.rc, RC_EXITED);
+    assert_int_equal(e.status, 0);
+    assert_string_equal(run.out, "threads 0\nspawn 0\nevents 0\nsockets 0\nmemory 0\nfiles 0\n"
+                                 "signals 0\nsmall-things 0\nshell 0\n");
+}
+
 /* Whether this machine has a 32-bit entry at all; where it has none, its use ends by SIGSEGV. */
 static bool old_entry_exists(void)
 {
@@ -455,6 +477,7 @@ static void random_calls_change_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(ordinary_programs_run, setup, teardown),
         cmocka_unit_test_setup_teardown(every_call_is_as_the_table_says, setup, teardown),
         cmocka_unit_test_setup_teardown(other_entries_are_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(sees_a_changed_host, setup, teardown),
