@@ -13,6 +13,7 @@ struct use {
     char tenant[NAME_CAP];
     char team[TEAM_CAP];
     struct resources limits;
+    uint64_t store_bytes; /* of its package, and unpacked */
 };
 
 struct uses {
@@ -45,6 +46,7 @@ static enum rc read_use(struct bytes envelope, struct use *ret, struct err *err)
     if (rc != RC_OK)
         return rc;
     *ret = (struct use){ .known = true, .limits = m->limits };
+    ret->store_bytes = m->content_bytes + m->unpacked_bytes;
     memcpy(ret->tenant, m->tenant, sizeof ret->tenant);
     memcpy(ret->team, m->team, sizeof ret->team);
     return RC_OK;
@@ -90,7 +92,7 @@ static enum rc check_sums(const struct trust *trust, const struct uses *uses, st
         const struct grant *grant = u->known ? trust_grant(trust, u->tenant) : NULL;
         struct chain chain = { 0 };
 
-        if (!grant || u->team[0] == '\0')
+        if (!grant)
             continue;
         enum rc rc = trust_authorities(trust, grant, u->team, &chain, err);
         if (rc != RC_OK)
@@ -127,6 +129,52 @@ enum rc admit_sums(const struct home *home, const struct trust *trust, const str
         return err_set(err, RC_NO_MEMORY, "order");
     enum rc rc = read_uses(home, order, uses, err);
     return rc == RC_OK ? check_sums(trust, uses, err) : rc;
+}
+
+/* One thing that there is so much of, and what of it is ordered. */
+struct amount {
+    const char *name;
+    uint64_t ordered, there;
+};
+
+static enum rc check_amount(const struct amount *a, const char *satellite, struct err *err)
+{
+    if (a->there == 0 || a->ordered <= a->there)
+        return RC_OK;
+    return err_set(err, RC_NO_SPACE, "%s: %s: %llu ordered, capacity %llu", satellite, a->name,
+                   (unsigned long long)a->ordered, (unsigned long long)a->there);
+}
+
+enum rc admit_capacity(const struct home *home, const struct order *order,
+                       const struct fleet_satellite *satellite, struct err *err)
+{
+    scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);
+    const struct fleet_capacity *c = &satellite->capacity;
+    struct fleet_capacity sum = { 0 };
+
+    if (!uses)
+        return err_set(err, RC_NO_MEMORY, "order");
+    enum rc rc = read_uses(home, order, uses, err);
+    for (uint32_t i = 0; i < uses->n; i++) {
+        const struct use *u = &uses->of[i];
+
+        sum.memory_bytes += u->limits.memory_bytes;
+        sum.cpu_permille += u->limits.cpu_permille;
+        sum.pids += u->known ? u->limits.pids + 1 : 0; /* with a reaper each */
+        sum.data_bytes += u->limits.data_bytes + u->limits.inbox_bytes + u->limits.outbox_bytes;
+        sum.store_bytes += u->store_bytes;
+    }
+    const struct amount amounts[] = {
+        { "memory", sum.memory_bytes, c->memory_bytes },
+        { "thousandths of a cpu", sum.cpu_permille, c->cpu_permille },
+        { "pids", sum.pids, c->pids },
+        { "data", sum.data_bytes, c->data_bytes },
+        { "store", sum.store_bytes, c->store_bytes },
+        { "payloads", order->n_lines, c->payloads },
+    };
+    for (size_t i = 0; rc == RC_OK && i < sizeof amounts / sizeof amounts[0]; i++)
+        rc = check_amount(&amounts[i], satellite->id, err);
+    return rc;
 }
 
 enum rc admit_used(const struct home *home, const struct order *order, const char *tenant,

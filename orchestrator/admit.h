@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * orchestrator/admit: whether what one satellite is to run stays inside the limits of everybody
- * above it: of each team, and of the tenant where a team of it runs something.  Versions were
+ * above it, of each team and of the tenant, and inside what the satellite has.  Versions were
  * verified when their packages were pushed; one whose package is not here counts for nothing.
  */
 #ifndef BERTH_ORCHESTRATOR_ADMIT_H
 #define BERTH_ORCHESTRATOR_ADMIT_H
 
 #include "manifest/trust.h"
+#include "orchestrator/fleet.h"
 #include "orchestrator/home.h"
 
 /* RC_OK, or the code with which the satellite would refuse the last of them:
  * RC_DELEGATION_EXCEEDED, RC_GRANT_EXCEEDED, RC_DELEGATION_MISSING. */
 must_check enum rc admit_sums(const struct home *home, const struct trust *trust,
                               const struct order *order, struct err *err);
+
+/* Whether all that the order has run together fits into what the satellite has.  RC_NO_SPACE, which
+ * says of what there is too little, how much is ordered and how much there is. */
+must_check enum rc admit_capacity(const struct home *home, const struct order *order,
+                                  const struct fleet_satellite *satellite, struct err *err);
 
 /* What a team and its teams use by an order ("" = the tenant in all), and by how many payloads. */
 struct admit_use {

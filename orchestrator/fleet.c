@@ -7,6 +7,8 @@
 
 #include "base/name.h"
 
+#define CAPACITY_BYTES_MAX (UINT64_C(1) << 50)
+
 static const struct fleet_policy built_in = {
     .n_waves = 2,
     .wave = { { .n = 1, .label = { .key = "canary" } }, { .percent = 100 } },
@@ -107,9 +109,27 @@ static void read_labels(struct yaml_in *r, const struct yaml_node *map, struct f
     }
 }
 
+static void read_capacity(struct yaml_in *r, const struct yaml_node *map,
+                          struct fleet_capacity *ret)
+{
+    static const char *const keys[] = {
+        "memory", "cpu", "pids", "data", "store", "payloads", NULL
+    };
+
+    if (!map)
+        return;
+    yaml_keys(r, map, keys);
+    ret->memory_bytes = yaml_size(r, map, "memory", 0, 1, CAPACITY_BYTES_MAX);
+    ret->data_bytes = yaml_size(r, map, "data", 0, 1, CAPACITY_BYTES_MAX);
+    ret->store_bytes = yaml_size(r, map, "store", 0, 1, CAPACITY_BYTES_MAX);
+    ret->cpu_permille = (uint32_t)yaml_share(r, map, "cpu", 0, 1, 1000000);
+    ret->pids = (uint32_t)yaml_uint(r, map, "pids", 0, 1, 1U << 22);
+    ret->payloads = (uint32_t)yaml_uint(r, map, "payloads", 0, 1, PAYLOADS_MAX);
+}
+
 static void read_satellite(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "id", "labels", NULL };
+    static const char *const keys[] = { "id", "labels", "capacity", NULL };
 
     if (fleet->n_satellites == FLEET_SATELLITES_MAX) {
         yaml_fail(r, node, "more than %u satellites", FLEET_SATELLITES_MAX);
@@ -120,6 +140,7 @@ static void read_satellite(struct yaml_in *r, const struct yaml_node *node, stru
     yaml_keys(r, node, keys);
     yaml_text(r, node, "id", NULL, sat->id, sizeof sat->id);
     read_labels(r, yaml_map(r, node, "labels", false), sat);
+    read_capacity(r, yaml_map(r, node, "capacity", false), &sat->capacity);
     sat->line = node->line;
     if (r->err.rc == RC_OK && !name_valid(sat->id))
         yaml_fail(r, node, "id: lower-case letters, digits and '-' only");

@@ -6,7 +6,8 @@
  *     fleet: aurora
  *     satellites:
  *       - {id: aurora-1, labels: {canary: yes, plane: a}}
- *       - {id: aurora-2, labels: {plane: b}}
+ *       - {id: aurora-2, labels: {plane: b}, capacity: {memory: 512M, cpu: 1.5, pids: 400,
+ *          data: 2G, store: 4G, payloads: 20}}           # each of them optional
  *     desired:
  *       - select: all                      # or label=value, or id=aurora-1
  *         payloads:
@@ -37,8 +38,15 @@ struct fleet_label {
     char value[NAME_CAP];
 };
 
+/* What a satellite has for all payloads together; 0 = not said, and not looked at. */
+struct fleet_capacity {
+    uint64_t memory_bytes, data_bytes, store_bytes;
+    uint32_t cpu_permille, pids, payloads;
+};
+
 struct fleet_satellite {
     char id[NAME_CAP];
+    struct fleet_capacity capacity;
     unsigned line; /* in the file */
     uint32_t n_labels;
     struct fleet_label label[FLEET_LABELS_MAX];

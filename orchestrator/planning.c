@@ -105,6 +105,16 @@ enum rc planning_make(struct store *store, const struct fleet *fleet, const char
     return RC_OK;
 }
 
+/* Inside what each tenant may have, and what the satellite has. */
+static enum rc check_sums(const struct home *home, const struct trust *trust,
+                          const struct order *order, const struct fleet_satellite *satellite,
+                          struct err *err)
+{
+    enum rc rc = admit_sums(home, trust, order, err);
+
+    return rc == RC_OK ? admit_capacity(home, order, satellite, err) : rc;
+}
+
 enum rc planning_check(const struct planning *p, const struct home *home, const struct trust *trust,
                        uint64_t now_ms, struct err *err)
 {
@@ -115,7 +125,8 @@ enum rc planning_check(const struct planning *p, const struct home *home, const 
             rc = checking_version(home, trust, &p->plan->change[i].to_manifest, false, now_ms, err);
     for (uint32_t i = 0; rc == RC_OK && i < p->plan->n_satellites; i++)
         if (p->plan->satellite[i].changes)
-            rc = admit_sums(home, trust, &p->plan->satellite[i].order, err);
+            rc =
+                check_sums(home, trust, &p->plan->satellite[i].order, &p->fleet->satellite[i], err);
     return rc;
 }
 
@@ -141,6 +152,8 @@ int planning_fail(struct cli *cli, const struct err *err)
     case RC_KEY_REVOKED:
         return cli_fail(cli, err,
                         "have its tenant sign it with another key: berth sign, then berth push");
+    case RC_NO_SPACE:
+        return cli_fail(cli, err, "order less for it, or correct its capacity in the fleet file");
     case RC_GRANT_MISSING:
     case RC_GRANT_REVOKED:
     case RC_EXPIRED:

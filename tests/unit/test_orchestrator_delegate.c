@@ -82,15 +82,20 @@ static void build(const char *name, const char *team, const char *memory, const 
     assert_berth(line, 0);
 }
 
-static void want(const char *payloads)
+static void want_on(const char *satellite, const char *payloads)
 {
     char text[512];
 
     (void)snprintf(text, sizeof text,
-                   "fleet: aurora\nsatellites:\n  - {id: sat-1}\ndesired:\n"
+                   "fleet: aurora\nsatellites:\n  - {id: sat-1%s}\ndesired:\n"
                    "  - select: all\n    payloads:\n%s",
-                   payloads);
+                   satellite, payloads);
     put("fleet.yaml", text, 0644);
+}
+
+static void want(const char *payloads)
+{
+    want_on("", payloads);
 }
 
 static void a_fleet(void **state)
@@ -229,6 +234,35 @@ static void plans_know_the_shares(void **state)
     assert_said("\"standing\"");
 }
 
+/* What a satellite has is not given away twice, whoever may have it. */
+static void plans_know_the_capacity(void **state)
+{
+    static const char payloads[] = "      acme/cam-a: 1.0\n      acme/cam-b: 1.0\n";
+    static const struct {
+        const char *capacity;
+        const char *says; /* NULL: it fits */
+    } rows[] = {
+        { ", capacity: {memory: 28M}", NULL },
+        { ", capacity: {memory: 27M}", "memory: 29360128 ordered, capacity 28311552" },
+        { ", capacity: {payloads: 2}", NULL },
+        { ", capacity: {payloads: 1}", "payloads: 2 ordered, capacity 1" },
+        { ", capacity: {cpu: 0.001}", "thousandths of a cpu" },
+        { ", capacity: {pids: 1}", "pids" },
+        { ", capacity: {store: 64}", "store" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        want_on(rows[i].capacity, payloads);
+        assert_berth("plan fleet.yaml", rows[i].says ? 1 : 3);
+        if (!rows[i].says)
+            continue;
+        assert_said(rows[i].says);
+        assert_berth("apply fleet.yaml --key keys/op.key", 1);
+        assert_said(rows[i].says);
+    }
+}
+
 static void withdrawn_and_anew(void **state)
 {
     (void)state;
@@ -267,6 +301,7 @@ int main(void)
         cmocka_unit_test(made_offline_and_added),
         cmocka_unit_test(signed_across_the_air_gap),
         cmocka_unit_test(packages_of_teams),
+        cmocka_unit_test(plans_know_the_capacity),
         cmocka_unit_test(plans_know_the_shares),
         cmocka_unit_test(withdrawn_and_anew),
     };

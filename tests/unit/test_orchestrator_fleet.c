@@ -9,22 +9,24 @@
 
 #include "orchestrator/fleet.h"
 
-static const char good[] = "fleet: aurora\n"
-                           "satellites:\n"
-                           "  - {id: aurora-1, labels: {canary: yes, plane: a}}\n"
-                           "  - {id: aurora-2, labels: {plane: b}}\n"
-                           "  - id: aurora-3\n"
-                           "desired:\n"
-                           "  - select: all\n"
-                           "    payloads:\n"
-                           "      acme/beacon: 1.0.0\n"
-                           "  - select: plane=b\n"
-                           "    payloads: {zeta/weather: {version: 2.0, hold: true}}\n"
-                           "  - select: canary\n"
-                           "    payloads: {luna/catalog: {hold: true}}\n"
-                           "rollout:\n"
-                           "  default: {waves: [{n: 1, label: canary}, 50%, 100%], fail: 2}\n"
-                           "  acme/beacon: {soak: 5s, first: [{label: plane=b}, 100%]}\n";
+static const char good[] =
+    "fleet: aurora\n"
+    "satellites:\n"
+    "  - {id: aurora-1, labels: {canary: yes, plane: a}}\n"
+    "  - {id: aurora-2, labels: {plane: b}, capacity: {memory: 512M, cpu: 1.5, "
+    "data: 2G, store: 4G, pids: 400, payloads: 20}}\n"
+    "  - id: aurora-3\n"
+    "desired:\n"
+    "  - select: all\n"
+    "    payloads:\n"
+    "      acme/beacon: 1.0.0\n"
+    "  - select: plane=b\n"
+    "    payloads: {zeta/weather: {version: 2.0, hold: true}}\n"
+    "  - select: canary\n"
+    "    payloads: {luna/catalog: {hold: true}}\n"
+    "rollout:\n"
+    "  default: {waves: [{n: 1, label: canary}, 50%, 100%], fail: 2}\n"
+    "  acme/beacon: {soak: 5s, first: [{label: plane=b}, 100%]}\n";
 
 static enum rc read_text(const char *text, struct fleet **ret, struct err *err)
 {
@@ -47,6 +49,13 @@ static void reads_a_good_file(void **state)
     assert_string_equal(fleet->satellite[1].id, "aurora-2");
     assert_int_equal(fleet->satellite[0].n_labels, 2);
     assert_int_equal(fleet->satellite[2].n_labels, 0);
+    assert_int_equal(fleet->satellite[0].capacity.memory_bytes, 0); /* not said */
+    assert_int_equal(fleet->satellite[1].capacity.memory_bytes, 512U << 20);
+    assert_int_equal(fleet->satellite[1].capacity.cpu_permille, 1500);
+    assert_int_equal(fleet->satellite[1].capacity.data_bytes, UINT64_C(2) << 30);
+    assert_int_equal(fleet->satellite[1].capacity.store_bytes, UINT64_C(4) << 30);
+    assert_int_equal(fleet->satellite[1].capacity.pids, 400);
+    assert_int_equal(fleet->satellite[1].capacity.payloads, 20);
     assert_int_equal(fleet->n_wants, 3);
     assert_string_equal(fleet->want[0].tenant, "acme");
     assert_string_equal(fleet->want[0].version, "1.0.0");
@@ -130,6 +139,12 @@ static void refuses(void **state)
           "fleet.yaml:3:", "labls" },
         { "fleet: a\nsatellites:\n  - {id: s, labels: {id: x}}\ndesired: []\n",
           "fleet.yaml:3:", "label" },
+        { "fleet: a\nsatellites:\n  - {id: s, capacity: {memry: 1M}}\ndesired: []\n",
+          "fleet.yaml:3:", "memry" },
+        { "fleet: a\nsatellites:\n  - {id: s, capacity: {memory: 0}}\ndesired: []\n",
+          "fleet.yaml:3:", "memory" },
+        { "fleet: a\nsatellites:\n  - {id: s, capacity: {payloads: 65}}\ndesired: []\n",
+          "fleet.yaml:3:", "payloads" },
         { HEAD "desred: []\n", "fleet.yaml:3:", "desred" },
         { HEAD "desired:\n  - payloads: {t/p: 1}\n", "fleet.yaml:4:", "select" },
         { HEAD "desired:\n  - select: plane=z\n    payloads: {t/p: 1}\n",
