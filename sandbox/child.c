@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,8 +21,9 @@
 #include "sandbox/caps.h"
 #include "sandbox/landlock.h"
 
-#define FD_SYNC 3   /* where the channel is, from the first step until exec closes it */
-#define FD_STATUS 0 /* where the reaper keeps the status pipe: it has nothing else */
+#define FD_SYNC 3    /* where the channel is, from the first step until exec closes it */
+#define FD_PROGRAM 4 /* what is to be exec'd, in the payload's process */
+#define FD_STATUS 0  /* where the reaper keeps the status pipe: it has nothing else */
 
 static_assert(FD_SYNC < CHILD_FD_MIN, "no descriptor of the child is overwritten");
 
@@ -304,9 +306,31 @@ static int await_confirmation(const struct child *c)
     return read_go();
 }
 
+/* The file that runs is the one that was looked up: in the slot's own mount, through no magic link.
+ * Links inside the slot lead where they would from its root. */
+static int open_program(const struct child *c)
+{
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
+    scoped(close_fd) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = root < 0 ? -1 : (int)syscall(SYS_openat2, root, c->argv[0], &how, sizeof how);
+
+    if (fd < 0)
+        return -1;
+    close_fd(&root); /* it may have the number that is needed now; fd has a higher one */
+    if (dup3(fd, FD_PROGRAM, O_CLOEXEC) < 0)
+        return -1;
+    return close(fd);
+}
+
+/* A script cannot be run by descriptor: its interpreter is given a path, which is looked up again
+ * in the same read-only slot. */
 static int execute(const struct child *c)
 {
-    return execve(c->argv[0], c->argv, c->envp);
+    if (!walls_stand(c->walls, WALL_EXEC_BY_DESCRIPTOR))
+        return execve(c->argv[0], c->argv, c->envp);
+    (void)syscall(SYS_execveat, FD_PROGRAM, "", c->argv, c->envp, AT_EMPTY_PATH);
+    return errno == ENOENT ? execve(c->argv[0], c->argv, c->envp) : -1;
 }
 
 static const struct step payload_steps[] = {
@@ -314,6 +338,7 @@ static const struct step payload_steps[] = {
     { "stdio", set_stdio, ALWAYS },
     { "descriptors", close_others, ALWAYS },
     { "signals", reset_signals, ALWAYS },
+    { "exec", open_program, WALL_EXEC_BY_DESCRIPTOR },
     { "seen", be_seen, ALWAYS },
     { "seccomp", filter_calls, WALL_SECCOMP },
     { "confirm", await_confirmation, ALWAYS },
@@ -335,7 +360,8 @@ const char *child_step_name(uint32_t step)
 
 bool child_step_is_exec(uint32_t step)
 {
-    return step == STEP_FORK - 1;
+    return step == STEP_FORK - 1 || (step >= INIT_STEPS && step < STEP_FORK &&
+                                     payload_steps[step - INIT_STEPS].run == open_program);
 }
 
 static _Noreturn void fail(uint32_t step)

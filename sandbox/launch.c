@@ -19,7 +19,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/receipt.h"
 
-#define CHILD_WAIT_MS 10000U /* set-up may not take longer; a stuck child is killed */
+#define CHILD_WAIT_MS 10000U /* set-up may not take longer, all of it; a stuck child is killed */
 #define UNDO_WAIT_MS 4000U   /* for what a start that failed leaves behind, all together */
 #define OOM_SCORE "500"
 
@@ -33,6 +33,7 @@ struct start {
     int sync;           /* our end of child.sync */
     int proc;           /* /proc/PID of process 1 */
     const char *step;   /* of the child, when it failed */
+    uint64_t until_ms;  /* of clock_mono_ms: the child has exec'd by then, or is killed */
     struct launch_result result;
 };
 
@@ -332,6 +333,7 @@ static enum rc say_go(const struct start *s, struct err *err)
 static enum rc release_child(struct start *s, struct err *err)
 {
     close_child(&s->child);
+    s->until_ms = clock_mono_ms() + CHILD_WAIT_MS;
     return say_go(s, err);
 }
 
@@ -355,8 +357,9 @@ static enum rc hear(const struct start *s, struct child_message *ret, pid_t *ret
                           .msg_control = control.buf,
                           .msg_controllen = sizeof control.buf };
     struct pollfd p = { .fd = s->sync, .events = POLLIN };
+    uint64_t now = clock_mono_ms();
 
-    if (poll(&p, 1, (int)CHILD_WAIT_MS) <= 0)
+    if (poll(&p, 1, now < s->until_ms ? (int)(s->until_ms - now) : 0) <= 0)
         return err_set(err, RC_TIMEOUT, "sandbox set-up");
     ssize_t n = recvmsg(s->sync, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     /* A reset is an end that left something of ours unread. */
@@ -505,12 +508,16 @@ struct wire_walls_seen launch_walls(const struct launcher *launcher)
                                      .cgroup_version = launcher->tree.version };
 }
 
-static void reap(struct instance *instance)
+/* Until then only: a process that hangs in the kernel must not take the launcher with it.  It stays
+ * in its group, which whoever opens the tree next removes. */
+static void reap(struct instance *instance, uint64_t until_ms)
 {
+    struct pollfd p = { .fd = instance->pidfd, .events = POLLIN };
+    uint64_t now = clock_mono_ms();
     siginfo_t info;
 
-    if (instance->pidfd >= 0)
-        (void)waitid(P_PIDFD, (id_t)instance->pidfd, &info, WEXITED);
+    if (instance->pidfd >= 0 && poll(&p, 1, now < until_ms ? (int)(until_ms - now) : 0) > 0)
+        (void)waitid(P_PIDFD, (id_t)instance->pidfd, &info, WEXITED | WNOHANG);
     close_fd(&instance->pidfd);
     close_fd(&instance->payload_pidfd);
     instance->pid = 0;
@@ -533,11 +540,12 @@ static void undo(struct start *s)
     close_fd(&s->sync);
     close_fd(&s->proc);
     wire_fds_close(&s->result.fds);
+    uint64_t until_ms = clock_mono_ms() + UNDO_WAIT_MS;
     if (s->instance.pidfd >= 0) {
         launch_kill(&s->instance);
-        reap(&s->instance);
+        reap(&s->instance, until_ms);
     }
-    clean(s->launcher, &s->instance, clock_mono_ms() + UNDO_WAIT_MS);
+    clean(s->launcher, &s->instance, until_ms);
 }
 
 enum rc launch_start(const struct launcher *launcher, const struct wire_launch *request,
@@ -647,7 +655,7 @@ struct wire_exited launch_finish(const struct launcher *launcher, struct instanc
     int status = payload_status(instance);
 
     cgroup_usage(&launcher->tree, &instance->cgroup, &m.usage);
-    reap(instance);
+    reap(instance, until_ms);
     m.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
     if (WIFEXITED(status))
         m.rc = RC_EXITED;

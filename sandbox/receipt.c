@@ -531,7 +531,9 @@ enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
         { "ids", ids_fit(r, plan) },
         { "resource limits", limits_fit(r, plan) },
         { "namespaces", namespaces_fit(r, walls) },
-        { "descriptors", r->descriptors == 4 }, /* standard ones, and the channel */
+        /* Standard ones, the channel, and the program. */
+        { "descriptors",
+          r->descriptors == (walls_stand(walls, WALL_EXEC_BY_DESCRIPTOR) ? 5U : 4U) },
         { "mounts", mounts_fit(proc, plan, walls, text) },
         { "control groups", groups_fit(proc, of, text) },
     };

@@ -150,7 +150,7 @@ struct wire_receipt {
     /* Of this start only. */
     uint64_t ns[NS_KINDS]; /* inode numbers */
     uint8_t groups[32];    /* SHA-256 over its control groups */
-    uint32_t descriptors;  /* open right before exec, which closes one of them */
+    uint32_t descriptors;  /* open right before exec, which closes two of them */
     uint32_t gone;         /* 1: it ended before it could be looked at after exec: all is what was
                               seen right before */
     uint8_t digest[32];    /* SHA-256 */

@@ -276,7 +276,7 @@ static void hands_over_a_receipt(void **state)
     assert_int_equal(r->n_mounts, plan.n_ops);
     assert_int_equal(r->limit_max[RLIMIT_NOFILE], 64);
     assert_int_equal(r->limit_max[RLIMIT_CORE], 1);
-    assert_int_equal(r->descriptors, 4); /* standard ones, and the channel that exec closes */
+    assert_int_equal(r->descriptors, 5); /* standard ones, and two that exec closes */
     assert_int_equal(r->gone, 0);
     assert_in_range(r->walls.landlock_abi, 1, 100);
     assert_int_equal(r->walls.standing | r->walls.missing, walls_all());
@@ -725,6 +725,56 @@ static void waits_for_a_view_and_not_for_ever(void **state)
     assert_int_equal(end_with_mail().status, 0);
 }
 
+/* What is exec'd is a descriptor of a file of the slot itself; links and scripts lead to one. */
+static void runs_files_of_the_slot_only(void **state)
+{
+    const struct {
+        const char *target; /* of the link /bin/x; NULL: it is a script */
+        uint32_t rc;
+        int status;
+    } rows[] = {
+        { "probe", RC_KILLED, SIGABRT },
+        { "/bin/probe", RC_KILLED, SIGABRT },
+        { "../../bin/probe", RC_KILLED, SIGABRT },
+        { NULL, RC_KILLED, SIGABRT },
+        { "/proc/self/exe", RC_LAUNCH_EXEC, ELOOP },
+        { "/dev/null", RC_LAUNCH_EXEC, EXDEV },
+        { "/tmp/x", RC_LAUNCH_EXEC, EXDEV },
+        { "/none", RC_LAUNCH_EXEC, ENOENT },
+    };
+    static const char *const args[] = { "/bin/x", "abort", NULL };
+
+    (void)state;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct plan plan = rig_plan(&rig, args, 0);
+        scoped(close_fd) int root = slot("slot");
+        const char *path = rig_path(&rig, "slot/bin/x");
+
+        (void)unlink(path);
+        if (rows[i].target != NULL) {
+            assert_int_equal(symlink(rows[i].target, path), 0);
+        } else {
+            scoped(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+            assert_int_equal(dprintf(fd, "#!/bin/probe abort\n"), 19);
+            assert_int_equal(fchmod(fd, 0755), 0);
+        }
+        rig_launch(&rig, &plan, root, -1, &run);
+        bool refused = rows[i].rc == RC_LAUNCH_EXEC;
+        if (run.started == refused || (refused && (run.first.failed.rc != rows[i].rc ||
+                                                   strcmp(run.first.failed.step, "exec") != 0)))
+            fail_msg("row %zu: %s, errno %d", i, run.started ? "started" : run.first.failed.what,
+                     run.started ? 0 : run.first.failed.sys);
+        if (refused && run.first.failed.sys != rows[i].status && rows[i].status != ELOOP)
+            fail_msg("row %zu: errno %d", i, run.first.failed.sys);
+        if (refused)
+            continue;
+        struct wire_exited e = rig_exited(&rig, &run);
+        assert_rc((enum rc)e.rc, (enum rc)rows[i].rc);
+        assert_int_equal(e.status, rows[i].status);
+    }
+}
+
 static void reaps_orphans(void **state)
 {
     static const char *const args[] = { "/bin/probe", "orphans", NULL };
@@ -1032,6 +1082,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_data_and_bounds_it, setup, teardown),
         cmocka_unit_test_setup_teardown(carries_mail_in_an_image_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_a_view_and_not_for_ever, setup, teardown),
+        cmocka_unit_test_setup_teardown(runs_files_of_the_slot_only, setup, teardown),
         cmocka_unit_test_setup_teardown(reaps_orphans, setup, teardown),
         cmocka_unit_test_setup_teardown(gives_each_its_own_bus, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_the_processor, setup, teardown),
