@@ -401,6 +401,7 @@ static enum rc build_walls(struct server *s, const struct options *o, struct err
 
     launch_init(l, &o->walls);
     l->networks = &networks;
+    l->mail_userns[0] = l->mail_userns[1] = -1;
     cgroup_tree_none(&l->tree);
     enum rc rc = cgroup_tree_open(o->cgroup, LOCK_WAIT_MS, &l->tree, err);
     if (rc == RC_BUSY)
@@ -411,7 +412,9 @@ static enum rc build_walls(struct server *s, const struct options *o, struct err
     if (rc == RC_OK)
         rc = walls_check(&l->walls, &s->refused);
     if (rc == RC_OK && o->devices != NULL)
-        (void)!devices_load(o->devices, &l->listed, &s->refused);
+        rc = devices_load(o->devices, &l->listed, &s->refused);
+    if (rc == RC_OK)
+        (void)!map_mail(l, o, &s->refused);
     return RC_OK;
 }
 
@@ -507,8 +510,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < INSTANCES_MAX; i++)
         server.instance[i] = INSTANCE_INIT;
-    if (prepare(&server, &err) != RC_OK || map_mail(&server.launcher, &options, &err) != RC_OK ||
-        build_walls(&server, &options, &err) != RC_OK ||
+    if (prepare(&server, &err) != RC_OK || build_walls(&server, &options, &err) != RC_OK ||
         confine(&server.launcher.walls, &err) != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");
         return 1;
