@@ -229,7 +229,7 @@ flatsat-flushes: flatsat ## log a flatsat's writes, check its disk as it was at 
 
 .PHONY: escapes
 escapes: ## the attacks on the sandbox, and the same under bubblewrap and crun: attack, wall, how each ends
-	$(Q)tools/deps build check bench
+	$(Q)tools/deps build check escapes
 	$(Q)$(MAKE) --no-print-directory programs $(B)/tests/unit/test_sandbox_escapes
 	$(Q)BERTH_BUILD=$(B) BERTH_PEERS=1 BERTH_TABLE=1 $(B)/tests/unit/test_sandbox_escapes
 

@@ -28,7 +28,8 @@ struct counts {
 void counts_share(struct counts *ret);
 
 /* Child, still the host's user in its new namespaces: an executable memory file is refused in them.
- * A kernel that cannot (before 6.3) leaves it to the system-call filter.  0, or -1 with errno. */
+ * A kernel that cannot (before 6.3), and a host's user other than root, leave it to the system-call
+ * filter.  0, or -1 with errno. */
 must_check int counts_forbid_memfd_exec(void);
 
 /* Child, uid 0 of its range: set the shares.  0, or -1 with errno. */
