@@ -22,6 +22,7 @@
 #define JOURNAL_MIN_BYTES                                                                          \
     (16ULL * 1024 * 1024) /* below this a journal would take too large a part */
 #define INDEX_TEXT_MAX 16U
+#define OWN_INODES 11U /* of the file system itself, with lost+found */
 #define IMAGE_ARGS_MAX 8U
 #define RESERVED_MAX 50U /* percent: mke2fs takes no more */
 #define MAIL_BYTES_PER_FILE 4096U
@@ -213,13 +214,17 @@ enum rc data_open(int data_dir, const struct data_id *id, uint64_t bytes, int *r
                   struct err *err)
 {
     static char reserved[] = "-m", none[] = "0", features[] = "-O", journal[] = "^resize_inode",
-                no_journal[] = "^resize_inode,^has_journal";
-    const struct image image = { .name = "data.img",
-                                 .draft = DRAFT_DATA,
-                                 .bytes = bytes,
-                                 .args = { reserved, none, features,
-                                           bytes < JOURNAL_MIN_BYTES ? no_journal : journal } };
+                no_journal[] = "^resize_inode,^has_journal", inodes[] = "-N";
+    char count[16];
+    const struct image image = {
+        .name = "data.img",
+        .draft = DRAFT_DATA,
+        .bytes = bytes,
+        .args = { reserved, none, features, bytes < JOURNAL_MIN_BYTES ? no_journal : journal,
+                  id->files != 0 ? inodes : NULL, id->files != 0 ? count : NULL }
+    };
     scoped(close_fd) int dir = -1;
+    (void)snprintf(count, sizeof count, "%u", id->files + OWN_INODES);
     enum rc rc = open_own(data_dir, id, &dir, err);
 
     if (rc != RC_OK)

@@ -22,6 +22,8 @@ struct data_id {
     const char *tenant;
     const char *name;
     uint32_t index;
+    uint32_t files; /* at most so many, and what fills up a block of inodes; 0 = from the size.
+                       Only of an image that is made */
 };
 
 /* Open the image read-write, making it on the first time (about 0.1 s).  An image that is there

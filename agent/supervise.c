@@ -301,7 +301,9 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
         return rc;
 
     const struct manifest *m = loaded_manifest(&l);
-    const struct data_id id = { .tenant = r->tenant, .name = r->name, .index = r->index };
+    const struct data_id id = {
+        .tenant = r->tenant, .name = r->name, .index = r->index, .files = m->limits.data_files
+    };
     bool has_data = m->limits.data_bytes > 0;
 
     if (copying_wanted(a, r, m, &action->manifest))

@@ -159,7 +159,6 @@ static const char *not_built(const struct manifest *m)
     } rows[] = {
         { "file-size", m->limits.file_bytes != 0 },
         { "shm", m->limits.shm_bytes != 0 },
-        { "data-files", m->limits.data_files != 0 },
         { "tmp-files", m->limits.tmp_files != 0 },
         { "outbox-per-day", m->limits.outbox_bytes_day != 0 },
         { "run-per-orbit", m->limits.run_s_orbit != 0 },

@@ -75,6 +75,22 @@ static uint32_t word_of(int fd, off_t offset)
     return (uint32_t)w[0] | (uint32_t)w[1] << 8 | (uint32_t)w[2] << 16 | (uint32_t)w[3] << 24;
 }
 
+/* Of files as of bytes there are only so many; without a number it follows from the size. */
+static void images_hold_so_many_files(void **state)
+{
+    struct data_id id = { .tenant = "acme", .name = "few", .index = 8, .files = 100 };
+    scoped(close_fd) int few = -1;
+    scoped(close_fd) int many = -1;
+    struct err err = { 0 };
+
+    (void)state;
+    assert_rc(data_open(dir, &id, 16 * MIB, &few, &err), RC_OK);
+    assert_in_range(word_of(few, 0), 111, 111 + 32);
+    id = (struct data_id){ .tenant = "acme", .name = "many", .index = 9 };
+    assert_rc(data_open(dir, &id, 16 * MIB, &many, &err), RC_OK);
+    assert_true(word_of(many, 0) > 1000);
+}
+
 static void mail_has_its_own_image_and_the_inbox_its_part(void **state)
 {
     static const char *const names[] = { "a", "b", "c", "d" };
@@ -204,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(images_of_all_sizes, open_dir, close_dir),
+        cmocka_unit_test_setup_teardown(images_hold_so_many_files, open_dir, close_dir),
         cmocka_unit_test_setup_teardown(mail_has_its_own_image_and_the_inbox_its_part, open_dir,
                                         close_dir),
         cmocka_unit_test_setup_teardown(data_outlives_versions_and_owners_do_not_change, open_dir,
