@@ -439,12 +439,11 @@ static int enter(void **state)
     return setup(state);
 }
 
-static int leave(void **state)
+/* Not a teardown of the group: cmocka does not count what fails there. */
+static void leaves_all_as_it_was(void **state)
 {
-    int rc = teardown(state);
-
     print_tables();
-    return rc;
+    assert_int_equal(teardown(state), 0);
 }
 
 int main(void)
@@ -452,8 +451,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_user),         cmocka_unit_test(as_root),
         cmocka_unit_test(with_every_call), cmocka_unit_test(alone_and_whole),
-        cmocka_unit_test(peers_beside),
+        cmocka_unit_test(peers_beside),    cmocka_unit_test(leaves_all_as_it_was),
     };
 
-    return cmocka_run_group_tests(tests, enter, leave);
+    return cmocka_run_group_tests(tests, enter, NULL);
 }
