@@ -255,6 +255,12 @@ bench-link: programs $(addprefix $(B)/tests/bench/,$(LINK_BENCHES)) ## the figur
 	$(Q)mkdir -p build/bench
 	$(Q)for b in $(LINK_BENCHES); do BERTH_BUILD=$(B) $(B)/tests/bench/$$b build/bench/$${b#bench_}.jsonl || exit 1; done
 
+.PHONY: bench-sandbox
+bench-sandbox: programs $(B)/tests/bench/bench_sandbox ## the figures of the sandbox alone, beside bubblewrap and crun
+	$(Q)tools/deps build bench
+	$(Q)mkdir -p build/bench
+	$(Q)BERTH_BUILD=$(B) $(B)/tests/bench/bench_sandbox build/bench/sandbox.jsonl
+
 bench-delta: ## deltas of ten pairs of Debian packages beside xz, bsdiff, xdelta3 and zstd (long; fetches packages and peers)
 	$(Q)tools/deps build
 	$(Q)$(MAKE) --no-print-directory $(B)/tests/bench/bench_delta $(B)/tests/bench/bench_renew $(B)/berth-unpack

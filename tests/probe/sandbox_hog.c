@@ -7,6 +7,7 @@
  *   forks          fork for ever; prints how many there were when the first one failed
  *   fill PATH      write a file until it fails; prints the errno and the MiB
  *   files DIR      create files until it fails; prints the errno
+ *   tree N         N - 1 children in groups of their own that sleep, then say READY=1 and sleep
  *   spin           use the cpu for ever
  *   deaf           ignore every signal, fork two children in new sessions, say READY=1, sleep
  *   polite         say READY=1, exit 7 on SIGTERM
@@ -83,6 +84,26 @@ static void forks(void)
     fflush(stdout);
     for (;;)
         (void)!fork();
+}
+
+static void tree(int n)
+{
+    for (int i = 1; i < n; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            setpgid(0, 0);
+            for (;;)
+                pause();
+        }
+        if (pid < 0) {
+            printf("tree %d %d\n", i, errno);
+            exit(1);
+        }
+    }
+    notify("READY=1");
+    for (;;)
+        pause();
 }
 
 static void fill(const char *path)
@@ -211,6 +232,8 @@ int main(int argc, char **argv)
         fill(arg);
     if (strcmp(what, "files") == 0)
         files(arg);
+    if (strcmp(what, "tree") == 0)
+        tree(atoi(arg));
     while (strcmp(what, "spin") == 0)
         ;
     if (strcmp(what, "deaf") == 0)
