@@ -156,6 +156,7 @@ static void fill_state(struct agent *a)
             a->table.unit[i].kept.vouched = (struct digest){ 0 };
         a->state.unit[i] = a->table.unit[i].kept;
     }
+    a->state.safe = a->table.mode == MODE_SAFE;
     a->state.event_seq = a->events.seq + (a->stopping ? 0 : AGENT_EVENT_LEASE);
     if (a->trust) {
         a->state.time_floor = trust_time_floor(a->trust);
@@ -284,6 +285,12 @@ static void carry_out(struct agent *a, const struct action *action)
         break;
     case ACTION_RESTORE:
         copying_restore(a, action);
+        break;
+    case ACTION_FREEZE:
+        supervise_freeze(a, action->instance);
+        break;
+    case ACTION_THAW:
+        supervise_thaw(a, action->instance);
         break;
     case ACTION_SWITCH:
         own_switch(a, action);

@@ -462,6 +462,8 @@ enum rc agent_load(struct agent *a, struct err *err)
     rc = load_state(a, err);
     if (rc != RC_OK)
         return rc;
+    a->inputs.safe = a->state.safe; /* until the platform says otherwise */
+    reconcile_resume(&a->table, a->state.safe, clock_mono_ms());
     tell_places(a);
     if (!swept) /* does not stop a start; events are counted only now */
         agent_event_err(a, &why, "sweep");

@@ -30,7 +30,12 @@ uint64_t platform_now_ms(const struct agent *a, enum platform_clock *ret)
 
 static enum rc take(struct agent *a, const struct input *in, struct err *err)
 {
-    return inputs_take(&a->inputs, in, platform_now_ms(a, NULL) / 1000U, clock_mono_ms(), err);
+    enum rc rc =
+        inputs_take(&a->inputs, in, platform_now_ms(a, NULL) / 1000U, clock_mono_ms(), err);
+
+    if (rc == RC_OK)
+        reconcile_input(&a->table, in);
+    return rc;
 }
 
 /* False: nothing more is there. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "agent/gate.h"
 #include "base/name.h"
 
 /* ---- small parts ------------------------------------------------------------------------------
@@ -77,15 +78,6 @@ static void remember_failed(struct unit_record *r, const struct digest *manifest
     }
     r->failed[r->n_failed++] =
         (struct unit_failed){ .manifest = *manifest, .code = (uint32_t)code };
-}
-
-static uint64_t backoff_ms(uint32_t failures)
-{
-    uint32_t doublings = failures > 0 ? failures - 1 : 0;
-    uint64_t ms =
-        doublings < 16 ? (uint64_t)RECONCILE_BACKOFF_MIN_MS << doublings : RECONCILE_BACKOFF_MAX_MS;
-
-    return ms < RECONCILE_BACKOFF_MAX_MS ? ms : RECONCILE_BACKOFF_MAX_MS;
 }
 
 static void wake_at(struct table *t, uint64_t at_ms)
@@ -183,6 +175,15 @@ bool reconcile_adopt(struct table *t, const char *tenant, const char *name, uint
     return add_unit(t, tenant, name, index) != NULL;
 }
 
+/* Another version begins with a budget of its own. */
+static void forget_restarts(struct table *t, struct unit *u)
+{
+    t->changed |= u->kept.spent != 0;
+    u->kept.spent = 0;
+    u->recent.n = 0;
+    u->spent = false;
+}
+
 /* ---- orders and packages ----------------------------------------------------------------------
  */
 
@@ -195,6 +196,9 @@ static void want(struct table *t, struct unit *u, const struct digest *manifest)
     must_move(t, u, SLOT_EV_SUPERSEDE, RC_OK);
     u->kept.wanted = manifest ? *manifest : none;
     u->kept.trials = 0;
+    forget_restarts(t, u);
+    u->rested = none;
+    u->rests = RC_OK;
     u->failures = 0;
     u->not_before_ms = 0;
     u->denied = RC_OK;
@@ -432,8 +436,11 @@ static void start_run(struct table *t, struct unit *u, const struct digest *mani
                       const struct admission *admission, enum action_type how, uint64_t now_ms)
 {
     assert(u->run.phase == RUN_NONE);
-    if (!digest_same(&u->run.manifest, manifest))
+    if (!digest_same(&u->run.manifest, manifest)) {
         u->restarts = 0;
+        if (!digest_is_none(&u->run.manifest))
+            forget_restarts(t, u);
+    }
     u->run = (struct run){
         .phase = how == ACTION_START ? RUN_STARTING : RUN_COPYING,
         .instance = t->next_instance++,
@@ -441,13 +448,18 @@ static void start_run(struct table *t, struct unit *u, const struct digest *mani
         .health = admission->health,
         .floor = admission->floor,
         .limits = admission->limits,
+        .life = admission->life,
         .since_ms = now_ms,
+        .counted_ms = now_ms,
     };
     memcpy(u->run.team, admission->team, sizeof u->run.team);
     u->denied = RC_OK;
     act(t, u, how, RC_OK, manifest);
-    if (how == ACTION_START)
-        wake_at(t, now_ms + RECONCILE_ANSWER_MS);
+    if (how != ACTION_START)
+        return;
+    wake_at(t, now_ms + RECONCILE_ANSWER_MS);
+    u->due = false;
+    u->next_ms = now_ms + (uint64_t)u->run.life.schedule.every_s * 1000U;
 }
 
 static void back_to_good(struct table *t, struct unit *u, enum slot_event event, enum rc code)
@@ -470,18 +482,92 @@ static void fail_wanted(struct table *t, struct unit *u, enum rc code)
     back_to_good(t, u, has_good ? SLOT_EV_ROLLBACK : SLOT_EV_FAIL, code);
 }
 
+/* Time that it stood still does not count. */
+static void count_running(struct unit *u, uint64_t now_ms)
+{
+    bool runs_now =
+        u->run.phase == RUN_UP || u->run.phase == RUN_READY || u->run.phase == RUN_STOPPING;
+
+    if (runs_now && u->run.frozen_ms == 0 && now_ms > u->run.counted_ms)
+        u->orbit_ms += now_ms - u->run.counted_ms;
+    u->run.counted_ms = now_ms;
+}
+
+static void commit(struct table *t, struct unit *u);
+
+/* Exit code 0, by itself.  False: it was not what its health check asks for. */
+static bool ended_well(struct table *t, struct unit *u, enum run_phase phase, bool trial)
+{
+    bool ready = phase == RUN_READY || u->run.health.type == HEALTH_ALIVE;
+    bool service = u->run.life.kind == KIND_SERVICE;
+
+    if (!ready || (service && (trial || u->run.life.restart.policy == RESTART_ALWAYS)))
+        return false;
+    if (trial)
+        commit(t, u);
+    if (u->run.life.kind == KIND_ONESHOT) {
+        u->kept.done = u->run.manifest;
+        t->changed = true;
+    } else if (service) {
+        u->rested = u->run.manifest;
+    }
+    if (u->kept.code != RC_OK && digest_same(&u->run.manifest, &u->kept.wanted)) {
+        u->kept.code = RC_OK;
+        t->changed = true;
+    }
+    u->failures = 0;
+    u->not_before_ms = 0;
+    return true;
+}
+
+static void keep_spent(struct table *t, struct unit *u)
+{
+    uint32_t n = u->run.life.restart.window_s >= LIFE_WINDOW_KEPT_S ? u->recent.n : 0;
+
+    t->changed |= u->kept.spent != n;
+    u->kept.spent = n;
+}
+
+/* It ended, and nothing was decided by that: whether it starts again. */
+static void start_again(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    const struct life *life = &u->run.life;
+
+    if (!life_starts_again(life)) {
+        if (life->kind != KIND_SCHEDULED)
+            u->rested = u->run.manifest;
+        return;
+    }
+    if (!restarts_spend(&u->recent, &life->restart, now_ms)) {
+        u->spent = true;
+        return;
+    }
+    if (life->kind == KIND_SCHEDULED)
+        u->due = true;
+    keep_spent(t, u);
+}
+
 static void run_ended(struct table *t, struct unit *u, enum rc code, bool launched, uint64_t now_ms)
 {
+    enum run_phase phase = u->run.phase;
     bool trial = is_trial(u);
-    bool planned = u->run.phase == RUN_STOPPING && u->run.verdict == RC_OK;
-    enum rc verdict = u->run.verdict != RC_OK ? u->run.verdict : code;
+    bool planned = phase == RUN_STOPPING && u->run.verdict == RC_OK;
+    bool well = launched && code == RC_OK && phase != RUN_STOPPING;
 
+    if (launched)
+        count_running(u, now_ms);
     u->run.phase = RUN_NONE;
     if (planned) {
         u->not_before_ms = 0;
         reconsider(t, u->kept.tenant); /* its share of the grant is free again */
         return;
     }
+    if (well && ended_well(t, u, phase, trial)) {
+        reconsider(t, u->kept.tenant);
+        return;
+    }
+    enum rc ended = code == RC_OK ? RC_EXITED : code;
+    enum rc verdict = u->run.verdict != RC_OK ? u->run.verdict : ended;
     /* A machine that could not build a sandbox says nothing about the payload: try again, and if
      * that does not help, let the ground order it once more when the machine is well. */
     bool machine =
@@ -495,9 +581,11 @@ static void run_ended(struct table *t, struct unit *u, enum rc code, bool launch
         return;
     }
     u->failures++;
-    if (launched)
+    u->not_before_ms = now_ms + life_backoff_ms(&u->run.life.restart, u->failures);
+    if (launched) {
         u->restarts++;
-    u->not_before_ms = now_ms + backoff_ms(u->failures);
+        start_again(t, u, now_ms);
+    }
     if (digest_same(&u->run.manifest, &u->kept.wanted) && u->kept.code != (uint32_t)verdict) {
         u->kept.code = (uint32_t)verdict;
         t->changed = true;
@@ -513,6 +601,7 @@ void reconcile_launched(struct table *t, uint64_t instance, uint64_t now_ms)
         return;
     u->run.phase = RUN_UP;
     u->run.since_ms = now_ms;
+    u->run.counted_ms = now_ms;
 }
 
 void reconcile_launch_failed(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms)
@@ -556,6 +645,37 @@ void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms)
         u->run.beat_ms = now_ms;
 }
 
+void reconcile_input(struct table *t, const struct input *input)
+{
+    bool orbit = input->kind == INPUT_EVENT && strcmp(input->name, LIFE_ORBIT_EVENT) == 0;
+
+    if (input->kind == INPUT_MODE) {
+        t->changed |= (t->mode == MODE_SAFE) != input->safe;
+        t->mode = input->safe ? MODE_SAFE : MODE_NOMINAL;
+    }
+    for (uint32_t i = 0; i < t->n_units; i++) {
+        struct unit *u = &t->unit[i];
+        const struct life *wanted = gate_life(u, &u->kept.wanted);
+        const struct life *good = gate_life(u, &u->kept.good);
+
+        if (orbit)
+            u->orbit_ms = 0;
+        /* One that runs as it happens has missed it, and so has one that sits out this mode. */
+        if (u->run.phase != RUN_NONE && (!wanted || runs(u, &u->kept.wanted)))
+            continue;
+        u->due |=
+            (wanted && life_is_due(&wanted->schedule, input) && life_in_mode(wanted, t->mode)) ||
+            (good && life_is_due(&good->schedule, input) && life_in_mode(good, t->mode));
+    }
+}
+
+void reconcile_resume(struct table *t, bool safe, uint64_t now_ms)
+{
+    t->mode = safe ? MODE_SAFE : MODE_NOMINAL;
+    for (uint32_t i = 0; i < t->n_units; i++)
+        restarts_assume(&t->unit[i].recent, t->unit[i].kept.spent, now_ms);
+}
+
 static uint64_t later(uint64_t at_ms, uint64_t by_ms, uint64_t now_ms)
 {
     return at_ms + by_ms < now_ms ? at_ms + by_ms : now_ms;
@@ -567,6 +687,7 @@ void reconcile_freeze(struct table *t, uint64_t instance, bool frozen, uint64_t 
 
     if (!u || (u->run.phase != RUN_UP && u->run.phase != RUN_READY))
         return;
+    count_running(u, now_ms);
     if (frozen) {
         if (u->run.frozen_ms == 0)
             u->run.frozen_ms = now_ms > 0 ? now_ms : 1;
@@ -693,6 +814,7 @@ static bool relimit(struct table *t, struct unit *u, const struct digest *manife
     u->run.next = (struct relimit){ .manifest = *manifest,
                                     .asked_ms = now_ms,
                                     .floor = admission.floor,
+                                    .life = admission.life,
                                     .limits = admission.limits,
                                     .before = u->run.limits };
     u->run.limits = larger(&u->run.limits, &admission.limits);
@@ -721,6 +843,7 @@ void reconcile_relimited(struct table *t, uint64_t instance, enum rc code, uint6
     }
     u->run.manifest = next.manifest;
     u->run.limits = next.limits;
+    u->run.life = next.life; /* the same, or it would have been started anew */
     u->run.floor = next.floor;
     u->restarts = 0;
     if (u->kept.state == SLOT_INSTALLED && digest_same(&next.manifest, &u->kept.wanted)) {
@@ -742,6 +865,17 @@ static void watch_up(struct table *t, struct unit *u, uint64_t now_ms)
         stop_run(t, u, RC_HEALTH_TIMEOUT, now_ms);
 }
 
+/* What it had spent of its budget comes back with time, also for the record. */
+static void regain(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    const struct restart *rule = &u->run.life.restart;
+    uint32_t n = restarts_prune(&u->recent, rule, now_ms);
+
+    keep_spent(t, u);
+    if (n > 0)
+        wake_at(t, u->recent.at_ms[0] + (uint64_t)rule->window_s * 1000U);
+}
+
 static void watch_ready(struct table *t, struct unit *u, uint64_t now_ms)
 {
     uint64_t late = u->run.beat_ms + u->run.health.watchdog_ms;
@@ -754,7 +888,7 @@ static void watch_ready(struct table *t, struct unit *u, uint64_t now_ms)
         }
         wake_at(t, late + 1);
     }
-    if (is_trial(u)) {
+    if (is_trial(u) && u->run.life.kind != KIND_ONESHOT) {
         if (now_ms >= soaked)
             commit(t, u);
         else
@@ -766,6 +900,8 @@ static void watch_ready(struct table *t, struct unit *u, uint64_t now_ms)
     }
     if (u->failures > 0)
         wake_at(t, u->run.healthy_ms + RECONCILE_HEALTHY_MS);
+    if (u->recent.n > 0)
+        regain(t, u, now_ms);
 }
 
 static void watch(struct table *t, struct unit *u, uint64_t now_ms)
@@ -794,6 +930,18 @@ static void watch(struct table *t, struct unit *u, uint64_t now_ms)
     }
 }
 
+/* What admit said of how a version lives, so that it need not be asked while it may not start. */
+static void learn(struct unit *u, const struct digest *manifest, const struct life *life)
+{
+    bool second = digest_same(&u->known[0].manifest, &u->kept.wanted) &&
+                  !digest_same(manifest, &u->kept.wanted);
+
+    if (gate_life(u, manifest))
+        return;
+    u->known[second].manifest = *manifest;
+    u->known[second].life = *life;
+}
+
 /* From an order to a version that may be tried: what needs nothing but looking.  False: it could
  * not be looked at just now. */
 static bool settle(struct table *t, struct unit *u, const struct reconcile_ask *ask)
@@ -814,6 +962,10 @@ static bool settle(struct table *t, struct unit *u, const struct reconcile_ask *
     }
     if (r->state == SLOT_INSTALLED && digest_same(&r->wanted, &r->good))
         must_move(t, u, SLOT_EV_KNOWN, RC_OK);
+    if (r->state == SLOT_INSTALLED && digest_same(&r->wanted, &r->done)) {
+        must_move(t, u, SLOT_EV_START, RC_OK); /* it proved itself when it was there before */
+        commit(t, u);
+    }
     if (r->state == SLOT_INSTALLED && runs(u, &r->wanted) && u->run.phase != RUN_STOPPING &&
         u->run.phase != RUN_COPYING) {
         must_move(t, u, SLOT_EV_START, RC_OK); /* ordered away and back before it was stopped */
@@ -830,21 +982,37 @@ static bool settle(struct table *t, struct unit *u, const struct reconcile_ask *
         } else if (rc != RC_OK && rc != RC_BUSY) {
             must_move(t, u, SLOT_EV_REFUSE, rc);
             note(t, u, rc, &r->wanted);
+        } else if (rc == RC_OK && !is_agent_name(r->tenant, r->name)) {
+            learn(u, &r->wanted, &unused.life);
         }
     }
     return true;
 }
 
+/* Whether a version that has not begun has to wait for something: what ran before it goes on
+ * meanwhile. */
+static bool must_wait(const struct table *t, const struct unit *u, uint64_t now_ms)
+{
+    const struct life *life = gate_life(u, &u->kept.wanted);
+    uint64_t unused = 0;
+
+    return u->kept.state == SLOT_INSTALLED && life &&
+           gate_check(t, u, &u->kept.wanted, life, now_ms, &unused) != RC_OK;
+}
+
 /* What should run now; NULL = nothing.  While the agent itself is on trial nothing else begins one:
  * its end would count against both. */
-static const struct digest *target(const struct table *t, const struct unit_record *r)
+static const struct digest *target(const struct table *t, const struct unit *u, uint64_t now_ms)
 {
+    const struct unit_record *r = &u->kept;
     bool held = t->own.trial && r->state == SLOT_INSTALLED;
 
     if (digest_is_none(&r->wanted))
         return NULL;
     if (held)
         return digest_is_none(&r->good) ? NULL : &r->good;
+    if (!digest_is_none(&r->good) && must_wait(t, u, now_ms))
+        return &r->good;
     if (r->state == SLOT_INSTALLED || r->state == SLOT_TRIAL || r->state == SLOT_COMMITTED)
         return &r->wanted;
     return digest_is_none(&r->good) ? NULL : &r->good;
@@ -885,13 +1053,36 @@ static bool crash_loop(struct table *t, struct unit *u, const struct reconcile_a
     struct unit_record *r = &u->kept;
     struct admission unused = { 0 };
 
-    if (r->state != SLOT_COMMITTED || u->failures < RECONCILE_LOOP_MAX ||
-        digest_is_none(&r->previous) || failed_code(r, &r->previous) != RC_OK ||
+    bool enough = u->spent || u->failures >= RECONCILE_LOOP_MAX;
+
+    if (r->state != SLOT_COMMITTED || !enough || digest_is_none(&r->previous) ||
+        failed_code(r, &r->previous) != RC_OK ||
         ask->admit(ask->arg, r, &r->previous, &unused) != RC_OK)
         return false;
     r->good = r->previous;
     r->previous = (struct digest){ 0 };
     fail_wanted(t, u, RC_CRASH_LOOP);
+    forget_restarts(t, u);
+    return true;
+}
+
+/* The budget is used up, and there is no version before it to go back to. */
+static bool give_up(struct table *t, struct unit *u)
+{
+    static const struct digest none;
+    struct unit_record *r = &u->kept;
+    const struct digest failed = u->run.manifest;
+
+    if (!u->spent)
+        return false;
+    forget_restarts(t, u);
+    remember_failed(r, &failed, RC_CRASH_LOOP);
+    note(t, u, RC_CRASH_LOOP, &failed);
+    t->changed = true;
+    if (digest_same(&r->good, &failed))
+        r->good = r->previous = none;
+    if (r->state == SLOT_COMMITTED || (r->state == SLOT_ROLLED_BACK && digest_is_none(&r->good)))
+        must_move(t, u, SLOT_EV_REVOKE, RC_CRASH_LOOP);
     return true;
 }
 
@@ -948,24 +1139,42 @@ static const struct digest *after_trials(struct table *t, struct unit *u,
         return manifest;
     fail_wanted(t, u, RC_CRASH_LOOP);
     if (digest_is_none(&u->kept.snapshot))
-        return target(t, &u->kept);
+        return target(t, u, now_ms);
     restore(t, u, now_ms);
     return NULL;
 }
 
+/* Whether it may not start yet, or not again, for a reason that is no fault. */
+static bool gated(struct table *t, struct unit *u, const struct digest *manifest, uint64_t now_ms)
+{
+    const struct life *life = gate_life(u, manifest);
+    uint64_t wake_ms = UINT64_MAX;
+    enum rc why = life ? gate_check(t, u, manifest, life, now_ms, &wake_ms) : RC_OK;
+
+    wake_at(t, wake_ms);
+    if (why != RC_OK && rc_class(why) != RC_CLASS_FINE && u->told_rests != why)
+        note(t, u, why, manifest);
+    u->told_rests = why;
+    u->rests = why;
+    return why != RC_OK;
+}
+
 static void begin(struct table *t, struct unit *u, uint64_t now_ms, const struct reconcile_ask *ask)
 {
-    const struct digest *manifest = target(t, &u->kept);
+    const struct digest *manifest = target(t, u, now_ms);
     struct admission admission = { 0 };
 
-    if (crash_loop(t, u, ask))
-        manifest = target(t, &u->kept);
+    if (crash_loop(t, u, ask) || give_up(t, u))
+        manifest = target(t, u, now_ms);
+    u->rests = RC_OK;
     if (!manifest)
         return;
     if (now_ms < u->not_before_ms) {
         wake_at(t, u->not_before_ms);
         return;
     }
+    if (gated(t, u, manifest, now_ms))
+        return;
     manifest = after_trials(t, u, manifest, now_ms);
     if (!manifest)
         return;
@@ -986,6 +1195,9 @@ static void begin(struct table *t, struct unit *u, uint64_t now_ms, const struct
         wake_at(t, u->not_before_ms > now_ms ? u->not_before_ms : now_ms + 1);
         return;
     }
+    learn(u, manifest, &admission.life);
+    if (gated(t, u, manifest, now_ms))
+        return;
     bool wanted = manifest == &u->kept.wanted; /* not while the agent itself is on trial */
     if (wanted && copy_first(t, u, manifest, &admission, now_ms))
         return;
@@ -1128,7 +1340,7 @@ static void step_agent(struct table *t, struct unit *u, uint64_t now_ms,
     if (digest_is_none(&r->wanted) || t->own.trial)
         return; /* until it has proven itself there is no other to go to */
 
-    const struct digest *to = target(t, r);
+    const struct digest *to = target(t, u, now_ms);
     if (to && digest_same(to, &t->own.running)) {
         if (r->state == SLOT_INSTALLED)
             must_move(t, u, SLOT_EV_START, RC_OK); /* ordered away and back */
@@ -1139,6 +1351,52 @@ static void step_agent(struct table *t, struct unit *u, uint64_t now_ms,
     } else if (revoked && now_ms >= u->not_before_ms) {
         ask_for_switch(t, u, &none, now_ms);
     }
+}
+
+/* Stopped for what is no fault of its own, so that it counts against nothing. */
+static void rest(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    if (is_trial(u) && u->kept.trials > 0) {
+        u->kept.trials--;
+        t->changed = true;
+    }
+    stop_run(t, u, RC_OK, now_ms);
+}
+
+static void keep_to_mode(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    bool in_mode = life_in_mode(&u->run.life, t->mode);
+
+    if (in_mode && u->run.mode_frozen)
+        act(t, u, ACTION_THAW, RC_OK, &u->run.manifest);
+    if (in_mode) {
+        u->run.mode_frozen = false;
+    } else if (!u->run.life.freeze) {
+        rest(t, u, now_ms);
+    } else if (!u->run.mode_frozen) {
+        u->run.mode_frozen = true;
+        act(t, u, ACTION_FREEZE, RC_OUT_OF_MODE, &u->run.manifest);
+    }
+}
+
+/* What a running payload may not do for longer, and what it is told of. */
+static void keep_to_life(struct table *t, struct unit *u, uint64_t now_ms)
+{
+    const struct life *life = &u->run.life;
+    uint64_t most = (uint64_t)life->run_s_orbit * 1000U;
+    bool lost = !gate_after_ready(t, u, life);
+
+    if (lost && !u->run.after_lost)
+        note(t, u, RC_AFTER, &u->run.manifest);
+    u->run.after_lost = lost;
+    count_running(u, now_ms);
+    if (most != 0 && u->orbit_ms >= most) {
+        rest(t, u, now_ms);
+        return;
+    }
+    if (most != 0 && u->run.frozen_ms == 0)
+        wake_at(t, now_ms + (most - u->orbit_ms));
+    keep_to_mode(t, u, now_ms);
 }
 
 static void step_unit(struct table *t, struct unit *u, uint64_t now_ms,
@@ -1154,7 +1412,7 @@ static void step_unit(struct table *t, struct unit *u, uint64_t now_ms,
         return;
     }
 
-    const struct digest *manifest = target(t, &u->kept);
+    const struct digest *manifest = target(t, u, now_ms);
     if (u->run.phase == RUN_NONE && !digest_is_none(&u->kept.snapshot) && !keeps_snapshot(&u->kept))
         restore(t, u, now_ms);
     else if (u->run.phase == RUN_NONE)
@@ -1162,13 +1420,24 @@ static void step_unit(struct table *t, struct unit *u, uint64_t now_ms,
     else if ((u->run.phase == RUN_UP || u->run.phase == RUN_READY) &&
              (!manifest || !runs(u, manifest)) && !relimit(t, u, manifest, now_ms, ask))
         stop_run(t, u, RC_OK, now_ms);
+    else if (u->run.phase == RUN_UP || u->run.phase == RUN_READY)
+        keep_to_life(t, u, now_ms);
 }
 
 void reconcile_step(struct table *t, uint64_t now_ms, const struct reconcile_ask *ask)
 {
+    bool ran[UNITS_MAX] = { 0 };
+
     t->wake_ms = UINT64_MAX;
+    /* What runs comes first: nothing starts on what is stopped in the same step. */
+    for (uint32_t i = 0; i < t->n_units; i++) {
+        ran[i] = t->unit[i].run.phase != RUN_NONE;
+        if (ran[i])
+            step_unit(t, &t->unit[i], now_ms, ask);
+    }
     for (uint32_t i = 0; i < t->n_units; i++)
-        step_unit(t, &t->unit[i], now_ms, ask);
+        if (!ran[i])
+            step_unit(t, &t->unit[i], now_ms, ask);
 }
 
 void reconcile_reset(struct table *t)

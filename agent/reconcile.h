@@ -11,24 +11,27 @@
  * Whatever the events, these hold (tests/unit/test_agent_reconcile.c):
  *   at most one version of a payload runs; it is the ordered one or the one that committed last;
  *   a version that failed is not started again; when events stop, so do the actions;
+ *   a one-shot payload does not run again once its success is recorded, nothing runs outside of its
+ * modes, is restarted beyond its budget, or starts before what it needs is ready;
  *   a version that asked for a snapshot is not tried without one, and nothing else runs on data
  * that it has touched and not committed.
  */
 #ifndef BERTH_AGENT_RECONCILE_H
 #define BERTH_AGENT_RECONCILE_H
 
+#include "agent/life.h"
 #include "agent/slot.h"
 #include "agent/state.h"
 #include "manifest/delegation.h"
 #include "manifest/revocation.h"
 
-#define RECONCILE_GRACE_MS 2000U       /* from SIGTERM to SIGKILL */
-#define RECONCILE_BACKOFF_MIN_MS 1000U /* before the first restart; doubles */
-#define RECONCILE_BACKOFF_MAX_MS 60000U
-#define RECONCILE_HEALTHY_MS 60000U /* of running well halve the number of failures */
-#define RECONCILE_TRIALS_MAX 3U     /* starts of a version that never got to a verdict */
-#define RECONCILE_LOOP_MAX 10U      /* failures in a row of a committed version: a crash loop */
-#define RECONCILE_ANSWER_MS 30000U  /* berth-launch answers by then, or is beyond help */
+#define RECONCILE_GRACE_MS 2000U        /* from SIGTERM to SIGKILL */
+#define RECONCILE_BACKOFF_MIN_MS 1000U  /* before something is tried again soon, ... */
+#define RECONCILE_BACKOFF_MAX_MS 60000U /* ... or when nobody knows when */
+#define RECONCILE_HEALTHY_MS 60000U     /* of running well halve the number of failures */
+#define RECONCILE_TRIALS_MAX 3U         /* starts of a version that never got to a verdict */
+#define RECONCILE_LOOP_MAX 10U          /* failures in a row of a committed version: a crash loop */
+#define RECONCILE_ANSWER_MS 30000U      /* berth-launch answers by then, or is beyond help */
 #define RECONCILE_ACTIONS_MAX (4U * UNITS_MAX)
 
 enum run_phase {
@@ -45,6 +48,7 @@ struct relimit {
     struct digest manifest; /* none = nothing is asked for */
     uint64_t asked_ms;
     uint64_t floor;
+    struct life life;
     struct resources limits; /* of it, and */
     struct resources before; /* of the one that runs */
 };
@@ -64,7 +68,11 @@ struct run {
     uint64_t frozen_ms;      /* since when nothing of it runs, 0 = it runs */
     struct relimit next;     /* other limits that were asked for as it runs */
     struct digest not_live;  /* the version that could not have them so: it is started anew */
-    enum rc verdict; /* why it is being stopped; RC_OK = because something else should run */
+    struct life life;
+    uint64_t counted_ms; /* until when its running is counted in unit.orbit_ms */
+    bool mode_frozen;    /* it was told to stand still, for the mode */
+    bool after_lost;     /* it was told that what it needs is not ready any more */
+    enum rc verdict;     /* why it is being stopped; RC_OK = because something else should run */
 };
 
 struct unit {
@@ -75,6 +83,18 @@ struct unit {
     uint32_t restarts; /* of this version, for the report */
     uint64_t not_before_ms;
     enum rc denied; /* last answer of admit for what should run, so that it is told once */
+    struct {
+        struct digest manifest;
+        struct life life;
+    } known[2];             /* what admit said of the wanted version and of the good one */
+    struct restarts recent; /* of the version that runs, or ran last */
+    bool spent;             /* ... and there may be no more */
+    bool due;               /* what its schedule waits for has happened */
+    uint64_t next_ms;       /* when it is due by time; 0 = at once */
+    uint64_t orbit_ms;      /* of running in this orbit */
+    struct digest rested;   /* a version that does not start again by itself in this life */
+    enum rc told_rests;
+    enum rc rests; /* why what should run does not (agent/gate); RC_OK = it may */
 };
 
 /* What admit says of a version that may start. */
@@ -83,6 +103,7 @@ struct admission {
     uint64_t floor;
     char team[TEAM_CAP];
     struct resources limits;
+    struct life life;
     bool snapshot; /* it wants one before its trial */
 };
 
@@ -110,6 +131,8 @@ enum action_type {
     ACTION_RESTORE,  /* the snapshot is the data again; then reconcile_restored */
     ACTION_RELIMIT,  /* give instance the limits of manifest as it runs; then
                         reconcile_relimited */
+    ACTION_FREEZE,   /* instance is to stand still; reconcile_freeze says that it does */
+    ACTION_THAW,     /* and to go on */
     ACTION_SWITCH,   /* the agent itself is to be manifest; none = the programs of the launch */
 };
 
@@ -132,6 +155,7 @@ struct own_agent {
 
 struct table {
     struct own_agent own;
+    enum mode mode;         /* MODE_NOMINAL or MODE_SAFE; reconcile_resume sets it */
     uint64_t next_instance; /* unique over starts of the agent: epoch in the upper half */
     bool changed;           /* a record changed: save before acting */
     bool stuck;             /* berth-launch owes an answer for too long: start again */
@@ -194,6 +218,7 @@ void reconcile_deny(struct table *t, struct unit *u, enum rc code, uint64_t now_
 /* What berth-launch and the payload say.  Unknown or stale instances are passed over. */
 void reconcile_launched(struct table *t, uint64_t instance, uint64_t now_ms);
 void reconcile_launch_failed(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
+/* code: RC_OK is exit code 0. */
 void reconcile_exited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
 void reconcile_ready(struct table *t, uint64_t instance, uint64_t now_ms);
 void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms);
@@ -202,6 +227,13 @@ void reconcile_beat(struct table *t, uint64_t instance, uint64_t now_ms);
  * that they are of runs, and is committed: there is nothing else to try about it.  Else all is as
  * it was, and the version is started as any other. */
 void reconcile_relimited(struct table *t, uint64_t instance, enum rc code, uint64_t now_ms);
+
+/* What the platform says goes on: modes, passes, orbit events. */
+void reconcile_input(struct table *t, const struct input *input);
+
+/* After a start of the agent, with the records in place: what was spent of budgets counts from now
+ * on, since nobody knows when it was. */
+void reconcile_resume(struct table *t, bool safe, uint64_t now_ms);
 
 /* The instance is to stand still, or to go on.  While it stands still it is not late for anything,
  * and the time does not count for its trial. */

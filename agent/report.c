@@ -26,6 +26,8 @@ static void add_payload(const struct unit *u, const struct usage *usage, struct 
     memcpy(p->name, u->kept.name, sizeof p->name);
     p->state = u->kept.state;
     p->code = u->kept.code;
+    if (!running && u->kept.code == RC_OK)
+        p->code = (uint32_t)u->rests;
     p->is_running = running;
     p->wanted = u->kept.wanted;
     p->restarts = u->restarts;

@@ -11,7 +11,7 @@
 #include "base/statefile.h"
 #include "manifest/wire.h"
 
-#define UNIT_FIELDS 13U
+#define UNIT_FIELDS 13U /* and one more if it says anything */
 #define GRANT_FIELDS 6U
 #define TEAM_FIELDS 12U
 #define TRUST_FIELDS 6U
@@ -29,7 +29,8 @@ enum state_key {
     KEY_TIME_ANCHOR = 8,
     KEY_PASSES = 9,
     KEY_TRUST = 10,
-    STATE_KEYS
+    STATE_KEYS,           /* that are always there */
+    KEY_SAFE = STATE_KEYS /* only if it is true */
 };
 
 static int unit_order(const struct unit_record *a, const struct unit_record *b)
@@ -62,6 +63,8 @@ static enum rc unit_check(const struct unit_record *u, struct err *err)
         return err_set(err, RC_VALUE, "unit.good");
     if (!digest_is_none(&u->vouched) && digest_is_none(&u->good))
         return err_set(err, RC_VALUE, "unit.vouched");
+    if (u->spent > RESTART_BUDGET_MAX)
+        return err_set(err, RC_VALUE, "unit.spent");
     for (uint32_t i = 0; i < u->n_failed; i++)
         if (digest_is_none(&u->failed[i].manifest) || !code_known(u->failed[i].code))
             return err_set(err, RC_VALUE, "unit.failed");
@@ -170,9 +173,26 @@ static void decode_failed(struct cbor_in *r, struct unit_record *u)
     cbor_end(r);
 }
 
+static bool has_life(const struct unit_record *u)
+{
+    return !digest_is_none(&u->done) || u->spent != 0;
+}
+
+/* Left out when it would say nothing, so that an agent from before it reads what one that can write
+ * it has left, as long as nobody uses it. */
+static void decode_life(struct cbor_in *r, struct unit_record *u)
+{
+    cbor_array(r, "unit.life", 2, 2);
+    wire_digest_or_none(r, "unit.done", &u->done);
+    u->spent = (uint32_t)cbor_uint(r, "unit.spent", UINT32_MAX);
+    cbor_end(r);
+    if (!has_life(u))
+        cbor_fail(r, RC_VALUE, "unit.life");
+}
+
 static void decode_unit(struct cbor_in *r, struct unit_record *u)
 {
-    cbor_array(r, "unit", UNIT_FIELDS, UNIT_FIELDS);
+    size_t n = cbor_array(r, "unit", UNIT_FIELDS, UNIT_FIELDS + 1);
     cbor_text(r, "unit.tenant", u->tenant, sizeof u->tenant);
     cbor_text(r, "unit.name", u->name, sizeof u->name);
     u->index = (uint32_t)cbor_uint(r, "unit.index", UNIT_INDEX_MAX - 1);
@@ -186,6 +206,8 @@ static void decode_unit(struct cbor_in *r, struct unit_record *u)
     u->floor = cbor_uint(r, "unit.floor", UINT64_MAX);
     u->trials = (uint32_t)cbor_uint(r, "unit.trials", UINT32_MAX);
     decode_failed(r, u);
+    if (n > UNIT_FIELDS)
+        decode_life(r, u);
     cbor_end(r);
 }
 
@@ -279,6 +301,11 @@ static void decode_field(struct cbor_in *r, uint64_t key, struct state *s)
         s->passes_document = (uint32_t)cbor_uint(r, "passes.document", UINT32_MAX);
         cbor_end(r);
         break;
+    case KEY_SAFE:
+        s->safe = cbor_bool(r, "state.safe");
+        if (!s->safe)
+            cbor_fail(r, RC_VALUE, "state.safe");
+        break;
     case KEY_TRUST:
         decode_trust(r, &s->trust);
         break;
@@ -302,10 +329,12 @@ enum rc state_decode(struct bytes in, struct state *ret, struct err *err)
 
     if (!s)
         return err_set(err, RC_NO_MEMORY, "state");
-    if (cbor_map(&r, "state", STATE_KEYS) != STATE_KEYS)
-        cbor_fail(&r, RC_CBOR_MISSING, "state");
+    size_t keys = cbor_map(&r, "state", STATE_KEYS + 1);
+
     while (cbor_key(&r, &key))
         decode_field(&r, key, s);
+    if (keys != STATE_KEYS + (size_t)s->safe) /* none twice, none unknown: so all are there */
+        cbor_fail(&r, RC_CBOR_MISSING, "state");
     cbor_end(&r);
 
     enum rc rc = cbor_done(&r, err);
@@ -323,7 +352,7 @@ static void put_digest(struct cbor_out *w, const struct digest *digest)
 
 static void encode_unit(struct cbor_out *w, const struct unit_record *u)
 {
-    cbor_put_array(w, UNIT_FIELDS);
+    cbor_put_array(w, UNIT_FIELDS + has_life(u));
     cbor_put_text(w, u->tenant);
     cbor_put_text(w, u->name);
     cbor_put_uint(w, u->index);
@@ -342,6 +371,11 @@ static void encode_unit(struct cbor_out *w, const struct unit_record *u)
         put_digest(w, &u->failed[i].manifest);
         cbor_put_uint(w, u->failed[i].code);
     }
+    if (!has_life(u))
+        return;
+    cbor_put_array(w, 2);
+    wire_put_digest_or_none(w, &u->done);
+    cbor_put_uint(w, u->spent);
 }
 
 static void encode_grant(struct cbor_out *w, const struct grant_record *g)
@@ -405,7 +439,7 @@ enum rc state_encode(const struct state *state, uint8_t *buf, size_t cap, struct
         return rc;
 
     struct cbor_out w = { .p = buf, .cap = cap };
-    cbor_put_map(&w, STATE_KEYS);
+    cbor_put_map(&w, STATE_KEYS + (size_t)state->safe);
     cbor_put_uint(&w, KEY_FORMAT);
     cbor_put_uint(&w, STATE_FORMAT);
     cbor_put_uint(&w, KEY_EPOCH);
@@ -432,11 +466,15 @@ enum rc state_encode(const struct state *state, uint8_t *buf, size_t cap, struct
     cbor_put_uint(&w, state->passes_document);
     cbor_put_uint(&w, KEY_TRUST);
     encode_trust(&w, &state->trust, revoked);
+    if (state->safe) {
+        cbor_put_uint(&w, KEY_SAFE);
+        cbor_put_bool(&w, true);
+    }
     return cbor_written(&w, ret, err);
 }
 
 /* tenant, name, four digests, failed list and numbers, each with its head. */
-static_assert(UNITS_MAX * (2U * (NAME_CAP + 2U) + (4U + UNIT_FAILED_MAX) * (DIGEST_SIZE + 8U) +
+static_assert(UNITS_MAX * (2U * (NAME_CAP + 2U) + (6U + UNIT_FAILED_MAX) * (DIGEST_SIZE + 8U) +
                            64U) +
                       TENANTS_MAX * (NAME_CAP + 2U + DIGEST_SIZE + 2U + 25U * 10U) +
                       TEAMS_HELD_MAX * (SIGNER_CAP + 4U + DIGEST_SIZE + 2U + 30U * 10U) +

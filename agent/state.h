@@ -46,6 +46,8 @@ struct unit_record {
                                what was copied is the data; all zero = the data is */
     uint64_t floor;         /* lowest release that may still run */
     uint32_t trials;        /* starts of the wanted version since it was installed */
+    struct digest done;     /* a one-shot version that has ended well: never started again */
+    uint32_t spent;         /* restarts that may still count against its budget (agent/life) */
     uint32_t n_failed;
     struct unit_failed failed[UNIT_FAILED_MAX]; /* oldest first */
 };
@@ -93,6 +95,7 @@ struct state {
     uint64_t time_anchor;     /* Unix ms: what the root role signed last, see manifest/trust */
     uint32_t passes_order;    /* contacts since a new order was taken */
     uint32_t passes_document; /* contacts since any new document was taken */
+    bool safe;                /* mode that the platform told last: safe, not nominal */
     struct trust_record trust;
     uint32_t n_units;
     struct unit_record unit[UNITS_MAX]; /* sorted by tenant, then name */

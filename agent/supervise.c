@@ -240,7 +240,11 @@ enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct 
         rc = copying_room(a, unit, m, &err);
     if (rc == RC_OK) {
         *ret = (struct admission){
-            .health = m->health, .floor = m->floor, .limits = m->limits, .snapshot = snapshot
+            .health = m->health,
+            .floor = m->floor,
+            .limits = m->limits,
+            .life = life_of(m),
+            .snapshot = snapshot,
         };
         memcpy(ret->team, m->team, sizeof ret->team);
     }
@@ -779,7 +783,9 @@ static void on_exited(struct agent *a, const struct wire_exited *m)
     log_event(LOG_LEVEL_INFO, "ended payload=%s/%s instance=%llu code=%s status=%d", p->tenant,
               p->name, (unsigned long long)p->instance, rc_name(code), (int)m->status);
     proc_close(p);
-    reconcile_exited(&a->table, m->head.instance, code, clock_mono_ms());
+    bool well = code == RC_EXITED && m->status == 0;
+
+    reconcile_exited(&a->table, m->head.instance, well ? RC_OK : code, clock_mono_ms());
 }
 
 static void on_stats(struct agent *a, const struct wire_stats *m)

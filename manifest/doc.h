@@ -246,6 +246,7 @@ enum restart_policy {
 };
 
 /* What follows when a payload ends.  All zero: always, after 1 s and up to 60 s, without end. */
+#define RESTART_BUDGET_MAX 32U
 struct restart {
     enum restart_policy policy;
     uint32_t backoff_ms;     /* before the first; doubles; 0 = 1 s */

@@ -31,7 +31,6 @@ enum life_key {
 #define NET_BPS_MAX (1ULL << 48)
 #define EVERY_S_MAX (31U * 86400U)
 #define BACKOFF_MS_MAX (24U * 3600U * 1000U)
-#define BUDGET_MAX 1000U
 #define WINDOW_S_MAX (31U * 86400U)
 
 /* ---- reading ---- */
@@ -299,7 +298,7 @@ static enum rc check_restart(const struct restart *r, struct err *err)
     if (r->backoff_max_ms > BACKOFF_MS_MAX ||
         (r->backoff_max_ms != 0 && r->backoff_max_ms < r->backoff_ms))
         return err_set(err, RC_VALUE, "manifest.restart.backoff-max");
-    if (r->budget > BUDGET_MAX)
+    if (r->budget > RESTART_BUDGET_MAX)
         return err_set(err, RC_VALUE, "manifest.restart.budget");
     if (r->window_s > WINDOW_S_MAX || (r->window_s == 0) != (r->budget == 0))
         return err_set(err, RC_VALUE, "manifest.restart.window");

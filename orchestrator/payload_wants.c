@@ -209,7 +209,7 @@ static void read_restart(struct yaml_in *r, const struct yaml_node *top, struct 
     ret->policy = (enum restart_policy)read_word(r, map, "policy", policy_words);
     ret->backoff_ms = (uint32_t)yaml_time(r, map, "backoff", 0, 1, DAY_MS);
     ret->backoff_max_ms = (uint32_t)yaml_time(r, map, "backoff-max", 0, 1, DAY_MS);
-    ret->budget = (uint32_t)yaml_uint(r, map, "budget", 0, 1, 1000);
+    ret->budget = (uint32_t)yaml_uint(r, map, "budget", 0, 1, RESTART_BUDGET_MAX);
     ret->window_s = (uint32_t)(yaml_time(r, map, "window", 0, 1000, 31 * DAY_MS) / 1000);
     if (r->err.rc == RC_OK && (ret->budget == 0) != (ret->window_s == 0))
         yaml_fail(r, map, "'budget' and 'window' go together");

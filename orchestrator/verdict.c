@@ -34,12 +34,21 @@ const struct order_line *verdict_order_line(const struct order *want, const char
     return NULL;
 }
 
+/* It has proven itself, and does not run because it is not to: it has done its work, or waits for
+ * its schedule or another mode. */
+static bool is_resting(const struct report_payload *seen)
+{
+    return !seen->is_running && seen->code != RC_OK &&
+           rc_class(rc_from_number(seen->code)) == RC_CLASS_FINE;
+}
+
 bool verdict_line_synced(const struct order_line *want, const struct report_payload *seen)
 {
     /* An all-zero digest means "none" in a report, so it can never prove that something runs. */
-    return seen && !digest_is_none(&want->manifest) && seen->state == SLOT_COMMITTED &&
-           seen->is_running && digest_same(&seen->running, &want->manifest) &&
-           digest_same(&seen->wanted, &want->manifest);
+    if (!seen || digest_is_none(&want->manifest) || seen->state != SLOT_COMMITTED ||
+        !digest_same(&seen->wanted, &want->manifest))
+        return false;
+    return is_resting(seen) || (seen->is_running && digest_same(&seen->running, &want->manifest));
 }
 
 /* Whether nothing runs that the order does not name. */

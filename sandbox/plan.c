@@ -161,18 +161,10 @@ static const char *not_built(const struct manifest *m)
         { "shm", m->limits.shm_bytes != 0 },
         { "tmp-files", m->limits.tmp_files != 0 },
         { "outbox-per-day", m->limits.outbox_bytes_day != 0 },
-        { "run-per-orbit", m->limits.run_s_orbit != 0 },
         { "core", m->limits.core_bytes != 0 },
         { "inner-root", m->inner_root },
         { "isolation: vm", m->isolation == ISOLATION_VM },
         { "format: solo5", m->image == IMAGE_SOLO5 },
-        { "kind: oneshot", m->kind == KIND_ONESHOT },
-        { "kind: scheduled", m->kind == KIND_SCHEDULED },
-        { "restart", m->restart.policy != RESTART_ALWAYS || m->restart.backoff_ms != 0 ||
-                         m->restart.backoff_max_ms != 0 || m->restart.budget != 0 },
-        { "after", m->n_after != 0 },
-        { "modes", m->modes != 0 && m->modes != MODE_NOMINAL },
-        { "freeze", m->freeze },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

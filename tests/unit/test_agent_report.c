@@ -69,7 +69,8 @@ static void says_what_runs(void **state)
     p->table.unit[0].run = (struct run){ .phase = RUN_READY, .manifest = digest(77) };
     p->table.unit[0].restarts = 2;
     p->usage[0] = (struct usage){ .version = "1.9", .memory_kib = 512, .cpu_ms = 8 };
-    p->table.unit[1].run.phase = RUN_STOPPING;
+    p->table.unit[1].run.phase = RUN_NONE;
+    p->table.unit[1].rests = RC_RESTS;
 
     struct report_parts parts = view(p);
     report_build(&parts, &p->report);
@@ -85,6 +86,7 @@ static void says_what_runs(void **state)
     assert_string_equal(p->back.payload[0].version, "1.9");
     assert_int_equal(p->back.payload[0].restarts, 2);
     assert_false(p->back.payload[1].is_running);
+    assert_int_equal(p->back.payload[1].code, RC_RESTS);
     assert_int_equal(p->back.n_events, 1);
 }
 

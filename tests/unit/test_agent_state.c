@@ -102,6 +102,40 @@ static void round_trip(void **state)
     assert_memory_equal(s, back, sizeof *s);
 }
 
+/* What came later takes no room while it says nothing, and comes back when it does. */
+static void life_is_kept(void **state)
+{
+    scoped(free_ptr) struct state *s = sample();
+    scoped(free_ptr) struct state *back = calloc(1, sizeof *back);
+    scoped(free_ptr) uint8_t *buf = malloc(STATE_MAX);
+    struct bytes out = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    assert_rc(state_encode(s, buf, STATE_MAX, &out, &err), RC_OK);
+    size_t before = out.n;
+    assert_int_equal(buf[0], 0xab); /* eleven keys, as ever */
+    s->safe = true;
+    s->unit[1].spent = 3;
+    s->unit[2].done = digest(4);
+    s->unit[2].spent = RESTART_BUDGET_MAX;
+    s->trust.grant[0].total.shm_bytes = 7;
+    assert_rc(state_encode(s, buf, STATE_MAX, &out, &err), RC_OK);
+    assert_true(out.n > before);
+    assert_rc(state_decode(out, back, &err), RC_OK);
+    assert_memory_equal(s, back, sizeof *s);
+    for (size_t n = 0; n < out.n; n++)
+        assert_true(state_decode((struct bytes){ out.p, n }, back, &err) != RC_OK);
+    assert_int_equal(buf[out.n - 1], 0xf5);
+    buf[out.n - 1] = 0xf4; /* "not safe" is not written */
+    assert_rc(state_decode(out, back, &err), RC_VALUE);
+    buf[out.n - 1] = 0xf5;
+    buf[0] = 0xab; /* one key fewer than there are */
+    assert_true(state_decode(out, back, &err) != RC_OK);
+    s->unit[1].spent = RESTART_BUDGET_MAX + 1;
+    assert_rc(state_encode(s, buf, STATE_MAX, &out, &err), RC_VALUE);
+}
+
 static void largest_fits(void **state)
 {
     scoped(free_ptr) struct state *s = calloc(1, sizeof *s);
@@ -119,6 +153,8 @@ static void largest_fits(void **state)
         u->index = UNIT_INDEX_MAX - 1 - i;
         u->floor = UINT64_MAX;
         u->trials = UINT32_MAX;
+        u->done = digest(1);
+        u->spent = RESTART_BUDGET_MAX;
         u->n_failed = UNIT_FAILED_MAX;
         for (uint32_t k = 0; k < UNIT_FAILED_MAX; k++)
             u->failed[k] = (struct unit_failed){ digest((uint8_t)(k + 1)), RC_FAILED_BEFORE };
@@ -283,9 +319,13 @@ static void file_keeps_the_newest_whole_copy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),          cmocka_unit_test(largest_fits),
-        cmocka_unit_test(nonsense_is_refused), cmocka_unit_test(nonsense_about_teams_is_refused),
-        cmocka_unit_test(damage_is_refused),   cmocka_unit_test(file_keeps_the_newest_whole_copy),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(largest_fits),
+        cmocka_unit_test(life_is_kept),
+        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(nonsense_about_teams_is_refused),
+        cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(file_keeps_the_newest_whole_copy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

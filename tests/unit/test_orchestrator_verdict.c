@@ -64,6 +64,34 @@ static void synced_means_everything(void **state)
     assert_int_equal(verdict_of(&want, &seen, SILENT_MS + 1, SILENT_MS), VERDICT_SILENT);
 }
 
+/* One that has done its work, or waits for its time, is where it should be; one that does not run
+ * for any other reason is not, and neither is one that has not proven itself. */
+static void resting_is_synced(void **state)
+{
+    static const struct {
+        enum rc code;
+        bool synced;
+    } rows[] = { { RC_DONE, true },         { RC_RESTS, true }, { RC_OUT_OF_MODE, true },
+                 { RC_RUN_TIME, true },     { RC_OK, false },   { RC_AFTER, false },
+                 { RC_AFTER_CYCLE, false }, { RC_OOM, false } };
+    struct report_payload *p = &seen.payload[0];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        p->is_running = false;
+        p->running = (struct digest){ 0 };
+        p->code = (uint32_t)rows[i].code;
+        assert_int_equal(verdict() == VERDICT_SYNCED, rows[i].synced);
+        assert_int_equal(outcome() == OUTCOME_HEALTHY, rows[i].synced);
+    }
+    p->code = RC_DONE;
+    p->state = SLOT_INSTALLED;
+    assert_int_equal(verdict(), VERDICT_PENDING);
+    p->state = SLOT_COMMITTED;
+    p->wanted.b[0] ^= 1;
+    assert_int_equal(verdict(), VERDICT_PENDING);
+}
+
 static void nothing_ordered(void **state)
 {
     (void)state;
@@ -194,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(synced_means_everything, set_up),
+        cmocka_unit_test_setup(resting_is_synced, set_up),
         cmocka_unit_test_setup(nothing_ordered, set_up),
         cmocka_unit_test_setup(any_difference_is_pending, set_up),
         cmocka_unit_test_setup(zero_digest_proves_nothing, set_up),
