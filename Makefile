@@ -69,6 +69,8 @@ berth-tell_mods   := base
 berth-tell_libs    =
 berth-link_mods   := link base
 berth-link_libs    = $(L_crypto) $(L_fec) $(L_seccomp) $(L_cap) $(L_systemd)
+berth-post_mods   := agent link base
+berth-post_libs    = $(L_crypto) $(L_seccomp) $(L_cap)
 berth-cl_mods     := link base
 berth-cl_libs      = $(L_crypto) $(L_tls) $(L_seccomp) $(L_cap)
 berth-unpack_mods := update delta manifest base
@@ -87,7 +89,7 @@ berth-sim_mods    := sim orchestrator agent link update deltamake delta sandbox 
 berth-sim_libs     = $(L_all)
 
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
-PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-cl berth-unpack berth-launch berth-explain berth-lint berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
+PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-unpack berth-launch berth-explain berth-lint berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
 # the longest first, so that no core waits for one of them at the end
 UNIT_LONG := test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
 UNIT      := $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))

@@ -463,6 +463,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
     used_tick(a, now);
     platform_tick(a);
     refused_tick(a);
+    mail_tick(a, now);
     receive_kick(a);
     agent_step(a);
     if (a->unsaved)
@@ -562,6 +563,8 @@ enum rc agent_open(struct agent *a, struct err *err)
         rc = supervise_open(a, err);
     if (rc == RC_OK)
         rc = receive_open(a, err);
+    if (rc == RC_OK)
+        rc = mail_open(a, err);
     if (rc == RC_OK)
         rc = platform_open(a, err);
     if (rc == RC_OK)

@@ -16,6 +16,7 @@
 #include "agent/bus.h"
 #include "agent/events.h"
 #include "agent/inputs.h"
+#include "agent/mail.h"
 #include "agent/output.h"
 #include "agent/place.h"
 #include "agent/queue.h"
@@ -281,6 +282,7 @@ struct agent {
     struct proc proc[UNITS_MAX];
     struct output_budget budget[UNITS_MAX]; /* of what payloads print */
     struct copying copying[UNITS_MAX];
+    struct mail_agent mail;
 
     struct queue queue;
     bool taking; /* a package of the queue, step by step, into the store */

@@ -281,6 +281,7 @@ enum rc documents_take(struct agent *a, uint32_t kind, struct bytes envelope, st
         return rekey_take(a, envelope, err);
     case OBJECT_PACKAGE:
     case OBJECT_REPORT:
+    case OBJECT_MAIL:
         break;
     }
     return err_set(err, RC_OBJECT_KIND, "kind %u", kind);

@@ -37,7 +37,7 @@
 #define AGENT_UID 64501U
 #define LINK_UID 64502U
 #define POST_USER "berth-post"
-#define POST_UID 64503U
+#define POST_UID 64504U
 #define FILES_MAX 1024U
 
 struct user {
@@ -414,6 +414,21 @@ static enum rc start_link(const struct options *o, struct agent *a, const struct
     return rc == RC_OK ? spawn_program(t->own, argv, fds, 6, &pid, err) : rc;
 }
 
+static enum rc start_post(const struct options *o, struct agent *a, const struct tree *t,
+                          struct err *err)
+{
+    static char name[] = "berth-post", flag[] = "--user";
+    char user[32];
+    char *const argv[] = { name, flag, user, NULL };
+    scoped(close_fd) int theirs = -1;
+    pid_t pid = -1;
+    enum rc rc = make_pair(&a->mail.sock, &theirs, err);
+    const int fds[] = { theirs, t->lock };
+
+    (void)snprintf(user, sizeof user, "%u:%u", o->post.uid, o->post.gid);
+    return rc == RC_OK ? spawn_program(t->own, argv, fds, 2, &pid, err) : rc;
+}
+
 static struct probe_place where_is(const struct options *o, enum place place)
 {
     if (place == PLACE_UPLINK)
@@ -613,6 +628,8 @@ static enum rc start(const struct options *o, struct agent *a, struct err *err)
     if (rc == RC_OK)
         rc = start_link(o, a, &t, err);
     if (rc == RC_OK)
+        rc = start_post(o, a, &t, err);
+    if (rc == RC_OK)
         start_probes(o, a);
     if (rc == RC_OK) {
         open_refused(a);
@@ -649,6 +666,7 @@ int main(int argc, char **argv)
     a->own.terms = o.terms;
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;
+    a->mail.sock = -1;
     a->link_sock = a->launch_sock = a->unpack_program = a->inputs_sock = a->refused.fd = -1;
     a->bus_program = -1;
     a->check.fd = a->scrub.fd = a->probe[0] = a->probe[1] = a->own.anew_fd = -1;

@@ -173,6 +173,9 @@ static enum rc take_document(struct agent *a, const struct item *item, struct er
 {
     scoped(free_ptr) uint8_t *buf = NULL;
 
+    if (item->kind == OBJECT_MAIL)
+        return a->data_dir < 0 ? err_set(err, RC_STATE_DIR, "data")
+                               : mail_take(a, item->fd, item->size, &item->digest, err);
     if (item->size == 0 || item->size > DOCUMENT_MAX)
         return err_set(err, RC_TOO_LARGE, "document of %llu bytes", (unsigned long long)item->size);
     buf = malloc(item->size);
@@ -506,6 +509,11 @@ static void take_message(struct agent *a, const struct port_message *m, int fd)
     case PORT_SCRUBBED:
         scrub_link(a, &m->scrubbed);
         break;
+    case PORT_MAIL_SENT:
+        mail_sent(a, &m->mail_sent);
+        break;
+    case PORT_MAIL:
+    case PORT_MAIL_DROP:
     case PORT_OBJECT_DONE:
     case PORT_REPORT:
     case PORT_KEY:

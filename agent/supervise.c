@@ -340,7 +340,9 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
     p->limits = message.plan.limits;
     p->share = message.plan.share;
     rc = wire_send(a->launch_sock, &message.head, fds, n, err);
-    if (rc != RC_OK)
+    if (rc == RC_OK)
+        mail_starting(a, action->instance, m);
+    else
         proc_close(p);
     return rc;
 }
@@ -748,6 +750,7 @@ static void on_launched(struct agent *a, const struct wire_launched *m, struct w
     log_event(LOG_LEVEL_INFO, "launched payload=%s/%s instance=%llu pid=%d", p->tenant, p->name,
               (unsigned long long)p->instance, (int)m->pid);
     audit_begin(a, p, &m->receipt);
+    mail_launched(a, p->instance, fds->fd[WIRE_FD_MAIL], fds->fd[WIRE_FD_PIDFD]);
     reconcile_launched(&a->table, p->instance, clock_mono_ms());
 }
 
@@ -763,6 +766,7 @@ static void on_launch_failed(struct agent *a, const struct wire_launch_failed *m
     err.sys = m->sys;
     log_err(LOG_LEVEL_WARN, &err, "launch-failed payload=%s/%s", p->tenant, p->name);
     proc_close(p);
+    mail_not_started(a, m->head.instance);
     reconcile_launch_failed(&a->table, m->head.instance, code, clock_mono_ms());
 }
 

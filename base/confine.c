@@ -126,6 +126,11 @@ static const char *const common[] = {
 
 #define LANDLOCK_READ                                                                              \
     ((uint64_t)LANDLOCK_ACCESS_FS_READ_FILE | (uint64_t)LANDLOCK_ACCESS_FS_READ_DIR)
+/* Reading, writing, making and removing plain files. */
+#define LANDLOCK_PLAIN                                                                             \
+    (LANDLOCK_READ | (uint64_t)LANDLOCK_ACCESS_FS_WRITE_FILE |                                     \
+     (uint64_t)LANDLOCK_ACCESS_FS_MAKE_REG | (uint64_t)LANDLOCK_ACCESS_FS_REMOVE_FILE |            \
+     (uint64_t)LANDLOCK_ACCESS_FS_REMOVE_DIR)
 #define LANDLOCK_ABI1 ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 
 #if defined(BERTH_SANITIZED)
@@ -193,6 +198,9 @@ static enum rc landlock(const struct confine *rules, struct err *err)
 #endif
     if (rules->may_exec)
         all &= ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE; /* by descriptor, which landlock checks too */
+
+    if (rules->handed_dirs)
+        all &= ~LANDLOCK_PLAIN;
 
     struct landlock_ruleset_attr attr = { .handled_access_fs = all };
     scoped(close_fd) int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);

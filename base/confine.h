@@ -24,10 +24,14 @@ struct confine {
     const char *const *syscalls; /* NULL-terminated allow-list by name, added to the common one */
     const struct confine_dir *dirs; /* landlock: everything else is unreachable */
     size_t n_dirs;
-    bool may_exec;          /* else execve is not in the filter, and it can act on no process but
-                             * itself: no signal, no limit, no owner of a descriptor's signals */
-    bool threads;           /* it may start threads, never a process */
-    bool sockets;           /* it may make internet sockets, and no others */
+    bool handed_dirs; /* files may be read, made, written and removed in directories that it is
+                       * handed later, wherever they are: for a process that has no root
+                       * directory to find others from.  What landlock knows beyond that
+                       * (devices, links, sockets, programs) it may nowhere */
+    bool may_exec;    /* else execve is not in the filter, and it can act on no process but
+                       * itself: no signal, no limit, no owner of a descriptor's signals */
+    bool threads;     /* it may start threads, never a process */
+    bool sockets;     /* it may make internet sockets, and no others */
     uint64_t file_size_max; /* RLIMIT_FSIZE in bytes, 0 = leave */
     uint64_t files_max;     /* RLIMIT_NOFILE, 0 = leave */
     uint64_t memory_max;    /* RLIMIT_AS in bytes, 0 = leave (left alone under sanitizers) */

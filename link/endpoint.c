@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "link/dircl.h"
 #include "link/inbox.h"
+#include "link/mailroom.h"
 #include "link/outbox.h"
 #include "link/receiver.h"
+#include "link/status.h"
 #include "link/transfer.h"
 
 #define TICK_FILES 256U       /* uplink files per tick */
@@ -37,6 +39,7 @@ struct endpoint {
     struct rejects rejects;
     struct receiver *receiver;
     struct inbox *inbox;
+    struct mailroom *mailroom;
     uint64_t now_ms;
     uint64_t file_ms; /* when an uplink file was there last */
     bool met;         /* ever */
@@ -76,10 +79,24 @@ static void note(struct endpoint *e, const struct err *why, uint32_t count)
     snprintf(event->what, sizeof event->what, "%.63s", why->what[0] != '\0' ? why->what : "bundle");
 }
 
+/* The ground says which messages it has. */
+static enum rc take_status(struct endpoint *e, struct bytes message, struct err *err)
+{
+    scoped(free_ptr) struct port_transfers *status = calloc(1, sizeof *status);
+
+    if (status == NULL)
+        return err_set(err, RC_NO_MEMORY, "status");
+    enum rc rc = status_decode(message, status, err);
+    if (rc == RC_OK)
+        mailroom_status(e->mailroom, status, e->now_ms);
+    return rc;
+}
+
 static enum rc take(void *arg, struct bytes message, struct err *err)
 {
     struct endpoint *e = arg;
-    enum rc rc = receiver_take(e->receiver, message, e->now_ms, err);
+    enum rc rc = status_is(message) ? take_status(e, message, err)
+                                    : receiver_take(e->receiver, message, e->now_ms, err);
 
     e->heard |= rc == RC_OK;
     return rc;
@@ -164,6 +181,8 @@ enum rc endpoint_new(const struct endpoint_fds *fds, uint64_t now_ms, struct end
 
     enum rc rc = receiver_open(fds->spool, &options, now_ms, &e->receiver, err);
     if (rc == RC_OK)
+        rc = mailroom_new(&e->mailroom, err);
+    if (rc == RC_OK)
         rc = inbox_new(fds->up, &e->state, open_rejects(e), &ops, &e->inbox, err);
     if (rc != RC_OK)
         return rc;
@@ -187,6 +206,7 @@ void endpoint_free(struct endpoint **endpoint)
         return;
     inbox_free(&e->inbox);
     receiver_close(&e->receiver);
+    mailroom_free(&e->mailroom);
     close_fd(&e->rejects_dir);
     link_state_done(&e->state);
     free(e);
@@ -304,6 +324,39 @@ static enum rc scrub(struct endpoint *e, struct err *err)
     return rc == RC_TIMEOUT ? RC_OK : rc;
 }
 
+/* Take a message to send.  What cannot be begun is told at once. */
+static enum rc take_mail(struct endpoint *e, int fd, struct err *err)
+{
+    const struct port_mail mail = e->msg.mail;
+    struct err why = { 0 };
+    enum rc rc = mailroom_add(e->mailroom, &mail, fd, &why);
+
+    if (rc == RC_OK || rc == RC_EXISTS)
+        return RC_OK;
+    e->msg.mail_sent = (struct port_mail_sent){ .rc = (uint32_t)rc };
+    memcpy(e->msg.mail_sent.digest, mail.digest, DIGEST_SIZE);
+    rc = tell(e, PORT_MAIL_SENT, -1, err);
+    return rc == RC_TIMEOUT ? RC_OK : rc;
+}
+
+/* One of those that are answered; false if it is none. */
+static bool take_question(struct endpoint *e, int fd, enum rc *ret, struct err *err)
+{
+    switch ((int)e->msg.type) {
+    case PORT_KEY:
+        *ret = take_key(e, err);
+        return true;
+    case PORT_SCRUB:
+        *ret = scrub(e, err);
+        return true;
+    case PORT_MAIL:
+        *ret = take_mail(e, fd, err);
+        return true;
+    default:
+        return false;
+    }
+}
+
 enum rc endpoint_port(struct endpoint *e, struct err *err)
 {
     for (unsigned i = 0; i < PORT_MESSAGES_MAX; i++) {
@@ -315,20 +368,15 @@ enum rc endpoint_port(struct endpoint *e, struct err *err)
             return RC_OK;
         if (rc != RC_OK)
             return rc;
-        if (e->msg.type == PORT_KEY) {
-            rc = take_key(e, err);
-            if (rc != RC_OK)
-                return rc;
-            continue;
-        }
-        if (e->msg.type == PORT_SCRUB) {
-            rc = scrub(e, err);
+        if (take_question(e, fd, &rc, err)) {
             if (rc != RC_OK)
                 return rc;
             continue;
         }
         if (e->msg.type == PORT_SEED)
             receiver_seed(e->receiver, e->msg.object.digest, fd, e->now_ms);
+        else if (e->msg.type == PORT_MAIL_DROP)
+            mailroom_drop(e->mailroom, e->msg.done.digest);
         else if (e->msg.type == PORT_OBJECT_DONE)
             rc = object_done(e, e->msg.done.digest, &why);
         else if (!e->refusing)
@@ -387,6 +435,21 @@ static struct port_traffic traffic(const struct endpoint *e)
         now.accepted = key->replay.accepted;
     }
     return now;
+}
+
+/* Messages that the ground has.  A full port loses the word, and berthd asks again. */
+static enum rc tell_mail(struct endpoint *e, struct err *err)
+{
+    uint8_t digest[DIGEST_SIZE];
+
+    while (mailroom_sent(e->mailroom, digest)) {
+        e->msg.mail_sent = (struct port_mail_sent){ .rc = RC_OK };
+        memcpy(e->msg.mail_sent.digest, digest, DIGEST_SIZE);
+        enum rc rc = tell(e, PORT_MAIL_SENT, -1, err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    return RC_OK;
 }
 
 static enum rc tell_transfers(struct endpoint *e, struct err *err)
@@ -503,6 +566,25 @@ static void count_contact(struct endpoint *e, const struct port_bytes *before)
     contact->out -= before->out;
 }
 
+/* Messages that are due, behind whatever report is there. */
+static void send_mail(struct endpoint *e)
+{
+    const uint64_t before = e->state.written;
+    struct err why = { 0 };
+    uint32_t sent = 0;
+
+    if (e->refusing)
+        return;
+    enum rc rc = mailroom_send(e->mailroom, &e->state, e->fds.down, e->now_ms, &sent, &why);
+    if (rc != RC_OK)
+        note(e, &why, 1);
+    if (sent > 0 && dircl_sync(e->fds.down, &why) != RC_OK)
+        note(e, &why, 1);
+    e->traffic.contact.out += e->state.written - before;
+    e->traffic.all.out += e->state.written - before;
+    e->traffic_due |= sent > 0;
+}
+
 enum rc endpoint_tick(struct endpoint *e, uint64_t now_ms, uint64_t *ret_wait_ms, struct err *err)
 {
     struct err why = { 0 };
@@ -528,6 +610,8 @@ enum rc endpoint_tick(struct endpoint *e, uint64_t now_ms, uint64_t *ret_wait_ms
     while (receiver_note(e->receiver, &why))
         note(e, &why, 1);
 
+    send_mail(e);
+
     enum rc rc = tell_contact(e, err);
     if (rc == RC_OK)
         rc = tell_heard(e, err);
@@ -536,9 +620,12 @@ enum rc endpoint_tick(struct endpoint *e, uint64_t now_ms, uint64_t *ret_wait_ms
     if (rc == RC_OK)
         rc = tell_objects(e, err);
     if (rc == RC_OK)
+        rc = tell_mail(e, err);
+    if (rc == RC_OK)
         rc = tell_transfers(e, err);
     if (rc == RC_OK)
         rc = tell_events(e, err);
-    *ret_wait_ms = more ? 0 : has_more_to_tell(e) ? TRANSFERS_MS / 2 : RESCAN_MS;
+    const bool soon = has_more_to_tell(e) || mailroom_busy(e->mailroom);
+    *ret_wait_ms = more ? 0 : soon ? TRANSFERS_MS / 2 : RESCAN_MS;
     return rc == RC_TIMEOUT ? RC_OK : rc; /* berthd is slow: later */
 }

@@ -4,11 +4,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/fs.h"
 #include "link/dircl.h"
 #include "link/inbox.h"
 #include "link/outbox.h"
+#include "link/receiver.h"
+#include "link/status.h"
 #include "link/transfer.h"
 
 #define UP_FILES_DEFAULT 4096U
@@ -32,6 +35,10 @@ struct link_ground {
     struct link_state state;
     struct sender *sender;
     struct inbox *inbox;
+    struct receiver *mail; /* NULL = none is taken */
+    bool status_due;       /* the satellite is to hear what came of its mail */
+    uint64_t now_ms;
+    struct port_transfers status;
     struct source *sources;
     struct port_traffic heard; /* of the report before; key_epoch 0 = none to go by */
     uint64_t mean_bytes;       /* of a bundle sent lately */
@@ -44,7 +51,22 @@ struct link_ground {
     uint8_t buf[TRANSFER_MESSAGE_MAX];
 };
 
-/* A message from the satellite: a report, whole. */
+/* Part of a message of a payload.  Chunks and repairs count only with a descriptor, which was
+ * looked at here. */
+static enum rc take_mail(struct link_ground *g, const struct transfer_message *msg,
+                         struct bytes message, struct err *err)
+{
+    const bool head = msg->type == TRANSFER_DESCRIPTOR || msg->type == TRANSFER_INLINE;
+    const uint32_t kind = msg->type == TRANSFER_INLINE ? msg->whole.kind : msg->descriptor.kind;
+
+    if (g->mail == NULL || (head && kind != OBJECT_MAIL))
+        return err_set(err, RC_OBJECT_KIND, "message on the downlink");
+    g->counts->mail++;
+    g->status_due = true;
+    return receiver_take(g->mail, message, g->now_ms, err);
+}
+
+/* A message from the satellite: a report, whole, or part of the mail. */
 static enum rc take(void *arg, struct bytes message, struct err *err)
 {
     struct link_ground *g = arg;
@@ -54,7 +76,7 @@ static enum rc take(void *arg, struct bytes message, struct err *err)
     if (rc != RC_OK)
         return rc;
     if (msg.type != TRANSFER_INLINE || msg.whole.kind != OBJECT_REPORT)
-        return err_set(err, RC_OBJECT_KIND, "message on the downlink");
+        return take_mail(g, &msg, message, err);
     g->counts->objects++;
     g->fn(g->arg, msg.whole.kind, msg.whole.data);
     return RC_OK;
@@ -62,9 +84,9 @@ static enum rc take(void *arg, struct bytes message, struct err *err)
 
 static enum rc commit(void *arg, struct err *err)
 {
-    (void)arg;
-    (void)err;
-    return RC_OK;
+    struct link_ground *g = arg;
+
+    return g->mail == NULL ? RC_OK : receiver_commit(g->mail, err);
 }
 
 static void refused(void *arg, const struct err *why, uint32_t count)
@@ -119,6 +141,9 @@ enum rc link_ground_open(const struct link_ground_options *options, struct link_
         rc = link_state_open(g->state_dir, LINK_SIDE_GROUND, &g->state, err);
     if (rc == RC_OK)
         rc = new_sender(g, &options->sender, err);
+    if (rc == RC_OK && options->mail_dirfd > 0)
+        rc = receiver_open(options->mail_dirfd, &(const struct receiver_options){ 0 },
+                           clock_mono_ms(), &g->mail, err);
     if (rc == RC_OK)
         rc = inbox_new(g->down_dir, &g->state, NULL, &ops, &g->inbox, err);
     if (rc != RC_OK)
@@ -140,6 +165,7 @@ void link_ground_close(struct link_ground **link)
         return;
     sender_free(&g->sender);
     inbox_free(&g->inbox);
+    receiver_close(&g->mail);
     while (g->sources != NULL) {
         struct source *s = g->sources;
 
@@ -285,6 +311,42 @@ struct sender *link_ground_sender(struct link_ground *g)
     return g->sender;
 }
 
+/* Tell the satellite what came of its mail: once for whatever came since. */
+static enum rc send_status(struct link_ground *g, uint32_t *sent, struct err *err)
+{
+    struct bytes message = { 0 };
+
+    if (!g->status_due)
+        return RC_OK;
+    receiver_status(g->mail, &g->status);
+    enum rc rc = status_encode(&g->status, g->buf, sizeof g->buf, &message, err);
+    if (rc == RC_OK)
+        rc = outbox_put(&g->state, "", g->up_dir, message, err);
+    if (rc == RC_OK) {
+        g->status_due = false;
+        ++*sent;
+    }
+    return rc;
+}
+
+bool link_ground_mail(const struct link_ground *g, size_t i, struct port_object *ret)
+{
+    return g->mail != NULL && receiver_ready(g->mail, i, ret);
+}
+
+enum rc link_ground_mail_open(struct link_ground *g, const uint8_t digest[DIGEST_SIZE], int *ret_fd,
+                              struct err *err)
+{
+    return receiver_open_object(g->mail, digest, ret_fd, err);
+}
+
+enum rc link_ground_mail_done(struct link_ground *g, const uint8_t digest[DIGEST_SIZE],
+                              struct err *err)
+{
+    g->status_due = true;
+    return receiver_done(g->mail, digest, err);
+}
+
 enum rc link_ground_send(struct link_ground *g, uint64_t now_ms, uint64_t *budget,
                          uint32_t *ret_sent, struct err *err)
 {
@@ -296,6 +358,8 @@ enum rc link_ground_send(struct link_ground *g, uint64_t now_ms, uint64_t *budge
         rc = outbox_count(g->up_dir, &waiting, err);
     if (rc == RC_OK && waiting > 0)
         sender_hold(g->sender, now_ms);
+    if (rc == RC_OK && waiting < g->up_files_max)
+        rc = send_status(g, &sent, err);
     while (rc == RC_OK && waiting + sent < g->up_files_max) {
         struct bytes message = { 0 };
 
@@ -334,6 +398,7 @@ enum rc link_ground_receive(struct link_ground *g, size_t max,
     g->fn = fn;
     g->arg = arg;
     g->counts = ret;
+    g->now_ms = clock_mono_ms();
     enum rc rc = link_state_take_offers(&g->state, &installed, err);
     if (rc == RC_OK)
         rc = inbox_run(g->inbox, max, &ret->files, &ret->more, err);

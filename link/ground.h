@@ -19,6 +19,7 @@ struct link_ground_options {
     int state_dirfd; /* made by link_state_make */
     int up_dirfd;
     int down_dirfd;
+    int mail_dirfd;        /* where messages of payloads are put together; 0 = none are taken */
     uint64_t up_files_max; /* stop sending while so many bundle files wait there; 0 = 4096 */
     struct sender_options sender;
 };
@@ -27,6 +28,7 @@ struct link_ground_options {
 struct link_ground_counts {
     uint32_t files;
     uint32_t objects;
+    uint32_t mail;       /* parts of messages */
     uint32_t duplicates; /* RC_REPLAY: benign */
     uint32_t refused;
     struct err last; /* of the refused */
@@ -84,5 +86,18 @@ must_check enum rc link_ground_receive(struct link_ground *link, size_t max,
                                        void (*fn)(void *arg, enum object_kind kind,
                                                   struct bytes object),
                                        void *arg, struct link_ground_counts *ret, struct err *err);
+
+/* The i-th message of a payload that has come whole and is not done: its digest is checked, and
+ * nothing else.  False behind the last. */
+bool link_ground_mail(const struct link_ground *link, size_t i, struct port_object *ret);
+
+/* Open it for reading; the descriptor is the caller's. */
+must_check enum rc link_ground_mail_open(struct link_ground *link,
+                                         const uint8_t digest[DIGEST_SIZE], int *ret_fd,
+                                         struct err *err);
+
+/* It is kept elsewhere, durably, or never will be: it goes, and the satellite hears of it. */
+must_check enum rc link_ground_mail_done(struct link_ground *link,
+                                         const uint8_t digest[DIGEST_SIZE], struct err *err);
 
 #endif

@@ -14,15 +14,19 @@
 static_assert(COUNTER_RESTORED_MAX + 2 * COUNTER_LEASE < REPLAY_JUMP_MAX,
               "the other end accepts what comes after a backup came back");
 
+#define MAIL_MARK "-mail"
 #define LIFETIME_MS (UINT64_C(30) * 24U * 3600U * 1000U)
 
 /* Old keys before new ones, so that what was sealed under an old key arrives before the first
  * bundle that ends it. */
-static const char *bundle_name(uint64_t key, uint64_t counter, char out[DIRCL_NAME_CAP])
+static const char *bundle_name(uint64_t key, uint64_t counter, bool mail, char out[DIRCL_NAME_CAP])
 {
     const uint32_t epoch = (uint32_t)key, tag = (uint32_t)(key >> 32);
 
-    if (tag == 0)
+    if (mail)
+        snprintf(out, DIRCL_NAME_CAP, "%08" PRIx32 "-%016" PRIx64 MAIL_MARK DIRCL_SUFFIX, epoch,
+                 counter);
+    else if (tag == 0)
         snprintf(out, DIRCL_NAME_CAP, "%08" PRIx32 "-%016" PRIx64 DIRCL_SUFFIX, epoch, counter);
     else
         snprintf(out, DIRCL_NAME_CAP, "%08" PRIx32 "-%016" PRIx64 "-%08" PRIx32 DIRCL_SUFFIX, epoch,
@@ -41,8 +45,8 @@ static uint64_t sequence_of(uint64_t key, uint64_t counter)
     return high << 40 | (counter & COUNTER_MAX);
 }
 
-enum rc outbox_put(struct link_state *state, const char *tenant, int dirfd, struct bytes message,
-                   struct err *err)
+static enum rc put(struct link_state *state, const char *tenant, int dirfd, struct bytes message,
+                   bool mail, struct err *err)
 {
     size_t cap = message.n + LINK_OVERHEAD_MAX;
     scoped(free_ptr) uint8_t *buf = malloc(cap);
@@ -71,13 +75,25 @@ enum rc outbox_put(struct link_state *state, const char *tenant, int dirfd, stru
     rc = link_seal(&bundle, link_state_send_keys(state, key), buf, cap, &n, err);
     if (rc != RC_OK)
         return rc;
-    rc = dircl_put(dirfd, bundle_name(key->number, counter, name), (struct bytes){ buf, n }, err);
+    rc = dircl_put(dirfd, bundle_name(key->number, counter, mail, name), (struct bytes){ buf, n },
+                   err);
     state->written += rc == RC_OK ? n : 0;
     return rc;
 }
 
+enum rc outbox_put(struct link_state *state, const char *tenant, int dirfd, struct bytes message,
+                   struct err *err)
+{
+    return put(state, tenant, dirfd, message, false, err);
+}
+
+enum rc outbox_put_mail(struct link_state *state, int dirfd, struct bytes message, struct err *err)
+{
+    return put(state, "", dirfd, message, true, err);
+}
+
 /* Whether a bundle of this name can have been written here. */
-static bool is_ours(const struct link_state *state, const char *name)
+static bool is_ours(const struct link_state *state, const char *name, bool mail)
 {
     for (uint32_t i = 0; i < state->ring->n; i++) {
         const struct link_key *key = &state->ring->key[i];
@@ -85,7 +101,7 @@ static bool is_ours(const struct link_state *state, const char *name)
         uint64_t counter = strlen(name) > 9 ? strtoull(name + 9, NULL, 16) : UINT64_MAX;
 
         if (counter < key->counter.next &&
-            strcmp(bundle_name(key->number, counter, again), name) == 0)
+            strcmp(bundle_name(key->number, counter, mail, again), name) == 0)
             return true;
     }
     return false;
@@ -100,7 +116,9 @@ enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep, stru
     enum rc rc = dircl_scan(dirfd, clock_unix_ms(), scan, err);
     /* Names sort by age: from the newest down. */
     for (size_t i = scan->n; rc == RC_OK && i-- > 0;) {
-        if (keep > 0 && is_ours(state, scan->name[i]))
+        if (is_ours(state, scan->name[i], true))
+            continue;
+        if (keep > 0 && is_ours(state, scan->name[i], false))
             keep--;
         else
             dircl_remove(dirfd, scan->name[i]);

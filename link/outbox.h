@@ -14,6 +14,10 @@
 must_check enum rc outbox_put(struct link_state *state, const char *tenant, int dirfd,
                               struct bytes message, struct err *err);
 
+/* The same for a message of mail, as EPOCH-COUNTER-mail.bundle: outbox_trim leaves those alone. */
+must_check enum rc outbox_put_mail(struct link_state *state, int dirfd, struct bytes message,
+                                   struct err *err);
+
 /* Remove all but the newest keep bundles that outbox_put wrote, and every other file that claims to
  * be a bundle: what somebody put there must not pass for the newest. */
 must_check enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep,

@@ -6,6 +6,7 @@
 
 #include "base/crypto.h"
 #include "base/name.h"
+#include "link/mail.h"
 
 #define MESSAGE_HEAD offsetof(struct port_message, object)
 #define FDS_MAX 4U /* taken from a packet before it is judged, so that none leaks */
@@ -25,6 +26,7 @@ const char *object_kind_name(uint32_t kind)
         [OBJECT_TOKEN] = "token",
         [OBJECT_REKEY] = "rekey",
         [OBJECT_DELEGATION] = "delegation",
+        [OBJECT_MAIL] = "mail",
     };
 
     return kind >= OBJECT_ROOT && kind <= OBJECT_KIND_MAX ? names[kind] : "object";
@@ -91,10 +93,8 @@ static bool traffic_ok(const struct port_traffic *t)
            t->accepted <= PORT_BYTES_MAX;
 }
 
-static bool transfers_ok(const struct port_message *msg)
+bool port_transfers_ok(const struct port_transfers *t)
 {
-    const struct port_transfers *t = &msg->transfers;
-
     if (t->n_transfers > PORT_TRANSFERS_MAX || t->n_complete > PORT_COMPLETE_MAX ||
         !traffic_ok(&t->traffic))
         return false;
@@ -103,6 +103,11 @@ static bool transfers_ok(const struct port_message *msg)
             return false;
     }
     return true;
+}
+
+static bool transfers_ok(const struct port_message *msg)
+{
+    return port_transfers_ok(&msg->transfers);
 }
 
 static bool any_ok(const struct port_message *msg)
@@ -161,6 +166,16 @@ static bool scrubbed_ok(const struct port_message *msg)
     return s->damaged <= s->files && s->repaired <= s->damaged && s->reserved == 0;
 }
 
+static bool mail_ok(const struct port_message *msg)
+{
+    return msg->mail.size > 0 && msg->mail.size <= MAIL_OBJECT_MAX;
+}
+
+static bool mail_sent_ok(const struct port_message *msg)
+{
+    return rc_from_number(msg->mail_sent.rc) == (enum rc)msg->mail_sent.rc;
+}
+
 /* Every message there is. */
 static const struct kind {
     size_t size; /* of the body in bytes; 0 = no such message */
@@ -182,6 +197,9 @@ static const struct kind {
     [PORT_SCRUB]       = { 0,                             0, PORT_FROM_AGENT, any_ok },
     [PORT_SCRUBBED]    = { sizeof(struct port_scrubbed),  0, PORT_FROM_LINK,  scrubbed_ok },
     [PORT_SEED]        = { sizeof(struct port_object),    1, PORT_FROM_AGENT, object_ok },
+    [PORT_MAIL]        = { sizeof(struct port_mail),      1, PORT_FROM_AGENT, mail_ok },
+    [PORT_MAIL_SENT]   = { sizeof(struct port_mail_sent), 0, PORT_FROM_LINK,  mail_sent_ok },
+    [PORT_MAIL_DROP]   = { sizeof(struct port_done),      0, PORT_FROM_AGENT, any_ok },
     /* clang-format on */
 };
 

@@ -25,8 +25,9 @@ enum object_kind {
     OBJECT_TOKEN = 7,
     OBJECT_REKEY = 8,
     OBJECT_DELEGATION = 9,
+    OBJECT_MAIL = 10, /* goes up, and comes down */
 };
-#define OBJECT_KIND_MAX OBJECT_DELEGATION
+#define OBJECT_KIND_MAX OBJECT_MAIL
 
 /* The word for a kind, for people; "object" for a number that is none. */
 const char *object_kind_name(uint32_t kind);
@@ -48,6 +49,9 @@ enum port_type {
     PORT_SCRUB = 11,      /* agent to link: read again what you keep, and mend it */
     PORT_SCRUBBED = 12,   /* link to agent: what came of a PORT_SCRUB; no answer: ask again */
     PORT_SEED = 13,       /* agent to link, with a descriptor: most of this object's bytes */
+    PORT_MAIL = 14,       /* agent to link, with a descriptor: send this object down */
+    PORT_MAIL_SENT = 15,  /* link to agent: what became of a PORT_MAIL; no answer: ask again */
+    PORT_MAIL_DROP = 16,  /* agent to link: never mind that one */
 };
 
 enum port_side { PORT_FROM_LINK = 0, PORT_FROM_AGENT = 1 };
@@ -121,6 +125,21 @@ struct port_report {
     uint8_t bytes[REPORT_MAX];
 };
 
+#define PORT_MAILS_MAX 8U /* on their way down at once */
+
+/* A message of a payload.  The descriptor stays usable, and its bytes the same, until it is sent or
+ * dropped. */
+struct port_mail {
+    uint64_t size;
+    uint64_t serial; /* rises with every message of its payload */
+    uint8_t digest[DIGEST_SIZE];
+};
+
+struct port_mail_sent {
+    uint32_t rc; /* RC_OK: the ground has it durably */
+    uint8_t digest[DIGEST_SIZE];
+};
+
 #define PORT_NAME_CAP 36U /* NAME_CAP, and words stay aligned */
 #define PORT_SECRET_SIZE 32U
 #define PORT_KEYS_MAX (2U * (1U + TENANTS_MAX))
@@ -173,12 +192,17 @@ struct port_message {
         struct port_key_held held;
         struct port_keys keys;
         struct port_scrubbed scrubbed;
+        struct port_mail mail;
+        struct port_mail_sent mail_sent;
     };
 };
 
-/* Send one message; fd goes along with PORT_OBJECT and PORT_SEED and is -1 otherwise (it stays the
- * caller's). Never blocks and never raises SIGPIPE: RC_TIMEOUT when the socket is full, RC_SHORT
- * when the peer is gone. */
+/* Whether counts and ranges are in bounds and in order. */
+bool port_transfers_ok(const struct port_transfers *transfers);
+
+/* Send one message; fd goes along with PORT_OBJECT, PORT_SEED and PORT_MAIL and is -1 otherwise (it
+ * stays the caller's). Never blocks and never raises SIGPIPE: RC_TIMEOUT when the socket is full,
+ * RC_SHORT when the peer is gone. */
 must_check enum rc port_send(int sock, const struct port_message *msg, int fd, struct err *err);
 
 /* Receive one message that `from` may send.  *ret_fd is the descriptor of a PORT_OBJECT or

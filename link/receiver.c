@@ -13,6 +13,7 @@
 #include "base/crypto.h"
 #include "base/fs.h"
 #include "link/done.h"
+#include "link/mail.h"
 #include "link/partial.h"
 #include "link/transfer.h"
 
@@ -21,6 +22,7 @@
 #define FOUND_STALE_PART 24U /* of that time, for objects that were there at the start */
 #define PACKAGES_UNDER_WAY_MAX 12U
 #define PACKAGES_READY_MAX 16U
+#define MAILS_MAX 8U /* of those, under way or ready */
 #define PARTIAL "partial"
 #define READY "ready"
 #define FILES_MAX (128U * 1024U) /* looked at in one spool directory at start */
@@ -228,10 +230,16 @@ static uint64_t bytes_held(const struct receiver *r, const uint8_t aside[DIGEST_
     return bytes;
 }
 
-/* Packages leave an eighth to documents. */
+/* What must leave room to documents. */
+static bool is_bulk(uint32_t kind)
+{
+    return kind == OBJECT_PACKAGE || kind == OBJECT_MAIL;
+}
+
+/* Packages and mail leave an eighth to documents. */
 static uint64_t quota_of(const struct receiver *r, enum object_kind kind)
 {
-    return kind == OBJECT_PACKAGE ? r->quota - r->quota / 8 : r->quota;
+    return is_bulk(kind) ? r->quota - r->quota / 8 : r->quota;
 }
 
 /* Whether bytes that a kind of object may use are free, an older cut of the same object aside. */
@@ -243,18 +251,23 @@ static bool has_bytes(const struct receiver *r, const struct transfer_descriptor
 /* The same of places for objects.  One that came whole needs none among those under way. */
 static bool has_place(const struct receiver *r, const struct transfer_descriptor *d, bool whole)
 {
-    size_t way = 0, way_packages = 0, ready_packages = 0;
+    size_t way = 0, way_packages = 0, ready_packages = 0, mails = 0;
 
     for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
         if (!r->partial[i].used || memcmp(r->partial[i].d.object, d->object, DIGEST_SIZE) == 0)
             continue;
         way++;
-        way_packages += r->partial[i].d.kind == OBJECT_PACKAGE ? 1 : 0;
+        way_packages += is_bulk(r->partial[i].d.kind) ? 1 : 0;
+        mails += r->partial[i].d.kind == OBJECT_MAIL ? 1 : 0;
     }
-    for (size_t i = 0; i < r->n_ready; i++)
-        ready_packages += r->ready[i].object.kind == OBJECT_PACKAGE ? 1 : 0;
-    if (d->kind == OBJECT_PACKAGE && (way_packages >= PACKAGES_UNDER_WAY_MAX ||
-                                      way_packages + ready_packages >= PACKAGES_READY_MAX))
+    for (size_t i = 0; i < r->n_ready; i++) {
+        ready_packages += is_bulk(r->ready[i].object.kind) ? 1 : 0;
+        mails += r->ready[i].object.kind == OBJECT_MAIL ? 1 : 0;
+    }
+    if (d->kind == OBJECT_MAIL && mails >= MAILS_MAX)
+        return false;
+    if (is_bulk(d->kind) && (way_packages >= PACKAGES_UNDER_WAY_MAX ||
+                             way_packages + ready_packages >= PACKAGES_READY_MAX))
         return false;
     return (whole || way < RECEIVER_OBJECTS_MAX) && way + r->n_ready < RECEIVER_READY_MAX;
 }
@@ -318,7 +331,7 @@ static enum rc check_disk(const struct receiver *r, uint32_t kind, struct err *e
 {
     struct statvfs st;
 
-    if (kind != OBJECT_PACKAGE)
+    if (!is_bulk(kind))
         return RC_OK;
     if (fstatvfs(r->spool, &st) != 0)
         return err_sys(err, RC_IO, "spool directory");
@@ -519,8 +532,10 @@ enum rc receiver_take(struct receiver *r, struct bytes message, uint64_t now_ms,
     if (msg.type == TRANSFER_INLINE)
         return take_inline(r, &msg.whole, now_ms, err);
     /* Or a few large "documents" would use up what packages leave to documents. */
-    if (kind != OBJECT_PACKAGE && msg.descriptor.size > DOCUMENT_MAX)
-        return err_set(err, RC_TOO_LARGE, "document of %" PRIu64 " bytes", msg.descriptor.size);
+    if (kind == OBJECT_MAIL ? msg.descriptor.size > MAIL_OBJECT_MAX
+                            : kind != OBJECT_PACKAGE && msg.descriptor.size > DOCUMENT_MAX)
+        return err_set(err, RC_TOO_LARGE, "document or message of %" PRIu64 " bytes",
+                       msg.descriptor.size);
     return take_descriptor(r, &msg.descriptor, message, now_ms, err);
 }
 
@@ -691,11 +706,15 @@ static enum rc load_ready(struct receiver *r, const char *name, struct err *err)
     char again[PARTIAL_NAME_CAP];
     scoped(close_fd) int fd = -1;
 
-    if (!partial_parse_name(name, ready.object.digest, &suffix) || suffix[0] < '1' ||
-        suffix[0] > '0' + OBJECT_KIND_MAX || suffix[0] == '0' + OBJECT_REPORT || suffix[1] != '.')
+    if (!partial_parse_name(name, ready.object.digest, &suffix))
         return err_set(err, RC_NAME, "%s", name);
-    ready.object.kind = (uint32_t)(suffix[0] - '0');
-    ready.serial = strtoull(suffix + 2, NULL, 16);
+    char *dot = NULL;
+    unsigned long kind = strtoul(suffix, &dot, 10);
+
+    if (kind < OBJECT_ROOT || kind > OBJECT_KIND_MAX || kind == OBJECT_REPORT || *dot != '.')
+        return err_set(err, RC_NAME, "%s", name);
+    ready.object.kind = (uint32_t)kind;
+    ready.serial = strtoull(dot + 1, NULL, 16);
     if (strcmp(ready_name(&ready, again), name) != 0)
         return err_set(err, RC_NAME, "%s", name);
     if (r->n_ready == RECEIVER_READY_MAX)

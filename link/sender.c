@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "link/sender.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/crypto.h"
@@ -311,7 +312,8 @@ enum rc sender_add(struct sender *s, const struct sender_object *object,
     e->object = *object;
     e->source = source;
     e->head_ms = e->report_ms = e->turn_ms = e->cut_ms = NEVER;
-    e->stale = listed_complete(s, object->digest);
+    /* The same bytes are queued anew of everything but mail, which is numbered. */
+    e->stale = object->kind != OBJECT_MAIL && listed_complete(s, object->digest);
     enum rc rc = RC_OK;
     if (object->size > TRANSFER_INLINE_MAX)
         rc = cut(e, choose_chunk_size(s), err);
@@ -607,31 +609,32 @@ static struct choice due(const struct sender *s, struct entry *e, uint64_t now_m
     return body_due(s, e);
 }
 
-/* The next object with something due: a document before any package, a package's descriptor before
- * any package's chunks. */
+/* What goes first: documents, then mail, then descriptors of packages, then the rest of them. */
+static unsigned rank_of(const struct entry *e, const struct choice *c)
+{
+    if (e->object.kind == OBJECT_PACKAGE)
+        return c->what == HEAD ? 2 : 3;
+    return e->object.kind == OBJECT_MAIL ? 1 : 0;
+}
+
+/* The next object with something due: of the lowest rank, the one that was queued first. */
 static struct entry *choose(const struct sender *s, uint64_t now_ms, struct choice *ret)
 {
-    struct entry *later = NULL;
+    struct entry *best = NULL;
+    unsigned rank = UINT_MAX;
 
-    for (struct entry *e = s->first; e != NULL; e = e->next) {
+    for (struct entry *e = s->first; e != NULL && rank > 0; e = e->next) {
         if (e->complete || e->retry_ms > now_ms)
             continue;
         const struct choice c = due(s, e, now_ms);
-        const bool package = e->object.kind == OBJECT_PACKAGE;
 
-        /* Chunks of packages wait for all documents and all descriptors. */
-        if (c.what == NOTHING || (later != NULL && package && c.what != HEAD))
+        if (c.what == NOTHING || rank_of(e, &c) >= rank)
             continue;
-        if (!package) {
-            *ret = c;
-            return e;
-        }
-        if (later == NULL || ret->what != HEAD) {
-            *ret = c;
-            later = e;
-        }
+        rank = rank_of(e, &c);
+        *ret = c;
+        best = e;
     }
-    return later;
+    return best;
 }
 
 /* ---- messages ---------------------------------------------------------------------------------

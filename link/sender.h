@@ -6,7 +6,8 @@
  * still misses through its reports; what goes out is encoded messages to seal.  It holds nothing
  * that must survive a restart: a new sender starts by sending again and is corrected by the first
  * report.  Small objects go whole in one message, larger ones as a descriptor and chunks.  All
- * documents go before any package, each class in the order in which it was queued.
+ * documents go before mail, and mail before any package, each class in the order in which it was
+ * queued.
  *
  * With a way back every chunk goes once, then what reports say is missing.  When no report comes,
  * the descriptor goes again and asks for one; only then everything does, less and less often.  On a

@@ -14,6 +14,7 @@
 #include "orchestrator/home.h"
 #include "orchestrator/ingest.h"
 #include "orchestrator/link_options.h"
+#include "orchestrator/mail.h"
 #include "orchestrator/rekeys.h"
 #include "orchestrator/view.h"
 
@@ -118,18 +119,22 @@ static enum rc open_link(const struct ground *g, const struct store_satellite *r
     scoped(close_fd) int keys = -1;
     scoped(close_fd) int up = -1;
     scoped(close_fd) int down = -1;
+    scoped(close_fd) int mail = -1;
     enum rc rc = home_open_dir(&g->home, row->link_keys, &keys, err);
 
     if (rc == RC_OK)
         rc = home_open_dir(&g->home, row->up, &up, err);
     if (rc == RC_OK)
         rc = home_open_dir(&g->home, row->down, &down, err);
+    if (rc == RC_OK)
+        rc = mail_open_spool(&g->home, row->id, &mail, err);
     if (rc != RC_OK)
         return rc;
     struct link_ground_options options = {
         .state_dirfd = keys,
         .up_dirfd = up,
         .down_dirfd = down,
+        .mail_dirfd = mail,
         .up_files_max = g->options.up_files,
         .sender = { .resend_ms = g->options.resend_ms, .flight_ms = g->options.flight_ms },
     };
@@ -479,6 +484,44 @@ static void count(struct ground *g, const struct link_ground_counts *counts)
         g->counts.last = counts->last;
 }
 
+/* Keep one message of a payload, or let go of what is none.  False: not now. */
+static bool keep_message(struct ground *g, struct peer *peer, const struct port_object *object)
+{
+    const struct view_satellite *sat = view_find(g->view, peer->id);
+    scoped(close_fd) int fd = -1;
+    struct mail m = { 0 };
+    struct err err = { 0 };
+
+    if (!sat)
+        return false;
+    enum rc rc = link_ground_mail_open(peer->link, object->digest, &fd, &err);
+    if (rc == RC_OK)
+        rc = mail_keep(&g->home, &sat->row, fd, object->size, &m, &err);
+    if (rc == RC_OK)
+        log_event(LOG_LEVEL_INFO, "mail satellite=%s payload=%s/%s bytes=%u", peer->id, m.tenant,
+                  m.payload, m.size);
+    else
+        log_err(LOG_LEVEL_WARN, &err, "mail satellite=%s", peer->id);
+    if (rc != RC_OK && (rc_class(rc) == RC_CLASS_RETRY || rc_class(rc) == RC_CLASS_BROKEN))
+        return false;
+    g->counts.refused += rc != RC_OK;
+    rc = link_ground_mail_done(peer->link, object->digest, &err);
+    if (rc != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "mail satellite=%s", peer->id);
+    return rc == RC_OK;
+}
+
+static void keep_mail(struct ground *g, struct peer *peer)
+{
+    struct port_object object;
+    size_t i = 0;
+
+    while (link_ground_mail(peer->link, i, &object)) {
+        if (!keep_message(g, peer, &object))
+            i++;
+    }
+}
+
 static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
 {
     enum rc rc = RC_OK;
@@ -495,6 +538,7 @@ static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms,
 
         complain(g, &g->peer[i], &why, "receive", got);
         count(g, &counts);
+        keep_mail(g, &g->peer[i]);
         if (in.heard)
             take_keys(&in);
         if (counts.refused > 0)

@@ -305,7 +305,7 @@ enum rc home_operator_key(const struct home *home, char *out, size_t cap, struct
 /* In which order a pass is filled: what decides whether the rest is believed goes first. */
 static enum outgoing_class class_of(unsigned kind)
 {
-    if (kind == OBJECT_PACKAGE)
+    if (kind == OBJECT_PACKAGE || kind == OBJECT_MAIL)
         return CLASS_PACKAGE;
     return kind == OBJECT_ORDER || kind == OBJECT_TOKEN ? CLASS_ORDER : CLASS_TRUST;
 }

@@ -160,7 +160,6 @@ static const char *not_built(const struct manifest *m)
         { "file-size", m->limits.file_bytes != 0 },
         { "shm", m->limits.shm_bytes != 0 },
         { "tmp-files", m->limits.tmp_files != 0 },
-        { "outbox-per-day", m->limits.outbox_bytes_day != 0 },
         { "core", m->limits.core_bytes != 0 },
         { "inner-root", m->inner_root },
         { "isolation: vm", m->isolation == ISOLATION_VM },

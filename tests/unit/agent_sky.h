@@ -32,7 +32,7 @@
 /* A satellite, its ground, and what the ground knows. */
 struct sky {
     struct scratch dir;
-    int state, up, down, ground, watch;
+    int state, up, down, ground, mail, watch;
     struct keys keys;
     struct link_ground *link;
     pid_t berthd;
@@ -97,6 +97,7 @@ static maybe_unused void open_link_with(uint32_t flight_ms, uint32_t resend_ms)
         .state_dirfd = sky->ground,
         .up_dirfd = sky->up,
         .down_dirfd = sky->down,
+        .mail_dirfd = sky->mail,
         .sender = { .flight_ms = flight_ms, .resend_ms = resend_ms },
     };
     struct err err = { 0 };
@@ -127,6 +128,7 @@ static maybe_unused void sky_make(void)
     sky->up = make_dir(sky->dir.fd, "up");
     sky->down = make_dir(sky->dir.fd, "down");
     sky->ground = make_dir(sky->dir.fd, "ground");
+    sky->mail = make_dir(sky->dir.fd, "mail");
     sky->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     char path[128];
     (void)snprintf(path, sizeof path, "%s/down", sky->dir.path);
@@ -203,6 +205,7 @@ static maybe_unused int sky_close(void **state)
     close_fd(&sky->down);
     close_fd(&sky->ground);
     close_fd(&sky->watch);
+    close_fd(&sky->mail);
     remove_sky();
     free(sky);
     sky = NULL;
@@ -257,6 +260,7 @@ struct version {
     const char *probe;  /* NULL: agent_payload */
     const char *peer;   /* NULL: it has none */
     uint32_t pids;      /* 0: as any */
+    bool mail;          /* it has /inbox and /outbox, of 1 MiB each, and 300,000 bytes a day */
 };
 
 static maybe_unused noinline struct manifest manifest_of(const struct version *v,
@@ -282,6 +286,10 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
         m.health.soak_ms = v->soak_ms;
     if (v->pids > 0)
         m.limits.pids = v->pids;
+    if (v->mail) {
+        m.limits.inbox_bytes = m.limits.outbox_bytes = 1U << 20;
+        m.limits.outbox_bytes_day = 300000;
+    }
     if (v->no_data)
         m.limits.data_bytes = 0;
     if (v->tenant)

@@ -24,13 +24,13 @@
 
 struct rig {
     struct link_tmp tmp;
-    int spool, up, down, keys, ground_keys;
+    int spool, up, down, keys, ground_keys, ground_mail;
     int port;
     pid_t pid;
     struct link_ground *ground;
     uint64_t now_ms; /* of the sender, moved by hand */
     uint32_t contacts, heard;
-    uint32_t events[320]; /* by code */
+    uint32_t events[400]; /* by code */
     struct port_transfers transfers;
     struct port_keys keys_held;
     struct port_key_held answer; /* the last one */
@@ -38,6 +38,8 @@ struct rig {
     uint32_t n_objects;
     struct port_object object; /* the last one */
     int object_fd;
+    uint32_t mails_sent;
+    struct port_mail_sent mail_sent; /* the last one */
     uint32_t reports;
     uint8_t report[64];
     size_t report_n;
@@ -100,6 +102,7 @@ static void open_ground(struct rig *r)
         .state_dirfd = r->ground_keys,
         .up_dirfd = r->up,
         .down_dirfd = r->down,
+        .mail_dirfd = r->ground_mail,
         .sender = { .chunk_size = 4096, .flight_ms = 10, .resend_ms = 5000 }
     };
 
@@ -125,6 +128,7 @@ static struct rig *rig_new(bool provision)
     r->down = make_dir(r, "down");
     r->keys = make_dir(r, "link");
     r->ground_keys = make_dir(r, "ground");
+    r->ground_mail = make_dir(r, "mail");
     r->object_fd = -1;
     r->now_ms = 1000;
     assert_rc(keys_make(1, 42, &keys, &err), RC_OK);
@@ -148,6 +152,7 @@ static void rig_free(struct rig *r)
     close(r->down);
     close(r->keys);
     close(r->ground_keys);
+    close(r->ground_mail);
     link_tmp_free(&r->tmp);
     free(r);
 }
@@ -176,6 +181,10 @@ static void take_message(struct rig *r)
     if (m.type == PORT_KEY_HELD) {
         r->answer = m.held;
         r->answers++;
+    }
+    if (m.type == PORT_MAIL_SENT) {
+        r->mail_sent = m.mail_sent;
+        r->mails_sent++;
     }
     if (m.type == PORT_OBJECT) {
         r->n_objects++;
@@ -287,7 +296,7 @@ static void objects_arrive(void **state)
     until(r, r->transfers.n_complete == 2 && r->transfers.n_transfers == 0);
     sender_report(link_ground_sender(r->ground), &r->transfers, r->now_ms);
     assert_int_equal(send_due(r), 0);
-    for (uint32_t code = 0; code < 320; code++) {
+    for (uint32_t code = 0; code < 400; code++) {
         if (r->events[code] != 0 && code != RC_REPLAY)
             fail_msg("event %s", rc_name((enum rc)code));
     }
@@ -943,9 +952,115 @@ static void tenants_have_keys(void **state)
     rig_free(r);
 }
 
+static void send_mail(struct rig *r, const struct link_object *o)
+{
+    static struct port_message m;
+    struct err err;
+    int fd = -1;
+
+    m = (struct port_message){ .type = PORT_MAIL,
+                               .mail = { .size = o->object.size, .serial = o->object.serial } };
+    memcpy(m.mail.digest, o->object.digest, DIGEST_SIZE);
+    assert_rc(fs_sealed("mail", (struct bytes){ o->bytes, o->object.size }, &fd, &err), RC_OK);
+    assert_rc(port_send(r->port, &m, fd, &err), RC_OK);
+    close_fd(&fd);
+}
+
+/* What the ground does in one round; every `lose`-th chunk in the downlink never gets there. */
+static void ground_round(struct rig *r, uint32_t lose, uint32_t *met)
+{
+    struct link_ground_counts counts;
+    struct err err;
+    int fd = openat(r->down, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fdopendir(fd);
+
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        struct stat st;
+
+        if (e->d_name[0] == '.' || fstatat(r->down, e->d_name, &st, 0) != 0)
+            continue;
+        if (st.st_size > 10000 && lose != 0 && ++*met % lose == 0)
+            assert_int_equal(unlinkat(r->down, e->d_name, 0), 0);
+    }
+    closedir(d);
+    assert_rc(link_ground_receive(r->ground, 64, take_report, r, &counts, &err), RC_OK);
+    assert_int_equal(counts.refused, 0);
+    send_due(r);
+}
+
+/* Messages of payloads, one that goes whole and one in chunks, over a link that loses a third of
+ * what comes down; reports come all the same, and the ground is heard. */
+static void mail_comes_down(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object small = link_object_new(OBJECT_MAIL, 700, 1);
+    struct link_object large = link_object_new(OBJECT_MAIL, 400000, 2);
+    struct port_message report = { .type = PORT_REPORT, .report = { .n = 5 } };
+    struct port_object there;
+    uint32_t met = 0, got = 0;
+    struct err err;
+
+    (void)state;
+    send_mail(r, &small);
+    send_mail(r, &large);
+    send_mail(r, &large); /* asked for twice: sent once */
+    assert_rc(port_send(r->port, &report, -1, &err), RC_OK);
+    while (r->mails_sent < 2) {
+        until(r, files_in(r->down) > 0 || r->mails_sent == 2);
+        ground_round(r, 3, &met);
+        while (link_ground_mail(r->ground, 0, &there)) {
+            const struct link_object *o = there.size == 700 ? &small : &large;
+            int fd = -1;
+
+            assert_int_equal(there.kind, OBJECT_MAIL);
+            assert_rc(link_ground_mail_open(r->ground, there.digest, &fd, &err), RC_OK);
+            assert_true(link_object_is(o, fd));
+            close_fd(&fd);
+            assert_rc(link_ground_mail_done(r->ground, there.digest, &err), RC_OK);
+            got++;
+        }
+    }
+    assert_int_equal(got, 2); /* each once, however often it was sent */
+    assert_int_equal(r->mail_sent.rc, RC_OK);
+    until(r, files_in(r->up) == 0);
+    assert_int_equal(r->events[RC_TRANSFER_FORMAT], 0);
+    free(small.bytes);
+    free(large.bytes);
+    rig_free(r);
+}
+
+/* What is no mail does not come down, and what berthd says of a message must be true. */
+static void mail_is_checked(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct link_object wrong = link_object_new(OBJECT_MAIL, 700, 1);
+    struct port_message drop = { .type = PORT_MAIL_DROP };
+    struct err err;
+
+    (void)state;
+    wrong.object.digest[0] ^= 1;
+    send_mail(r, &wrong);
+    until(r, r->mails_sent == 1);
+    assert_rc((enum rc)r->mail_sent.rc, RC_OBJECT_DIGEST);
+    for (uint32_t i = 0; i <= PORT_MAILS_MAX; i++) {
+        struct link_object o = link_object_new(OBJECT_MAIL, 700 + i, i + 1);
+
+        send_mail(r, &o);
+        memcpy(drop.done.digest, o.object.digest, DIGEST_SIZE);
+        free(o.bytes);
+    }
+    until(r, r->mails_sent == 2);
+    assert_rc((enum rc)r->mail_sent.rc, RC_SPOOL_FULL);
+    assert_rc(port_send(r->port, &drop, -1, &err), RC_OK); /* one that is not there */
+    until(r, files_in(r->down) == PORT_MAILS_MAX);
+    free(wrong.bytes);
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mail_comes_down),         cmocka_unit_test(mail_is_checked),
         cmocka_unit_test(keys_follow_each_other),  cmocka_unit_test(tenants_have_keys),
         cmocka_unit_test(objects_arrive),          cmocka_unit_test(bytes_are_counted),
         cmocka_unit_test(losses_are_learnt),       cmocka_unit_test(nothing_comes_back),

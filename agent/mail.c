@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/mail.h"
+
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+
+#define MESSAGES_PER_TURN 32U
+#define LATER_MS 10000U      /* until an outbox that has to wait is asked again */
+#define ASK_AGAIN_MS 60000U  /* berth-link's answer may have been lost */
+#define INBOX_AGAIN_MS 5000U /* an inbox without room, or with a file of that name */
+#define SWEEP_EVERY_MS 60000U
+#define DAY_MS (UINT64_C(24) * 3600U * 1000U)
+
+/* ---- what there is ----------------------------------------------------------------------------
+ */
+
+/* The time that cannot be turned back (manifest/trust). */
+static uint64_t floor_ms(const struct agent *a)
+{
+    const uint64_t now = agent_now_unix() * 1000U;
+    const uint64_t floor = a->trust ? trust_time_floor(a->trust) : 0;
+
+    return now > floor ? now : floor;
+}
+
+static struct mail_box *find_box(struct agent *a, uint64_t instance)
+{
+    for (uint32_t i = 0; instance != 0 && i < UNITS_MAX; i++) {
+        if (a->mail.box[i].instance == instance)
+            return &a->mail.box[i];
+    }
+    return NULL;
+}
+
+static struct mail_box *box_of(struct agent *a, const struct mail_file *f)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct mail_box *b = &a->mail.box[i];
+
+        if (b->instance != 0 && strcmp(b->tenant, f->tenant) == 0 &&
+            strcmp(b->payload, f->payload) == 0)
+            return b;
+    }
+    return NULL;
+}
+
+static bool same_payload(const struct mail_file *f, const struct mail_file *other)
+{
+    return f->way == other->way && strcmp(f->tenant, other->tenant) == 0 &&
+           strcmp(f->payload, other->payload) == 0;
+}
+
+/* What a tenant, or one of its payloads, has on board, one way. */
+struct load {
+    uint32_t files;
+    uint64_t bytes;
+};
+
+static struct load load_of(const struct agent *a, const struct mail_file *like, bool payload)
+{
+    struct load load = { 0 };
+
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        const struct mail_file *f = &a->mail.item[i].f;
+
+        if (f->way != like->way || strcmp(f->tenant, like->tenant) != 0 ||
+            (payload && strcmp(f->payload, like->payload) != 0))
+            continue;
+        load.files++;
+        load.bytes += f->size;
+    }
+    return load;
+}
+
+/* Behind the last of its payload with a lower number. */
+static void add_item(void *arg, const struct mail_file *f)
+{
+    struct agent *a = arg;
+    struct mail_agent *m = &a->mail;
+    uint32_t at = m->n;
+
+    if (m->n == MAIL_FILES_MAX)
+        return; /* it is seen again at the next start */
+    while (at > 0 && same_payload(&m->item[at - 1].f, f) && m->item[at - 1].f.number > f->number) {
+        m->item[at] = m->item[at - 1];
+        at--;
+    }
+    m->item[at] = (struct mail_item){ .f = *f };
+    m->n++;
+}
+
+static void drop_item(struct agent *a, struct mail_item *item)
+{
+    struct err err = { 0 };
+
+    if (mail_store_remove(a->data_dir, &item->f, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "message");
+    a->mail.n--;
+    memmove(item, item + 1, (size_t)(&a->mail.item[a->mail.n] - item) * sizeof *item);
+}
+
+static struct mail_item *find_item(struct agent *a, enum mail_way way, const uint8_t digest[])
+{
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        struct mail_item *item = &a->mail.item[i];
+
+        if (item->f.way == way && memcmp(item->f.digest.b, digest, DIGEST_SIZE) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+/* The head of a message that is kept. */
+static enum rc read_head(const struct agent *a, const struct mail_file *f, int *ret_fd,
+                         struct mail *ret, struct err *err)
+{
+    uint8_t buf[MAIL_HEAD_MAX];
+    scoped(close_fd) int fd = -1;
+    const size_t n = f->size < sizeof buf ? (size_t)f->size : sizeof buf;
+    enum rc rc = mail_store_open(a->data_dir, f, &fd, err);
+
+    if (rc == RC_OK)
+        rc = fs_pread_exact(fd, buf, n, 0, err);
+    if (rc == RC_OK)
+        rc = mail_head_decode((struct bytes){ buf, n }, f->size, ret, err);
+    if (rc == RC_OK && ret_fd)
+        *ret_fd = take_fd(&fd);
+    return rc;
+}
+
+static void tell(struct agent *a, enum rc rc, const char *tenant, const char *payload)
+{
+    char what[64];
+
+    (void)snprintf(what, sizeof what, "mail %.28s/%.28s", tenant, payload);
+    agent_event(a, rc, 1, what);
+}
+
+/* ---- receipts ---------------------------------------------------------------------------------
+ */
+
+/* A line for the payload, delivered as a message is; one for which there is no room is dropped. */
+static void receipt(struct agent *a, const struct mail_file *of, const char *name, const char *word)
+{
+    struct mail_file f = { .way = MAIL_CAME, .receipt = true };
+    struct mail head = { .direction = MAIL_UP, .node = a->config.node, .time_ms = floor_ms(a) };
+    uint8_t buf[MAIL_HEAD_MAX];
+    char line[64];
+    struct bytes bytes = { 0 };
+    struct mail_state state;
+    struct err err = { 0 };
+    scoped(close_fd) int mem = -1;
+
+    memcpy(f.tenant, of->tenant, sizeof f.tenant);
+    memcpy(f.payload, of->payload, sizeof f.payload);
+    if (load_of(a, &f, true).files >= MAIL_PAYLOAD_MAX)
+        return;
+    (void)snprintf(line, sizeof line, "%s\n", word);
+    memcpy(head.tenant, of->tenant, sizeof head.tenant);
+    memcpy(head.payload, of->payload, sizeof head.payload);
+    (void)snprintf(head.name, sizeof head.name, "%s", name);
+    head.size = (uint32_t)strlen(line);
+    (void)mail_state_load(a->data_dir, f.tenant, f.payload, head.time_ms, &state);
+    f.number = head.number = ++state.arrival;
+    enum rc rc = mail_state_save(a->data_dir, f.tenant, f.payload, &state, &err);
+    if (rc == RC_OK)
+        rc = mail_head_encode(&head, buf, &bytes, &err);
+    if (rc == RC_OK)
+        rc = fs_sealed("receipt", bytes_of(line), &mem, &err);
+    if (rc == RC_OK)
+        rc = mail_store_put(a->data_dir, &f, bytes, mem, 0, head.size, NULL, &err);
+    if (rc == RC_OK)
+        add_item(a, &f);
+    else
+        log_err(LOG_LEVEL_WARN, &err, "receipt");
+}
+
+/* ---- out: from the outbox ---------------------------------------------------------------------
+ */
+
+static void answer(struct agent *a, const struct post_message *found, enum post_type type,
+                   uint32_t wait_ms)
+{
+    struct post_message m = *found;
+    struct err err = { 0 };
+
+    m.type = type;
+    m.rc = RC_OK;
+    m.wait_ms = wait_ms;
+    if (type == POST_LATER)
+        memset(m.name, 0, sizeof m.name);
+    if (post_send(a->mail.sock, &m, NULL, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "post");
+}
+
+/* Whether the bytes are sealed and go where they may, without a look at what is sealed. */
+static enum rc check_sealed(const struct agent *a, const struct mail_box *b, int mem, size_t n,
+                            struct err *err)
+{
+    struct eid src, dst;
+    enum rc rc = mail_eid(a->config.node, b->tenant, b->payload, &src, err);
+
+    if (rc == RC_OK)
+        rc = mail_eid(a->config.ground, b->tenant, "", &dst, err);
+    if (rc != RC_OK)
+        return rc;
+    if (n == 0)
+        return err_set(err, RC_MAIL_SEALED, "an empty file");
+    void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, mem, 0);
+    if (p == MAP_FAILED)
+        return err_sys(err, RC_NO_MEMORY, "message");
+    rc = mail_sealed_check((struct bytes){ p, n }, &src, &dst, err);
+    (void)munmap(p, n);
+    return rc;
+}
+
+/* What a payload, and its tenant, may still send on this day. */
+static enum rc check_budget(const struct agent *a, const struct mail_box *b,
+                            const struct mail_state *s, uint64_t size, struct err *err)
+{
+    const struct grant *grant = a->trust ? trust_grant(a->trust, b->tenant) : NULL;
+    const uint64_t max = !grant                          ? b->day_bytes
+                         : grant->total.outbox_bytes_day ? grant->total.outbox_bytes_day
+                                                         : grant->total.outbox_bytes;
+
+    if (s->day_bytes + size > b->day_bytes)
+        return err_set(err, RC_MAIL_BUDGET, "%s/%s", b->tenant, b->payload);
+    if (mail_store_day_bytes(a->data_dir, b->tenant, s->day) + size > max)
+        return err_set(err, RC_MAIL_BUDGET, "%s", b->tenant);
+    return RC_OK;
+}
+
+static enum rc check_load(const struct agent *a, const struct mail_box *b,
+                          const struct mail_file *f, uint64_t size, struct err *err)
+{
+    const struct load load = load_of(a, f, true);
+
+    if (a->mail.n == MAIL_FILES_MAX || load.files >= MAIL_PAYLOAD_MAX ||
+        (load.files > 0 && load.bytes + size > b->outbox_bytes))
+        return err_set(err, RC_MAIL_FULL, "%s/%s", b->tenant, b->payload);
+    return RC_OK;
+}
+
+/* The message first, then that it was taken: cut off in between, its number is used again and the
+ * same file found again, which makes the same message. */
+static enum rc keep(struct agent *a, const struct mail_box *b, const struct post_message *m,
+                    int mem, struct err *err)
+{
+    struct mail_file f = { .way = MAIL_SENT };
+    struct mail head = {
+        .direction = MAIL_DOWN, .node = a->config.node, .time_ms = floor_ms(a), .size = m->size
+    };
+    uint8_t buf[MAIL_HEAD_MAX];
+    struct bytes bytes = { 0 };
+    struct mail_state s;
+
+    (void)mail_state_load(a->data_dir, b->tenant, b->payload, head.time_ms, &s);
+    if (memcmp(&s.last, &m->mark, sizeof s.last) == 0)
+        return RC_OK; /* it has been taken, and only has to go */
+    if (head.time_ms / DAY_MS > s.day) {
+        s.day = head.time_ms / DAY_MS;
+        s.day_bytes = 0;
+    }
+    memcpy(f.tenant, b->tenant, sizeof f.tenant);
+    memcpy(f.payload, b->payload, sizeof f.payload);
+    memcpy(head.tenant, b->tenant, sizeof head.tenant);
+    memcpy(head.payload, b->payload, sizeof head.payload);
+    (void)snprintf(head.name, sizeof head.name, "%.*s", (int)MAIL_NAME_MAX, m->name);
+    head.expires_ms = head.time_ms + MAIL_LIFE_MS;
+    f.number = head.number = ++s.number;
+    s.day_bytes += m->size;
+    s.last = m->mark;
+    enum rc rc = b->sealed ? check_sealed(a, b, mem, m->size, err) : RC_OK;
+    if (rc == RC_OK)
+        rc = check_load(a, b, &f, m->size, err);
+    if (rc == RC_OK) {
+        s.day_bytes -= m->size;
+        rc = check_budget(a, b, &s, m->size, err);
+        s.day_bytes += m->size;
+    }
+    if (rc == RC_OK)
+        rc = mail_head_encode(&head, buf, &bytes, err);
+    if (rc == RC_OK)
+        rc = mail_store_put(a->data_dir, &f, bytes, mem, 0, m->size, NULL, err);
+    if (rc == RC_OK)
+        rc = mail_state_save(a->data_dir, b->tenant, b->payload, &s, err);
+    if (rc != RC_OK)
+        return rc;
+    add_item(a, &f);
+    if (b->inbox_bytes > 0)
+        receipt(a, &f, head.name, "taken");
+    return RC_OK;
+}
+
+static void on_found(struct agent *a, const struct post_message *m, int mem)
+{
+    struct mail_box *b = find_box(a, m->instance);
+    struct stat st;
+    struct err err = { 0 };
+
+    if (!b || fstat(mem, &st) != 0 || (uint64_t)st.st_size != m->size) {
+        answer(a, m, POST_LATER, LATER_MS);
+        return;
+    }
+    enum rc rc = keep(a, b, m, mem, &err);
+    if (rc == RC_OK) {
+        b->told = false;
+        answer(a, m, POST_TAKEN, 0);
+        return;
+    }
+    if (rc_class(rc) != RC_CLASS_REFUSED) {
+        if (!b->told)
+            tell(a, rc, b->tenant, b->payload);
+        b->told = true;
+        answer(a, m, POST_LATER, LATER_MS);
+        return;
+    }
+    /* It will never go: it goes out of the outbox, and the payload can read why. */
+    const struct mail_file of = { 0 };
+    struct mail_file like = of;
+    char word[64];
+
+    memcpy(like.tenant, b->tenant, sizeof like.tenant);
+    memcpy(like.payload, b->payload, sizeof like.payload);
+    tell(a, rc, b->tenant, b->payload);
+    (void)snprintf(word, sizeof word, "refused %s", rc_name(rc));
+    if (b->inbox_bytes > 0)
+        receipt(a, &like, m->name, word);
+    answer(a, m, POST_TAKEN, 0);
+}
+
+/* ---- in: to the inbox -------------------------------------------------------------------------
+ */
+
+static void on_delivered(struct agent *a, const struct post_message *m)
+{
+    struct mail_box *b = find_box(a, m->instance);
+    const enum rc rc = rc_from_number(m->rc);
+
+    if (!b)
+        return;
+    b->putting = false;
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        struct mail_item *item = &a->mail.item[i];
+
+        if (item->f.way != MAIL_CAME || !item->under_way || box_of(a, &item->f) != b)
+            continue;
+        item->under_way = false;
+        if (rc == RC_OK) {
+            drop_item(a, item);
+            return;
+        }
+        item->not_before_ms = clock_mono_ms() + INBOX_AGAIN_MS;
+        if (!item->told)
+            tell(a, rc == RC_NO_SPACE ? RC_MAIL_FULL : rc, b->tenant, b->payload);
+        item->told = true;
+        return;
+    }
+}
+
+/* Hand one message to berth-post. */
+static enum rc put(struct agent *a, struct mail_box *b, struct mail_item *item, struct err *err)
+{
+    struct post_message m = { .type = POST_PUT, .instance = b->instance };
+    scoped(close_fd) int fd = -1;
+    struct mail head;
+    enum rc rc = read_head(a, &item->f, &fd, &head, err);
+
+    if (rc != RC_OK)
+        return rc;
+    m.offset = head.head;
+    m.size = head.size;
+    m.replace = item->f.receipt ? 1 : 0;
+    (void)snprintf(m.name, sizeof m.name, "%s%s", head.name, item->f.receipt ? MAIL_RECEIPT : "");
+    const int fds[POST_FDS_MAX] = { fd, -1 };
+    rc = post_send(a->mail.sock, &m, fds, err);
+    if (rc == RC_OK)
+        item->under_way = b->putting = true;
+    return rc;
+}
+
+static void put_due(struct agent *a, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        struct mail_item *item = &a->mail.item[i];
+        struct mail_box *b = item->f.way == MAIL_CAME ? box_of(a, &item->f) : NULL;
+        struct err err = { 0 };
+
+        if (!b || b->putting || b->inbox_bytes == 0 || now_ms < item->not_before_ms)
+            continue;
+        enum rc rc = put(a, b, item, &err);
+        if (rc == RC_OK || rc == RC_TIMEOUT || rc == RC_SHORT)
+            continue;
+        tell(a, rc, item->f.tenant, item->f.payload); /* the disk has lost it */
+        drop_item(a, item);
+        i--;
+    }
+}
+
+/* Whether a tenant's payload may be sent this here and now. */
+static enum rc check_came(const struct agent *a, const struct mail *m, const struct mail_file *f,
+                          struct err *err)
+{
+    const struct grant *grant = a->trust ? trust_grant(a->trust, m->tenant) : NULL;
+
+    if (m->direction != MAIL_UP || m->node != a->config.node || !grant ||
+        grant->total.inbox_bytes == 0)
+        return err_set(err, RC_MAIL_ADDRESS, "%s/%s", m->tenant, m->payload);
+    bool there = false;
+    for (uint32_t i = 0; i < a->table.n_units; i++)
+        there |= strcmp(a->table.unit[i].kept.tenant, m->tenant) == 0 &&
+                 strcmp(a->table.unit[i].kept.name, m->payload) == 0;
+    if (!there)
+        return err_set(err, RC_MAIL_ADDRESS, "%s/%s is not on board", m->tenant, m->payload);
+    if (m->expires_ms != 0 && m->expires_ms <= floor_ms(a))
+        return err_set(err, RC_MAIL_EXPIRED, "%s/%s", m->tenant, m->payload);
+    if (a->mail.n == MAIL_FILES_MAX || load_of(a, f, true).files >= MAIL_PAYLOAD_MAX ||
+        load_of(a, f, false).bytes + m->size > grant->total.inbox_bytes)
+        return err_set(err, RC_MAIL_FULL, "%s/%s", m->tenant, m->payload);
+    return RC_OK;
+}
+
+static bool is_recent(const struct mail_state *s, const struct digest *digest)
+{
+    for (uint32_t i = 0; i < s->n_recent; i++) {
+        if (digest_same(&s->recent[i], digest))
+            return true;
+    }
+    return false;
+}
+
+static void add_recent(struct mail_state *s, const struct digest *digest)
+{
+    if (s->n_recent == MAIL_RECENT_MAX)
+        memmove(&s->recent[0], &s->recent[1], --s->n_recent * sizeof s->recent[0]);
+    s->recent[s->n_recent++] = *digest;
+}
+
+/* First that it has come, then what came: cut off in between, berth-link has it still, and says so
+ * again; the other way round it could come twice. */
+enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *digest,
+                  struct err *err)
+{
+    uint8_t buf[MAIL_HEAD_MAX];
+    const size_t n = size < sizeof buf ? (size_t)size : sizeof buf;
+    struct mail_file f = { .way = MAIL_CAME };
+    struct mail_state s;
+    struct mail m;
+
+    if (size > MAIL_OBJECT_MAX)
+        return err_set(err, RC_TOO_LARGE, "message");
+    enum rc rc = fs_pread_exact(fd, buf, n, 0, err);
+    if (rc == RC_OK)
+        rc = mail_head_decode((struct bytes){ buf, n }, size, &m, err);
+    if (rc != RC_OK)
+        return rc;
+    memcpy(f.tenant, m.tenant, sizeof f.tenant);
+    memcpy(f.payload, m.payload, sizeof f.payload);
+    (void)mail_state_load(a->data_dir, m.tenant, m.payload, floor_ms(a), &s);
+    if (is_recent(&s, digest) || find_item(a, MAIL_CAME, digest->b))
+        return RC_OK;
+    rc = check_came(a, &m, &f, err);
+    if (rc != RC_OK)
+        return rc;
+    f.number = ++s.arrival;
+    add_recent(&s, digest);
+    rc = mail_store_put(a->data_dir, &f, (struct bytes){ 0 }, fd, 0, size, digest, err);
+    if (rc == RC_OK)
+        rc = mail_state_save(a->data_dir, m.tenant, m.payload, &s, err);
+    if (rc != RC_OK) {
+        struct err ignored;
+
+        (void)!mail_store_remove(a->data_dir, &f, &ignored);
+        return rc;
+    }
+    add_item(a, &f);
+    put_due(a, clock_mono_ms());
+    return RC_OK;
+}
+
+/* ---- out: to the ground -----------------------------------------------------------------------
+ */
+
+/* The end of a message of a payload's own. */
+static void finish(struct agent *a, struct mail_item *item, const char *word)
+{
+    struct mail_file f = item->f;
+    struct err err = { 0 };
+    struct mail head;
+    bool known = read_head(a, &f, NULL, &head, &err) == RC_OK;
+
+    drop_item(a, item);
+    if (known && word)
+        receipt(a, &f, head.name, word);
+}
+
+void mail_sent(struct agent *a, const struct port_mail_sent *m)
+{
+    struct mail_item *item = find_item(a, MAIL_SENT, m->digest);
+    const enum rc rc = rc_from_number(m->rc);
+    char word[64];
+
+    if (!item)
+        return;
+    item->under_way = false;
+    if (rc == RC_OK) {
+        finish(a, item, "delivered");
+        return;
+    }
+    if (rc == RC_SPOOL_FULL || rc_class(rc) == RC_CLASS_RETRY) {
+        item->not_before_ms = clock_mono_ms() + LATER_MS;
+        return;
+    }
+    tell(a, rc, item->f.tenant, item->f.payload);
+    (void)snprintf(word, sizeof word, "refused %s", rc_name(rc));
+    finish(a, item, word);
+}
+
+static enum rc offer(struct agent *a, struct mail_item *item, uint64_t now_ms, struct err *err)
+{
+    static struct port_message m; /* large, and there is one thread */
+    scoped(close_fd) int fd = -1;
+    enum rc rc = mail_store_open(a->data_dir, &item->f, &fd, err);
+
+    if (rc != RC_OK)
+        return rc;
+    memset(&m, 0, sizeof m);
+    m.type = PORT_MAIL;
+    m.mail = (struct port_mail){ .size = item->f.size, .serial = item->f.number };
+    memcpy(m.mail.digest, item->f.digest.b, DIGEST_SIZE);
+    rc = port_send(a->link_sock, &m, fd, err);
+    if (rc == RC_OK) {
+        item->under_way = true;
+        item->not_before_ms = now_ms + ASK_AGAIN_MS;
+    }
+    return rc;
+}
+
+/* The next message by turns: of the tenant that comes after the one before, its oldest. */
+static struct mail_item *next_out(struct agent *a, uint64_t now_ms)
+{
+    struct mail_item *best = NULL;
+    bool best_behind = false;
+
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        struct mail_item *item = &a->mail.item[i];
+        const bool behind = strcmp(item->f.tenant, a->mail.turn) > 0;
+
+        if (item->f.way != MAIL_SENT || now_ms < item->not_before_ms)
+            continue;
+        const int order = best ? strcmp(item->f.tenant, best->f.tenant) : -1;
+        if (!best || (behind && !best_behind) || (behind == best_behind && order < 0)) {
+            best = item;
+            best_behind = behind;
+        }
+    }
+    return best;
+}
+
+static uint32_t out_under_way(const struct agent *a)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < a->mail.n; i++)
+        n += a->mail.item[i].f.way == MAIL_SENT && a->mail.item[i].under_way;
+    return n;
+}
+
+static void offer_due(struct agent *a, uint64_t now_ms)
+{
+    for (uint32_t turns = 0; turns < PORT_MAILS_MAX; turns++) {
+        struct mail_item *item = next_out(a, now_ms);
+        struct err err = { 0 };
+
+        if (!item || (!item->under_way && out_under_way(a) >= PORT_MAILS_MAX))
+            return;
+        memcpy(a->mail.turn, item->f.tenant, sizeof a->mail.turn);
+        enum rc rc = offer(a, item, now_ms, &err);
+        if (rc == RC_TIMEOUT || rc == RC_SHORT)
+            return;
+        if (rc != RC_OK) {
+            log_err(LOG_LEVEL_WARN, &err, "message");
+            tell(a, rc, item->f.tenant, item->f.payload);
+            drop_item(a, item);
+        }
+    }
+}
+
+/* ---- all --------------------------------------------------------------------------------------
+ */
+
+/* What has expired goes: nobody waits for it any more. */
+static void sweep(struct agent *a, uint64_t now_ms)
+{
+    static struct port_message m; /* large, and there is one thread */
+    const uint64_t today = floor_ms(a);
+
+    if (now_ms - a->mail.swept_ms < SWEEP_EVERY_MS)
+        return;
+    a->mail.swept_ms = now_ms;
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        struct mail_item *item = &a->mail.item[i];
+        struct err err = { 0 };
+        struct mail head;
+
+        if (item->f.receipt || (item->f.way == MAIL_CAME && item->under_way) ||
+            read_head(a, &item->f, NULL, &head, &err) != RC_OK || head.expires_ms == 0 ||
+            head.expires_ms > today)
+            continue;
+        memset(&m, 0, sizeof m);
+        m.type = PORT_MAIL_DROP;
+        memcpy(m.done.digest, item->f.digest.b, DIGEST_SIZE);
+        if (item->f.way == MAIL_SENT && item->under_way &&
+            port_send(a->link_sock, &m, -1, &err) != RC_OK)
+            continue;
+        tell(a, RC_MAIL_EXPIRED, item->f.tenant, item->f.payload);
+        finish(a, item, item->f.way == MAIL_SENT ? "expired" : NULL);
+        i--;
+    }
+}
+
+void mail_tick(struct agent *a, uint64_t now_ms)
+{
+    if (a->data_dir < 0)
+        return;
+    sweep(a, now_ms);
+    offer_due(a, now_ms);
+    if (a->mail.sock >= 0)
+        put_due(a, now_ms);
+}
+
+static void close_box(struct agent *a, uint64_t instance)
+{
+    struct mail_box *b = find_box(a, instance);
+
+    if (!b)
+        return;
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        if (a->mail.item[i].f.way == MAIL_CAME && box_of(a, &a->mail.item[i].f) == b)
+            a->mail.item[i].under_way = false;
+    }
+    *b = (struct mail_box){ 0 };
+}
+
+void mail_starting(struct agent *a, uint64_t instance, const struct manifest *m)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct mail_box *b = &a->mail.box[i];
+
+        if (b->instance != 0 || (m->limits.inbox_bytes == 0 && m->limits.outbox_bytes == 0))
+            continue;
+        *b = (struct mail_box){ .instance = instance,
+                                .inbox_bytes = m->limits.inbox_bytes,
+                                .outbox_bytes = m->limits.outbox_bytes,
+                                .day_bytes = m->limits.outbox_bytes_day ? m->limits.outbox_bytes_day
+                                                                        : m->limits.outbox_bytes };
+        memcpy(b->tenant, m->tenant, sizeof b->tenant);
+        memcpy(b->payload, m->name, sizeof b->payload);
+        return;
+    }
+}
+
+void mail_not_started(struct agent *a, uint64_t instance)
+{
+    close_box(a, instance);
+}
+
+void mail_launched(struct agent *a, uint64_t instance, int view, int pidfd)
+{
+    const struct post_message m = { .type = POST_OPEN, .instance = instance };
+    const int fds[POST_FDS_MAX] = { view, pidfd };
+    struct err err = { 0 };
+
+    if (!find_box(a, instance) || view < 0)
+        return;
+    if (a->mail.sock >= 0 && post_send(a->mail.sock, &m, fds, &err) == RC_OK)
+        return;
+    log_err(LOG_LEVEL_WARN, &err, "nobody carries mail");
+    close_box(a, instance);
+}
+
+static void take_message(struct agent *a, const struct post_message *m, int fd)
+{
+    const struct mail_box *b = find_box(a, m->instance);
+
+    switch ((enum post_type)m->type) {
+    case POST_FOUND:
+        on_found(a, m, fd);
+        break;
+    case POST_REMOVED:
+        if (b && m->rc == RC_MAIL_DAMAGED)
+            tell(a, RC_MAIL_DAMAGED, b->tenant, b->payload);
+        break;
+    case POST_DELIVERED:
+        on_delivered(a, m);
+        break;
+    case POST_JUNK:
+        if (b && m->count > 0 && m->rc != RC_OK) {
+            char what[64];
+
+            (void)snprintf(what, sizeof what, "outbox %.24s/%.24s", b->tenant, b->payload);
+            agent_event(a, rc_from_number(m->rc), m->count, what);
+        }
+        break;
+    case POST_CLOSED:
+        close_box(a, m->instance);
+        break;
+    case POST_OPEN:
+    case POST_TAKEN:
+    case POST_LATER:
+    case POST_PUT:
+        break; /* post_recv lets none of them through */
+    }
+}
+
+/* Without berth-post messages wait; what runs goes on, and a start brings it back. */
+static void lose_post(struct agent *a, const struct err *err)
+{
+    log_err(LOG_LEVEL_ERROR, err, "berth-post has ended");
+    agent_event_err(a, err, "berth-post");
+    a->mail.on_post = sd_event_source_disable_unref(a->mail.on_post);
+    close_fd(&a->mail.sock);
+    for (uint32_t i = 0; i < UNITS_MAX; i++)
+        close_box(a, a->mail.box[i].instance);
+}
+
+static int on_post(sd_event_source *source, int sock, uint32_t events, void *arg)
+{
+    struct agent *a = arg;
+
+    (void)source;
+    (void)events;
+    for (uint32_t i = 0; i < MESSAGES_PER_TURN; i++) {
+        struct post_message m = { 0 };
+        int fds[POST_FDS_MAX] = { -1, -1 };
+        struct err err = { 0 };
+        enum rc rc = post_recv(sock, false, &m, fds, &err);
+
+        if (rc == RC_TIMEOUT)
+            break;
+        if (rc != RC_OK) {
+            lose_post(a, &err);
+            return 0;
+        }
+        take_message(a, &m, fds[0]);
+        close_fd(&fds[0]);
+        close_fd(&fds[1]);
+    }
+    mail_tick(a, clock_mono_ms());
+    return 0;
+}
+
+enum rc mail_open(struct agent *a, struct err *err)
+{
+    if (a->data_dir >= 0)
+        mail_store_list(a->data_dir, add_item, a);
+    if (a->mail.sock >= 0 &&
+        sd_event_add_io(a->loop, &a->mail.on_post, a->mail.sock, EPOLLIN, on_post, a) < 0)
+        return err_set(err, RC_IO, "event loop");
+    return RC_OK;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * agent/mail: messages between payloads and their own ground.
+ *
+ * Out: berth-post finds a file in an outbox; what it may be and how much of it is judged here; it
+ * is written down durably (agent/mail_store) before the file goes; berth-link sends it, by turns
+ * over tenants, and it stays until the ground has it.  In: a message that came over the link is
+ * written down, and berth-post puts it into the inbox when its payload runs and there is room. What
+ * becomes of a message of its own the payload reads in NAME.receipt.
+ *
+ * The bytes are the tenant's and hostile.  Of a payload whose manifest says `sealed`, only bundles
+ * that are sealed and addressed to its own ground are taken (link/mail); whether they are authentic
+ * nobody here could say.
+ */
+#ifndef BERTH_AGENT_MAIL_H
+#define BERTH_AGENT_MAIL_H
+
+#include <systemd/sd-event.h>
+
+#include "agent/mail_store.h"
+#include "agent/state.h"
+
+#define MAIL_FILES_MAX 256U  /* on board, either way, of all payloads */
+#define MAIL_PAYLOAD_MAX 64U /* of these, of one payload and way */
+#define MAIL_LIFE_MS (UINT64_C(30) * 24U * 3600U * 1000U) /* of what a payload sends */
+
+struct agent;
+
+/* A message on disk, and what is being done about it. */
+struct mail_item {
+    struct mail_file f;
+    bool under_way;         /* with berth-link, or with berth-post */
+    uint64_t not_before_ms; /* nothing is done before; under way: asked for again then */
+    bool told;              /* that it waits */
+};
+
+/* A payload that runs with mail. */
+struct mail_box {
+    uint64_t instance; /* 0 = free */
+    char tenant[NAME_CAP];
+    char payload[NAME_CAP];
+    uint64_t inbox_bytes, outbox_bytes, day_bytes; /* of its manifest; day_bytes never 0 */
+    bool sealed;
+    bool putting;
+    bool told; /* that its outbox has to wait */
+};
+
+struct mail_agent {
+    int sock; /* -1: berth-post has ended, or never began */
+    sd_event_source *on_post;
+    struct mail_box box[UNITS_MAX];
+    uint32_t n;
+    struct mail_item item[MAIL_FILES_MAX]; /* in the order of their numbers, payload by payload */
+    char turn[NAME_CAP];                   /* tenant whose message was handed to berth-link last */
+    uint64_t swept_ms;                     /* when expiry was looked at last */
+};
+
+/* Read what is on disk, and listen to berth-post. */
+must_check enum rc mail_open(struct agent *a, struct err *err);
+
+/* A payload is about to be started by this manifest; nothing if it has no mail. */
+struct manifest;
+void mail_starting(struct agent *a, uint64_t instance, const struct manifest *m);
+
+/* It runs: its view of the mail image and a pidfd, borrowed, go to berth-post. */
+void mail_launched(struct agent *a, uint64_t instance, int view, int pidfd);
+
+/* It could not be started. */
+void mail_not_started(struct agent *a, uint64_t instance);
+
+/* A message came over the link: RC_OK when it is kept.  RC_MAIL_FORMAT, RC_MAIL_ADDRESS,
+ * RC_MAIL_EXPIRED; RC_MAIL_FULL and RC_NO_SPACE: perhaps later. */
+must_check enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *digest,
+                             struct err *err);
+
+/* What berth-link says of one of ours. */
+void mail_sent(struct agent *a, const struct port_mail_sent *m);
+
+/* Hand on what can be handed on; every second. */
+void mail_tick(struct agent *a, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/post.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+/* How a message of each type must look. */
+struct shape {
+    bool from_agent;
+    size_t fds;
+    bool named;
+};
+
+static const struct shape shapes[] = {
+    /* clang-format off */
+    [POST_OPEN]      = { true,  2, false },
+    [POST_TAKEN]     = { true,  0, true },
+    [POST_LATER]     = { true,  0, false },
+    [POST_PUT]       = { true,  1, true },
+    [POST_FOUND]     = { false, 1, true },
+    [POST_REMOVED]   = { false, 0, true },
+    [POST_DELIVERED] = { false, 0, true },
+    [POST_JUNK]      = { false, 0, false },
+    [POST_CLOSED]    = { false, 0, false },
+    /* clang-format on */
+};
+
+union control {
+    char buf[CMSG_SPACE(sizeof(int) * (POST_FDS_MAX + 1))];
+    struct cmsghdr align;
+};
+
+static bool known(uint32_t type)
+{
+    return (type >= POST_OPEN && type <= POST_PUT) || (type >= POST_FOUND && type <= POST_CLOSED);
+}
+
+/* The name of a message, or of a receipt of one. */
+static bool name_fits(const struct post_message *m)
+{
+    const size_t end = strlen(MAIL_RECEIPT);
+    char name[sizeof m->name];
+    size_t n = strnlen(m->name, sizeof m->name);
+
+    if (n == sizeof m->name)
+        return false;
+    memcpy(name, m->name, sizeof name);
+    if (m->type == POST_PUT || m->type == POST_DELIVERED) {
+        if (n > end && strcmp(name + n - end, MAIL_RECEIPT) == 0)
+            name[n - end] = '\0';
+    }
+    return mail_name_ok(name);
+}
+
+static bool valid(const struct post_message *m, bool from_agent, size_t n_fds)
+{
+    if (!known(m->type) || m->instance == 0 || m->size > MAIL_CONTENT_MAX || m->replace > 1 ||
+        m->mark.reserved != 0)
+        return false;
+    const struct shape *s = &shapes[m->type];
+
+    if (s->from_agent != from_agent || n_fds != s->fds || rc_from_number(m->rc) != (enum rc)m->rc)
+        return false;
+    return !s->named || name_fits(m);
+}
+
+enum rc post_send(int sock, const struct post_message *m, const int *fds, struct err *err)
+{
+    union control control = { 0 };
+    struct iovec iov = { .iov_base = (void *)(uintptr_t)m, .iov_len = sizeof *m };
+    struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+    const size_t n_fds = shapes[m->type].fds;
+
+    if (n_fds > 0) {
+        hdr.msg_control = control.buf;
+        hdr.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
+
+        assert(c != NULL);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
+    }
+    ssize_t n = 0;
+    do
+        n = sendmsg(sock, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
+        return err_set(err, RC_TIMEOUT, "post is full");
+    if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+        return err_set(err, RC_SHORT, "post is closed");
+    return n < 0 ? err_sys(err, RC_IO, "send to post") : RC_OK;
+}
+
+/* Take every descriptor out of a packet; one more than there may be tells of all others. */
+static size_t take_fds(struct msghdr *hdr, int fds[POST_FDS_MAX + 1])
+{
+    size_t n = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c != NULL; c = CMSG_NXTHDR(hdr, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+            int fd = -1;
+
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (n <= POST_FDS_MAX)
+                fds[n++] = fd;
+            else
+                close_fd(&fd);
+        }
+    }
+    return n;
+}
+
+enum rc post_recv(int sock, bool from_agent, struct post_message *ret, int ret_fds[POST_FDS_MAX],
+                  struct err *err)
+{
+    union control control = { 0 };
+    struct post_message m = { 0 };
+    struct iovec iov = { .iov_base = &m, .iov_len = sizeof m };
+    struct msghdr hdr = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = control.buf,
+                          .msg_controllen = sizeof control.buf };
+    ssize_t n = 0;
+
+    do
+        n = recvmsg(sock, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return err_set(err, RC_TIMEOUT, "nothing from post");
+    if (n == 0 || (n < 0 && errno == ECONNRESET))
+        return err_set(err, RC_SHORT, "post is closed");
+    if (n < 0)
+        return err_sys(err, RC_IO, "receive from post");
+
+    int fds[POST_FDS_MAX + 1] = { -1, -1, -1 };
+    size_t n_fds = take_fds(&hdr, fds);
+
+    if ((hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && n == sizeof m &&
+        valid(&m, from_agent, n_fds)) {
+        *ret = m;
+        memcpy(ret_fds, fds, sizeof(int) * POST_FDS_MAX);
+        return RC_OK;
+    }
+    for (size_t i = 0; i < n_fds; i++)
+        close_fd(&fds[i]);
+    return err_set(err, RC_PROTOCOL, "post message %u of %zd bytes, %zu fds", m.type, n, n_fds);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/mail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/name.h"
+#include "link/port.h"
+
+#define MAIL_DIR "mail"
+#define SPOOL_DIR "mail/.spool"
+#define DRAFT ".new"
+#define LIST_MAX 65536U
+
+enum rc mail_open_spool(const struct home *home, const char *satellite, int *ret_fd,
+                        struct err *err)
+{
+    char path[sizeof SPOOL_DIR + NAME_CAP + 1];
+
+    (void)snprintf(path, sizeof path, SPOOL_DIR "/%s", satellite);
+    enum rc rc = fs_make_dirs(home->dirfd, path, 0700, err);
+    return rc == RC_OK ? fs_open(home->dirfd, path, O_RDONLY | O_DIRECTORY, 0, ret_fd, err) : rc;
+}
+
+/* ---- what came --------------------------------------------------------------------------------
+ */
+
+/* Write the content, and give it its name. */
+static enum rc put(int dir, const char *name, int fd, const struct mail *m, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(m->size + 1U);
+    scoped(close_fd) int out = -1;
+    enum rc rc = buf ? fs_pread_exact(fd, buf, m->size, m->head, err)
+                     : err_set(err, RC_NO_MEMORY, "message");
+
+    if (rc == RC_OK)
+        rc = fs_unlink(dir, DRAFT, err);
+    if (rc == RC_OK)
+        rc = fs_open(dir, DRAFT, O_WRONLY | O_CREAT | O_EXCL, 0600, &out, err);
+    if (rc == RC_OK)
+        rc = fs_write_all(out, (struct bytes){ buf, m->size }, err);
+    if (rc == RC_OK)
+        rc = fs_sync(out, name, err);
+    if (rc == RC_OK)
+        rc = fs_rename(dir, DRAFT, dir, name, true, err);
+    if (rc != RC_OK && dir >= 0)
+        (void)unlinkat(dir, DRAFT, 0);
+    return rc == RC_EXISTS ? RC_OK : rc; /* it came before, and the satellite had not heard */
+}
+
+enum rc mail_keep(const struct home *home, const struct store_satellite *sat, int fd, uint64_t size,
+                  struct mail *ret, struct err *err)
+{
+    uint8_t head[MAIL_HEAD_MAX];
+    char path[sizeof MAIL_DIR + 3 * (NAME_CAP + 1)];
+    char name[MAIL_NAME_CAP + 20];
+    scoped(close_fd) int dir = -1;
+    const size_t n = size < sizeof head ? (size_t)size : sizeof head;
+    enum rc rc = fs_pread_exact(fd, head, n, 0, err);
+
+    if (rc == RC_OK)
+        rc = mail_head_decode((struct bytes){ head, n }, size, ret, err);
+    if (rc != RC_OK)
+        return rc;
+    if (ret->direction != MAIL_DOWN || ret->node != sat->node)
+        return err_set(err, RC_MAIL_ADDRESS, "%s/%s", ret->tenant, ret->payload);
+    (void)snprintf(path, sizeof path, MAIL_DIR "/%s/%s/%s", ret->tenant, sat->id, ret->payload);
+    (void)snprintf(name, sizeof name, "%016" PRIx64 "-%s", ret->number, ret->name);
+    rc = fs_make_dirs(home->dirfd, path, 0700, err);
+    if (rc == RC_OK)
+        rc = fs_open(home->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &dir, err);
+    return rc == RC_OK ? put(dir, name, fd, ret, err) : rc;
+}
+
+/* ---- what is there ----------------------------------------------------------------------------
+ */
+
+struct lister {
+    const struct home *home;
+    char path[3][NAME_CAP];
+    unsigned depth;
+    bool (*fn)(void *arg, const struct mail_kept *kept);
+    void *arg;
+    bool go_on;
+    struct err *err;
+};
+
+static void path_of(const struct lister *l, char *out, size_t cap)
+{
+    size_t n = (size_t)snprintf(out, cap, MAIL_DIR);
+
+    for (unsigned i = 0; i < l->depth; i++)
+        n += (size_t)snprintf(out + n, cap - n, "/%s", l->path[i]);
+}
+
+static bool on_message(void *arg, const char *name)
+{
+    struct lister *l = arg;
+    struct mail_kept kept = { .size = 0 };
+    char dir[MAIL_ID_CAP + 8];
+    char path[2 * MAIL_ID_CAP];
+    struct stat st;
+
+    path_of(l, dir, sizeof dir);
+    (void)snprintf(path, sizeof path, "%s/%.128s", dir, name);
+    if (name[0] == '.' || strlen(name) > MAIL_NAME_MAX + 17U ||
+        fstatat(l->home->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return true;
+    (void)snprintf(kept.id, sizeof kept.id, "%.*s", (int)sizeof kept.id - 1,
+                   path + sizeof MAIL_DIR);
+    kept.size = (uint64_t)st.st_size;
+    kept.came_ms = (uint64_t)st.st_mtim.tv_sec * 1000U;
+    l->go_on = l->fn(l->arg, &kept);
+    return l->go_on;
+}
+
+/* Tenants, satellites, payloads: three levels, and never more. */
+static bool on_level(void *arg, const char *name)
+{
+    struct lister *l = arg;
+    char path[MAIL_ID_CAP];
+    struct err err = { 0 };
+
+    if (!name_valid(name))
+        return true;
+    (void)snprintf(l->path[l->depth], NAME_CAP, "%s", name);
+    l->depth++;
+    path_of(l, path, sizeof path);
+    if (l->depth == 3)
+        (void)!fs_list(l->home->dirfd, path, LIST_MAX, on_message, l, NULL, &err);
+    else /* NOLINTNEXTLINE(misc-no-recursion): two levels deep */
+        (void)!fs_list(l->home->dirfd, path, LIST_MAX, on_level, l, NULL, &err);
+    l->depth--;
+    return l->go_on;
+}
+
+enum rc mail_list(const struct home *home, const char *tenant,
+                  bool (*fn)(void *arg, const struct mail_kept *kept), void *arg, struct err *err)
+{
+    struct lister l = { .home = home, .fn = fn, .arg = arg, .go_on = true, .err = err };
+
+    if (tenant != NULL) {
+        (void)on_level(&l, tenant);
+        return RC_OK;
+    }
+    enum rc rc = fs_list(home->dirfd, MAIL_DIR, LIST_MAX, on_level, &l, NULL, err);
+    return rc == RC_NOT_FOUND || (rc == RC_IO && err->sys == ENOENT) ? RC_OK : rc;
+}
+
+/* An id is three names and a name of a file; anything else never leads to a path. */
+static enum rc parse_id(const char *id, char out[MAIL_ID_CAP + 8], struct err *err)
+{
+    char part[NAME_CAP];
+    const char *at = id;
+
+    for (unsigned i = 0; i < 3; i++) {
+        const size_t n = strcspn(at, "/");
+
+        if (n >= sizeof part || at[n] != '/')
+            return err_set(err, RC_NAME, "%.60s", id);
+        memcpy(part, at, n);
+        part[n] = '\0';
+        if (!name_valid(part))
+            return err_set(err, RC_NAME, "%.60s", id);
+        at += n + 1;
+    }
+    if (strlen(at) < 18 || strspn(at, "0123456789abcdef") < 16 || at[16] != '-' ||
+        !mail_name_ok(at + 17))
+        return err_set(err, RC_NAME, "%.60s", id);
+    (void)snprintf(out, MAIL_ID_CAP + 8, MAIL_DIR "/%s", id);
+    return RC_OK;
+}
+
+enum rc mail_open_kept(const struct home *home, const char *id, int *ret_fd, uint64_t *ret_size,
+                       struct err *err)
+{
+    char path[MAIL_ID_CAP + 8];
+    enum rc rc = parse_id(id, path, err);
+
+    return rc == RC_OK ? fs_open_plain(home->dirfd, path, MAIL_CONTENT_MAX, ret_fd, ret_size, err)
+                       : rc;
+}
+
+enum rc mail_remove_kept(const struct home *home, const char *id, struct err *err)
+{
+    char path[MAIL_ID_CAP + 8];
+    enum rc rc = parse_id(id, path, err);
+
+    return rc == RC_OK ? fs_unlink(home->dirfd, path, err) : rc;
+}
+
+/* ---- what goes --------------------------------------------------------------------------------
+ */
+
+enum rc mail_queue(const struct home *home, const char *satellite, struct mail *m, int fd,
+                   struct digest *ret_object, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(MAIL_HEAD_MAX + (size_t)m->size);
+    struct store_outgoing row = { .kind = OBJECT_MAIL, .class = CLASS_PACKAGE };
+    struct store_satellite sat;
+    struct bytes head = { 0 };
+    enum rc rc = buf ? store_satellite(home->store, satellite, &sat, err)
+                     : err_set(err, RC_NO_MEMORY, "message");
+
+    if (rc != RC_OK)
+        return rc;
+    m->direction = MAIL_UP;
+    m->node = (uint32_t)sat.node;
+    m->time_ms = m->number = row.queued_ms = clock_unix_ms();
+    rc = mail_head_encode(m, buf, &head, err);
+    if (rc == RC_OK)
+        rc = fs_pread_exact(fd, buf + head.n, m->size, 0, err);
+    row.size = head.n + m->size;
+    if (rc == RC_OK)
+        rc = home_add_bytes(home, (struct bytes){ buf, row.size }, &row.object, row.path, err);
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", satellite);
+    if (rc == RC_OK)
+        rc = store_queue(home->store, &row, true, err);
+    if (rc == RC_OK)
+        *ret_object = row.object;
+    return rc;
+}

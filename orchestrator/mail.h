@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/mail: messages of payloads in the home, and messages to them.
+ *
+ *     mail/TENANT/SATELLITE/PAYLOAD/NUMBER-NAME   what came, the content alone
+ *     mail/.spool/SATELLITE                       what is coming (link/receiver)
+ *
+ * What comes down is authentic as the satellite's, which may be in wrong hands: addresses and names
+ * are checked, and the content is looked at by nobody.  It appears under its name when it is whole
+ * and durable, and never in the place of another.
+ */
+#ifndef BERTH_ORCHESTRATOR_MAIL_H
+#define BERTH_ORCHESTRATOR_MAIL_H
+
+#include "link/mail.h"
+#include "orchestrator/home.h"
+
+#define MAIL_ID_CAP (3U * NAME_CAP + MAIL_NAME_CAP + 20U)
+
+/* The directory in which a satellite's messages are put together; the caller closes *ret_fd. */
+must_check enum rc mail_open_spool(const struct home *home, const char *satellite, int *ret_fd,
+                                   struct err *err);
+
+/* Keep a message of a satellite that has come whole; one that is kept already is RC_OK.
+ * RC_MAIL_FORMAT, RC_MAIL_ADDRESS: it never will be.  ret says whose it is. */
+must_check enum rc mail_keep(const struct home *home, const struct store_satellite *sat, int fd,
+                             uint64_t size, struct mail *ret, struct err *err);
+
+/* A message that is kept. */
+struct mail_kept {
+    char id[MAIL_ID_CAP]; /* TENANT/SATELLITE/PAYLOAD/NUMBER-NAME */
+    uint64_t size;
+    uint64_t came_ms; /* Unix time */
+};
+
+/* Call fn for every message of a tenant (NULL = all), until it returns false. */
+must_check enum rc mail_list(const struct home *home, const char *tenant,
+                             bool (*fn)(void *arg, const struct mail_kept *kept), void *arg,
+                             struct err *err);
+
+/* Open a message by its id; RC_NOT_FOUND, RC_NAME. */
+must_check enum rc mail_open_kept(const struct home *home, const char *id, int *ret_fd,
+                                  uint64_t *ret_size, struct err *err);
+must_check enum rc mail_remove_kept(const struct home *home, const char *id, struct err *err);
+
+/* Queue the file of a descriptor for a payload; m has payload, tenant, name and expiry, the rest is
+ * set here.  *ret_object is what the satellite will report. */
+must_check enum rc mail_queue(const struct home *home, const char *satellite, struct mail *m,
+                              int fd, struct digest *ret_object, struct err *err);
+
+#endif
