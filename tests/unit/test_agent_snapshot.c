@@ -309,6 +309,11 @@ static void carry_out(struct board *b, const struct action *action)
     case ACTION_NOTE:
     case ACTION_SWITCH: /* of the agent only */
         break;
+    case ACTION_RELIMIT: /* nobody asks for these here */
+    case ACTION_FREEZE:
+    case ACTION_THAW:
+        fail_msg("action %d", (int)action->type);
+        break;
     }
 }
 
