@@ -7,11 +7,13 @@
 #include "link/bpsec.h"
 #include "link/counter.h"
 
-#define ASB_MAX 256U /* of the two security blocks */
+#define ASB_MAX 256U      /* of the two security blocks */
+#define PRIMARY_MAX 1024U /* a primary block with three EIDs of full length */
 
 #define IV_SALT 7U
 #define IV_COUNTER 5U
 
+static_assert(3 * EID_WIRE_MAX + 128 < PRIMARY_MAX, "every primary block fits");
 static_assert(IV_SALT + IV_COUNTER == GCM_IV_SIZE, "salt and counter fill the IV");
 static_assert(COUNTER_MAX >> 8 * IV_COUNTER == 0, "every counter fits");
 
@@ -202,9 +204,29 @@ static enum rc find_guard(const struct bundle *b, uint64_t type, struct guard *r
     return RC_OK;
 }
 
+/* Take off what only a node on the way can have put on: link_seal gives its targets no CRC, as RFC
+ * 9173 wants it of a source, and ION 4.1.3 gives one to every primary block that it sends.  The
+ * decoder has compared them; covered is the block as its source made it, and what comes of this has
+ * to be authentic.  room is where that primary block goes. */
+static void take_off_crcs(struct bundle *b, const struct guard *bcb, uint8_t room[PRIMARY_MAX])
+{
+    struct cbor_out w = { .p = room, .cap = PRIMARY_MAX };
+
+    for (size_t i = 0; i < b->n_blocks; i++) {
+        if (b->blocks[i].number == bcb->asb.targets[0])
+            b->blocks[i].crc_type = CRC_NONE;
+    }
+    if (b->crc_type == CRC_NONE)
+        return;
+    b->crc_type = CRC_NONE;
+    bundle_put_primary(&w, b);
+    if (!w.full)
+        b->primary = (struct bytes){ .p = room, .n = w.n };
+}
+
 /* Form and policy; nothing is authenticated yet. */
 static enum rc check_sealed(struct bytes in, struct bundle *b, struct guard *bib, struct guard *bcb,
-                            struct err *err)
+                            uint8_t room[PRIMARY_MAX], struct err *err)
 {
     enum rc rc = bundle_decode(in, BUNDLE_STRICT, b, err);
 
@@ -224,6 +246,7 @@ static enum rc check_sealed(struct bytes in, struct bundle *b, struct guard *bib
     if (bib->asb.source.scheme != EID_IPN || bib->asb.source.node != b->src.node ||
         bib->asb.source.service == 0 || !eid_equal(&bib->asb.source, &bcb->asb.source))
         return err_set(err, RC_BPSEC_CONTEXT, "security source: not as agreed");
+    take_off_crcs(b, bcb, room);
     rc = bpsec_check(b, BUNDLE_STRICT, err);
     return rc == RC_OK ? bundle_check(b, 0, err) : rc;
 }
@@ -242,7 +265,8 @@ enum rc link_open(uint8_t *buf, size_t n, const struct link_finder *keys, struct
     struct guard bib;
     struct guard bcb;
     struct bundle b;
-    enum rc rc = check_sealed((struct bytes){ .p = buf, .n = n }, &b, &bib, &bcb, err);
+    uint8_t room[PRIMARY_MAX];
+    enum rc rc = check_sealed((struct bytes){ .p = buf, .n = n }, &b, &bib, &bcb, room, err);
 
     if (rc == RC_OK)
         rc = keys->find(keys->arg, &b.src, bib.asb.source.service, &found, err);

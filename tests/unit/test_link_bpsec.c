@@ -394,6 +394,46 @@ static void test_moved_payload(void **state)
     assert_int_equal(asked, 1);
 }
 
+/* A node on the way gives targets a CRC and puts blocks of its own in front, as ION does: that is
+ * no harm, and hides none. */
+static void test_crcs_of_the_way(void **state)
+{
+    static const enum crc_type types[] = { CRC_NONE, CRC_16, CRC_32C };
+    static const uint8_t hops[] = { 0x82, 0x18, 0x20, 0x01 };
+    static struct sealed s;
+    static uint8_t buf[sizeof s.p + 512], bad[sizeof buf];
+    struct link_opened o;
+
+    (void)state;
+    seal(&s, 64, false);
+    for (size_t i = 0; i < 9; i++) {
+        struct bundle b;
+        struct bytes out;
+
+        assert_rc(bundle_decode((struct bytes){ .p = s.p, .n = s.n }, BUNDLE_STRICT, &b, NULL),
+                  RC_OK);
+        b.crc_type = types[i % 3];
+        b.blocks[b.n_blocks - 1].crc_type = types[i / 3];
+        add_block(&b, (struct bundle_block){ .type = BLOCK_HOP_COUNT,
+                                             .number = 9,
+                                             .crc_type = CRC_16,
+                                             .data = { .p = hops, .n = sizeof hops } });
+        assert_rc(bundle_encode(&b, buf, sizeof buf, &out, NULL), RC_OK);
+        memcpy(bad, buf, out.n);
+        assert_rc(link_open(buf, out.n, &keyring, &o, NULL), RC_OK);
+        assert_int_equal(o.payload.n, s.n_payload);
+        assert_memory_equal(o.payload.p, s.payload, s.n_payload);
+
+        /* another destination, and the CRC put right: the MAC says no */
+        b.dst = eid_ipn(43, 1);
+        assert_rc(bundle_encode(&b, buf, sizeof buf, &out, NULL), RC_OK);
+        assert_rc(link_open(buf, out.n, &keyring, &o, NULL), RC_BPSEC_AUTH);
+        /* and a CRC that is wrong is one */
+        bad[out.n - 3] ^= 1;
+        assert_int_not_equal(link_open(bad, out.n, &keyring, &o, NULL), RC_OK);
+    }
+}
+
 /* RFC 9173 allows IVs of 8 to 16 bytes; the link has agreed on 12, whatever the tag says. */
 static void test_iv_of_another_size(void **state)
 {
@@ -498,15 +538,11 @@ static void test_seal_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_sealed_form),
-        cmocka_unit_test(test_every_bit),
-        cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_policy),
-        cmocka_unit_test(test_moved_payload),
-        cmocka_unit_test(test_iv_of_another_size),
-        cmocka_unit_test(test_seal_room),
-        cmocka_unit_test(test_fragment),
+        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_sealed_form),
+        cmocka_unit_test(test_every_bit),       cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_policy),          cmocka_unit_test(test_moved_payload),
+        cmocka_unit_test(test_crcs_of_the_way), cmocka_unit_test(test_iv_of_another_size),
+        cmocka_unit_test(test_seal_room),       cmocka_unit_test(test_fragment),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
