@@ -33,6 +33,7 @@ struct image {
     const char *name;
     const char *draft; /* its name until it is whole */
     uint64_t bytes;
+    bool replace;               /* a new one may take the place of an old one */
     char *args[IMAGE_ARGS_MAX]; /* of mke2fs, besides what all have; ends with NULL */
 };
 
@@ -123,7 +124,7 @@ static enum rc make_fs(int dir, const struct image *image, struct err *err)
     return reap(pid, said, err);
 }
 
-/* A new image appears under its name only when it is whole, and in the place of an old one. */
+/* A new image appears under its name only when it is whole. */
 static enum rc make_image(int dir, const struct image *image, struct err *err)
 {
     scoped(close_fd) int fd = -1;
@@ -138,7 +139,7 @@ static enum rc make_image(int dir, const struct image *image, struct err *err)
     if (rc == RC_OK)
         rc = fs_sync(fd, image->name, err);
     if (rc == RC_OK)
-        rc = fs_rename(dir, image->draft, dir, image->name, false, err);
+        rc = fs_rename(dir, image->draft, dir, image->name, !image->replace, err);
     if (rc != RC_OK)
         (void)unlinkat(dir, image->draft, 0);
     return rc;
@@ -175,6 +176,8 @@ static enum rc claim(int dir, int data_dir, const struct data_id *id, struct err
                                   : err_set(err, RC_DATA_IMAGE, "owned by id range %u", index);
     if (faccessat(dir, "data.img", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return err_set(err, RC_DATA_IMAGE, "owner is not known");
+    if (errno != ENOENT)
+        return err_sys(err, RC_IO, "data.img");
     (void)snprintf(text, sizeof text, "%u\n", id->index);
     return fs_write_file(dir, "index", bytes_of(text), 0600, err);
 }
@@ -196,12 +199,16 @@ static enum rc open_own(int data_dir, const struct data_id *id, int *ret_dir, st
     return rc;
 }
 
-static enum rc open_image(int dir, const struct image *image, bool make, int *ret_fd,
-                          struct err *err)
+/* Only what is surely not there is made; an error is not that. */
+static enum rc open_image(int dir, const struct image *image, int *ret_fd, struct err *err)
 {
+    struct stat st = { 0 };
     enum rc rc;
 
-    if (make)
+    const bool missing = fstatat(dir, image->name, &st, AT_SYMLINK_NOFOLLOW) != 0;
+    if (missing && errno != ENOENT)
+        return err_sys(err, RC_IO, "%s", image->name);
+    if (missing || (image->replace && S_ISREG(st.st_mode) && (uint64_t)st.st_size != image->bytes))
         rc = make_image(dir, image, err);
     else
         /* An attempt may have failed when only this was left to do; without it a power cut takes
@@ -229,8 +236,7 @@ enum rc data_open(int data_dir, const struct data_id *id, uint64_t bytes, int *r
 
     if (rc != RC_OK)
         return rc;
-    bool make = faccessat(dir, image.name, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
-    return open_image(dir, &image, make, ret_fd, err);
+    return open_image(dir, &image, ret_fd, err);
 }
 
 /* Small blocks, since mail is; always with a journal, since it comes and goes. */
@@ -245,9 +251,9 @@ enum rc data_open_mail(int data_dir, const struct data_id *id, uint64_t inbox_by
     const struct image image = { .name = "mail.img",
                                  .draft = DRAFT_MAIL,
                                  .bytes = plan_mail_image(inbox_bytes, outbox_bytes),
+                                 .replace = true,
                                  .args = { blocks, journal, features, reserved, inodes } };
     scoped(close_fd) int dir = -1;
-    struct stat st;
     enum rc rc = open_own(data_dir, id, &dir, err);
 
     if (rc != RC_OK)
@@ -256,9 +262,7 @@ enum rc data_open_mail(int data_dir, const struct data_id *id, uint64_t inbox_by
                    percent > RESERVED_MAX ? RESERVED_MAX : (unsigned)percent);
     (void)snprintf(inodes, sizeof inodes, "-N%llu",
                    (unsigned long long)(files < MAIL_FILES_MIN ? MAIL_FILES_MIN : files));
-    bool make = fstatat(dir, image.name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
-                (uint64_t)st.st_size != image.bytes;
-    return open_image(dir, &image, make, ret_fd, err);
+    return open_image(dir, &image, ret_fd, err);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------

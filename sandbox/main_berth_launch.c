@@ -375,20 +375,24 @@ static enum rc prepare(struct server *s, struct err *err)
     return setgroups(0, NULL) != 0 ? err_sys(err, RC_CONFINE, "groups") : RC_OK;
 }
 
-/* Who carries mail is the payload in its view of the mail image. */
-static enum rc map_mail(struct launcher *l, const struct options *o, struct err *err)
+/* Who carries mail is the payload in its view of the mail image.  Without that view payloads with
+ * mail are refused, and no others. */
+static void map_mail(struct launcher *l, const struct options *o)
 {
-    enum rc rc = RC_OK;
-
     l->mail_uid = o->mail_uid;
     for (uint32_t root = 0; root < 2; root++) {
         const struct plan plan = { .inner_root = root };
+        struct err err = { 0 };
+        int userns = -1;
 
         l->mail_userns[root] = -1;
-        if (rc == RC_OK && o->mail)
-            rc = idmap_one(plan_uid(&plan), o->mail_uid, o->mail_gid, &l->mail_userns[root], err);
+        if (!o->mail)
+            continue;
+        if (idmap_one(plan_uid(&plan), o->mail_uid, o->mail_gid, &userns, &err) == RC_OK)
+            l->mail_userns[root] = userns;
+        else
+            log_err(LOG_LEVEL_ERROR, &err, "payloads with mail are not launched");
     }
-    return rc;
 }
 
 /* What is wrong here stops payloads, not us: the ground must hear of it.  Only who finds another
@@ -414,7 +418,7 @@ static enum rc build_walls(struct server *s, const struct options *o, struct err
     if (rc == RC_OK && o->devices != NULL)
         rc = devices_load(o->devices, &l->listed, &s->refused);
     if (rc == RC_OK)
-        (void)!map_mail(l, o, &s->refused);
+        map_mail(l, o);
     return RC_OK;
 }
 

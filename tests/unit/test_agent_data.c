@@ -128,6 +128,35 @@ static void mail_has_its_own_image_and_the_inbox_its_part(void **state)
     }
 }
 
+/* What cannot be opened is not therefore made anew; a mail image of another size is. */
+static void nothing_is_made_in_the_place_of_what_is_there(void **state)
+{
+    const struct data_id id = { .tenant = "acme", .name = "cam", .index = 7 };
+    scoped(close_fd) int fd = -1;
+    struct stat st = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    assert_rc(fs_make_dirs(dir, "acme/cam", 0700, &err), RC_OK);
+    assert_rc(fs_write_file(dir, "acme/cam/index", bytes_of("7\n"), 0600, &err), RC_OK);
+    assert_int_equal(symlinkat("nowhere", dir, "acme/cam/data.img"), 0);
+    assert_int_equal(symlinkat("nowhere", dir, "acme/cam/mail.img"), 0);
+    assert_true(data_open(dir, &id, MIB, &fd, &err) != RC_OK);
+    assert_true(data_open_mail(dir, &id, MIB, MIB, &fd, &err) != RC_OK);
+    assert_int_equal(fd, -1);
+    assert_int_equal(fstatat(dir, "acme/cam/data.img", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(fstatat(dir, "acme/cam/mail.img", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_true(S_ISLNK(st.st_mode));
+
+    assert_rc(fs_unlink(dir, "acme/cam/mail.img", &err), RC_OK);
+    assert_rc(data_open_mail(dir, &id, MIB, MIB, &fd, &err), RC_OK);
+    close_fd(&fd);
+    assert_rc(data_open_mail(dir, &id, MIB, 2 * MIB, &fd, &err), RC_OK);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, plan_mail_image(MIB, 2 * MIB));
+}
+
 static void data_outlives_versions_and_owners_do_not_change(void **state)
 {
     struct data_id id = { .tenant = "acme", .name = "cam", .index = 7 };
@@ -221,6 +250,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(images_of_all_sizes, open_dir, close_dir),
         cmocka_unit_test_setup_teardown(images_hold_so_many_files, open_dir, close_dir),
+        cmocka_unit_test_setup_teardown(nothing_is_made_in_the_place_of_what_is_there, open_dir,
+                                        close_dir),
         cmocka_unit_test_setup_teardown(mail_has_its_own_image_and_the_inbox_its_part, open_dir,
                                         close_dir),
         cmocka_unit_test_setup_teardown(data_outlives_versions_and_owners_do_not_change, open_dir,
