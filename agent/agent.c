@@ -146,6 +146,17 @@ static void send_report(struct agent *a)
 /* ---- keeping ------------------------------------------------------------------------------------
  */
 
+/* While this agent is on trial, the one before must be able to read what it finds when it comes
+ * back.  What it does not know is written when the trial is over. */
+static void keep_old_form(struct state *s)
+{
+    s->safe = false;
+    for (uint32_t i = 0; i < s->n_units; i++) {
+        s->unit[i].done = (struct digest){ 0 };
+        s->unit[i].spent = 0;
+    }
+}
+
 static void fill_state(struct agent *a)
 {
     agent_record_versions(a);
@@ -157,6 +168,8 @@ static void fill_state(struct agent *a)
         a->state.unit[i] = a->table.unit[i].kept;
     }
     a->state.safe = a->table.mode == MODE_SAFE;
+    if (a->own.trial)
+        keep_old_form(&a->state);
     a->state.event_seq = a->events.seq + (a->stopping ? 0 : AGENT_EVENT_LEASE);
     if (a->trust) {
         a->state.time_floor = trust_time_floor(a->trust);

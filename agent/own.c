@@ -193,8 +193,13 @@ static uint32_t count_well(const struct agent *a)
 {
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < a->table.n_units; i++)
-        n += a->table.unit[i].run.phase == RUN_READY;
+    /* In a trial, what rests by its own wish is as well as it was when it ran. */
+    for (uint32_t i = 0; i < a->table.n_units; i++) {
+        const struct unit *u = &a->table.unit[i];
+
+        n += u->run.phase == RUN_READY ||
+             (a->own.trial && u->rests != RC_OK && rc_class(u->rests) == RC_CLASS_FINE);
+    }
     return n;
 }
 
@@ -367,7 +372,7 @@ static bool is_trying(const struct agent *a)
     if (a->own.trial && !(is_deaf(a) && a->own.record.tries > 0))
         return true;
     for (uint32_t i = 0; i < a->table.n_units; i++)
-        if (a->table.unit[i].kept.state == SLOT_TRIAL && a->table.unit[i].run.phase != RUN_NONE)
+        if (reconcile_trial_ends(&a->table.unit[i], clock_mono_ms()))
             return true;
     return false;
 }

@@ -202,6 +202,7 @@ static void want(struct table *t, struct unit *u, const struct digest *manifest)
     u->failures = 0;
     u->not_before_ms = 0;
     u->denied = RC_OK;
+    u->due = false; /* of an event that came before */
     if (manifest)
         must_move(t, u, SLOT_EV_ORDER, RC_OK);
 }
@@ -703,6 +704,18 @@ void reconcile_freeze(struct table *t, uint64_t instance, bool frozen, uint64_t 
     u->run.frozen_ms = 0;
 }
 
+void reconcile_freeze_failed(struct table *t, uint64_t instance, uint64_t now_ms)
+{
+    struct unit *u = reconcile_find_instance(t, instance);
+
+    reconcile_freeze(t, instance, false, now_ms);
+    if (!u)
+        return;
+    u->run.life.freeze = false;
+    u->run.mode_frozen = false;
+    wake_at(t, now_ms + 1);
+}
+
 void reconcile_copied(struct table *t, uint64_t instance, enum rc code)
 {
     struct unit *u = reconcile_find_instance(t, instance);
@@ -792,8 +805,9 @@ static bool may_relimit(const struct unit *u, const struct digest *manifest,
     const struct unit_record *r = &u->kept;
 
     return manifest == &r->wanted && r->state == SLOT_INSTALLED && u->run.phase == RUN_READY &&
-           digest_same(&u->run.manifest, &r->good) && !digest_same(&u->run.not_live, manifest) &&
-           ask->live && ask->live(ask->arg, r, &u->run.manifest, manifest);
+           !u->run.relimited && digest_same(&u->run.manifest, &r->good) &&
+           !digest_same(&u->run.not_live, manifest) && ask->live &&
+           ask->live(ask->arg, r, &u->run.manifest, manifest);
 }
 
 /* What should run differs from what does only in its limits: no new start.  False: it takes one. */
@@ -842,6 +856,7 @@ void reconcile_relimited(struct table *t, uint64_t instance, enum rc code, uint6
         return;
     }
     u->run.manifest = next.manifest;
+    u->run.relimited = true;
     u->run.limits = next.limits;
     u->run.life = next.life; /* the same, or it would have been started anew */
     u->run.floor = next.floor;
@@ -962,7 +977,10 @@ static bool settle(struct table *t, struct unit *u, const struct reconcile_ask *
     }
     if (r->state == SLOT_INSTALLED && digest_same(&r->wanted, &r->good))
         must_move(t, u, SLOT_EV_KNOWN, RC_OK);
-    if (r->state == SLOT_INSTALLED && digest_same(&r->wanted, &r->done)) {
+    if (r->state == SLOT_INSTALLED && digest_same(&r->wanted, &r->done) &&
+        u->run.phase == RUN_NONE && digest_is_none(&r->snapshot) &&
+        ask->admit(ask->arg, r, &r->wanted, &unused) == RC_OK) {
+        u->run.floor = unused.floor;
         must_move(t, u, SLOT_EV_START, RC_OK); /* it proved itself when it was there before */
         commit(t, u);
     }
@@ -1047,17 +1065,24 @@ static void denied(struct table *t, struct unit *u, const struct digest *manifes
         u->not_before_ms = 0; /* the version before it, if any, may run at once */
 }
 
-/* A committed version that keeps failing gives way to the one before it, if that may still run. */
-static bool crash_loop(struct table *t, struct unit *u, const struct reconcile_ask *ask)
+/* Whether the version before the one that committed last may run.  A class of retry: not known
+ * yet. */
+static enum rc ask_previous(const struct unit *u, const struct reconcile_ask *ask)
 {
-    struct unit_record *r = &u->kept;
+    const struct unit_record *r = &u->kept;
     struct admission unused = { 0 };
 
-    bool enough = u->spent || u->failures >= RECONCILE_LOOP_MAX;
+    if (digest_is_none(&r->previous) || failed_code(r, &r->previous) != RC_OK)
+        return RC_NOT_FOUND;
+    return ask->admit(ask->arg, r, &r->previous, &unused);
+}
 
-    if (r->state != SLOT_COMMITTED || !enough || digest_is_none(&r->previous) ||
-        failed_code(r, &r->previous) != RC_OK ||
-        ask->admit(ask->arg, r, &r->previous, &unused) != RC_OK)
+/* A committed version that keeps failing gives way to the one before it, if that may still run. */
+static bool crash_loop(struct table *t, struct unit *u, enum rc previous)
+{
+    struct unit_record *r = &u->kept;
+
+    if (r->state != SLOT_COMMITTED || previous != RC_OK)
         return false;
     r->good = r->previous;
     r->previous = (struct digest){ 0 };
@@ -1066,8 +1091,9 @@ static bool crash_loop(struct table *t, struct unit *u, const struct reconcile_a
     return true;
 }
 
-/* The budget is used up, and there is no version before it to go back to. */
-static bool give_up(struct table *t, struct unit *u)
+/* The budget is used up.  Where another version is on its way the one before takes its place, too.
+ */
+static bool give_up(struct table *t, struct unit *u, enum rc previous)
 {
     static const struct digest none;
     struct unit_record *r = &u->kept;
@@ -1079,8 +1105,10 @@ static bool give_up(struct table *t, struct unit *u)
     remember_failed(r, &failed, RC_CRASH_LOOP);
     note(t, u, RC_CRASH_LOOP, &failed);
     t->changed = true;
-    if (digest_same(&r->good, &failed))
-        r->good = r->previous = none;
+    if (digest_same(&r->good, &failed)) {
+        r->good = previous == RC_OK ? r->previous : none;
+        r->previous = none;
+    }
     if (r->state == SLOT_COMMITTED || (r->state == SLOT_ROLLED_BACK && digest_is_none(&r->good)))
         must_move(t, u, SLOT_EV_REVOKE, RC_CRASH_LOOP);
     return true;
@@ -1164,8 +1192,16 @@ static void begin(struct table *t, struct unit *u, uint64_t now_ms, const struct
     const struct digest *manifest = target(t, u, now_ms);
     struct admission admission = { 0 };
 
-    if (crash_loop(t, u, ask) || give_up(t, u))
-        manifest = target(t, u, now_ms);
+    if (u->spent || u->failures >= RECONCILE_LOOP_MAX) {
+        enum rc previous = ask_previous(u, ask);
+
+        if (u->spent && rc_class(previous) == RC_CLASS_RETRY) {
+            wake_at(t, now_ms + RECONCILE_BACKOFF_MIN_MS); /* its files are being read */
+            return;
+        }
+        if (crash_loop(t, u, previous) || give_up(t, u, previous))
+            manifest = target(t, u, now_ms);
+    }
     u->rests = RC_OK;
     if (!manifest)
         return;
@@ -1211,11 +1247,21 @@ static void begin(struct table *t, struct unit *u, uint64_t now_ms, const struct
 /* ---- the agent itself ---------------------------------------------------------------------------
  */
 
+bool reconcile_trial_ends(const struct unit *u, uint64_t now_ms)
+{
+    const struct run *run = &u->run;
+    uint32_t most_ms =
+        run->health.soak_ms > run->health.ready_ms ? run->health.soak_ms : run->health.ready_ms;
+
+    return is_trial(u) && run->frozen_ms == 0 &&
+           (run->life.kind != KIND_ONESHOT || now_ms - run->since_ms < most_ms);
+}
+
 /* A trial that goes on would begin again under the next agent. */
-static bool others_on_trial(const struct table *t)
+static bool others_on_trial(const struct table *t, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < t->n_units; i++)
-        if (t->unit[i].run.phase == RUN_COPYING || is_trial(&t->unit[i]))
+        if (t->unit[i].run.phase == RUN_COPYING || reconcile_trial_ends(&t->unit[i], now_ms))
             return true;
     return false;
 }
@@ -1281,7 +1327,7 @@ static void begin_switch(struct table *t, struct unit *u, const struct digest *t
     struct admission admission = { 0 };
     bool wanted = to == &u->kept.wanted;
 
-    if (now_ms < u->not_before_ms || others_on_trial(t)) {
+    if (now_ms < u->not_before_ms || others_on_trial(t, now_ms)) {
         wake_at(t,
                 now_ms < u->not_before_ms ? u->not_before_ms : now_ms + RECONCILE_BACKOFF_MIN_MS);
         return;
@@ -1449,7 +1495,7 @@ void reconcile_shutdown(struct table *t, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < t->n_units; i++) {
         if (t->unit[i].run.phase == RUN_UP || t->unit[i].run.phase == RUN_READY)
-            stop_run(t, &t->unit[i], RC_OK, now_ms);
+            rest(t, &t->unit[i], now_ms);
         if (t->unit[i].run.phase == RUN_COPYING)
             t->unit[i].run.phase = RUN_NONE; /* from the beginning at the next start */
     }

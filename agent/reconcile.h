@@ -71,6 +71,7 @@ struct run {
     struct life life;
     uint64_t counted_ms; /* until when its running is counted in unit.orbit_ms */
     bool mode_frozen;    /* it was told to stand still, for the mode */
+    bool relimited;      /* its root is the slot of the version before: once is enough */
     bool after_lost;     /* it was told that what it needs is not ready any more */
     enum rc verdict;     /* why it is being stopped; RC_OK = because something else should run */
 };
@@ -235,9 +236,16 @@ void reconcile_input(struct table *t, const struct input *input);
  * on, since nobody knows when it was. */
 void reconcile_resume(struct table *t, bool safe, uint64_t now_ms);
 
+/* Whether a unit is on a trial that ends soon by itself: what the agent waits for before it ends.
+ * One that stands still, or runs until its work is done, is no reason to wait. */
+bool reconcile_trial_ends(const struct unit *u, uint64_t now_ms);
+
 /* The instance is to stand still, or to go on.  While it stands still it is not late for anything,
  * and the time does not count for its trial. */
 void reconcile_freeze(struct table *t, uint64_t instance, bool frozen, uint64_t now_ms);
+
+/* It could not be made to stand still: it runs, and is stopped where it was to be frozen. */
+void reconcile_freeze_failed(struct table *t, uint64_t instance, uint64_t now_ms);
 
 /* The copy that ACTION_SNAPSHOT asked for has ended.  RC_OK: it is durable, and the record of it is
  * to be saved before anything runs. */

@@ -391,6 +391,23 @@ static bool same_limits(const struct resources *a, const struct resources *b)
            a->io_write_bps == b->io_write_bps;
 }
 
+/* Nothing is asked for in the place of something larger.  0 = no limit. */
+static bool no_tighter(uint64_t running, uint64_t wanted)
+{
+    return wanted == 0 || (running != 0 && wanted >= running);
+}
+
+/* Whether a version that runs well under the first limits cannot be worse off under the others.
+ * One that gets less has to show that it can start so, and live through its peaks: it is tried. */
+static bool no_limit_tighter(const struct resources *running, const struct resources *wanted)
+{
+    return wanted->memory_bytes >= running->memory_bytes && wanted->pids >= running->pids &&
+           wanted->cpu_permille >= running->cpu_permille &&
+           no_tighter(running->memory_high_bytes, wanted->memory_high_bytes) &&
+           no_tighter(running->io_read_bps, wanted->io_read_bps) &&
+           no_tighter(running->io_write_bps, wanted->io_write_bps);
+}
+
 /* Both as bytes, once what may differ is the same: what is new in manifests later is compared too.
  */
 static bool same_but_limits(const struct manifest *running, const struct manifest *wanted)
@@ -430,6 +447,8 @@ bool supervise_live(void *arg, const struct unit_record *unit, const struct dige
 
     return load(a, unit, running, &from, &err) == RC_OK &&
            load(a, unit, wanted, &to, &err) == RC_OK &&
+           loaded_manifest(&to)->floor <= unit->floor &&
+           no_limit_tighter(&loaded_manifest(&from)->limits, &loaded_manifest(&to)->limits) &&
            same_but_limits(loaded_manifest(&from), loaded_manifest(&to));
 }
 
@@ -809,7 +828,12 @@ static void on_frozen(struct agent *a, const struct wire_frozen *m)
 
     if (!p || p->frozen != (m->frozen != 0))
         return; /* asked otherwise since */
-    p->freeze_open = code == RC_TIMEOUT;
+    /* A thaw is asked for until it is done; what cannot be frozen is stopped instead. */
+    p->freeze_open = code == RC_TIMEOUT || (code != RC_OK && !p->frozen);
+    if (code != RC_OK && code != RC_TIMEOUT && p->frozen) {
+        p->frozen = false;
+        reconcile_freeze_failed(&a->table, p->instance, clock_mono_ms());
+    }
     log_event(code == RC_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s payload=%s/%s code=%s",
               p->frozen ? "frozen" : "thawed", p->tenant, p->name, rc_name(code));
 }

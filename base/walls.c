@@ -25,11 +25,10 @@ static const struct entry table[WALLS_MAX] = {
 #undef WALL
 
 /* All of them in a list. */
-#define WALL(name, number, kind, label, without) +sizeof(label)
-static_assert(0
+#define WALL(name, number, kind, label, without) (sizeof(label)) +
+static_assert(
 #include "base/walls.def"
-                  < WALLS_TEXT_CAP,
-              "every list of walls fits");
+    0 < WALLS_TEXT_CAP, "every list of walls fits");
 #undef WALL
 
 const char *wall_name(unsigned int number)

@@ -109,7 +109,7 @@ enum rc mailroom_add(struct mailroom *room, const struct port_mail *mail, int fd
     if (rc != RC_OK)
         return rc;
     letter->used = true;
-    own = -1;
+    (void)take_fd(&own); /* the letter's now */
     return RC_OK;
 }
 

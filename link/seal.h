@@ -70,10 +70,11 @@ struct link_opened {
 /* Open a bundle sealed by link_seal (or by anyone with the keys and the same policy), decrypting in
  * place in buf.  In this order: the form (strict; also RC_BUNDLE_FRAGMENT, RC_BUNDLE_SOURCE); that
  * exactly the required security blocks are there, as agreed (RC_BPSEC_MISSING, RC_BPSEC_TARGET,
- * RC_BPSEC_CONTEXT), where a CRC that a node on the way gave a target is taken off; bundle_check without a clock; the keys (RC_BPSEC_KEY); the MAC over the
- * primary block; the payload's tag (RC_BPSEC_AUTH).  Replay, destination and lifetime against a
- * clock are the caller's to judge.  Age, hop count and other blocks are not authenticated, and not
- * returned. On failure the payload in buf is wiped once decryption has begun. */
+ * RC_BPSEC_CONTEXT), where a CRC that a node on the way gave a target is taken off; bundle_check
+ * without a clock; the keys (RC_BPSEC_KEY); the MAC over the primary block; the payload's tag
+ * (RC_BPSEC_AUTH).  Replay, destination and lifetime against a clock are the caller's to judge.
+ * Age, hop count and other blocks are not authenticated, and not returned. On failure the payload
+ * in buf is wiped once decryption has begun. */
 must_check enum rc link_open(uint8_t *buf, size_t n, const struct link_finder *keys,
                              struct link_opened *ret, struct err *err);
 

@@ -33,12 +33,13 @@ static void add_names(json_t *to, const char *name, const char (*names)[NAME_CAP
         (void)json_object_set_new(to, name, list);
 }
 
-/* The words of the bits that are set; first is the word of bit 0. */
-static void add_bits(json_t *to, const char *name, const char *const *words, uint32_t bits)
+/* The words of the bits that are set; first is the word of bit 0, and there are n. */
+static void add_bits(json_t *to, const char *name, const char *const *words, uint32_t n,
+                     uint32_t bits)
 {
     json_t *list = bits != 0 ? json_array() : NULL;
 
-    for (uint32_t i = 0; bits >> i != 0; i++)
+    for (uint32_t i = 0; i < n; i++)
         if ((bits >> i & 1) != 0)
             (void)json_array_append_new(list, json_string(words[i]));
     if (list)
@@ -84,13 +85,13 @@ void describe_allowance(json_t *to, const struct allowance *a)
         return;
     json_t *may = json_object();
 
-    add_bits(may, "calls", calls_words, a->calls);
-    add_bits(may, "networks", network_words, a->networks);
+    add_bits(may, "calls", calls_words, 3, a->calls);
+    add_bits(may, "networks", network_words, NETWORKS, a->networks);
     add_names(may, "interfaces", a->interface, a->n_interfaces);
     add_names(may, "devices", a->device, a->n_devices);
     add(may, "net_bps", a->net_bps);
     add_true(may, "inner_root", a->inner_root);
-    add_bits(may, "modes", mode_words, a->modes);
+    add_bits(may, "modes", mode_words, 2, a->modes);
     add_true(may, "vm", a->vm);
     add_true(may, "peers", a->peers);
     (void)json_object_set_new(to, "may", may);
@@ -122,7 +123,7 @@ static json_t *life_json(const struct manifest *m)
     add(restart, "window_s", m->restart.window_s);
     set_unless_empty(life, "restart", restart);
     add_names(life, "after", m->after, m->n_after);
-    add_bits(life, "modes", mode_words, m->modes);
+    add_bits(life, "modes", mode_words, 2, m->modes);
     add_true(life, "freeze", m->freeze);
     return life;
 }
@@ -131,7 +132,7 @@ void describe_wants(json_t *to, const struct manifest *m)
 {
     json_t *wants = json_object();
 
-    add_bits(wants, "calls", calls_words, m->calls);
+    add_bits(wants, "calls", calls_words, 3, m->calls);
     add_word(wants, "network", network_words, m->network);
     if (m->interface[0] != '\0')
         (void)json_object_set_new(wants, "interface", json_safe(m->interface));

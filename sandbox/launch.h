@@ -24,8 +24,9 @@ struct launcher {
     struct seccomp_program payload_filter[PROFILE_MASKS]; /* by calls of the plan */
     struct seccomp_program reaper_filter;
     struct walls walls;
-    int mail_userns[2]; /* of payloads by inner_root (sandbox/idmap); -1 = nobody carries mail */
-    uint32_t mail_uid;  /* who does */
+    uint32_t own_filters; /* of system calls, on the launcher itself: every payload has them, too */
+    int mail_userns[2];   /* of payloads by inner_root (sandbox/idmap); -1 = nobody carries mail */
+    uint32_t mail_uid;    /* who does */
     struct counts counts;
 };
 
@@ -47,6 +48,7 @@ struct instance {
     struct cgroup_limits asked;  /* what is in force; without the tenant's name */
     struct wire_receipt receipt; /* of its start */
     bool drifted;                /* it was killed for differing from it */
+    uint32_t unread;             /* audits in a row that could not be read */
 };
 
 #define INSTANCE_INIT                                                                              \

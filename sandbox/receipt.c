@@ -14,10 +14,13 @@
 #include "base/sum.h"
 #include "sandbox/seccomp.h"
 
-#define TEXT_CAP 16384U   /* of a file in /proc; more is an error */
-#define PF_EXITING 0x4U   /* in the flags of /proc/PID/stat: kernel ABI since 2.6 */
-#define SECCOMP_DEAD 3U   /* in /proc/PID/status: any system call would end it */
-#define THREADS_TRIED 100 /* that end while they are looked at */
+#define TEXT_CAP 16384U /* of a file in /proc; more is an error */
+#define PF_EXITING 0x4U /* in the flags of /proc/PID/stat: kernel ABI since 2.6 */
+#define SECCOMP_DEAD 3U /* in /proc/PID/status: any system call would end it */
+#define THREADS_TRIED 8 /* that end while they are looked at */
+#define OWN_FILTERS 2U  /* of a payload, besides those of the launcher */
+#define COUNT_MAX                                                                                  \
+    64U /* descriptors: a payload opens as many as it likes, and they are not compared */
 
 static_assert(RLIM_NLIMITS == WIRE_RECEIPT_LIMITS, "every limit has a place");
 
@@ -165,7 +168,7 @@ static int count_descriptors(int proc, uint32_t *ret)
     if (dir == NULL)
         return -1;
     *ret = 0;
-    while ((e = readdir(dir)) != NULL)
+    while (*ret < COUNT_MAX && (e = readdir(dir)) != NULL)
         *ret += e->d_name[0] != '.';
     return 0;
 }
@@ -353,6 +356,27 @@ static size_t hierarchies(const struct cgroup *cgroup)
     return n;
 }
 
+/* The lines of the instance's own groups, moved to the front of text.  What the host mounts later
+ * adds others to every process, and is no matter of the payload's. */
+static struct bytes own_groups(const struct receipt_of *of, char text[TEXT_CAP])
+{
+    char end[sizeof of->tree->name + sizeof of->cgroup->name + 2];
+    size_t kept = 0;
+
+    (void)snprintf(end, sizeof end, "/%s/%s", of->tree->name, of->cgroup->name);
+    for (const char *at = text; *at != '\0';) {
+        size_t n = strcspn(at, "\n");
+
+        if (n >= strlen(end) && memcmp(at + n - strlen(end), end, strlen(end)) == 0) {
+            memmove(text + kept, at, n);
+            kept += n;
+            text[kept++] = '\n';
+        }
+        at += n + (at[n] != '\0');
+    }
+    return (struct bytes){ (const uint8_t *)text, kept };
+}
+
 /* The process is in the instance's group of every hierarchy. */
 static bool groups_fit(int proc, const struct receipt_of *of, char text[TEXT_CAP])
 {
@@ -432,10 +456,9 @@ static int read_all(int proc, const struct receipt_of *of, struct wire_receipt *
         read_map(proc, "gid_map", text, r->map + 2) != 0 || read_mounts(proc, text, r) != 0 ||
         read_ns(proc, r->ns) != 0 || count_descriptors(proc, &r->descriptors) != 0)
         return -1;
-    ssize_t n = read_text(proc, "cgroup", text);
-    if (n < 0)
+    if (read_text(proc, "cgroup", text) < 0)
         return -1;
-    sum_of((struct bytes){ (const uint8_t *)text, (size_t)n }, r->groups);
+    sum_of(own_groups(of, text), r->groups);
     return 0;
 }
 
@@ -443,18 +466,18 @@ static int read_all(int proc, const struct receipt_of *of, struct wire_receipt *
 static int read_thread(const struct receipt_of *of, struct wire_receipt *r)
 {
     scoped(close_fd) int proc = open_proc(of->pid);
-    int bad = -1;
 
     for (int i = 0; proc >= 0 && i < THREADS_TRIED; i++) {
         scoped(close_fd) int task = open_thread(proc);
 
         if (task < 0)
             return 1;
-        bad = read_all(task, of, r);
+        int bad = read_all(task, of, r);
         if (!exiting(task))
             return bad;
     }
-    return bad;
+    errno = EAGAIN; /* all of them were ending: what was read says nothing */
+    return -1;
 }
 
 enum rc receipt_read(const struct receipt_of *of, struct wire_receipt *ret, struct err *err)
@@ -527,7 +550,8 @@ enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
         { "capabilities", caps_fit(r, walls) },
         { "no_new_privs", r->no_new_privs == 1 },
         { "seccomp", !walls_stand(walls, WALL_SECCOMP) ||
-                         (r->seccomp_mode == 2 && r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS) },
+                         (r->seccomp_mode == 2 && r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS &&
+                          r->seccomp_filters >= of->filters + OWN_FILTERS) },
         { "ids", ids_fit(r, plan) },
         { "resource limits", limits_fit(r, plan) },
         { "namespaces", namespaces_fit(r, walls) },

@@ -15,8 +15,9 @@
 
 /* Whose receipt. */
 struct receipt_of {
-    pid_t pid; /* of the payload, on the host */
-    int pidfd; /* of the same process */
+    pid_t pid;        /* of the payload, on the host */
+    int pidfd;        /* of the same process */
+    uint32_t filters; /* that it has from the launcher */
     const struct cgroup_tree *tree;
     const struct cgroup *cgroup;
 };

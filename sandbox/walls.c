@@ -176,7 +176,7 @@ static int try_close_range(void)
     if (fd < 0 || syscall(SYS_close_range, 100U, ~0U, 0U) != 0)
         return errno;
     bool open_still = fcntl(fd, F_GETFD) >= 0;
-    fd = -1;
+    (void)take_fd(&fd);
     return open_still ? NOT_HELD : 0;
 }
 
@@ -275,7 +275,8 @@ static int try_keyring(void)
                                                                                          : 0;
 }
 
-/* A handler runs as the host's root, with the payload's memory as its input. */
+/* A handler, started ("|") or called on a socket ("@", Linux 6.16), is the host's root, with the
+ * payload's memory as its input. */
 static int try_core_pattern(void)
 {
     scoped(close_fd) int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
@@ -283,7 +284,7 @@ static int try_core_pattern(void)
 
     if (fd < 0)
         return errno == ENOENT ? 0 : errno;
-    return read(fd, &first, 1) < 0 ? errno : first == '|' ? NOT_HELD : 0;
+    return read(fd, &first, 1) < 0 ? errno : first == '|' || first == '@' ? NOT_HELD : 0;
 }
 
 /* ---- trying --------------------------------------------------------------------------------- */
