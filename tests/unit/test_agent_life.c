@@ -21,6 +21,7 @@ struct world {
     enum health_type health;
     uint32_t starts, commits, freezes, thaws, notes[512];
     uint32_t started[VERSIONS];
+    uint8_t reading; /* this version's files are being read */
 };
 
 static struct digest version(uint8_t n)
@@ -38,7 +39,7 @@ static enum rc admit(void *arg, const struct unit_record *unit, const struct dig
         .health = { .type = w->health, .ready_ms = READY_MS, .soak_ms = SOAK_MS },
         .life = w->life[manifest->b[0]],
     };
-    return RC_OK;
+    return manifest->b[0] == w->reading ? RC_BUSY : RC_OK;
 }
 
 static void take_action(struct world *w, const struct action *a)
@@ -403,6 +404,32 @@ static void a_budget_ends(void **state)
     free(w);
 }
 
+/* Whether the version before may run is not known at once after a start of the agent: that is no
+ * reason to have none. */
+static void a_budget_waits_for_the_version_before(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct unit *u;
+
+    order(w, "cam", 2, NULL, 0);
+    u = unit_of(w, "cam");
+    ready(w, u);
+    pass_time(w, SOAK_MS);
+    u = spend(w, 3);
+    w->reading = 2;
+    ended(w, u, RC_OOM);
+    pass_time(w, 10000);
+    assert_int_equal(u->run.phase, RUN_NONE);
+    assert_int_equal(u->kept.state, SLOT_COMMITTED);
+    assert_int_equal(u->kept.previous.b[0], 2);
+    w->reading = 0;
+    pass_time(w, 10000);
+    assert_int_equal(u->kept.state, SLOT_ROLLED_BACK);
+    assert_int_equal(u->run.manifest.b[0], 2);
+    free(w);
+}
+
 static void a_budget_comes_back_and_survives_the_agent(void **state)
 {
     (void)state;
@@ -482,6 +509,17 @@ static void freezing(void **state)
     pass_time(w, SOAK_MS);
     assert_int_equal(u->kept.state, SLOT_COMMITTED);
     assert_int_equal(w->starts, 1);
+
+    /* what cannot be frozen is stopped for the mode, at no fault of its own */
+    input(w, INPUT_MODE, "", true);
+    reconcile_freeze_failed(&w->t, u->run.instance, w->now);
+    pass_time(w, 10);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
+    ended(w, u, RC_KILLED);
+    pass_time(w, 10 * SOAK_MS);
+    assert_int_equal(u->run.phase, RUN_NONE);
+    assert_int_equal(u->rests, RC_OUT_OF_MODE);
+    assert_int_equal(u->failures, 0);
     free(w);
 }
 
@@ -795,6 +833,7 @@ int main(void)
         cmocka_unit_test(policies),
         cmocka_unit_test(backoff),
         cmocka_unit_test(a_budget_ends),
+        cmocka_unit_test(a_budget_waits_for_the_version_before),
         cmocka_unit_test(a_budget_comes_back_and_survives_the_agent),
         cmocka_unit_test(modes),
         cmocka_unit_test(freezing),

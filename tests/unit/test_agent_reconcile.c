@@ -442,6 +442,13 @@ static void limits_change_as_it_runs(void **state)
     assert_int_equal(u->run.phase, RUN_READY);
     reconcile_relimited(&w->t, instance, RC_CGROUP, w->now); /* nobody asked */
     assert_runs(u, 2);
+
+    /* it runs from the files of version 1: a third one is started, so that those may go */
+    w->live[3] = 2;
+    order_cam(w, 3);
+    pass(w, 1);
+    assert_int_equal(w->relimits, 1);
+    assert_int_equal(u->run.phase, RUN_STOPPING);
     free(w);
 }
 
