@@ -87,10 +87,10 @@ static uint64_t pids_max(const char *group)
     return cgroup_get_number(dir, "pids.max");
 }
 
-/* The same program under other limits goes on as it is, and is committed. */
+/* The same program with more to use goes on as it is, and is committed; with less it is tried. */
 static void limits_change_without_a_start(void **state)
 {
-    static const struct version less = { "1.1", "good", 2, 0, K_ACME, .pids = 3 };
+    static const struct version more = { "1.1", "good", 2, 0, K_ACME, .pids = 12 };
     char before[200], after[200];
 
     (void)state;
@@ -100,20 +100,22 @@ static void limits_change_without_a_start(void **state)
     await_standing(SLOT_COMMITTED, &d1);
     const pid_t pid = find_payload(before);
     assert_int_not_equal(pid, 0);
-    assert_int_not_equal(pids_max(before), 4);
+    const uint64_t pids_max_of_v1 = pids_max(before);
 
-    struct digest d2 = send_version(&less);
+    assert_int_not_equal(pids_max_of_v1, 13);
+
+    struct digest d2 = send_version(&more);
     send_order(2, &d2);
     await_standing(SLOT_COMMITTED, &d2);
     assert_string_equal(sky->report.payload[0].version, "1.1");
     assert_int_equal(sky->report.payload[0].restarts, 0);
     assert_int_equal(find_payload(after), pid);
     assert_string_equal(after, before); /* the same instance */
-    assert_int_equal(pids_max(after), 4);
+    assert_int_equal(pids_max(after), 13);
     send_order(3, &d1); /* and back */
     await_standing(SLOT_COMMITTED, &d1);
-    assert_int_equal(find_payload(after), pid);
-    assert_int_not_equal(pids_max(after), 4);
+    assert_int_not_equal(find_payload(after), pid);
+    assert_int_equal(pids_max(after), pids_max_of_v1);
 }
 
 static void forgeries_change_nothing(void **state)
