@@ -17,7 +17,6 @@
 #define ASK_AGAIN_MS 60000U  /* berth-link's answer may have been lost */
 #define INBOX_AGAIN_MS 5000U /* an inbox without room, or with a file of that name */
 #define SWEEP_EVERY_MS 60000U
-#define DAY_MS (UINT64_C(24) * 3600U * 1000U)
 
 /* ---- what there is ----------------------------------------------------------------------------
  */
@@ -80,6 +79,45 @@ static struct load load_of(const struct agent *a, const struct mail_file *like, 
     return load;
 }
 
+/* Whether one more of a tenant's may be kept, either way: nobody takes all places. */
+static bool has_place(const struct agent *a, const char *tenant)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < a->mail.n; i++)
+        n += strcmp(a->mail.item[i].f.tenant, tenant) == 0;
+    return a->mail.n < MAIL_FILES_MAX && n < MAIL_TENANT_MAX &&
+           (a->mail.n < MAIL_FILES_MAX - MAIL_RESERVE || n < MAIL_TENANT_MIN);
+}
+
+static bool is_on_board(const struct agent *a, const char *tenant, const char *payload)
+{
+    for (uint32_t i = 0; i < a->table.n_units; i++) {
+        if (strcmp(a->table.unit[i].kept.tenant, tenant) == 0 &&
+            strcmp(a->table.unit[i].kept.name, payload) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether anybody reads what comes for this payload; of one that does not run, whether it could. */
+static bool has_inbox(struct agent *a, const struct mail_file *f)
+{
+    const struct mail_box *b = box_of(a, f);
+    const struct grant *grant = a->trust ? trust_grant(a->trust, f->tenant) : NULL;
+
+    if (b)
+        return b->inbox_bytes > 0;
+    return grant && grant->total.inbox_bytes > 0 && is_on_board(a, f->tenant, f->payload);
+}
+
+/* Whether a message on disk is gone for good; any other error may pass. */
+static bool is_lost(enum rc rc)
+{
+    return rc == RC_OBJECT_DIGEST || rc == RC_NOT_FOUND || rc == RC_NOT_REGULAR ||
+           rc_class(rc) == RC_CLASS_MALFORMED;
+}
+
 /* Behind the last of its payload with a lower number. */
 static void add_item(void *arg, const struct mail_file *f)
 {
@@ -136,6 +174,18 @@ static enum rc read_head(const struct agent *a, const struct mail_file *f, int *
     return rc;
 }
 
+/* One that is damaged is written anew at once, or it would be so on the next day too. */
+static enum rc load_state(const struct agent *a, const char *tenant, const char *payload,
+                          struct mail_state *ret, struct err *err)
+{
+    enum rc rc = mail_state_load(a->data_dir, tenant, payload, floor_ms(a), ret, err);
+
+    if (rc != RC_STATE_DAMAGED)
+        return rc;
+    log_err(LOG_LEVEL_WARN, err, "mail %s/%s", tenant, payload);
+    return mail_state_save(a->data_dir, tenant, payload, ret, err);
+}
+
 static void tell(struct agent *a, enum rc rc, const char *tenant, const char *payload)
 {
     char what[64];
@@ -147,40 +197,85 @@ static void tell(struct agent *a, enum rc rc, const char *tenant, const char *pa
 /* ---- receipts ---------------------------------------------------------------------------------
  */
 
-/* A line for the payload, delivered as a message is; one for which there is no room is dropped. */
+/* The receipt of this name that waits, or NULL. */
+static struct mail_item *find_receipt(struct agent *a, const struct mail_file *like,
+                                      const char *name)
+{
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        struct mail_item *item = &a->mail.item[i];
+        struct mail head;
+        struct err err;
+
+        if (item->f.receipt && !item->under_way && same_payload(&item->f, like) &&
+            read_head(a, &item->f, NULL, &head, &err) == RC_OK && strcmp(head.name, name) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+static enum rc put_receipt(struct agent *a, struct mail_file *f, struct mail *head,
+                           const char *line, struct err *err)
+{
+    uint8_t buf[MAIL_HEAD_MAX];
+    struct bytes bytes = { 0 };
+    struct mail_state state;
+    scoped(close_fd) int mem = -1;
+    enum rc rc = load_state(a, f->tenant, f->payload, &state, err);
+
+    if (rc != RC_OK)
+        return rc;
+    f->number = head->number = ++state.arrival;
+    rc = mail_state_save(a->data_dir, f->tenant, f->payload, &state, err);
+    if (rc == RC_OK)
+        rc = mail_head_encode(head, buf, &bytes, err);
+    if (rc == RC_OK)
+        rc = fs_sealed("receipt", bytes_of(line), &mem, err);
+    return rc == RC_OK ? mail_store_put(a->data_dir, f, bytes, mem, 0, head->size, NULL, err) : rc;
+}
+
+/* A line for a payload with an inbox, delivered as a message is, in the place of an older one of
+ * the same name; one for which there is no room is dropped. */
 static void receipt(struct agent *a, const struct mail_file *of, const char *name, const char *word)
 {
     struct mail_file f = { .way = MAIL_CAME, .receipt = true };
     struct mail head = { .direction = MAIL_UP, .node = a->config.node, .time_ms = floor_ms(a) };
-    uint8_t buf[MAIL_HEAD_MAX];
     char line[64];
-    struct bytes bytes = { 0 };
-    struct mail_state state;
     struct err err = { 0 };
-    scoped(close_fd) int mem = -1;
 
     memcpy(f.tenant, of->tenant, sizeof f.tenant);
     memcpy(f.payload, of->payload, sizeof f.payload);
-    if (load_of(a, &f, true).files >= MAIL_PAYLOAD_MAX)
+    if (!has_inbox(a, &f))
+        return;
+    struct mail_item *old = find_receipt(a, &f, name);
+    if (!old && (!has_place(a, f.tenant) || load_of(a, &f, true).files >= MAIL_PAYLOAD_MAX))
         return;
     (void)snprintf(line, sizeof line, "%s\n", word);
     memcpy(head.tenant, of->tenant, sizeof head.tenant);
     memcpy(head.payload, of->payload, sizeof head.payload);
     (void)snprintf(head.name, sizeof head.name, "%s", name);
     head.size = (uint32_t)strlen(line);
-    (void)mail_state_load(a->data_dir, f.tenant, f.payload, head.time_ms, &state);
-    f.number = head.number = ++state.arrival;
-    enum rc rc = mail_state_save(a->data_dir, f.tenant, f.payload, &state, &err);
-    if (rc == RC_OK)
-        rc = mail_head_encode(&head, buf, &bytes, &err);
-    if (rc == RC_OK)
-        rc = fs_sealed("receipt", bytes_of(line), &mem, &err);
-    if (rc == RC_OK)
-        rc = mail_store_put(a->data_dir, &f, bytes, mem, 0, head.size, NULL, &err);
-    if (rc == RC_OK)
-        add_item(a, &f);
-    else
+    head.expires_ms = head.time_ms + MAIL_LIFE_MS;
+    if (put_receipt(a, &f, &head, line, &err) != RC_OK) {
         log_err(LOG_LEVEL_WARN, &err, "receipt");
+        return;
+    }
+    if (old)
+        drop_item(a, old);
+    add_item(a, &f);
+}
+
+/* Those that nobody will read. */
+static void drop_receipts(struct agent *a, const char *tenant, const char *payload)
+{
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        struct mail_item *item = &a->mail.item[i];
+
+        if (item->f.receipt && strcmp(item->f.tenant, tenant) == 0 &&
+            strcmp(item->f.payload, payload) == 0) {
+            drop_item(a, item);
+            i--;
+        }
+    }
 }
 
 /* ---- out: from the outbox ---------------------------------------------------------------------
@@ -222,18 +317,23 @@ static enum rc check_sealed(const struct agent *a, const struct mail_box *b, int
     return rc;
 }
 
-/* What a payload, and its tenant, may still send on this day. */
+/* What a payload, and its tenant, may still send on this day; *s is not charged yet. */
 static enum rc check_budget(const struct agent *a, const struct mail_box *b,
-                            const struct mail_state *s, uint64_t size, struct err *err)
+                            const struct mail_state *s, uint64_t now_ms, uint64_t cost,
+                            struct err *err)
 {
     const struct grant *grant = a->trust ? trust_grant(a->trust, b->tenant) : NULL;
     const uint64_t max = !grant                          ? b->day_bytes
                          : grant->total.outbox_bytes_day ? grant->total.outbox_bytes_day
                                                          : grant->total.outbox_bytes;
+    uint64_t used = 0;
 
-    if (s->day_bytes + size > b->day_bytes)
+    if (cost > b->day_bytes || s->day_bytes > b->day_bytes - cost)
         return err_set(err, RC_MAIL_BUDGET, "%s/%s", b->tenant, b->payload);
-    if (mail_store_day_bytes(a->data_dir, b->tenant, s->day) + size > max)
+    enum rc rc = mail_store_day_bytes(a->data_dir, b->tenant, now_ms, &used, err);
+    if (rc != RC_OK)
+        return rc;
+    if (cost > max || used > max - cost)
         return err_set(err, RC_MAIL_BUDGET, "%s", b->tenant);
     return RC_OK;
 }
@@ -243,14 +343,41 @@ static enum rc check_load(const struct agent *a, const struct mail_box *b,
 {
     const struct load load = load_of(a, f, true);
 
-    if (a->mail.n == MAIL_FILES_MAX || load.files >= MAIL_PAYLOAD_MAX ||
+    if (!has_place(a, f->tenant) || load.files >= MAIL_PAYLOAD_MAX ||
         (load.files > 0 && load.bytes + size > b->outbox_bytes))
         return err_set(err, RC_MAIL_FULL, "%s/%s", b->tenant, b->payload);
     return RC_OK;
 }
 
+/* Whether a state could be saved.  If that failed after a part of it, what counts is what a later
+ * load finds: false only when the message has to go again. */
+static bool is_noted(const struct agent *a, const struct mail_file *f, const struct mail_state *s)
+{
+    struct mail_state now;
+    struct err err;
+
+    return mail_state_load(a->data_dir, f->tenant, f->payload, 0, &now, &err) == RC_OK &&
+           now.number == s->number && now.arrival == s->arrival;
+}
+
+static enum rc put_noted(const struct agent *a, struct mail_file *f, struct bytes head, int from,
+                         uint64_t size, const struct digest *want, const struct mail_state *s,
+                         struct err *err)
+{
+    struct err ignored;
+    enum rc rc = mail_store_put(a->data_dir, f, head, from, 0, size, want, err);
+
+    if (rc != RC_OK)
+        return rc;
+    rc = mail_state_save(a->data_dir, f->tenant, f->payload, s, err);
+    if (rc == RC_OK || is_noted(a, f, s))
+        return RC_OK;
+    (void)!mail_store_remove(a->data_dir, f, &ignored);
+    return rc;
+}
+
 /* The message first, then that it was taken: cut off in between, its number is used again and the
- * same file found again, which makes the same message. */
+ * same file found again: the ground keeps one of the two. */
 static enum rc keep(struct agent *a, const struct mail_box *b, const struct post_message *m,
                     int mem, struct err *err)
 {
@@ -261,12 +388,14 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
     uint8_t buf[MAIL_HEAD_MAX];
     struct bytes bytes = { 0 };
     struct mail_state s;
+    enum rc rc = load_state(a, b->tenant, b->payload, &s, err);
 
-    (void)mail_state_load(a->data_dir, b->tenant, b->payload, head.time_ms, &s);
+    if (rc != RC_OK)
+        return rc;
     if (memcmp(&s.last, &m->mark, sizeof s.last) == 0)
         return RC_OK; /* it has been taken, and only has to go */
-    if (head.time_ms / DAY_MS > s.day) {
-        s.day = head.time_ms / DAY_MS;
+    if (head.time_ms / MAIL_DAY_MS > s.day) {
+        s.day = head.time_ms / MAIL_DAY_MS;
         s.day_bytes = 0;
     }
     memcpy(f.tenant, b->tenant, sizeof f.tenant);
@@ -276,27 +405,22 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
     (void)snprintf(head.name, sizeof head.name, "%.*s", (int)MAIL_NAME_MAX, m->name);
     head.expires_ms = head.time_ms + MAIL_LIFE_MS;
     f.number = head.number = ++s.number;
-    s.day_bytes += m->size;
     s.last = m->mark;
-    enum rc rc = b->sealed ? check_sealed(a, b, mem, m->size, err) : RC_OK;
+    rc = b->sealed ? check_sealed(a, b, mem, m->size, err) : RC_OK;
     if (rc == RC_OK)
         rc = check_load(a, b, &f, m->size, err);
-    if (rc == RC_OK) {
-        s.day_bytes -= m->size;
-        rc = check_budget(a, b, &s, m->size, err);
-        s.day_bytes += m->size;
-    }
     if (rc == RC_OK)
         rc = mail_head_encode(&head, buf, &bytes, err);
+    const uint64_t cost = bytes.n + m->size + MAIL_COST;
     if (rc == RC_OK)
-        rc = mail_store_put(a->data_dir, &f, bytes, mem, 0, m->size, NULL, err);
+        rc = check_budget(a, b, &s, head.time_ms, cost, err);
+    s.day_bytes += cost;
     if (rc == RC_OK)
-        rc = mail_state_save(a->data_dir, b->tenant, b->payload, &s, err);
+        rc = put_noted(a, &f, bytes, mem, m->size, NULL, &s, err);
     if (rc != RC_OK)
         return rc;
     add_item(a, &f);
-    if (b->inbox_bytes > 0)
-        receipt(a, &f, head.name, "taken");
+    receipt(a, &f, head.name, "taken");
     return RC_OK;
 }
 
@@ -316,7 +440,7 @@ static void on_found(struct agent *a, const struct post_message *m, int mem)
         answer(a, m, POST_TAKEN, 0);
         return;
     }
-    if (rc_class(rc) != RC_CLASS_REFUSED) {
+    if (rc_class(rc) != RC_CLASS_REFUSED || is_lost(rc)) { /* lost: a directory of ours, not it */
         if (!b->told)
             tell(a, rc, b->tenant, b->payload);
         b->told = true;
@@ -332,8 +456,7 @@ static void on_found(struct agent *a, const struct post_message *m, int mem)
     memcpy(like.payload, b->payload, sizeof like.payload);
     tell(a, rc, b->tenant, b->payload);
     (void)snprintf(word, sizeof word, "refused %s", rc_name(rc));
-    if (b->inbox_bytes > 0)
-        receipt(a, &like, m->name, word);
+    receipt(a, &like, m->name, word);
     answer(a, m, POST_TAKEN, 0);
 }
 
@@ -387,6 +510,19 @@ static enum rc put(struct agent *a, struct mail_box *b, struct mail_item *item, 
     return rc;
 }
 
+/* What could not be read: true, and told once, if it is tried again later; false if the disk has
+ * lost it. */
+static bool not_now(struct agent *a, struct mail_item *item, enum rc rc, uint64_t now_ms)
+{
+    const bool lost = is_lost(rc);
+
+    if (lost || !item->told)
+        tell(a, rc, item->f.tenant, item->f.payload);
+    item->told = true;
+    item->not_before_ms = now_ms + LATER_MS;
+    return !lost;
+}
+
 static void put_due(struct agent *a, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < a->mail.n; i++) {
@@ -399,7 +535,8 @@ static void put_due(struct agent *a, uint64_t now_ms)
         enum rc rc = put(a, b, item, &err);
         if (rc == RC_OK || rc == RC_TIMEOUT || rc == RC_SHORT)
             continue;
-        tell(a, rc, item->f.tenant, item->f.payload); /* the disk has lost it */
+        if (not_now(a, item, rc, now_ms))
+            continue;
         drop_item(a, item);
         i--;
     }
@@ -414,15 +551,11 @@ static enum rc check_came(const struct agent *a, const struct mail *m, const str
     if (m->direction != MAIL_UP || m->node != a->config.node || !grant ||
         grant->total.inbox_bytes == 0)
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s", m->tenant, m->payload);
-    bool there = false;
-    for (uint32_t i = 0; i < a->table.n_units; i++)
-        there |= strcmp(a->table.unit[i].kept.tenant, m->tenant) == 0 &&
-                 strcmp(a->table.unit[i].kept.name, m->payload) == 0;
-    if (!there)
+    if (!is_on_board(a, m->tenant, m->payload))
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s is not on board", m->tenant, m->payload);
     if (m->expires_ms != 0 && m->expires_ms <= floor_ms(a))
         return err_set(err, RC_MAIL_EXPIRED, "%s/%s", m->tenant, m->payload);
-    if (a->mail.n == MAIL_FILES_MAX || load_of(a, f, true).files >= MAIL_PAYLOAD_MAX ||
+    if (!has_place(a, f->tenant) || load_of(a, f, true).files >= MAIL_PAYLOAD_MAX ||
         load_of(a, f, false).bytes + m->size > grant->total.inbox_bytes)
         return err_set(err, RC_MAIL_FULL, "%s/%s", m->tenant, m->payload);
     return RC_OK;
@@ -444,8 +577,7 @@ static void add_recent(struct mail_state *s, const struct digest *digest)
     s->recent[s->n_recent++] = *digest;
 }
 
-/* First that it has come, then what came: cut off in between, berth-link has it still, and says so
- * again; the other way round it could come twice. */
+/* What came, then that it has come. */
 enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *digest,
                   struct err *err)
 {
@@ -464,23 +596,21 @@ enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *d
         return rc;
     memcpy(f.tenant, m.tenant, sizeof f.tenant);
     memcpy(f.payload, m.payload, sizeof f.payload);
-    (void)mail_state_load(a->data_dir, m.tenant, m.payload, floor_ms(a), &s);
-    if (is_recent(&s, digest) || find_item(a, MAIL_CAME, digest->b))
+    if (find_item(a, MAIL_CAME, digest->b))
+        return RC_OK;
+    rc = load_state(a, m.tenant, m.payload, &s, err);
+    if (rc != RC_OK)
+        return rc;
+    if (is_recent(&s, digest))
         return RC_OK;
     rc = check_came(a, &m, &f, err);
     if (rc != RC_OK)
         return rc;
     f.number = ++s.arrival;
     add_recent(&s, digest);
-    rc = mail_store_put(a->data_dir, &f, (struct bytes){ 0 }, fd, 0, size, digest, err);
-    if (rc == RC_OK)
-        rc = mail_state_save(a->data_dir, m.tenant, m.payload, &s, err);
-    if (rc != RC_OK) {
-        struct err ignored;
-
-        (void)!mail_store_remove(a->data_dir, &f, &ignored);
+    rc = put_noted(a, &f, (struct bytes){ 0 }, fd, size, digest, &s, err);
+    if (rc != RC_OK)
         return rc;
-    }
     add_item(a, &f);
     put_due(a, clock_mono_ms());
     return RC_OK;
@@ -515,7 +645,7 @@ void mail_sent(struct agent *a, const struct port_mail_sent *m)
         finish(a, item, "delivered");
         return;
     }
-    if (rc == RC_SPOOL_FULL || rc_class(rc) == RC_CLASS_RETRY) {
+    if (rc_class(rc) == RC_CLASS_RETRY || rc_class(rc) == RC_CLASS_BROKEN) {
         item->not_before_ms = clock_mono_ms() + LATER_MS;
         return;
     }
@@ -588,8 +718,8 @@ static void offer_due(struct agent *a, uint64_t now_ms)
             return;
         if (rc != RC_OK) {
             log_err(LOG_LEVEL_WARN, &err, "message");
-            tell(a, rc, item->f.tenant, item->f.payload);
-            drop_item(a, item);
+            if (!not_now(a, item, rc, now_ms))
+                drop_item(a, item);
         }
     }
 }
@@ -611,9 +741,12 @@ static void sweep(struct agent *a, uint64_t now_ms)
         struct err err = { 0 };
         struct mail head;
 
-        if (item->f.receipt || (item->f.way == MAIL_CAME && item->under_way) ||
-            read_head(a, &item->f, NULL, &head, &err) != RC_OK || head.expires_ms == 0 ||
-            head.expires_ms > today)
+        if ((item->f.way == MAIL_CAME && item->under_way) ||
+            read_head(a, &item->f, NULL, &head, &err) != RC_OK)
+            continue;
+        if (item->f.receipt && head.expires_ms == 0)
+            head.expires_ms = head.time_ms + MAIL_LIFE_MS;
+        if (head.expires_ms == 0 || head.expires_ms > today)
             continue;
         memset(&m, 0, sizeof m);
         m.type = PORT_MAIL_DROP;
@@ -621,7 +754,8 @@ static void sweep(struct agent *a, uint64_t now_ms)
         if (item->f.way == MAIL_SENT && item->under_way &&
             port_send(a->link_sock, &m, -1, &err) != RC_OK)
             continue;
-        tell(a, RC_MAIL_EXPIRED, item->f.tenant, item->f.payload);
+        if (!item->f.receipt)
+            tell(a, RC_MAIL_EXPIRED, item->f.tenant, item->f.payload);
         finish(a, item, item->f.way == MAIL_SENT ? "expired" : NULL);
         i--;
     }
@@ -652,6 +786,8 @@ static void close_box(struct agent *a, uint64_t instance)
 
 void mail_starting(struct agent *a, uint64_t instance, const struct manifest *m)
 {
+    if (m->limits.inbox_bytes == 0)
+        drop_receipts(a, m->tenant, m->name);
     for (uint32_t i = 0; i < UNITS_MAX; i++) {
         struct mail_box *b = &a->mail.box[i];
 
@@ -758,10 +894,21 @@ static int on_post(sd_event_source *source, int sock, uint32_t events, void *arg
     return 0;
 }
 
+static void add_listed(void *arg, const struct mail_file *f)
+{
+    struct agent *a = arg;
+    struct err err = { 0 };
+
+    if (!f->receipt || !a->trust || has_inbox(a, f))
+        add_item(a, f);
+    else if (mail_store_remove(a->data_dir, f, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "receipt");
+}
+
 enum rc mail_open(struct agent *a, struct err *err)
 {
     if (a->data_dir >= 0)
-        mail_store_list(a->data_dir, add_item, a);
+        mail_store_list(a->data_dir, add_listed, a);
     if (a->mail.sock >= 0 &&
         sd_event_add_io(a->loop, &a->mail.on_post, a->mail.sock, EPOLLIN, on_post, a) < 0)
         return err_set(err, RC_IO, "event loop");

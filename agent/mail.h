@@ -8,6 +8,8 @@
  * written down, and berth-post puts it into the inbox when its payload runs and there is room. What
  * becomes of a message of its own the payload reads in NAME.receipt.
  *
+ * Of a day's bytes each message costs its content, its head and MAIL_COST: an empty one costs too.
+ *
  * The bytes are the tenant's and hostile.  Of a payload whose manifest says `sealed`, only bundles
  * that are sealed and addressed to its own ground are taken (link/mail); whether they are authentic
  * nobody here could say.
@@ -22,7 +24,14 @@
 
 #define MAIL_FILES_MAX 256U  /* on board, either way, of all payloads */
 #define MAIL_PAYLOAD_MAX 64U /* of these, of one payload and way */
-#define MAIL_LIFE_MS (UINT64_C(30) * 24U * 3600U * 1000U) /* of what a payload sends */
+#define MAIL_TENANT_MAX 96U  /* of these, of one tenant, both ways and receipts */
+#define MAIL_RESERVE 64U     /* the last ones: for tenants that have fewer than MAIL_TENANT_MIN */
+#define MAIL_TENANT_MIN 4U
+#define MAIL_LIFE_MS                                                                               \
+    (UINT64_C(30) * 24U * 3600U * 1000U) /* of what a payload sends, and receipts                  \
+                                          */
+
+#define MAIL_COST 256U /* bytes of the day that a message costs besides its head and content */
 
 struct agent;
 

@@ -77,33 +77,36 @@ static enum rc open_own(int data_dir, const char *tenant, const char *payload, i
 }
 
 enum rc mail_state_load(int data_dir, const char *tenant, const char *payload, uint64_t now_ms,
-                        struct mail_state *ret)
+                        struct mail_state *ret, struct err *err)
 {
     scoped(close_fd) int dir = -1;
     uint8_t buf[STATE_MAX];
     char path[PATH_CAP];
     size_t n = 0;
     struct mail_state s = { 0 };
-    struct err err = { 0 };
 
     *ret = s;
     dir_path(tenant, payload, "", path);
-    if (fs_open(data_dir, path, O_RDONLY | O_DIRECTORY, 0, &dir, &err) != RC_OK)
-        return RC_OK;
-    enum rc rc = statefile_load(dir, STATE_FILE, buf, sizeof buf, &n, NULL, &err);
+    enum rc rc = fs_open(data_dir, path, O_RDONLY | O_DIRECTORY, 0, &dir, err);
+    if (rc == RC_OK)
+        rc = statefile_load(dir, STATE_FILE, buf, sizeof buf, &n, NULL, err);
     if (rc == RC_NOT_FOUND)
         return RC_OK;
     if (rc == RC_OK) {
         struct cbor_in r = cbor_read((struct bytes){ buf, n });
 
         decode_state(&r, &s);
-        rc = cbor_done(&r, &err);
+        if (cbor_done(&r, err) == RC_OK) {
+            *ret = s;
+            return RC_OK;
+        }
+    } else if (rc != RC_STATE_DAMAGED && rc != RC_TOO_LARGE) {
+        return rc;
     }
-    if (rc == RC_OK)
-        *ret = s;
-    else
-        *ret = (struct mail_state){ .number = now_ms, .arrival = now_ms };
-    return rc == RC_OK ? RC_OK : RC_STATE_DAMAGED;
+    *ret = (struct mail_state){
+        .number = now_ms, .arrival = now_ms, .day = now_ms / MAIL_DAY_MS, .day_bytes = MAIL_USED_UP
+    };
+    return err_set(err, RC_STATE_DAMAGED, "%s/%s", tenant, payload);
 }
 
 enum rc mail_state_save(int data_dir, const char *tenant, const char *payload,
@@ -310,7 +313,9 @@ void mail_store_list(int data_dir, void (*fn)(void *arg, const struct mail_file 
 struct adder {
     int data_dir;
     const char *tenant;
-    uint64_t day, bytes;
+    uint64_t now_ms, bytes;
+    enum rc rc;
+    struct err *err;
 };
 
 static bool add_payload(void *arg, const char *payload)
@@ -318,17 +323,25 @@ static bool add_payload(void *arg, const char *payload)
     struct adder *add = arg;
     struct mail_state s;
 
-    if (name_valid(payload) &&
-        mail_state_load(add->data_dir, add->tenant, payload, 0, &s) == RC_OK && s.day == add->day)
-        add->bytes += s.day_bytes;
-    return true;
+    if (!name_valid(payload))
+        return true;
+    add->rc = mail_state_load(add->data_dir, add->tenant, payload, add->now_ms, &s, add->err);
+    if (add->rc == RC_STATE_DAMAGED)
+        add->rc = mail_state_save(add->data_dir, add->tenant, payload, &s, add->err);
+    if (add->rc == RC_OK && s.day == add->now_ms / MAIL_DAY_MS)
+        add->bytes =
+            s.day_bytes < MAIL_USED_UP - add->bytes ? add->bytes + s.day_bytes : MAIL_USED_UP;
+    return add->rc == RC_OK;
 }
 
-uint64_t mail_store_day_bytes(int data_dir, const char *tenant, uint64_t day)
+enum rc mail_store_day_bytes(int data_dir, const char *tenant, uint64_t now_ms, uint64_t *ret,
+                             struct err *err)
 {
-    struct adder add = { .data_dir = data_dir, .tenant = tenant, .day = day };
-    struct err err = { 0 };
+    struct adder add = { .data_dir = data_dir, .tenant = tenant, .now_ms = now_ms, .err = err };
+    enum rc rc = fs_list(data_dir, tenant, FILES_MAX, add_payload, &add, NULL, err);
 
-    (void)!fs_list(data_dir, tenant, FILES_MAX, add_payload, &add, NULL, &err);
-    return add.bytes;
+    if (rc == RC_OK)
+        rc = add.rc;
+    *ret = add.bytes;
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
 }

@@ -18,6 +18,8 @@
 #include "manifest/doc.h"
 
 #define MAIL_RECENT_MAX 16U
+#define MAIL_DAY_MS (UINT64_C(24) * 3600U * 1000U)
+#define MAIL_USED_UP (UINT64_MAX / 4U) /* more bytes than any day has */
 
 /* Of one payload.  All zero is a fresh one. */
 struct mail_state {
@@ -43,10 +45,11 @@ struct mail_file {
     bool receipt;
 };
 
-/* Load; a state that is lost begins anew with numbers that were never used (now_ms is high enough).
- * RC_STATE_DAMAGED then, and *ret can be used. */
-enum rc mail_state_load(int data_dir, const char *tenant, const char *payload, uint64_t now_ms,
-                        struct mail_state *ret);
+/* Load; one that is not there is a fresh one.  RC_STATE_DAMAGED: *ret can be used, and saved; it
+ * begins with numbers that were never used (now_ms is high enough), and all bytes of this day count
+ * as used up.  Any other error: *ret is not to be used, and later it may go. */
+must_check enum rc mail_state_load(int data_dir, const char *tenant, const char *payload,
+                                   uint64_t now_ms, struct mail_state *ret, struct err *err);
 
 must_check enum rc mail_state_save(int data_dir, const char *tenant, const char *payload,
                                    const struct mail_state *state, struct err *err);
@@ -68,7 +71,9 @@ must_check enum rc mail_store_remove(int data_dir, const struct mail_file *f, st
  * are not read. */
 void mail_store_list(int data_dir, void (*fn)(void *arg, const struct mail_file *f), void *arg);
 
-/* Bytes that the payloads of a tenant have sent on this day. */
-uint64_t mail_store_day_bytes(int data_dir, const char *tenant, uint64_t day);
+/* Bytes that the payloads of a tenant have sent on this day.  A state that is damaged is written
+ * anew. */
+must_check enum rc mail_store_day_bytes(int data_dir, const char *tenant, uint64_t now_ms,
+                                        uint64_t *ret, struct err *err);
 
 #endif

@@ -424,9 +424,12 @@ static enum rc start_post(const struct options *o, struct agent *a, const struct
     pid_t pid = -1;
     enum rc rc = make_pair(&a->mail.sock, &theirs, err);
     const int fds[] = { theirs, t->lock };
+    struct stat st;
+    /* The lock may be the state directory itself (boot_lock), and no directory may come there. */
+    const size_t n = fstat(t->lock, &st) == 0 && S_ISREG(st.st_mode) ? 2 : 1;
 
     (void)snprintf(user, sizeof user, "%u:%u", o->post.uid, o->post.gid);
-    return rc == RC_OK ? spawn_program(t->own, argv, fds, 2, &pid, err) : rc;
+    return rc == RC_OK ? spawn_program(t->own, argv, fds, n, &pid, err) : rc;
 }
 
 static struct probe_place where_is(const struct options *o, enum place place)

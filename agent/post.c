@@ -33,7 +33,7 @@ struct box {
     uint64_t wait_ms; /* nothing is offered before */
     uint64_t end_ms;  /* the payload has ended: the view goes then at the latest; 0 = it runs */
     uint32_t junk;    /* in this look */
-    uint32_t junk_told;
+    bool junk_told;
     uint64_t junk_ms;
     enum rc junk_rc;
     char junk_name[80];
@@ -226,9 +226,9 @@ static void tell_junk(const struct post *p, struct box *b, uint64_t now_ms)
 
     m.rc = (uint32_t)b->junk_rc;
     m.count = b->junk;
-    if (b->junk > 0 && (b->junk != b->junk_told || now_ms - b->junk_ms >= POST_AGAIN_MS) &&
+    if (b->junk > 0 && (!b->junk_told || now_ms - b->junk_ms >= POST_AGAIN_MS) &&
         tell(p, &m, NULL)) {
-        b->junk_told = b->junk;
+        b->junk_told = true;
         b->junk_ms = now_ms;
     }
     b->junk = 0;

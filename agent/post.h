@@ -24,7 +24,7 @@
 #define POST_SCAN_MAX 1024U /* names of one outbox that are looked at in one turn */
 #define POST_EVERY_MS 500U
 #define POST_LAST_MS 3000U
-#define POST_AGAIN_MS 30000U /* the same junk is told again so often */
+#define POST_AGAIN_MS 30000U /* junk is told at most so often, however much it is */
 
 enum post_type {
     POST_OPEN = 1,       /* to post, with view and pidfd: carry for this instance */

@@ -30,6 +30,7 @@
 #define YIELD_MS 1000U /* after a job that made way */
 #define MESSAGES_PER_TURN 16U
 #define WAITING_MAX 8U
+#define MAIL_HELD_MAX 4U /* messages without room: berth-link has places for 8 */
 
 /* ---- the queue ----------------------------------------------------------------------------------
  */
@@ -223,13 +224,35 @@ static enum rc take_package(struct agent *a, const struct item *item, struct err
     return item->fd < 0 ? RC_OK : begin_store(a, item, err);
 }
 
-/* Again later, after a while that grows.  What finds the disk full is not given up: nobody is at
- * fault, and when there is room it goes on by itself. */
+/* There is no room now, which passes by itself. */
+static bool is_full(const struct item *item, enum rc rc)
+{
+    return rc == RC_NO_SPACE || (rc == RC_MAIL_FULL && item->kind == OBJECT_MAIL);
+}
+
+/* Whether what finds no room may stay with berth-link: of messages only a few, for others may fit;
+ * they go when they expire. */
+static bool may_hold(const struct agent *a, const struct item *item)
+{
+    uint32_t held = 0;
+
+    if (item->kind != OBJECT_MAIL)
+        return queue_may_hold(&a->queue, item);
+    for (uint32_t i = 0; i < a->queue.n; i++) {
+        const struct item *other = &a->queue.item[i];
+
+        held += other != item && other->kind == OBJECT_MAIL && other->full > 0;
+    }
+    return held < MAIL_HELD_MAX;
+}
+
+/* Again later, after a while that grows.  What finds no room is not given up: nobody is at fault,
+ * and when there is room it goes on by itself. */
 static void retry_or_drop(struct agent *a, struct item *item, enum rc rc)
 {
     struct err err = { 0 };
 
-    if (rc == RC_NO_SPACE && queue_may_hold(&a->queue, item)) {
+    if (is_full(item, rc) && may_hold(a, item)) {
         item->not_before_ms = clock_mono_ms() + ((uint64_t)RETRY_MS << item->full);
         item->full += item->full < FULL_BACKOFF_MAX;
         return;
@@ -358,7 +381,7 @@ static void work_document(struct agent *a, struct item *item)
         item->not_before_ms = clock_mono_ms() + REKEY_ASK_MS;
         return;
     }
-    if (rc != RC_OK && (rc != RC_NO_SPACE || item->full == 0))
+    if (rc != RC_OK && (!is_full(item, rc) || item->full == 0))
         agent_event_err(a, &err, object_kind_name(item->kind));
     if (rc != RC_OK && rc_class(rc) != RC_CLASS_RETRY)
         agent_set_aside(a, item->fd, &item->digest, rc);

@@ -496,7 +496,7 @@ static bool keep_message(struct ground *g, struct peer *peer, const struct port_
         return false;
     enum rc rc = link_ground_mail_open(peer->link, object->digest, &fd, &err);
     if (rc == RC_OK)
-        rc = mail_keep(&g->home, &sat->row, fd, object->size, &m, &err);
+        rc = mail_keep(&g->home, sat, fd, object->size, &m, &err);
     if (rc == RC_OK)
         log_event(LOG_LEVEL_INFO, "mail satellite=%s payload=%s/%s bytes=%u", peer->id, m.tenant,
                   m.payload, m.size);

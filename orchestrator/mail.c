@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/fs.h"
 #include "base/name.h"
 #include "link/port.h"
@@ -32,6 +33,45 @@ enum rc mail_open_spool(const struct home *home, const char *satellite, int *ret
 /* ---- what came --------------------------------------------------------------------------------
  */
 
+/* Whether a file has this content. */
+static enum rc holds(int dir, const char *name, struct bytes content, bool *ret, struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    scoped(free_ptr) uint8_t *buf = malloc(content.n + 1U);
+    uint64_t size = 0;
+    enum rc rc = buf ? fs_open_plain(dir, name, MAIL_CONTENT_MAX, &fd, &size, err)
+                     : err_set(err, RC_NO_MEMORY, "message");
+
+    *ret = rc == RC_OK && size == content.n;
+    if (*ret)
+        rc = fs_pread_exact(fd, buf, content.n, 0, err);
+    *ret = *ret && rc == RC_OK && memcmp(buf, content.p, content.n) == 0;
+    return rc;
+}
+
+/* The draft's own name, or one of its content if another message has that. */
+static enum rc give_name(int dir, const char *name, struct bytes content, struct err *err)
+{
+    uint8_t digest[DIGEST_SIZE];
+    char hex[2 * DIGEST_SIZE + 1];
+    char other[MAIL_NAME_CAP + 20];
+    bool same = false;
+    enum rc rc = fs_rename(dir, DRAFT, dir, name, true, err);
+
+    if (rc != RC_EXISTS)
+        return rc;
+    rc = holds(dir, name, content, &same, err);
+    if (rc != RC_OK || same)
+        return rc; /* it came before, and the satellite had not heard */
+    rc = sha256_of(content, digest, err);
+    if (rc != RC_OK)
+        return rc;
+    (void)snprintf(other, sizeof other, "%.*s.~%.8s", (int)(17U + MAIL_NAME_MAX - 10U), name,
+                   bytes_hex((struct bytes){ digest, sizeof digest }, hex));
+    rc = fs_rename(dir, DRAFT, dir, other, true, err);
+    return rc == RC_EXISTS ? RC_OK : rc;
+}
+
 /* Write the content, and give it its name. */
 static enum rc put(int dir, const char *name, int fd, const struct mail *m, struct err *err)
 {
@@ -49,13 +89,28 @@ static enum rc put(int dir, const char *name, int fd, const struct mail *m, stru
     if (rc == RC_OK)
         rc = fs_sync(out, name, err);
     if (rc == RC_OK)
-        rc = fs_rename(dir, DRAFT, dir, name, true, err);
-    if (rc != RC_OK && dir >= 0)
-        (void)unlinkat(dir, DRAFT, 0);
-    return rc == RC_EXISTS ? RC_OK : rc; /* it came before, and the satellite had not heard */
+        rc = give_name(dir, name, (struct bytes){ buf, m->size }, err);
+    (void)unlinkat(dir, DRAFT, 0);
+    return rc;
 }
 
-enum rc mail_keep(const struct home *home, const struct store_satellite *sat, int fd, uint64_t size,
+/* A satellite may be in wrong hands: it speaks for payloads that are its own. */
+static bool has_payload(const struct view_satellite *sat, const struct mail *m)
+{
+    for (uint32_t i = 0; i < sat->order.n_lines; i++) {
+        if (strcmp(sat->order.line[i].tenant, m->tenant) == 0 &&
+            strcmp(sat->order.line[i].name, m->payload) == 0)
+            return true;
+    }
+    for (uint32_t i = 0; sat->seen && i < sat->seen->n_payloads; i++) {
+        if (strcmp(sat->seen->payload[i].tenant, m->tenant) == 0 &&
+            strcmp(sat->seen->payload[i].name, m->payload) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum rc mail_keep(const struct home *home, const struct view_satellite *sat, int fd, uint64_t size,
                   struct mail *ret, struct err *err)
 {
     uint8_t head[MAIL_HEAD_MAX];
@@ -69,9 +124,9 @@ enum rc mail_keep(const struct home *home, const struct store_satellite *sat, in
         rc = mail_head_decode((struct bytes){ head, n }, size, ret, err);
     if (rc != RC_OK)
         return rc;
-    if (ret->direction != MAIL_DOWN || ret->node != sat->node)
+    if (ret->direction != MAIL_DOWN || ret->node != sat->row.node || !has_payload(sat, ret))
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s", ret->tenant, ret->payload);
-    (void)snprintf(path, sizeof path, MAIL_DIR "/%s/%s/%s", ret->tenant, sat->id, ret->payload);
+    (void)snprintf(path, sizeof path, MAIL_DIR "/%s/%s/%s", ret->tenant, sat->row.id, ret->payload);
     (void)snprintf(name, sizeof name, "%016" PRIx64 "-%s", ret->number, ret->name);
     rc = fs_make_dirs(home->dirfd, path, 0700, err);
     if (rc == RC_OK)

@@ -3,7 +3,8 @@
  * orchestrator/mail: messages of payloads in the home, and messages to them.
  *
  *     mail/TENANT/SATELLITE/PAYLOAD/NUMBER-NAME   what came, the content alone
- *     mail/.spool/SATELLITE                       what is coming (link/receiver)
+ *                                  ...NAME.~DIGEST8   of the same number and name, and other
+ * content mail/.spool/SATELLITE                       what is coming (link/receiver)
  *
  * What comes down is authentic as the satellite's, which may be in wrong hands: addresses and names
  * are checked, and the content is looked at by nobody.  It appears under its name when it is whole
@@ -14,6 +15,7 @@
 
 #include "link/mail.h"
 #include "orchestrator/home.h"
+#include "orchestrator/view.h"
 
 #define MAIL_ID_CAP (3U * NAME_CAP + MAIL_NAME_CAP + 20U)
 
@@ -22,8 +24,9 @@ must_check enum rc mail_open_spool(const struct home *home, const char *satellit
                                    struct err *err);
 
 /* Keep a message of a satellite that has come whole; one that is kept already is RC_OK.
- * RC_MAIL_FORMAT, RC_MAIL_ADDRESS: it never will be.  ret says whose it is. */
-must_check enum rc mail_keep(const struct home *home, const struct store_satellite *sat, int fd,
+ * It is believed only about payloads of its newest order or report.  RC_MAIL_FORMAT,
+ * RC_MAIL_ADDRESS: it never will be kept.  ret says whose it is. */
+must_check enum rc mail_keep(const struct home *home, const struct view_satellite *sat, int fd,
                              uint64_t size, struct mail *ret, struct err *err);
 
 /* A message that is kept. */

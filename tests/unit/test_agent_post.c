@@ -285,6 +285,23 @@ static void passes_over_everything_else(void **state)
 }
 
 /* So many names are looked at in one turn, and no more, and what is behind them is found. */
+/* A payload whose junk is never twice the same number of things is told of no oftener. */
+static void junk_is_told_at_most_so_often(void **state)
+{
+    struct post_message m = { 0 };
+    char name[32];
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        (void)snprintf(name, sizeof name, "junk%u.receipt", i);
+        put_file(out, name, "x");
+        assert_int_equal(hear(POST_JUNK, &m, NULL, 4), i == 0);
+    }
+    now_ms += POST_AGAIN_MS;
+    assert_true(hear(POST_JUNK, &m, NULL, 4));
+    assert_int_equal(m.count, 6);
+}
+
 static void many_names_are_looked_at_piece_by_piece(void **state)
 {
     struct post_message m = { 0 };
@@ -440,6 +457,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(takes_a_file_as_sealed_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(removes_what_was_taken_and_nothing_else, setup, teardown),
         cmocka_unit_test_setup_teardown(passes_over_everything_else, setup, teardown),
+        cmocka_unit_test_setup_teardown(junk_is_told_at_most_so_often, setup, teardown),
         cmocka_unit_test_setup_teardown(many_names_are_looked_at_piece_by_piece, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_when_it_is_told_to, setup, teardown),
         cmocka_unit_test_setup_teardown(delivers_whole_files_and_overwrites_none, setup, teardown),
