@@ -24,7 +24,7 @@
 /* The time that cannot be turned back (manifest/trust). */
 static uint64_t floor_ms(const struct agent *a)
 {
-    const uint64_t now = agent_now_unix() * 1000U;
+    const uint64_t now = agent_now_unix();
     const uint64_t floor = a->trust ? trust_time_floor(a->trust) : 0;
 
     return now > floor ? now : floor;
