@@ -83,7 +83,7 @@ static int request(const char *method, const char *target, const char *body)
         n += (size_t)got;
     answer[n] = '\0';
     close(sock);
-    return strncmp(answer, "HTTP/1.1 ", 9) == 0 ? atoi(answer + 9) : 0;
+    return strncmp(answer, "HTTP/1.1 ", 9) == 0 ? (int)strtol(answer + 9, NULL, 10) : 0;
 }
 
 static const char *body_of(void)
@@ -115,7 +115,7 @@ static void take(const char *kind, int wait_s)
     const char *from = strstr(answer, "Berth-From: ");
     printf("%s from %.*s: %s\n", kind, from ? (int)strcspn(from + 12, "\r") : 1,
            from ? from + 12 : "?", body_of());
-    snprintf(target, sizeof target, "/v1/%s/%d", kind, id ? atoi(id + 10) : 0);
+    snprintf(target, sizeof target, "/v1/%s/%d", kind, id ? (int)strtol(id + 10, NULL, 10) : 0);
     show("done", "DELETE", target, NULL);
 }
 

@@ -233,7 +233,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "files") == 0)
         files(arg);
     if (strcmp(what, "tree") == 0)
-        tree(atoi(arg));
+        tree((int)strtol(arg, NULL, 10));
     while (strcmp(what, "spin") == 0)
         ;
     if (strcmp(what, "deaf") == 0)
