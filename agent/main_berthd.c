@@ -429,7 +429,12 @@ static enum rc start_post(const struct options *o, struct agent *a, const struct
     const size_t n = fstat(t->lock, &st) == 0 && S_ISREG(st.st_mode) ? 2 : 1;
 
     (void)snprintf(user, sizeof user, "%u:%u", o->post.uid, o->post.gid);
-    return rc == RC_OK ? spawn_program(t->own, argv, fds, n, &pid, err) : rc;
+    if (rc != RC_OK)
+        return rc;
+    /* Without it messages wait, as when it ends later: its end of the pair is closed either way. */
+    if (spawn_program(t->own, argv, fds, n, &pid, err) != RC_OK)
+        log_err(LOG_LEVEL_ERROR, err, "mail");
+    return RC_OK;
 }
 
 static struct probe_place where_is(const struct options *o, enum place place)
