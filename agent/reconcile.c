@@ -1187,21 +1187,29 @@ static bool gated(struct table *t, struct unit *u, const struct digest *manifest
     return why != RC_OK;
 }
 
+/* What has failed too often gives way.  False: to what is not known yet. */
+static bool judge(struct table *t, struct unit *u, uint64_t now_ms, const struct reconcile_ask *ask)
+{
+    if (!u->spent && u->failures < RECONCILE_LOOP_MAX)
+        return true;
+
+    enum rc previous = ask_previous(u, ask);
+    if (u->spent && rc_class(previous) == RC_CLASS_RETRY) {
+        wake_at(t, now_ms + RECONCILE_BACKOFF_MIN_MS); /* its files are being read */
+        return false;
+    }
+    if (!crash_loop(t, u, previous))
+        (void)give_up(t, u, previous);
+    return true;
+}
+
 static void begin(struct table *t, struct unit *u, uint64_t now_ms, const struct reconcile_ask *ask)
 {
-    const struct digest *manifest = target(t, u, now_ms);
     struct admission admission = { 0 };
 
-    if (u->spent || u->failures >= RECONCILE_LOOP_MAX) {
-        enum rc previous = ask_previous(u, ask);
-
-        if (u->spent && rc_class(previous) == RC_CLASS_RETRY) {
-            wake_at(t, now_ms + RECONCILE_BACKOFF_MIN_MS); /* its files are being read */
-            return;
-        }
-        if (crash_loop(t, u, previous) || give_up(t, u, previous))
-            manifest = target(t, u, now_ms);
-    }
+    if (!judge(t, u, now_ms, ask))
+        return;
+    const struct digest *manifest = target(t, u, now_ms);
     u->rests = RC_OK;
     if (!manifest)
         return;

@@ -25,6 +25,7 @@ static const struct entry table[WALLS_MAX] = {
 #undef WALL
 
 /* All of them in a list. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): one summand of a list */
 #define WALL(name, number, kind, label, without) (sizeof(label)) +
 static_assert(
 #include "base/walls.def"
