@@ -20,6 +20,7 @@
 #include "sandbox/cgroup_device.h"
 #include "sandbox/cgroup_file.h"
 #include "sandbox/cgroup_limits.h"
+#include "sandbox/kernfile.h"
 
 #define ROOT "/sys/fs/cgroup"
 #define FREEZE_WAIT_MS 500U /* the others wait meanwhile; 50 processes take 1.2 ms */
@@ -69,9 +70,9 @@ static void kill_listed(int dir)
 
 static void kill_dir(int dir)
 {
-    if (cgroup_put(dir, "cgroup.kill", "1") != 0)
+    if (kernfile_put(dir, "cgroup.kill", "1") != 0)
         kill_listed(dir);
-    (void)cgroup_put(dir, "freezer.state", "THAWED"); /* v1: what is frozen does not die */
+    (void)kernfile_put(dir, "freezer.state", "THAWED"); /* v1: what is frozen does not die */
 }
 
 static void close_dir(DIR **dir)
@@ -225,7 +226,7 @@ static int move_own_processes(int parent)
         return -1;
     while (fgets(line, sizeof line, list) != NULL) {
         line[strcspn(line, "\n")] = '\0';
-        if (cgroup_put(sup, "cgroup.procs", line) != 0 && errno != ESRCH)
+        if (kernfile_put(sup, "cgroup.procs", line) != 0 && errno != ESRCH)
             return -1;
     }
     return 0;
@@ -237,7 +238,7 @@ static int enable_controllers(int dir)
     static const char *const each[] = { "+memory", "+pids", "+cpu", "+io" };
 
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
-        if (cgroup_put(dir, "cgroup.subtree_control", each[i]) != 0 && errno != ENOENT &&
+        if (kernfile_put(dir, "cgroup.subtree_control", each[i]) != 0 && errno != ENOENT &&
             errno != EINVAL)
             return -1;
     }
@@ -430,7 +431,7 @@ enum rc cgroup_attach(const struct cgroup *cgroup, pid_t pid, bool cloned_into, 
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
         if ((kind == CGROUP_UNIFIED && cloned_into) || cgroup->dir[kind] < 0)
             continue;
-        if (cgroup_put(cgroup->dir[kind], "cgroup.procs", text) != 0)
+        if (kernfile_put(cgroup->dir[kind], "cgroup.procs", text) != 0)
             return err_sys(err, RC_CGROUP, "attach");
     }
     return RC_OK;
@@ -450,7 +451,7 @@ enum rc cgroup_oom_watch(const struct cgroup_tree *tree, const struct cgroup *cg
     char text[40];
 
     (void)snprintf(text, sizeof text, "%d %d", event, oom);
-    if (event < 0 || oom < 0 || cgroup_put(dir, "cgroup.event_control", text) != 0)
+    if (event < 0 || oom < 0 || kernfile_put(dir, "cgroup.event_control", text) != 0)
         return err_sys(err, RC_CGROUP, "watch memory.oom_control");
     *ret_fd = take_fd(&event);
     return RC_OK;
@@ -503,7 +504,7 @@ enum rc cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err)
 
     if (dir < 0)
         return err_set(err, RC_CGROUP, "nothing to freeze with");
-    if (cgroup_put(dir, file, value) != 0)
+    if (kernfile_put(dir, file, value) != 0)
         return err_sys(err, RC_CGROUP, "%s = %s", file, value);
     if (!wait_frozen(cgroup, frozen))
         return err_set(err, RC_TIMEOUT, "%s = %s", file, value);
@@ -518,7 +519,7 @@ void cgroup_kill(const struct cgroup *cgroup)
     if (dir >= 0)
         kill_dir(dir);
     if (cgroup->dir[CGROUP_FREEZER] >= 0)
-        (void)cgroup_put(cgroup->dir[CGROUP_FREEZER], "freezer.state", "THAWED");
+        (void)kernfile_put(cgroup->dir[CGROUP_FREEZER], "freezer.state", "THAWED");
 }
 
 void cgroup_usage(const struct cgroup_tree *tree, const struct cgroup *cgroup,

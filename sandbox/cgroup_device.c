@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sandbox/cgroup_file.h"
+#include "sandbox/kernfile.h"
 
 #define MEMORY_MAJOR 1U
 #define DEVICES_ALL_MAX (5U + CGROUP_DEVICES_MAX)
@@ -195,7 +196,7 @@ static enum rc filter_v1(int dir, const struct devices *devices, struct err *err
 {
     char list[1024] = "";
 
-    if (cgroup_put(dir, "devices.deny", "a") != 0)
+    if (kernfile_put(dir, "devices.deny", "a") != 0)
         return err_sys(err, RC_CGROUP, "devices.deny = a");
     for (uint32_t i = 0; i < devices->n; i++) {
         const struct cgroup_device *d = &devices->of[i];
@@ -204,7 +205,7 @@ static enum rc filter_v1(int dir, const struct devices *devices, struct err *err
         (void)snprintf(line, sizeof line, "c %u:%u %s%s", d->major, d->minor,
                        (d->access & CGROUP_READ) != 0 ? "r" : "",
                        (d->access & CGROUP_WRITE) != 0 ? "w" : "");
-        if (cgroup_put(dir, "devices.allow", line) != 0)
+        if (kernfile_put(dir, "devices.allow", line) != 0)
             return err_sys(err, RC_CGROUP, "devices.allow = %s", line);
         cgroup_get(dir, "devices.list", list, sizeof list);
         if (strstr(list, line) == NULL)

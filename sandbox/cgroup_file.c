@@ -7,16 +7,6 @@
 
 #include "base/bytes.h"
 
-int cgroup_put(int dir, const char *file, const char *value)
-{
-    scoped(close_fd) int fd = openat(dir, file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-
-    if (fd < 0)
-        return -1;
-    size_t n = strlen(value);
-    return write(fd, value, n) == (ssize_t)n ? 0 : -1;
-}
-
 void cgroup_get(int dir, const char *file, char *out, size_t cap)
 {
     scoped(close_fd) int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -10,9 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Write one value.  0, or -1 with errno. */
-int cgroup_put(int dir, const char *file, const char *value);
-
 /* Read a small file as text; "" when it is not there. */
 void cgroup_get(int dir, const char *file, char *out, size_t cap);
 

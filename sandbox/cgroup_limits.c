@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sandbox/cgroup_file.h"
+#include "sandbox/kernfile.h"
 
 #define CPU_PERIOD_US 100000U
 #define SETTINGS_MAX 24U
@@ -121,15 +122,15 @@ static int put_memory_max(const struct setting *s)
     char high[VALUE_CAP];
 
     if (cgroup_get_number(s->dir, "memory.current") <= limit)
-        return cgroup_put(s->dir, s->file, s->value);
+        return kernfile_put(s->dir, s->file, s->value);
     cgroup_get(s->dir, "memory.high", high, sizeof high);
     high[strcspn(high, "\n")] = '\0';
-    (void)cgroup_put(s->dir, "memory.high", s->value);
+    (void)kernfile_put(s->dir, "memory.high", s->value);
     bool fits = cgroup_get_number(s->dir, "memory.current") <= limit;
-    int failed = fits ? cgroup_put(s->dir, s->file, s->value) : -1;
+    int failed = fits ? kernfile_put(s->dir, s->file, s->value) : -1;
     int error = fits ? errno : EBUSY;
 
-    (void)cgroup_put(s->dir, "memory.high", high);
+    (void)kernfile_put(s->dir, "memory.high", high);
     errno = error;
     return failed;
 }
@@ -137,7 +138,7 @@ static int put_memory_max(const struct setting *s)
 static int put_value(const struct setting *s)
 {
     return strcmp(s->file, "memory.max") == 0 ? put_memory_max(s)
-                                              : cgroup_put(s->dir, s->file, s->value);
+                                              : kernfile_put(s->dir, s->file, s->value);
 }
 
 /* "254:0" of "254:0 and what follows". */
@@ -182,7 +183,7 @@ static enum rc put_setting(const struct setting *s, struct undo *undo, struct er
 static void put_back(const struct undo *undo)
 {
     for (uint32_t i = undo->n; i > 0; i--)
-        (void)cgroup_put(undo->of[i - 1].dir, undo->of[i - 1].file, undo->of[i - 1].value);
+        (void)kernfile_put(undo->of[i - 1].dir, undo->of[i - 1].file, undo->of[i - 1].value);
 }
 
 /* ---- lists ---------------------------------------------------------------------------------- */

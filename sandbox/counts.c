@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "sandbox/kernfile.h"
 
 #define USER "/proc/sys/user/"
 
@@ -33,15 +34,6 @@ void counts_share(struct counts *ret)
                    share(USER "max_inotify_watches", COUNTS_WATCHES_MIN, COUNTS_WATCHES_MAX));
 }
 
-static int put(const char *path, const char *value)
-{
-    scoped(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -1;
-    return write(fd, value, strlen(value)) == (ssize_t)strlen(value) ? 0 : -1;
-}
-
 /* A host that shows /proc/sys for reading only.  Whether that will do is for the wall against
  * nested namespaces, which is in the same place, to say: it is missing there. */
 static bool cannot(void)
@@ -51,7 +43,8 @@ static bool cannot(void)
 
 int counts_forbid_memfd_exec(void)
 {
-    if (put("/proc/sys/vm/memfd_noexec", "2") == 0 || errno == ENOENT || cannot())
+    if (kernfile_put(AT_FDCWD, "/proc/sys/vm/memfd_noexec", "2") == 0 || errno == ENOENT ||
+        cannot())
         return 0;
     return -1;
 }
@@ -59,16 +52,16 @@ int counts_forbid_memfd_exec(void)
 /* A kernel without inotify has none to share. */
 int counts_apply(const struct counts *counts)
 {
-    if (put(USER "max_inotify_instances", counts->inotify_instances) != 0 && errno != ENOENT &&
-        !cannot())
+    if (kernfile_put(AT_FDCWD, USER "max_inotify_instances", counts->inotify_instances) != 0 &&
+        errno != ENOENT && !cannot())
         return -1;
-    return put(USER "max_inotify_watches", counts->inotify_watches) != 0 && errno != ENOENT &&
-                   !cannot()
+    return kernfile_put(AT_FDCWD, USER "max_inotify_watches", counts->inotify_watches) != 0 &&
+                   errno != ENOENT && !cannot()
                ? -1
                : 0;
 }
 
 int counts_forbid_namespaces(void)
 {
-    return put(USER "max_user_namespaces", "0");
+    return kernfile_put(AT_FDCWD, USER "max_user_namespaces", "0");
 }

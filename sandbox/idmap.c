@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/idmap.h"
+#include "sandbox/kernfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int put(int proc, const char *file, const char *text)
-{
-    scoped(close_fd) int fd = openat(proc, file, O_WRONLY | O_CLOEXEC);
-
-    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
-}
-
 static enum rc map(pid_t pid, uint32_t id, uint32_t uid, uint32_t gid, int *ret_fd, struct err *err)
 {
     char path[32];
@@ -27,10 +21,11 @@ static enum rc map(pid_t pid, uint32_t id, uint32_t uid, uint32_t gid, int *ret_
     (void)snprintf(path, sizeof path, "/proc/%d", pid);
     scoped(close_fd) int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     (void)snprintf(line, sizeof line, "%u %u 1", id, uid);
-    if (proc < 0 || put(proc, "uid_map", line) != 0 || put(proc, "setgroups", "deny") != 0)
+    if (proc < 0 || kernfile_put(proc, "uid_map", line) != 0 ||
+        kernfile_put(proc, "setgroups", "deny") != 0)
         return err_sys(err, RC_LAUNCH_STEP, "id map %s", line);
     (void)snprintf(line, sizeof line, "%u %u 1", id, gid);
-    if (put(proc, "gid_map", line) != 0)
+    if (kernfile_put(proc, "gid_map", line) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "id map %s", line);
     *ret_fd = openat(proc, "ns/user", O_RDONLY | O_CLOEXEC);
     return *ret_fd < 0 ? err_sys(err, RC_LAUNCH_STEP, "user namespace") : RC_OK;

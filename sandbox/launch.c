@@ -17,6 +17,7 @@
 #include "sandbox/cgroup_limits.h"
 #include "sandbox/child.h"
 #include "sandbox/disk.h"
+#include "sandbox/kernfile.h"
 #include "sandbox/landlock.h"
 #include "sandbox/receipt.h"
 
@@ -252,23 +253,15 @@ static enum rc clone_child(struct start *s, struct err *err)
     return s->proc < 0 ? err_sys(err, RC_LAUNCH_STEP, "%s", path) : RC_OK;
 }
 
-static int put_proc(int proc, const char *file, const char *text)
-{
-    scoped(close_fd) int fd = openat(proc, file, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -1;
-    return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
-}
-
 /* The child is not reaped, so its number is its own: the map cannot reach a stranger. */
 static enum rc map_ids(struct start *s, struct err *err)
 {
     char map[64];
 
     (void)snprintf(map, sizeof map, "0 %u %u", s->request->plan.uid_base, PLAN_UID_COUNT);
-    if (put_proc(s->proc, "uid_map", map) != 0 || put_proc(s->proc, "setgroups", "deny") != 0 ||
-        put_proc(s->proc, "gid_map", map) != 0)
+    if (kernfile_put(s->proc, "uid_map", map) != 0 ||
+        kernfile_put(s->proc, "setgroups", "deny") != 0 ||
+        kernfile_put(s->proc, "gid_map", map) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "id map %s", map);
     return RC_OK;
 }
@@ -277,7 +270,7 @@ static enum rc map_ids(struct start *s, struct err *err)
  * host's. */
 static enum rc set_oom_score(struct start *s, struct err *err)
 {
-    if (put_proc(s->proc, "oom_score_adj", OOM_SCORE) != 0)
+    if (kernfile_put(s->proc, "oom_score_adj", OOM_SCORE) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "oom_score_adj");
     return RC_OK;
 }

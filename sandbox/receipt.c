@@ -380,18 +380,13 @@ static struct bytes own_groups(const struct receipt_of *of, char text[TEXT_CAP])
 /* The process is in the instance's group of every hierarchy. */
 static bool groups_fit(int proc, const struct receipt_of *of, char text[TEXT_CAP])
 {
-    char end[sizeof of->tree->name + sizeof of->cgroup->name + 2];
     size_t found = 0;
 
-    (void)snprintf(end, sizeof end, "/%s/%s", of->tree->name, of->cgroup->name);
     if (read_text(proc, "cgroup", text) < 0)
         return false;
-    for (char *at = text; *at != '\0';) {
-        size_t n = strcspn(at, "\n");
-
-        found += n >= strlen(end) && memcmp(at + n - strlen(end), end, strlen(end)) == 0;
-        at += n + (at[n] != '\0');
-    }
+    const struct bytes own = own_groups(of, text);
+    for (size_t i = 0; i < own.n; i++)
+        found += own.p[i] == '\n';
     return found == hierarchies(of->cgroup);
 }
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "sandbox/caps.h"
+#include "sandbox/kernfile.h"
 #include "sandbox/landlock.h"
 #include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
@@ -95,19 +96,10 @@ static int try_pid(void)
     return result(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
 }
 
-static int put(const char *path, const char *text)
-{
-    scoped(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -1;
-    return write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
-}
-
 static int try_no_nested(void)
 {
-    if (unshare(CLONE_NEWUSER) != 0 || put("/proc/self/uid_map", "0 0 1") != 0 ||
-        put("/proc/sys/user/max_user_namespaces", "0") != 0)
+    if (unshare(CLONE_NEWUSER) != 0 || kernfile_put(AT_FDCWD, "/proc/self/uid_map", "0 0 1") != 0 ||
+        kernfile_put(AT_FDCWD, "/proc/sys/user/max_user_namespaces", "0") != 0)
         return errno;
     return unshare(CLONE_NEWUSER) == 0 ? NOT_HELD : 0;
 }
