@@ -11,7 +11,7 @@
 #define J4 (-0.00000165597)
 #define J3_J2 (J3 / J2)
 
-#define PI 3.14159265358979323846
+#define PI TLE_PI
 #define TWO_PI (2.0 * PI)
 #define THIRD2 (2.0 / 3.0)
 #define DEEP_PERIOD 225.0 /* minutes */

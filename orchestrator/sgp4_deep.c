@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#define PI 3.14159265358979323846
+#define PI TLE_PI
 #define TWO_PI (2.0 * PI)
 #define THIRD2 (2.0 / 3.0)
 

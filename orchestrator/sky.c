@@ -6,11 +6,9 @@
 
 #define STEP_MS 120000
 #define STEP_S 120.0
-#define DAY_MS 86400000.0
-#define DAYS_1950_TO_1970 7306.0
 #define EARTH_KM 6378.137 /* WGS-84 */
 #define FLATTENING (1.0 / 298.257223563)
-#define PI 3.14159265358979323846
+#define PI TLE_PI
 #define TURN 7.292115146706979e-5 /* radians a second */
 /* Further below the mask than this (in the elevation's sine) at both ends of a step, no satellite
  * comes up and goes down within it. */
@@ -29,11 +27,6 @@ struct sky {
     struct sky_station station[SKY_STATIONS_MAX];
     struct place place[]; /* [step][station] */
 };
-
-static double days_of(int64_t time_ms)
-{
-    return (double)time_ms / DAY_MS + DAYS_1950_TO_1970;
-}
 
 static double dot(struct vec3 a, struct vec3 b)
 {
@@ -85,7 +78,7 @@ enum rc sky_new(const struct sky_station *stations, uint32_t n, int64_t from_ms,
     sky->n_steps = steps;
     memcpy(sky->station, stations, n * sizeof stations[0]);
     for (uint32_t k = 0; k < steps; k++) {
-        double sidereal = sgp4_sidereal(days_of(from_ms + (int64_t)k * STEP_MS));
+        double sidereal = sgp4_sidereal(tle_days(from_ms + (int64_t)k * STEP_MS));
 
         for (uint32_t i = 0; i < n; i++)
             sky->place[(size_t)k * n + i] = place_of(&stations[i], sidereal);
@@ -277,7 +270,7 @@ static void begin_all(struct search *s, struct vec3 r)
 static enum rc at_step(const struct sky *sky, const struct sgp4 *orbit, uint32_t step,
                        struct vec3 *r, struct vec3 *v, struct err *err)
 {
-    double days = days_of(sky->from_ms) - orbit->epoch_days;
+    double days = tle_days(sky->from_ms) - orbit->epoch_days;
 
     return sgp4_at(orbit, days * 1440.0 + step * (STEP_S / 60.0), r, v, err);
 }
@@ -308,7 +301,7 @@ enum rc sky_passes(const struct sky *sky, const struct sgp4 *orbit,
 enum rc sky_look(const struct sky_station *station, const struct sgp4 *orbit, int64_t time_ms,
                  double *ret_elevation, double *ret_range_km, struct err *err)
 {
-    double days = days_of(time_ms);
+    double days = tle_days(time_ms);
     struct place p = place_of(station, sgp4_sidereal(days));
     struct vec3 r;
     enum rc rc = sgp4_at(orbit, (days - orbit->epoch_days) * 1440.0, &r, NULL, err);

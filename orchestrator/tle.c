@@ -6,7 +6,7 @@
 #define DAY_MS 86400000.0
 #define DAYS_1950_TO_1970 7306.0 /* 1949-12-31 to 1970-01-01 */
 #define MINUTES_A_DAY 1440.0
-#define TWO_PI (2.0 * 3.14159265358979323846)
+#define TWO_PI (2.0 * TLE_PI)
 #define RADIANS (TWO_PI / 360.0)
 
 /* A field: columns first..last, counted from 1 as everybody counts them. */
@@ -21,6 +21,16 @@ struct lines {
 static enum rc bad(const struct field *f, struct err *err)
 {
     return err_set(err, RC_TLE, "line %u, columns %u to %u", f->line, f->first, f->last);
+}
+
+double tle_days(int64_t unix_ms)
+{
+    return (double)unix_ms / DAY_MS + DAYS_1950_TO_1970;
+}
+
+int64_t tle_unix_ms(double days)
+{
+    return llround((days - DAYS_1950_TO_1970) * DAY_MS);
 }
 
 static bool is_digit(uint8_t c)
@@ -134,7 +144,7 @@ static enum rc read_epoch(const struct lines *l, struct tle *ret, struct err *er
     if (day < 1 || day >= 367)
         return bad(&day_field, err);
     ret->epoch_days = days_since_1950((unsigned int)year, day);
-    ret->epoch_ms = llround((ret->epoch_days - DAYS_1950_TO_1970) * DAY_MS);
+    ret->epoch_ms = tle_unix_ms(ret->epoch_days);
     return RC_OK;
 }
 

@@ -14,6 +14,11 @@
 #include "base/err.h"
 
 #define TLE_LINE 69U /* columns of each line */
+#define TLE_PI 3.14159265358979323846
+
+/* Days since 1949-12-31T00:00Z (Julian date 2433281.5) of a Unix time, and back. */
+double tle_days(int64_t unix_ms);
+int64_t tle_unix_ms(double days);
 
 struct tle {
     uint32_t catalog;   /* number in the satellite catalogue, up to 99999 */
