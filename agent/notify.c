@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/passed.h"
+
 #define FDS_CLOSED_MAX 253U /* SCM_MAX_FD: as many as the kernel passes with one message */
 
 static void take_status(struct bytes value, char *out)
@@ -67,30 +69,12 @@ void notify_parse(struct bytes datagram, struct notify *ret)
     }
 }
 
-static uint32_t close_passed(struct msghdr *msg)
-{
-    uint32_t closed = 0;
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-            int fd = -1;
-
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            close_fd(&fd);
-            closed++;
-        }
-    }
-    return closed;
-}
-
 enum rc notify_receive(int sock, struct notify *ret, struct err *err)
 {
     uint8_t datagram[NOTIFY_MAX];
     union {
         struct cmsghdr align;
-        char space[CMSG_SPACE(FDS_CLOSED_MAX * sizeof(int))];
+        char space[PASSED_SPACE(FDS_CLOSED_MAX)];
     } control;
     struct iovec iov = { .iov_base = datagram, .iov_len = sizeof datagram };
     struct msghdr msg = {
@@ -102,9 +86,10 @@ enum rc notify_receive(int sock, struct notify *ret, struct err *err)
         return err_set(err, RC_TIMEOUT, "notify");
     if (n < 0)
         return err_sys(err, RC_IO, "notify");
-    uint32_t closed = close_passed(&msg);
+    const size_t closed = passed_take(&msg, NULL, 0, NULL);
+
     notify_parse((struct bytes){ .p = datagram, .n = msg.msg_flags & MSG_TRUNC ? 0 : (size_t)n },
                  ret);
-    ret->refused += closed;
+    ret->refused += (uint32_t)closed;
     return RC_OK;
 }

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/passed.h"
+
 /* How a message of each type must look. */
 struct shape {
     bool from_agent;
@@ -26,7 +28,7 @@ static const struct shape shapes[] = {
 };
 
 union control {
-    char buf[CMSG_SPACE(sizeof(int) * (POST_FDS_MAX + 1))];
+    char buf[PASSED_SPACE(POST_FDS_MAX + 1)]; /* one more than there may be tells of all others */
     struct cmsghdr align;
 };
 
@@ -71,17 +73,8 @@ enum rc post_send(int sock, const struct post_message *m, const int *fds, struct
     struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
     const size_t n_fds = shapes[m->type].fds;
 
-    if (n_fds > 0) {
-        hdr.msg_control = control.buf;
-        hdr.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
-
-        assert(c != NULL);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
-    }
+    if (n_fds > 0)
+        passed_put(&hdr, control.buf, fds, n_fds);
     ssize_t n = 0;
     do
         n = sendmsg(sock, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -91,27 +84,6 @@ enum rc post_send(int sock, const struct post_message *m, const int *fds, struct
     if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
         return err_set(err, RC_SHORT, "post is closed");
     return n < 0 ? err_sys(err, RC_IO, "send to post") : RC_OK;
-}
-
-/* Take every descriptor out of a packet; one more than there may be tells of all others. */
-static size_t take_fds(struct msghdr *hdr, int fds[POST_FDS_MAX + 1])
-{
-    size_t n = 0;
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c != NULL; c = CMSG_NXTHDR(hdr, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-            int fd = -1;
-
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (n <= POST_FDS_MAX)
-                fds[n++] = fd;
-            else
-                close_fd(&fd);
-        }
-    }
-    return n;
 }
 
 enum rc post_recv(int sock, bool from_agent, struct post_message *ret, int ret_fds[POST_FDS_MAX],
@@ -136,8 +108,8 @@ enum rc post_recv(int sock, bool from_agent, struct post_message *ret, int ret_f
     if (n < 0)
         return err_sys(err, RC_IO, "receive from post");
 
-    int fds[POST_FDS_MAX + 1] = { -1, -1, -1 };
-    size_t n_fds = take_fds(&hdr, fds);
+    int fds[POST_FDS_MAX] = { -1, -1 };
+    size_t n_fds = passed_take(&hdr, fds, POST_FDS_MAX, NULL);
 
     if ((hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && n == sizeof m &&
         valid(&m, from_agent, n_fds)) {
@@ -145,7 +117,7 @@ enum rc post_recv(int sock, bool from_agent, struct post_message *ret, int ret_f
         memcpy(ret_fds, fds, sizeof(int) * POST_FDS_MAX);
         return RC_OK;
     }
-    for (size_t i = 0; i < n_fds; i++)
+    for (size_t i = 0; i < POST_FDS_MAX; i++)
         close_fd(&fds[i]);
     return err_set(err, RC_PROTOCOL, "post message %u of %zd bytes, %zu fds", m.type, n, n_fds);
 }

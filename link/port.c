@@ -6,6 +6,7 @@
 
 #include "base/crypto.h"
 #include "base/name.h"
+#include "base/passed.h"
 #include "link/mail.h"
 
 #define MESSAGE_HEAD offsetof(struct port_message, object)
@@ -249,24 +250,15 @@ enum rc port_send(int sock, const struct port_message *msg, int fd, struct err *
     assert((kind->fds == 1) == (fd >= 0));
 
     union {
-        char buf[CMSG_SPACE(sizeof(int))];
+        char buf[PASSED_SPACE(1)];
         struct cmsghdr align;
     } control = { 0 };
     /* The system's type has no const; sendmsg does not write. */
     struct iovec iov = { .iov_base = (void *)(uintptr_t)msg, .iov_len = MESSAGE_HEAD + kind->size };
     struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-    if (fd >= 0) {
-        hdr.msg_control = control.buf;
-        hdr.msg_controllen = sizeof control.buf;
-        struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
-
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    }
-
+    if (fd >= 0)
+        passed_put(&hdr, control.buf, &fd, 1);
     ssize_t n = 0;
 
     do
@@ -281,34 +273,11 @@ enum rc port_send(int sock, const struct port_message *msg, int fd, struct err *
     return RC_OK;
 }
 
-/* Take every descriptor out of a packet, at most FDS_MAX; how many there were. */
-static size_t take_fds(struct msghdr *hdr, int fds[FDS_MAX])
-{
-    size_t n = 0;
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c != NULL; c = CMSG_NXTHDR(hdr, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t here = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        for (size_t i = 0; i < here; i++) {
-            int fd = -1;
-
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (n < FDS_MAX)
-                fds[n++] = fd;
-            else
-                close_fd(&fd);
-        }
-    }
-    return n;
-}
-
 enum rc port_recv(int sock, enum port_side from, struct port_message *ret, int *ret_fd,
                   struct err *err)
 {
     union {
-        char buf[CMSG_SPACE(FDS_MAX * sizeof(int))];
+        char buf[PASSED_SPACE(FDS_MAX)];
         struct cmsghdr align;
     } control = { 0 };
     struct port_message raw = { 0 };
@@ -329,8 +298,8 @@ enum rc port_recv(int sock, enum port_side from, struct port_message *ret, int *
     if (n < 0)
         return err_sys(err, RC_IO, "receive from port");
 
-    int fds[FDS_MAX] = { -1, -1, -1, -1 };
-    size_t n_fds = take_fds(&hdr, fds);
+    int fd = -1;
+    size_t n_fds = passed_take(&hdr, &fd, 1, NULL);
     enum rc rc = RC_PROTOCOL;
 
     if ((hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
@@ -340,10 +309,9 @@ enum rc port_recv(int sock, enum port_side from, struct port_message *ret, int *
     if (raw.type == PORT_KEY)
         crypto_wipe(&raw, sizeof raw);
     if (rc == RC_OK) {
-        *ret_fd = fds[0]; /* -1 if the message has none */
+        *ret_fd = fd; /* -1 if the message has none */
         return RC_OK;
     }
-    for (size_t i = 0; i < n_fds; i++)
-        close_fd(&fds[i]);
+    close_fd(&fd);
     return rc;
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/passed.h"
+
 /* How a message of each type must look. */
 struct shape {
     uint32_t type;
@@ -83,16 +85,8 @@ enum rc wire_send(int sock, const struct wire_head *message, const int *fds, siz
     struct iovec iov = { .iov_base = (void *)(uintptr_t)message, .iov_len = message->size };
     struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-    if (n_fds > 0) {
-        hdr.msg_control = control.buf;
-        hdr.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
-
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
-    }
+    if (n_fds > 0)
+        passed_put(&hdr, control.buf, fds, n_fds);
 
     ssize_t n;
     do {
@@ -101,30 +95,6 @@ enum rc wire_send(int sock, const struct wire_head *message, const int *fds, siz
     if (n < 0)
         return err_sys(err, errno == EAGAIN ? RC_NO_ROOM : RC_IO, "send message %u", message->type);
     return RC_OK;
-}
-
-/* Take every descriptor that came, so that none is lost whatever else is wrong. */
-static void take_fds(struct msghdr *hdr, struct wire_fds *fds, bool *ret_strange)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c != NULL; c = CMSG_NXTHDR(hdr, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-            *ret_strange = true;
-            continue;
-        }
-        size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        for (size_t i = 0; i < n; i++) {
-            int fd;
-
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (fds->n < WIRE_FDS_MAX) {
-                fds->fd[fds->n++] = fd;
-            } else {
-                close_fd(&fd);
-                *ret_strange = true;
-            }
-        }
-    }
 }
 
 static bool walls_valid(const struct wire_walls_seen *w)
@@ -197,7 +167,10 @@ enum rc wire_recv(int sock, union wire_message *ret, struct wire_fds *ret_fds, s
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return err_sys(err, errno == EAGAIN ? RC_TIMEOUT : RC_IO, "receive message");
-    take_fds(&hdr, &fds, &strange);
+    const size_t came = passed_take(&hdr, fds.fd, WIRE_FDS_MAX, &strange);
+
+    fds.n = came < WIRE_FDS_MAX ? came : WIRE_FDS_MAX;
+    strange |= came > WIRE_FDS_MAX;
     if (n == 0 && fds.n == 0)
         return err_set(err, RC_SHORT, "the other end is closed");
     if (strange || (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
