@@ -328,6 +328,8 @@ enum rc manifest_check(const struct manifest *doc, struct err *err)
         rc = health_check(&doc->health, err);
     if (rc == RC_OK && doc->snapshot && doc->limits.data_bytes == 0)
         rc = err_set(err, RC_VALUE, "manifest.snapshot: without data");
+    if (rc == RC_OK && doc->sealed && doc->limits.inbox_bytes == 0 && doc->limits.outbox_bytes == 0)
+        rc = err_set(err, RC_VALUE, "manifest.sealed: without inbox and outbox");
     if (rc == RC_OK)
         rc = wants_check(doc, err);
     return rc == RC_OK ? life_check(doc, err) : rc;

@@ -103,6 +103,11 @@ enum rc manifest_decode(struct bytes in, struct manifest *ret, struct err *err)
         wire_wants(&r, &d);
     if (wire_optional(&r, 17))
         wire_life(&r, &d);
+    if (wire_optional(&r, 18)) {
+        d.sealed = cbor_bool(&r, "manifest.sealed");
+        if (!d.sealed)
+            cbor_fail(&r, RC_VALUE, "manifest.sealed");
+    }
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

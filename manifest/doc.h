@@ -307,6 +307,9 @@ struct manifest {
     char after[MANIFEST_AFTER_MAX][NAME_CAP]; /* payloads of the tenant that are ready first */
     uint32_t modes;                           /* of enum mode; 0 = MODE_NOMINAL */
     bool freeze; /* outside of its modes it is frozen, not stopped; a service only */
+
+    bool sealed; /* mail that is not sealed between the two ends is refused both ways (link/mail);
+                    wants inbox_bytes or outbox_bytes.  It asks for nothing: no grant has it */
 };
 
 /* The modes of a manifest, with the default filled in. */

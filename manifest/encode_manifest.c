@@ -52,7 +52,7 @@ static size_t keys_of(const struct manifest *doc)
 {
     return 12U + !digest_is_none(&doc->index) + !digest_is_none(&doc->sbom) +
            !digest_is_none(&doc->provenance) + doc->snapshot + wire_has_wants(doc) +
-           wire_has_life(doc);
+           wire_has_life(doc) + doc->sealed;
 }
 
 enum rc manifest_encode(const struct manifest *doc, uint8_t *buf, size_t cap, struct bytes *ret,
@@ -96,6 +96,7 @@ enum rc manifest_encode(const struct manifest *doc, uint8_t *buf, size_t cap, st
         cbor_put_uint(&w, 17);
         wire_put_life(&w, doc);
     }
+    wire_put_true_at(&w, 18, doc->sealed);
     rc = cbor_written(&w, &written, err);
     /* Arguments and variables come from a person's file and may be anything but UTF-8. */
     if (rc == RC_OK)

@@ -121,6 +121,8 @@ json_t *describe_manifest(const struct manifest *doc)
     value = with_384(value, "index384", &doc->index384);
     if (doc->snapshot)
         (void)json_object_set_new(value, "snapshot", json_true());
+    if (doc->sealed)
+        (void)json_object_set_new(value, "sealed", json_true());
     describe_wants(value, doc);
     return with_384(value, "content384", &doc->content384);
 }

@@ -201,6 +201,22 @@ static void read_data(struct yaml_in *r, const struct yaml_node *top, struct man
         yaml_fail(r, yaml_get(r, map, "snapshot"), "'snapshot' wants 'data' among the resources");
 }
 
+/* Whether mail has to be sealed between the payload and its own ground (berth-seal). */
+static void read_mail(struct yaml_in *r, const struct yaml_node *top, struct manifest *m)
+{
+    static const char *const keys[] = { "sealed", NULL };
+    const struct yaml_node *map = yaml_map(r, top, "mail", false);
+
+    if (!map)
+        return;
+    yaml_keys(r, map, keys);
+    m->sealed = yaml_bool(r, map, "sealed", false);
+    if (r->err.rc == RC_OK && m->sealed && m->limits.inbox_bytes == 0 &&
+        m->limits.outbox_bytes == 0)
+        yaml_fail(r, yaml_get(r, map, "sealed"),
+                  "'sealed' wants 'inbox' or 'outbox' among the resources");
+}
+
 /* A directory below that of payload.yaml: what lies elsewhere comes in by `copy`. */
 static bool is_below(const char *path)
 {
@@ -223,7 +239,7 @@ enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct er
                                         "copy",   "image",   "health",  "resources",  "data",
                                         "calls",  "network", "devices", "inner-root", "isolation",
                                         "format", "peers",   "kind",    "schedule",   "restart",
-                                        "after",  "modes",   "freeze",  NULL };
+                                        "after",  "modes",   "freeze",  "mail",       NULL };
     struct yaml_in r = yaml_read(doc);
     const struct yaml_node *top = yaml_root(&r);
     struct manifest *m = &ret->manifest;
@@ -249,6 +265,7 @@ enum rc payload_read(const struct yaml *doc, struct payload_spec *ret, struct er
     read_image(&r, top, ret);
     read_limits(&r, top, &m->limits);
     read_data(&r, top, m);
+    read_mail(&r, top, m);
     read_health(&r, top, &m->health);
     wants_read(&r, top, m);
     life_read(&r, top, m);

@@ -77,6 +77,8 @@ static noinline void full_manifest(void *ret)
     memset(&doc->sbom, 0x7b, sizeof doc->sbom);
     memset(&doc->provenance, 0x7c, sizeof doc->provenance);
     doc->snapshot = true;
+    doc->limits.inbox_bytes = 1U << 20;
+    doc->sealed = true;
 }
 
 static noinline void full_order(void *ret)
@@ -233,6 +235,7 @@ static const struct edit edits[] = {
     { "provenance that is none", &full_manifest_kind, "0f58207c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c", "0f58200000000000000000000000000000000000000000000000000000000000000000", RC_VALUE },
     { "staged order that is not", &full_order_kind, "0601", "0600", RC_VALUE },
     { "snapshot that nobody asks for", &full_manifest_kind, "0df5", "0df4", RC_VALUE },
+    { "sealing that nobody asks for", &full_manifest_kind, "12f5", "12f4", RC_VALUE },
     { "unknown mode", &full_order_kind, "0601", "0602", RC_VALUE },
     { "grant that says it needs no safety", &full_grant_kind, "0af5", "0af4", RC_VALUE },
     { "grant that says it is not the agent's", &full_grant_kind, "0cf5", "0cf4", RC_VALUE },

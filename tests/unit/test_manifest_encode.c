@@ -62,6 +62,11 @@ static void test_round_trips(void **state)
     manifest.snapshot = true;
     assert_round_trip(manifest, &manifest, &manifest_back);
     assert_true(manifest_back.snapshot);
+    assert_false(manifest_back.sealed);
+    manifest.sealed = true;
+    manifest.limits.outbox_bytes = 65536;
+    assert_round_trip(manifest, &manifest, &manifest_back);
+    assert_true(manifest_back.sealed);
     assert_round_trip(order, &order, &order_back);
     assert_memory_equal(&order, &order_back, sizeof order);
     doc_report(&report_a);
@@ -178,6 +183,7 @@ SPOIL(m_ready_top, manifest, d->health.ready_ms = UINT32_MAX)
 SPOIL(m_soak_top, manifest, d->health.soak_ms = UINT32_MAX)
 SPOIL(m_watchdog_top, manifest, d->health.watchdog_ms = UINT32_MAX)
 SPOIL(m_watchdog_alive, manifest, d->health.type = HEALTH_ALIVE)
+SPOIL(m_sealed, manifest, d->sealed = true)
 SPOIL(m_snapshot, manifest, d->snapshot = true; d->limits.data_bytes = 0)
 
 static const struct {
@@ -230,6 +236,7 @@ static const struct {
     { "watchdog of weeks", m_watchdog_top, RC_VALUE },
     { "watchdog without notify", m_watchdog_alive, RC_VALUE },
     { "snapshot of no data", m_snapshot, RC_VALUE },
+    { "sealed, and no mail", m_sealed, RC_VALUE },
 };
 
 /* ---- order ---- */

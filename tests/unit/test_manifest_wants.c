@@ -639,7 +639,10 @@ static void test_there_is_one_encoding(void **state)
         { "modes nominal, said", "11a10401", RC_OK },
         { "freeze false", "11a105f4", RC_VALUE },
         { "an unknown part of the life", "11a10601", RC_CBOR_UNKNOWN_KEY },
-        { "a key behind all", "1201", RC_CBOR_UNKNOWN_KEY },
+        { "sealed, but not so", "12f4", RC_VALUE },
+        { "sealed by a number", "1201", RC_CBOR_TYPE },
+        { "sealed without mail", "12f5", RC_VALUE },
+        { "a key behind all", "1301", RC_CBOR_UNKNOWN_KEY },
     };
 
     m.calls = CALLS_NET;

@@ -95,6 +95,7 @@ static const char newer[] =
     "isolation: vm\n"
     "format: solo5\n"
     "peers: [db]\n"
+    "mail: {sealed: true}\n"
     "kind: scheduled\n"
     "schedule: {every: 90m, at: [aos, los], event: ascending-node}\n"
     "restart: {policy: on-failure, backoff: 500ms, backoff-max: 30s, budget: 5, window: 1h}\n"
@@ -122,6 +123,7 @@ static void every_newer_field_is_taken(void **state)
     assert_int_equal(l->inbox_bytes, 1U << 20);
     assert_int_equal(l->outbox_bytes, 2U << 20);
     assert_int_equal(l->outbox_bytes_day, 10U << 20);
+    assert_true(m->sealed);
     assert_int_equal(l->run_s_orbit, 1200);
     assert_int_equal(l->core_bytes, 3U << 20);
     assert_int_equal(m->calls, CALLS_NET | CALLS_POSIX_LEGACY);
@@ -290,6 +292,10 @@ static void mistakes_are_named(void **state)
         { "data: 8M, ", "", "'snapshot' wants 'data' among the resources" },
         { "snapshot: true", "snapshot: maybe", "'snapshot'" },
         { "snapshot: true", "snapshots: true", "did you mean 'snapshot'?" },
+        { "data: {snapshot: true}", "mail: {sealed: true}",
+          "'sealed' wants 'inbox' or 'outbox' among the resources" },
+        { "data: {snapshot: true}", "mail: {seal: true}", "did you mean 'sealed'?" },
+        { "data: {snapshot: true}", "mail: {sealed: maybe}", "'sealed'" },
     };
 
     (void)state;
