@@ -2,8 +2,8 @@
 #include "agent/mail.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -194,6 +194,31 @@ static void tell(struct agent *a, enum rc rc, const char *tenant, const char *pa
     agent_event(a, rc, 1, what);
 }
 
+/* ---- sealed -----------------------------------------------------------------------------------
+ */
+
+/* Whether size bytes of a file at offset are a sealed bundle of this payload's and its own ground's
+ * in this direction, without a look at what is sealed. */
+static enum rc check_sealed(const struct agent *a, const struct mail_box *b,
+                            enum mail_direction direction, int fd, uint64_t offset, uint32_t size,
+                            struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(size + 1U);
+    struct eid here, ground;
+    enum rc rc = buf ? mail_eid(a->config.node, b->tenant, b->payload, &here, err)
+                     : err_set(err, RC_NO_MEMORY, "message");
+
+    if (rc == RC_OK)
+        rc = mail_eid(a->config.ground, b->tenant, "", &ground, err);
+    if (rc == RC_OK)
+        rc = fs_pread_exact(fd, buf, size, offset, err);
+    if (rc != RC_OK)
+        return rc;
+    return direction == MAIL_DOWN
+               ? mail_sealed_check((struct bytes){ buf, size }, &here, &ground, err)
+               : mail_sealed_check((struct bytes){ buf, size }, &ground, &here, err);
+}
+
 /* ---- receipts ---------------------------------------------------------------------------------
  */
 
@@ -296,27 +321,6 @@ static void answer(struct agent *a, const struct post_message *found, enum post_
         log_err(LOG_LEVEL_WARN, &err, "post");
 }
 
-/* Whether the bytes are sealed and go where they may, without a look at what is sealed. */
-static enum rc check_sealed(const struct agent *a, const struct mail_box *b, int mem, size_t n,
-                            struct err *err)
-{
-    struct eid src, dst;
-    enum rc rc = mail_eid(a->config.node, b->tenant, b->payload, &src, err);
-
-    if (rc == RC_OK)
-        rc = mail_eid(a->config.ground, b->tenant, "", &dst, err);
-    if (rc != RC_OK)
-        return rc;
-    if (n == 0)
-        return err_set(err, RC_MAIL_SEALED, "an empty file");
-    void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, mem, 0);
-    if (p == MAP_FAILED)
-        return err_sys(err, RC_NO_MEMORY, "message");
-    rc = mail_sealed_check((struct bytes){ p, n }, &src, &dst, err);
-    (void)munmap(p, n);
-    return rc;
-}
-
 /* What a payload, and its tenant, may still send on this day; *s is not charged yet. */
 static enum rc check_budget(const struct agent *a, const struct mail_box *b,
                             const struct mail_state *s, uint64_t now_ms, uint64_t cost,
@@ -406,7 +410,7 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
     head.expires_ms = head.time_ms + MAIL_LIFE_MS;
     f.number = head.number = ++s.number;
     s.last = m->mark;
-    rc = b->sealed ? check_sealed(a, b, mem, m->size, err) : RC_OK;
+    rc = b->sealed ? check_sealed(a, b, MAIL_DOWN, mem, 0, m->size, err) : RC_OK;
     if (rc == RC_OK)
         rc = check_load(a, b, &f, m->size, err);
     if (rc == RC_OK)
@@ -497,6 +501,9 @@ static enum rc put(struct agent *a, struct mail_box *b, struct mail_item *item, 
     struct mail head;
     enum rc rc = read_head(a, &item->f, &fd, &head, err);
 
+    /* Here and not only where it came: it may have waited for a version that wants it sealed. */
+    if (rc == RC_OK && b->sealed && !item->f.receipt)
+        rc = check_sealed(a, b, MAIL_UP, fd, head.head, head.size, err);
     if (rc != RC_OK)
         return rc;
     m.offset = head.head;
@@ -511,10 +518,10 @@ static enum rc put(struct agent *a, struct mail_box *b, struct mail_item *item, 
 }
 
 /* What could not be read: true, and told once, if it is tried again later; false if the disk has
- * lost it. */
+ * lost it, or its payload takes nothing like it. */
 static bool not_now(struct agent *a, struct mail_item *item, enum rc rc, uint64_t now_ms)
 {
-    const bool lost = is_lost(rc);
+    const bool lost = is_lost(rc) || rc == RC_MAIL_SEALED || rc == RC_MAIL_ADDRESS;
 
     if (lost || !item->told)
         tell(a, rc, item->f.tenant, item->f.payload);
@@ -604,6 +611,9 @@ enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *d
     if (is_recent(&s, digest))
         return RC_OK;
     rc = check_came(a, &m, &f, err);
+    const struct mail_box *b = box_of(a, &f);
+    if (rc == RC_OK && b && b->sealed)
+        rc = check_sealed(a, b, MAIL_UP, fd, m.head, m.size, err);
     if (rc != RC_OK)
         return rc;
     f.number = ++s.arrival;
@@ -794,6 +804,7 @@ void mail_starting(struct agent *a, uint64_t instance, const struct manifest *m)
         if (b->instance != 0 || (m->limits.inbox_bytes == 0 && m->limits.outbox_bytes == 0))
             continue;
         *b = (struct mail_box){ .instance = instance,
+                                .sealed = m->sealed,
                                 .inbox_bytes = m->limits.inbox_bytes,
                                 .outbox_bytes = m->limits.outbox_bytes,
                                 .day_bytes = m->limits.outbox_bytes_day ? m->limits.outbox_bytes_day

@@ -10,9 +10,11 @@
  *
  * Of a day's bytes each message costs its content, its head and MAIL_COST: an empty one costs too.
  *
- * The bytes are the tenant's and hostile.  Of a payload whose manifest says `sealed`, only bundles
- * that are sealed and addressed to its own ground are taken (link/mail); whether they are authentic
- * nobody here could say.
+ * The bytes are the tenant's and hostile.  To and from a payload whose manifest says `sealed` go
+ * only bundles that are sealed and addressed between it and its own ground (link/mail); whether
+ * they are authentic nobody here could say.  What waits for a payload that does not run is looked
+ * at when it runs: its version then says whether.  Receipts are the agent's own words, and never
+ * sealed.
  */
 #ifndef BERTH_AGENT_MAIL_H
 #define BERTH_AGENT_MAIL_H
@@ -78,7 +80,7 @@ void mail_launched(struct agent *a, uint64_t instance, int view, int pidfd);
 void mail_not_started(struct agent *a, uint64_t instance);
 
 /* A message came over the link: RC_OK when it is kept.  RC_MAIL_FORMAT, RC_MAIL_ADDRESS,
- * RC_MAIL_EXPIRED; RC_MAIL_FULL and RC_NO_SPACE: perhaps later. */
+ * RC_MAIL_EXPIRED, RC_MAIL_SEALED; RC_MAIL_FULL and RC_NO_SPACE: perhaps later. */
 must_check enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *digest,
                              struct err *err);
 
