@@ -72,6 +72,11 @@ must_check enum rc post_send(int sock, const struct post_message *m, const int *
 must_check enum rc post_recv(int sock, bool from_agent, struct post_message *ret,
                              int fds[POST_FDS_MAX], struct err *err);
 
+/* The check behind post_recv: whether raw is one message that berthd (or else berth-post) may send,
+ * with n_fds descriptors.  RC_PROTOCOL; *ret is filled on success only. */
+must_check enum rc post_check(struct bytes raw, bool from_agent, size_t n_fds,
+                              struct post_message *ret, struct err *err);
+
 struct post;
 
 /* The socket is borrowed. */

@@ -54,16 +54,48 @@ static bool name_fits(const struct post_message *m)
     return mail_name_ok(name);
 }
 
+/* Whatever the type: text that ends, and zero behind it. */
+static bool text_ends(const struct post_message *m)
+{
+    size_t n = strnlen(m->name, sizeof m->name);
+
+    if (n == sizeof m->name)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (m->name[i] <= ' ' || m->name[i] > '~')
+            return false;
+    }
+    for (; n < sizeof m->name; n++) {
+        if (m->name[n] != '\0')
+            return false;
+    }
+    return true;
+}
+
 static bool valid(const struct post_message *m, bool from_agent, size_t n_fds)
 {
     if (!known(m->type) || m->instance == 0 || m->size > MAIL_CONTENT_MAX || m->replace > 1 ||
-        m->mark.reserved != 0)
+        m->mark.reserved != 0 || !text_ends(m))
         return false;
     const struct shape *s = &shapes[m->type];
 
     if (s->from_agent != from_agent || n_fds != s->fds || rc_from_number(m->rc) != (enum rc)m->rc)
         return false;
     return !s->named || name_fits(m);
+}
+
+enum rc post_check(struct bytes raw, bool from_agent, size_t n_fds, struct post_message *ret,
+                   struct err *err)
+{
+    struct post_message m = { 0 };
+
+    if (raw.n != sizeof m)
+        return err_set(err, RC_PROTOCOL, "post message of %zu bytes", raw.n);
+    memcpy(&m, raw.p, sizeof m); /* raw may not be aligned */
+    if (!valid(&m, from_agent, n_fds))
+        return err_set(err, RC_PROTOCOL, "post message %u, %zu fds", m.type, n_fds);
+    *ret = m;
+    return RC_OK;
 }
 
 enum rc post_send(int sock, const struct post_message *m, const int *fds, struct err *err)
@@ -111,13 +143,18 @@ enum rc post_recv(int sock, bool from_agent, struct post_message *ret, int ret_f
     int fds[POST_FDS_MAX] = { -1, -1 };
     size_t n_fds = passed_take(&hdr, fds, POST_FDS_MAX, NULL);
 
-    if ((hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && n == sizeof m &&
-        valid(&m, from_agent, n_fds)) {
-        *ret = m;
-        memcpy(ret_fds, fds, sizeof(int) * POST_FDS_MAX);
-        return RC_OK;
+    enum rc rc = RC_PROTOCOL;
+
+    if ((hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+        err_set(err, rc, "post message is cut off");
+    else
+        rc = post_check((struct bytes){ (const uint8_t *)&m, (size_t)n }, from_agent, n_fds, ret,
+                        err);
+    for (size_t i = 0; i < POST_FDS_MAX; i++) {
+        if (rc == RC_OK)
+            ret_fds[i] = fds[i];
+        else
+            close_fd(&fds[i]);
     }
-    for (size_t i = 0; i < POST_FDS_MAX; i++)
-        close_fd(&fds[i]);
-    return err_set(err, RC_PROTOCOL, "post message %u of %zd bytes, %zu fds", m.type, n, n_fds);
+    return rc;
 }
