@@ -216,12 +216,14 @@ enum rc run_wait_end(struct run *r, struct err *err)
     return rc;
 }
 
-/* Whether the version that is to run does, whole and proven. */
+/* Whether the version that is to run does, whole and proven: what was repaired is on trial again.
+ */
 static bool is_well(const struct run *r)
 {
     const struct seen_payload *p = payload(r);
 
     return p && p->running && is_version(p->version, r->runs) &&
+           (strcmp(p->state, "committed") == 0 || strcmp(p->state, "rolled-back") == 0) &&
            r->seen.satellite[0].report_age_ms < clock_mono_ms() - r->ready_ms;
 }
 
@@ -253,6 +255,7 @@ enum rc run_check_inside(struct run *r, struct err *err)
     } rows[] = {
         { "ls -A /var/lib/berth/staging", "" },
         { "systemctl is-active berthd", "active\n" },
+        { "journalctl -b -u berthd -o cat | grep -E 'CONFINE|has ended: post'", "" },
         { "systemctl show -p NRestarts --value berthd", "0\n" },
         { "systemctl is-failed '*' | sort -u | grep failed", "" },
     };
