@@ -267,27 +267,47 @@ static void begin_all(struct search *s, struct vec3 r)
     }
 }
 
-static enum rc at_step(const struct sky *sky, const struct sgp4 *orbit, uint32_t step,
-                       struct vec3 *r, struct vec3 *v, struct err *err)
+static enum rc at_time(const void *of, double days, struct vec3 *ret_r, struct vec3 *ret_v,
+                       struct err *err)
 {
-    double days = tle_days(sky->from_ms) - orbit->epoch_days;
+    const struct sgp4 *orbit = of;
 
-    return sgp4_at(orbit, days * 1440.0 + step * (STEP_S / 60.0), r, v, err);
+    return sgp4_at(orbit, (days - orbit->epoch_days) * 1440.0, ret_r, ret_v, err);
+}
+
+struct sky_path sky_path_of(const struct sgp4 *orbit)
+{
+    return (struct sky_path){ .at = at_time, .of = orbit };
 }
 
 enum rc sky_passes(const struct sky *sky, const struct sgp4 *orbit,
                    bool (*fn)(void *arg, const struct sky_pass *pass), void *arg, struct err *err)
 {
+    const struct sky_path path = sky_path_of(orbit);
+
+    return sky_passes_on(sky, &path, fn, arg, err);
+}
+
+static enum rc at_step(const struct sky *sky, const struct sky_path *path, uint32_t step,
+                       struct vec3 *r, struct vec3 *v, struct err *err)
+{
+    return path->at(path->of, tle_days(sky->from_ms) + step * (STEP_S / 86400.0), r, v, err);
+}
+
+enum rc sky_passes_on(const struct sky *sky, const struct sky_path *path,
+                      bool (*fn)(void *arg, const struct sky_pass *pass), void *arg,
+                      struct err *err)
+{
     struct search s = { .sky = sky, .fn = fn, .arg = arg };
     struct leg leg = { 0 };
-    enum rc rc = at_step(sky, orbit, 0, &leg.r[1], &leg.v[1], err);
+    enum rc rc = at_step(sky, path, 0, &leg.r[1], &leg.v[1], err);
 
     if (rc == RC_OK)
         begin_all(&s, leg.r[1]);
     for (uint32_t k = 0; rc == RC_OK && k + 1 < sky->n_steps && !s.stopped; k++) {
         leg.r[0] = leg.r[1];
         leg.v[0] = leg.v[1];
-        rc = at_step(sky, orbit, k + 1, &leg.r[1], &leg.v[1], err);
+        rc = at_step(sky, path, k + 1, &leg.r[1], &leg.v[1], err);
         for (uint32_t i = 0; rc == RC_OK && i < sky->n_stations; i++)
             follow(&s, k, i, &leg);
     }
@@ -298,13 +318,35 @@ enum rc sky_passes(const struct sky *sky, const struct sgp4 *orbit,
     return rc;
 }
 
+/* The line from a station to a path's satellite, and the station. */
+static enum rc look(const struct sky_station *station, const struct sky_path *path, int64_t time_ms,
+                    struct place *ret_place, struct vec3 *ret_r, struct err *err)
+{
+    double days = tle_days(time_ms);
+
+    *ret_place = place_of(station, sgp4_sidereal(days));
+    return path->at(path->of, days, ret_r, NULL, err);
+}
+
+enum rc sky_elevation(const struct sky_station *station, const struct sky_path *path,
+                      int64_t time_ms, double *ret, struct err *err)
+{
+    struct place p;
+    struct vec3 r;
+    enum rc rc = look(station, path, time_ms, &p, &r, err);
+
+    if (rc == RC_OK)
+        *ret = asin(sine_of_elevation(&p, r));
+    return rc;
+}
+
 enum rc sky_look(const struct sky_station *station, const struct sgp4 *orbit, int64_t time_ms,
                  double *ret_elevation, double *ret_range_km, struct err *err)
 {
-    double days = tle_days(time_ms);
-    struct place p = place_of(station, sgp4_sidereal(days));
+    const struct sky_path path = sky_path_of(orbit);
+    struct place p;
     struct vec3 r;
-    enum rc rc = sgp4_at(orbit, (days - orbit->epoch_days) * 1440.0, &r, NULL, err);
+    enum rc rc = look(station, &path, time_ms, &p, &r, err);
 
     if (rc != RC_OK)
         return rc;

@@ -48,6 +48,25 @@ must_check enum rc sky_passes(const struct sky *sky, const struct sgp4 *orbit,
                               bool (*fn)(void *arg, const struct sky_pass *pass), void *arg,
                               struct err *err);
 
+/* Anything that has positions: like sgp4_at, at days since 1949-12-31T00:00Z. */
+struct sky_path {
+    enum rc (*at)(const void *of, double days, struct vec3 *ret_position, struct vec3 *ret_velocity,
+                  struct err *err);
+    const void *of;
+};
+
+/* The path of elements; a view of them. */
+struct sky_path sky_path_of(const struct sgp4 *orbit);
+
+/* sky_passes of a path.  The codes of its at. */
+must_check enum rc sky_passes_on(const struct sky *sky, const struct sky_path *path,
+                                 bool (*fn)(void *arg, const struct sky_pass *pass), void *arg,
+                                 struct err *err);
+
+/* Elevation of a path's satellite from a station (radians).  The codes of its at. */
+must_check enum rc sky_elevation(const struct sky_station *station, const struct sky_path *path,
+                                 int64_t time_ms, double *ret, struct err *err);
+
 /* Elevation (radians) and range (km; NULL = not wanted) of a satellite from a station, straight
  * from the theory.  RC_ORBIT. */
 must_check enum rc sky_look(const struct sky_station *station, const struct sgp4 *orbit,
