@@ -259,3 +259,9 @@ struct allowance allowance_of(const struct manifest *want)
     }
     return a;
 }
+
+void grant_as_asked(const struct manifest *want, struct grant *ret)
+{
+    *ret = (struct grant){ .total = want->limits, .may = allowance_of(want) };
+    memcpy(ret->tenant, want->tenant, sizeof ret->tenant);
+}

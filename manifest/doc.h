@@ -619,6 +619,9 @@ bool allowance_none(const struct allowance *may);
 
 /* The least that a manifest needs. */
 struct allowance allowance_of(const struct manifest *want);
+
+/* A grant that has exactly what a manifest asks for: where nobody has given one. */
+void grant_as_asked(const struct manifest *want, struct grant *ret);
 must_check enum rc allowance_check(const struct allowance *may, const char *field, struct err *err);
 
 /* Whether the manifest stays inside the grant: tenant, name prefix, each limit, and all else that

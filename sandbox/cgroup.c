@@ -20,6 +20,7 @@
 #include "sandbox/cgroup_device.h"
 #include "sandbox/cgroup_file.h"
 #include "sandbox/cgroup_limits.h"
+#include "sandbox/cgroup_own.h"
 #include "sandbox/kernfile.h"
 
 #define ROOT "/sys/fs/cgroup"
@@ -210,6 +211,22 @@ static void find_v1(struct cgroup_tree *tree)
     tree->version = 1;
 }
 
+static int move_processes(int from, int to)
+{
+    int fd = openat(from, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    scoped(close_file) FILE *list = fd < 0 ? NULL : fdopen(fd, "re");
+    char line[32];
+
+    if (list == NULL)
+        return -1;
+    while (fgets(line, sizeof line, list) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (kernfile_put(to, "cgroup.procs", line) != 0 && errno != ESRCH)
+            return -1;
+    }
+    return 0;
+}
+
 /* A group that has processes of its own cannot have limited groups below: in a container, where we
  * started in the root of what we see, they move into a group "sup". */
 static int move_own_processes(int parent)
@@ -218,18 +235,8 @@ static int move_own_processes(int parent)
         return -1;
 
     scoped(close_fd) int sup = open_dir(parent, "sup");
-    int fd = openat(parent, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-    scoped(close_file) FILE *list = fd < 0 ? NULL : fdopen(fd, "re");
-    char line[32];
 
-    if (sup < 0 || list == NULL)
-        return -1;
-    while (fgets(line, sizeof line, list) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (kernfile_put(sup, "cgroup.procs", line) != 0 && errno != ESRCH)
-            return -1;
-    }
-    return 0;
+    return sup < 0 ? -1 : move_processes(parent, sup);
 }
 
 /* A controller that this kernel does not have is no error here. */
@@ -342,6 +349,35 @@ enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct cgroup_tree 
     return RC_OK;
 }
 
+/* As find_hierarchies does it, in a group that was given to us; what cannot be had is not there. */
+static void enable_own(int own)
+{
+    if (enable_controllers(own) != 0 && errno == EBUSY && move_own_processes(own) == 0)
+        (void)enable_controllers(own);
+}
+
+enum rc cgroup_tree_open_own(const char *name, struct cgroup_tree *ret, struct err *err)
+{
+    struct cgroup_tree tree;
+    bool any = false;
+
+    cgroup_tree_none(&tree);
+    (void)snprintf(tree.name, sizeof tree.name, "%s", name);
+    tree.version = cgroup_own_open(tree.parent);
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
+        any = any || tree.parent[kind] >= 0;
+    if (any && tree.version == 2)
+        enable_own(tree.parent[CGROUP_UNIFIED]);
+    enum rc rc = any ? open_bases(&tree, 0, err)
+                     : err_set(err, RC_CGROUP, "no control group here is this user's");
+    if (rc != RC_OK) {
+        cgroup_tree_close_own(&tree, 0);
+        return rc;
+    }
+    *ret = tree;
+    return RC_OK;
+}
+
 void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms)
 {
     sweep(tree, until_ms);
@@ -350,6 +386,30 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms)
             (void)unlinkat(tree->parent[kind], tree->name, AT_REMOVEDIR);
     }
     close_all(tree);
+}
+
+/* The processes go back where they were, which they may once no controller is handed on. */
+static void leave_own(int own)
+{
+    static const char *const each[] = { "-memory", "-pids", "-cpu", "-io" };
+    scoped(close_fd) int sup = open_dir(own, "sup");
+
+    if (sup < 0)
+        return;
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++)
+        (void)kernfile_put(own, "cgroup.subtree_control", each[i]);
+    if (move_processes(sup, own) == 0)
+        (void)unlinkat(own, "sup", AT_REMOVEDIR);
+}
+
+void cgroup_tree_close_own(struct cgroup_tree *tree, uint64_t until_ms)
+{
+    scoped(close_fd) int own =
+        tree->version == 2 ? fcntl(tree->parent[CGROUP_UNIFIED], F_DUPFD_CLOEXEC, 0) : -1;
+
+    cgroup_tree_close(tree, until_ms);
+    if (own >= 0)
+        leave_own(own);
 }
 
 /* ---- one instance --------------------------------------------------------------------------- */

@@ -102,9 +102,16 @@ void cgroup_tree_none(struct cgroup_tree *ret);
 must_check enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct cgroup_tree *ret,
                                     struct err *err);
 
+/* The same in the groups that this process is in, of those that its user may change: what systemd
+ * or a container has delegated to an ordinary user.  RC_CGROUP: there is none. */
+must_check enum rc cgroup_tree_open_own(const char *name, struct cgroup_tree *ret, struct err *err);
+
 /* End and remove everything below NAME, then NAME; closes all descriptors.  What has not ended at
  * until_ms of clock_mono_ms stays; if that is over, each is killed and tried once. */
 void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms);
+
+/* The same of a tree of cgroup_tree_open_own, which leaves the groups as they were. */
+void cgroup_tree_close_own(struct cgroup_tree *tree, uint64_t until_ms);
 
 /* Try what the tree can do, in a directory of its own that is gone afterwards: part of
  * cgroup_tree_open. */

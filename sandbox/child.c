@@ -6,10 +6,12 @@
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/openat2.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -64,7 +66,8 @@ static int wait_for_launcher(const struct child *c)
 
 static int become_inner_root(const struct child *c)
 {
-    (void)c;
+    if (c->one_id) /* whose rights in its namespaces are the same */
+        return 0;
     if (syscall(SYS_setresgid, 0, 0, 0) != 0)
         return -1;
     return (int)syscall(SYS_setresuid, 0, 0, 0);
@@ -133,6 +136,19 @@ static int bind_bus(const struct child *c)
     return listen(c->bus, CHILD_BUS_BACKLOG);
 }
 
+/* On board the launcher does it from outside (sandbox/network). */
+static int raise_loopback(const struct child *c)
+{
+    struct ifreq lo = { .ifr_name = "lo" };
+
+    if (!c->one_id || c->plan->network == PLAN_NETWORK_NONE)
+        return 0;
+    scoped(close_fd) int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    lo.ifr_flags = IFF_UP;
+    return sock < 0 ? -1 : ioctl(sock, SIOCSIFFLAGS, &lo);
+}
+
 static int set_hostname(const struct child *c)
 {
     return sethostname(c->plan->hostname, strlen(c->plan->hostname));
@@ -169,6 +185,20 @@ static int set_limits(const struct child *c)
         set_limit(RLIMIT_NICE, 0) != 0)
         return -1;
     return set_limit(RLIMIT_RTPRIO, 0);
+}
+
+/* What no control group counts for an ordinary user, the kernel's limits of processes come near to:
+ * memory each for itself, and the number of all of them, which is that of its user namespace. */
+static int set_stand_ins(const struct child *c)
+{
+    if (!c->one_id)
+        return 0;
+    if (!walls_stand(c->walls, WALL_MEMORY_CONTROLLER) &&
+        set_limit(RLIMIT_DATA, c->plan->limits.memory_bytes) != 0)
+        return -1;
+    return walls_stand(c->walls, WALL_PIDS_CONTROLLER)
+               ? 0
+               : set_limit(RLIMIT_NPROC, c->plan->limits.pids);
 }
 
 static int drop_bounding(const struct child *c)
@@ -234,9 +264,11 @@ static const struct step init_steps[] = {
     { "notify", bind_notify, ALWAYS },
     { "bus", bind_bus, ALWAYS },
     { "hostname", set_hostname, WALL_UTS_NAMESPACE },
+    { "loopback", raise_loopback, WALL_NET_NAMESPACE },
     { "session", new_session, ALWAYS },
     { "keyring", new_keyring, WALL_SESSION_KEYRING },
     { "rlimits", set_limits, ALWAYS },
+    { "stand-ins", set_stand_ins, ALWAYS },
     { "bounding-set", drop_bounding, WALL_BOUNDING_SET },
     { "securebits", lock_securebits, WALL_SECUREBITS },
     { "user", become_payload_user, ALWAYS },

@@ -42,6 +42,7 @@ struct child {
     const struct seccomp_program *reaper_filter;
     const struct walls *walls; /* what is missing here was waived, or is optional */
     const struct counts *counts;
+    bool one_id; /* an ordinary user's: there is no id but the payload's own, also not 0 */
     struct mounts mounts;
     int sync;          /* SEQPACKET: bytes from the launcher let it go on, messages go back */
     int sync_launcher; /* the launcher's end, to be closed */

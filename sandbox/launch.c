@@ -101,6 +101,9 @@ static enum rc open_tree_mounts(struct start *s, struct err *err)
     enum rc rc =
         mounts_open_root(s->launcher->slots, s->fds->fd[WIRE_FD_ROOT], &s->child.mounts, err);
 
+    /* Who has no right to make nodes has none to the integrator's either. */
+    if (rc == RC_OK && s->launcher->ordinary != NULL)
+        return mounts_open_dev_bound(&s->child.mounts, err);
     if (rc == RC_OK)
         rc = open_listed(s, nodes, err);
     return rc != RC_OK ? rc
@@ -109,6 +112,10 @@ static enum rc open_tree_mounts(struct start *s, struct err *err)
 
 static enum rc open_data(struct start *s, struct err *err)
 {
+    const struct launch_ordinary *o = s->launcher->ordinary;
+
+    if (o != NULL)
+        return mounts_open_dirs(o->data, o->mail, &s->request->plan, &s->child.mounts, err);
     if (s->request->plan.has_data == 0)
         return RC_OK;
     return mounts_open_data(s->fds->fd[WIRE_FD_ROOT + 1], &s->request->plan, &s->child.mounts,
@@ -122,7 +129,7 @@ static enum rc open_mail(struct start *s, struct err *err)
                                       .userns = s->launcher->mail_userns[plan->inner_root],
                                       .uid = s->launcher->mail_uid };
 
-    if (plan->has_mail == 0)
+    if (plan->has_mail == 0 || s->launcher->ordinary != NULL)
         return RC_OK;
     if (mail.userns < 0)
         return err_set(err, RC_LAUNCH_REQUEST, "nobody carries mail");
@@ -137,6 +144,11 @@ static enum rc make_cgroup(struct start *s, struct err *err)
     asked->tenant = s->request->plan.tenant;
     asked->limits = s->request->plan.limits;
     asked->share = s->request->plan.share;
+    if (s->launcher->ordinary != NULL) { /* disks are not an ordinary user's to divide */
+        asked->limits.io_read_bps = asked->limits.io_write_bps = 0;
+        asked->share.io_read_bps = asked->share.io_write_bps = 0;
+        asked->limits.io_weight = PLAN_WEIGHT;
+    }
     enum rc rc =
         disk_fill(s->launcher->slots, &s->instance.loop, &s->instance.mail_loop, asked, err);
     if (rc == RC_OK)
@@ -191,7 +203,7 @@ static enum rc make_channels(struct start *s, struct err *err)
 
     /* Its own, so that it can open /dev/stdout and /dev/stderr. */
     uid_t user = s->request->plan.uid_base + plan_uid(&s->request->plan);
-    if (fchown(s->child.output, user, user) != 0)
+    if (s->launcher->ordinary == NULL && fchown(s->child.output, user, user) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "owner of the output pipe");
     if (!lift(&s->sync) || !lift(&s->child.sync) || !lift(&s->child.status) ||
         !lift(&s->child.output) || s->child.notify < 0 || s->child.bus < 0 ||
@@ -213,6 +225,8 @@ static void fill_child(struct start *s)
     c->reaper_filter = &s->launcher->reaper_filter;
     c->walls = &s->launcher->walls;
     c->mounts.whole_proc = !walls_stand(c->walls, WALL_PROC_SUBSET);
+    c->one_id = s->launcher->ordinary != NULL;
+    c->mounts.no_proc = c->one_id && s->launcher->ordinary->no_proc;
     c->counts = &s->launcher->counts;
     for (uint32_t i = 0; i < plan->n_args; i++)
         c->argv[i] = (char *)(uintptr_t)plan->args[i];
@@ -253,15 +267,34 @@ static enum rc clone_child(struct start *s, struct err *err)
     return s->proc < 0 ? err_sys(err, RC_LAUNCH_STEP, "%s", path) : RC_OK;
 }
 
+/* On board the payload's whole range; of an ordinary user, who has no other, its own id. */
+static struct receipt_ids ids_of(const struct launcher *launcher, const struct plan *plan)
+{
+    const struct launch_ordinary *o = launcher->ordinary;
+
+    if (o != NULL)
+        return (struct receipt_ids){
+            .inside = plan_uid(plan), .uid = o->uid, .gid = o->gid, .count = 1
+        };
+    return (struct receipt_ids){ .uid = plan->uid_base,
+                                 .gid = plan->uid_base,
+                                 .count = PLAN_UID_COUNT };
+}
+
 /* The child is not reaped, so its number is its own: the map cannot reach a stranger. */
 static enum rc map_ids(struct start *s, struct err *err)
 {
+    const struct receipt_ids ids = ids_of(s->launcher, &s->request->plan);
     char map[64];
 
-    (void)snprintf(map, sizeof map, "0 %u %u", s->request->plan.uid_base, PLAN_UID_COUNT);
+    s->instance.ids = ids;
+
+    (void)snprintf(map, sizeof map, "%u %u %u", ids.inside, ids.uid, ids.count);
     if (kernfile_put(s->proc, "uid_map", map) != 0 ||
-        kernfile_put(s->proc, "setgroups", "deny") != 0 ||
-        kernfile_put(s->proc, "gid_map", map) != 0)
+        kernfile_put(s->proc, "setgroups", "deny") != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "id map %s", map);
+    (void)snprintf(map, sizeof map, "%u %u %u", ids.inside, ids.gid, ids.count);
+    if (kernfile_put(s->proc, "gid_map", map) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "id map %s", map);
     return RC_OK;
 }
@@ -285,7 +318,8 @@ static enum rc shift_data(struct start *s, struct err *err)
 {
     const struct mounts *m = &s->child.mounts;
 
-    if (m->data < 0 && m->inbox < 0 && m->outbox < 0)
+    /* With one id there is nothing to shift. */
+    if (s->launcher->ordinary != NULL || (m->data < 0 && m->inbox < 0 && m->outbox < 0))
         return RC_OK;
 
     scoped(close_fd) int userns = openat(s->proc, "ns/user", O_RDONLY | O_CLOEXEC);
@@ -299,7 +333,7 @@ static enum rc set_up_network(struct start *s, struct err *err)
 {
     const struct launcher *l = s->launcher;
 
-    if (s->request->plan.network == PLAN_NETWORK_NONE)
+    if (s->request->plan.network == PLAN_NETWORK_NONE || l->ordinary != NULL)
         return RC_OK;
     /* Where that wall is waived the child's network is the host's: nothing is set up in that. */
     if (!walls_stand(&l->walls, WALL_NET_NAMESPACE))
@@ -396,6 +430,10 @@ static struct receipt_of whose(const struct launcher *launcher, const struct ins
     return (struct receipt_of){ .pid = instance->payload,
                                 .pidfd = instance->payload_pidfd,
                                 .filters = launcher->own_filters,
+                                .ids = instance->ids,
+                                .ordinary = launcher->ordinary != NULL,
+                                .no_proc =
+                                    launcher->ordinary != NULL && launcher->ordinary->no_proc,
                                 .tree = &launcher->tree,
                                 .cgroup = &instance->cgroup };
 }
@@ -462,7 +500,7 @@ static enum rc copy_pidfd(struct start *s, struct err *err)
     int fd = fcntl(s->instance.pidfd, F_DUPFD_CLOEXEC, CHILD_FD_MIN);
 
     s->result.fds.fd[WIRE_FD_PIDFD] = fd;
-    s->result.fds.n = WIRE_FD_MAIL + s->request->plan.has_mail;
+    s->result.fds.n = WIRE_FD_MAIL + (s->result.fds.fd[WIRE_FD_MAIL] >= 0 ? 1 : 0);
     return fd < 0 ? err_sys(err, RC_LAUNCH_STEP, "pidfd") : RC_OK;
 }
 

@@ -12,8 +12,18 @@
 #include "sandbox/devices.h"
 #include "sandbox/mounts.h"
 #include "sandbox/network.h"
+#include "sandbox/receipt.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/walls.h"
+
+/* A launcher that an ordinary user runs (sandbox/ordinary), in a user namespace of its own: it has
+ * one id to give, and mounts no image. */
+struct launch_ordinary {
+    uint32_t uid, gid; /* on the host */
+    int data;          /* attached mount that is /data, -1 = none */
+    int mail;          /* and the one with "in" and "out" */
+    bool no_proc;      /* this machine lets no ordinary user mount /proc */
+};
 
 /* What is made once, at start. */
 struct launcher {
@@ -28,6 +38,7 @@ struct launcher {
     int mail_userns[2];   /* of payloads by inner_root (sandbox/idmap); -1 = nobody carries mail */
     uint32_t mail_uid;    /* who does */
     struct counts counts;
+    const struct launch_ordinary *ordinary; /* NULL on board */
 };
 
 /* One payload that runs, or ran and is not yet cleaned up.  id 0 = the place is free. */
@@ -45,6 +56,7 @@ struct instance {
     struct mounts_loop loop;
     struct mounts_loop mail_loop;
     struct network_use network;
+    struct receipt_ids ids;      /* as mapped */
     struct cgroup_limits asked;  /* what is in force; without the tenant's name */
     struct wire_receipt receipt; /* of its start */
     bool drifted;                /* it was killed for differing from it */

@@ -107,9 +107,7 @@ static enum rc load_grant(const struct options *opt, const struct manifest *m, s
     struct bytes payload;
 
     if (opt->grant == NULL) {
-        memcpy(ret->tenant, m->tenant, sizeof ret->tenant);
-        ret->total = m->limits;
-        ret->may = allowance_of(m);
+        grant_as_asked(m, ret);
         return RC_OK;
     }
 

@@ -461,19 +461,6 @@ static enum rc confine(const struct walls *walls, struct err *err)
     return RC_OK;
 }
 
-/* Those of whoever started us, and our own. */
-static uint32_t filters_of_self(void)
-{
-    static const char key[] = "\nSeccomp_filters:\t";
-    scoped(close_fd) int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    char text[4096];
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-
-    text[n < 0 ? 0 : n] = '\0';
-    const char *at = strstr(text, key);
-    return at == NULL ? 0 : (uint32_t)strtoul(at + sizeof key - 1, NULL, 10);
-}
-
 static bool parse_user(const char *text, struct options *o)
 {
     int end = 0;
@@ -532,7 +519,7 @@ int main(int argc, char **argv)
         log_err(LOG_LEVEL_ERROR, &err, "start");
         return 1;
     }
-    server.launcher.own_filters = filters_of_self();
+    server.launcher.own_filters = receipt_own_filters();
     tell_walls(&server);
     serve(&server);
     cgroup_tree_close(&server.launcher.tree, server.end_ms + SWEEP_WAIT_MS);

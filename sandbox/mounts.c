@@ -33,6 +33,8 @@ static const struct node nodes[] = {
     { "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 },
 };
 
+static_assert(sizeof nodes / sizeof nodes[0] == MOUNTS_NODES, "each has a place");
+
 struct symlink {
     const char *name;
     const char *target;
@@ -97,6 +99,32 @@ int mounts_new_proc(bool own_only)
 
     return new_fs("proc", own_only ? options : options + 2,
                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+int mounts_new_memory(uint64_t bytes, uint64_t inodes, uint32_t id, bool programs)
+{
+    char size[21];
+    char files[21];
+    char owner[21];
+    const struct fs_option options[] = { { "size", decimal(bytes, size) },
+                                         { "nr_inodes", decimal(inodes, files) },
+                                         { "mode", "0700" },
+                                         { "uid", decimal(id, owner) },
+                                         { "gid", decimal(id, owner) },
+                                         { NULL, NULL } };
+    const unsigned int attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
+    return new_fs("tmpfs", options, programs ? attributes : attributes | MOUNT_ATTR_NOEXEC);
+}
+
+int mounts_resize_memory(int fd, uint64_t bytes)
+{
+    char size[21];
+    scoped(close_fd) int fs = fspick(fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", decimal(bytes, size), 0) != 0)
+        return -1;
+    return fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0);
 }
 
 static int set_attributes(int mount_fd, uint64_t set, int userns_fd)
@@ -171,8 +199,8 @@ static enum rc fill_dev(int fd, const struct mounts_node *granted, uint32_t n,
     return RC_OK;
 }
 
-enum rc mounts_open_dev(const struct mounts_node *granted, uint32_t n, struct mounts *m,
-                        struct err *err)
+/* An empty file system for /dev with the usual links. */
+static enum rc new_dev(int *ret, struct err *err)
 {
     const struct fs_option options[] = {
         { "mode", "0755" }, { "size", "4096" }, { "nr_inodes", "32" }, { NULL, NULL }
@@ -181,20 +209,112 @@ enum rc mounts_open_dev(const struct mounts_node *granted, uint32_t n, struct mo
 
     if (fd < 0)
         return err_sys(err, RC_LAUNCH_STEP, "dev mount");
-    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
-        if (mknodat(fd, nodes[i].name, S_IFCHR | 0666, makedev(1, nodes[i].minor)) != 0)
-            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", nodes[i].name);
-    }
     for (size_t i = 0; i < sizeof dev_links / sizeof dev_links[0]; i++) {
         if (symlinkat(dev_links[i].target, fd, dev_links[i].name) != 0)
             return err_sys(err, RC_LAUNCH_STEP, "dev/%s", dev_links[i].name);
     }
-    enum rc rc = fill_dev(fd, granted, n, m, err);
+    *ret = take_fd(&fd);
+    return RC_OK;
+}
+
+enum rc mounts_open_dev(const struct mounts_node *granted, uint32_t n, struct mounts *m,
+                        struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    enum rc rc = new_dev(&fd, err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+        if (mknodat(fd, nodes[i].name, S_IFCHR | 0666, makedev(1, nodes[i].minor)) != 0)
+            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", nodes[i].name);
+    }
+    rc = fill_dev(fd, granted, n, m, err);
     if (rc != RC_OK)
         return rc;
     if (set_attributes(fd, MOUNT_ATTR_RDONLY, -1) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "dev read-only");
     m->dev = take_fd(&fd);
+    return RC_OK;
+}
+
+const char *mounts_node_name(uint32_t i)
+{
+    return i < MOUNTS_NODES ? nodes[i].name : "?";
+}
+
+/* One of the host's nodes, detached. */
+static int clone_node(const char *name)
+{
+    char path[32];
+
+    (void)snprintf(path, sizeof path, "/dev/%s", name);
+    scoped(close_fd) int fd =
+        open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return -1;
+    if (!S_ISCHR(st.st_mode) || major(st.st_rdev) != 1) {
+        errno = ENODEV;
+        return -1;
+    }
+    return set_attributes(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, -1) != 0
+               ? -1
+               : take_fd(&fd);
+}
+
+enum rc mounts_open_dev_bound(struct mounts *m, struct err *err)
+{
+    scoped(close_fd) int dev = -1;
+    enum rc rc = new_dev(&dev, err);
+
+    for (uint32_t i = 0; rc == RC_OK && i < MOUNTS_NODES; i++) {
+        scoped(close_fd) int point =
+            openat(dev, nodes[i].name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+        m->node[i] = point < 0 ? -1 : clone_node(nodes[i].name);
+        if (m->node[i] < 0)
+            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", nodes[i].name);
+        m->n_nodes = i + 1;
+    }
+    if (rc == RC_OK && set_attributes(dev, MOUNT_ATTR_RDONLY, -1) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "dev read-only");
+    if (rc == RC_OK)
+        m->dev = take_fd(&dev);
+    return rc;
+}
+
+/* Another mount of what is mounted there. */
+static int clone_mount(int fd)
+{
+    scoped(close_fd) int clone =
+        open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+    if (clone < 0 ||
+        set_attributes(clone, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, -1) != 0)
+        return -1;
+    return take_fd(&clone);
+}
+
+enum rc mounts_open_dirs(int data, int mail, const struct plan *plan, struct mounts *m,
+                         struct err *err)
+{
+    const struct {
+        int *ret;
+        int from;
+        bool wanted;
+    } rows[] = { { &m->data, data, plan->has_data != 0 },
+                 { &m->inbox, mail, plan->limits.inbox_bytes != 0 },
+                 { &m->outbox, mail, plan->limits.outbox_bytes != 0 } };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (!rows[i].wanted)
+            continue;
+        *rows[i].ret = clone_mount(rows[i].from);
+        if (*rows[i].ret < 0)
+            return err_sys(err, RC_LAUNCH_STEP, "directories of data and mail");
+    }
     return RC_OK;
 }
 
@@ -369,6 +489,9 @@ void mounts_close(struct mounts *m)
     for (uint32_t i = 0; i < m->n_listed; i++)
         close_fd(&m->listed[i]);
     m->n_listed = 0;
+    for (uint32_t i = 0; i < m->n_nodes; i++)
+        close_fd(&m->node[i]);
+    m->n_nodes = 0;
     close_fd(&m->root);
     close_fd(&m->dev);
     close_fd(&m->data);
@@ -440,6 +563,8 @@ static int attach(const struct mounts *m, int fd, const char *path)
 
 static int attach_proc(const struct mounts *m, const struct plan_op *op)
 {
+    if (m->no_proc)
+        return 0;
     scoped(close_fd) int fd = mounts_new_proc(!m->whole_proc);
 
     return attach(m, fd, op->path);
@@ -463,17 +588,7 @@ static int attach_part(const struct mounts *m, int fd, const char *path, const c
 
 static int attach_tmpfs(const struct mounts *m, const struct plan_op *op, uint32_t uid)
 {
-    char size[21];
-    char inodes[21];
-    char id[21];
-    const struct fs_option options[] = { { "size", decimal(op->bytes, size) },
-                                         { "nr_inodes", decimal(op->inodes, inodes) },
-                                         { "mode", "0700" },
-                                         { "uid", decimal(uid, id) },
-                                         { "gid", decimal(uid, id) },
-                                         { NULL, NULL } };
-    scoped(close_fd) int fd =
-        new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    scoped(close_fd) int fd = mounts_new_memory(op->bytes, op->inodes, uid, false);
 
     return attach(m, fd, op->path);
 }
@@ -483,6 +598,13 @@ static int attach_dev(const struct mounts *m, const struct plan_op *op)
 {
     if (attach(m, m->dev, op->path) != 0)
         return -1;
+    for (uint32_t i = 0; i < m->n_nodes; i++) {
+        scoped(close_fd) int point = openat(m->dev, nodes[i].name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+        if (point < 0 || move_mount(m->node[i], "", point, "",
+                                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
+            return -1;
+    }
     for (uint32_t i = 0; i < m->n_listed; i++) {
         scoped(close_fd) int point =
             openat(m->dev, m->listed_name[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

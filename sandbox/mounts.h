@@ -11,6 +11,8 @@
 
 #include "sandbox/plan.h"
 
+#define MOUNTS_NODES 5U /* in every /dev */
+
 /* Detached mounts, before and while the child takes them. */
 struct mounts {
     int root; /* the slot, read-only */
@@ -21,6 +23,9 @@ struct mounts {
     int listed[PLAN_DEVICES_MAX];
     const char *listed_name[PLAN_DEVICES_MAX]; /* the plan's */
     bool whole_proc; /* procfs cannot be cut to own processes, and the integrator does without */
+    bool no_proc;    /* it cannot be mounted at all: an ordinary user's /proc stays empty */
+    uint32_t n_nodes;
+    int node[MOUNTS_NODES]; /* the host's own nodes, where an ordinary user can make none */
 };
 
 /* The loop device under a mounted data image. */
@@ -43,6 +48,14 @@ must_check int mounts_new_proc(bool own_only);
 must_check enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m,
                                     struct err *err);
 
+/* A detached file system in memory, of so many bytes and files, that belongs to one id of this user
+ * namespace; nothing in it can be executed, unless it is for programs.  Descriptor, or -1 with
+ * errno. */
+must_check int mounts_new_memory(uint64_t bytes, uint64_t inodes, uint32_t id, bool programs);
+
+/* Give one that is mounted another size.  -1 with errno: EINVAL, it holds more than that. */
+must_check int mounts_resize_memory(int fd, uint64_t bytes);
+
 /* Another node in /dev. */
 struct mounts_node {
     const char *name;
@@ -54,6 +67,19 @@ struct mounts_node {
  * directory for each of m->listed. */
 must_check enum rc mounts_open_dev(const struct mounts_node *granted, uint32_t n, struct mounts *m,
                                    struct err *err);
+
+/* Launcher of an ordinary user: the same with the host's own five nodes, each mounted over an empty
+ * file by the child. */
+must_check enum rc mounts_open_dev_bound(struct mounts *m, struct err *err);
+
+/* Launcher of an ordinary user: what stands in for the images.  data and mail are attached mounts
+ * of the caller's (mail with the directories "in" and "out"), or -1; they are cloned, and stay the
+ * caller's with what is in them. */
+must_check enum rc mounts_open_dirs(int data, int mail, const struct plan *plan, struct mounts *m,
+                                    struct err *err);
+
+/* The name of one of the five in /dev. */
+const char *mounts_node_name(uint32_t i);
 
 /* Launcher: mount the ext4 image that the descriptor holds, whose size may be at most the plan's
  * data_bytes and the rest of a MiB.  RC_BUSY when the image is in use already, RC_DATA_IMAGE when

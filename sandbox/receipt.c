@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/sum.h"
+#include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
 
 #define TEXT_CAP 16384U /* of a file in /proc; more is an error */
@@ -106,18 +107,31 @@ static int read_status(int proc, char text[TEXT_CAP], struct wire_receipt *r)
     return 0;
 }
 
-static int read_map(int proc, const char *name, char text[TEXT_CAP], uint32_t ret[2])
+uint32_t receipt_own_filters(void)
 {
-    unsigned int inside = 1;
+    static char text[TEXT_CAP];
+    scoped(close_fd) int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (self < 0 || read_text(self, "status", text) < 0)
+        return 0;
+    uint64_t n = field(text, "\nSeccomp_filters:\t", 10);
+    return n == UINT64_MAX ? 0 : (uint32_t)n;
+}
+
+static int read_map(int proc, const char *name, char text[TEXT_CAP], uint32_t inside_first,
+                    uint32_t ret[2])
+{
+    unsigned int inside;
 
     if (read_text(proc, name, text) < 0)
         return -1;
-    /* One line that begins with id 0; anything else is no map of ours, and no count of ours. */
+    /* One line that begins with the first id; anything else is no map of ours, and no count of
+     * ours. */
     char *rest = text;
     inside = (unsigned int)strtoul(rest, &rest, 10);
     ret[0] = (uint32_t)strtoul(rest, &rest, 10);
     ret[1] = (uint32_t)strtoul(rest, &rest, 10);
-    if (inside != 0 || strcmp(rest, "\n") != 0)
+    if (inside != inside_first || strcmp(rest, "\n") != 0)
         ret[1] = 0;
     return 0;
 }
@@ -277,6 +291,8 @@ static bool mount_fits(const struct mount_line *m, const struct plan_op *op,
     if (wanted[op->type].kind != NULL && strcmp(m->kind, wanted[op->type].kind) != 0)
         return false;
     for (size_t i = 0; i < 4 && options[i] != NULL; i++) {
+        if (strcmp(options[i], "idmapped") == 0 && !walls_stand(walls, WALL_IDMAPPED_MOUNTS))
+            continue;
         if (option(m->options, options[i]) == NULL)
             return false;
     }
@@ -313,19 +329,34 @@ static bool is_listed(const struct mount_line *m, const struct plan *plan)
     return false;
 }
 
+/* One of the five of every /dev, where they are mounts. */
+static bool is_node(const struct mount_line *m)
+{
+    for (uint32_t i = 0; i < MOUNTS_NODES; i++) {
+        char path[32];
+
+        (void)snprintf(path, sizeof path, "/dev/%s", mounts_node_name(i));
+        if (strcmp(m->point, path) == 0)
+            return option(m->options, "ro") != NULL && option(m->options, "nosuid") != NULL &&
+                   option(m->options, "noexec") != NULL;
+    }
+    return false;
+}
+
 /* Each operation of the plan is one mount, and there is no other. */
-static bool mounts_fit(int proc, const struct plan *plan, const struct walls *walls, char *text)
+static bool mounts_fit(int proc, const struct receipt_of *of, const struct plan *plan,
+                       const struct walls *walls, char *text)
 {
     struct mount_line m;
     char *at = text;
-    uint32_t n = 0;
+    uint32_t n = of->no_proc ? 1 : 0;
 
     if (read_text(proc, "mountinfo", text) < 0)
         return false;
     while (next_mount(&at, &m)) {
         const struct plan_op *op = op_at(plan, m.point);
 
-        if (is_listed(&m, plan))
+        if (is_listed(&m, plan) || (of->ordinary && is_node(&m)))
             continue;
         if (op == NULL || op->type >= PLAN_OP_TYPES || !mount_fits(&m, op, walls))
             return false;
@@ -447,9 +478,10 @@ static int read_all(int proc, const struct receipt_of *of, struct wire_receipt *
     static char text[TEXT_CAP];
 
     if (read_status(proc, text, r) != 0 || read_limits(of->pid, r->limit_max) != 0 ||
-        read_map(proc, "uid_map", text, r->map) != 0 ||
-        read_map(proc, "gid_map", text, r->map + 2) != 0 || read_mounts(proc, text, r) != 0 ||
-        read_ns(proc, r->ns) != 0 || count_descriptors(proc, &r->descriptors) != 0)
+        read_map(proc, "uid_map", text, of->ids.inside, r->map) != 0 ||
+        read_map(proc, "gid_map", text, of->ids.inside, r->map + 2) != 0 ||
+        read_mounts(proc, text, r) != 0 || read_ns(proc, r->ns) != 0 ||
+        count_descriptors(proc, &r->descriptors) != 0)
         return -1;
     if (read_text(proc, "cgroup", text) < 0)
         return -1;
@@ -502,12 +534,14 @@ static bool caps_fit(const struct wire_receipt *r, const struct walls *walls)
            (r->caps[3] == 0 || !walls_stand(walls, WALL_BOUNDING_SET));
 }
 
-static bool ids_fit(const struct wire_receipt *r, const struct plan *plan)
+static bool ids_fit(const struct wire_receipt *r, const struct receipt_ids *ids,
+                    const struct plan *plan)
 {
-    const uint32_t id = plan->uid_base + plan_uid(plan);
-    const uint32_t map[4] = { plan->uid_base, PLAN_UID_COUNT, plan->uid_base, PLAN_UID_COUNT };
+    const uint32_t above = plan_uid(plan) - ids->inside;
+    const uint32_t map[4] = { ids->uid, ids->count, ids->gid, ids->count };
 
-    return all_are(r->uid, id) && all_are(r->gid, id) && memcmp(r->map, map, sizeof map) == 0;
+    return all_are(r->uid, ids->uid + above) && all_are(r->gid, ids->gid + above) &&
+           memcmp(r->map, map, sizeof map) == 0;
 }
 
 static bool limits_fit(const struct wire_receipt *r, const struct plan *plan)
@@ -545,15 +579,16 @@ enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
         { "capabilities", caps_fit(r, walls) },
         { "no_new_privs", r->no_new_privs == 1 },
         { "seccomp", !walls_stand(walls, WALL_SECCOMP) ||
-                         (r->seccomp_mode == 2 && r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS &&
+                         (r->seccomp_mode == 2 &&
+                          (of->ordinary || r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS) &&
                           r->seccomp_filters >= of->filters + OWN_FILTERS) },
-        { "ids", ids_fit(r, plan) },
+        { "ids", ids_fit(r, &of->ids, plan) },
         { "resource limits", limits_fit(r, plan) },
         { "namespaces", namespaces_fit(r, walls) },
         /* Standard ones, the channel, and the program. */
         { "descriptors",
           r->descriptors == (walls_stand(walls, WALL_EXEC_BY_DESCRIPTOR) ? 5U : 4U) },
-        { "mounts", mounts_fit(proc, plan, walls, text) },
+        { "mounts", mounts_fit(proc, of, plan, walls, text) },
         { "control groups", groups_fit(proc, of, text) },
     };
 

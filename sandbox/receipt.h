@@ -13,14 +13,28 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/walls.h"
 
+/* How the ids inside lie on the host: the first one inside, and where it begins. */
+struct receipt_ids {
+    uint32_t inside;
+    uint32_t uid, gid; /* of that first one */
+    uint32_t count;
+};
+
 /* Whose receipt. */
 struct receipt_of {
-    pid_t pid;        /* of the payload, on the host */
-    int pidfd;        /* of the same process */
-    uint32_t filters; /* that it has from the launcher */
+    pid_t pid;              /* of the payload, on the host */
+    int pidfd;              /* of the same process */
+    uint32_t filters;       /* that it has from the launcher */
+    struct receipt_ids ids; /* for receipt_check */
+    bool ordinary; /* of an ordinary user's launcher, which has no filter of its own, and the host's
+                    nodes in /dev, each a mount */
+    bool no_proc;  /* there is none */
     const struct cgroup_tree *tree;
     const struct cgroup *cgroup;
 };
+
+/* Filters of system calls on this process: its own, and those of whoever started it. */
+uint32_t receipt_own_filters(void);
 
 /* Read it.  RC_NOT_FOUND: the payload has ended. */
 must_check enum rc receipt_read(const struct receipt_of *of, struct wire_receipt *ret,

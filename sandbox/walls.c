@@ -30,6 +30,8 @@
 #define FD_NONE 1000000U /* no descriptor of ours is that high */
 #define NOT_HELD EPROTO  /* it was built, and did not hold */
 
+static int try_apart(int (*try)(void));
+
 /* Run in a process of its own.  0, or an errno. */
 struct attempt {
     enum wall wall;
@@ -96,9 +98,13 @@ static int try_pid(void)
     return result(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/* An ordinary user's launcher has no other id than its own. */
 static int try_no_nested(void)
 {
-    if (unshare(CLONE_NEWUSER) != 0 || kernfile_put(AT_FDCWD, "/proc/self/uid_map", "0 0 1") != 0 ||
+    char map[32];
+
+    (void)snprintf(map, sizeof map, "0 %u 1", geteuid());
+    if (unshare(CLONE_NEWUSER) != 0 || kernfile_put(AT_FDCWD, "/proc/self/uid_map", map) != 0 ||
         kernfile_put(AT_FDCWD, "/proc/sys/user/max_user_namespaces", "0") != 0)
         return errno;
     return unshare(CLONE_NEWUSER) == 0 ? NOT_HELD : 0;
@@ -111,11 +117,14 @@ static int try_detached_mounts(void)
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         return errno;
     scoped(close_fd) int fs = mounts_new_tmpfs();
-    /* Of what is attached: before Linux 6.15 nothing else can be cloned. */
-    scoped(close_fd) int copy = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 
-    if (fs < 0 || copy < 0 || mount_setattr(copy, "", AT_EMPTY_PATH, &attr, sizeof attr) != 0 ||
+    if (fs < 0 || move_mount(fs, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH) != 0)
+        return errno;
+    /* Of what is attached: before Linux 6.15 nothing else can be cloned; and nothing below which
+     * the host has mounts, by a launcher that an ordinary user runs. */
+    scoped(close_fd) int copy = open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (copy < 0 || mount_setattr(copy, "", AT_EMPTY_PATH, &attr, sizeof attr) != 0 ||
         move_mount(copy, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH) != 0)
         return errno;
     return mkdir("/proc/x", 0700) == 0 || errno != EROFS ? NOT_HELD : 0;
@@ -151,7 +160,7 @@ static int try_idmapped(void)
     return errno == EBADF ? 0 : errno;
 }
 
-static int try_proc_subset(void)
+static int look_at_subset(void)
 {
     scoped(close_fd) int fs = mounts_new_proc(true);
 
@@ -159,6 +168,15 @@ static int try_proc_subset(void)
         return errno;
     return faccessat(fs, "version", F_OK, 0) == 0 || faccessat(fs, "1", F_OK, 0) != 0 ? NOT_HELD
                                                                                       : 0;
+}
+
+/* In processes of its own, as a payload's will be: those of the host are not everybody's to mount.
+ */
+static int try_proc_subset(void)
+{
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
+        return errno;
+    return try_apart(look_at_subset);
 }
 
 static int try_close_range(void)
