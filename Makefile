@@ -91,7 +91,7 @@ berth-sim_libs     = $(L_all)
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
 PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-unpack berth-launch berth-explain berth-lint berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
 # the longest first, so that no core waits for one of them at the end
-UNIT_LONG := test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
+UNIT_LONG := test_faults_launch test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
 UNIT      := $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 # bench_delta and bench_renew are given packages and take minutes: make bench-delta

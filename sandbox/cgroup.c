@@ -55,12 +55,13 @@ static void close_file(FILE **file)
 /* Signal each process listed in cgroup.procs; the caller repeats until the directory is empty. */
 static void kill_listed(int dir)
 {
-    int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    scoped(close_fd) int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
     scoped(close_file) FILE *list = fd < 0 ? NULL : fdopen(fd, "re");
     char line[32];
 
     if (list == NULL)
         return;
+    (void)take_fd(&fd); /* the list's */
     while (fgets(line, sizeof line, list) != NULL) {
         long pid = strtol(line, NULL, 10);
 
@@ -74,12 +75,6 @@ static void kill_dir(int dir)
     if (kernfile_put(dir, "cgroup.kill", "1") != 0)
         kill_listed(dir);
     (void)kernfile_put(dir, "freezer.state", "THAWED"); /* v1: what is frozen does not die */
-}
-
-static void close_dir(DIR **dir)
-{
-    if (*dir != NULL)
-        (void)closedir(*dir);
 }
 
 /* Remove one directory, or kill what is in it, which sets *ret_busy: it may go a moment later.
@@ -102,8 +97,7 @@ static bool remove_dir(int base, const char *name, bool *ret_busy)
 static void each_dir(int base, void (*act)(int base, const char *name, bool *ret_busy),
                      bool *ret_busy)
 {
-    int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    scoped(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    scoped(kernfile_close_dir) DIR *dir = kernfile_dir(base, ".");
     const struct dirent *entry;
 
     if (dir == NULL)
@@ -424,16 +418,15 @@ static bool wants_disks(const struct cgroup_limits *l)
 static enum rc make_tenant(const struct cgroup_tree *tree, const struct cgroup *cgroup,
                            enum cgroup_kind kind, struct err *err)
 {
-    if (mkdirat(tree->base[kind], cgroup->tenant, 0755) == 0 && tree->version == 2) {
-        scoped(close_fd) int dir = open_dir(tree->base[kind], cgroup->tenant);
+    if (mkdirat(tree->base[kind], cgroup->tenant, 0755) != 0)
+        return errno == EEXIST ? RC_OK : err_sys(err, RC_CGROUP, "create %s", cgroup->tenant);
+    if (tree->version != 2)
+        return RC_OK;
 
-        if (dir < 0 || enable_controllers(dir) != 0)
-            return err_sys(err, RC_CGROUP, "controllers below %s", cgroup->tenant);
-        return RC_OK;
-    }
-    if (tree->version == 2 || faccessat(tree->base[kind], cgroup->tenant, F_OK, 0) == 0)
-        return RC_OK;
-    return err_sys(err, RC_CGROUP, "create %s", cgroup->tenant);
+    scoped(close_fd) int dir = open_dir(tree->base[kind], cgroup->tenant);
+    if (dir < 0 || enable_controllers(dir) != 0)
+        return err_sys(err, RC_CGROUP, "controllers below %s", cgroup->tenant);
+    return RC_OK;
 }
 
 static enum rc make_dirs(const struct cgroup_tree *tree, bool disks, struct cgroup *cgroup,

@@ -166,7 +166,10 @@ static enum rc filter_v2(int dir, const struct devices *devices, struct err *err
     attr.attach_type = BPF_CGROUP_DEVICE;
     if (bpf(BPF_PROG_ATTACH, &attr) != 0)
         return err_sys(err, RC_CGROUP, "device filter of a group");
-    if (count_programs(dir) != 1)
+    int there = count_programs(dir);
+    if (there < 0)
+        return err_sys(err, RC_CGROUP, "count device filters");
+    if (there != 1)
         return err_set(err, RC_CGROUP, "device filter is not there");
     return RC_OK;
 }
@@ -207,7 +210,8 @@ static enum rc filter_v1(int dir, const struct devices *devices, struct err *err
                        (d->access & CGROUP_WRITE) != 0 ? "w" : "");
         if (kernfile_put(dir, "devices.allow", line) != 0)
             return err_sys(err, RC_CGROUP, "devices.allow = %s", line);
-        cgroup_get(dir, "devices.list", list, sizeof list);
+        if (cgroup_get(dir, "devices.list", list, sizeof list) != 0)
+            return err_sys(err, RC_CGROUP, "devices.list");
         if (strstr(list, line) == NULL)
             return err_set(err, RC_CGROUP, "devices.allow = %s, but it is not listed", line);
     }

@@ -7,12 +7,13 @@
 
 #include "base/bytes.h"
 
-void cgroup_get(int dir, const char *file, char *out, size_t cap)
+int cgroup_get(int dir, const char *file, char *out, size_t cap)
 {
     scoped(close_fd) int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1);
 
     out[n < 0 ? 0 : n] = '\0';
+    return n < 0 ? -1 : 0;
 }
 
 uint64_t cgroup_get_number(int dir, const char *file)

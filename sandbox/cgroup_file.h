@@ -10,8 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Read a small file as text; "" when it is not there. */
-void cgroup_get(int dir, const char *file, char *out, size_t cap);
+/* Read a small file as text; "" when it is not there, or cannot be read.  0, or then -1 with errno,
+ * for those to whom that is not the same as an empty one. */
+int cgroup_get(int dir, const char *file, char *out, size_t cap);
 
 /* The number that a file begins with. */
 uint64_t cgroup_get_number(int dir, const char *file);

@@ -87,22 +87,21 @@ static void disk_line(const char *text, const char *value, char out[VALUE_CAP])
     }
 }
 
-/* What a file says, in the form in which it could be written again. */
-static void current(const struct setting *s, char out[VALUE_CAP])
+/* What a file says, in the form in which it could be written again.  0, or -1 with errno. */
+static int current(const struct setting *s, char out[VALUE_CAP])
 {
     char text[4096];
+    int failed = cgroup_get(s->dir, s->file, text, sizeof text);
 
-    cgroup_get(s->dir, s->file, text, sizeof text);
-    if (s->reading == READ_DISK) {
+    if (s->reading == READ_DISK)
         disk_line(text, s->value, out);
-        return;
-    }
-    copy_line(text, out);
+    else
+        copy_line(text, out);
+    return failed;
 }
 
-static bool reads_back(const struct setting *s, char seen[VALUE_CAP])
+static bool as_wanted(const struct setting *s, const char *seen)
 {
-    current(s, seen);
     switch (s->reading) {
     case READ_NUMBER:
         return seen[0] != '\0' && number(seen) == number(s->value);
@@ -149,17 +148,19 @@ static const char *disk_name(const char *value, char out[VALUE_CAP])
     return out;
 }
 
-/* What is written to go back to how it was. */
-static struct setting before(const struct setting *s)
+/* What is written to go back to how it was.  0, or -1 with errno. */
+static int before(const struct setting *s, struct setting *ret)
 {
     struct setting was = *s;
     char name[VALUE_CAP];
 
-    current(s, was.value);
+    if (current(s, was.value) != 0)
+        return -1;
     if (s->reading == READ_DISK && was.value[0] == '\0') /* no line: no limit */
         (void)snprintf(was.value, sizeof was.value, "%.24s %s", disk_name(s->value, name),
                        strcmp(s->file, "io.max") == 0 ? "rbps=max wbps=max" : "0");
-    return was;
+    *ret = was;
+    return 0;
 }
 
 static enum rc put_setting(const struct setting *s, struct undo *undo, struct err *err)
@@ -167,15 +168,21 @@ static enum rc put_setting(const struct setting *s, struct undo *undo, struct er
     char seen[VALUE_CAP];
 
     if (s->dir < 0 || faccessat(s->dir, s->file, F_OK, 0) != 0) {
-        if (s->optional)
+        /* Only what is not there can be done without. */
+        if (s->optional && (s->dir < 0 || errno == ENOENT))
             return RC_OK;
-        return err_set(err, RC_CGROUP, "%s = %s: there is no such file", s->file, s->value);
+        errno = s->dir < 0 ? ENOENT : errno;
+        return err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
     }
     assert(undo->n < SETTINGS_MAX);
-    undo->of[undo->n++] = before(s);
+    if (before(s, &undo->of[undo->n]) != 0)
+        return err_sys(err, RC_CGROUP, "%s", s->file);
+    undo->n++;
     if (put_value(s) != 0)
         return err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
-    if (!reads_back(s, seen))
+    if (current(s, seen) != 0)
+        return err_sys(err, RC_CGROUP, "%s = %s, but it cannot be read", s->file, s->value);
+    if (!as_wanted(s, seen))
         return err_set(err, RC_CGROUP, "%s = %s, but reads %.40s", s->file, s->value, seen);
     return RC_OK;
 }
@@ -360,15 +367,19 @@ static void list_share_v1(struct settings *list, uint32_t has, const int dir[CGR
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
-/* A share that falls may be below what is in it until that has fallen too. */
-static bool falls(const struct setting *s)
+/* A share that falls may be below what is in it until that has fallen too.  What is not there, and
+ * need not be, does not fall. */
+static enum rc falls(const struct setting *s, bool *ret, struct err *err)
 {
     char now[VALUE_CAP];
 
+    *ret = false;
     if (s->reading == READ_DISK)
-        return false;
-    current(s, now);
-    return number(s->value) < number(now);
+        return RC_OK;
+    if (current(s, now) != 0)
+        return s->dir < 0 || errno == ENOENT ? RC_OK : err_sys(err, RC_CGROUP, "%s", s->file);
+    *ret = number(s->value) < number(now);
+    return RC_OK;
 }
 
 static enum rc put_share(const struct settings *list, bool falling, struct undo *undo,
@@ -376,9 +387,13 @@ static enum rc put_share(const struct settings *list, bool falling, struct undo 
 {
     enum rc rc = RC_OK;
 
-    for (uint32_t i = 0; rc == RC_OK && i < list->n; i++)
-        if (falls(&list->of[i]) == falling)
+    for (uint32_t i = 0; rc == RC_OK && i < list->n; i++) {
+        bool down = false;
+
+        rc = falls(&list->of[i], &down, err);
+        if (rc == RC_OK && down == falling)
             rc = put_setting(&list->of[i], undo, err);
+    }
     return rc;
 }
 

@@ -238,11 +238,10 @@ static int die_with_launcher(const struct child *c)
     if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL) != 0 ||
         prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) != 0)
         return -1;
-    if (poll(&p, 1, 0) != 0) {
+    int ended = poll(&p, 1, 0);
+    if (ended > 0)
         errno = EPIPE;
-        return -1;
-    }
-    return 0;
+    return ended == 0 ? 0 : -1;
 }
 
 static int confine_files(const struct child *c)
@@ -302,8 +301,11 @@ static int reset_signals(const struct child *c)
     sigset_t none;
 
     (void)c;
-    for (int signal = 1; signal < NSIG; signal++)
-        (void)sigaction(signal, &fresh, NULL); /* KILL and STOP refuse, and need it not */
+    for (int signal = 1; signal < NSIG; signal++) {
+        /* KILL and STOP refuse, and need it not; so do those that the C library keeps. */
+        if (sigaction(signal, &fresh, NULL) != 0 && errno != EINVAL)
+            return -1;
+    }
     (void)sigemptyset(&none);
     return sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -380,6 +382,7 @@ static const struct step payload_steps[] = {
 #define INIT_STEPS ((uint32_t)(sizeof init_steps / sizeof init_steps[0]))
 #define PAYLOAD_STEPS ((uint32_t)(sizeof payload_steps / sizeof payload_steps[0]))
 #define STEP_FORK (INIT_STEPS + PAYLOAD_STEPS)
+#define STEP_REAPER (STEP_FORK + 1)
 
 const char *child_step_name(uint32_t step)
 {
@@ -387,7 +390,9 @@ const char *child_step_name(uint32_t step)
         return init_steps[step].name;
     if (step < STEP_FORK)
         return payload_steps[step - INIT_STEPS].name;
-    return step == STEP_FORK ? "fork" : "?";
+    if (step == STEP_FORK)
+        return "fork";
+    return step == STEP_REAPER ? "reaper" : "?";
 }
 
 bool child_step_is_exec(uint32_t step)
@@ -396,12 +401,13 @@ bool child_step_is_exec(uint32_t step)
                                      payload_steps[step - INIT_STEPS].run == open_program);
 }
 
-static _Noreturn void fail(uint32_t step)
+/* FD_SYNC is the channel from the first step on; before that it is something of the launcher's. */
+static _Noreturn void fail(const struct child *c, uint32_t step)
 {
     const struct child_message m = { .kind = CHILD_FAILED, .step = step, .error = errno };
 
     /* If even this cannot be written, the launcher sees the end of the channel without exec. */
-    ssize_t ignored = write(FD_SYNC, &m, sizeof m);
+    ssize_t ignored = write(step == 0 ? c->sync : FD_SYNC, &m, sizeof m);
 
     (void)ignored;
     _exit(127);
@@ -413,18 +419,23 @@ static void run_steps(const struct child *c, const struct step *steps, uint32_t 
         if (steps[i].wall != ALWAYS && !walls_stand(c->walls, (enum wall)steps[i].wall))
             continue;
         if (steps[i].run(c) != 0)
-            fail(first + i);
+            fail(c, first + i);
     }
 }
 
 /* ---- process 1 ------------------------------------------------------------------------------ */
 
-/* Keep the status pipe, lose everything else. */
-static int keep_status_only(const struct child *c)
+/* Keep the status pipe, lose everything else: last the channel, on which what goes wrong is told
+ * until then. */
+static int become_reaper(const struct child *c)
 {
-    if (dup3(c->status, FD_STATUS, O_CLOEXEC) < 0)
+    if (dup3(c->status, FD_STATUS, O_CLOEXEC) < 0 ||
+        syscall(SYS_close_range, FD_STATUS + 1U, FD_SYNC - 1U, 0U) != 0 ||
+        syscall(SYS_close_range, FD_SYNC + 1U, ~0U, 0U) != 0)
         return -1;
-    return (int)syscall(SYS_close_range, FD_STATUS + 1U, ~0U, 0U);
+    if (walls_stand(c->walls, WALL_SECCOMP) && seccomp_apply(c->reaper_filter) != 0)
+        return -1;
+    return close(FD_SYNC);
 }
 
 /* Reap every orphan; pass SIGTERM on; when the payload ends, hand its wait status up and exit,
@@ -462,18 +473,17 @@ _Noreturn void child_run(const struct child *c)
     /* Blocked before the fork, so that no SIGCHLD is lost; the payload unblocks its own. */
     (void)sigfillset(&signals);
     if (sigprocmask(SIG_SETMASK, &signals, NULL) != 0)
-        fail(STEP_FORK);
+        fail(c, STEP_FORK);
     pid_t payload = (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
 
     if (payload < 0)
-        fail(STEP_FORK);
+        fail(c, STEP_FORK);
     if (payload == 0) {
         run_steps(c, payload_steps, PAYLOAD_STEPS, INIT_STEPS);
         _exit(127); /* not reached: exec does not return without failing */
     }
 
-    if (keep_status_only(c) != 0 ||
-        (walls_stand(c->walls, WALL_SECCOMP) && seccomp_apply(c->reaper_filter) != 0))
-        _exit(127);
+    if (become_reaper(c) != 0)
+        fail(c, STEP_REAPER);
     reap(payload, &signals);
 }

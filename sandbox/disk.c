@@ -31,7 +31,8 @@ static bool parse(const char *text, struct cgroup_disk *ret)
     return true;
 }
 
-/* The kernel limits whole disks only: of a partition the one that it is a part of. */
+/* The kernel limits whole disks only: of a partition the one that it is a part of.  False with
+ * errno, which is 0 when the kernel says something else than two numbers. */
 static bool whole_disk(dev_t dev, struct cgroup_disk *ret)
 {
     char path[64];
@@ -39,18 +40,15 @@ static bool whole_disk(dev_t dev, struct cgroup_disk *ret)
     struct stat st;
 
     (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u/partition", major(dev), minor(dev));
-    const char *part = stat(path, &st) == 0 ? "/.." : "";
-    (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u%s/dev", major(dev), minor(dev), part);
-    cgroup_get(AT_FDCWD, path, text, sizeof text);
+    bool is_part = stat(path, &st) == 0;
+    if (!is_part && errno != ENOENT)
+        return false;
+    (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u%s/dev", major(dev), minor(dev),
+                   is_part ? "/.." : "");
+    if (cgroup_get(AT_FDCWD, path, text, sizeof text) != 0)
+        return false;
+    errno = 0;
     return parse(text, ret);
-}
-
-static bool in_memory(int fd)
-{
-    struct statfs st;
-
-    return fstatfs(fd, &st) == 0 &&
-           ((long)st.f_type == TMPFS_MAGIC || (long)st.f_type == RAMFS_MAGIC);
 }
 
 static bool has_rate(const struct cgroup_limits *l)
@@ -69,6 +67,7 @@ static void add_loop(struct cgroup_limits *limits, const struct mounts_loop *loo
 enum rc disk_fill(int slots_dirfd, const struct mounts_loop *data, const struct mounts_loop *mail,
                   struct cgroup_limits *limits, struct err *err)
 {
+    struct statfs fs;
     struct stat st;
 
     limits->n_disks = 0;
@@ -76,12 +75,12 @@ enum rc disk_fill(int slots_dirfd, const struct mounts_loop *data, const struct 
         return RC_OK;
     add_loop(limits, data);
     add_loop(limits, mail);
-    if (in_memory(slots_dirfd))
-        return RC_OK;
-    if (fstat(slots_dirfd, &st) != 0)
+    if (fstatfs(slots_dirfd, &fs) != 0 || fstat(slots_dirfd, &st) != 0)
         return err_sys(err, RC_CGROUP, "disk of the slots");
+    if ((long)fs.f_type == TMPFS_MAGIC || (long)fs.f_type == RAMFS_MAGIC)
+        return RC_OK;
     if (!whole_disk(st.st_dev, &limits->disk[limits->n_disks]))
-        return err_set(err, RC_CGROUP, "no disk of numbers %u:%u below the slots", major(st.st_dev),
+        return err_sys(err, RC_CGROUP, "no disk of numbers %u:%u below the slots", major(st.st_dev),
                        minor(st.st_dev));
     limits->n_disks++;
     return RC_OK;

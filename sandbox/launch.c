@@ -170,6 +170,14 @@ static bool lift(int *fd)
     return high >= 0;
 }
 
+/* One that is to be bound inside: for whoever asked, and for the child. */
+static bool make_socket(int type, int *ret, int *ret_child)
+{
+    *ret = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    *ret_child = *ret < 0 ? -1 : fcntl(*ret, F_DUPFD_CLOEXEC, CHILD_FD_MIN);
+    return *ret_child >= 0;
+}
+
 static bool pass_credentials(int sock)
 {
     const int on = 1;
@@ -195,20 +203,17 @@ static enum rc make_channels(struct start *s, struct err *err)
         return err_sys(err, RC_LAUNCH_STEP, "output pipe");
     s->result.fds.fd[WIRE_FD_OUTPUT] = output[0];
     s->child.output = output[1];
-    s->result.fds.fd[WIRE_FD_NOTIFY] =
-        socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    s->child.notify = fcntl(s->result.fds.fd[WIRE_FD_NOTIFY], F_DUPFD_CLOEXEC, CHILD_FD_MIN);
-    s->result.fds.fd[WIRE_FD_BUS] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    s->child.bus = fcntl(s->result.fds.fd[WIRE_FD_BUS], F_DUPFD_CLOEXEC, CHILD_FD_MIN);
+    if (!make_socket(SOCK_DGRAM, &s->result.fds.fd[WIRE_FD_NOTIFY], &s->child.notify) ||
+        !make_socket(SOCK_STREAM, &s->result.fds.fd[WIRE_FD_BUS], &s->child.bus))
+        return err_sys(err, RC_LAUNCH_STEP, "sockets");
 
     /* Its own, so that it can open /dev/stdout and /dev/stderr. */
     uid_t user = s->request->plan.uid_base + plan_uid(&s->request->plan);
     if (s->launcher->ordinary == NULL && fchown(s->child.output, user, user) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "owner of the output pipe");
     if (!lift(&s->sync) || !lift(&s->child.sync) || !lift(&s->child.status) ||
-        !lift(&s->child.output) || s->child.notify < 0 || s->child.bus < 0 ||
-        !pass_credentials(s->sync) || !pass_credentials(s->child.notify) ||
-        fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
+        !lift(&s->child.output) || !pass_credentials(s->sync) ||
+        !pass_credentials(s->child.notify) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
         fcntl(s->instance.status, F_SETFL, O_NONBLOCK) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "channels");
     s->child.sync_launcher = s->sync;
@@ -394,15 +399,20 @@ static enum rc hear(const struct start *s, struct child_message *ret, pid_t *ret
     struct pollfd p = { .fd = s->sync, .events = POLLIN };
     uint64_t now = clock_mono_ms();
 
-    if (poll(&p, 1, now < s->until_ms ? (int)(s->until_ms - now) : 0) <= 0)
+    int ready = poll(&p, 1, now < s->until_ms ? (int)(s->until_ms - now) : 0);
+    if (ready < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "wait for the child");
+    if (ready == 0)
         return err_set(err, RC_TIMEOUT, "sandbox set-up");
     ssize_t n = recvmsg(s->sync, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     /* A reset is an end that left something of ours unread. */
     *ret_end = n == 0 || (n < 0 && errno == ECONNRESET);
     if (*ret_end)
         return RC_OK;
+    if (n < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "hear the child");
     if (n != sizeof m)
-        return err_sys(err, RC_PROTOCOL, "message of %zd bytes from the child", n);
+        return err_set(err, RC_PROTOCOL, "message of %zd bytes from the child", n);
 
     const struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
     if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
@@ -421,6 +431,22 @@ static enum rc child_failed(struct start *s, const struct child_message *m, stru
     errno = m->error;
     return err_sys(err, child_step_is_exec(m->step) ? RC_LAUNCH_EXEC : RC_LAUNCH_STEP, "%s",
                    child_step_is_exec(m->step) ? s->request->plan.args[0] : s->step);
+}
+
+/* A child that has failed makes what is done for it fail, too: its own reason came first. */
+static enum rc first_reason(struct start *s, enum rc rc, struct err *err)
+{
+    struct child_message m = { 0 };
+    struct err unheard = { 0 };
+    bool end = false;
+    pid_t pid = 0;
+
+    if (s->step != NULL || s->instance.pid <= 0)
+        return rc;
+    s->until_ms = 0; /* what is there already */
+    if (hear(s, &m, &pid, &end, &unheard) == RC_OK && !end && m.kind == CHILD_FAILED)
+        return child_failed(s, &m, err);
+    return rc;
 }
 
 /* ---- looking at the finished process before it may exec ------------------------------------- */
@@ -611,6 +637,7 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
         enum rc rc = steps[i].run(&s, err);
 
         if (rc != RC_OK) {
+            rc = first_reason(&s, rc, err);
             *ret_step = s.step != NULL ? s.step : steps[i].name;
             undo(&s);
             return rc;

@@ -143,33 +143,41 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* TENANT/PAYLOAD/DIGEST/root: go up until there, and no further. */
-static bool lies_in(int slots_dirfd, int slot_dirfd)
+/* TENANT/PAYLOAD/DIGEST/root: go up until there, and no further.  1 or 0; -1 with errno when it
+ * cannot be told. */
+static int lies_in(int slots_dirfd, int slot_dirfd)
 {
     struct stat slots;
     struct stat st;
     scoped(close_fd) int at = openat(slot_dirfd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     if (fstat(slots_dirfd, &slots) != 0)
-        return false;
-    for (unsigned int level = 0; at >= 0 && level < SLOT_DEPTH; level++) {
-        if (fstat(at, &st) == 0 && same_file(&st, &slots))
-            return true;
+        return -1;
+    for (unsigned int level = 0; level < SLOT_DEPTH; level++) {
+        if (at < 0 || fstat(at, &st) != 0)
+            return -1;
+        if (same_file(&st, &slots))
+            return 1;
         int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         close_fd(&at);
         at = up;
     }
-    return false;
+    return 0;
 }
 
 enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m, struct err *err)
 {
     struct stat st;
 
-    if (fstat(slot_dirfd, &st) != 0 || !S_ISDIR(st.st_mode))
+    if (fstat(slot_dirfd, &st) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "slot");
+    if (!S_ISDIR(st.st_mode))
         return err_set(err, RC_LAUNCH_REQUEST, "slot is not a directory");
-    if (!lies_in(slots_dirfd, slot_dirfd))
+    int inside = lies_in(slots_dirfd, slot_dirfd);
+    if (inside < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "where the slot lies");
+    if (inside == 0)
         return err_set(err, RC_LAUNCH_REQUEST, "directory is not a slot");
 
     scoped(close_fd) int fd =
@@ -384,7 +392,9 @@ static enum rc take_image(int image_fd, uint64_t bytes, struct mounts_loop *loop
 {
     struct stat st;
 
-    if (fstat(image_fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+    if (fstat(image_fd, &st) != 0)
+        return err_sys(err, RC_DATA_IMAGE, "image");
+    if (!S_ISREG(st.st_mode) || st.st_size <= 0 ||
         (uint64_t)st.st_size > (bytes + MIB - 1) / MIB * MIB)
         return err_set(err, RC_DATA_IMAGE, "not a file of at most %llu bytes",
                        (unsigned long long)bytes);
@@ -657,9 +667,10 @@ int mounts_pivot(const struct mounts *m)
     if (fchdir(m->root) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 ||
         umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
         return -1;
-    if (syscall(SYS_getcwd, cwd, sizeof cwd) != 2 || cwd[0] != '/') {
+    long n = syscall(SYS_getcwd, cwd, sizeof cwd);
+    if (n == 2 && cwd[0] == '/')
+        return 0;
+    if (n >= 0)
         errno = EXDEV;
-        return -1;
-    }
-    return 0;
+    return -1;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/receipt.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/sum.h"
+#include "sandbox/kernfile.h"
 #include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
 
@@ -167,24 +167,18 @@ static int read_ns(int proc, uint64_t ret[NS_KINDS])
     return 0;
 }
 
-static void close_dir(DIR **dir)
-{
-    if (*dir != NULL)
-        (void)closedir(*dir);
-}
-
 static int count_descriptors(int proc, uint32_t *ret)
 {
-    int fd = openat(proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    scoped(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    scoped(kernfile_close_dir) DIR *dir = kernfile_dir(proc, "fd");
     const struct dirent *e;
 
     if (dir == NULL)
         return -1;
     *ret = 0;
+    errno = 0;
     while (*ret < COUNT_MAX && (e = readdir(dir)) != NULL)
         *ret += e->d_name[0] != '.';
-    return 0;
+    return errno == 0 ? 0 : -1;
 }
 
 /* ---- mounts --------------------------------------------------------------------------------- */
@@ -343,32 +337,36 @@ static bool is_node(const struct mount_line *m)
     return false;
 }
 
+/* What is compared below is 0 if it is as it must be, FITS_NOT if it is not, and the errno if it
+ * cannot be read. */
+#define FITS_NOT (-1)
+
 /* Each operation of the plan is one mount, and there is no other. */
-static bool mounts_fit(int proc, const struct receipt_of *of, const struct plan *plan,
-                       const struct walls *walls, char *text)
+static int mounts_differ(int proc, const struct receipt_of *of, const struct plan *plan,
+                         const struct walls *walls, char *text)
 {
     struct mount_line m;
     char *at = text;
     uint32_t n = of->no_proc ? 1 : 0;
 
     if (read_text(proc, "mountinfo", text) < 0)
-        return false;
+        return errno;
     while (next_mount(&at, &m)) {
         const struct plan_op *op = op_at(plan, m.point);
 
         if (is_listed(&m, plan) || (of->ordinary && is_node(&m)))
             continue;
         if (op == NULL || op->type >= PLAN_OP_TYPES || !mount_fits(&m, op, walls))
-            return false;
+            return FITS_NOT;
         n++;
     }
-    return n == plan->n_ops;
+    return n == plan->n_ops ? 0 : FITS_NOT;
 }
 
 /* ---- control groups ------------------------------------------------------------------------- */
 
-/* One hierarchy may carry several controllers. */
-static size_t hierarchies(const struct cgroup *cgroup)
+/* One hierarchy may carry several controllers.  0, or -1 with errno. */
+static int hierarchies(const struct cgroup *cgroup, size_t *ret)
 {
     dev_t seen[CGROUP_KINDS];
     size_t n = 0;
@@ -377,14 +375,17 @@ static size_t hierarchies(const struct cgroup *cgroup)
         struct stat st;
         size_t i = 0;
 
-        if (cgroup->dir[kind] < 0 || fstat(cgroup->dir[kind], &st) != 0)
+        if (cgroup->dir[kind] < 0)
             continue;
+        if (fstat(cgroup->dir[kind], &st) != 0)
+            return -1;
         while (i < n && seen[i] != st.st_dev)
             i++;
         if (i == n)
             seen[n++] = st.st_dev;
     }
-    return n;
+    *ret = n;
+    return 0;
 }
 
 /* The lines of the instance's own groups, moved to the front of text.  What the host mounts later
@@ -409,16 +410,17 @@ static struct bytes own_groups(const struct receipt_of *of, char text[TEXT_CAP])
 }
 
 /* The process is in the instance's group of every hierarchy. */
-static bool groups_fit(int proc, const struct receipt_of *of, char text[TEXT_CAP])
+static int groups_differ(int proc, const struct receipt_of *of, char text[TEXT_CAP])
 {
     size_t found = 0;
+    size_t wants = 0;
 
-    if (read_text(proc, "cgroup", text) < 0)
-        return false;
+    if (read_text(proc, "cgroup", text) < 0 || hierarchies(of->cgroup, &wants) != 0)
+        return errno;
     const struct bytes own = own_groups(of, text);
     for (size_t i = 0; i < own.n; i++)
         found += own.p[i] == '\n';
-    return found == hierarchies(of->cgroup);
+    return found == wants ? 0 : FITS_NOT;
 }
 
 /* ---- whole receipts ------------------------------------------------------------------------- */
@@ -431,46 +433,59 @@ static int open_proc(pid_t pid)
     return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* After the last look: what was seen was the process that the descriptor is of. */
+/* After the last look: what was seen was the process that the descriptor is of.  If that cannot be
+ * told, it does: only an end that was seen excuses a payload. */
 static bool lives(const struct receipt_of *of)
 {
     struct pollfd p = { .fd = of->pidfd, .events = POLLIN };
 
-    return poll(&p, 1, 0) == 0;
+    return poll(&p, 1, 0) <= 0;
+}
+
+/* Of a file in /proc: whose it was has ended. */
+static bool has_gone(void)
+{
+    return errno == ENOENT || errno == ESRCH;
 }
 
 /* On its way out: v1 groups and namespaces have let go of it already.  PID (NAME) STATE and five
- * numbers come before the flags. */
-static bool exiting(int task)
+ * numbers come before the flags.  1 or 0; -1 with errno. */
+static int exiting(int task)
 {
     static char text[TEXT_CAP];
-    char *at = read_text(task, "stat", text) < 0 ? NULL : strrchr(text, ')');
 
+    if (read_text(task, "stat", text) < 0)
+        return has_gone() ? 1 : -1;
+    char *at = strrchr(text, ')');
     if (at == NULL)
-        return true;
+        return 1;
     at += 1;
     for (int i = 0; i < 7; i++)
         (void)word(&at); /* what is before the first blank is empty */
-    return (strtoul(at, NULL, 10) & PF_EXITING) != 0;
+    return (strtoul(at, NULL, 10) & PF_EXITING) != 0 ? 1 : 0;
 }
 
-/* The first thread that is not on its way out; -1 = none.  The one that gave the process its number
- * may have ended long before the others. */
-static int open_thread(int proc)
+/* The first thread that is not on its way out, in *ret.  The one that gave the process its number
+ * may have ended long before the others.  1: there is none; -1 with errno. */
+static int open_thread(int proc, int *ret)
 {
-    int fd = openat(proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    scoped(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    scoped(kernfile_close_dir) DIR *dir = kernfile_dir(proc, "task");
     const struct dirent *e;
 
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        scoped(close_fd) int task =
-            e->d_name[0] == '.' ? -1
-                                : openat(dirfd(dir), e->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir == NULL)
+        return has_gone() ? 1 : -1;
+    for (errno = 0; (e = readdir(dir)) != NULL; errno = 0) {
+        if (e->d_name[0] == '.')
+            continue;
+        scoped(close_fd) int task = openat(dirfd(dir), e->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int ends = task >= 0 ? exiting(task) : (has_gone() ? 1 : -1);
 
-        if (task >= 0 && !exiting(task))
-            return take_fd(&task);
+        if (ends == 0)
+            *ret = take_fd(&task);
+        if (ends <= 0)
+            return ends;
     }
-    return -1;
+    return errno == 0 || has_gone() ? 1 : -1;
 }
 
 static int read_all(int proc, const struct receipt_of *of, struct wire_receipt *r)
@@ -489,19 +504,26 @@ static int read_all(int proc, const struct receipt_of *of, struct wire_receipt *
     return 0;
 }
 
-/* Read a thread that was not on its way out at the end either.  1: there is none. */
+/* Read a thread that was not on its way out at the end either.  1: there is none; -1 with errno. */
 static int read_thread(const struct receipt_of *of, struct wire_receipt *r)
 {
     scoped(close_fd) int proc = open_proc(of->pid);
 
-    for (int i = 0; proc >= 0 && i < THREADS_TRIED; i++) {
-        scoped(close_fd) int task = open_thread(proc);
+    if (proc < 0)
+        return has_gone() ? 1 : -1;
+    for (int i = 0; i < THREADS_TRIED; i++) {
+        scoped(close_fd) int task = -1;
+        int none = open_thread(proc, &task);
 
-        if (task < 0)
-            return 1;
+        if (none != 0)
+            return none;
         int bad = read_all(task, of, r);
-        if (!exiting(task))
-            return bad;
+        int error = errno;
+        int ends = exiting(task);
+        if (ends == 0 && bad != 0)
+            errno = error;
+        if (ends <= 0)
+            return ends == 0 ? bad : -1;
     }
     errno = EAGAIN; /* all of them were ending: what was read says nothing */
     return -1;
@@ -553,18 +575,32 @@ static bool limits_fit(const struct wire_receipt *r, const struct plan *plan)
 }
 
 /* Every namespace is another than ours, if its wall stands. */
-static bool namespaces_fit(const struct wire_receipt *r, const struct walls *walls)
+static int namespaces_differ(const struct wire_receipt *r, const struct walls *walls)
 {
     scoped(close_fd) int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
     uint64_t ours[NS_KINDS];
 
     if (self < 0 || read_ns(self, ours) != 0)
-        return false;
+        return errno;
     for (size_t i = 0; i < NS_KINDS; i++) {
         if (walls_stand(walls, namespaces[i].wall) && (r->ns[i] == 0 || r->ns[i] == ours[i]))
-            return false;
+            return FITS_NOT;
     }
-    return true;
+    return 0;
+}
+
+static bool seccomp_fits(const struct receipt_of *of, const struct walls *walls,
+                         const struct wire_receipt *r)
+{
+    return !walls_stand(walls, WALL_SECCOMP) ||
+           (r->seccomp_mode == 2 &&
+            (of->ordinary || r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS) &&
+            r->seccomp_filters >= of->filters + OWN_FILTERS);
+}
+
+static int differs(bool fits)
+{
+    return fits ? 0 : FITS_NOT;
 }
 
 enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
@@ -572,31 +608,34 @@ enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
 {
     static char text[TEXT_CAP];
     scoped(close_fd) int proc = open_proc(of->pid);
+
+    if (proc < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "receipt");
     const struct {
         const char *what;
-        bool fits;
+        int differs;
     } rows[] = {
-        { "capabilities", caps_fit(r, walls) },
-        { "no_new_privs", r->no_new_privs == 1 },
-        { "seccomp", !walls_stand(walls, WALL_SECCOMP) ||
-                         (r->seccomp_mode == 2 &&
-                          (of->ordinary || r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS) &&
-                          r->seccomp_filters >= of->filters + OWN_FILTERS) },
-        { "ids", ids_fit(r, &of->ids, plan) },
-        { "resource limits", limits_fit(r, plan) },
-        { "namespaces", namespaces_fit(r, walls) },
+        { "capabilities", differs(caps_fit(r, walls)) },
+        { "no_new_privs", differs(r->no_new_privs == 1) },
+        { "seccomp", differs(seccomp_fits(of, walls, r)) },
+        { "ids", differs(ids_fit(r, &of->ids, plan)) },
+        { "resource limits", differs(limits_fit(r, plan)) },
+        { "namespaces", namespaces_differ(r, walls) },
         /* Standard ones, the channel, and the program. */
         { "descriptors",
-          r->descriptors == (walls_stand(walls, WALL_EXEC_BY_DESCRIPTOR) ? 5U : 4U) },
-        { "mounts", mounts_fit(proc, of, plan, walls, text) },
-        { "control groups", groups_fit(proc, of, text) },
+          differs(r->descriptors == (walls_stand(walls, WALL_EXEC_BY_DESCRIPTOR) ? 5U : 4U)) },
+        { "mounts", mounts_differ(proc, of, plan, walls, text) },
+        { "control groups", groups_differ(proc, of, text) },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].fits)
+        if (rows[i].differs == 0)
             continue;
-        return lives(of) ? err_set(err, RC_DRIFT, "%s", rows[i].what)
-                         : err_set(err, RC_NOT_FOUND, "payload");
+        if (!lives(of))
+            return err_set(err, RC_NOT_FOUND, "payload");
+        errno = rows[i].differs;
+        return rows[i].differs == FITS_NOT ? err_set(err, RC_DRIFT, "%s", rows[i].what)
+                                           : err_sys(err, RC_LAUNCH_STEP, "%s", rows[i].what);
     }
     return RC_OK;
 }

@@ -40,8 +40,8 @@ uint32_t receipt_own_filters(void);
 must_check enum rc receipt_read(const struct receipt_of *of, struct wire_receipt *ret,
                                 struct err *err);
 
-/* Whether the process is confined as planned, as far as walls stand.  RC_DRIFT, with what is not.
- */
+/* Whether the process is confined as planned, as far as walls stand.  RC_DRIFT, with what is not;
+ * RC_LAUNCH_STEP, with what cannot be told; RC_NOT_FOUND: the payload has ended. */
 must_check enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
                                  const struct walls *walls, const struct wire_receipt *receipt,
                                  struct err *err);

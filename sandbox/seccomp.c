@@ -31,9 +31,10 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "AT_ARG");
 
 /* Process 1 of a sandbox does nothing else after its payload started. */
 static const enum call reaping[] = {
-    CALL_wait4,           CALL_kill,         CALL_write,
-    CALL_close,           CALL_exit,         CALL_exit_group,
-    CALL_rt_sigtimedwait, CALL_rt_sigreturn, CALL_restart_syscall,
+    CALL_close,           CALL_wait4,           CALL_kill,
+    CALL_write,           CALL_close,           CALL_exit,
+    CALL_exit_group,      CALL_rt_sigtimedwait, CALL_rt_sigreturn,
+    CALL_restart_syscall,
 };
 
 static bool reaper_makes(enum call call)

@@ -11,103 +11,11 @@
 
 #include "base/walls.h"
 #include "sandbox/seccomp.h"
-#include "tests/unit/sandbox_rig.h"
+#include "tests/unit/sandbox_left.h"
 
 static struct rig rig;
 static struct rig_run run;
 static struct rig_run other;
-
-/* ---- what is left behind -------------------------------------------------------------------- */
-
-static bool mentions(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "re");
-    char line[1024];
-    bool found = false;
-
-    if (f == NULL)
-        return false; /* gone in between */
-    while (!found && fgets(line, sizeof line, f) != NULL)
-        found = strstr(line, text) != NULL;
-    assert_int_equal(fclose(f), 0);
-    return found;
-}
-
-/* Loop devices over files of ours. */
-static size_t count_loops(void)
-{
-    size_t n = 0;
-
-    for (int i = 0; i < 64; i++) {
-        char path[64];
-
-        (void)snprintf(path, sizeof path, "/sys/block/loop%d/loop/backing_file", i);
-        if (access(path, F_OK) == 0 && mentions(path, rig.dir))
-            n++;
-    }
-    return n;
-}
-
-static size_t count_cgroups(const char *name)
-{
-    static const char *const roots[] = { "",         "/unified", "/memory",
-                                         "/pids",    "/cpu",     "/cpu,cpuacct",
-                                         "/cpuacct", "/devices", "/freezer" };
-    size_t n = 0;
-
-    for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
-        char path[128];
-
-        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", roots[i], name);
-        if (access(path, F_OK) == 0)
-            n++;
-    }
-    return n;
-}
-
-/* Whether a /proc/PID/status tells of a live process of a user in [low, high). */
-static bool lives_as(const char *path, uint32_t low, uint32_t high)
-{
-    FILE *f = fopen(path, "re");
-    char line[256];
-    bool found = false;
-    bool dead = false;
-
-    if (f == NULL)
-        return false; /* gone in between */
-    while (fgets(line, sizeof line, f) != NULL) {
-        unsigned int uid = 0;
-
-        if (sscanf(line, "Uid:\t%u", &uid) == 1)
-            found = uid >= low && uid < high;
-        if (strncmp(line, "State:\tZ", 8) == 0)
-            dead = true; /* waits for the host's process 1 */
-    }
-    (void)fclose(f);
-    return found && !dead;
-}
-
-/* Processes of the host whose user lies in one of our ranges. */
-static size_t count_payloads(void)
-{
-    const uint32_t low = PLAN_UID_BASE + rig.slot * PLAN_UID_COUNT;
-    DIR *dir = opendir("/proc");
-    const struct dirent *e;
-    size_t n = 0;
-
-    assert_non_null(dir);
-    while ((e = readdir(dir)) != NULL) {
-        char path[300];
-
-        if (e->d_name[0] < '1' || e->d_name[0] > '9')
-            continue;
-        (void)snprintf(path, sizeof path, "/proc/%s/status", e->d_name);
-        if (lives_as(path, low, low + RIG_SLOTS * PLAN_UID_COUNT))
-            n++;
-    }
-    assert_int_equal(closedir(dir), 0);
-    return n;
-}
 
 static int setup(void **state)
 {
@@ -122,10 +30,10 @@ static int setup(void **state)
 
 static void assert_nothing_left(void)
 {
-    assert_int_equal(count_cgroups(rig.cgroup), 0);
-    assert_int_equal(count_payloads(), 0);
-    assert_int_equal(count_loops(), 0);
-    assert_false(mentions("/proc/self/mountinfo", rig.dir));
+    assert_int_equal(left_cgroups(&rig), 0);
+    assert_int_equal(left_processes(&rig), 0);
+    assert_int_equal(left_loops(&rig), 0);
+    assert_false(left_mention("/proc/self/mountinfo", rig.dir));
 }
 
 static int teardown(void **state)
@@ -542,7 +450,7 @@ static void stops_a_fork_bomb(void **state)
     struct wire_exited e = rig_exited(&rig, &run);
     assert_true(e.rc == RC_KILLED || e.rc == RC_OOM);
     assert_string_equal(value(&run, "forks"), "30 11"); /* 32 with reaper and payload; EAGAIN */
-    assert_int_equal(count_payloads(), 0);
+    assert_int_equal(left_processes(&rig), 0);
 }
 
 static void stops_what_does_not_listen(void **state)
@@ -558,7 +466,7 @@ static void stops_what_does_not_listen(void **state)
     struct wire_exited e = rig_exited(&rig, &run);
     assert_rc((enum rc)e.rc, RC_KILLED);
     assert_int_equal(e.status, SIGKILL);
-    assert_int_equal(count_payloads(), 0);
+    assert_int_equal(left_processes(&rig), 0);
 }
 
 static void bounds_memory_file_systems(void **state)
@@ -683,9 +591,9 @@ static void carries_mail_in_an_image_of_its_own(void **state)
     assert_int_equal(st.st_uid, RIG_MAIL_UID); /* the payload's is the carrier's, and ... */
     assert_int_equal(deliver(run.fds.fd[WIRE_FD_MAIL], RIG_MAIL_UID + 1), EACCES); /* no other's */
     assert_int_equal(deliver(run.fds.fd[WIRE_FD_MAIL], RIG_MAIL_UID), 0);
-    assert_int_equal(count_loops(), 1);
+    assert_int_equal(left_loops(&rig), 1);
     assert_int_equal(end_with_mail().status, 3);
-    assert_int_equal(count_loops(), 0); /* before EXITED is told */
+    assert_int_equal(left_loops(&rig), 0); /* before EXITED is told */
 
     start_with_mail(find, image);
     assert_int_equal(end_with_mail().status, 0);
@@ -934,8 +842,8 @@ static void refuses_and_leaves_nothing(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         refuse_one(&refusals[i]);
-        assert_int_equal(count_payloads(), 0);
-        assert_int_equal(count_loops(), 0);
+        assert_int_equal(left_processes(&rig), 0);
+        assert_int_equal(left_loops(&rig), 0);
     }
 }
 
@@ -1006,7 +914,7 @@ static void start_three(void)
         start(&run, &plan, -1);
         assert_true(ready(&run));
     }
-    assert_int_equal(count_payloads(), 12); /* reaper, payload and two children each */
+    assert_int_equal(left_processes(&rig), 12); /* reaper, payload and two children each */
 }
 
 static void ends_with_berthd(void **state)
@@ -1064,7 +972,7 @@ static void next_one_cleans_up_after_sigkill(void **state)
     start(&run, &plan, image);
     assert_int_equal(rig_exited(&rig, &run).status, 3);
     close_fd(&image);
-    assert_int_equal(count_payloads(), 0);
+    assert_int_equal(left_processes(&rig), 0);
 }
 
 int main(void)

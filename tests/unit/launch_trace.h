@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tests/unit/launch_trace: follow a berth-launch and what it starts, and make one system call of
+ * one launch go wrong: the n-th of the launcher itself, of the sandbox's process 1, or of the
+ * payload's process before its exec.  Seen from outside, by ptrace, like fault_rig; but there every
+ * call that changes files counts, and here every call.
+ *
+ * A call that is to fail is not made.  Calls to close and to exit do not count: they do what they
+ * are for, whatever they return.
+ */
+#ifndef BERTH_TESTS_UNIT_LAUNCH_TRACE_H
+#define BERTH_TESTS_UNIT_LAUNCH_TRACE_H
+
+#include "tests/unit/fault_rig.h"
+#include "tests/unit/sandbox_rig.h"
+
+#define TRACE_TASKS 32U
+#define TRACE_SOCKET 3 /* on which the launcher hears and answers */
+
+enum trace_role {
+    TRACE_LAUNCHER,
+    TRACE_INIT,    /* process 1 of the sandbox */
+    TRACE_PAYLOAD, /* its child, until exec */
+    TRACE_ROLES,
+    TRACE_OTHER = TRACE_ROLES
+};
+
+struct trace_task {
+    pid_t pid; /* 0 = free */
+    enum trace_role role;
+    int error;         /* to give to the call that it is in, 0 = none */
+    bool hears, tells; /* it is in a call on the socket */
+};
+
+struct trace {
+    pid_t launcher;
+    enum trace_role role; /* whose call goes wrong */
+    size_t n;             /* which one, from 1; 0 = none */
+    int sys;              /* with which errno; 0 = it is killed instead */
+    bool armed;           /* a request has been heard, and not been answered */
+    bool ended;           /* the launcher has */
+    unsigned int began;   /* processes since the request */
+    size_t calls;         /* of the role, while armed */
+    size_t fired;
+    long nr;          /* of the call */
+    uint64_t arg[6];  /* of the same */
+    unsigned answers; /* that were sent */
+    bool idle;        /* and it waits for what comes next */
+    struct trace_task task[TRACE_TASKS];
+};
+
+static struct trace_task *trace_task_of(struct trace *t, pid_t pid)
+{
+    struct trace_task *spare = NULL;
+
+    for (size_t i = 0; i < TRACE_TASKS; i++) {
+        if (t->task[i].pid == pid)
+            return &t->task[i];
+        if (spare == NULL && t->task[i].pid == 0)
+            spare = &t->task[i];
+    }
+    if (spare == NULL)
+        rig_die("too many processes to follow");
+    /* The first that a launch makes is process 1, the second the payload. */
+    *spare = (struct trace_task){ .pid = pid, .role = TRACE_OTHER };
+    if (pid == t->launcher)
+        spare->role = TRACE_LAUNCHER;
+    else if (t->began < 2)
+        spare->role = t->began++ == 0 ? TRACE_INIT : TRACE_PAYLOAD;
+    return spare;
+}
+
+static inline bool trace_counts(const fault_info *info)
+{
+    const uint64_t nr = info->entry.nr;
+
+    return nr != SYS_close && nr != SYS_close_range && nr != SYS_exit && nr != SYS_exit_group;
+}
+
+static inline void trace_fire(struct trace *t, struct trace_task *task, const fault_info *info)
+{
+    t->fired++;
+    t->nr = (long)info->entry.nr;
+    memcpy(t->arg, info->entry.args, sizeof t->arg);
+    if (t->sys == 0) {
+        (void)kill(task->pid, SIGKILL);
+        return;
+    }
+    task->error = t->sys;
+    fault_set_call(task->pid, SYS_getpid);
+}
+
+static inline void trace_on_entry(struct trace *t, struct trace_task *task, const fault_info *info)
+{
+    bool on_socket = task->role == TRACE_LAUNCHER && info->entry.args[0] == TRACE_SOCKET;
+
+    task->error = 0;
+    task->hears = on_socket && info->entry.nr == SYS_recvmsg;
+    task->tells = on_socket && info->entry.nr == SYS_sendmsg;
+    if (task->tells)
+        t->armed = false;
+    if (task->role == TRACE_LAUNCHER)
+        t->idle = info->entry.nr == SYS_poll || info->entry.nr == SYS_ppoll;
+    if (t->armed && task->role == t->role && trace_counts(info) && ++t->calls == t->n)
+        trace_fire(t, task, info);
+}
+
+static inline void trace_on_exit(struct trace *t, struct trace_task *task, const fault_info *info)
+{
+    if (task->error != 0)
+        fault_set_result(task->pid, -task->error);
+    if (task->hears && !info->exit.is_error)
+        t->armed = true;
+    if (task->tells)
+        t->answers++;
+    task->error = 0;
+    task->hears = task->tells = false;
+}
+
+/* The signal to go on with. */
+static inline int trace_on_stop(struct trace *t, struct trace_task *task, int status)
+{
+    fault_info info;
+
+    if (status >> 16 == PTRACE_EVENT_EXEC)
+        task->role = TRACE_OTHER;
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80))
+        return status >> 16 != 0 ? 0 : WSTOPSIG(status);
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, task->pid, (void *)sizeof info, &info) <= 0)
+        return 0;
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+        trace_on_entry(t, task, &info);
+    else if (info.op == PTRACE_SYSCALL_INFO_EXIT)
+        trace_on_exit(t, task, &info);
+    return 0;
+}
+
+/* Let all go on until one process has come to its next stop, or has ended. */
+static inline void trace_pump(struct trace *t)
+{
+    int status = 0;
+    pid_t pid = waitpid(-1, &status, __WALL);
+
+    if (pid < 0 && errno == EINTR)
+        return;
+    if (pid < 0)
+        rig_die("waitpid");
+    struct trace_task *task = trace_task_of(t, pid);
+    if (WIFSTOPPED(status)) {
+        int sig = trace_on_stop(t, task, status);
+
+        (void)ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)sig); /* it may be dead by now */
+        return;
+    }
+    task->pid = 0;
+    t->ended = t->ended || pid == t->launcher;
+}
+
+/* Until the launcher has sent so many answers more and has put all away, or has ended. */
+static inline void trace_until(struct trace *t, unsigned int answers)
+{
+    for (t->answers = 0, t->idle = false; (t->answers < answers || !t->idle) && !t->ended;)
+        trace_pump(t);
+    for (size_t i = 0; t->ended && i < TRACE_TASKS; i++) {
+        while (t->task[i].pid != 0) /* those that it takes with it */
+            trace_pump(t);
+    }
+}
+
+/* Follow it from now on. */
+static inline void trace_begin(struct trace *t, pid_t launcher)
+{
+    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                         PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+    int status = 0;
+
+    *t = (struct trace){ .launcher = launcher };
+    if (ptrace(PTRACE_SEIZE, launcher, NULL, (void *)options) != 0 ||
+        ptrace(PTRACE_INTERRUPT, launcher, NULL, NULL) != 0 ||
+        waitpid(launcher, &status, __WALL) != launcher || !WIFSTOPPED(status) ||
+        ptrace(PTRACE_SYSCALL, launcher, NULL, NULL) != 0)
+        rig_die("follow the launcher");
+}
+
+/* Let the launcher go, which runs or sleeps. */
+static inline void trace_end(struct trace *t)
+{
+    int status = 0;
+
+    (void)ptrace(PTRACE_INTERRUPT, t->launcher, NULL, NULL);
+    if (waitpid(t->launcher, &status, __WALL) != t->launcher || !WIFSTOPPED(status) ||
+        ptrace(PTRACE_DETACH, t->launcher, NULL, NULL) != 0)
+        rig_die("let the launcher go");
+}
+
+#endif
