@@ -13,7 +13,7 @@ CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 export ASAN_OPTIONS ?= detect_leaks=1:abort_on_error=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1:halt_on_error=1
 
-MODULES := base boot manifest delta deltamake update link sandbox agent orchestrator sim
+MODULES := base boot manifest delta deltamake update link sandbox oci agent orchestrator sim
 
 # ---- compiler -------------------------------------------------------------------------------------------------
 PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig:$$PKG_CONFIG_PATH pkg-config
@@ -80,6 +80,8 @@ berth-launch_libs  = $(L_cap)
 berth-explain_mods := sandbox update delta manifest base
 berth-lint_mods := sandbox base
 berth-lint_libs  = $(L_cap)
+berth-oci_mods    := oci sandbox base
+berth-oci_libs     = $(call pkg_libs,jansson) $(L_seccomp) $(L_cap)
 berth-explain_libs = $(L_crypto) $(L_archive) $(L_delta) $(L_seccomp) $(L_cap)
 berth_mods        := orchestrator link update deltamake delta manifest base
 berth_libs         = $(L_crypto) $(L_fec) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_ground)
@@ -89,7 +91,7 @@ berth-sim_mods    := sim orchestrator agent link update deltamake delta sandbox 
 berth-sim_libs     = $(L_all)
 
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
-PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-unpack berth-launch berth-explain berth-lint berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
+PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
 # the longest first, so that no core waits for one of them at the end
 UNIT_LONG := test_faults_launch test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
 UNIT      := $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))

@@ -4,6 +4,7 @@
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "base/nesting.h"
 #include "orchestrator/image_parts.h"
 
 void image_json_done(json_t **value)
@@ -12,32 +13,11 @@ void image_json_done(json_t **value)
     *value = NULL;
 }
 
-/* How deep arrays and objects lie in each other; jansson takes the stack for each level. */
-static bool is_shallow(struct bytes in)
-{
-    unsigned depth = 0;
-    bool quoted = false;
-
-    for (size_t i = 0; i < in.n; i++) {
-        uint8_t c = in.p[i];
-
-        if (quoted && c == '\\')
-            i++;
-        else if (c == '"')
-            quoted = !quoted;
-        else if (!quoted && (c == '{' || c == '[') && ++depth > IMAGE_DEPTH_MAX)
-            return false;
-        else if (!quoted && (c == '}' || c == ']') && depth > 0)
-            depth--;
-    }
-    return true;
-}
-
 enum rc image_json(struct bytes in, const char *what, json_t **ret, struct err *err)
 {
     json_error_t why;
 
-    if (!is_shallow(in))
+    if (!nesting_within(in, IMAGE_DEPTH_MAX)) /* jansson takes the stack for each level */
         return err_set(err, RC_IMAGE_FORMAT, "%.80s: too deep", what);
     *ret = json_loadb((const char *)in.p, in.n, JSON_REJECT_DUPLICATES, &why);
     if (!*ret)
