@@ -131,7 +131,7 @@ enum rc counter_next(struct counter *counter, int dirfd, uint64_t *ret, struct e
     if (counter->next >= counter->end) {
         if (counter->next > COUNTER_END)
             return err_set(err, RC_COUNTER, "send counter is used up");
-        uint64_t end = counter->next + COUNTER_LEASE;
+        uint64_t end = counter->next + (counter->lease != 0 ? counter->lease : COUNTER_LEASE);
         enum rc rc = save(dirfd, counter->key, end, counter->place, err);
 
         /* No copy may lag by more than one lease, or the loss of the other would go unnoticed. */

@@ -37,6 +37,8 @@ struct counter {
     uint64_t key;   /* number of the key it is for */
     uint64_t salt;  /* 56 random bits for the nonce of the number that was given last */
     uint64_t place; /* which directory this is */
+    uint64_t lease; /* numbers at once; 0 = COUNTER_LEASE, more is not allowed.  1 for who starts
+                       for each: a start gives up what is left of a lease */
     bool restored;  /* the file was brought here from elsewhere */
     bool unsure;    /* a lease failed, and one copy of the file may have it and the other not */
     bool broken;    /* the file cannot be used: nothing is sent until a restart */

@@ -6,7 +6,16 @@
 #include "base/crypto.h"
 #include "base/name.h"
 
-#define SALT_MAX (12U + NAME_MAX_LEN)
+#define OWNER_CAP (2U * NAME_CAP)
+#define SALT_MAX (12U + OWNER_CAP)
+
+/* TENANT or TENANT/PAYLOAD: no name has a '/'. */
+static const char *owner_of(const struct keys *keys, char out[OWNER_CAP])
+{
+    (void)snprintf(out, OWNER_CAP, "%.*s%s%.*s", (int)NAME_MAX_LEN, keys->tenant,
+                   keys->payload[0] != '\0' ? "/" : "", (int)NAME_MAX_LEN, keys->payload);
+    return out;
+}
 
 /* Fill in one direction.  Salt and info bind a key to what it is for, so that neither another
  * direction, satellite, epoch nor tenant has the same one. */
@@ -15,14 +24,15 @@ static enum rc derive_half(const struct keys *keys, const char *direction, struc
 {
     struct bytes secret = { keys->secret, sizeof keys->secret };
     uint8_t salt_room[SALT_MAX] = { 0 };
-    size_t name = strnlen(keys->tenant, NAME_MAX_LEN);
+    char owner[OWNER_CAP];
+    size_t name = strlen(owner_of(keys, owner));
     const struct bytes salt = { salt_room, 12 + name };
     char info[32] = "";
 
     bytes_put_be(salt_room, 4, keys->ground);
     bytes_put_be(salt_room + 4, 4, keys->satellite);
     bytes_put_be(salt_room + 8, 4, keys->epoch);
-    memcpy(salt_room + 12, keys->tenant, name);
+    memcpy(salt_room + 12, owner, name);
     snprintf(info, sizeof info, "berth link 1 %s mac", direction);
     enum rc rc = crypto_hkdf(secret, salt, info, ret->mac, sizeof ret->mac, err);
     if (rc != RC_OK)
@@ -39,6 +49,8 @@ enum rc keys_derive(struct keys *keys, struct err *err)
         return err_set(err, RC_VALUE, "key epoch 0");
     if (keys->tenant[0] != '\0' && !name_valid(keys->tenant))
         return err_set(err, RC_NAME, "tenant of a link key");
+    if (keys->payload[0] != '\0' && (keys->tenant[0] == '\0' || !name_valid(keys->payload)))
+        return err_set(err, RC_NAME, "payload of a key");
     enum rc rc = derive_half(keys, "up", &keys->up, err);
 
     return rc == RC_OK ? derive_half(keys, "down", &keys->down, err) : rc;
@@ -58,10 +70,11 @@ enum rc keys_make(uint32_t ground, uint32_t satellite, struct keys *ret, struct 
 uint64_t keys_number(const struct keys *keys)
 {
     uint8_t digest[DIGEST_SIZE];
+    char owner[OWNER_CAP];
 
     if (keys->tenant[0] == '\0')
         return keys->epoch;
-    if (sha256_of(bytes_of(keys->tenant), digest, NULL) != RC_OK)
+    if (sha256_of(bytes_of(owner_of(keys, owner)), digest, NULL) != RC_OK)
         return 0;
     return bytes_get_be(digest, 4) << 32 | keys->epoch;
 }
