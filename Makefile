@@ -71,6 +71,8 @@ berth-link_mods   := link base
 berth-link_libs    = $(L_crypto) $(L_fec) $(L_seccomp) $(L_cap) $(L_systemd)
 berth-post_mods   := agent link base
 berth-post_libs    = $(L_crypto) $(L_seccomp) $(L_cap)
+berth-seal_mods   := link base
+berth-seal_libs    = $(L_crypto)
 berth-cl_mods     := link base
 berth-cl_libs      = $(L_crypto) $(L_tls) $(L_seccomp) $(L_cap)
 berth-unpack_mods := update delta manifest base
@@ -91,7 +93,10 @@ berth-sim_mods    := sim orchestrator agent link update deltamake delta sandbox 
 berth-sim_libs     = $(L_all)
 
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
-PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
+PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-seal berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
+# The tenant's tool for packages that bring no libraries: on the archives that the system's -dev packages have, if
+# they are there.
+SEAL_STATIC := $(if $(SAN),,$(and $(wildcard $(shell $(CC) -print-file-name=libcrypto.a)),$(wildcard $(shell $(CC) -print-file-name=libsodium.a)),$(B)/berth-seal-static))
 # the longest first, so that no core waits for one of them at the end
 UNIT_LONG := test_faults_launch test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
 UNIT      := $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
@@ -108,7 +113,7 @@ PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c)) escape
 
 all: deps ## build every program
 	$(Q)$(MAKE) --no-print-directory programs
-programs: $(addprefix $(B)/,$(PROGRAMS)) $(addprefix $(B)/tests/probe/,$(PROBES)) $(addprefix $(B)/examples/,$(EXAMPLES)) $(addprefix $(B)/examples/signers/,$(SIGNERS))
+programs: $(addprefix $(B)/,$(PROGRAMS)) $(SEAL_STATIC) $(addprefix $(B)/tests/probe/,$(PROBES)) $(addprefix $(B)/examples/,$(EXAMPLES)) $(addprefix $(B)/examples/signers/,$(SIGNERS))
 
 deps: ## install what is missing and build libcrypto where the system's is too old
 	$(Q)tools/deps build check
@@ -139,6 +144,10 @@ $$(B)/$(1): $$(call objs,$$(call main_of,$(1))) $$(call libs,$$($(1)_mods))
 	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$($(1)_libs)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
+
+$(B)/berth-seal-static: $(call objs,$(call main_of,berth-seal)) $(call libs,$(berth-seal_mods))
+	@echo '  LINK    $@'
+	$(Q)$(CC) $(CFLAGS) $(filter-out -pie -Wl$(comma)-rpath%,$(LDFLAGS)) -static-pie -s -Wl,--no-fatal-warnings,--no-warnings -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcrypto -lsodium
 
 TEST_LDFLAGS = $(filter-out -Wl$(comma)-rpath%,$(LDFLAGS)) -Wl,-rpath,'$$ORIGIN/../../../lib/berth'
 comma := ,
