@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/name.h"
+#include "orchestrator/fleet_parts.h"
 
 #define CAPACITY_BYTES_MAX (UINT64_C(1) << 50)
 
@@ -129,7 +130,7 @@ static void read_capacity(struct yaml_in *r, const struct yaml_node *map,
 
 static void read_satellite(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "id", "labels", "capacity", NULL };
+    static const char *const keys[] = { "id", "labels", "capacity", "orbit", "link", "node", NULL };
 
     if (fleet->n_satellites == FLEET_SATELLITES_MAX) {
         yaml_fail(r, node, "more than %u satellites", FLEET_SATELLITES_MAX);
@@ -141,6 +142,7 @@ static void read_satellite(struct yaml_in *r, const struct yaml_node *node, stru
     yaml_text(r, node, "id", NULL, sat->id, sizeof sat->id);
     read_labels(r, yaml_map(r, node, "labels", false), sat);
     read_capacity(r, yaml_map(r, node, "capacity", false), &sat->capacity);
+    fleet_read_orbit(r, node, fleet, sat);
     sat->line = node->line;
     if (r->err.rc == RC_OK && !name_valid(sat->id))
         yaml_fail(r, node, "id: lower-case letters, digits and '-' only");
@@ -279,7 +281,7 @@ static uint32_t read_waves(struct yaml_in *r, const struct yaml_node *map, const
 
 static void read_policy(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "waves", "first", "fail", "soak", NULL };
+    static const char *const keys[] = { "waves", "first", "fail", "soak", "deadline", NULL };
 
     if (fleet->n_policies == FLEET_POLICIES_MAX) {
         yaml_fail(r, node, "more than %u rollout entries", FLEET_POLICIES_MAX);
@@ -299,18 +301,22 @@ static void read_policy(struct yaml_in *r, const struct yaml_node *node, struct 
         p->n_first = read_waves(r, node, "first", p->first);
     p->fail_max = (uint32_t)yaml_uint(r, node, "fail", built_in.fail_max, 1, FLEET_FAIL_MAX);
     p->soak_ms = yaml_time(r, node, "soak", built_in.soak_ms, 0, UINT32_MAX);
+    p->deadline_ms = yaml_time(r, node, "deadline", 0, 0, FLEET_DEADLINE_MAX_MS);
     fleet->n_policies++;
 }
 
 static void read_top(struct yaml_in *r, struct fleet *fleet)
 {
-    static const char *const keys[] = { "fleet", "satellites", "desired", "rollout", NULL };
+    static const char *const keys[] = { "fleet",    "satellites", "desired", "rollout",
+                                        "stations", "links",      "tenants", NULL };
     const struct yaml_node *top = yaml_root(r);
 
     yaml_keys(r, top, keys);
     yaml_text(r, top, "fleet", NULL, fleet->name, sizeof fleet->name);
     if (r->err.rc == RC_OK && !name_valid(fleet->name))
         yaml_fail(r, yaml_get(r, top, "fleet"), "fleet: lower-case letters, digits and '-' only");
+
+    fleet_read_sky(r, top, fleet);
 
     const struct yaml_node *list = yaml_list(r, top, "satellites", true);
 

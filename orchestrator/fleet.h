@@ -14,7 +14,16 @@
  *           acme/beacon: 1.0.0             # or {version: 1.0.0, digest: HEX, hold: true}
  *     rollout:                             # all of it optional
  *       default: {waves: [{n: 1, label: canary}, 100%], fail: 1, soak: 0}
- *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 10s}
+ *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 10s, deadline: 3d}
+ *     stations:                            # with these, plans know passes
+ *       - {id: kiruna, lat: 67.86, lon: 20.96, height: 400, mask: 10, antennas: 2, turn: 3m}
+ *     links:
+ *       uhf: {rate: 9600, setup: 20s, overhead: 5%, goodput: 60%, steps: [{from: 30, rate: 19200}]}
+ *     tenants:
+ *       acme: {share: 2, uplink: 2M}       # of every pass, and a day
+ *
+ * and of a satellite then also `link: uhf` and `orbit: {tle: [LINE, LINE]}`, or `tle: FILE`,
+ * `oem: FILE`, `contacts: FILE` with the `node` that the file calls it.
  *
  * Written by the operator: trusted to mean what it says, read strictly.  Whether the satellites and
  * packages exist is orchestrator/plan's to find out.
@@ -23,7 +32,10 @@
 #define BERTH_ORCHESTRATOR_FLEET_H
 
 #include "manifest/doc.h"
+#include "orchestrator/contact.h"
+#include "orchestrator/json.h"
 #include "orchestrator/rollout.h"
+#include "orchestrator/tle.h"
 #include "orchestrator/yaml.h"
 
 #define FLEET_SATELLITES_MAX ROLLOUT_TASKS_MAX
@@ -31,6 +43,11 @@
 #define FLEET_WANTS_MAX 512U
 #define FLEET_POLICIES_MAX 64U
 #define FLEET_FAIL_MAX 1000U
+#define FLEET_STATIONS_MAX SKY_STATIONS_MAX
+#define FLEET_LINKS_MAX 32U
+#define FLEET_PATH_CAP 256U
+#define FLEET_DEADLINE_MAX_MS (31ULL * 24 * 3600 * 1000)
+#define FLEET_UPLINK_MAX (UINT64_C(1) << 50)
 
 /* "key=value".  As a condition: key "" is always true, value "" is true for any value. */
 struct fleet_label {
@@ -44,10 +61,26 @@ struct fleet_capacity {
     uint32_t cpu_permille, pids, payloads;
 };
 
+/* Where a satellite's contacts come from. */
+enum fleet_orbit {
+    FLEET_NO_ORBIT,
+    FLEET_TLE,      /* two lines in the file */
+    FLEET_TLE_FILE, /* other files: named from the fleet file's directory */
+    FLEET_OEM,
+    FLEET_CONTACTS,
+    FLEET_ORBITS
+};
+
 struct fleet_satellite {
     char id[NAME_CAP];
     struct fleet_capacity capacity;
-    unsigned line; /* in the file */
+    enum fleet_orbit orbit;
+    char line1[TLE_LINE + 1]; /* FLEET_TLE, checked */
+    char line2[TLE_LINE + 1];
+    char file[FLEET_PATH_CAP]; /* the others */
+    uint64_t node;             /* in contact plans of others, 0 = not said */
+    uint32_t link;             /* index; only with an orbit */
+    unsigned line;             /* in the file */
     uint32_t n_labels;
     struct fleet_label label[FLEET_LABELS_MAX];
 };
@@ -82,6 +115,28 @@ struct fleet_policy {
     struct fleet_wave first[ROLLOUT_WAVES_MAX];
     uint32_t fail_max; /* pause at this many failed satellites */
     uint64_t soak_ms;
+    uint64_t deadline_ms; /* from the plan on; 0 = none.  Plans are held against it */
+};
+
+/* As it is written: millionths of a degree, so that what is exported is what was read. */
+struct fleet_station {
+    struct contact_station station;
+    int64_t latitude, longitude, mask; /* degrees / 10^6 */
+    int64_t height_m;
+    unsigned line;
+};
+
+struct fleet_link {
+    char name[NAME_CAP];
+    struct contact_link link;
+    int64_t from[CONTACT_STEPS_MAX]; /* of the steps, degrees / 10^6 */
+};
+
+/* A tenant's part of the uplink. */
+struct fleet_tenant {
+    char id[NAME_CAP];
+    uint32_t share;        /* 1 to SCHEDULE_WEIGHT_MAX: its part of a full pass, beside others */
+    uint64_t uplink_bytes; /* to all satellites in one UTC day; 0 = no limit */
 };
 
 struct fleet {
@@ -90,9 +145,15 @@ struct fleet {
     uint32_t n_satellites;
     uint32_t n_wants;
     uint32_t n_policies;
+    uint32_t n_stations;
+    uint32_t n_links;
+    uint32_t n_tenants;
     struct fleet_satellite satellite[FLEET_SATELLITES_MAX];
     struct fleet_want want[FLEET_WANTS_MAX];
     struct fleet_policy policy[FLEET_POLICIES_MAX];
+    struct fleet_station station[FLEET_STATIONS_MAX];
+    struct fleet_link link[FLEET_LINKS_MAX];
+    struct fleet_tenant tenant[TENANTS_MAX];
 };
 
 /* Read a parsed document.  source is how messages call the file.  RC_YAML with file, line and
@@ -109,6 +170,10 @@ bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_l
 /* The policy of a payload: its own, the file's default, or the built-in one: a canary, then all. */
 const struct fleet_policy *fleet_policy_of(const struct fleet *fleet, const char *tenant,
                                            const char *name);
+
+/* The whole of it as JSON, which fleet_read reads as the same fleet; a new reference, NULL without
+ * memory. */
+json_t *fleet_export(const struct fleet *fleet);
 
 /* "tenant/name" to its parts.  False unless both are valid names. */
 bool fleet_split(const char *text, char tenant[NAME_CAP], char name[NAME_CAP]);

@@ -4,7 +4,9 @@
  */
 #include "tests/unit/test.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "orchestrator/fleet.h"
@@ -79,6 +81,181 @@ static void reads_a_good_file(void **state)
     assert_string_equal(policy->first[0].label.value, "b");
     assert_int_equal(policy->n_waves, 2); /* the built-in ones: a canary, then all */
     assert_int_equal(policy->fail_max, 1);
+}
+
+#define LINE1 "1 28057U 03049A   06177.78615833  .00000060  00000-0  35940-4 0  1836"
+#define LINE2 "2 28057  98.4283 247.6961 0000884  88.1964 271.9322 14.35478080140550"
+
+static const char with_sky[] =
+    "fleet: aurora\n"
+    "stations:\n"
+    "  - {id: kiruna, lat: 67.857128, lon: 20.96, height: 402, mask: 5.5, antennas: 2, turn: 3m}\n"
+    "  - {id: troll, lat: -72.01, lon: 2.53, node: 7}\n"
+    "links:\n"
+    "  uhf: {rate: 9600, setup: 20s, overhead: 5%, goodput: 62.5%, steps: [{from: 30, rate: 19200},"
+    " {from: 60.5, rate: 0}]}\n"
+    "  s-band: {rate: 256000}\n"
+    "tenants: {acme: {share: 2, uplink: 2M}, zeta: {}}\n"
+    "satellites:\n"
+    "  - id: aurora-1\n"
+    "    link: uhf\n"
+    "    orbit: {tle: ['" LINE1 "', '" LINE2 "']}\n"
+    "  - {id: aurora-2, link: s-band, orbit: {tle: sats/a2.tle}, labels: {canary: yes}}\n"
+    "  - {id: aurora-3, link: s-band, orbit: {oem: 'sats/a 3.oem'}}\n"
+    "  - {id: aurora-4, link: s-band, orbit: {contacts: plan.ionrc}, node: 104}\n"
+    "  - {id: aurora-5}\n"
+    "desired: []\n"
+    "rollout: {default: {deadline: 3d}}\n";
+
+static void reads_the_sky(void **state)
+{
+    scoped(free_ptr) struct fleet *fleet = NULL;
+    struct err err = { 0 };
+    const double degree = 3.14159265358979323846 / 180;
+
+    (void)state;
+    assert_rc(read_text(with_sky, &fleet, &err), RC_OK);
+    assert_int_equal(fleet->n_stations, 2);
+    const struct contact_station *s = &fleet->station[0].station;
+
+    assert_string_equal(s->id, "kiruna");
+    assert_true(fabs(s->place.latitude - 67.857128 * degree) < 1e-12);
+    assert_true(fabs(s->place.height_km - 0.402) < 1e-12);
+    assert_true(fabs(s->place.mask - 5.5 * degree) < 1e-12);
+    assert_int_equal(s->antennas, 2);
+    assert_int_equal(s->turn_ms, 180000);
+    s = &fleet->station[1].station;
+    assert_true(fabs(s->place.latitude + 72.01 * degree) < 1e-12);
+    assert_true(fabs(s->place.mask - 10 * degree) < 1e-12); /* unless said */
+    assert_int_equal(s->antennas, 1);
+    assert_int_equal(s->node, 7);
+
+    const struct contact_link *l = &fleet->link[0].link;
+
+    assert_int_equal(l->rate, 9600);
+    assert_int_equal(l->setup_ms, 20000);
+    assert_int_equal(l->overhead_ppm, 50000);
+    assert_int_equal(l->goodput_ppm, 625000);
+    assert_int_equal(l->n_steps, 2);
+    assert_true(fabs(l->step[1].from - 60.5 * degree) < 1e-12);
+    assert_int_equal(l->step[1].rate, 0);
+    assert_int_equal(fleet->n_tenants, 2);
+    assert_int_equal(fleet->tenant[0].share, 2);
+    assert_int_equal(fleet->tenant[0].uplink_bytes, 2U << 20);
+    assert_int_equal(fleet->tenant[1].share, 1);
+    assert_int_equal(fleet->tenant[1].uplink_bytes, 0);
+
+    static const enum fleet_orbit orbits[] = { FLEET_TLE, FLEET_TLE_FILE, FLEET_OEM, FLEET_CONTACTS,
+                                               FLEET_NO_ORBIT };
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(fleet->satellite[i].orbit, orbits[i]);
+    assert_string_equal(fleet->satellite[0].line2, LINE2);
+    assert_string_equal(fleet->satellite[2].file, "sats/a 3.oem");
+    assert_int_equal(fleet->satellite[2].link, 1);
+    assert_int_equal(fleet->satellite[3].node, 104);
+    assert_true(fleet_policy_of(fleet, "x", "y")->deadline_ms == 3ULL * 24 * 3600 * 1000);
+}
+
+static void forget_lines(struct fleet *fleet)
+{
+    for (uint32_t i = 0; i < fleet->n_satellites; i++)
+        fleet->satellite[i].line = 0;
+    for (uint32_t i = 0; i < fleet->n_wants; i++)
+        fleet->want[i].line = 0;
+    for (uint32_t i = 0; i < fleet->n_stations; i++)
+        fleet->station[i].line = 0;
+}
+
+/* What is exported is read as the very same fleet. */
+static void exports_what_it_read(void **state)
+{
+    const char *const texts[] = { good, with_sky };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        scoped(free_ptr) struct fleet *fleet = NULL, *again = NULL;
+        struct err err = { 0 };
+
+        assert_rc(read_text(texts[i], &fleet, &err), RC_OK);
+        json_t *doc = fleet_export(fleet);
+        char *text = json_dumps(doc, JSON_INDENT(1));
+
+        assert_non_null(text);
+        if (read_text(text, &again, &err) != RC_OK)
+            fail_msg("%s in\n%s", err.what, text);
+        forget_lines(fleet);
+        forget_lines(again);
+        assert_memory_equal(fleet, again, sizeof *fleet);
+        free(text);
+        json_decref(doc);
+    }
+}
+
+#define SKY "fleet: a\ndesired: []\nstations:\n  - {id: k, lat: 1, lon: 2}\nlinks: {l: {rate: 1}}\n"
+
+static void refuses_a_bad_sky(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *where, *says;
+    } rows[] = {
+        { "stations: [{id: k, lon: 2}]", "fleet.yaml:1:", "'lat' is missing: degrees north" },
+        { "stations: [{id: k, lat: 91, lon: 2}]", "fleet.yaml:1:", "'lat' wants degrees north" },
+        { "stations: [{id: k, lat: 9%, lon: 2}]", "fleet.yaml:1:", "'lat' wants degrees north" },
+        { "stations: [{id: k, lat: --9, lon: 2}]", "fleet.yaml:1:", "'lat' wants degrees north" },
+        { "stations: [{id: k, lat: 1, lon: 400}]", "fleet.yaml:1:", "'lon' wants degrees east" },
+        { "stations: [{id: k, lat: 1, lon: 2, mask: -1}]", "fleet.yaml:1:", "elevation, 0 to 89" },
+        { "stations: [{id: k, lat: 1, lon: 2, height: 20000}]", "fleet.yaml:1:", "metres" },
+        { "stations: [{id: k, lat: 1, lon: 2, antennas: 0}]", "fleet.yaml:1:", "antennas" },
+        { "stations: [{id: k, lat: 1, lon: 2, turn: 2h}]", "fleet.yaml:1:", "turn" },
+        { "stations: [{id: k, lat: 1, lon: 2, tern: 2s}]", "fleet.yaml:1:", "did you mean 'turn'" },
+        { "stations: [{id: K, lat: 1, lon: 2}]", "fleet.yaml:1:", "id: lower-case" },
+        { "stations:\n  - {id: k, lat: 1, lon: 2}\n  - {id: k, lat: 1, lon: 2}",
+          "fleet.yaml:3:", "k is listed twice (line 2)" },
+        { "stations:\n  - {id: k, lat: 1, lon: 2, node: 5}\n  - {id: m, lat: 1, lon: 2, node: 5}",
+          "fleet.yaml:3:", "node is that of k" },
+        { "links: {l: {}}", "fleet.yaml:1:", "'rate' is missing" },
+        { "links: {l: {rate: 0}}", "fleet.yaml:1:", "rate" },
+        { "links: {l: {rate: 1, overhead: 100%}}", "fleet.yaml:1:", "overhead" },
+        { "links: {l: {rate: 1, goodput: 0}}", "fleet.yaml:1:", "goodput" },
+        { "links: {l: {rate: 1, steps: [{from: 9, rate: 1}, {from: 9, rate: 2}]}}",
+          "fleet.yaml:1:", "steps must rise" },
+        { "tenants: {acme: {share: 0}}", "fleet.yaml:1:", "share" },
+        { "tenants: {acme: {uplinks: 1M}}", "fleet.yaml:1:", "did you mean 'uplink'" },
+        { SKY "satellites:\n  - {id: s, orbit: {}}", "fleet.yaml:7:", "one of tle, oem" },
+        { SKY "satellites:\n  - {id: s, orbit: {oem: a, tle: b}}", "fleet.yaml:7:", "one of tle" },
+        { SKY "satellites:\n  - {id: s, orbit: {tle: [x]}}", "fleet.yaml:7:", "the two lines" },
+        { SKY "satellites:\n  - {id: s, orbit: {tle: ['" LINE2 "', '" LINE2 "']}}",
+          "fleet.yaml:7:", "copy both lines as they were published" },
+        { SKY "satellites:\n  - {id: s, orbit: {oem: ''}}", "fleet.yaml:7:", "a file's name" },
+        { SKY "satellites:\n  - {id: s, orbit: {contacts: p}}",
+          "fleet.yaml:7:", "'node' is missing" },
+        { SKY "satellites:\n  - {id: s, link: m, orbit: {oem: p}}",
+          "fleet.yaml:7:", "link m is not listed under 'links'" },
+        { SKY "satellites:\n  - {id: s, link: l}", "fleet.yaml:7:", "a link without 'orbit'" },
+        { "links: {l: {rate: 1}}\nsatellites:\n  - {id: s, orbit: {oem: p}}",
+          "fleet.yaml:3:", "of no use without 'stations'" },
+        { "stations: [{id: k, lat: 1, lon: 2}]\nsatellites:\n  - {id: s, orbit: {oem: p}}",
+          "fleet.yaml:3:", "'link' is missing" },
+        { "rollout: {default: {deadline: 32d}}\nsatellites: [{id: s}]\nfleet: a\ndesired: []",
+          "fleet.yaml:1:", "deadline" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fleet *fleet = NULL;
+        struct err err = { 0 };
+        char text[1024];
+
+        (void)snprintf(text, sizeof text, "%s%s", rows[i].text,
+                       strstr(rows[i].text, "fleet:") ? "\n" : "\nfleet: a\ndesired: []\n");
+        enum rc rc = read_text(text, &fleet, &err);
+
+        if (rc != RC_YAML || fleet ||
+            strncmp(err.what, rows[i].where, strlen(rows[i].where)) != 0 ||
+            !strstr(err.what, rows[i].says))
+            fail_msg("row %zu: %s, \"%s\"", i, rc_name(rc), err.what);
+    }
 }
 
 static void conditions(void **state)
@@ -200,8 +377,13 @@ static void the_example_is_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_good_file),           cmocka_unit_test(conditions),
-        cmocka_unit_test(built_in_policy_is_a_canary), cmocka_unit_test(refuses),
+        cmocka_unit_test(reads_a_good_file),
+        cmocka_unit_test(reads_the_sky),
+        cmocka_unit_test(exports_what_it_read),
+        cmocka_unit_test(refuses_a_bad_sky),
+        cmocka_unit_test(conditions),
+        cmocka_unit_test(built_in_policy_is_a_canary),
+        cmocka_unit_test(refuses),
         cmocka_unit_test(the_example_is_good),
     };
 

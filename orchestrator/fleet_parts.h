@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/fleet_parts: what fleet.c and fleet_sky.c share.
+ */
+#ifndef BERTH_ORCHESTRATOR_FLEET_PARTS_H
+#define BERTH_ORCHESTRATOR_FLEET_PARTS_H
+
+#include "orchestrator/fleet.h"
+
+/* Stations, links and tenants of the file; before its satellites are read. */
+void fleet_read_sky(struct yaml_in *r, const struct yaml_node *top, struct fleet *fleet);
+
+/* Orbit, link and node of one satellite. */
+void fleet_read_orbit(struct yaml_in *r, const struct yaml_node *node, const struct fleet *fleet,
+                      struct fleet_satellite *sat);
+
+#endif
