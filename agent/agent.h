@@ -249,9 +249,9 @@ struct agent {
     int probe[2];         /* what those say who go on looking at them (agent/probe); -1 = none */
     int unpack_program, bus_program;
     int link_sock, launch_sock;
-    int inputs_sock;                      /* -1 = the platform tells nothing */
-    uid_t inputs_uid;                     /* that may tell, beside root */
-    uint64_t walls_missing, walls_waived; /* masks of enum wall (base/walls), from berth-launch */
+    int inputs_sock;           /* -1 = the platform tells nothing */
+    uid_t inputs_uid;          /* that may tell, beside root */
+    struct report_walls walls; /* from berth-launch; all zero before it has said so */
 
     struct trust *trust;     /* NULL: no trust root, everything new is refused */
     uint32_t lost;           /* LOST_*: what of the trust is not there (agent/recorded) */

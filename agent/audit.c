@@ -11,6 +11,7 @@ void audit_begin(const struct agent *a, struct proc *p, const struct wire_receip
     char hex[2 * sizeof receipt->digest + 1];
 
     p->audit_ms = clock_mono_ms() + a->audit_every_ms;
+    memcpy(p->usage.receipt, receipt->digest, sizeof p->usage.receipt);
     (void)bytes_hex((struct bytes){ receipt->digest, sizeof receipt->digest }, hex);
     log_event(LOG_LEVEL_INFO, "receipt payload=%s/%s digest=%s mounts=%u filters=%u%s", p->tenant,
               p->name, hex, receipt->n_mounts, receipt->seccomp_filters,

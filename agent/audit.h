@@ -10,7 +10,7 @@
 #include "agent/agent.h"
 #include "sandbox/wire.h"
 
-/* A payload has started: keep its receipt's digest, and when it is due. */
+/* A payload has started: keep its receipt's digest, which goes into reports, and when it is due. */
 void audit_begin(const struct agent *a, struct proc *p, const struct wire_receipt *receipt);
 
 /* At every tick: ask for it if it is due. */

@@ -36,6 +36,7 @@ static void add_payload(const struct unit *u, const struct usage *usage, struct 
         memcpy(p->version, usage->version, sizeof p->version);
         p->memory_kib = usage->memory_kib;
         p->cpu_ms = usage->cpu_ms;
+        memcpy(p->receipt, usage->receipt, sizeof p->receipt);
     }
 }
 
@@ -110,6 +111,7 @@ void report_build(const struct report_parts *parts, struct report *ret)
         .passes_document = parts->passes_document,
         .staged = parts->staged,
         .agent = parts->agent,
+        .walls = parts->walls,
         .n_transfers = transfers->n_transfers,
         .n_objects = transfers->n_complete,
     };
@@ -142,6 +144,14 @@ static bool shrink_ranges(struct report *r)
     return true;
 }
 
+/* With the receipts, which are told together with them. */
+static void drop_walls(struct report *r)
+{
+    r->walls = (struct report_walls){ 0 };
+    for (uint32_t i = 0; i < r->n_payloads; i++)
+        memset(r->payload[i].receipt, 0, sizeof r->payload[i].receipt);
+}
+
 /* Leave out one part of what is least missed.  False: only the payloads are left. */
 static bool shrink(struct report *r)
 {
@@ -169,6 +179,10 @@ static bool shrink(struct report *r)
     }
     if (r->n_usage > 0 && r->n_objects <= 8) {
         r->n_usage = 0; /* half of it would look like all of it */
+        return true;
+    }
+    if ((r->walls.standing | r->walls.missing) != 0 && r->n_objects <= 8) {
+        drop_walls(r);
         return true;
     }
     if (r->n_objects > 0) {

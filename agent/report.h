@@ -16,6 +16,7 @@ struct usage {
     char version[VERSION_CAP];
     uint32_t memory_kib;
     uint32_t cpu_ms;
+    uint8_t receipt[REPORT_RECEIPT_SIZE]; /* of its start; all zero = none yet */
 };
 
 /* Everything that a report is made of. */
@@ -27,6 +28,7 @@ struct report_parts {
     const struct usage *usage; /* one for each unit of the table */
     const struct events *events;
     struct report_agent agent;
+    struct report_walls walls;
     const struct port_transfers *transfers;
 };
 

@@ -843,8 +843,11 @@ static void on_walls(struct agent *a, const struct wire_walls *m)
     char missing[WALLS_TEXT_CAP];
     char waived[WALLS_TEXT_CAP];
 
-    a->walls_missing = m->seen.missing;
-    a->walls_waived = m->seen.waived;
+    a->walls = (struct report_walls){ .standing = m->seen.standing,
+                                      .missing = m->seen.missing,
+                                      .waived = m->seen.waived,
+                                      .landlock = m->seen.landlock_abi,
+                                      .cgroup = m->seen.cgroup_version };
     log_event(LOG_LEVEL_INFO, "walls missing=%s waived=%s", walls_list(m->seen.missing, missing),
               walls_list(m->seen.waived, waived));
     if (m->refused_rc == RC_OK)

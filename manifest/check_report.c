@@ -220,6 +220,28 @@ static enum rc denied_check(const struct report *doc, struct err *err)
     return RC_OK;
 }
 
+bool report_walls_default(const struct report_walls *w)
+{
+    return w->standing == 0 && w->missing == 0 && w->waived == 0 && w->landlock == 0 &&
+           w->cgroup == 0;
+}
+
+/* Receipts are told with the walls that they are of. */
+static enum rc walls_check(const struct report *doc, struct err *err)
+{
+    static const uint8_t none[REPORT_RECEIPT_SIZE];
+    const struct report_walls *w = &doc->walls;
+
+    if (((w->standing | w->missing) > WIRE_UINT_MAX) || (w->standing & w->missing) != 0 ||
+        (w->waived & ~w->missing) != 0 || w->cgroup > 2)
+        return err_set(err, RC_VALUE, "report.walls");
+    for (uint32_t i = 0; i < doc->n_payloads && report_walls_default(w); i++) {
+        if (memcmp(doc->payload[i].receipt, none, sizeof none) != 0)
+            return err_set(err, RC_VALUE, "report.walls.receipt");
+    }
+    return RC_OK;
+}
+
 static enum rc counters_check(const struct report *doc, struct err *err)
 {
     if (!name_valid(doc->satellite))
@@ -265,5 +287,7 @@ enum rc report_check(const struct report *doc, struct err *err)
         rc = usage_check(doc, err);
     if (rc == RC_OK)
         rc = denied_check(doc, err);
+    if (rc == RC_OK)
+        rc = walls_check(doc, err);
     return rc;
 }

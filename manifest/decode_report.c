@@ -241,6 +241,32 @@ static void read_denied(struct cbor_in *r, struct report *d)
         cbor_fail(r, RC_VALUE, "report.denied");
 }
 
+/* [standing, missing, waived, landlock, cgroup, [ a receipt or nothing for each payload ]] */
+static void read_walls(struct cbor_in *r, struct report *d)
+{
+    (void)cbor_array(r, "report.walls", 6, 6);
+    d->walls.standing = wire_u64(r, "report.walls.standing");
+    d->walls.missing = wire_u64(r, "report.walls.missing");
+    d->walls.waived = wire_u64(r, "report.walls.waived");
+    d->walls.landlock = wire_u32(r, "report.walls.landlock");
+    d->walls.cgroup = wire_u32(r, "report.walls.cgroup");
+    (void)cbor_array(r, "report.walls.receipts", d->n_payloads, d->n_payloads);
+    for (uint32_t i = 0; i < d->n_payloads && r->rc == RC_OK; i++) {
+        static const uint8_t none[REPORT_RECEIPT_SIZE];
+        struct report_payload *p = &d->payload[i];
+        struct bytes b = cbor_bstr(r, "report.walls.receipt", 0, sizeof p->receipt);
+
+        if (b.n == sizeof p->receipt)
+            memcpy(p->receipt, b.p, b.n);
+        if (b.n != 0 && memcmp(p->receipt, none, sizeof none) == 0)
+            cbor_fail(r, RC_VALUE, "report.walls.receipt");
+    }
+    cbor_end(r);
+    cbor_end(r);
+    if (report_walls_default(&d->walls))
+        cbor_fail(r, RC_VALUE, "report.walls");
+}
+
 /* Keys that are there only when they say something. */
 static void read_optional(struct cbor_in *r, struct report *d)
 {
@@ -277,6 +303,8 @@ static void read_optional(struct cbor_in *r, struct report *d)
         read_usage(r, d);
     if (wire_optional(r, REPORT_KEY_DENIED))
         read_denied(r, d);
+    if (wire_optional(r, REPORT_KEY_WALLS))
+        read_walls(r, d);
 }
 
 enum rc report_decode(struct bytes in, struct report *ret, struct err *err)

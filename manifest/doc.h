@@ -355,6 +355,7 @@ enum slot_state {
 
 const char *slot_state_name(enum slot_state state);
 
+#define REPORT_RECEIPT_SIZE 8U
 struct report_payload {
     char tenant[NAME_CAP];
     char name[NAME_CAP];
@@ -367,6 +368,10 @@ struct report_payload {
     uint32_t restarts;         /* since this version started */
     uint32_t memory_kib;       /* now */
     uint32_t cpu_ms;           /* since start, wraps */
+    /* The first bytes of the digest of what the kernel says of its confinement (sandbox/receipt):
+     * the same at every start of a manifest on a satellite, under the same walls and agent.  All
+     * zero = not said. */
+    uint8_t receipt[REPORT_RECEIPT_SIZE];
 };
 
 /* What is lost for as long as reports say so; the bits are on the wire. */
@@ -501,6 +506,16 @@ struct report_denied {
     } call[REPORT_DENIED_CALLS];
 };
 
+/* Which walls stand around every payload, as masks by their numbers (base/walls.def).  All zero:
+ * not said. */
+struct report_walls {
+    uint64_t standing;
+    uint64_t missing;  /* nothing in common with standing */
+    uint64_t waived;   /* of missing: the integrator does without */
+    uint32_t landlock; /* version of its interface, 0 = none */
+    uint32_t cgroup;   /* version of the controllers: 1 or 2; 0 = none */
+};
+
 /* What a satellite says of itself. */
 struct report {
     char satellite[NAME_CAP];
@@ -531,6 +546,7 @@ struct report {
     uint32_t denied_missed; /* times that the kernel had more refusals to tell than was read */
     uint32_t n_denied;
     struct report_denied denied[REPORT_DENIED_MAX]; /* sorted by tenant, then name */
+    struct report_walls walls;
 };
 
 /* Decode: the bytes of a document, without envelope, to values.  Strict: unknown keys, trailing

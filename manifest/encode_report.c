@@ -173,6 +173,33 @@ static void put_denied(struct cbor_out *w, const struct report *doc)
     }
 }
 
+static bool has_receipt(const struct report_payload *p)
+{
+    static const uint8_t none[REPORT_RECEIPT_SIZE];
+
+    return memcmp(p->receipt, none, sizeof none) != 0;
+}
+
+/* The receipts in the order of the payloads. */
+static void put_walls(struct cbor_out *w, const struct report *doc)
+{
+    const struct report_walls *walls = &doc->walls;
+
+    cbor_put_uint(w, REPORT_KEY_WALLS);
+    cbor_put_array(w, 6);
+    cbor_put_uint(w, walls->standing);
+    cbor_put_uint(w, walls->missing);
+    cbor_put_uint(w, walls->waived);
+    cbor_put_uint(w, walls->landlock);
+    cbor_put_uint(w, walls->cgroup);
+    cbor_put_array(w, doc->n_payloads);
+    for (uint32_t i = 0; i < doc->n_payloads; i++) {
+        const struct report_payload *p = &doc->payload[i];
+
+        cbor_put_bstr(w, (struct bytes){ p->receipt, has_receipt(p) ? sizeof p->receipt : 0 });
+    }
+}
+
 enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct bytes *ret,
                       struct err *err)
 {
@@ -186,9 +213,10 @@ enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct
     bool scrub = !report_scrub_default(&doc->scrub);
     bool traffic = !report_traffic_default(&doc->traffic);
     bool denied = doc->n_denied > 0 || doc->denied_missed > 0;
+    bool walls = !report_walls_default(&doc->walls);
     wire_put_open(&w, DOC_REPORT,
                   11U + keys + (doc->staged > 0) + (doc->lost > 0) + (doc->passes_order > 0) +
-                      agent + scrub + traffic + (doc->n_usage > 0) + denied);
+                      agent + scrub + traffic + (doc->n_usage > 0) + denied + walls);
     wire_put_text_at(&w, 1, doc->satellite);
     wire_put_uint_at(&w, 2, doc->epoch);
     wire_put_uint_at(&w, 3, doc->seq);
@@ -218,5 +246,7 @@ enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct
         put_usage(&w, doc);
     if (denied)
         put_denied(&w, doc);
+    if (walls)
+        put_walls(&w, doc);
     return cbor_written(&w, ret, err);
 }

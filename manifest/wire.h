@@ -105,12 +105,14 @@ bool interface_valid(const char *name); /* a name, short enough for the kernel *
 #define REPORT_KEY_TRAFFIC 17U
 #define REPORT_KEY_USAGE 18U
 #define REPORT_KEY_DENIED 19U
+#define REPORT_KEY_WALLS 20U
 
 /* Whether nothing is to be told of the keys held: they are as provisioned. */
 bool report_keys_default(const struct report_keys *keys);
 
 /* Whether nothing came over the link yet. */
 bool report_traffic_default(const struct report_traffic *traffic);
+bool report_walls_default(const struct report_walls *walls);
 
 /* Whether nothing was read again yet. */
 bool report_scrub_default(const struct report_scrub *scrub);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/confinement.h"
 #include "orchestrator/describe.h"
 #include "orchestrator/home.h"
 #include "orchestrator/refused.h"
@@ -63,7 +64,7 @@ static const char *want_version(const struct view *view, const struct line *line
 /* ---- alarms -----------------------------------------------------------------------------------
  */
 
-#define ALARM_CAP 160U
+#define ALARM_CAP CONFINEMENT_ALARM_CAP
 #define FROZEN_PASSES 100U /* what berthd calls frozen unless it is told otherwise */
 
 /* What a satellite has lost, and what that means; "" if it has all. */
@@ -86,6 +87,8 @@ static void alarm_text(const struct report *seen, char out[ALARM_CAP])
         (void)snprintf(out, ALARM_CAP, "ALARM %s", lost_text(seen->lost));
     else if (seen && seen->passes_order >= FROZEN_PASSES)
         (void)snprintf(out, ALARM_CAP, "FROZEN: no new order for %u passes", seen->passes_order);
+    else if (seen)
+        confinement_alarm(seen, out);
 }
 
 static json_t *lost_json(const struct report *seen)
@@ -212,7 +215,7 @@ static json_t *satellite_json(struct store *store, const struct view *view,
 
     alarm_text(sat->seen, alarm);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:o, s:o, s:o}",
+                     "s:o, s:o, s:o, s:o, s:o}",
                      "id", sat->row.id, "alarm", alarm, "verdict",
                      verdict_name(verdict_of(view_want(sat), sat->seen, age, silent_ms)),
                      "root_version", json_uint(sat->seen ? sat->seen->root_version : 0),
@@ -228,7 +231,8 @@ static json_t *satellite_json(struct store *store, const struct view *view,
                      sat->seen ? describe_scrub(&sat->seen->scrub) : json_null(), "link",
                      sat->seen ? describe_traffic(&sat->seen->traffic) : json_null(), "usage",
                      sat->seen ? describe_usage(sat->seen) : json_null(), "refused_calls",
-                     sat->seen ? refused_json(sat->seen) : json_null());
+                     sat->seen ? refused_json(sat->seen) : json_null(), "confinement",
+                     sat->seen ? confinement_json(sat->seen) : json_null());
 }
 
 /* What reading everything again has found, for people. */
@@ -548,6 +552,7 @@ static int run_ps(struct cli *cli)
         print_traffic(cli, &sat->seen->traffic);
         print_usage(cli, sat->seen);
         refused_print(cli, sat->seen);
+        confinement_print(cli, sat->seen, cli_flag(cli, "wide"));
     }
     if (!cli->json) {
         print_payloads(cli, view, sat);
@@ -576,6 +581,11 @@ const struct cli_command cmd_status[] = {
     { 0 },
 };
 
+static const struct cli_option ps_options[] = {
+    { "wide", CLI_FLAG, NULL, "with the receipt of each payload's start" },
+    { 0 },
+};
+
 const struct cli_command cmd_ps[] = {
     { .name = "ps",
       .group = "Operate",
@@ -583,6 +593,11 @@ const struct cli_command cmd_ps[] = {
       .summary = "What one satellite runs, and its newest events",
       .args_min = 1,
       .args_max = 1,
+      .about =
+          "Walls are those that stand around every payload there; what is missing is named.  A\n"
+          "receipt (--wide, --json) is the same at every start of a version as long as agent and\n"
+          "walls are: where it is not, the audit log says receipt-changed.",
+      .options = ps_options,
       .run = run_ps },
     { 0 },
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/describe.h"
+#include "orchestrator/confinement.h"
 #include "orchestrator/refused.h"
 
 #include <stdlib.h>
@@ -224,7 +225,7 @@ json_t *describe_report(const struct report *doc)
                               (int)doc->event[i].count, "what", json_safe(doc->event[i].what)));
     return json_pack(
         "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:o, "
-        "s:o}",
+        "s:o, s:o}",
         "kind", "report", "satellite", doc->satellite, "epoch", json_uint(doc->epoch), "seq",
         json_uint(doc->seq), "time_ms", json_uint(doc->time_ms), "root_version",
         json_uint(doc->root_version), "generation", json_uint(doc->generation), "lost",
@@ -232,7 +233,7 @@ json_t *describe_report(const struct report *doc)
         json_uint(doc->passes_document), "agent", describe_agent(&doc->agent), "payloads", payloads,
         "events", events, "transfers", (int)doc->n_transfers, "objects", (int)doc->n_objects,
         "scrub", describe_scrub(&doc->scrub), "usage", describe_usage(doc), "refused_calls",
-        refused_json(doc));
+        refused_json(doc), "confinement", confinement_json(doc));
 }
 
 static json_t *revoked_json(const struct revoked *r)

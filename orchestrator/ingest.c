@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/crypto.h"
+#include "orchestrator/confinement.h"
 #include "orchestrator/deliver.h"
 
 static_assert(REPORT_TRANSFERS_MAX == PORT_TRANSFERS_MAX && REPORT_RANGES_MAX == PORT_RANGES_MAX &&
@@ -82,6 +83,25 @@ static enum rc lacks_root(struct store *store, const struct report *report, bool
     return rc;
 }
 
+/* Held against the report before, if there is one that can be read. */
+static enum rc compare(struct store *store, const struct report *now, uint64_t now_ms,
+                       struct err *err)
+{
+    scoped(free_ptr) struct report *before = calloc(1, sizeof *before);
+    scoped(free_ptr) uint8_t *held = NULL;
+    struct store_observed row;
+    size_t n = 0;
+
+    if (!before)
+        return err_set(err, RC_NO_MEMORY, "report");
+    enum rc rc = store_report(store, now->satellite, &row, &held, &n, err);
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    if (rc != RC_OK || report_decode((struct bytes){ held, n }, before, NULL) != RC_OK)
+        return rc;
+    return confinement_compare(store, before, now, now_ms, err);
+}
+
 enum rc ingest_report(struct store *store, const char *satellite, struct bytes bytes,
                       uint64_t now_ms, struct report *ret, struct err *err)
 {
@@ -99,6 +119,8 @@ enum rc ingest_report(struct store *store, const char *satellite, struct bytes b
     row.seq = ret->seq;
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", satellite);
     rc = store_begin(store, &open, err);
+    if (rc == RC_OK)
+        rc = compare(store, ret, now_ms, err);
     if (rc == RC_OK)
         rc = store_put_report(store, &row, bytes, err);
     if (rc == RC_OK)

@@ -192,6 +192,10 @@ int main(void)
     doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
              &err);
     put("fuzz_manifest_report", "usage", one.payload);
+    doc_report_walls(&report);
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "walls", one.payload);
     put_rekeys();
     doc_signed(&one, DOC_REVOCATION, revocation_encode, &revocation, K_ROOT_A, K_ROOT_B);
     put("fuzz_manifest_revocation", "good", one.payload);

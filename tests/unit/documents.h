@@ -397,6 +397,16 @@ static noinline void doc_report(struct report *ret)
     memset(&ret->object[0], 0x66, sizeof ret->object[0]);
 }
 
+/* All stand but one that is waived and one that is optional; with the receipt of the one payload.
+ */
+static inline void doc_report_walls(struct report *r)
+{
+    r->walls = (struct report_walls){
+        .standing = 0xffffff6f, .missing = 0x90, .waived = 0x10, .landlock = 7, .cgroup = 1
+    };
+    memset(r->payload[0].receipt, 0xaa, sizeof r->payload[0].receipt);
+}
+
 /* A document that is signed, in its own memory. */
 struct signed_doc {
     uint8_t payload_buf[DOCUMENT_MAX];

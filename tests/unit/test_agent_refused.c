@@ -8,6 +8,7 @@
 #include <linux/audit.h>
 
 #include "agent/refused.h"
+#include "base/walls.h"
 #include "sandbox/calls.h"
 #include "sandbox/plan.h"
 #include "tests/unit/agent_sky.h"
@@ -123,6 +124,19 @@ static bool says_refused(const struct report *r, const void *arg)
     return r->n_denied == 1 && r->denied[0].n == 2;
 }
 
+/* The same report tells of the walls, and that the payload is what it was made. */
+static void assert_confined(void)
+{
+    static const uint8_t none[REPORT_RECEIPT_SIZE];
+    const struct report_walls *walls = &sky->report.walls;
+
+    assert_int_equal(walls->standing | walls->missing, walls_all());
+    assert_int_equal(walls->waived, 0);
+    assert_in_range(walls->cgroup, 1, 2);
+    assert_true(sky->report.payload[0].is_running);
+    assert_memory_not_equal(sky->report.payload[0].receipt, none, sizeof none);
+}
+
 static void tells_what_was_refused(void **state)
 {
     const struct version v1 = {
@@ -142,6 +156,7 @@ static void tells_what_was_refused(void **state)
     assert_string_equal(d->call[0].name, "bpf");
     assert_string_equal(d->call[1].name, "umount2");
     assert_int_equal(d->call[0].count, 3 * d->call[1].count);
+    assert_confined();
     end_berthd(SIGTERM, 0);
 }
 

@@ -98,6 +98,54 @@ static void test_round_trips(void **state)
     assert_round_trip(report, &report_a, &report_b);
     assert_int_equal(report_b.n_denied, 2);
     assert_memory_equal(report_a.denied, report_b.denied, sizeof report_a.denied);
+    doc_report_walls(&report_a);
+    assert_round_trip(report, &report_a, &report_b);
+    assert_memory_equal(&report_a.walls, &report_b.walls, sizeof report_a.walls);
+    assert_memory_equal(report_a.payload, report_b.payload, sizeof report_a.payload);
+    memset(report_a.payload[0].receipt, 0, REPORT_RECEIPT_SIZE); /* nothing of it has started */
+    assert_round_trip(report, &report_a, &report_b);
+    assert_memory_equal(report_a.payload, report_b.payload, sizeof report_a.payload);
+}
+
+/* What an agent that knew nothing of walls has sent is read as before, and says nothing of them. */
+static void test_reports_without_walls(void **state)
+{
+    static const struct report_walls none;
+    struct bytes bytes, longer;
+
+    (void)state;
+    doc_report(&report_a);
+    assert_rc(report_encode(&report_a, buf_a, sizeof buf_a, &bytes, NULL), RC_OK);
+    assert_rc(report_decode(bytes, &report_b, NULL), RC_OK);
+    assert_memory_equal(&report_b.walls, &none, sizeof none);
+    doc_report_walls(&report_a);
+    assert_rc(report_encode(&report_a, buf_b, sizeof buf_b, &longer, NULL), RC_OK);
+    /* key, head, three masks, two versions, head, receipt */
+    assert_int_equal(longer.n - bytes.n, 1 + 1 + (5 + 2 + 1) + 1 + 1 + 1 + 9);
+    /* The same up to the number of keys, and then to the end. */
+    assert_memory_equal(bytes.p + 1, longer.p + 1, bytes.n - 1);
+}
+
+/* A receipt of the wrong size, of nothing, or one too few. */
+static void test_strange_receipts(void **state)
+{
+    static uint8_t cut[REPORT_MAX];
+    struct bytes good;
+
+    (void)state;
+    doc_report(&report_a);
+    doc_report_walls(&report_a);
+    assert_rc(report_encode(&report_a, buf_a, sizeof buf_a, &good, NULL), RC_OK);
+    memcpy(cut, good.p, good.n);
+    cut[good.n - 9] = 0x47; /* seven bytes, and one is left over */
+    assert_int_not_equal(report_decode((struct bytes){ cut, good.n }, &report_b, NULL), RC_OK);
+    assert_rc(report_decode((struct bytes){ cut, good.n - 1 }, &report_b, NULL), RC_VALUE);
+    memcpy(cut, good.p, good.n);
+    memset(cut + good.n - 8, 0, 8);
+    assert_rc(report_decode((struct bytes){ cut, good.n }, &report_b, NULL), RC_VALUE);
+    memcpy(cut, good.p, good.n);
+    cut[good.n - 10] = 0x80; /* an empty list, where there is a payload */
+    assert_rc(report_decode((struct bytes){ cut, good.n - 9 }, &report_b, NULL), RC_CBOR_COUNT);
 }
 
 static void test_grant_round_trip(void **state)
@@ -375,6 +423,11 @@ SPOIL(p_denied_long, report, memset(two_denied(d)->call[0].name, 'a', NAME_CAP))
 SPOIL(p_denied_zero, report, two_denied(d)->call[1].count = 0)
 SPOIL(p_denied_rising, report, two_denied(d)->call[1].count = 41)
 SPOIL(p_denied_total, report, two_denied(d)->total = 40)
+SPOIL(p_walls_both, report, (doc_report_walls(d), d->walls.missing |= 1))
+SPOIL(p_walls_waived, report, (doc_report_walls(d), d->walls.waived |= 2))
+SPOIL(p_walls_high, report, (doc_report_walls(d), d->walls.standing |= 1ULL << 63))
+SPOIL(p_walls_cgroup, report, (doc_report_walls(d), d->walls.cgroup = 3))
+SPOIL(p_walls_none, report, (doc_report_walls(d), memset(&d->walls, 0, sizeof d->walls)))
 SPOIL(p_complete, report, memset(&d->object[0], 0, DIGEST_SIZE))
 
 static const struct {
@@ -396,6 +449,11 @@ static const struct {
     { "ranges that touch", p_range_touches, RC_VALUE },
     { "ranges out of order", p_range_back, RC_VALUE },
     { "range past the end", p_range_end, RC_VALUE },
+    { "a wall that stands and is missing", p_walls_both, RC_VALUE },
+    { "a wall that stands and is waived", p_walls_waived, RC_VALUE },
+    { "a wall above 62", p_walls_high, RC_VALUE },
+    { "control groups of version 3", p_walls_cgroup, RC_VALUE },
+    { "a receipt without walls", p_walls_none, RC_VALUE },
     { "more damaged than read", p_scrub_files, RC_VALUE },
     { "more repaired than damaged", p_scrub_damaged, RC_VALUE },
     { "age of a round that never ended", p_scrub_age, RC_VALUE },
@@ -507,6 +565,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_reports_without_walls),
+        cmocka_unit_test(test_strange_receipts),
         cmocka_unit_test(test_grant_round_trip),
         cmocka_unit_test(test_an_empty_order_is_an_order),
         cmocka_unit_test(test_no_room),

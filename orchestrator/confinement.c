@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/confinement.h"
+
+#include "base/log.h"
+#include "base/walls.h"
+
+#define WHO "berth-ground"
+
+static bool said(const struct report *doc)
+{
+    return (doc->walls.standing | doc->walls.missing) != 0;
+}
+
+static bool has_receipt(const struct report_payload *p)
+{
+    static const uint8_t none[REPORT_RECEIPT_SIZE];
+
+    return memcmp(p->receipt, none, sizeof none) != 0;
+}
+
+/* An agent may know walls that we do not. */
+static json_t *names_json(uint64_t mask)
+{
+    json_t *all = json_array();
+
+    for (unsigned int i = 0; i < WALLS_MAX; i++) {
+        char number[16];
+        const char *name = wall_name(i);
+
+        if ((mask >> i & 1U) == 0)
+            continue;
+        (void)snprintf(number, sizeof number, "wall-%u", i);
+        (void)json_array_append_new(all, json_string(name ? name : number));
+    }
+    return all;
+}
+
+static const char *receipt_text(const struct report_payload *p,
+                                char out[2U * REPORT_RECEIPT_SIZE + 1U])
+{
+    (void)bytes_hex((struct bytes){ p->receipt, sizeof p->receipt }, out);
+    return out;
+}
+
+json_t *confinement_json(const struct report *doc)
+{
+    char text[2U * REPORT_RECEIPT_SIZE + 1U];
+    json_t *receipts = json_array();
+
+    for (uint32_t i = 0; i < doc->n_payloads; i++) {
+        const struct report_payload *p = &doc->payload[i];
+
+        if (has_receipt(p))
+            (void)json_array_append_new(receipts,
+                                        json_pack("{s:s, s:s, s:s}", "tenant", p->tenant, "name",
+                                                  p->name, "receipt", receipt_text(p, text)));
+    }
+    if (!said(doc)) {
+        json_decref(receipts);
+        return json_null();
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "standing", names_json(doc->walls.standing),
+                     "missing", names_json(doc->walls.missing), "waived",
+                     names_json(doc->walls.waived), "landlock", json_uint(doc->walls.landlock),
+                     "cgroup", json_uint(doc->walls.cgroup), "receipts", receipts);
+}
+
+void confinement_print(struct cli *cli, const struct report *doc, bool wide)
+{
+    char missing[WALLS_TEXT_CAP];
+    char waived[WALLS_TEXT_CAP];
+    char text[2U * REPORT_RECEIPT_SIZE + 1U];
+
+    if (said(doc) && doc->walls.missing == 0)
+        cli_say(cli, "  walls: all stand; landlock %u, cgroup v%u", doc->walls.landlock,
+                doc->walls.cgroup);
+    else if (said(doc))
+        cli_say(cli, "  walls missing: %s; waived: %s; landlock %u, cgroup v%u",
+                walls_list(doc->walls.missing, missing), walls_list(doc->walls.waived, waived),
+                doc->walls.landlock, doc->walls.cgroup);
+    for (uint32_t i = 0; wide && i < doc->n_payloads; i++) {
+        const struct report_payload *p = &doc->payload[i];
+
+        if (has_receipt(p))
+            cli_say(cli, "  receipt of %s/%s: %s", p->tenant, p->name, receipt_text(p, text));
+    }
+}
+
+/* Missing, not waived, and not one that the agent does without by itself. */
+static uint64_t stops(const struct report *doc)
+{
+    uint64_t mask = doc->walls.missing & ~doc->walls.waived & walls_all();
+
+    for (unsigned int i = 0; i < WALLS_MAX; i++)
+        if (wall_kind(i) == WALL_KIND_OPTIONAL)
+            mask &= ~(1ULL << i);
+    return mask;
+}
+
+void confinement_alarm(const struct report *doc, char out[CONFINEMENT_ALARM_CAP])
+{
+    char names[WALLS_TEXT_CAP];
+
+    out[0] = '\0';
+    for (uint32_t i = doc->n_events; i > 0 && out[0] == '\0'; i--)
+        if (doc->event[i - 1].code == (uint32_t)RC_DRIFT)
+            (void)snprintf(out, CONFINEMENT_ALARM_CAP, "ALARM DRIFT: %s", doc->event[i - 1].what);
+    if (out[0] == '\0' && stops(doc) != 0)
+        (void)snprintf(out, CONFINEMENT_ALARM_CAP,
+                       "ALARM WALLS: nothing is launched without %.100s",
+                       walls_list(stops(doc), names));
+}
+
+/* What a receipt depends on besides the payload. */
+static bool same_ground(const struct report *a, const struct report *b)
+{
+    return strcmp(a->agent.version, b->agent.version) == 0 &&
+           memcmp(&a->agent.running, &b->agent.running, sizeof a->agent.running) == 0 &&
+           memcmp(&a->walls, &b->walls, sizeof a->walls) == 0;
+}
+
+static const struct report_payload *same_running(const struct report *doc,
+                                                 const struct report_payload *p)
+{
+    for (uint32_t i = 0; i < doc->n_payloads; i++) {
+        const struct report_payload *other = &doc->payload[i];
+
+        if (strcmp(other->tenant, p->tenant) == 0 && strcmp(other->name, p->name) == 0)
+            return memcmp(&other->running, &p->running, sizeof p->running) == 0 ? other : NULL;
+    }
+    return NULL;
+}
+
+static enum rc compare_one(struct store *store, const struct report *before,
+                           const struct report *now, const struct report_payload *p,
+                           uint64_t now_ms, struct err *err)
+{
+    const struct report_payload *was = same_running(before, p);
+    char old[2U * REPORT_RECEIPT_SIZE + 1U];
+    char new[2U * REPORT_RECEIPT_SIZE + 1U];
+
+    if (!was || !has_receipt(p) || !has_receipt(was) ||
+        memcmp(was->receipt, p->receipt, sizeof p->receipt) == 0)
+        return RC_OK;
+    log_event(LOG_LEVEL_ERROR, "receipt-changed satellite=%s payload=%s/%s", now->satellite,
+              p->tenant, p->name);
+    return store_audit(store, WHO, "receipt-changed", now_ms, err, "%s %s/%s: %s, was %s",
+                       now->satellite, p->tenant, p->name, receipt_text(p, new),
+                       receipt_text(was, old));
+}
+
+enum rc confinement_compare(struct store *store, const struct report *before,
+                            const struct report *now, uint64_t now_ms, struct err *err)
+{
+    char missing[WALLS_TEXT_CAP];
+    char waived[WALLS_TEXT_CAP];
+    enum rc rc = RC_OK;
+
+    if (!said(before) || !said(now))
+        return RC_OK;
+    if (memcmp(&before->walls, &now->walls, sizeof now->walls) != 0)
+        return store_audit(store, WHO, "walls-changed", now_ms, err,
+                           "%s: missing %.80s, waived %.80s", now->satellite,
+                           walls_list(now->walls.missing, missing),
+                           walls_list(now->walls.waived, waived));
+    for (uint32_t i = 0; rc == RC_OK && i < now->n_payloads && same_ground(before, now); i++)
+        rc = compare_one(store, before, now, &now->payload[i], now_ms, err);
+    return rc;
+}
