@@ -27,6 +27,7 @@ enum doc_type {
     DOC_TOKEN = 7,
     DOC_REKEY = 8,
     DOC_DELEGATION = 9,
+    DOC_AUDIT = 10, /* of the ground's own log (manifest/audit); nothing on board takes one */
 };
 
 #define DOC_FORMAT 1U /* version of the format of every type */

@@ -35,5 +35,6 @@ extern const struct cli_command cmd_ps[];
 extern const struct cli_command cmd_rollout[];
 extern const struct cli_command cmd_retoken[];
 extern const struct cli_command cmd_trust[];
+extern const struct cli_command cmd_audit[];
 
 #endif

@@ -12,6 +12,7 @@
 #include "link/port.h"
 #include "orchestrator/activation.h"
 #include "orchestrator/advance.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/deliver.h"
 #include "orchestrator/home.h"
@@ -29,6 +30,7 @@ struct apply {
     struct trust *trust;
     struct keyring *ring;
     struct keyring *safety;
+    struct auditing *audit;
     bool staged;
     uint64_t life_ms; /* of tokens */
     uint64_t now_ms;
@@ -266,6 +268,19 @@ static enum rc send_staged(const struct apply *a, const struct order *order, str
                        : rc;
 }
 
+/* Whose signatures an order carries, by what they claim: it was verified before. */
+static void note_signers(const struct apply *a, struct bytes bytes)
+{
+    struct envelope envelope;
+    struct err ignored;
+
+    if (envelope_open(bytes, &envelope, &ignored) != RC_OK)
+        return;
+    for (uint32_t i = 0; i < envelope.n; i++)
+        if (envelope.signature[i].key_id.n == KEY_ID_SIZE)
+            auditing_approval(a->audit, envelope.signature[i].key_id.p);
+}
+
 static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *err)
 {
     const struct plan_satellite *sat = &a->p->plan->satellite[satellite];
@@ -296,6 +311,8 @@ static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *
         rc = store_add_order(a->home->store, &row, (struct bytes){ envelope, n }, err);
     if (rc == RC_OK && a->staged)
         rc = send_staged(a, order, (struct bytes){ envelope, n }, err);
+    if (rc == RC_OK)
+        note_signers(a, (struct bytes){ envelope, n });
     return rc;
 }
 
@@ -321,6 +338,10 @@ static enum rc record(const struct apply *a, struct err *err)
 {
     const struct plan *plan = a->p->plan;
     char hash[PLAN_HASH_CAP];
+
+    a->audit->by.plan = &plan->hash;
+    auditing_approvals(a->audit, a->ring);
+    auditing_approvals(a->audit, a->safety);
     enum rc rc = end_older(a, err);
 
     if (rc == RC_OK)
@@ -495,12 +516,14 @@ static int run_apply(struct cli *cli)
     scoped(trust_free) struct trust *trust = NULL;
     scoped(keyring_done) struct keyring ring = { 0 };
     scoped(keyring_done) struct keyring safety = { 0 };
+    scoped(auditing_done) struct auditing audit = { 0 };
     char own[HOME_PATH_CAP] = "";
     struct err err = { 0 };
     struct apply a = { .cli = cli,
                        .home = &home,
                        .ring = &ring,
                        .safety = &safety,
+                       .audit = &audit,
                        .staged = cli_flag(cli, "staged"),
                        .now_ms = clock_unix_ms() };
 
@@ -520,8 +543,12 @@ static int run_apply(struct cli *cli)
         prepare_deltas(cli, &home, fleet, cli_arg(cli, 0), &err) != RC_OK)
         return planning_fail(cli, &err);
     (void)!home_operator_key(&home, own, sizeof own, NULL);
-    if (cli_value(cli, "request") || cli_value(cli, "attach"))
+    if (cli_value(cli, "request"))
         return apply_locked(&a, fleet, &err);
+    if (cli_value(cli, "attach"))
+        return auditing_begin(&audit, cli, &home, NULL, &err) == RC_OK
+                   ? apply_locked(&a, fleet, &err)
+                   : cli_fail(cli, &err, "berth apply --help");
     if (keyring_load(cli, "key", own[0] ? own : NULL, &ring, &err) != RC_OK || ring.n == 0)
         return cli_fail(cli, &err, "--key OPERATOR.key, and --passphrase-file FILE");
     for (size_t i = 0; cli_value_at(cli, "safety-key", i); i++)
@@ -529,6 +556,8 @@ static int run_apply(struct cli *cli)
             return cli_fail(cli, &err, "--safety-key SAFETY.key");
     if (check_key(&a, &err) != RC_OK)
         return cli_fail(cli, &err, "use an operator key of this mission");
+    if (auditing_begin(&audit, cli, &home, &ring, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth apply --help");
     return apply_locked(&a, fleet, &err);
 }
 
@@ -544,6 +573,7 @@ static const struct cli_option apply_options[] = {
     COST_OPTIONS,
     ACTIVATION_OPTIONS,
     OFFLINE_OPTIONS,
+    AUDITING_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/name.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/keys.h"
@@ -104,9 +105,10 @@ static enum rc keep_operator_key(const struct cli *cli, struct store *store, str
     return RC_OK;
 }
 
-static enum rc keep(struct cli *cli, const struct home *home, const struct root *root,
+static enum rc keep(struct cli *cli, struct home *home, const struct root *root,
                     struct bytes envelope, struct err *err)
 {
+    scoped(auditing_done) struct auditing audit = { 0 };
     scoped(store_rollback) struct store *open = NULL;
     scoped(free_ptr) uint8_t *held = NULL;
     char hex[2 * MISSION_SIZE + 1];
@@ -124,6 +126,8 @@ static enum rc keep(struct cli *cli, const struct home *home, const struct root 
         rc = store_set(home->store, "fleet", cli_arg(cli, 0), err);
     if (rc == RC_OK)
         rc = keep_operator_key(cli, home->store, err);
+    if (rc == RC_OK) /* the key was recorded above; nobody else has this home yet */
+        rc = auditing_begin(&audit, cli, home, NULL, err);
     if (rc == RC_OK)
         rc = store_audit(home->store, NULL, "fleet-init", root->issued_ms, err,
                          "fleet %s mission %s", cli_arg(cli, 0),
@@ -237,6 +241,7 @@ static const struct cli_option options[] = {
     { "safety-threshold", CLI_TEXT, "M", "how many safety keys must sign (else the majority)" },
     { "out", CLI_PATH, "FILE", "write the signed root here too, for the tenants' berth sign" },
     OFFLINE_OPTIONS,
+    AUDITING_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/name.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/fix.h"
 #include "orchestrator/home.h"
@@ -194,6 +195,7 @@ static int run(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
     scoped(trust_free) struct trust *trust = NULL;
+    scoped(auditing_done) struct auditing audit = { 0 };
     scoped(free_ptr) struct grant *grant = calloc(1, sizeof *grant);
     scoped(free_ptr) uint8_t *envelope = NULL;
     bool attach = cli_value(cli, "attach") != NULL;
@@ -223,6 +225,8 @@ static int run(struct cli *cli)
         rc = sign_grant(cli, &home, trust, grant, &envelope, &n, &err);
     if (rc == RC_OK && cli_value(cli, "out"))
         rc = path_write(cli_value(cli, "out"), (struct bytes){ .p = envelope, .n = n }, 0644, &err);
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, NULL, &err);
     if (rc == RC_OK)
         rc = keep(&home, grant, (struct bytes){ .p = envelope, .n = n }, &queued, &err);
     if (rc == RC_USAGE)
@@ -255,6 +259,7 @@ static const struct cli_option options[] = {
     { "teams-anew", CLI_FLAG, NULL,
       "what the tenant delegated to teams is void, and their epochs begin anew" },
     OFFLINE_OPTIONS,
+    AUDITING_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },

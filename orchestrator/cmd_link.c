@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "link/bpsec.h"
 #include "link/pcapng.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/cmd_link.h"
 #include "orchestrator/describe.h"
@@ -259,6 +260,8 @@ static const struct cli_option capture_options[] = {
 static const struct cli_option send_options[] = {
     { "bytes", CLI_TEXT, "N", "bytes of bundles that the carrier can take (all that is due)" },
     { "files", CLI_TEXT, "N", "bundle files that may wait in the uplink (100000)" },
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
     { 0 },
 };
 

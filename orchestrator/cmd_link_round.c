@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd_link.h"
 #include "orchestrator/ground.h"
 
@@ -85,6 +86,20 @@ int cmd_link_recv(struct cli *cli)
     return cli_json(cli, counts_json(cli, ground_counts(g)));
 }
 
+/* Who sent, before anything goes: what a round sends is in many small changes. */
+static enum rc note_send(struct cli *cli, struct err *err)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(auditing_done) struct auditing audit = { 0 };
+    enum rc rc = home_open(cli->home, false, &home, err);
+
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, NULL, err);
+    return rc == RC_OK ? store_audit(home.store, NULL, "link-send", clock_unix_ms(), err, "%s",
+                                     cli_arg(cli, 0))
+                       : rc;
+}
+
 int cmd_link_send(struct cli *cli)
 {
     scoped(ground_close) struct ground *g = NULL;
@@ -98,6 +113,8 @@ int cmd_link_send(struct cli *cli)
     /* What came tells what need not be sent. */
     enum rc rc = take_in(cli, &options, &g, &err);
 
+    if (rc == RC_OK)
+        rc = note_send(cli, &err);
     if (rc == RC_OK)
         rc = ground_send(g, clock_mono_ms(), clock_unix_ms(), &err);
     if (rc != RC_OK)

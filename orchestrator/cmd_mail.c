@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/name.h"
 #include "link/port.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/mail.h"
 #include "orchestrator/path.h"
@@ -173,6 +174,7 @@ static enum rc parse_name(const char *file, const char *name, struct mail *m, st
 static int run_send(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
+    scoped(auditing_done) struct auditing audit = { 0 };
     scoped(close_fd) int fd = -1;
     char satellite[NAME_CAP] = "";
     struct mail m = { .size = 0 };
@@ -191,6 +193,8 @@ static int run_send(struct cli *cli)
         rc = home_open(cli->home, false, &home, &err);
     m.size = (uint32_t)size;
     m.expires_ms = clock_unix_ms() + hours * 3600U * 1000U;
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, NULL, &err);
     if (rc == RC_OK)
         rc = mail_queue(&home, satellite, &m, fd, &object, &err);
     if (rc != RC_OK)
@@ -212,6 +216,8 @@ static const struct cli_option get_options[] = {
 static const struct cli_option send_options[] = {
     { "name", CLI_TEXT, "NAME", "name of the file in /inbox (else the file's own)" },
     { "expires-hours", CLI_TEXT, "N", "what is not delivered by then is dropped (default 720)" },
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
     { 0 },
 };
 

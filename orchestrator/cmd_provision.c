@@ -16,6 +16,7 @@
 #include "base/statefile.h"
 #include "link/state.h"
 #include "manifest/config.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/labels.h"
@@ -276,11 +277,14 @@ static enum rc keep(const struct provision *p, struct err *err)
 static enum rc provision(struct cli *cli, struct provision *p, struct err *err)
 {
     scoped(trust_free) struct trust *trust = NULL;
+    scoped(auditing_done) struct auditing audit = { 0 };
     const char *out = cli_value(cli, "out");
     enum rc rc = fill_arguments(cli, p, err);
 
     if (rc == RC_OK)
         rc = home_open(cli->home, false, &p->home, err);
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &p->home, NULL, err);
     if (rc == RC_OK)
         rc = home_trust(&p->home, p->now_ms, &trust, err);
     if (rc == RC_OK)
@@ -347,6 +351,8 @@ static const struct cli_option options[] = {
     { "down", CLI_PATH, "DIR", "where the ground takes bundle files (else HOME/sats/SAT/down)" },
     { "labels", CLI_LIST, "K=V", "labels that fleet files can select by" },
     { "replace", CLI_FLAG, NULL, "new keys and a new state for a satellite that has lost its own" },
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
     { 0 },
 };
 

@@ -3,6 +3,7 @@
  * orchestrator/cmd_push: take a package into the home, after checking it.
  */
 #include "base/clock.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/checking.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/fix.h"
@@ -28,6 +29,7 @@ static int run(struct cli *cli)
     scoped(checked_done) struct checked checked = CHECKED_NONE;
     scoped(home_close) struct home home = HOME_NONE;
     scoped(trust_free) struct trust *trust = NULL;
+    scoped(auditing_done) struct auditing audit = { 0 };
     struct store_package row = { 0 };
     uint64_t now_ms = clock_unix_ms();
     char size[CLI_SIZE_CAP];
@@ -40,6 +42,8 @@ static int run(struct cli *cli)
         rc = home_trust(&home, now_ms, &trust, &err);
     if (rc == RC_OK)
         rc = checking_package(trust, cli_arg(cli, 0), now_ms, &checked, &err);
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, NULL, &err);
     if (rc == RC_OK)
         rc = keep(&home, &checked, now_ms, &row, &err);
     if (rc == RC_NOT_FOUND)
@@ -60,6 +64,12 @@ static int run(struct cli *cli)
                                    "size", json_uint(row.size)));
 }
 
+static const struct cli_option options[] = {
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
 const struct cli_command cmd_push[] = {
     { .name = "push",
       .group = "Payloads",
@@ -67,6 +77,7 @@ const struct cli_command cmd_push[] = {
       .summary = "Check a package and keep it in the home, ready to be rolled out",
       .args_min = 1,
       .args_max = 1,
+      .options = options,
       .run = run },
     { 0 },
 };

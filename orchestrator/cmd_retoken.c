@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "link/port.h"
 #include "orchestrator/activation.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 
 struct retoken {
@@ -115,6 +116,7 @@ static int run(struct cli *cli)
     scoped(trust_free) struct trust *trust = NULL;
     scoped(keyring_done) struct keyring operators = { 0 };
     scoped(keyring_done) struct keyring safety = { 0 };
+    scoped(auditing_done) struct auditing audit = { 0 };
     struct retoken r = { .home = &home, .now_ms = clock_unix_ms() };
     struct err err = { 0 };
     char *end = NULL;
@@ -135,7 +137,11 @@ static int run(struct cli *cli)
     if (rc == RC_OK && r.now_ms < trust_root(trust)->operator_since_ms) /* this clock is behind */
         r.now_ms = trust_root(trust)->operator_since_ms;
     if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, &operators, &err);
+    if (rc == RC_OK) {
+        auditing_approvals(&audit, &r.ring);
         rc = retoken_all(&r, &err);
+    }
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth rollout status %s; --key OPERATOR.key, --safety-key KEY",
                         cli_arg(cli, 0));
@@ -149,6 +155,7 @@ static int run(struct cli *cli)
 static const struct cli_option options[] = {
     { "key", CLI_LIST, "FILE", "operator key (else the one that fleet init recorded)" },
     ACTIVATION_OPTIONS,
+    AUDITING_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },

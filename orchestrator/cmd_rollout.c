@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "orchestrator/advance.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/screen.h"
@@ -283,6 +284,7 @@ static int run_rollout_status(struct cli *cli)
 static int enter(struct cli *cli, enum rollout_event event, const char *reason)
 {
     scoped(home_close) struct home home = HOME_NONE;
+    scoped(auditing_done) struct auditing audit = { 0 };
     scoped(store_rollback) struct store *open = NULL;
     struct err err = { 0 };
     uint64_t id = 0;
@@ -292,6 +294,8 @@ static int enter(struct cli *cli, enum rollout_event event, const char *reason)
         return cli_fail(cli, &err, "berth rollout list");
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
+    if (auditing_begin(&audit, cli, &home, NULL, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth rollout pause --help");
     if (store_begin(home.store, &open, &err) != RC_OK ||
         advance_enter(home.store, id, event, reason, clock_unix_ms(), &err) != RC_OK ||
         store_commit(&open, &err) != RC_OK)
@@ -330,7 +334,15 @@ static const struct cli_option watch_options[] = {
 };
 
 static const struct cli_option reason_options[] = {
-    { "reason", CLI_TEXT, "TEXT", "why; kept in the audit log" },
+    { "reason", CLI_TEXT, "TEXT", "what the rollout shows as its reason" },
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
+static const struct cli_option resume_options[] = {
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
     { 0 },
 };
 
@@ -361,6 +373,7 @@ const struct cli_command cmd_rollout[] = {
       .summary = "Go on; pauses again at once while a satellite still reports the failure",
       .args_min = 1,
       .args_max = 1,
+      .options = resume_options,
       .run = run_resume },
     { .name = "rollout abort",
       .group = "Operate",

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/name.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/fix.h"
 #include "orchestrator/home.h"
@@ -139,6 +140,7 @@ static enum rc add(struct cli *cli, const char *path, struct team_change *change
                    size_t *ret_satellites, struct err *err)
 {
     scoped(home_close) struct home home = HOME_NONE;
+    scoped(auditing_done) struct auditing audit = { 0 };
     scoped(store_rollback) struct store *open = NULL;
     scoped(trust_free) struct trust *trust = NULL;
     scoped(free_ptr) uint8_t *envelope = NULL;
@@ -146,6 +148,9 @@ static enum rc add(struct cli *cli, const char *path, struct team_change *change
     char name[SIGNER_CAP + 8];
     size_t n = 0;
     enum rc rc = home_open(cli->home, false, &home, err);
+
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, NULL, err);
 
     if (rc == RC_OK) /* what is judged against is what it is kept beside */
         rc = store_begin(home.store, &open, err);
@@ -204,6 +209,7 @@ static const struct cli_option options[] = {
     { "add", CLI_PATH, "FILE", "the operator: check a signed one, keep it and send it to all" },
     { "request", CLI_PATH, "DIR",
       "write DIR/delegation-TENANT+TEAM.request for berth sign instead" },
+    AUDITING_OPTIONS,
     SIGNING_OPTIONS,
     { 0 },
 };

@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "base/name.h"
 #include "link/port.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/fix.h"
 #include "orchestrator/home.h"
@@ -339,6 +340,7 @@ static int failed(struct job *job, const struct err *err)
 static int run(struct cli *cli)
 {
     scoped(job_done) struct job job = { .cli = cli, .home = HOME_NONE, .dirfd = -1, .lock = -1 };
+    scoped(auditing_done) struct auditing audit = { 0 };
     scoped(free_ptr) uint8_t *envelope = NULL;
     bool attach = cli_value(cli, "attach") != NULL;
     uint8_t buf[4096];
@@ -358,6 +360,8 @@ static int run(struct cli *cli)
     if (rc == RC_OK)
         rc = verify(&job, (struct bytes){ envelope, n }, &err);
     if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &job.home, NULL, &err);
+    if (rc == RC_OK)
         rc = queue(&job, (struct bytes){ envelope, n }, &err);
     return rc == RC_OK ? say(&job, n) : failed(&job, &err);
 }
@@ -371,6 +375,7 @@ static const struct cli_option options[] = {
       "wrap for its kem or its master key (else master where it has one)" },
     { "key", CLI_LIST, "KEY", "operator keys that sign (else the one named at fleet init)" },
     OFFLINE_OPTIONS,
+    AUDITING_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/name.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/fix.h"
 #include "orchestrator/home.h"
@@ -316,6 +317,7 @@ static int run(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
     scoped(trust_free) struct trust *trust = NULL;
+    scoped(auditing_done) struct auditing audit = { 0 };
     scoped(free_ptr) uint8_t *envelope = NULL;
     const char *out = cli_value(cli, "out");
     bool attach = cli_value(cli, "attach") != NULL, add = cli_value(cli, "add") != NULL;
@@ -339,6 +341,8 @@ static int run(struct cli *cli)
                       : make(cli, trust, &doc, &envelope, &n, &err);
     if (rc == RC_OK) /* as every satellite will see it */
         rc = trust_add_revocation(trust, (struct bytes){ envelope, n }, &taken, &err);
+    if (rc == RC_OK && !out)
+        rc = auditing_begin(&audit, cli, &home, NULL, &err);
     if (rc == RC_OK && out)
         rc = path_write(out, (struct bytes){ envelope, n }, 0600, &err);
     else if (rc == RC_OK)
@@ -358,6 +362,7 @@ static const struct cli_option options[] = {
     { "out", CLI_PATH, "FILE", "write it to FILE, for the safe, and send nothing" },
     { "add", CLI_PATH, "FILE", "send what --out wrote before" },
     OFFLINE_OPTIONS,
+    AUDITING_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },

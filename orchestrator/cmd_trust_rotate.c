@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/fix.h"
 #include "orchestrator/path.h"
@@ -22,10 +23,12 @@ struct job {
     struct keyring safety; /* of the safety role */
     struct root *next;
     struct root_change change;
+    struct auditing audit;
 };
 
 static void job_done(struct job *job)
 {
+    auditing_done(&job->audit);
     keyring_done(&job->ring);
     keyring_done(&job->safety);
     trust_free(&job->r.trust);
@@ -274,6 +277,10 @@ static enum rc rotate(struct job *job, struct err *err)
         rc = resign(job, err);
     if (rc != RC_OK || r->how == ROTATION_ASK)
         return rc;
+    /* Only now it is known who the operators are: the entry is the first one under the new root. */
+    rc = auditing_begin(&job->audit, job->cli, &job->home, &job->ring, err);
+    if (rc != RC_OK)
+        return rc;
     rc = store_audit(store, NULL, "rotate", r->now_ms, err,
                      "root %llu%s to %zu satellites, %u grants and %u orders signed again",
                      (unsigned long long)job->next->version,
@@ -376,6 +383,7 @@ static const struct cli_option options[] = {
       "safety keys: with --operator, co-sign orders for tenants of berth grant --safety" },
     { "recover", CLI_FLAG, NULL, "the keys of the root in force are lost: go on without them" },
     OFFLINE_OPTIONS,
+    AUDITING_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "link/port.h"
+#include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/path.h"
@@ -46,6 +47,7 @@ static enum rc queue(const struct home *home, struct store_outgoing *row, const 
 static int run(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
+    scoped(auditing_done) struct auditing audit = { 0 };
     struct store_outgoing row = { .class = CLASS_RAW, .queued_ms = clock_unix_ms() };
     const char *sat = cli_arg(cli, 0);
     struct err err;
@@ -57,6 +59,8 @@ static int run(struct cli *cli)
         rc = err_set(&err, RC_NO_SATELLITE, "%s", sat);
     if (rc == RC_OK)
         rc = home_open(cli->home, false, &home, &err);
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, NULL, &err);
     if (rc == RC_OK) {
         memcpy(row.satellite, sat, strlen(sat) + 1);
         rc = queue(&home, &row, cli_arg(cli, 1), &err);
@@ -74,6 +78,8 @@ static const struct cli_option options[] = {
     { "kind", CLI_TEXT, "KIND",
       "what the file claims to be: root, grant, order, package, revocation, token, rekey or "
       "delegation" },
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
     { 0 },
 };
 

@@ -257,6 +257,7 @@ enum rc mail_remove_kept(const struct home *home, const char *id, struct err *er
 enum rc mail_queue(const struct home *home, const char *satellite, struct mail *m, int fd,
                    struct digest *ret_object, struct err *err)
 {
+    scoped(store_rollback) struct store *open = NULL;
     scoped(free_ptr) uint8_t *buf = malloc(MAIL_HEAD_MAX + (size_t)m->size);
     struct store_outgoing row = { .kind = OBJECT_MAIL, .class = CLASS_PACKAGE };
     struct store_satellite sat;
@@ -277,7 +278,14 @@ enum rc mail_queue(const struct home *home, const char *satellite, struct mail *
         rc = home_add_bytes(home, (struct bytes){ buf, row.size }, &row.object, row.path, err);
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", satellite);
     if (rc == RC_OK)
+        rc = store_begin(home->store, &open, err);
+    if (rc == RC_OK)
         rc = store_queue(home->store, &row, true, err);
+    if (rc == RC_OK)
+        rc = store_audit(home->store, NULL, "mail-send", m->time_ms, err, "%s to %s/%s@%s, %u B",
+                         m->name, m->tenant, m->payload, satellite, m->size);
+    if (rc == RC_OK)
+        rc = store_commit(&open, err);
     if (rc == RC_OK)
         *ret_object = row.object;
     return rc;

@@ -11,7 +11,7 @@ static const struct cli_command *const tables[] = {
     cmd_fleet_init,  cmd_grant,        cmd_provision,      cmd_uplink,  cmd_link,
     cmd_mail,        cmd_fleet_export, cmd_plan,           cmd_apply,   cmd_status,
     cmd_ps,          cmd_rollout,      cmd_retoken,        cmd_trust,   cmd_trust_rotate,
-    cmd_trust_rekey, cmd_trust_revoke, cmd_trust_delegate, NULL,
+    cmd_trust_rekey, cmd_trust_revoke, cmd_trust_delegate, cmd_audit,   NULL,
 };
 
 int main(int argc, char **argv)

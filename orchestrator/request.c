@@ -89,8 +89,8 @@ enum rc request_check(const struct request *request, struct err *err)
     if (rc == RC_OK && type != request->type)
         rc = err_set(err, RC_DOC_TYPE, "asked to sign a %s, but it holds a %s",
                      doc_type_name(request->type), doc_type_name(type));
-    if (rc == RC_OK && type == DOC_REPORT)
-        rc = err_set(err, RC_DOC_TYPE, "reports are not signed");
+    if (rc == RC_OK && (type == DOC_REPORT || type == DOC_AUDIT))
+        rc = err_set(err, RC_DOC_TYPE, "a %s is not signed by request", doc_type_name(type));
     if (rc == RC_OK && type == DOC_ROOT)
         rc = check_root_mission(request, err);
     return rc;

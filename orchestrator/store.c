@@ -6,13 +6,14 @@
 
 #include "orchestrator/store_query.h"
 
-#define SCHEMA_NUMBER 5
+#define SCHEMA_NUMBER 6
 #define SCHEMA_OLDEST 3 /* what can be brought up to date */
 #define BUSY_TIMEOUT_MS 30000
 #define ROWS_MAX (4U * 1024U * 1024U)
 
 struct store {
     sqlite3 *db;
+    const struct store_audit_by *by;
 };
 
 /* clang-format off */
@@ -93,8 +94,23 @@ static const char schema_5[] =
     "  manifest BLOB NOT NULL, at_ms INTEGER NOT NULL,"
     "  PRIMARY KEY (satellite, manifest)) STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 5;";
+
+/* What schema 6 adds: the audit log as records.  What was written before stays as it is; the first
+ * record says what it came to. */
+static const char schema_6[] =
+    "ALTER TABLE audit RENAME TO audit_before;"
+    "CREATE TABLE audit (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL,"
+    "  lost_first INTEGER NOT NULL, lost_last INTEGER NOT NULL, record BLOB NOT NULL) STRICT;"
+    "CREATE INDEX audit_lost ON audit (lost_last, lost_first) WHERE lost_last != 0;"
+    "CREATE TABLE audit_head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL,"
+    "  hash BLOB NOT NULL) STRICT;"
+    "CREATE TRIGGER audit_record_no_update BEFORE UPDATE ON audit"
+    "  BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;"
+    "CREATE TRIGGER audit_record_no_delete BEFORE DELETE ON audit"
+    "  BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;"
+    "PRAGMA user_version = 6;";
 /* clang-format on */
-static_assert(SCHEMA_NUMBER == 5 && SCHEMA_OLDEST == 3, "the schema texts set these user_versions");
+static_assert(SCHEMA_NUMBER == 6 && SCHEMA_OLDEST == 3, "the schema texts set these user_versions");
 
 static enum rc fail(sqlite3 *db, int code, struct err *err)
 {
@@ -245,8 +261,7 @@ void query_get_text(struct query *q, char *out, size_t cap)
         sticky(q, err_set(&q->err, RC_STORE, "store: text does not fit"));
 }
 
-/* The next column as a view that lives until the next step. */
-static struct bytes get_view(struct query *q)
+struct bytes query_get_view(struct query *q)
 {
     struct bytes view = { 0 };
 
@@ -260,7 +275,7 @@ static struct bytes get_view(struct query *q)
 
 void query_get_digest(struct query *q, struct digest *out)
 {
-    struct bytes view = get_view(q);
+    struct bytes view = query_get_view(q);
 
     if (view.n == DIGEST_SIZE)
         memcpy(out->b, view.p, DIGEST_SIZE);
@@ -306,7 +321,7 @@ void query_get_row(struct query *q, const struct row_type *type, void *row)
 
 uint8_t *query_get_blob(struct query *q, size_t max, size_t *ret_n)
 {
-    struct bytes view = get_view(q);
+    struct bytes view = query_get_view(q);
     uint8_t *copy;
 
     if (q->rc != RC_OK)
@@ -450,10 +465,12 @@ static enum rc make_schema(struct store *store, struct err *err)
         rc = schema_number(store, &number, err);
     if (rc == RC_OK && number == 0)
         rc = run_text(store, schema, err);
-    if (rc == RC_OK && (number == 0 || number == SCHEMA_OLDEST))
+    if (rc == RC_OK && number < 4)
         rc = run_text(store, schema_4, err);
-    if (rc == RC_OK && (number == 0 || is_older(number)))
+    if (rc == RC_OK && number < 5)
         rc = run_text(store, schema_5, err);
+    if (rc == RC_OK && number < 6)
+        rc = run_text(store, schema_6, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     return rc;
@@ -513,6 +530,16 @@ void store_close(struct store **store)
         (void)sqlite3_close_v2((*store)->db);
     free(*store);
     *store = NULL;
+}
+
+void store_audit_by(struct store *store, const struct store_audit_by *by)
+{
+    store->by = by;
+}
+
+const struct store_audit_by *query_by(const struct store *store)
+{
+    return store->by;
 }
 
 enum rc store_begin(struct store *store, struct store **ret_open, struct err *err)

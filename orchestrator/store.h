@@ -7,7 +7,7 @@
  * caller frees (scoped(free_ptr)).  Times are Unix milliseconds and always an argument.  Envelopes
  * are kept as the exact bytes that were signed; nobody believes them because they are here, they
  * are verified again where they are used.  Every change that a person asks for is an entry of the
- * hash-chained audit table, written in the same transaction.
+ * hash-chained audit log, written in the same transaction.
  *
  * Failures are RC_STORE with SQLite's words, RC_NOT_FOUND, RC_EXISTS, and RC_BUSY when the other
  * program held the lock for too long.
@@ -15,7 +15,9 @@
 #ifndef BERTH_ORCHESTRATOR_STORE_H
 #define BERTH_ORCHESTRATOR_STORE_H
 
+#include "manifest/audit.h"
 #include "manifest/doc.h"
+#include "orchestrator/audit.h"
 #include "orchestrator/rollout.h"
 
 #define STORE_PATH_CAP 1024U
@@ -442,26 +444,61 @@ must_check enum rc store_rollout_shared(struct store *store, uint64_t rollout, u
 must_check enum rc store_rollout_on(struct store *store, const char *satellite, uint64_t *ret,
                                     struct err *err);
 
-/* ---- audit: SHA-256 over (previous hash, seq, time, who, action, detail) ---- */
+/* ---- audit: a chain of records (manifest/audit), each written with the change it tells of ---- */
 
-#define STORE_DETAIL_CAP 512U
-struct store_audit {
-    uint64_t seq; /* from 1, no gaps */
-    uint64_t at_ms;
-    char who[64];
-    char action[32]; /* "apply", "push", "rollout-pause", ... */
-    char detail[STORE_DETAIL_CAP];
-    struct digest hash;
+/* What the entries of this program say beside the change itself, and who signs them. */
+struct store_audit_by {
+    const char *why;           /* audit_why_ok; NULL = nobody said */
+    const struct digest *plan; /* NULL = no plan was applied */
+    uint32_t n_approvals;
+    uint8_t approval[AUDIT_APPROVALS_MAX][KEY_ID_SIZE]; /* rising */
+    struct audit_lost lost;                             /* given up by the next entry */
+    /* Put an entry into an envelope that an operator key of the newest root in the store signed;
+     * the caller frees *ret.  RC_NOT_FOUND: nobody can sign, it stays bare.  NULL: nobody can. */
+    enum rc (*sign)(void *arg, struct bytes entry, uint8_t **ret, size_t *ret_n, struct err *err);
+    void *arg;
 };
+/* From now on, until the store is closed; NULL = nothing.  The caller keeps it. */
+void store_audit_by(struct store *store, const struct store_audit_by *by);
 
-/* Append; detail is cut to fit.  who NULL = the login name of the process. */
+/* Append an entry, in the open transaction if there is one.  detail is cut to fit, and what is not
+ * printable ASCII in it becomes '?'.  who NULL = the login name of the process. */
 must_check enum rc store_audit(struct store *store, const char *who, const char *action,
                                uint64_t now_ms, struct err *err, const char *detail, ...)
     printf_like(6, 7);
-/* Whether the chain is whole, and its length and head.  RC_STORE names the first bad entry. */
-must_check enum rc store_audit_check(struct store *store, uint64_t *ret_entries,
-                                     struct digest *ret_head, struct err *err);
-/* The newest `last` entries, oldest first. */
+
+/* Number and SHA-256 of the newest record; 0 and all zero if there is none. */
+must_check enum rc store_audit_head(struct store *store, uint64_t *ret_seq, struct digest *ret,
+                                    struct err *err);
+
+/* SHA-256 of one record; RC_NOT_FOUND, without words, if there is none of that number.
+ * *ret_lost: the number is one that an entry has given up. */
+must_check enum rc store_audit_hash(struct store *store, uint64_t seq, struct digest *ret,
+                                    bool *ret_lost, struct err *err);
+
+/* Every record in order; what fn returns ends it unless it is RC_OK.  The view lives for the call.
+ */
+struct store_record {
+    uint64_t seq;
+    struct digest hash;
+    struct bytes record;
+};
+must_check enum rc store_audit_records(struct store *store,
+                                       enum rc (*fn)(void *arg, const struct store_record *record,
+                                                     struct err *err),
+                                       void *arg, struct err *err);
+
+/* Whether the chain is whole and all of it there, as far as the store can tell; how far it went.
+ * RC_AUDIT_BROKEN names the entry and what is wrong with it.  Free with audit_walk_done. */
+must_check enum rc store_audit_check(struct store *store, struct audit_walk *ret, struct err *err);
+
+/* The newest `last` entries, oldest first.  One that cannot be read is RC_AUDIT_BROKEN. */
+struct store_audit {
+    struct audit_entry entry;
+    struct digest hash; /* of its record */
+    bool is_signed;
+    uint8_t signer[KEY_ID_SIZE]; /* id that the first signature claims */
+};
 must_check enum rc store_audit_list(struct store *store, size_t last, struct store_audit **ret,
                                     size_t *ret_n, struct err *err);
 

@@ -69,6 +69,8 @@ void query_get_digest(struct query *q, struct digest *out);
 void query_get_row(struct query *q, const struct row_type *type, void *row);
 /* A copy of a blob, at most max bytes; the caller frees it.  NULL after a failure. */
 uint8_t *query_get_blob(struct query *q, size_t max, size_t *ret_n);
+/* The same as a view that lives until the next step. */
+struct bytes query_get_view(struct query *q);
 
 /* Finish: free the statement and give the first failure.  query_run steps once before, for
  * statements without rows. */
@@ -79,6 +81,9 @@ must_check enum rc query_run(struct query *q, struct err *err);
  * query_next.  The caller frees *ret.  RC_NOT_FOUND, without words, if it is on none. */
 must_check enum rc query_end_blob(struct query *q, size_t max, uint8_t **ret, size_t *ret_n,
                                   struct err *err);
+
+/* What store_audit_by set; NULL = nothing. */
+const struct store_audit_by *query_by(const struct store *store);
 
 /* Rows changed by the last statement that was run on the store. */
 uint64_t query_changes(const struct store *store);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writes the seeds of the fuzz_manifest_* corpora with the project's own encoders.  Run by hand
- * when a format changes; the seeds are committed:
+ * Writes the seeds of the fuzz_manifest_* and audit corpora with the project's own encoders.  Run
+ * by hand when a format changes; the seeds are committed:
  *
  *     make programs
  *     gcc -std=gnu17 -D_GNU_SOURCE -I. -isystem build/deps/include tests/fuzz/seeds_manifest.c \
- *         build/release/lib{update,manifest,base}.a -Lbuild/deps/lib -lsodium -lcrypto -larchive \
- *         -Wl,--gc-sections,-rpath,$PWD/build/lib/berth -o build/seeds
- *     build/seeds
+ *         build/release/lib{orchestrator,update,manifest,base}.a -Lbuild/deps/lib -lsodium -lcrypto
+ * -larchive \ -Wl,--gc-sections,-rpath,$PWD/build/lib/berth -o build/seeds build/seeds
  */
 #include <fcntl.h>
 
+#include "base/crypto.h"
 #include "base/fs.h"
+#include "orchestrator/audit_file.h"
 #include "tests/unit/documents.h"
 
 static void put(const char *corpus, const char *name, struct bytes content)
@@ -118,6 +119,53 @@ static noinline void put_wants(void)
     put("fuzz_manifest_manifest", "oneshot", one.payload);
 }
 
+/* A file of two entries, the first of them signed. */
+static noinline void put_audit(const struct root *root)
+{
+    static struct signed_doc root_doc, records[2];
+    struct audit_entry e = {
+        .seq = 1, .at_ms = NOW_MS, .root_version = 1, .who = "mara", .action = "fleet-init"
+    };
+    struct audit_file_root file_root;
+    struct audit_file_head head = { .mission = doc_mission, .seq = 2, .n_roots = 1 };
+    static uint8_t file[1U << 16];
+    uint8_t *bytes = NULL;
+    size_t n = 0;
+    struct err err;
+
+    doc_signed(&root_doc, DOC_ROOT, root_encode, root, K_ROOT_A);
+    doc_signed(&records[0], DOC_AUDIT, audit_entry_encode, &e, K_OPERATOR_A);
+    put("fuzz_manifest_audit", "first", records[0].payload);
+    e = (struct audit_entry){ .seq = 2,
+                              .at_ms = NOW_MS,
+                              .root_version = 1,
+                              .who = "mara",
+                              .action = "apply",
+                              .what = "plan 5e",
+                              .why = "new camera",
+                              .n_approvals = 1 };
+    memset(&e.plan, 0x5e, sizeof e.plan);
+    memcpy(e.approval[0], sign_key_public(doc_key(K_OPERATOR_A))->id, KEY_ID_SIZE);
+    doc_must(sha256_of(records[0].bytes, e.previous.b, &err), &err);
+    doc_signed(&records[1], DOC_AUDIT, audit_entry_encode, &e, K_OPERATOR_A);
+    put("fuzz_manifest_audit", "full", records[1].payload);
+    doc_must(sha256_of(records[1].payload, head.head.b, &err), &err);
+    file_root.envelope = root_doc.bytes;
+    head.root = &file_root;
+    doc_must(audit_file_head_encode(&head, &bytes, &n, &err), &err);
+    memcpy(file, bytes, n);
+    memcpy(file + n, records[0].bytes.p, records[0].bytes.n);
+    n += records[0].bytes.n;
+    memcpy(file + n, records[1].payload.p, records[1].payload.n);
+    n += records[1].payload.n;
+    put("fuzz_orchestrator_audit_file", "two", (struct bytes){ file, n });
+    e.lost = (struct audit_lost){ 2, 8 };
+    e.seq = 9;
+    doc_signed(&records[1], DOC_AUDIT, audit_entry_encode, &e, K_OPERATOR_A);
+    put("fuzz_manifest_audit", "lost", records[1].payload);
+    free(bytes);
+}
+
 int main(void)
 {
     struct root root = doc_root();
@@ -133,6 +181,7 @@ int main(void)
     doc_signed(&one, DOC_ROOT, root_encode, &root, K_ROOT_A);
     put("fuzz_manifest_root", "good", one.payload);
     put("fuzz_manifest_envelope", "root", one.bytes);
+    put_audit(&root);
     root.safety_keys = doc_key_set(1, 1, K_SAFETY_A);
     doc_signed(&one, DOC_ROOT, root_encode, &root, K_ROOT_A);
     put("fuzz_manifest_root", "safety", one.payload);

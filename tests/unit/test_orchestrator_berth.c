@@ -289,8 +289,7 @@ static void pushing(void **state)
 {
     scoped(store_close) struct store *store = NULL;
     struct store_package row;
-    uint64_t entries = 0;
-    struct digest head;
+    scoped(audit_walk_done) struct audit_walk walk = { 0 };
     char path[128];
 
     (void)state;
@@ -305,8 +304,9 @@ static void pushing(void **state)
     assert_rc(store_package(store, "acme", "cam", "1.0", &row, &err), RC_OK);
     (void)snprintf(path, sizeof path, "home/%.100s", row.path);
     assert_int_equal(faccessat(dirfd, path, R_OK, 0), 0);
-    assert_rc(store_audit_check(store, &entries, &head, &err), RC_OK);
-    assert_int_equal(entries, 4); /* fleet-init, grant, push, push */
+    assert_rc(store_audit_check(store, &walk, &err), RC_OK);
+    assert_int_equal(walk.entries, 4); /* fleet-init, grant, push, push */
+    assert_int_equal(walk.n_signed, 4);
 }
 
 static void tenant_without_home(void **state)

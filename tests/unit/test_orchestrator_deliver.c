@@ -259,7 +259,7 @@ static size_t audits(const char *action)
 
     assert_rc(store_audit_list(store, 100, &rows, &n, &err), RC_OK);
     for (size_t i = 0; i < n; i++)
-        found += strcmp(rows[i].action, action) == 0;
+        found += strcmp(rows[i].entry.action, action) == 0;
     return found;
 }
 

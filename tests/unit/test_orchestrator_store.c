@@ -74,8 +74,8 @@ static void another_schema_is_refused(void **state)
     static const struct {
         const char *sql, *says;
     } rows[] = {
-        { "PRAGMA user_version = 2", "an older berth (schema 2, not 5): use a new home" },
-        { "PRAGMA user_version = 7", "a newer berth (schema 7, not 5): use that one" },
+        { "PRAGMA user_version = 2", "an older berth (schema 2, not 6): use a new home" },
+        { "PRAGMA user_version = 7", "a newer berth (schema 7, not 6): use that one" },
     };
     struct store *other = NULL;
 
@@ -94,8 +94,12 @@ static void another_schema_is_refused(void **state)
 
 static void the_schema_before_is_brought_up_to_date(void **state)
 {
+#define NO_RECORDS                                                                                 \
+    "DROP TABLE audit; DROP TABLE audit_head; ALTER TABLE audit_before RENAME TO audit;"
     static const char *const back[] = {
-        "DROP TABLE delta_failed; DROP TABLE base_changed; PRAGMA user_version = 4;",
+        NO_RECORDS "PRAGMA user_version = 5;",
+        NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; PRAGMA user_version = 4;",
+        NO_RECORDS
         "DROP TABLE delta_failed; DROP TABLE base_changed; DROP TABLE delta; DROP TABLE full_only; "
         "DROP INDEX "
         "outgoing_object; PRAGMA user_version = 3;",
@@ -481,34 +485,40 @@ static void others_changes_are_seen(void **state)
 static void audit_is_a_chain(void **state)
 {
     scoped(free_ptr) struct store_audit *rows = NULL;
+    scoped(audit_walk_done) struct audit_walk walk = { 0 }, none = { 0 };
     struct digest head = { 0 };
-    uint64_t entries = 0;
+    uint64_t seq = 0;
     sqlite3 *db = NULL;
     size_t n = 0;
 
     (void)state;
     for (unsigned i = 1; i <= 3; i++)
         assert_rc(store_audit(store, "op", "apply", i, &err, "plan %u", i), RC_OK);
-    assert_rc(store_audit_check(store, &entries, &head, &err), RC_OK);
-    assert_int_equal(entries, 3);
+    assert_rc(store_audit_check(store, &walk, &err), RC_OK);
+    assert_int_equal(walk.entries, 3);
+    assert_int_equal(walk.n_signed, 0);
+    assert_rc(store_audit_head(store, &seq, &head, &err), RC_OK);
+    assert_int_equal(seq, 3);
     assert_rc(store_audit_list(store, 2, &rows, &n, &err), RC_OK);
     assert_int_equal(n, 2);
-    assert_int_equal(rows[1].seq, 3);
-    assert_string_equal(rows[0].detail, "plan 2");
+    assert_int_equal(rows[1].entry.seq, 3);
+    assert_string_equal(rows[0].entry.what, "plan 2");
     assert_memory_equal(&rows[1].hash, &head, sizeof head);
+    assert_memory_equal(&walk.head, &head, sizeof head);
 
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_not_equal(sqlite3_exec(db, "DELETE FROM audit WHERE seq = 2", NULL, NULL, NULL),
                          SQLITE_OK);
     /* Whoever drops the triggers first is found out by the hashes. */
     assert_int_equal(sqlite3_exec(db,
-                                  "DROP TRIGGER audit_no_update;"
-                                  "UPDATE audit SET detail = 'plan 9' WHERE seq = 2",
+                                  "DROP TRIGGER audit_record_no_update;"
+                                  "UPDATE audit SET record = (SELECT record FROM audit WHERE seq ="
+                                  " 1) WHERE seq = 2",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
     sqlite3_close(db);
-    assert_rc(store_audit_check(store, &entries, &head, &err), RC_STORE);
-    assert_non_null(strstr(err.what, "entry 2"));
+    assert_rc(store_audit_check(store, &none, &err), RC_AUDIT_BROKEN);
+    assert_non_null(strstr(err.what, "behind entry 1 stands entry 1"));
 }
 
 int main(void)

@@ -93,6 +93,23 @@ static void sign_here_and_there(void)
     assert_berth("push cam.berth", 0);
 }
 
+/* The entry of an apply: why, by which plan, and both who signed the order. */
+static void audited(void)
+{
+    const char *at;
+
+    assert_berth("audit log --last 1 --json", 0);
+    assert_said("\"action\": \"apply\"");
+    assert_said("\"why\": \"release-12\"");
+    assert_null(strstr(said, "\"plan\": null"));
+    at = strstr(said, "\"approvals\": [");
+    assert_non_null(at);
+    assert_non_null(strchr(at, ','));
+    assert_true(strchr(at, ',') < strchr(at, ']'));
+    assert_null(strstr(said, "\"signer\": null"));
+    assert_berth("audit verify", 0);
+}
+
 static void whole_path(const char *home, bool needs_384)
 {
     (void)setenv("BERTH_HOME", home, 1);
@@ -108,7 +125,8 @@ static void whole_path(const char *home, bool needs_384)
                  0);
     sign_here_and_there();
     assert_berth("provision sat-1 --node 101 --out state", 0);
-    assert_berth("apply fleet.yaml --key keys/op-2.key keys/op-1.key", 0);
+    assert_berth("apply fleet.yaml --key keys/op-2.key keys/op-1.key --why release-12", 0);
+    audited();
     save_order("order.cose");
     assert_berth("inspect order.cose --json", 0);
     assert_int_equal(strstr(said, "manifest384") != NULL, needs_384);
