@@ -96,7 +96,7 @@ main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_
 PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-seal berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
 # The tenant's tool for packages that bring no libraries: on the archives that the system's -dev packages have, if
 # they are there.
-SEAL_STATIC := $(if $(SAN),,$(and $(wildcard $(shell $(CC) -print-file-name=libcrypto.a)),$(wildcard $(shell $(CC) -print-file-name=libsodium.a)),$(B)/berth-seal-static))
+SEAL_STATIC := $(and $(wildcard $(shell $(CC) -print-file-name=libcrypto.a)),$(wildcard $(shell $(CC) -print-file-name=libsodium.a)),$(B)/berth-seal-static)
 # the longest first, so that no core waits for one of them at the end
 UNIT_LONG := test_faults_launch test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
 UNIT      := $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
@@ -145,9 +145,16 @@ $$(B)/$(1): $$(call objs,$$(call main_of,$(1))) $$(call libs,$$($(1)_mods))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
+ifeq ($(SAN),)
 $(B)/berth-seal-static: $(call objs,$(call main_of,berth-seal)) $(call libs,$(berth-seal_mods))
 	@echo '  LINK    $@'
 	$(Q)$(CC) $(CFLAGS) $(filter-out -pie -Wl$(comma)-rpath%,$(LDFLAGS)) -static-pie -s -Wl,--no-fatal-warnings,--no-warnings -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcrypto -lsodium
+else # no sanitizer is static: the ordinary one
+$(B)/berth-seal-static: force
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=release SAN= OPT=-O2 CC=gcc B=build/release build/release/berth-seal-static
+	@mkdir -p $(@D)
+	$(Q)cp build/release/berth-seal-static $@
+endif
 
 TEST_LDFLAGS = $(filter-out -Wl$(comma)-rpath%,$(LDFLAGS)) -Wl,-rpath,'$$ORIGIN/../../../lib/berth'
 comma := ,

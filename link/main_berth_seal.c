@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -543,12 +542,10 @@ static enum rc parse(struct program *p, int argc, char **argv, struct err *err)
 int main(int argc, char **argv)
 {
     struct program p = { .ground = 1, .grace_hours = HOURS_NONE, .life_hours = HOURS_NONE };
-    const struct rlimit none = { 0 };
     struct err err = { 0 };
 
     /* Secrets are in memory: in no core file, and no debugger of the same user. */
     (void)prctl(PR_SET_DUMPABLE, 0);
-    (void)setrlimit(RLIMIT_CORE, &none);
     (void)umask(0077);
     enum rc rc = parse(&p, argc, argv, &err);
     if (rc == RC_OK)

@@ -261,6 +261,7 @@ struct version {
     const char *peer;   /* NULL: it has none */
     uint32_t pids;      /* 0: as any */
     bool mail;          /* it has /inbox and /outbox, of 1 MiB each, and 300,000 bytes a day */
+    bool sealed;        /* and its mail is sealed, with the berth-seal that it brings */
 };
 
 static maybe_unused noinline struct manifest manifest_of(const struct version *v,
@@ -289,6 +290,7 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
     if (v->mail) {
         m.limits.inbox_bytes = m.limits.outbox_bytes = 1U << 20;
         m.limits.outbox_bytes_day = 300000;
+        m.sealed = v->sealed;
     }
     if (v->no_data)
         m.limits.data_bytes = 0;
@@ -303,19 +305,29 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
     return m;
 }
 
-static maybe_unused void copy_probe(int dir, const char *probe)
+/* A file of the build becomes a program of the package. */
+static maybe_unused void copy_built(int dir, const char *built, const char *name)
 {
     char path[700];
     struct stat st = { 0 };
     uint8_t digest[DIGEST_SIZE];
     struct err err = { 0 };
 
-    (void)snprintf(path, sizeof path, "%s/tests/probe/%s", sky->build,
-                   probe ? probe : "agent_payload");
+    (void)snprintf(path, sizeof path, "%s/%s", sky->build, built);
     scoped(close_fd) int in = open(path, O_RDONLY | O_CLOEXEC);
-    scoped(close_fd) int out = openat(dir, "app", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    scoped(close_fd) int out = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    if (in < 0)
+        fail_msg("%s was not built", path);
     assert_int_equal(fstat(in, &st), 0);
     must(fs_copy_digest(in, out, (uint64_t)st.st_size, digest, &err), &err);
+}
+
+static maybe_unused void copy_probe(int dir, const char *probe)
+{
+    char built[100];
+
+    (void)snprintf(built, sizeof built, "tests/probe/%s", probe ? probe : "agent_payload");
+    copy_built(dir, built, "app");
 }
 
 static maybe_unused void write_noise(int dir, size_t n)
@@ -381,6 +393,8 @@ static maybe_unused noinline struct digest make_version(const struct version *v,
     struct err err = { 0 };
 
     copy_probe(bin, v->probe);
+    if (v->sealed)
+        copy_built(bin, "berth-seal-static", "berth-seal");
     write_rest(tree.fd, v);
     must(pack_tree(tree.fd, "/bin/app", 1, content, &packed, &err), &err);
     struct manifest m = manifest_of(v, &packed);
