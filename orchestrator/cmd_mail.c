@@ -171,6 +171,16 @@ static enum rc parse_name(const char *file, const char *name, struct mail *m, st
     return RC_OK;
 }
 
+static const char *send_fix(enum rc rc)
+{
+    return rc == RC_MAIL_SEALED
+               ? "berth-seal seal DIR FILE FILE.sealed, with the tenant's keys, and "
+                 "send FILE.sealed"
+           : rc == RC_MAIL_ADDRESS
+               ? "berth-seal show FILE: it is sealed for another payload or satellite"
+               : "berth mail send TENANT/PAYLOAD@SAT FILE --name NAME";
+}
+
 static int run_send(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
@@ -198,7 +208,7 @@ static int run_send(struct cli *cli)
     if (rc == RC_OK)
         rc = mail_queue(&home, satellite, &m, fd, &object, &err);
     if (rc != RC_OK)
-        return cli_fail(cli, &err, "berth mail send TENANT/PAYLOAD@SAT FILE --name NAME");
+        return cli_fail(cli, &err, "%s", send_fix(rc));
     cli_say(cli, "queued %s for %s/%s on %s", m.name, m.tenant, m.payload, satellite);
     return cli_json(cli, json_pack("{s:s, s:s, s:o, s:o}", "satellite", satellite, "name", m.name,
                                    "object", json_digest(&object), "size", json_uint(size)));
@@ -244,7 +254,9 @@ const struct cli_command cmd_mail[] = {
       .args = "TENANT/PAYLOAD@SAT FILE",
       .summary = "Send a file to a payload's /inbox",
       .about = "It goes up behind documents and before packages.  It waits on board until the "
-               "payload runs, and is never put in the place of another file.",
+               "payload runs, and is never put in the place of another file.  Where the payload's "
+               "manifest says that its mail is sealed, only what its tenant sealed with berth-seal "
+               "is taken.",
       .args_min = 2,
       .args_max = 2,
       .options = send_options,

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/name.h"
 #include "link/port.h"
+#include "orchestrator/checking.h"
 
 #define MAIL_DIR "mail"
 #define SPOOL_DIR "mail/.spool"
@@ -254,6 +255,80 @@ enum rc mail_remove_kept(const struct home *home, const char *id, struct err *er
 /* ---- what goes --------------------------------------------------------------------------------
  */
 
+/* Whether a version wants its mail sealed; one that is not here is not known to. */
+static bool wants_sealed(const struct home *home, const struct digest *manifest)
+{
+    scoped(pushed_done) struct pushed pushed = { 0 };
+    scoped(free_ptr) struct manifest *m = calloc(1, sizeof *m);
+
+    return m && checking_pushed(home, manifest, &pushed, NULL) == RC_OK &&
+           manifest_decode(pushed.envelope.payload, m, NULL) == RC_OK && m->sealed;
+}
+
+static bool order_wants_sealed(const struct home *home, const struct order *order,
+                               const struct mail *m)
+{
+    for (uint32_t i = 0; i < order->n_lines; i++) {
+        const struct order_line *line = &order->line[i];
+
+        if (strcmp(line->tenant, m->tenant) == 0 && strcmp(line->name, m->payload) == 0)
+            return wants_sealed(home, &line->manifest);
+    }
+    return false;
+}
+
+/* The newest order of a satellite, one that is held too. */
+static bool newest_wants_sealed(const struct home *home, const char *satellite,
+                                const struct mail *m)
+{
+    scoped(free_ptr) struct order *order = calloc(1, sizeof *order);
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    struct store_order row;
+    struct envelope envelope;
+    size_t n = 0;
+
+    return order && store_newest_order(home->store, satellite, &row, NULL) == RC_OK &&
+           store_order_envelope(home->store, satellite, row.generation, &bytes, &n, NULL) ==
+               RC_OK &&
+           envelope_open((struct bytes){ bytes, n }, &envelope, NULL) == RC_OK &&
+           order_decode(envelope.payload, order, NULL) == RC_OK &&
+           order_wants_sealed(home, order, m);
+}
+
+/* Whether the version of a payload that is ordered, or the one that runs, does: on board it may be
+ * any of these that the message comes to. */
+static bool any_wants_sealed(const struct home *home, const struct view_satellite *sat,
+                             const struct mail *m)
+{
+    for (uint32_t i = 0; sat->seen && i < sat->seen->n_payloads; i++) {
+        const struct report_payload *p = &sat->seen->payload[i];
+
+        if (strcmp(p->tenant, m->tenant) == 0 && strcmp(p->name, m->payload) == 0 &&
+            wants_sealed(home, &p->running))
+            return true;
+    }
+    return order_wants_sealed(home, &sat->order, m) || newest_wants_sealed(home, sat->row.id, m);
+}
+
+/* The satellite would refuse it, a pass later: say so now. */
+static enum rc check_sealed(const struct home *home, const char *satellite, const struct mail *m,
+                            struct bytes content, struct err *err)
+{
+    scoped(view_free) struct view *view = NULL;
+    struct eid src, dst;
+    enum rc rc = view_load(home->store, &view, err);
+
+    if (rc != RC_OK)
+        return rc;
+    const struct view_satellite *sat = view_find(view, satellite);
+    if (!sat || !any_wants_sealed(home, sat, m))
+        return RC_OK;
+    rc = mail_eid(GROUND_NODE, m->tenant, "", &src, err);
+    if (rc == RC_OK)
+        rc = mail_eid(m->node, m->tenant, m->payload, &dst, err);
+    return rc == RC_OK ? mail_sealed_check(content, &src, &dst, err) : rc;
+}
+
 enum rc mail_queue(const struct home *home, const char *satellite, struct mail *m, int fd,
                    struct digest *ret_object, struct err *err)
 {
@@ -273,6 +348,8 @@ enum rc mail_queue(const struct home *home, const char *satellite, struct mail *
     rc = mail_head_encode(m, buf, &head, err);
     if (rc == RC_OK)
         rc = fs_pread_exact(fd, buf + head.n, m->size, 0, err);
+    if (rc == RC_OK)
+        rc = check_sealed(home, satellite, m, (struct bytes){ buf + head.n, m->size }, err);
     row.size = head.n + m->size;
     if (rc == RC_OK)
         rc = home_add_bytes(home, (struct bytes){ buf, row.size }, &row.object, row.path, err);

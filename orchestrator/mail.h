@@ -47,7 +47,8 @@ must_check enum rc mail_open_kept(const struct home *home, const char *id, int *
 must_check enum rc mail_remove_kept(const struct home *home, const char *id, struct err *err);
 
 /* Queue the file of a descriptor for a payload; m has payload, tenant, name and expiry, the rest is
- * set here.  *ret_object is what the satellite will report. */
+ * set here.  *ret_object is what the satellite will report.  RC_MAIL_SEALED, RC_MAIL_ADDRESS: the
+ * payload's manifest wants its mail sealed, and it is not, or not for this payload. */
 must_check enum rc mail_queue(const struct home *home, const char *satellite, struct mail *m,
                               int fd, struct digest *ret_object, struct err *err);
 
