@@ -552,6 +552,10 @@ void cbor_put_head(struct cbor_out *w, enum cbor_major major, uint64_t value)
     uint8_t buf[9];
     size_t width = 0;
 
+    if (value < ADDITIONAL_1 && !w->full && w->n < w->cap) { /* most of them */
+        w->p[w->n++] = (uint8_t)((unsigned)major << 5 | (unsigned)value);
+        return;
+    }
     if (value >= UINT64_C(1) << 32)
         width = 8;
     else if (value >= UINT64_C(1) << 16)

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 
 #define GCM_PART_MAX ((size_t)1 << 30) /* libcrypto counts in int */
+#define KEPT_MAX 4U                    /* of one link: two for each direction */
+#define KEPT_KEY_MAX 64U
+#define KEPT_USES 1024U /* then made anew: a bit that flipped in it does not stay for good */
 
 /* Both are one digest context of libcrypto; two types, so that neither is taken for the other. */
 struct sha256 {
@@ -197,18 +200,12 @@ static void mac_ctx_free(EVP_MAC_CTX **ctx)
     EVP_MAC_CTX_free(*ctx);
 }
 
-enum rc crypto_hmac(unsigned bits, struct bytes key, const struct bytes *parts, size_t n_parts,
-                    uint8_t *ret, struct err *err)
+/* ctx has its key. */
+static enum rc hmac_of(EVP_MAC_CTX *ctx, unsigned bits, const struct bytes *parts, size_t n_parts,
+                       uint8_t *ret, struct err *err)
 {
     size_t n = 0;
 
-    if ((bits != 256 && bits != 384 && bits != 512) || key.n == 0)
-        return err_set(err, RC_VALUE, "hmac key or size");
-
-    scoped(mac_ctx_free) EVP_MAC_CTX *ctx = hmac_new(bits);
-
-    if (!ctx || EVP_MAC_init(ctx, key.p, key.n, NULL) != 1)
-        return crypto_failed(err, "hmac");
     for (size_t i = 0; i < n_parts; i++)
         if (parts[i].n > 0 && EVP_MAC_update(ctx, parts[i].p, parts[i].n) != 1)
             return crypto_failed(err, "hmac");
@@ -217,24 +214,34 @@ enum rc crypto_hmac(unsigned bits, struct bytes key, const struct bytes *parts, 
     return RC_OK;
 }
 
+enum rc crypto_hmac(unsigned bits, struct bytes key, const struct bytes *parts, size_t n_parts,
+                    uint8_t *ret, struct err *err)
+{
+    if ((bits != 256 && bits != 384 && bits != 512) || key.n == 0)
+        return err_set(err, RC_VALUE, "hmac key or size");
+
+    scoped(mac_ctx_free) EVP_MAC_CTX *ctx = hmac_new(bits);
+
+    if (!ctx || EVP_MAC_init(ctx, key.p, key.n, NULL) != 1)
+        return crypto_failed(err, "hmac");
+    return hmac_of(ctx, bits, parts, n_parts, ret, err);
+}
+
 static void cipher_ctx_free(EVP_CIPHER_CTX **ctx)
 {
     EVP_CIPHER_CTX_free(*ctx);
 }
 
-/* Key, IV and associated data: the same for both directions. */
-static enum rc gcm_begin(EVP_CIPHER_CTX *ctx, struct bytes key, struct bytes iv, struct bytes aad,
-                         int seal, struct err *err)
+/* Key and IV: the same for both directions. */
+static enum rc gcm_key(EVP_CIPHER_CTX *ctx, struct bytes key, struct bytes iv, int seal,
+                       struct err *err)
 {
     const EVP_CIPHER *cipher = cipher_gcm(key.n);
-    int n = 0;
 
     if (key.n != 16 && key.n != 32)
         return err_set(err, RC_VALUE, "gcm key size");
     if (iv.n < GCM_IV_MIN || iv.n > GCM_IV_MAX)
         return err_set(err, RC_VALUE, "gcm iv size");
-    if (aad.n > GCM_PART_MAX)
-        return err_set(err, RC_TOO_LARGE, "gcm aad");
     /* The length of the IV is set between the cipher and the IV; 12 needs no setting. */
     if (!ctx || (iv.n != GCM_IV_SIZE &&
                  (EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, seal, NULL) != 1 ||
@@ -242,41 +249,38 @@ static enum rc gcm_begin(EVP_CIPHER_CTX *ctx, struct bytes key, struct bytes iv,
         return crypto_failed(err, "gcm");
     if (EVP_CipherInit_ex2(ctx, iv.n == GCM_IV_SIZE ? cipher : NULL, key.p, iv.p, seal, NULL) != 1)
         return crypto_failed(err, "gcm");
-    if (aad.n > 0 && EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1)
-        return crypto_failed(err, "gcm");
     return RC_OK;
 }
 
-enum rc crypto_gcm_seal_iv(struct bytes key, struct bytes iv, struct bytes aad, struct bytes plain,
-                           uint8_t *out, uint8_t ret_tag[16], struct err *err)
+/* ctx has its key and IV. */
+static enum rc gcm_seal_text(EVP_CIPHER_CTX *ctx, struct bytes aad, struct bytes plain,
+                             uint8_t *out, uint8_t ret_tag[16], struct err *err)
 {
-    scoped(cipher_ctx_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t none[1];
     int n = 0;
-    enum rc rc = plain.n > GCM_PART_MAX ? err_set(err, RC_TOO_LARGE, "gcm input")
-                                        : gcm_begin(ctx, key, iv, aad, 1, err);
 
-    if (rc != RC_OK)
-        return rc;
-    if ((plain.n > 0 && EVP_CipherUpdate(ctx, out, &n, plain.p, (int)plain.n) != 1) ||
+    if (plain.n > GCM_PART_MAX || aad.n > GCM_PART_MAX)
+        return err_set(err, RC_TOO_LARGE, "gcm input");
+    if ((aad.n > 0 && EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1) ||
+        (plain.n > 0 && EVP_CipherUpdate(ctx, out, &n, plain.p, (int)plain.n) != 1) ||
         EVP_CipherFinal_ex(ctx, none, &n) != 1 ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, GCM_TAG_SIZE, ret_tag) != 1)
         return crypto_failed(err, "gcm seal");
     return RC_OK;
 }
 
-enum rc crypto_gcm_open_iv(struct bytes key, struct bytes iv, struct bytes aad, struct bytes sealed,
-                           const uint8_t tag[16], uint8_t *out, struct err *err)
+/* ctx has its key and IV. */
+static enum rc gcm_open_text(EVP_CIPHER_CTX *ctx, struct bytes aad, struct bytes sealed,
+                             const uint8_t tag[16], uint8_t *out, struct err *err)
 {
-    scoped(cipher_ctx_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t expected[GCM_TAG_SIZE];
     uint8_t none[1];
     int n = 0;
-    enum rc rc = sealed.n > GCM_PART_MAX ? err_set(err, RC_TOO_LARGE, "gcm input")
-                                         : gcm_begin(ctx, key, iv, aad, 0, err);
 
-    if (rc != RC_OK)
-        return rc;
+    if (sealed.n > GCM_PART_MAX || aad.n > GCM_PART_MAX)
+        return err_set(err, RC_TOO_LARGE, "gcm input");
+    if (aad.n > 0 && EVP_CipherUpdate(ctx, NULL, &n, aad.p, (int)aad.n) != 1)
+        return crypto_failed(err, "gcm");
     memcpy(expected, tag, sizeof expected);
     if ((sealed.n > 0 && EVP_CipherUpdate(ctx, out, &n, sealed.p, (int)sealed.n) != 1) ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, GCM_TAG_SIZE, expected) != 1) {
@@ -288,6 +292,162 @@ enum rc crypto_gcm_open_iv(struct bytes key, struct bytes iv, struct bytes aad, 
         return err_set(err, RC_BPSEC_AUTH, "gcm tag");
     }
     return RC_OK;
+}
+
+enum rc crypto_gcm_seal_iv(struct bytes key, struct bytes iv, struct bytes aad, struct bytes plain,
+                           uint8_t *out, uint8_t ret_tag[16], struct err *err)
+{
+    scoped(cipher_ctx_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    enum rc rc = gcm_key(ctx, key, iv, 1, err);
+
+    return rc == RC_OK ? gcm_seal_text(ctx, aad, plain, out, ret_tag, err) : rc;
+}
+
+enum rc crypto_gcm_open_iv(struct bytes key, struct bytes iv, struct bytes aad, struct bytes sealed,
+                           const uint8_t tag[16], uint8_t *out, struct err *err)
+{
+    scoped(cipher_ctx_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    enum rc rc = gcm_key(ctx, key, iv, 0, err);
+
+    return rc == RC_OK ? gcm_open_text(ctx, aad, sealed, tag, out, err) : rc;
+}
+
+/* ---- keys that stay ready ---- */
+
+enum kept_use { KEPT_NONE, KEPT_SEAL, KEPT_OPEN, KEPT_256 = 256, KEPT_384 = 384, KEPT_512 = 512 };
+
+/* One key and one use of it, with the context that has taken it. */
+struct kept {
+    enum kept_use use; /* KEPT_NONE = empty */
+    size_t n;
+    uint8_t key[KEPT_KEY_MAX];
+    EVP_MAC_CTX *mac;
+    EVP_CIPHER_CTX *cipher;
+    uint64_t turn; /* of the last use */
+    unsigned uses;
+};
+
+static struct kept kept[KEPT_MAX];
+
+static void kept_drop(struct kept *k)
+{
+    EVP_MAC_CTX_free(k->mac); /* both clear what they hold */
+    EVP_CIPHER_CTX_free(k->cipher);
+    crypto_wipe(k, sizeof *k);
+}
+
+void crypto_forget(void)
+{
+    for (size_t i = 0; i < KEPT_MAX; i++)
+        kept_drop(&kept[i]);
+}
+
+/* Have a fresh context take the key. */
+static bool kept_init(struct kept *k, enum kept_use use, struct bytes key)
+{
+    if (use >= KEPT_256) {
+        k->mac = hmac_new((unsigned)use);
+        return k->mac && EVP_MAC_init(k->mac, key.p, key.n, NULL) == 1;
+    }
+    k->cipher = EVP_CIPHER_CTX_new();
+    return k->cipher && EVP_CipherInit_ex2(k->cipher, cipher_gcm(key.n), key.p, NULL,
+                                           use == KEPT_SEAL, NULL) == 1;
+}
+
+/* The entry of this key, made in place of the one that was used longest ago; NULL when libcrypto
+ * fails. */
+static struct kept *kept_find(enum kept_use use, struct bytes key)
+{
+    static uint64_t turn;
+    struct kept *oldest = &kept[0];
+
+    turn++;
+    for (size_t i = 0; i < KEPT_MAX; i++) {
+        struct kept *k = &kept[i];
+
+        if (k->use == use && crypto_equal((struct bytes){ .p = k->key, .n = k->n }, key)) {
+            k->turn = turn;
+            if (k->uses++ < KEPT_USES)
+                return k;
+            oldest = k;
+            break;
+        }
+        if (k->turn < oldest->turn)
+            oldest = k;
+    }
+    kept_drop(oldest);
+    if (!kept_init(oldest, use, key)) {
+        kept_drop(oldest);
+        return NULL;
+    }
+    oldest->use = use;
+    oldest->turn = turn;
+    oldest->n = key.n;
+    memcpy(oldest->key, key.p, key.n);
+    return oldest;
+}
+
+/* One whose context failed may be in any state; and a tag that does not fit may be its fault. */
+static enum rc kept_after(struct kept *k, enum rc rc)
+{
+    if (rc == RC_CRYPTO || rc == RC_BPSEC_AUTH)
+        kept_drop(k);
+    return rc;
+}
+
+enum rc crypto_hmac_kept(unsigned bits, struct bytes key, const struct bytes *parts, size_t n_parts,
+                         uint8_t *ret, struct err *err)
+{
+    struct kept *k;
+
+    if ((bits != 256 && bits != 384 && bits != 512) || key.n == 0 || key.n > KEPT_KEY_MAX)
+        return crypto_hmac(bits, key, parts, n_parts, ret, err);
+    k = kept_find((enum kept_use)bits, key);
+    if (!k)
+        return crypto_failed(err, "hmac");
+    if (EVP_MAC_init(k->mac, NULL, 0, NULL) != 1)
+        return kept_after(k, crypto_failed(err, "hmac"));
+    return kept_after(k, hmac_of(k->mac, bits, parts, n_parts, ret, err));
+}
+
+/* The context of this key with this IV. */
+static enum rc kept_cipher(enum kept_use use, struct bytes key, struct bytes iv, struct kept **ret,
+                           struct err *err)
+{
+    struct kept *k = kept_find(use, key);
+
+    if (!k)
+        return crypto_failed(err, "gcm");
+    if (EVP_CipherInit_ex2(k->cipher, NULL, NULL, iv.p, use == KEPT_SEAL, NULL) != 1)
+        return kept_after(k, crypto_failed(err, "gcm"));
+    *ret = k;
+    return RC_OK;
+}
+
+enum rc crypto_gcm_seal_kept(struct bytes key, struct bytes iv, struct bytes aad,
+                             struct bytes plain, uint8_t *out, uint8_t ret_tag[16], struct err *err)
+{
+    struct kept *k = NULL;
+    enum rc rc;
+
+    if ((key.n != 16 && key.n != 32) || iv.n != GCM_IV_SIZE)
+        return crypto_gcm_seal_iv(key, iv, aad, plain, out, ret_tag, err);
+    rc = kept_cipher(KEPT_SEAL, key, iv, &k, err);
+    return rc == RC_OK ? kept_after(k, gcm_seal_text(k->cipher, aad, plain, out, ret_tag, err))
+                       : rc;
+}
+
+enum rc crypto_gcm_open_kept(struct bytes key, struct bytes iv, struct bytes aad,
+                             struct bytes sealed, const uint8_t tag[16], uint8_t *out,
+                             struct err *err)
+{
+    struct kept *k = NULL;
+    enum rc rc;
+
+    if ((key.n != 16 && key.n != 32) || iv.n != GCM_IV_SIZE)
+        return crypto_gcm_open_iv(key, iv, aad, sealed, tag, out, err);
+    rc = kept_cipher(KEPT_OPEN, key, iv, &k, err);
+    return rc == RC_OK ? kept_after(k, gcm_open_text(k->cipher, aad, sealed, tag, out, err)) : rc;
 }
 
 /* RFC 3394 in either direction; a wrong KEK is only visible when unwrapping. */

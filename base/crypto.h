@@ -73,6 +73,22 @@ must_check static inline enum rc crypto_gcm_open(struct bytes key, const uint8_t
     return crypto_gcm_open_iv(key, (struct bytes){ iv, GCM_IV_SIZE }, aad, sealed, tag, out, err);
 }
 
+/* The same three, for keys of which the caller has a few that serve again and again: what libcrypto
+ * makes of a key stays ready in this process, so that its next text costs no more than the text.
+ * The four last used are kept, until crypto_forget; whoever wipes such a key calls that too.  Keys
+ * longer than 64 bytes and IVs of another length than 12 are served without being kept. */
+must_check enum rc crypto_hmac_kept(unsigned bits, struct bytes key, const struct bytes *parts,
+                                    size_t n_parts, uint8_t *ret, struct err *err);
+must_check enum rc crypto_gcm_seal_kept(struct bytes key, struct bytes iv, struct bytes aad,
+                                        struct bytes plain, uint8_t *out, uint8_t ret_tag[16],
+                                        struct err *err);
+must_check enum rc crypto_gcm_open_kept(struct bytes key, struct bytes iv, struct bytes aad,
+                                        struct bytes sealed, const uint8_t tag[16], uint8_t *out,
+                                        struct err *err);
+
+/* Wipe every key that is kept ready. */
+void crypto_forget(void);
+
 /* AES key wrap (RFC 3394) under a 16 or 32 byte KEK; wrapped is 8 bytes longer than the key. */
 must_check enum rc crypto_wrap(struct bytes kek, struct bytes key, uint8_t *ret_wrapped,
                                struct err *err);

@@ -181,7 +181,9 @@ enum rc bpsec_mac(const struct bundle *bundle, const struct bundle_block *bib,
     if (rc != RC_OK)
         return rc;
     parts[1] = data;
-    rc = crypto_hmac((unsigned)n * 8, key, parts, 2, ret, err);
+    /* A wrapped key serves one block. */
+    rc = asb->wrapped_key.n == 0 ? crypto_hmac_kept((unsigned)n * 8, key, parts, 2, ret, err)
+                                 : crypto_hmac((unsigned)n * 8, key, parts, 2, ret, err);
     if (rc == RC_OK)
         *ret_n = n;
     return rc;
@@ -228,6 +230,8 @@ enum rc bpsec_encrypt(const struct bundle *bundle, const struct bundle_block *bc
         rc = aad_of(bundle, bcb, asb, bundle_block(bundle, target), &aad, err);
     if (rc != RC_OK)
         return rc;
+    if (asb->wrapped_key.n == 0)
+        return crypto_gcm_seal_kept(key, asb->iv, aad.bytes, plain, out, ret_tag, err);
     return crypto_gcm_seal_iv(key, asb->iv, aad.bytes, plain, out, ret_tag, err);
 }
 
@@ -284,7 +288,9 @@ enum rc bpsec_decrypt(uint8_t *buf, struct bundle *b, const struct bundle_block 
     }
     memcpy(mac, tag.p, sizeof mac);
     out = buf + (sealed.p - b->raw.p);
-    rc = crypto_gcm_open_iv(key, asb->iv, aad.bytes, sealed, mac, out, err);
+    rc = asb->wrapped_key.n == 0
+             ? crypto_gcm_open_kept(key, asb->iv, aad.bytes, sealed, mac, out, err)
+             : crypto_gcm_open_iv(key, asb->iv, aad.bytes, sealed, mac, out, err);
     if (rc == RC_OK)
         b->blocks[target - b->blocks].data.n = sealed.n;
     return at_block(rc, b, bcb, err);

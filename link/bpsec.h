@@ -4,7 +4,8 @@
  * (RFC 9173).  Which protection a bundle must have is not decided here: see link/seal.
  *
  * Everything read here comes from whoever sent the file until a MAC or tag has matched.  Plaintext
- * never stays in a buffer that did not verify.  Keys come from the caller and are not kept.
+ * never stays in a buffer that did not verify.  Keys come from the caller; those that did not come
+ * wrapped stay ready in base/crypto until crypto_forget.
  */
 #ifndef BERTH_LINK_BPSEC_H
 #define BERTH_LINK_BPSEC_H

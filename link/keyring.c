@@ -30,6 +30,7 @@ static void remove_at(struct link_keyring *ring, uint32_t i)
     memmove(&ring->key[i], &ring->key[i + 1], (ring->n - i - 1) * sizeof ring->key[0]);
     ring->n--;
     crypto_wipe(&ring->key[ring->n], sizeof ring->key[0]);
+    crypto_forget();
 }
 
 /* ---- the rules ----------------------------------------------------------------------------------
@@ -284,4 +285,5 @@ enum rc link_keyring_load(int dirfd, const char *name, struct link_keyring *ret,
 void link_keyring_wipe(struct link_keyring *ring)
 {
     crypto_wipe(ring, sizeof *ring);
+    crypto_forget();
 }

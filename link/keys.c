@@ -82,4 +82,5 @@ uint64_t keys_number(const struct keys *keys)
 void keys_wipe(struct keys *keys)
 {
     crypto_wipe(keys, sizeof *keys);
+    crypto_forget();
 }

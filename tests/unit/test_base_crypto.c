@@ -300,6 +300,78 @@ static void test_equal(void **state)
     assert_true(crypto_equal((struct bytes){ 0 }, (struct bytes){ 0 }));
 }
 
+/* What stays ready changes no result: more keys and uses in turn than are kept, in any order. */
+static void test_kept(void **state)
+{
+    const struct bytes parts[] = { bytes_of("one"), { 0 }, bytes_of(" and the other") };
+    static const unsigned bits[] = { 256, 384, 512 };
+    static const size_t key_n[] = { 1, 32, 48, 64, 65, 100 };
+    uint8_t key[100];
+    uint8_t want[64];
+    uint8_t got[64];
+    struct err err;
+
+    (void)state;
+    for (unsigned i = 0; i < 3000; i++) {
+        size_t n = key_n[i % 7 % 6];
+        unsigned size = bits[i % 3];
+
+        memset(key, (int)(i % 5), sizeof key);
+        assert_rc(crypto_hmac(size, (struct bytes){ .p = key, .n = n }, parts, 3, want, &err),
+                  RC_OK);
+        assert_rc(crypto_hmac_kept(size, (struct bytes){ .p = key, .n = n }, parts, 3, got, &err),
+                  RC_OK);
+        assert_memory_equal(got, want, size / 8);
+        if (i % 1000 == 999)
+            crypto_forget();
+    }
+    for (unsigned i = 0; i < 3000; i++) { /* one key, longer than its context is used */
+        assert_rc(crypto_hmac_kept(384, bytes_of("Jefe"), parts, 3, got, &err), RC_OK);
+        assert_rc(crypto_hmac(384, bytes_of("Jefe"), parts, 3, want, &err), RC_OK);
+        assert_memory_equal(got, want, 48);
+    }
+    assert_rc(crypto_hmac_kept(384, (struct bytes){ 0 }, parts, 3, got, &err), RC_VALUE);
+    assert_rc(crypto_hmac_kept(2, bytes_of("Jefe"), parts, 3, got, &err), RC_VALUE);
+}
+
+static void test_gcm_kept(void **state)
+{
+    const struct bytes aad = bytes_of("header");
+    const struct bytes plain = bytes_of("a text of no particular length");
+    uint8_t key[32];
+    uint8_t iv[GCM_IV_MAX] = { 0 };
+    uint8_t want[64], got[64], back[64];
+    uint8_t want_tag[GCM_TAG_SIZE], tag[GCM_TAG_SIZE];
+    struct err err;
+
+    (void)state;
+    for (unsigned i = 0; i < 3000; i++) {
+        struct bytes k = { .p = key, .n = i % 3 == 0 ? 16 : 32 };
+        struct bytes v = { .p = iv, .n = i % 11 == 0 ? 8 : GCM_IV_SIZE };
+        struct bytes s = { .p = got, .n = plain.n };
+
+        memset(key, (int)(i % 4), sizeof key);
+        bytes_put_be(iv, 4, i);
+        assert_rc(crypto_gcm_seal_iv(k, v, aad, plain, want, want_tag, &err), RC_OK);
+        assert_rc(crypto_gcm_seal_kept(k, v, aad, plain, got, tag, &err), RC_OK);
+        assert_memory_equal(got, want, plain.n);
+        assert_memory_equal(tag, want_tag, sizeof tag);
+        assert_rc(crypto_gcm_open_kept(k, v, aad, s, tag, back, &err), RC_OK);
+        assert_memory_equal(back, plain.p, plain.n);
+        if (i % 5 != 0)
+            continue;
+        tag[i % sizeof tag] ^= 1; /* refused, wiped, and no harm to what comes after */
+        assert_rc(crypto_gcm_open_kept(k, v, aad, s, tag, back, &err), RC_BPSEC_AUTH);
+        for (size_t at = 0; at < plain.n; at++)
+            assert_int_equal(back[at], 0);
+    }
+    crypto_forget();
+    assert_rc(crypto_gcm_seal_kept((struct bytes){ .p = key, .n = 24 },
+                                   (struct bytes){ .p = iv, .n = GCM_IV_SIZE }, aad, plain, got,
+                                   tag, &err),
+              RC_VALUE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_gcm),      cmocka_unit_test(test_wrap),
         cmocka_unit_test(test_wrap_256), cmocka_unit_test(test_ed25519),
         cmocka_unit_test(test_equal),    cmocka_unit_test(test_mldsa65_garbage),
+        cmocka_unit_test(test_kept),     cmocka_unit_test(test_gcm_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
