@@ -139,6 +139,11 @@ char *cli_size(uint64_t bytes, char out[CLI_SIZE_CAP]);
 /* "12s", "4m", "3h", "2d" into out; returns out. */
 char *cli_age(uint64_t ms, char out[CLI_SIZE_CAP]);
 
+/* "2026-11-30 12:00:00Z" of a Unix time in ms into out; "-" for one outside 1970 to 9999.  Returns
+ * out. */
+#define CLI_TIME_CAP 24U
+char *cli_time(int64_t unix_ms, char out[CLI_TIME_CAP]);
+
 /* Get the passphrase of a key: --passphrase-file, $BERTH_PASSPHRASE_FILE, or asked for on the
  * terminal without echo (twice when a key is made).  A file's first line counts, without its line
  * end.  RC_KEY_FILE when there is none; the caller wipes buf. */

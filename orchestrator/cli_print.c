@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "orchestrator/cli.h"
 
@@ -245,6 +246,17 @@ char *cli_size(uint64_t bytes, char out[CLI_SIZE_CAP])
         unit++;
     }
     (void)snprintf(out, CLI_SIZE_CAP, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return out;
+}
+
+char *cli_time(int64_t unix_ms, char out[CLI_TIME_CAP])
+{
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm tm;
+
+    if (unix_ms < 0 || !gmtime_r(&seconds, &tm) ||
+        strftime(out, CLI_TIME_CAP, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
+        (void)snprintf(out, CLI_TIME_CAP, "-");
     return out;
 }
 

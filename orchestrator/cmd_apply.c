@@ -334,6 +334,16 @@ static enum rc queue_package(const struct apply *a, const struct plan_change *ch
     return deliver_queue(&d, package, &done, err);
 }
 
+/* Where berth passes finds the fleet file from now on. */
+static enum rc keep_path(const struct apply *a, struct err *err)
+{
+    char path[PATH_MAX];
+
+    if (!realpath(a->p->path, path))
+        return err_sys(err, RC_IO, "%.60s", a->p->path);
+    return store_set(a->home->store, HOME_FLEET_FILE, path, err);
+}
+
 static enum rc record(const struct apply *a, struct err *err)
 {
     const struct plan *plan = a->p->plan;
@@ -343,6 +353,9 @@ static enum rc record(const struct apply *a, struct err *err)
     auditing_approvals(a->audit, a->ring);
     auditing_approvals(a->audit, a->safety);
     enum rc rc = end_older(a, err);
+
+    if (rc == RC_OK)
+        rc = keep_path(a, err);
 
     if (rc == RC_OK)
         rc = add_rollouts(a, err);
@@ -495,6 +508,7 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
     if (code != CLI_OK)
         return code;
     planning_print(a.cli, &p, &a.cost);
+    planning_print_hash(a.cli, &p);
     if (cli_value(a.cli, "request"))
         return run_ask(&a, err);
     rollout = calloc(p.plan->n_rollouts + 1U, sizeof *rollout);

@@ -8,6 +8,7 @@
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/planning.h"
+#include "orchestrator/planning_sky.h"
 #include "orchestrator/prepare.h"
 
 /* The command that does exactly this, as it can be pasted here. */
@@ -23,12 +24,23 @@ static void print_command(struct cli *cli, const struct planning *p)
             p->blocked_by != 0 ? " --supersede" : "", p->failed ? " --despite-failure" : "");
 }
 
+/* The plan, and what the sky makes of it. */
+static json_t *plan_json(const struct planning *p, const struct planning_sky *sky,
+                         const struct cost *cost)
+{
+    json_t *doc = planning_json(p, cost);
+
+    (void)json_object_set_new(doc, "sky", planning_sky_json(sky));
+    return doc;
+}
+
 static int run_plan(struct cli *cli)
 {
     scoped(free_ptr) struct fleet *fleet = NULL;
     scoped(home_close) struct home home = HOME_NONE;
     scoped(trust_free) struct trust *trust = NULL;
     scoped(planning_done) struct planning p = { 0 };
+    scoped(planning_sky_done) struct planning_sky sky = { 0 };
     struct cost cost = { 0 };
     struct err err = { 0 };
 
@@ -44,12 +56,15 @@ static int run_plan(struct cli *cli)
         prepare_deltas(cli, &home, fleet, cli_arg(cli, 0), &err) != RC_OK)
         return planning_fail(cli, &err);
     if (planning_make(home.store, fleet, cli_arg(cli, 0), &p, &err) != RC_OK ||
-        planning_check(&p, &home, trust, clock_unix_ms(), &err) != RC_OK)
+        planning_check(&p, &home, trust, clock_unix_ms(), &err) != RC_OK ||
+        planning_sky_make(&p, home.store, (int64_t)clock_unix_ms(), &sky, &err) != RC_OK)
         return planning_fail(cli, &err);
     planning_print(cli, &p, &cost);
+    planning_sky_print(cli, &sky);
+    planning_print_hash(cli, &p);
     if (planning_acts(&p))
         print_command(cli, &p);
-    int code = cli_json(cli, planning_json(&p, &cost));
+    int code = cli_json(cli, plan_json(&p, &sky, &cost));
 
     return code == CLI_OK && planning_acts(&p) ? CLI_CHANGES : code;
 }

@@ -16,7 +16,8 @@
 #include "orchestrator/store.h"
 
 #define HOME_PATH_CAP 1024U
-#define GROUND_NODE 1U /* node number of the ground on every link */
+#define GROUND_NODE 1U               /* node number of the ground on every link */
+#define HOME_FLEET_FILE "fleet-file" /* setting: path of the fleet file that was applied last */
 
 struct home {
     int dirfd;

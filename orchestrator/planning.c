@@ -147,6 +147,9 @@ int planning_fail(struct cli *cli, const struct err *err)
     case RC_NOT_REGULAR:
     case RC_TOO_LARGE:
         return cli_fail(cli, err, "give a fleet file as docs/guide/operator.md shows it");
+    case RC_TLE:
+    case RC_CONTACTS:
+        return cli_fail(cli, err, "correct that file; docs/wire/contacts.md says what is read");
     case RC_MANIFEST_REVOKED:
         return cli_fail(cli, err, "name another version in the file: this one is revoked for good");
     case RC_KEY_REVOKED:
@@ -300,9 +303,16 @@ bool planning_acts(const struct planning *p)
     return p->plan->n_changed > 0 || p->plan->n_withdrawn > 0;
 }
 
-void planning_print(struct cli *cli, const struct planning *p, const struct cost *cost)
+void planning_print_hash(struct cli *cli, const struct planning *p)
 {
     char hash[PLAN_HASH_CAP];
+
+    if (planning_acts(p))
+        cli_say(cli, "PLAN %s", plan_hash_text(p->plan, hash));
+}
+
+void planning_print(struct cli *cli, const struct planning *p, const struct cost *cost)
+{
     char size[CLI_SIZE_CAP], full[CLI_SIZE_CAP];
     const struct plan *plan = p->plan;
 
@@ -324,14 +334,14 @@ void planning_print(struct cli *cli, const struct planning *p, const struct cost
             plan->bytes < plan->full_bytes ? " (without deltas " : "",
             plan->bytes < plan->full_bytes ? cli_size(plan->full_bytes, full) : "",
             plan->bytes < plan->full_bytes ? ")" : "");
-    print_cost(cli, p, cost);
+    if (p->fleet->n_stations == 0) /* else the passes themselves are told */
+        print_cost(cli, p, cost);
     if (p->blocked_by != 0)
         cli_note(cli, "note: rollout %llu is under way on %s: apply needs --supersede",
                  (unsigned long long)p->blocked_by, p->blocked_on);
     if (p->failed)
         cli_note(cli, "note: %s/%s %s has failed on %s: apply needs --despite-failure",
                  p->failed->tenant, p->failed->name, p->failed->to, p->failed_on);
-    cli_say(cli, "PLAN %s", plan_hash_text(plan, hash));
 }
 
 /* ---- for programs -----------------------------------------------------------------------------

@@ -39,8 +39,10 @@ must_check enum rc planning_check(const struct planning *p, const struct home *h
 /* Whether applying it does anything. */
 bool planning_acts(const struct planning *p);
 
-/* Print the difference, the waves, what is sent and what that costs, and the hash. */
+/* Print the difference, the waves, what is sent and what that costs; and the hash, if applying it
+ * does anything. */
 void planning_print(struct cli *cli, const struct planning *p, const struct cost *cost);
+void planning_print_hash(struct cli *cli, const struct planning *p);
 
 /* The same as JSON; a new reference. */
 json_t *planning_json(const struct planning *p, const struct cost *cost);

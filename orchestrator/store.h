@@ -50,7 +50,7 @@ must_check enum rc store_join(struct store *store, struct store **ret_open, stru
 /* A number that differs from the last call's when another connection changed the file since. */
 must_check enum rc store_watch(struct store *store, uint64_t *ret, struct err *err);
 
-/* ---- settings: "fleet" (name), "operator-key" (path) ---- */
+/* ---- settings: "fleet" (name), "operator-key" (path), "fleet-file" (path) ---- */
 
 must_check enum rc store_set(struct store *store, const char *key, const char *value,
                              struct err *err);

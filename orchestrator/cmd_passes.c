@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/cmd_passes: the contacts of the fleet's satellites, and what they are worth.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/home.h"
+#include "orchestrator/lines.h"
+#include "orchestrator/outlook.h"
+#include "orchestrator/schedule.h"
+#include "orchestrator/yaml_units.h"
+
+#define SPAN_MS 86400000LL
+#define ROWS_MAX 10000U
+#define DEGREES (180.0 / TLE_PI)
+
+struct passes {
+    struct cli *cli;
+    struct fleet *fleet;
+    struct outlook *outlook;
+    char path[HOME_PATH_CAP]; /* of the fleet file */
+    int64_t now_ms, from_ms, to_ms;
+};
+
+/* "2026-11-30T12:00:00Z", or "6h": so long from now, back (sign -1) or ahead. */
+static enum rc read_time(const struct passes *p, const char *name, int sign, int64_t fallback,
+                         int64_t *ret, struct err *err)
+{
+    const char *text = cli_value(p->cli, name);
+    uint64_t span = 0;
+
+    *ret = fallback;
+    if (!text || lines_time(bytes_of(text), '-', 'T', ret))
+        return RC_OK;
+    if (!yaml_unit_parse(YAML_UNIT_TIME, text, &span) || span > (uint64_t)SKY_SPAN_MAX_MS)
+        return err_set(err, RC_USAGE, "--%s %.30s: expected 2026-11-30T12:00:00Z, or 6h", name,
+                       text);
+    *ret = p->now_ms + sign * (int64_t)span;
+    return RC_OK;
+}
+
+static enum rc read_span(struct passes *p, struct err *err)
+{
+    enum rc rc = read_time(p, "since", -1, p->now_ms, &p->from_ms, err);
+
+    if (rc == RC_OK)
+        rc = read_time(p, "until", 1, p->from_ms + SPAN_MS, &p->to_ms, err);
+    if (rc == RC_OK && (p->to_ms <= p->from_ms || p->to_ms - p->from_ms > SKY_SPAN_MAX_MS))
+        return err_set(err, RC_USAGE, "--until: not after --since, or more than 31 days");
+    return rc;
+}
+
+/* The fleet file that was named, or the one that was applied last. */
+static enum rc find_file(struct passes *p, struct err *err)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    const char *given = cli_value(p->cli, "fleet");
+
+    if (given) {
+        if (snprintf(p->path, sizeof p->path, "%s", given) >= (int)sizeof p->path)
+            return err_set(err, RC_NAME, "--fleet");
+        return RC_OK;
+    }
+    enum rc rc = home_open(p->cli->home, false, &home, err);
+
+    return rc == RC_OK ? store_get(home.store, HOME_FLEET_FILE, p->path, sizeof p->path, err) : rc;
+}
+
+/* Every contact of the span may be had: it is a list, not a change. */
+static enum rc schedule(struct passes *p, struct err *err)
+{
+    const struct schedule_input in = { .now_ms = p->from_ms - SCHEDULE_FROZEN_MS,
+                                       .station = p->outlook->station,
+                                       .n_stations = p->fleet->n_stations,
+                                       .n_satellites = p->fleet->n_satellites };
+    enum rc rc = schedule_antennas(&in, &p->outlook->contacts, err);
+
+    for (size_t i = 0; rc == RC_OK && i < p->outlook->contacts.n; i++)
+        if (p->outlook->contacts.at[i].los_ms > p->now_ms)
+            contact_clock(&p->outlook->contacts.at[i], p->now_ms, 0);
+    return rc;
+}
+
+/* ---- output --------------------------------------------------------------------------------- */
+
+static void put_state(const struct passes *p, const struct contact *c, char *out, size_t cap)
+{
+    if (c->los_ms <= p->now_ms)
+        (void)snprintf(out, cap, "past");
+    else if (c->state == CONTACT_PREDICTED)
+        (void)snprintf(out, cap, "not reserved");
+    else
+        (void)snprintf(out, cap, "%s, %u", contact_state_text(c->state), c->antenna + 1);
+}
+
+static void print_rows(const struct passes *p)
+{
+    static const char *const headings[] = { "BEGINS (UTC)", "LASTS", "STATION", "SATELLITE",
+                                            "TOP",          "BYTES", "STATE" };
+    scoped(cli_table_free) struct cli_table *table = cli_table_new(headings, 7);
+    const struct contacts *list = &p->outlook->contacts;
+
+    for (size_t i = 0; i < list->n && i < ROWS_MAX; i++) {
+        const struct contact *c = &list->at[i];
+        char begins[CLI_TIME_CAP], lasts[32], top[16] = "-", size[CLI_SIZE_CAP], state[32];
+        int64_t seconds = (c->los_ms - c->aos_ms) / 1000;
+        const char *const cells[] = { begins,
+                                      lasts,
+                                      p->fleet->station[c->station].station.id,
+                                      p->fleet->satellite[c->satellite].id,
+                                      top,
+                                      size,
+                                      state };
+
+        (void)cli_time(c->aos_ms, begins);
+        (void)snprintf(lasts, sizeof lasts, "%lld:%02lld", (long long)(seconds / 60),
+                       (long long)(seconds % 60));
+        if (c->top > 0)
+            (void)snprintf(top, sizeof top, "%d", (int)(c->top * DEGREES));
+        (void)cli_size(c->capacity, size);
+        put_state(p, c, state, sizeof state);
+        cli_table_row(table, cells);
+    }
+    cli_table_print(p->cli, table);
+    if (list->n > ROWS_MAX)
+        cli_note(p->cli, "note: %zu more; name a satellite or a shorter time", list->n - ROWS_MAX);
+}
+
+static void print_notes(const struct passes *p)
+{
+    for (uint32_t i = 0; i < p->fleet->n_satellites; i++)
+        if (p->outlook->note[i][0])
+            cli_note(p->cli, "note: %s: %s", p->fleet->satellite[i].id, p->outlook->note[i]);
+}
+
+static json_t *contact_json(const struct passes *p, const struct contact *c)
+{
+    char begins[CLI_TIME_CAP], ends[CLI_TIME_CAP], state[32];
+
+    put_state(p, c, state, sizeof state);
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:s, s:o}", "station",
+                     p->fleet->station[c->station].station.id, "satellite",
+                     p->fleet->satellite[c->satellite].id, "begins", cli_time(c->aos_ms, begins),
+                     "ends", cli_time(c->los_ms, ends), "begins_ms", (json_int_t)c->aos_ms,
+                     "ends_ms", (json_int_t)c->los_ms, "top_degrees", c->top * DEGREES, "room",
+                     json_uint(c->room), "bytes", json_uint(c->capacity), "state",
+                     c->los_ms <= p->now_ms ? "past" : contact_state_text(c->state), "antenna",
+                     c->state == CONTACT_PREDICTED ? json_null() : json_uint(c->antenna + 1U));
+}
+
+static json_t *passes_json(const struct passes *p)
+{
+    json_t *list = json_array(), *notes = json_object();
+
+    for (size_t i = 0; i < p->outlook->contacts.n; i++)
+        (void)json_array_append_new(list, contact_json(p, &p->outlook->contacts.at[i]));
+    for (uint32_t i = 0; i < p->fleet->n_satellites; i++)
+        if (p->outlook->note[i][0])
+            (void)json_object_set_new(notes, p->fleet->satellite[i].id,
+                                      json_safe(p->outlook->note[i]));
+    return json_pack("{s:s, s:o, s:o}", "fleet", p->fleet->name, "passes", list, "notes", notes);
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static enum rc check_satellite(const struct passes *p, struct err *err)
+{
+    const char *id = cli_arg(p->cli, 0);
+
+    for (uint32_t i = 0; i < p->fleet->n_satellites; i++)
+        if (!id || strcmp(p->fleet->satellite[i].id, id) == 0)
+            return RC_OK;
+    return err_set(err, RC_NO_SATELLITE, "%.32s is not in %.50s", id, p->fleet->source);
+}
+
+static int fail(const struct passes *p, const struct err *err)
+{
+    switch ((int)err->rc) {
+    case RC_NOT_FOUND:
+        return cli_fail(p->cli, err,
+                        p->path[0] ? CLI_FIX_PATH
+                                   : "berth passes --fleet FLEET.yaml, or berth apply first");
+    case RC_NO_SATELLITE:
+        return cli_fail(p->cli, err, "name one of the satellites that the file lists");
+    case RC_TLE:
+    case RC_CONTACTS:
+        return cli_fail(p->cli, err, "correct that file; docs/wire/contacts.md says what is read");
+    case RC_YAML:
+        return cli_fail(p->cli, err, "correct the line; docs/guide/operator.md lists every key");
+    default:
+        return cli_fail(p->cli, err, NULL);
+    }
+}
+
+static int run(struct cli *cli)
+{
+    scoped(free_ptr) struct fleet *fleet = NULL;
+    scoped(outlook_free) struct outlook *outlook = NULL;
+    struct passes p = { .cli = cli, .now_ms = (int64_t)clock_unix_ms() };
+    struct err err = { 0 };
+
+    if (read_span(&p, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth passes --help");
+    if (find_file(&p, &err) != RC_OK || fleet_load(p.path, &fleet, &err) != RC_OK)
+        return fail(&p, &err);
+    p.fleet = fleet;
+    if (fleet->n_stations == 0) {
+        (void)err_set(&err, RC_YAML, "%s: no 'stations'", fleet->source);
+        return cli_fail(cli, &err, "add stations, links and orbits: docs/guide/operator.md");
+    }
+    const struct outlook_input in = { .fleet = fleet,
+                                      .path = p.path,
+                                      .satellite = cli_arg(cli, 0),
+                                      .from_ms = p.from_ms,
+                                      .to_ms = p.to_ms,
+                                      .reference_ms = p.now_ms };
+
+    if (check_satellite(&p, &err) != RC_OK || outlook_make(&in, &outlook, &err) != RC_OK)
+        return fail(&p, &err);
+    p.outlook = outlook;
+    if (schedule(&p, &err) != RC_OK)
+        return fail(&p, &err);
+    if (outlook->contacts.n > 0)
+        print_rows(&p);
+    else
+        cli_say(cli, "no passes in this time");
+    print_notes(&p);
+    return cli_json(cli, passes_json(&p));
+}
+
+static const struct cli_option options[] = {
+    { "fleet", CLI_PATH, "FILE", "the fleet file (else the one that was applied last)" },
+    { "since", CLI_TEXT, "TIME",
+      "begin here: 2026-11-30T12:00:00Z, or 6h for six hours ago (now)" },
+    { "until", CLI_TEXT, "TIME", "end here, or so long from now (a day after the beginning)" },
+    { 0 },
+};
+
+const struct cli_command cmd_passes[] = {
+    { .name = "passes",
+      .group = "Operate",
+      .args = "[SAT]",
+      .summary = "List when stations can talk to satellites, and what that is worth",
+      .about = "Finds the contacts of the fleet file's satellites from elements, ephemerides or\n"
+               "contact plans, gives each an antenna that is free, and says how many bytes are\n"
+               "expected to arrive.  Times are UTC; TOP is the highest elevation in degrees.",
+      .args_max = 1,
+      .options = options,
+      .run = run },
+    { 0 },
+};

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/outlook: the contacts of a fleet file's satellites in a span of time: the files that
+ * it names are read, elements and ephemerides are held over the stations, contact plans taken in.
+ *
+ * A file that cannot be read is an error, which names satellite and file.  Elements that are not
+ * good for the span are no error: the satellite has no contacts, and a note says why.
+ */
+#ifndef BERTH_ORCHESTRATOR_OUTLOOK_H
+#define BERTH_ORCHESTRATOR_OUTLOOK_H
+
+#include "orchestrator/contact.h"
+#include "orchestrator/fleet.h"
+
+#define OUTLOOK_NOTE_CAP 96U
+#define OUTLOOK_OLD_MS (14LL * 24 * 3600 * 1000) /* elements this far from the span are told */
+
+struct outlook {
+    struct contact_station station[FLEET_STATIONS_MAX]; /* as in the file */
+    struct contacts contacts;                           /* sorted */
+    char note[FLEET_SATELLITES_MAX][OUTLOOK_NOTE_CAP];  /* of each satellite, "" = none */
+};
+
+struct outlook_input {
+    const struct fleet *fleet;
+    const char *path;       /* of the fleet file: other files are named from its directory */
+    const char *satellite;  /* only this one; NULL = all */
+    int64_t from_ms, to_ms; /* Unix time */
+    int64_t reference_ms;   /* contact plans' relative times count from here */
+};
+
+/* RC_TLE, RC_CONTACTS, RC_NOT_FOUND and the like name the file; RC_ORBIT: a span that is too long.
+ * Free with outlook_free (scope cleaner). */
+must_check enum rc outlook_make(const struct outlook_input *in, struct outlook **ret,
+                                struct err *err);
+void outlook_free(struct outlook **outlook);
+
+/* What is expected of a station and a satellite: its link's prior.  arg: the fleet. */
+struct contact_goodput outlook_goodput(void *arg, uint32_t station, uint32_t satellite);
+
+/* The newest element set of a file: sets of two lines, with or without a name above, all of one
+ * satellite; the last one counts.  RC_TLE, RC_CONTACTS with file and line. */
+must_check enum rc outlook_tle(struct bytes text, const char *name, struct tle *ret,
+                               struct err *err);
+
+#endif

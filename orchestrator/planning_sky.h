@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/planning_sky: a plan held against the sky: which passes its bytes ride, when each
+ * wave is done, and what cannot be done and why.
+ *
+ * What waits in the queues already goes before or beside it.  The horizon is two days, or the
+ * longest deadline of the plan's rollouts if that is longer.
+ */
+#ifndef BERTH_ORCHESTRATOR_PLANNING_SKY_H
+#define BERTH_ORCHESTRATOR_PLANNING_SKY_H
+
+#include "orchestrator/forecast.h"
+#include "orchestrator/outlook.h"
+#include "orchestrator/planning.h"
+
+#define PLANNING_HORIZON_MS (48LL * 3600 * 1000)
+/* A signed order, as bundles: its lines, and two hybrid signatures of 3.4 kB. */
+#define PLANNING_ORDER_BYTES 8192U
+
+struct planning_sky {
+    const struct planning *p;
+    int64_t now_ms, until_ms;
+    struct outlook *outlook; /* owned, as is what follows; NULL = the file has no stations */
+    struct schedule_tenant tenant[2U * TENANTS_MAX];
+    char tenant_id[2U * TENANTS_MAX][NAME_CAP];
+    uint32_t n_tenants;
+    struct schedule_job *job;
+    bool *ours;
+    uint32_t n_jobs;
+    uint32_t *wave;
+    struct forecast forecast;
+};
+
+/* Read the files that the fleet file names, reserve and fill the contacts, and draw.  Does nothing
+ * without stations.  The codes of outlook_make, and those of the store.  End with planning_sky_done
+ * (scope cleaner; fine on a zeroed one). */
+must_check enum rc planning_sky_make(const struct planning *p, struct store *store, int64_t now_ms,
+                                     struct planning_sky *ret, struct err *err);
+void planning_sky_done(struct planning_sky *sky);
+
+/* For people, in 80 columns, and for programs (a new reference; null without stations). */
+void planning_sky_print(struct cli *cli, const struct planning_sky *sky);
+json_t *planning_sky_json(const struct planning_sky *sky);
+
+#endif

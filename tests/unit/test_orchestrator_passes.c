@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Passes and plans over a sky, by the program: from a fleet file with contact plans, elements and
+ * an ephemeris to the passes that a release rides, and what is said of files that are wrong.
+ */
+#include "tests/unit/test.h"
+
+#include <jansson.h>
+
+#include "base/clock.h"
+/* last: it has a global err */
+#include "tests/unit/berth_run.h"
+
+#define LINE1 "1 28057U 03049A   06177.78615833  .00000060  00000-0  35940-4 0  1836"
+#define LINE2 "2 28057  98.4283 247.6961 0000884  88.1964 271.9322 14.35478080140550"
+
+static const char quota[] = "memory: 64M\ncpu: 50%\npids: 32\ndata: 16M\ntmp: 16M\nfiles: 64\n"
+                            "store: 64M\npayloads: 2\nexpires: 30d\n";
+static const char payload[] = "name: cam\ntenant: acme\nversion: 1.0\nrelease: 1\n"
+                              "exec: [/bin/cam]\nroot: rootfs\narch: any\n"
+                              "resources: {memory: 16M, cpu: 0.25, pids: 4, tmp: 1M, files: 16}\n"
+                              "health: {type: alive, ready: 2s}\n";
+
+/* One station, node 50.  sat-1 is the canary with a pass every hour, sat-2 has one far too short,
+ * sat-3 has none, sat-4 no orbit. */
+static const char fleet[] =
+    "fleet: aurora\n"
+    "stations: [{id: kiruna, lat: 67.86, lon: 20.96, node: 50, antennas: 2}]\n"
+    "links: {uhf: {rate: 9600, overhead: 0, goodput: 100%%}}\n"
+    "tenants: {acme: {uplink: %s}}\n"
+    "satellites:\n"
+    "  - {id: sat-1, labels: {canary: yes}, orbit: {contacts: sky/plan.ionrc}, node: 101}\n"
+    "  - {id: sat-2, orbit: {contacts: sky/plan.ionrc}, node: 102}\n"
+    "  - {id: sat-3, orbit: {contacts: sky/plan.ionrc}, node: 103}\n"
+    "  - {id: sat-4}\n"
+    "rollout: {default: {waves: [{n: 1, label: canary}, 100%%], first: [{n: 1, label: canary}, "
+    "100%%], deadline: %s}}\n"
+    "desired:\n  - {select: all, payloads: {acme/cam: 1.0}}\n";
+
+static void put_fleet(const char *uplink, const char *deadline)
+{
+    char text[2048];
+
+    print_to(text, sizeof text, fleet, uplink, deadline);
+    put("fleet.yaml", text, 0644);
+}
+
+/* Content that does not compress to nothing: some 20 kB. */
+static void put_program(void)
+{
+    static uint8_t noise[20000];
+    uint64_t z = 1;
+
+    for (size_t i = 0; i < sizeof noise; i++) {
+        z = z * 6364136223846793005U + 1442695040888963407U;
+        noise[i] = (uint8_t)(z >> 56);
+    }
+    assert_rc(fs_write_file(dirfd, "cam/rootfs/bin/cam", (struct bytes){ noise, sizeof noise },
+                            0755, &err),
+              RC_OK);
+}
+
+static int begin_fleet(void **state)
+{
+    char words[128];
+
+    (void)!begin(state);
+    (void)setenv("BERTH_HOME", "home", 1);
+    put("quota.yaml", quota, 0644);
+    put_fleet("1G", "2d");
+    assert_rc(fs_make_dirs(dirfd, "sky", 0755, &err), RC_OK);
+    put("sky/plan.ionrc",
+        "a contact +3600 +3700 50 101 100\na contact +7200 +7300 50 101 100\n"
+        "a contact +10800 +10900 50 101 1000\na contact +14400 +14500 50 101 1000\n"
+        "a contact +18000 +18001 50 102 100\na contact +1 +2 7 103 100\n",
+        0644);
+    assert_rc(fs_make_dirs(dirfd, "cam/rootfs/bin", 0755, &err), RC_OK);
+    put_program();
+    put("cam/payload.yaml", payload, 0644);
+    assert_berth("key new root --role root --out keys", 0);
+    assert_berth("key new op --role operator --out keys", 0);
+    assert_berth("key new acme --role tenant --out keys", 0);
+    assert_berth("fleet init aurora --root keys/root.key --operator keys/op.key", 0);
+    assert_berth("grant acme --keys keys/acme.pub --quota quota.yaml", 0);
+    assert_berth("build cam --level 1 --out cam.unsigned", 0);
+    assert_berth("sign cam.unsigned --key keys/acme.key --out cam.berth", 0);
+    assert_berth("push cam.berth", 0);
+    for (int i = 1; i <= 4; i++) {
+        print_to(words, sizeof words, "provision sat-%d --node 10%d --out state-%d", i, i, i);
+        assert_berth(words, 0);
+    }
+    return 0;
+}
+
+/* What the last run said, from its first brace. */
+static json_t *said_json(void)
+{
+    const char *from = strchr(said, '{');
+    json_error_t why;
+
+    assert_non_null(from);
+    json_t *doc = json_loads(from, JSON_DISABLE_EOF_CHECK, &why);
+
+    if (!doc)
+        fail_msg("%s in %s", why.text, said);
+    return doc;
+}
+
+static json_int_t number(const json_t *at, const char *key)
+{
+    const json_t *value = json_object_get(at, key);
+
+    if (!json_is_integer(value))
+        fail_msg("no number %s", key);
+    return json_integer_value(value);
+}
+
+static void no_line_is_wider_than_80(void)
+{
+    for (const char *at = said; *at;) {
+        size_t n = strcspn(at, "\n");
+
+        if (n > 80)
+            fail_msg("%zu columns: %.*s", n, (int)n, at);
+        at += n + (at[n] == '\n');
+    }
+}
+
+static void plans_name_passes(void **state)
+{
+    (void)state;
+    assert_berth("plan fleet.yaml", 3);
+    no_line_is_wider_than_80();
+    assert_said("passes until ");
+    assert_said("sat-1 rides 3 passes: kiruna ");
+    assert_said("wave 1 of 2: healthy at P50 ");
+    assert_said("wave 2 of 2: not done within the passes that are known");
+    assert_said("left: the passes that are known do not carry all of it");
+    assert_said("no contact from a station to node 103 in its plan");
+    assert_said("left: no orbit in the fleet file");
+}
+
+/* The passes carry the plan's bytes, none more than it can; the canary is healthy at the end of the
+ * fourth contact, to the second. */
+static void plans_in_json(void **state)
+{
+    json_int_t now = (json_int_t)clock_unix_ms(), sum = 0, before = 0;
+    size_t i;
+    json_t *pass;
+
+    (void)state;
+    assert_berth("plan fleet.yaml --json", 3);
+    json_t *doc = said_json();
+    const json_t *sky = json_object_get(doc, "sky");
+    const json_t *sat = json_array_get(json_object_get(sky, "satellites"), 0);
+    const json_t *passes = json_object_get(sat, "passes");
+
+    assert_int_equal(number(sky, "draws"), 200);
+    assert_int_equal(json_array_size(json_object_get(sky, "satellites")), 4);
+    assert_int_equal(json_array_size(passes), 3);
+    json_array_foreach(passes, i, pass)
+    {
+        assert_true(number(pass, "bytes") <= number(pass, "capacity"));
+        assert_true(number(pass, "begins_ms") > before);
+        before = number(pass, "begins_ms");
+        sum += number(pass, "bytes");
+    }
+    assert_true(sum == number(sat, "bytes") + 8192); /* and the order */
+    json_int_t from = number(sky, "from_ms");
+
+    assert_true(from >= now && number(sky, "until_ms") == from + 48 * 3600 * 1000);
+    assert_true(number(json_object_get(sat, "on_board"), "p50_ms") == from + 10900000);
+    assert_true(number(json_object_get(sat, "healthy"), "p90_ms") == from + 14500000);
+    assert_true(json_is_null(json_object_get(sat, "cannot")));
+    const json_t *wave = json_array_get(json_object_get(sky, "waves"), 1);
+
+    assert_true(json_is_null(json_object_get(wave, "p50_ms")));
+    json_decref(doc);
+}
+
+static void plans_say_what_cannot_be(void **state)
+{
+    (void)state;
+    put_fleet("1G", "4h"); /* the contact in which it would be heard ends a minute too late */
+    assert_berth("plan fleet.yaml", 3);
+    assert_said("sat-1: no pass before the deadline");
+    put_fleet("2K", "2d");
+    assert_berth("plan fleet.yaml", 3);
+    assert_said("a tenant's uplink quota of the day holds it back");
+    put_fleet("1G", "2d");
+}
+
+static void plans_refuse_bad_files(void **state)
+{
+    (void)state;
+    put("bad.yaml",
+        "fleet: aurora\nstations: [{id: k, lat: 1, lon: 2}]\nlinks: {l: {rate: 9600}}\n"
+        "satellites:\n  - {id: sat-1, orbit: {contacts: none.ionrc}, node: 101}\n"
+        "desired:\n  - {select: all, payloads: {acme/cam: 1.0}}\n",
+        0644);
+    assert_berth("plan bad.yaml", 1);
+    assert_said("bad.yaml:5: sat-1: none.ionrc");
+    put("none.ionrc", "a contact +1 +2 x 101 5\n", 0644);
+    assert_berth("plan bad.yaml", 1);
+    assert_said("none.ionrc:1: expected two node numbers");
+    assert_said("docs/wire/contacts.md");
+}
+
+static void passes_by_contact_plan(void **state)
+{
+    (void)state;
+    assert_berth("passes", 1);
+    assert_said("--fleet FLEET.yaml, or berth apply first");
+    assert_berth("passes --fleet fleet.yaml", 0);
+    no_line_is_wider_than_80();
+    assert_said("BEGINS (UTC)");
+    assert_said("1:40");
+    assert_said("reserved, 1");
+    assert_said("note: sat-4: no orbit in the fleet file");
+    assert_berth("passes sat-9 --fleet fleet.yaml", 4);
+    assert_said("NO_SATELLITE");
+    assert_berth("passes --fleet fleet.yaml --until 30m", 0);
+    assert_said("no passes in this time");
+    assert_berth("passes --fleet fleet.yaml --until soon", 2);
+    assert_berth("passes --fleet fleet.yaml --until 40d", 2);
+    assert_berth(
+        "passes --fleet fleet.yaml --since 2026-01-02T00:00:00Z --until 2026-01-01T00:00:00Z", 2);
+    /* what was applied is found again, from anywhere */
+    assert_berth("apply fleet.yaml --key keys/op.key --no-deltas", 0);
+    assert_berth("passes sat-1 --json", 0);
+    json_t *doc = said_json();
+
+    assert_int_equal(json_array_size(json_object_get(doc, "passes")), 4);
+    assert_int_equal(number(json_array_get(json_object_get(doc, "passes"), 2), "bytes"), 100000);
+    json_decref(doc);
+}
+
+/* The same satellite by two lines in the file, by a file with two sets, and by an ephemeris that
+ * covers nothing of the time. */
+static void passes_by_elements(void **state)
+{
+    static const char sky[] = "fleet: aurora\nstations: [{id: k, lat: 78.2, lon: 15.4}]\n"
+                              "links: {l: {rate: 9600}}\nsatellites:\n"
+                              "  - {id: one, orbit: {tle: ['" LINE1 "', '" LINE2 "']}}\n"
+                              "  - {id: two, orbit: {tle: sky/two.tle}}\n"
+                              "  - {id: three, orbit: {oem: sky/three.oem}}\ndesired: []\n";
+    const char span[] = "--since 2006-06-27T00:00:00Z --until 2006-06-28T00:00:00Z";
+    char words[256];
+
+    (void)state;
+    put("by-elements.yaml", sky, 0644);
+    put("sky/two.tle", "CBERS 2\n" LINE1 "\n" LINE2 "\nCBERS 2\n" LINE1 "\r\n" LINE2 "\r\n", 0644);
+    put("sky/three.oem",
+        "CCSDS_OEM_VERS = 2.0\nMETA_START\nOBJECT_ID = A\nCENTER_NAME = EARTH\nREF_FRAME = TEME\n"
+        "TIME_SYSTEM = UTC\nMETA_STOP\n2026-11-30T00:00:00 7000 0 0 0 7.5 0\n"
+        "2026-11-30T00:01:00 6985 450 0 -0.48 7.48 0\n",
+        0644);
+    print_to(words, sizeof words, "passes one --fleet by-elements.yaml %s --json", span);
+    assert_berth(words, 0);
+    json_t *one = said_json();
+
+    print_to(words, sizeof words, "passes two --fleet by-elements.yaml %s --json", span);
+    assert_berth(words, 0);
+    json_t *two = said_json();
+    size_t n = json_array_size(json_object_get(one, "passes"));
+
+    assert_in_range(n, 10, 15);
+    assert_int_equal(json_array_size(json_object_get(two, "passes")), n);
+    for (size_t i = 0; i < n; i++)
+        assert_true(number(json_array_get(json_object_get(one, "passes"), i), "begins_ms") ==
+                    number(json_array_get(json_object_get(two, "passes"), i), "begins_ms"));
+    json_decref(one);
+    json_decref(two);
+    print_to(words, sizeof words, "passes --fleet by-elements.yaml %s", span);
+    assert_berth(words, 0);
+    assert_said("note: three: the ephemeris does not cover this time");
+    assert_berth("passes two --fleet by-elements.yaml", 0);
+    assert_said("days old: passes may be wrong");
+    put("sky/two.tle", LINE2 "\n", 0644);
+    assert_berth("passes two --fleet by-elements.yaml", 1);
+    assert_said("two.tle:1: no line 1 above");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plans_name_passes),        cmocka_unit_test(plans_in_json),
+        cmocka_unit_test(plans_say_what_cannot_be), cmocka_unit_test(plans_refuse_bad_files),
+        cmocka_unit_test(passes_by_contact_plan),   cmocka_unit_test(passes_by_elements),
+    };
+
+    return cmocka_run_group_tests_name("orchestrator/passes", tests, begin_fleet, end);
+}
