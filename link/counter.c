@@ -167,6 +167,14 @@ bool counter_pass(struct counter *counter, uint64_t seen)
     return true;
 }
 
+uint64_t counter_sequence(uint64_t key, uint64_t counter)
+{
+    const uint64_t epoch = (uint32_t)key, tag = key >> 32;
+    const uint64_t high = tag == 0 ? (epoch - 1) & 0x7fffff : 0x800000 | ((tag + epoch) & 0x7fffff);
+
+    return high << 40 | (counter & COUNTER_MAX);
+}
+
 enum rc counter_scrub(const struct counter *counter, int dirfd, struct scrubbed *count,
                       struct err *err)
 {

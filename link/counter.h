@@ -62,6 +62,11 @@ must_check enum rc counter_next(struct counter *counter, int dirfd, uint64_t *re
  * in wrong hands.  Call it for one such claim in the life of a counter. */
 bool counter_pass(struct counter *counter, uint64_t seen);
 
+/* The sequence number of a bundle, which with the source makes its id (RFC 9171 section 4.3.1):
+ * counters begin anew with each key, ids must not.  Above 40 bits of counter the epoch, or bits of
+ * tenant and epoch. */
+uint64_t counter_sequence(uint64_t key, uint64_t counter);
+
 /* Read the file again, and write it anew from memory if a copy is damaged (base/statefile).  One
  * that could not be loaded stays as it is. */
 must_check enum rc counter_scrub(const struct counter *counter, int dirfd, struct scrubbed *count,

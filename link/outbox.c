@@ -34,17 +34,6 @@ static const char *bundle_name(uint64_t key, uint64_t counter, bool mail, char o
     return out;
 }
 
-/* The sequence number of a bundle, which with the source makes its id (RFC 9171 section 4.3.1):
- * counters begin anew with each key, ids must not.  Above 40 bits of counter the epoch, or bits of
- * tenant and epoch. */
-static uint64_t sequence_of(uint64_t key, uint64_t counter)
-{
-    const uint64_t epoch = (uint32_t)key, tag = key >> 32;
-    const uint64_t high = tag == 0 ? (epoch - 1) & 0x7fffff : 0x800000 | ((tag + epoch) & 0x7fffff);
-
-    return high << 40 | (counter & COUNTER_MAX);
-}
-
 static enum rc put(struct link_state *state, const char *tenant, int dirfd, struct bytes message,
                    bool mail, struct err *err)
 {
@@ -65,7 +54,7 @@ static enum rc put(struct link_state *state, const char *tenant, int dirfd, stru
     /* No clock is assumed: creation time 0 with an age block, and the counter never repeats. */
     const struct link_message bundle = { .src = eid_ipn(link_state_self(state), LINK_SERVICE),
                                          .dst = eid_ipn(link_state_peer(state), LINK_SERVICE),
-                                         .sequence = sequence_of(key->number, counter),
+                                         .sequence = counter_sequence(key->number, counter),
                                          .key = key->number,
                                          .counter = counter,
                                          .salt = key->counter.salt,

@@ -18,6 +18,7 @@
 #define LOCK_NAME "lock"
 #define DTN_EPOCH_MS UINT64_C(946684800000)           /* 2000-01-01 (RFC 9171 section 4.2.6) */
 #define GRACE_MS (UINT64_C(30) * 24U * 3600U * 1000U) /* as long as mail lives */
+#define COUNTER_BITS 40U                              /* below COUNTER_MAX */
 #define OTHERS 077U                                   /* mode bits */
 
 /* ---- the directory ----------------------------------------------------------------------------
@@ -273,7 +274,7 @@ enum rc sealbox_seal(struct sealbox *box, struct bytes plain, uint64_t now_ms, u
     if (rc != RC_OK)
         return rc;
     m.salt = counter.salt;
-    m.sequence = m.counter;
+    m.sequence = counter_sequence(e->number, m.counter);
     m.time_ms = now_ms > DTN_EPOCH_MS ? now_ms - DTN_EPOCH_MS : 0;
     *ret_epoch = e->keys.epoch;
     return link_seal(&m, sending(&box->ring, &e->keys), out, plain.n + LINK_OVERHEAD_MAX, ret_n,

@@ -150,11 +150,11 @@ enum rc sealshow_message(struct bytes in, bool json, struct err *err)
         (void)fputs(",\"to\":", stdout);
         sealshow_text(dst, stdout);
         (void)printf(",\"epoch\":%u,\"sequence\":%" PRIu64 ",\"bytes\":%zu}\n", (unsigned)key,
-                     b.sequence, bundle_payload(&b).n);
+                     b.sequence & COUNTER_MAX, bundle_payload(&b).n);
     } else {
         (void)printf("sealed message from %s to %s, epoch %u, number %" PRIu64
                      ", %zu bytes; only its other end can tell whether it is authentic\n",
-                     src, dst, (unsigned)key, b.sequence, bundle_payload(&b).n);
+                     src, dst, (unsigned)key, b.sequence & COUNTER_MAX, bundle_payload(&b).n);
     }
     return RC_OK;
 }

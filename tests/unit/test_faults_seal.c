@@ -130,9 +130,10 @@ static enum rc messages_seal(struct fault_world *w, struct err *err)
         if (rc != RC_OK)
             return rc;
         assert_rc(bundle_decode((struct bytes){ s.b, s.n }, BUNDLE_STRICT, &b, err), RC_OK);
-        if (b.sequence <= w->told->number[LAST])
+        const uint64_t counter = b.sequence & COUNTER_MAX;
+        if (counter <= w->told->number[LAST])
             return err_set(err, RC_INTERNAL, "a number for the second time");
-        w->told->number[LAST] = b.sequence;
+        w->told->number[LAST] = counter;
     }
     return RC_OK;
 }
