@@ -54,7 +54,7 @@ static bool name_fits(const struct post_message *m)
     return mail_name_ok(name);
 }
 
-/* Whatever the type: text that ends, and zero behind it. */
+/* Whatever the type: text that ends and is no path, and zero behind it. */
 static bool text_ends(const struct post_message *m)
 {
     size_t n = strnlen(m->name, sizeof m->name);
@@ -62,7 +62,7 @@ static bool text_ends(const struct post_message *m)
     if (n == sizeof m->name)
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (m->name[i] <= ' ' || m->name[i] > '~')
+        if (m->name[i] <= ' ' || m->name[i] > '~' || m->name[i] == '/')
             return false;
     }
     for (; n < sizeof m->name; n++) {
