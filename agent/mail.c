@@ -160,15 +160,11 @@ static struct mail_item *find_item(struct agent *a, enum mail_way way, const uin
 static enum rc read_head(const struct agent *a, const struct mail_file *f, int *ret_fd,
                          struct mail *ret, struct err *err)
 {
-    uint8_t buf[MAIL_HEAD_MAX];
     scoped(close_fd) int fd = -1;
-    const size_t n = f->size < sizeof buf ? (size_t)f->size : sizeof buf;
     enum rc rc = mail_store_open(a->data_dir, f, &fd, err);
 
     if (rc == RC_OK)
-        rc = fs_pread_exact(fd, buf, n, 0, err);
-    if (rc == RC_OK)
-        rc = mail_head_decode((struct bytes){ buf, n }, f->size, ret, err);
+        rc = mail_head_read(fd, f->size, ret, err);
     if (rc == RC_OK && ret_fd)
         *ret_fd = take_fd(&fd);
     return rc;
@@ -588,17 +584,13 @@ static void add_recent(struct mail_state *s, const struct digest *digest)
 enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *digest,
                   struct err *err)
 {
-    uint8_t buf[MAIL_HEAD_MAX];
-    const size_t n = size < sizeof buf ? (size_t)size : sizeof buf;
     struct mail_file f = { .way = MAIL_CAME };
     struct mail_state s;
     struct mail m;
 
     if (size > MAIL_OBJECT_MAX)
         return err_set(err, RC_TOO_LARGE, "message");
-    enum rc rc = fs_pread_exact(fd, buf, n, 0, err);
-    if (rc == RC_OK)
-        rc = mail_head_decode((struct bytes){ buf, n }, size, &m, err);
+    enum rc rc = mail_head_read(fd, size, &m, err);
     if (rc != RC_OK)
         return rc;
     memcpy(f.tenant, m.tenant, sizeof f.tenant);

@@ -84,6 +84,27 @@ static void add_traffic(const struct port_traffic *t, struct report_traffic *ret
                                     .accepted = t->accepted };
 }
 
+static_assert(SPOOL_COUNTS == PORT_SPOOL_COUNTS, "the same counts");
+
+/* Tenants of which nothing was refused or dropped say nothing. */
+static void add_spool(const struct port_spool *from, struct report *ret)
+{
+    for (uint32_t i = 0; i < from->n && ret->n_spool < REPORT_SPOOL_MAX; i++) {
+        const struct port_spool_tenant *t = &from->tenant[i];
+        struct report_spool *s = &ret->spool[ret->n_spool];
+        uint32_t any = 0;
+
+        for (size_t k = 0; k < SPOOL_COUNTS; k++)
+            any |= t->count[k];
+        if (any == 0)
+            continue;
+        *s = (struct report_spool){ .objects = t->objects, .kib = t->kib };
+        memcpy(s->tenant, t->name, strnlen(t->name, NAME_MAX_LEN));
+        memcpy(s->count, t->count, sizeof s->count);
+        ret->n_spool++;
+    }
+}
+
 static void add_transfer(const struct transfer_status *from, struct report_transfer *to)
 {
     memcpy(to->object.b, from->object, DIGEST_SIZE);
@@ -119,6 +140,7 @@ void report_build(const struct report_parts *parts, struct report *ret)
     memcpy(ret->satellite, parts->satellite, n);
     add_payloads(parts, ret);
     add_traffic(&transfers->traffic, &ret->traffic);
+    add_spool(&transfers->spool, ret);
     ret->n_events = events_copy(parts->events, ret->event, REPORT_EVENTS_MAX);
     for (uint32_t i = 0; i < ret->n_transfers; i++)
         add_transfer(&transfers->transfer[i], &ret->transfer[i]);
@@ -177,6 +199,10 @@ static bool shrink(struct report *r)
         r->n_denied--;
         return true;
     }
+    if (r->n_spool > 0 && r->n_objects <= 8) {
+        r->n_spool = 0;
+        return true;
+    }
     if (r->n_usage > 0 && r->n_objects <= 8) {
         r->n_usage = 0; /* half of it would look like all of it */
         return true;
@@ -206,6 +232,7 @@ enum rc report_fit(struct report *report, uint8_t *buf, struct bytes *ret, struc
         report->n_transfers = 0;
         report->n_objects = 0;
         report->traffic = (struct report_traffic){ 0 };
+        report->n_spool = 0;
         report->n_usage = 0; /* put together over a minute, in which tenants may come and go */
         rc = report_encode(report, buf, REPORT_MAX, ret, err);
     }

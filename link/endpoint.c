@@ -92,11 +92,18 @@ static enum rc take_status(struct endpoint *e, struct bytes message, struct err 
     return rc;
 }
 
-static enum rc take(void *arg, struct bytes message, struct err *err)
+/* Only the ground itself says what it has: a tenant could end the messages of others. */
+static enum rc take(void *arg, const char *tenant, struct bytes message, struct err *err)
 {
     struct endpoint *e = arg;
-    enum rc rc = status_is(message) ? take_status(e, message, err)
-                                    : receiver_take(e->receiver, message, e->now_ms, err);
+    enum rc rc = RC_OK;
+
+    if (!status_is(message))
+        rc = receiver_take(e->receiver, tenant, message, e->now_ms, err);
+    else if (tenant[0] == '\0')
+        rc = take_status(e, message, err);
+    else
+        rc = err_set(err, RC_OBJECT_KIND, "status under the key of %s", tenant);
 
     e->heard |= rc == RC_OK;
     return rc;
@@ -404,6 +411,7 @@ static enum rc tell_objects(struct endpoint *e, struct err *err)
 {
     struct port_object object;
 
+    forget_offers(e); /* what made room is offered anew when it comes again */
     for (size_t i = 0; receiver_ready(e->receiver, i, &object); i++) {
         scoped(close_fd) int fd = -1;
         struct err why = { 0 };

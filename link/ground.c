@@ -53,8 +53,8 @@ struct link_ground {
 
 /* Part of a message of a payload.  Chunks and repairs count only with a descriptor, which was
  * looked at here. */
-static enum rc take_mail(struct link_ground *g, const struct transfer_message *msg,
-                         struct bytes message, struct err *err)
+static enum rc take_mail(struct link_ground *g, const char *tenant,
+                         const struct transfer_message *msg, struct bytes message, struct err *err)
 {
     const bool head = msg->type == TRANSFER_DESCRIPTOR || msg->type == TRANSFER_INLINE;
     const uint32_t kind = msg->type == TRANSFER_INLINE ? msg->whole.kind : msg->descriptor.kind;
@@ -63,11 +63,12 @@ static enum rc take_mail(struct link_ground *g, const struct transfer_message *m
         return err_set(err, RC_OBJECT_KIND, "message on the downlink");
     g->counts->mail++;
     g->status_due = true;
-    return receiver_take(g->mail, message, g->now_ms, err);
+    return receiver_take(g->mail, tenant, message, g->now_ms, err);
 }
 
-/* A message from the satellite: a report, whole, or part of the mail. */
-static enum rc take(void *arg, struct bytes message, struct err *err)
+/* A message from the satellite: a report, whole, or part of the mail.  A tenant's key, which that
+ * tenant may hold as well, is good for mail of its own only. */
+static enum rc take(void *arg, const char *tenant, struct bytes message, struct err *err)
 {
     struct link_ground *g = arg;
     struct transfer_message msg = { 0 };
@@ -76,7 +77,9 @@ static enum rc take(void *arg, struct bytes message, struct err *err)
     if (rc != RC_OK)
         return rc;
     if (msg.type != TRANSFER_INLINE || msg.whole.kind != OBJECT_REPORT)
-        return take_mail(g, &msg, message, err);
+        return take_mail(g, tenant, &msg, message, err);
+    if (tenant[0] != '\0')
+        return err_set(err, RC_OBJECT_KIND, "report under the key of %s", tenant);
     g->counts->objects++;
     g->fn(g->arg, msg.whole.kind, msg.whole.data);
     return RC_OK;

@@ -17,6 +17,8 @@ struct item {
     const char *name;
     size_t n; /* bytes of its file */
     struct bytes message;
+    char tenant[NAME_CAP]; /* whose key it came under; a copy, since keys may go before it is taken
+                            */
 };
 
 struct inbox {
@@ -89,13 +91,16 @@ static enum rc find_keys(void *arg, const struct eid *src, uint64_t number, stru
 }
 
 /* Take an authentic bundle's number, once; its key is the one in use from now on. */
-static enum rc accept(struct link_state *state, const struct link_opened *opened, struct err *err)
+static enum rc accept(struct link_state *state, const struct link_opened *opened,
+                      char ret_tenant[NAME_CAP], struct err *err)
 {
     struct link_key *key = link_keyring_receiver(state->ring, opened->key);
     enum rc rc = replay_accept(&key->replay, opened->counter, err);
 
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        memcpy(ret_tenant, key->keys.tenant, NAME_CAP);
         link_keyring_saw(key);
+    }
     return rc;
 }
 
@@ -112,7 +117,7 @@ static enum rc open_file(struct inbox *inbox, struct item *item, uint8_t *buf, s
     if (rc == RC_OK && !eid_equal(&opened.dst, &self))
         rc = err_set(err, RC_BUNDLE_DESTINATION, "bundle destination");
     if (rc == RC_OK)
-        rc = accept(inbox->state, &opened, err);
+        rc = accept(inbox->state, &opened, item->tenant, err);
     if (rc == RC_OK)
         item->message = opened.payload;
     return rc;
@@ -150,7 +155,9 @@ static enum rc deliver(struct inbox *inbox, struct err *err)
     if (rc != RC_OK)
         return rc;
     for (size_t i = 0; i < inbox->n; i++) {
-        if (inbox->ops.take(inbox->ops.arg, inbox->item[i].message, &why) == RC_OK) {
+        const struct item *item = &inbox->item[i];
+
+        if (inbox->ops.take(inbox->ops.arg, item->tenant, item->message, &why) == RC_OK) {
             met(inbox, &inbox->item[i], RC_OK);
             continue;
         }

@@ -15,8 +15,9 @@
 
 /* What happens to what is found. */
 struct inbox_ops {
-    /* An authentic message that was not seen before.  Another code than RC_OK refuses its file. */
-    enum rc (*take)(void *arg, struct bytes message, struct err *err);
+    /* An authentic message that was not seen before; tenant is whose key it came under, "" = the
+     * link's own.  Another code than RC_OK refuses its file. */
+    enum rc (*take)(void *arg, const char *tenant, struct bytes message, struct err *err);
     /* The end of a batch, before its files are removed. */
     enum rc (*commit)(void *arg, struct err *err);
     /* Something was refused; count of the same. */

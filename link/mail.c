@@ -6,6 +6,7 @@
 
 #include "base/cbor.h"
 #include "base/crypto.h"
+#include "base/fs.h"
 #include "base/name.h"
 #include "link/bpsec.h"
 
@@ -71,6 +72,15 @@ enum rc mail_head_decode(struct bytes in, uint64_t size, struct mail *ret, struc
         return err_at(err, r.rc, r.fail_at, "%s", r.field ? r.field : "mail");
     *ret = m;
     return RC_OK;
+}
+
+enum rc mail_head_read(int fd, uint64_t size, struct mail *ret, struct err *err)
+{
+    uint8_t buf[MAIL_HEAD_MAX];
+    const size_t n = size < sizeof buf ? (size_t)size : sizeof buf;
+    enum rc rc = fs_pread_exact(fd, buf, n, 0, err);
+
+    return rc == RC_OK ? mail_head_decode((struct bytes){ buf, n }, size, ret, err) : rc;
 }
 
 enum rc mail_eid(uint32_t node, const char *tenant, const char *payload, struct eid *ret,

@@ -51,6 +51,9 @@ must_check enum rc mail_head_encode(const struct mail *mail, uint8_t *buf, struc
 must_check enum rc mail_head_decode(struct bytes in, uint64_t size, struct mail *ret,
                                     struct err *err);
 
+/* The same of an object in a file of `size` bytes.  Also RC_SHORT, RC_IO. */
+must_check enum rc mail_head_read(int fd, uint64_t size, struct mail *ret, struct err *err);
+
 /* The endpoint of a payload on a satellite (its own ground's, with payload ""): ipn, with 56 bits
  * of SHA-256 over the names as the service, above 2^56. */
 must_check enum rc mail_eid(uint32_t node, const char *tenant, const char *payload, struct eid *ret,

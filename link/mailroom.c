@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "link/mail.h"
 #include "link/outbox.h"
 #include "link/sender.h"
 #include "link/transfer.h"
@@ -93,6 +94,7 @@ enum rc mailroom_add(struct mailroom *room, const struct port_mail *mail, int fd
                                     .size = mail->size,
                                     .serial = mail->serial };
     struct letter *letter = free_letter(room);
+    struct mail head;
     struct stat st;
 
     if (find(room, mail->digest) != NULL)
@@ -101,6 +103,8 @@ enum rc mailroom_add(struct mailroom *room, const struct port_mail *mail, int fd
         return err_set(err, RC_SPOOL_FULL, "messages on their way");
     if (fstat(own, &st) != 0 || !S_ISREG(st.st_mode))
         return err_set(err, RC_NOT_REGULAR, "message");
+    if (mail_head_read(own, mail->size, &head, err) == RC_OK)
+        memcpy(object.owner, head.tenant, sizeof object.owner); /* else it is nobody's */
     memcpy(object.digest, mail->digest, DIGEST_SIZE);
     memcpy(letter->digest, mail->digest, DIGEST_SIZE);
     letter->fd = own;

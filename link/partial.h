@@ -9,7 +9,7 @@
 
 #include "link/repairs.h"
 
-#define PARTIAL_NAME_CAP 96U
+#define PARTIAL_NAME_CAP 128U
 
 struct partial {
     bool used;

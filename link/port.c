@@ -94,10 +94,36 @@ static bool traffic_ok(const struct port_traffic *t)
            t->accepted <= PORT_BYTES_MAX;
 }
 
+/* A name or nothing, and zero behind it. */
+static bool tenant_ok(const char name[PORT_NAME_CAP])
+{
+    size_t n = strnlen(name, PORT_NAME_CAP);
+
+    if (n == PORT_NAME_CAP || (n > 0 && !name_valid(name)))
+        return false;
+    for (; n < PORT_NAME_CAP; n++) {
+        if (name[n] != '\0')
+            return false;
+    }
+    return true;
+}
+
+static bool spool_ok(const struct port_spool *s)
+{
+    if (s->n > PORT_SPOOL_MAX || s->reserved != 0)
+        return false;
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (!tenant_ok(s->tenant[i].name) ||
+            (i > 0 && strcmp(s->tenant[i - 1].name, s->tenant[i].name) >= 0))
+            return false;
+    }
+    return true;
+}
+
 bool port_transfers_ok(const struct port_transfers *t)
 {
     if (t->n_transfers > PORT_TRANSFERS_MAX || t->n_complete > PORT_COMPLETE_MAX ||
-        !traffic_ok(&t->traffic))
+        !traffic_ok(&t->traffic) || !spool_ok(&t->spool))
         return false;
     for (uint32_t i = 0; i < t->n_transfers; i++) {
         if (!transfer_ok(&t->transfer[i]))
@@ -122,19 +148,9 @@ static bool report_ok(const struct port_message *msg)
     return msg->report.n > 0 && msg->report.n <= REPORT_MAX;
 }
 
-/* A name or nothing, and zero behind it. */
 static bool key_id_ok(const struct port_key_id *id)
 {
-    size_t n = strnlen(id->tenant, sizeof id->tenant);
-
-    if (id->peer == 0 || id->epoch == 0 || n == sizeof id->tenant ||
-        (n > 0 && !name_valid(id->tenant)))
-        return false;
-    for (; n < sizeof id->tenant; n++) {
-        if (id->tenant[n] != '\0')
-            return false;
-    }
-    return true;
+    return id->peer != 0 && id->epoch != 0 && tenant_ok(id->tenant);
 }
 
 static bool key_ok(const struct port_message *msg)

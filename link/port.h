@@ -108,10 +108,30 @@ struct port_traffic {
     uint64_t key_epoch, highest, accepted;
 };
 
+#define PORT_NAME_CAP 36U /* NAME_CAP, and words stay aligned */
+#define PORT_SPOOL_MAX (TENANTS_MAX + 1U)
+#define PORT_SPOOL_COUNTS 4U /* enum quota_reason */
+
+static_assert(PORT_NAME_CAP >= NAME_CAP, "any name fits");
+
+/* A tenant of which objects were refused or dropped for want of room (link/quota). */
+struct port_spool_tenant {
+    char name[PORT_NAME_CAP];          /* "" = of nobody in particular; zero behind the name */
+    uint32_t objects, kib;             /* in the spool now */
+    uint32_t count[PORT_SPOOL_COUNTS]; /* since the start of berth-link */
+};
+
+struct port_spool {
+    uint32_t n;
+    uint32_t reserved;
+    struct port_spool_tenant tenant[PORT_SPOOL_MAX]; /* sorted by name */
+};
+
 struct port_transfers {
     uint32_t n_transfers;
     uint32_t n_complete;
     struct port_traffic traffic;
+    struct port_spool spool;
     struct transfer_status transfer[PORT_TRANSFERS_MAX];
     uint8_t complete[PORT_COMPLETE_MAX][DIGEST_SIZE]; /* newest last */
 };
@@ -140,11 +160,8 @@ struct port_mail_sent {
     uint8_t digest[DIGEST_SIZE];
 };
 
-#define PORT_NAME_CAP 36U /* NAME_CAP, and words stay aligned */
 #define PORT_SECRET_SIZE 32U
 #define PORT_KEYS_MAX (2U * (1U + TENANTS_MAX))
-
-static_assert(PORT_NAME_CAP >= NAME_CAP, "any name fits");
 
 /* Which key: of the link with a peer, or of a tenant's own link with it. */
 struct port_key_id {

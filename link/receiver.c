@@ -12,9 +12,11 @@
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "base/name.h"
 #include "link/done.h"
 #include "link/mail.h"
 #include "link/partial.h"
+#include "link/quota.h"
 #include "link/transfer.h"
 
 #define QUOTA_DEFAULT (UINT64_C(1) << 30)
@@ -34,12 +36,14 @@ static_assert(RECEIVER_READY_MAX <= PORT_COMPLETE_MAX, "every ready object can b
 struct ready {
     struct port_object object;
     uint64_t serial;
+    char owner[NAME_CAP];
 };
 
 /* A chunk whose descriptor is not there yet. */
 struct early {
     struct transfer_chunk chunk;
-    uint8_t *data; /* what chunk.data views, owned */
+    uint8_t *data;         /* what chunk.data views, owned */
+    char tenant[NAME_CAP]; /* whose key it came under */
 };
 
 /* A damaged copy of an object. */
@@ -68,16 +72,20 @@ struct receiver {
     struct early early[RECEIVER_EARLY_MAX];
     size_t n_seeds;
     struct seed seed[RECEIVER_SEEDS_MAX]; /* oldest first */
+    struct port_spool lost;               /* what was refused and dropped */
 };
+
+#define ITEMS_MAX (RECEIVER_OBJECTS_MAX + RECEIVER_READY_MAX)
 
 /* ---- names ------------------------------------------------------------------------------------
  */
 
 static const char *ready_name(const struct ready *r, char out[PARTIAL_NAME_CAP])
 {
-    char suffix[32];
+    char suffix[32 + NAME_CAP];
 
-    snprintf(suffix, sizeof suffix, "%u.%016" PRIx64, r->object.kind, r->serial);
+    snprintf(suffix, sizeof suffix, "%u.%016" PRIx64 "%s%s", r->object.kind, r->serial,
+             r->owner[0] != '\0' ? "." : "", r->owner);
     return partial_name(r->object.digest, suffix, out);
 }
 
@@ -217,59 +225,62 @@ static void drop_partial(struct receiver *r, struct partial *p, bool files)
     r->version++;
 }
 
-/* What counts in the quota, one object under way aside. */
-static uint64_t bytes_held(const struct receiver *r, const uint8_t aside[DIGEST_SIZE])
+static struct quota_limits limits_of(const struct receiver *r)
 {
-    uint64_t bytes = seed_bytes(r);
-
-    for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++)
-        if (r->partial[i].used && memcmp(r->partial[i].d.object, aside, DIGEST_SIZE) != 0)
-            bytes += r->loading ? r->partial[i].d.size : partial_bytes(&r->partial[i], 0);
-    for (size_t i = 0; i < r->n_ready; i++)
-        bytes += r->ready[i].object.size;
-    return bytes;
+    return (struct quota_limits){ .bytes = r->quota,
+                                  .bulk_bytes = r->quota - r->quota / 8,
+                                  .way = RECEIVER_OBJECTS_MAX,
+                                  .bulk_way = PACKAGES_UNDER_WAY_MAX,
+                                  .all = RECEIVER_READY_MAX,
+                                  .bulk_all = PACKAGES_READY_MAX,
+                                  .mails = MAILS_MAX };
 }
 
-/* What must leave room to documents. */
-static bool is_bulk(uint32_t kind)
+/* All that is there, one object under way aside: an older cut of what comes, or NULL. */
+static size_t list_items(const struct receiver *r, const uint8_t *aside,
+                         struct quota_item ret[ITEMS_MAX])
 {
-    return kind == OBJECT_PACKAGE || kind == OBJECT_MAIL;
-}
-
-/* Packages and mail leave an eighth to documents. */
-static uint64_t quota_of(const struct receiver *r, enum object_kind kind)
-{
-    return is_bulk(kind) ? r->quota - r->quota / 8 : r->quota;
-}
-
-/* Whether bytes that a kind of object may use are free, an older cut of the same object aside. */
-static bool has_bytes(const struct receiver *r, const struct transfer_descriptor *d)
-{
-    return d->size + bytes_held(r, d->object) <= quota_of(r, d->kind);
-}
-
-/* The same of places for objects.  One that came whole needs none among those under way. */
-static bool has_place(const struct receiver *r, const struct transfer_descriptor *d, bool whole)
-{
-    size_t way = 0, way_packages = 0, ready_packages = 0, mails = 0;
+    size_t n = 0;
 
     for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
-        if (!r->partial[i].used || memcmp(r->partial[i].d.object, d->object, DIGEST_SIZE) == 0)
+        const struct partial *p = &r->partial[i];
+
+        if (!p->used || (aside != NULL && memcmp(p->d.object, aside, DIGEST_SIZE) == 0))
             continue;
-        way++;
-        way_packages += is_bulk(r->partial[i].d.kind) ? 1 : 0;
-        mails += r->partial[i].d.kind == OBJECT_MAIL ? 1 : 0;
+        ret[n++] = (struct quota_item){ .owner = p->d.owner,
+                                        .digest = p->d.object,
+                                        .kind = p->d.kind,
+                                        .bytes = r->loading ? p->d.size : partial_bytes(p, 0),
+                                        .have = (uint64_t)p->n_have * p->d.chunk_size };
     }
     for (size_t i = 0; i < r->n_ready; i++) {
-        ready_packages += is_bulk(r->ready[i].object.kind) ? 1 : 0;
-        mails += r->ready[i].object.kind == OBJECT_MAIL ? 1 : 0;
+        const struct ready *ready = &r->ready[i];
+
+        ret[n++] = (struct quota_item){ .owner = ready->owner,
+                                        .digest = ready->object.digest,
+                                        .kind = ready->object.kind,
+                                        .whole = true,
+                                        .bytes = ready->object.size,
+                                        .have = ready->object.size };
     }
-    if (d->kind == OBJECT_MAIL && mails >= MAILS_MAX)
-        return false;
-    if (is_bulk(d->kind) && (way_packages >= PACKAGES_UNDER_WAY_MAX ||
-                             way_packages + ready_packages >= PACKAGES_READY_MAX))
-        return false;
-    return (whole || way < RECEIVER_OBJECTS_MAX) && way + r->n_ready < RECEIVER_READY_MAX;
+    return n;
+}
+
+/* What an object to come lacks; in items, n of them, what is there beside it. */
+static enum quota_lack lacks(const struct receiver *r, const struct quota_item *want,
+                             struct quota_item items[ITEMS_MAX], size_t *ret_n)
+{
+    const struct quota_limits limits = limits_of(r);
+
+    *ret_n = list_items(r, want->digest, items);
+    return quota_lacks(&limits, items, *ret_n, seed_bytes(r), want);
+}
+
+static struct quota_item item_of(const struct transfer_descriptor *d, bool whole)
+{
+    return (struct quota_item){
+        .owner = d->owner, .digest = d->object, .kind = d->kind, .whole = whole, .bytes = d->size
+    };
 }
 
 /* Whether an object has not moved for long.  One that was found at the start has not for longer
@@ -280,8 +291,7 @@ static bool is_stale(const struct receiver *r, const struct partial *p, uint64_t
 }
 
 /* Drop the object that has not moved for longest, if that is long. */
-static enum rc drop_stale(struct receiver *r, const struct transfer_descriptor *d, uint64_t now_ms,
-                          struct err *err)
+static bool drop_stale(struct receiver *r, uint64_t now_ms)
 {
     struct partial *oldest = NULL;
 
@@ -292,10 +302,40 @@ static enum rc drop_stale(struct receiver *r, const struct transfer_descriptor *
             oldest = p;
     }
     if (oldest == NULL)
-        return err_set(err, RC_SPOOL_FULL, "object of %" PRIu64 " bytes", d->size);
+        return false;
     err_set(&r->note, RC_SPOOL_FULL, "an object under way made room");
+    quota_count(&r->lost, oldest->d.owner, QUOTA_DROPPED_OLD);
     drop_partial(r, oldest, true);
-    return RC_OK;
+    return true;
+}
+
+static void drop_ready(struct receiver *r, size_t i)
+{
+    char name[PARTIAL_NAME_CAP];
+
+    (void)unlinkat(r->ready_dir, ready_name(&r->ready[i], name), 0);
+    r->n_ready--;
+    memmove(&r->ready[i], &r->ready[i + 1], (r->n_ready - i) * sizeof r->ready[0]);
+    r->version++;
+}
+
+/* Drop what a tenant has beyond its share for one that has less: what is complete, too, if nothing
+ * else is left.  Who reads it goes on, and it comes again. */
+static bool drop_excess(struct receiver *r, const struct quota_item *want, enum quota_lack lack,
+                        const struct quota_item *items, size_t n)
+{
+    const struct quota_limits limits = limits_of(r);
+    const size_t i = quota_victim(&limits, items, n, want, lack);
+
+    if (i == n)
+        return false;
+    err_set(&r->note, RC_SPOOL_FULL, "an object of %s made room", items[i].owner);
+    quota_count(&r->lost, items[i].owner, QUOTA_DROPPED_ROOM);
+    if (items[i].whole)
+        drop_ready(r, find_ready(r, items[i].digest));
+    else
+        drop_partial(r, find_partial(r, items[i].digest), true);
+    return true;
 }
 
 /* Make room.  A damaged copy has bytes and no place: where a place is wanted it is no use to drop
@@ -303,18 +343,21 @@ static enum rc drop_stale(struct receiver *r, const struct transfer_descriptor *
 static enum rc make_room(struct receiver *r, const struct transfer_descriptor *d, bool whole,
                          uint64_t now_ms, struct err *err)
 {
-    enum rc rc = RC_OK;
+    const struct quota_item want = item_of(d, whole);
+    struct quota_item items[ITEMS_MAX];
+    enum quota_lack lack = QUOTA_FITS;
+    size_t n = 0;
 
-    while (rc == RC_OK && !has_place(r, d, whole))
-        rc = drop_stale(r, d, now_ms, err);
-    while (rc == RC_OK && !has_bytes(r, d) && r->n_seeds > 0)
-        drop_seed(r, 0);
-    while (rc == RC_OK && !has_bytes(r, d))
-        rc = drop_stale(r, d, now_ms, err);
-    return rc;
+    while ((lack = lacks(r, &want, items, &n)) != QUOTA_FITS) {
+        if (lack == QUOTA_BYTES && r->n_seeds > 0)
+            drop_seed(r, 0);
+        else if (!drop_stale(r, now_ms) && !drop_excess(r, &want, lack, items, n))
+            return err_set(err, RC_SPOOL_FULL, "object of %" PRIu64 " bytes", d->size);
+    }
+    return RC_OK;
 }
 
-/* A slot that has_place promised. */
+/* A slot that was free when it was asked for. */
 static struct partial *free_partial(struct receiver *r)
 {
     size_t i = 0;
@@ -331,7 +374,7 @@ static enum rc check_disk(const struct receiver *r, uint32_t kind, struct err *e
 {
     struct statvfs st;
 
-    if (!is_bulk(kind))
+    if (!quota_is_bulk(kind))
         return RC_OK;
     if (fstatvfs(r->spool, &st) != 0)
         return err_sys(err, RC_IO, "spool directory");
@@ -362,25 +405,101 @@ static enum rc store_chunk(struct receiver *r, struct partial *p, const struct t
     return RC_OK;
 }
 
-static enum rc take_descriptor(struct receiver *r, const struct transfer_descriptor *d,
-                               struct bytes message, uint64_t now_ms, struct err *err)
+/* Count what was refused for want of room, and give the code back. */
+static enum rc refused(struct receiver *r, const char *owner, enum rc rc)
 {
+    if (rc == RC_SPOOL_FULL || rc == RC_NO_SPACE)
+        quota_count(&r->lost, owner, rc == RC_NO_SPACE ? QUOTA_REFUSED_DISK : QUOTA_REFUSED_ROOM);
+    return rc;
+}
+
+/* Whose an object is that comes under a tenant's key: packages and mail, and nobody else's. */
+static enum rc settle_owner(const char *tenant, uint32_t kind, char owner[NAME_CAP],
+                            struct err *err)
+{
+    if (tenant[0] == '\0')
+        return RC_OK;
+    if (!quota_is_bulk(kind))
+        return err_set(err, RC_OBJECT_KIND, "%s under the key of %s", object_kind_name(kind),
+                       tenant);
+    if (owner[0] != '\0' && strcmp(owner, tenant) != 0)
+        return err_set(err, RC_OBJECT_OWNER, "%s under the key of %s", owner, tenant);
+    memcpy(owner, tenant, NAME_CAP);
+    return RC_OK;
+}
+
+/* Whether a part of an object may come under this key. */
+static enum rc check_part(const struct partial *p, const char *tenant, struct err *err)
+{
+    if (tenant[0] != '\0' && strcmp(p->d.owner, tenant) != 0)
+        return err_set(err, RC_OBJECT_OWNER, "part of another's under the key of %s", tenant);
+    return RC_OK;
+}
+
+/* Its descriptor, which only the next start will read. */
+static enum rc write_descriptor(const struct receiver *r, const struct partial *p, struct err *err)
+{
+    const struct transfer_message msg = { .type = TRANSFER_DESCRIPTOR, .descriptor = p->d };
+    scoped(free_ptr) uint8_t *buf = malloc(TRANSFER_MESSAGE_MAX);
     char name[PARTIAL_NAME_CAP];
+    struct bytes message = { 0 };
+
+    if (buf == NULL)
+        return err_set(err, RC_NO_MEMORY, "descriptor");
+    enum rc rc = transfer_encode(&msg, buf, TRANSFER_MESSAGE_MAX, &message, err);
+
+    return rc == RC_OK ? fs_write_file(r->partial_dir, partial_name(p->d.object, "desc", name),
+                                       message, 0600, err)
+                       : rc;
+}
+
+/* The same object again.  What is queued anew meanwhile is what will be done, and an owner is
+ * learnt. */
+static enum rc take_again(const struct receiver *r, struct partial *p,
+                          const struct transfer_descriptor *d, struct err *err)
+{
+    if (p->d.serial < d->serial)
+        p->d.serial = d->serial;
+    if (p->d.owner[0] != '\0' || d->owner[0] == '\0')
+        return RC_OK;
+    memcpy(p->d.owner, d->owner, sizeof p->d.owner);
+    return write_descriptor(r, p, err);
+}
+
+/* Chunks that came before their descriptor. */
+static void use_early(struct receiver *r, struct partial *p, uint64_t now_ms)
+{
     struct err ignored;
 
+    for (size_t i = 0; i < r->n_early;) {
+        if (memcmp(r->early[i].chunk.object, p->d.object, DIGEST_SIZE) != 0) {
+            i++;
+            continue;
+        }
+        if (check_part(p, r->early[i].tenant, &ignored) != RC_OK ||
+            store_chunk(r, p, &r->early[i].chunk, now_ms, &ignored) != RC_OK)
+            r->note = ignored;
+        drop_early(r, i);
+    }
+}
+
+static enum rc take_descriptor(struct receiver *r, const char *tenant,
+                               const struct transfer_descriptor *d, uint64_t now_ms,
+                               struct err *err)
+{
     if (is_known(r, d->object, d->kind, d->serial))
         return RC_OK;
     struct partial *p = find_partial(r, d->object);
-    if (p != NULL && partial_same(p, d)) {
-        if (p->d.serial < d->serial)
-            p->d.serial = d->serial; /* queued anew meanwhile: it is this one that will be done */
-        return RC_OK;
-    }
-    enum rc rc = check_disk(r, d->kind, err);
+    enum rc rc = p != NULL ? check_part(p, tenant, err) : RC_OK;
+    if (rc != RC_OK)
+        return rc;
+    if (p != NULL && partial_same(p, d))
+        return take_again(r, p, d, err);
+    rc = check_disk(r, d->kind, err);
     if (rc == RC_OK)
         rc = make_room(r, d, false, now_ms, err);
     if (rc != RC_OK)
-        return rc;
+        return refused(r, d->owner, rc);
     p = find_partial(r, d->object);
     if (p != NULL)
         drop_partial(r, p, true); /* cut in another way now */
@@ -390,30 +509,23 @@ static enum rc take_descriptor(struct receiver *r, const struct transfer_descrip
         return rc;
     p->moved_ms = now_ms;
     r->version++;
-    rc = fs_write_file(r->partial_dir, partial_name(d->object, "desc", name), message, 0600, err);
+    rc = write_descriptor(r, p, err);
     if (rc != RC_OK) {
         drop_partial(r, p, true);
         return rc;
     }
     r->was_new = true;
     use_seed(r, p);
-    for (size_t i = 0; i < r->n_early;) {
-        if (memcmp(r->early[i].chunk.object, d->object, DIGEST_SIZE) != 0) {
-            i++;
-            continue;
-        }
-        if (store_chunk(r, p, &r->early[i].chunk, now_ms, &ignored) != RC_OK)
-            r->note = ignored;
-        drop_early(r, i);
-    }
+    use_early(r, p, now_ms);
     return RC_OK;
 }
 
 /* Keep a chunk until its descriptor comes; the oldest make room. */
-static enum rc hold_early(struct receiver *r, const struct transfer_chunk *c, struct err *err)
+static enum rc hold_early(struct receiver *r, const char *tenant, const struct transfer_chunk *c,
+                          struct err *err)
 {
     for (size_t i = 0; i < r->n_early; i++) {
-        if (r->early[i].chunk.index == c->index &&
+        if (r->early[i].chunk.index == c->index && strcmp(r->early[i].tenant, tenant) == 0 &&
             memcmp(r->early[i].chunk.object, c->object, DIGEST_SIZE) == 0)
             drop_early(r, i--); /* which of two is right is not known yet: the newer one */
     }
@@ -428,46 +540,53 @@ static enum rc hold_early(struct receiver *r, const struct transfer_chunk *c, st
 
     *e = (struct early){ .chunk = *c, .data = data };
     e->chunk.data.p = data;
+    memcpy(e->tenant, tenant, strnlen(tenant, NAME_MAX_LEN));
     r->early_bytes += c->data.n;
     r->version++;
     r->was_new = true;
     return RC_OK;
 }
 
-static enum rc take_chunk(struct receiver *r, const struct transfer_chunk *c, uint64_t now_ms,
-                          struct err *err)
+static enum rc take_chunk(struct receiver *r, const char *tenant, const struct transfer_chunk *c,
+                          uint64_t now_ms, struct err *err)
 {
     struct partial *p = find_partial(r, c->object);
 
-    if (p != NULL)
-        return store_chunk(r, p, c, now_ms, err);
+    if (p != NULL) {
+        enum rc rc = check_part(p, tenant, err);
+
+        return rc == RC_OK ? refused(r, p->d.owner, store_chunk(r, p, c, now_ms, err)) : rc;
+    }
     /* Without a serial nothing is opened anew. */
     if (find_ready(r, c->object) < r->n_ready || done_find(&r->done, c->object) < r->done.n)
         return RC_OK;
-    return hold_early(r, c, err);
+    return hold_early(r, tenant, c, err);
 }
 
 /* A repair of an object under way.  One that comes before its descriptor is not held: there is no
  * telling what it is good for, and on a link that loses much the ground sends others. */
-static enum rc take_repair(struct receiver *r, const struct transfer_repair *repair,
-                           uint64_t now_ms, struct err *err)
+static enum rc take_repair(struct receiver *r, const char *tenant,
+                           const struct transfer_repair *repair, uint64_t now_ms, struct err *err)
 {
     struct partial *p = find_partial(r, repair->object);
     bool is_new = false;
 
     if (p == NULL)
         return RC_OK;
-    enum rc rc = check_disk(r, p->d.kind, err);
-    if (rc == RC_OK &&
-        bytes_held(r, p->d.object) + partial_bytes(p, REPAIRS_HEAD + p->d.chunk_size) >
-            quota_of(r, p->d.kind))
+    struct quota_item items[ITEMS_MAX], want = item_of(&p->d, false);
+    size_t n = 0;
+    enum rc rc = check_part(p, tenant, err);
+    if (rc == RC_OK)
+        rc = check_disk(r, p->d.kind, err);
+    want.bytes = partial_bytes(p, REPAIRS_HEAD + p->d.chunk_size);
+    if (rc == RC_OK && lacks(r, &want, items, &n) == QUOTA_BYTES)
         rc = err_set(err, RC_SPOOL_FULL, "repair of an object");
     if (rc == RC_OK)
         rc = partial_repair(p, r->partial_dir, repair, &is_new, err);
     if (is_new || rc == RC_CHUNK_DIGEST)
         r->version++;
     if (rc != RC_OK || !is_new)
-        return rc;
+        return refused(r, p->d.owner, rc);
     r->was_new = true;
     p->moved_ms = now_ms;
     p->found = false;
@@ -481,31 +600,50 @@ static void add_ready(struct receiver *r, const struct transfer_descriptor *d)
     assert(r->n_ready <= RECEIVER_READY_MAX);
     *ready = (struct ready){ .object = { .kind = d->kind, .size = d->size }, .serial = d->serial };
     memcpy(ready->object.digest, d->object, DIGEST_SIZE);
+    memcpy(ready->owner, d->owner, sizeof ready->owner);
     drop_seed(r, find_seed(r, d->object));
     r->version++;
 }
 
+/* Whose mail it is, which it says itself; without a head that can be read, nobody's: what becomes
+ * of that is not the link's to say. */
+static void name_owner(struct bytes head, uint64_t size, char ret[NAME_CAP])
+{
+    struct mail mail;
+    struct err ignored;
+
+    if (mail_head_decode(head, size, &mail, &ignored) == RC_OK)
+        memcpy(ret, mail.tenant, NAME_CAP);
+}
+
 /* An object that came whole. */
-static enum rc take_inline(struct receiver *r, const struct transfer_inline *w, uint64_t now_ms,
-                           struct err *err)
+static enum rc take_inline(struct receiver *r, const char *tenant, const struct transfer_inline *w,
+                           uint64_t now_ms, struct err *err)
 {
     struct transfer_descriptor d = { .kind = w->kind, .size = w->data.n, .serial = w->serial };
+    const size_t head = w->data.n < MAIL_HEAD_MAX ? w->data.n : MAIL_HEAD_MAX;
     char name[PARTIAL_NAME_CAP];
-    enum rc rc = sha256_of(w->data, d.object, err);
 
+    memcpy(d.owner, w->owner, sizeof d.owner);
+    if (w->kind == OBJECT_MAIL)
+        name_owner((struct bytes){ w->data.p, head }, w->data.n, d.owner);
+    enum rc rc = settle_owner(tenant, d.kind, d.owner, err);
+    if (rc == RC_OK)
+        rc = sha256_of(w->data, d.object, err);
     if (rc != RC_OK || is_known(r, d.object, d.kind, d.serial))
         return rc;
     rc = check_disk(r, d.kind, err);
     if (rc == RC_OK)
         rc = make_room(r, &d, true, now_ms, err);
     if (rc != RC_OK)
-        return rc;
+        return refused(r, d.owner, rc);
     struct partial *p = find_partial(r, d.object);
     if (p != NULL)
         drop_partial(r, p, true);
     struct ready ready = { .object = { .kind = w->kind }, .serial = w->serial };
 
     memcpy(ready.object.digest, d.object, DIGEST_SIZE);
+    memcpy(ready.owner, d.owner, sizeof ready.owner);
     rc = fs_write_file(r->ready_dir, ready_name(&ready, name), w->data, 0600, err);
     if (rc != RC_OK)
         return rc;
@@ -514,7 +652,8 @@ static enum rc take_inline(struct receiver *r, const struct transfer_inline *w, 
     return RC_OK;
 }
 
-enum rc receiver_take(struct receiver *r, struct bytes message, uint64_t now_ms, struct err *err)
+enum rc receiver_take(struct receiver *r, const char *tenant, struct bytes message, uint64_t now_ms,
+                      struct err *err)
 {
     struct transfer_message msg = { 0 };
     enum rc rc = transfer_decode(message, &msg, err);
@@ -523,20 +662,21 @@ enum rc receiver_take(struct receiver *r, struct bytes message, uint64_t now_ms,
     if (rc != RC_OK)
         return rc;
     if (msg.type == TRANSFER_CHUNK)
-        return take_chunk(r, &msg.chunk, now_ms, err);
+        return take_chunk(r, tenant, &msg.chunk, now_ms, err);
     if (msg.type == TRANSFER_REPAIR)
-        return take_repair(r, &msg.repair, now_ms, err);
+        return take_repair(r, tenant, &msg.repair, now_ms, err);
     enum object_kind kind = msg.type == TRANSFER_INLINE ? msg.whole.kind : msg.descriptor.kind;
     if (kind == OBJECT_REPORT)
         return err_set(err, RC_OBJECT_KIND, "a report on the uplink");
     if (msg.type == TRANSFER_INLINE)
-        return take_inline(r, &msg.whole, now_ms, err);
+        return take_inline(r, tenant, &msg.whole, now_ms, err);
     /* Or a few large "documents" would use up what packages leave to documents. */
     if (kind == OBJECT_MAIL ? msg.descriptor.size > MAIL_OBJECT_MAX
                             : kind != OBJECT_PACKAGE && msg.descriptor.size > DOCUMENT_MAX)
         return err_set(err, RC_TOO_LARGE, "document or message of %" PRIu64 " bytes",
                        msg.descriptor.size);
-    return take_descriptor(r, &msg.descriptor, message, now_ms, err);
+    rc = settle_owner(tenant, kind, msg.descriptor.owner, err);
+    return rc == RC_OK ? take_descriptor(r, tenant, &msg.descriptor, now_ms, err) : rc;
 }
 
 /* ---- completion -------------------------------------------------------------------------------
@@ -550,6 +690,20 @@ static enum rc sync_ready(const struct receiver *r, const char *name, struct err
     if (fstatat(r->ready_dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_sys(err, RC_IO, "%s", name);
     return fs_sync(r->ready_dir, "ready", err);
+}
+
+/* Whether a message is the tenant's that it was announced for. */
+static enum rc check_owner(const struct partial *p, struct err *err)
+{
+    struct mail head;
+    struct err ignored;
+
+    if (p->d.kind != OBJECT_MAIL || p->d.owner[0] == '\0' ||
+        mail_head_read(p->fd, p->d.size, &head, &ignored) != RC_OK ||
+        strcmp(head.tenant, p->d.owner) == 0)
+        return RC_OK;
+    return err_set(err, RC_OBJECT_OWNER, "message of %s, said to be of %s", head.tenant,
+                   p->d.owner);
 }
 
 /* All chunks are there: check the whole and move it to ready/. */
@@ -567,11 +721,16 @@ static enum rc complete(struct receiver *r, struct partial *p, struct err *err)
         r->version++;
         return rc;
     }
+    if (rc == RC_OK)
+        rc = check_owner(p, err);
+    if (rc == RC_OBJECT_OWNER)
+        drop_partial(r, p, true);
     if (rc != RC_OK)
         return rc;
     struct ready ready = { .object = { .kind = p->d.kind }, .serial = p->d.serial };
 
     memcpy(ready.object.digest, p->d.object, DIGEST_SIZE);
+    memcpy(ready.owner, p->d.owner, sizeof ready.owner);
     rc = fs_rename(r->partial_dir, partial_name(p->d.object, "part", from), r->ready_dir,
                    ready_name(&ready, to), false, err);
     if (rc == RC_NOT_FOUND) /* done the last time, when it could not be synced */
@@ -651,7 +810,11 @@ static enum rc load_partial(struct receiver *r, const uint8_t object[DIGEST_SIZE
         return err_set(err, RC_TRANSFER_FORMAT, "%s", name);
     if (is_known(r, d->object, d->kind, d->serial))
         return err_set(err, RC_EXISTS, "%s", name);
-    if (!has_place(r, d, false) || !has_bytes(r, d))
+    const struct quota_item want = item_of(d, false);
+    struct quota_item items[ITEMS_MAX];
+    size_t n_items = 0;
+
+    if (lacks(r, &want, items, &n_items) != QUOTA_FITS)
         return err_set(err, RC_SPOOL_FULL, "%s", name);
     struct partial *p = free_partial(r);
 
@@ -714,7 +877,9 @@ static enum rc load_ready(struct receiver *r, const char *name, struct err *err)
     if (kind < OBJECT_ROOT || kind > OBJECT_KIND_MAX || kind == OBJECT_REPORT || *dot != '.')
         return err_set(err, RC_NAME, "%s", name);
     ready.object.kind = (uint32_t)kind;
-    ready.serial = strtoull(dot + 1, NULL, 16);
+    ready.serial = strtoull(dot + 1, &dot, 16);
+    if (*dot == '.' && name_valid(dot + 1))
+        memcpy(ready.owner, dot + 1, strlen(dot + 1));
     if (strcmp(ready_name(&ready, again), name) != 0)
         return err_set(err, RC_NAME, "%s", name);
     if (r->n_ready == RECEIVER_READY_MAX)
@@ -883,7 +1048,6 @@ static enum rc scrub_part(struct receiver *r, struct partial *p, struct scrubbed
     return RC_OK;
 }
 
-/* Its descriptor, which only the next start will read. */
 static enum rc scrub_desc(struct receiver *r, const struct partial *p, struct scrubbed *count,
                           struct err *err)
 {
@@ -907,7 +1071,7 @@ static enum rc scrub_desc(struct receiver *r, const struct partial *p, struct sc
         bytes_equal(want, (struct bytes){ found, n }))
         return RC_OK;
     count->damaged++;
-    rc = fs_write_file(r->partial_dir, name, want, 0600, err);
+    rc = write_descriptor(r, p, err);
     count->repaired += rc == RC_OK;
     return rc;
 }
@@ -917,7 +1081,6 @@ static bool scrub_ready(struct receiver *r, size_t i, struct scrubbed *count)
 {
     const struct ready ready = r->ready[i];
     scoped(close_fd) int fd = -1;
-    char name[PARTIAL_NAME_CAP];
     struct err err = { 0 };
     enum rc rc = receiver_open_object(r, ready.object.digest, &fd, &err);
 
@@ -930,10 +1093,7 @@ static bool scrub_ready(struct receiver *r, size_t i, struct scrubbed *count)
     count->damaged++;
     count->repaired++; /* the ground sees that it is not here, and sends it again */
     r->note = err;
-    (void)unlinkat(r->ready_dir, ready_name(&ready, name), 0);
-    r->n_ready--;
-    memmove(&r->ready[i], &r->ready[i + 1], (r->n_ready - i) * sizeof r->ready[0]);
-    r->version++;
+    drop_ready(r, i);
     return false;
 }
 
@@ -1020,7 +1180,10 @@ static void status_of_early(const struct receiver *r, struct port_transfers *ret
 
 void receiver_status(const struct receiver *r, struct port_transfers *ret)
 {
-    *ret = (struct port_transfers){ 0 };
+    struct quota_item items[ITEMS_MAX];
+
+    *ret = (struct port_transfers){ .spool = r->lost };
+    quota_fill(&ret->spool, items, list_items(r, NULL, items));
     for (size_t i = 0; i < RECEIVER_OBJECTS_MAX; i++) {
         if (r->partial[i].used)
             partial_status(&r->partial[i], &ret->transfer[ret->n_transfers++]);

@@ -5,14 +5,16 @@
  *     partial/HEX.desc   descriptor of an object under way, as it came
  *     partial/HEX.part   its bytes, sparse
  *     partial/HEX.fec    repairs that wait (link/repairs), if there are any
- *     ready/HEX.K.SERIAL complete objects (K = kind), whole digest checked, until berthd is done
+ *     ready/HEX.K.SERIAL complete objects (K = kind), whole digest checked, until berthd is done;
+ *                        .OWNER behind it where a tenant is named
  *     done.{a,b}         state file: what was done lately, so that a late duplicate starts nothing
  *
  * There is no record of which chunks are there that could be wrong: after a restart every chunk of
- * a .part file is hashed against the descriptor.  Messages are authentic but not trusted:
- * everything is bounded, and a chunk only counts if it matches its digest.  Call receiver_take for
- * each message of a batch, then receiver_commit, which makes the batch durable and completes
- * objects.
+ * a .part file is hashed against the descriptor, and whose an object is says its descriptor or
+ * name.  Room is shared between tenants as link/quota says.  Messages are authentic but not
+ * trusted: everything is bounded, and a chunk only counts if it matches its digest.  Call
+ * receiver_take for each message of a batch, then receiver_commit, which makes the batch durable
+ * and completes objects.
  */
 #ifndef BERTH_LINK_RECEIVER_H
 #define BERTH_LINK_RECEIVER_H
@@ -33,7 +35,7 @@ struct receiver;
 
 struct receiver_options {
     uint64_t quota;    /* bytes in partial and ready, with what repairs take up beyond the holes of
-                          their object; packages use at most 7/8; 0 = 1 GiB */
+                          their object; packages and mail at most 7/8; 0 = 1 GiB */
     uint64_t stale_ms; /* an object without progress for so long, or a 24th of it since the start,
                           goes when room is needed; 0 = 6 h */
 };
@@ -46,20 +48,22 @@ must_check enum rc receiver_open(int spool_dirfd, const struct receiver_options 
                                  uint64_t now_ms, struct receiver **ret, struct err *err);
 void receiver_close(struct receiver **receiver); /* scope cleaner */
 
-/* Apply one message.  RC_OK also for what is known already, and for a chunk that came before its
- * descriptor (held in memory, the oldest such chunks make room).  A refusal changes nothing:
- * RC_TRANSFER_FORMAT and CBOR codes, RC_OBJECT_KIND, RC_TOO_LARGE (a document above DOCUMENT_MAX),
- * RC_CHUNK_DIGEST, RC_SPOOL_FULL, RC_NO_SPACE (for packages some way before the disk is full),
- * RC_IO. */
-must_check enum rc receiver_take(struct receiver *receiver, struct bytes message, uint64_t now_ms,
-                                 struct err *err);
+/* Apply one message; tenant is whose key it came under, "" = the link's own, under which any object
+ * may come.  Under its own key a tenant sends packages and mail, which count as its own, and parts
+ * of nobody else's: else RC_OBJECT_KIND or RC_OBJECT_OWNER.  RC_OK also for what is known already,
+ * and for a chunk that came before its descriptor (held in memory, the oldest such chunks make
+ * room).  A refusal changes nothing: RC_TRANSFER_FORMAT and CBOR codes, RC_OBJECT_KIND,
+ * RC_TOO_LARGE (a document above DOCUMENT_MAX), RC_CHUNK_DIGEST, RC_SPOOL_FULL, RC_NO_SPACE (for
+ * packages some way before the disk is full), RC_IO. */
+must_check enum rc receiver_take(struct receiver *receiver, const char *tenant,
+                                 struct bytes message, uint64_t now_ms, struct err *err);
 
 /* Whether the message that receiver_take took last brought anything that was not there. */
 bool receiver_was_new(const struct receiver *receiver);
 
 /* End of a batch: data is synced, complete objects are checked as a whole and move to ready/.
- * RC_OBJECT_DIGEST if one did not match (its wrong chunks are missing again); the rest is done
- * anyway. */
+ * RC_OBJECT_DIGEST if one did not match (its wrong chunks are missing again), RC_OBJECT_OWNER if a
+ * message is another tenant's than was said (it goes); the rest is done anyway. */
 must_check enum rc receiver_commit(struct receiver *receiver, struct err *err);
 
 /* The i-th complete object that is not done; false behind the last. */
@@ -79,7 +83,8 @@ must_check enum rc receiver_done(struct receiver *receiver, const uint8_t digest
  * no longer match.  Fetched once; false when there is nothing (more). */
 bool receiver_note(struct receiver *receiver, struct err *ret);
 
-/* What is missing and what is complete (ready or done), for the report. */
+/* What is missing and what is complete (ready or done), and of which tenants something was refused
+ * or dropped for want of room, for the report. */
 void receiver_status(const struct receiver *receiver, struct port_transfers *ret);
 
 /* A damaged copy of an object that is to come again: chunks in it that match the descriptor count

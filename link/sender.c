@@ -640,6 +640,12 @@ static struct entry *choose(const struct sender *s, uint64_t now_ms, struct choi
 /* ---- messages ---------------------------------------------------------------------------------
  */
 
+/* Every other head names the owner: an end that does not know of owners refuses those. */
+static const char *owner_of(const struct entry *e)
+{
+    return e->heads % 2 == 0 ? e->object.owner : "";
+}
+
 static enum rc encode_head(const struct entry *e, uint8_t *data, struct transfer_message *ret,
                            struct err *err)
 {
@@ -648,6 +654,8 @@ static enum rc encode_head(const struct entry *e, uint8_t *data, struct transfer
         ret->whole = (struct transfer_inline){ .kind = e->object.kind,
                                                .serial = e->object.serial,
                                                .data = { data, (size_t)e->object.size } };
+        if (e->object.kind != OBJECT_MAIL) /* which says itself whose it is */
+            memcpy(ret->whole.owner, owner_of(e), strlen(owner_of(e)));
         return e->source.read(e->source.arg, 0, data, (size_t)e->object.size, err);
     }
     ret->type = TRANSFER_DESCRIPTOR;
@@ -660,6 +668,7 @@ static enum rc encode_head(const struct entry *e, uint8_t *data, struct transfer
         .digests = { e->digests, (size_t)e->chunks * DIGEST_SIZE },
     };
     memcpy(ret->descriptor.object, e->object.digest, DIGEST_SIZE);
+    memcpy(ret->descriptor.owner, owner_of(e), strlen(owner_of(e)));
     return RC_OK;
 }
 

@@ -51,9 +51,10 @@ struct sender_object {
     uint8_t digest[DIGEST_SIZE];
     enum object_kind kind;
     uint64_t size;
-    uint64_t serial; /* higher every time the same object is queued anew (a row id, a time) */
-    bool offer;      /* the satellite may have most of it: nothing but the descriptor goes until a
-                        report says what is missing */
+    uint64_t serial;      /* higher every time the same object is queued anew (a row id, a time) */
+    char owner[NAME_CAP]; /* tenant that it is told to count for there; "" = nobody is named */
+    bool offer; /* the satellite may have most of it: nothing but the descriptor goes until a
+                   report says what is missing */
 };
 
 /* How far an object is. */

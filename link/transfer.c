@@ -2,15 +2,17 @@
 #include "link/transfer.h"
 
 #include "base/cbor.h"
+#include "base/name.h"
 
-static_assert(CHUNKS_MAX * DIGEST_SIZE + 128U <= TRANSFER_MESSAGE_MAX, "a descriptor fits");
+static_assert(CHUNKS_MAX * DIGEST_SIZE + 128U + NAME_CAP <= TRANSFER_MESSAGE_MAX,
+              "a descriptor fits");
 static_assert(CHUNK_MAX + 128U <= TRANSFER_MESSAGE_MAX, "a chunk fits");
 static_assert(TRANSFER_MESSAGE_MAX + 4096U < BUNDLE_MAX, "a message fits into a bundle");
 static_assert(TRANSFER_CHUNK_MIN >= FEC_VECTOR_MIN, "a repair can be made of any chunks");
 static_assert(OBJECT_MAX / CHUNKS_MAX < CHUNK_MAX, "the largest object can be cut");
 static_assert(REPORT_MAX <= TRANSFER_INLINE_MAX, "a report goes whole");
 
-/* Items of a message, by its type. */
+/* Items of a message, by its type; an owner may be one more. */
 static const size_t items[] = {
     [TRANSFER_DESCRIPTOR] = 7,
     [TRANSFER_CHUNK] = 4,
@@ -24,6 +26,14 @@ uint32_t transfer_chunk_bytes(uint64_t size, uint32_t chunk_size, uint32_t index
 
     assert(at < size);
     return (uint32_t)(size - at < chunk_size ? size - at : chunk_size);
+}
+
+/* An empty one would be none at all. */
+static void decode_owner(struct cbor_in *r, char ret[NAME_CAP])
+{
+    cbor_text(r, "owner", ret, NAME_CAP);
+    if (r->rc == RC_OK && !name_valid(ret))
+        cbor_fail(r, RC_TRANSFER_FORMAT, "owner");
 }
 
 static void decode_descriptor(struct cbor_in *r, struct transfer_descriptor *ret)
@@ -75,10 +85,13 @@ enum rc transfer_decode(struct bytes in, struct transfer_message *ret, struct er
 {
     struct transfer_message msg = { 0 };
     struct cbor_in r = cbor_read(in);
-    size_t n = cbor_array(&r, "message", 4, 7);
+    size_t n = cbor_array(&r, "message", 4, 8);
 
     msg.type = (enum transfer_type)cbor_uint(&r, "type", TRANSFER_REPAIR);
-    if (msg.type == 0 || n != items[msg.type])
+    const bool owner = n == items[msg.type] + 1U &&
+                       (msg.type == TRANSFER_DESCRIPTOR || msg.type == TRANSFER_INLINE);
+
+    if (msg.type == 0 || (n != items[msg.type] && !owner))
         cbor_fail(&r, RC_TRANSFER_FORMAT, "type or number of items");
     if (msg.type == TRANSFER_DESCRIPTOR)
         decode_descriptor(&r, &msg.descriptor);
@@ -88,6 +101,8 @@ enum rc transfer_decode(struct bytes in, struct transfer_message *ret, struct er
         decode_repair(&r, &msg.repair);
     else
         decode_inline(&r, &msg.whole);
+    if (owner)
+        decode_owner(&r, msg.type == TRANSFER_INLINE ? msg.whole.owner : msg.descriptor.owner);
     cbor_end(&r);
     enum rc rc = cbor_done(&r, err);
     if (rc == RC_OK)
@@ -99,8 +114,11 @@ enum rc transfer_encode(const struct transfer_message *msg, uint8_t *buf, size_t
                         struct bytes *ret, struct err *err)
 {
     struct cbor_out w = { .p = buf, .cap = cap };
+    const char *owner = msg->type == TRANSFER_DESCRIPTOR ? msg->descriptor.owner
+                        : msg->type == TRANSFER_INLINE   ? msg->whole.owner
+                                                         : "";
 
-    cbor_put_array(&w, items[msg->type]);
+    cbor_put_array(&w, items[msg->type] + (owner[0] != '\0' ? 1U : 0U));
     cbor_put_uint(&w, msg->type);
     switch (msg->type) {
     case TRANSFER_DESCRIPTOR:
@@ -128,5 +146,7 @@ enum rc transfer_encode(const struct transfer_message *msg, uint8_t *buf, size_t
         cbor_put_bstr(&w, msg->repair.data);
         break;
     }
+    if (owner[0] != '\0')
+        cbor_put_text(&w, owner);
     return cbor_written(&w, ret, err);
 }

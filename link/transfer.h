@@ -34,6 +34,7 @@ struct transfer_descriptor {
     uint32_t chunk_size;  /* TRANSFER_CHUNK_MIN to CHUNK_MAX; the last chunk may be shorter */
     uint32_t chunks;      /* number of chunks, as size and chunk_size imply */
     struct bytes digests; /* DIGEST_SIZE bytes for every chunk */
+    char owner[NAME_CAP]; /* tenant that it counts for (link/quota); "" = nobody is named */
 };
 
 struct transfer_chunk {
@@ -46,6 +47,7 @@ struct transfer_inline {
     enum object_kind kind;
     uint64_t serial;
     struct bytes data;
+    char owner[NAME_CAP]; /* as of a descriptor */
 };
 
 /* One repair of a group of chunks.  data has the object's chunk size. */

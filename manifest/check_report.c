@@ -173,6 +173,26 @@ static enum rc usage_check(const struct report *doc, struct err *err)
     return RC_OK;
 }
 
+static enum rc spool_check(const struct report *doc, struct err *err)
+{
+    if (doc->n_spool > REPORT_SPOOL_MAX)
+        return err_set(err, RC_VALUE, "report.spool");
+    for (uint32_t i = 0; i < doc->n_spool; i++) {
+        const struct report_spool *s = &doc->spool[i];
+        uint32_t any = 0;
+
+        for (size_t k = 0; k < SPOOL_COUNTS; k++)
+            any |= s->count[k];
+        if (s->tenant[0] != '\0' && !name_valid(s->tenant))
+            return err_set(err, RC_NAME, "report.spool[%u]", i);
+        if (any == 0)
+            return err_set(err, RC_VALUE, "report.spool[%u]: counts", i);
+        if (i > 0 && strcmp(s[-1].tenant, s->tenant) >= 0)
+            return err_set(err, RC_VALUE, "report.spool[%u]: order", i);
+    }
+    return RC_OK;
+}
+
 /* A name of the kernel's, or one of ours that stands for a number: lower case, digits, '_', '-'. */
 static bool call_valid(const char *name)
 {
@@ -289,5 +309,7 @@ enum rc report_check(const struct report *doc, struct err *err)
         rc = denied_check(doc, err);
     if (rc == RC_OK)
         rc = walls_check(doc, err);
+    if (rc == RC_OK)
+        rc = spool_check(doc, err);
     return rc;
 }

@@ -267,6 +267,23 @@ static void read_walls(struct cbor_in *r, struct report *d)
         cbor_fail(r, RC_VALUE, "report.walls");
 }
 
+static void read_spool(struct cbor_in *r, struct report *d)
+{
+    d->n_spool = (uint32_t)cbor_array(r, "report.spool", 1, REPORT_SPOOL_MAX);
+    for (uint32_t i = 0; i < d->n_spool && r->rc == RC_OK; i++) {
+        struct report_spool *s = &d->spool[i];
+
+        (void)cbor_array(r, "report.spool", 3U + SPOOL_COUNTS, 3U + SPOOL_COUNTS);
+        cbor_text(r, "report.spool.tenant", s->tenant, sizeof s->tenant);
+        s->objects = wire_u32(r, "report.spool.objects");
+        s->kib = wire_u32(r, "report.spool.kib");
+        for (size_t k = 0; k < SPOOL_COUNTS; k++)
+            s->count[k] = wire_u32(r, "report.spool.count");
+        cbor_end(r);
+    }
+    cbor_end(r);
+}
+
 /* Keys that are there only when they say something. */
 static void read_optional(struct cbor_in *r, struct report *d)
 {
@@ -305,6 +322,8 @@ static void read_optional(struct cbor_in *r, struct report *d)
         read_denied(r, d);
     if (wire_optional(r, REPORT_KEY_WALLS))
         read_walls(r, d);
+    if (wire_optional(r, REPORT_KEY_SPOOL))
+        read_spool(r, d);
 }
 
 enum rc report_decode(struct bytes in, struct report *ret, struct err *err)

@@ -470,6 +470,21 @@ struct report_traffic {
     uint64_t accepted;  /* counters that did, since the start */
 };
 
+/* A tenant of which objects found no room in the link's spool, since the start of berth-link. */
+#define REPORT_SPOOL_MAX (TENANTS_MAX + 1U)
+enum report_spool_count {
+    SPOOL_REFUSED_ROOM, /* messages refused: no room in the spool */
+    SPOOL_REFUSED_DISK, /* messages refused: the disk is nearly full */
+    SPOOL_DROPPED_OLD,  /* objects dropped: had not moved for long */
+    SPOOL_DROPPED_ROOM, /* objects dropped: made room for a tenant within its share */
+    SPOOL_COUNTS
+};
+struct report_spool {
+    char tenant[NAME_CAP]; /* "" = what is nobody's in particular */
+    uint32_t objects, kib; /* there now */
+    uint32_t count[SPOOL_COUNTS];
+};
+
 /* What takes room on board. */
 enum report_use {
     USE_SLOTS,     /* installed versions */
@@ -544,6 +559,8 @@ struct report {
     struct report_traffic traffic;
     uint32_t n_usage;
     struct report_usage usage[TENANTS_MAX]; /* sorted by tenant; none before it was looked at */
+    uint32_t n_spool;
+    struct report_spool spool[REPORT_SPOOL_MAX]; /* sorted by tenant; each has some count */
     uint32_t denied_missed; /* times that the kernel had more refusals to tell than was read */
     uint32_t n_denied;
     struct report_denied denied[REPORT_DENIED_MAX]; /* sorted by tenant, then name */

@@ -200,6 +200,22 @@ static void put_walls(struct cbor_out *w, const struct report *doc)
     }
 }
 
+static void put_spool(struct cbor_out *w, const struct report *doc)
+{
+    cbor_put_uint(w, REPORT_KEY_SPOOL);
+    cbor_put_array(w, doc->n_spool);
+    for (uint32_t i = 0; i < doc->n_spool; i++) {
+        const struct report_spool *s = &doc->spool[i];
+
+        cbor_put_array(w, 3U + SPOOL_COUNTS);
+        cbor_put_text(w, s->tenant);
+        cbor_put_uint(w, s->objects);
+        cbor_put_uint(w, s->kib);
+        for (size_t k = 0; k < SPOOL_COUNTS; k++)
+            cbor_put_uint(w, s->count[k]);
+    }
+}
+
 enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct bytes *ret,
                       struct err *err)
 {
@@ -216,7 +232,8 @@ enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct
     bool walls = !report_walls_default(&doc->walls);
     wire_put_open(&w, DOC_REPORT,
                   11U + keys + (doc->staged > 0) + (doc->lost > 0) + (doc->passes_order > 0) +
-                      agent + scrub + traffic + (doc->n_usage > 0) + denied + walls);
+                      agent + scrub + traffic + (doc->n_usage > 0) + denied + walls +
+                      (doc->n_spool > 0));
     wire_put_text_at(&w, 1, doc->satellite);
     wire_put_uint_at(&w, 2, doc->epoch);
     wire_put_uint_at(&w, 3, doc->seq);
@@ -248,5 +265,7 @@ enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct
         put_denied(&w, doc);
     if (walls)
         put_walls(&w, doc);
+    if (doc->n_spool > 0)
+        put_spool(&w, doc);
     return cbor_written(&w, ret, err);
 }

@@ -106,6 +106,7 @@ bool interface_valid(const char *name); /* a name, short enough for the kernel *
 #define REPORT_KEY_USAGE 18U
 #define REPORT_KEY_DENIED 19U
 #define REPORT_KEY_WALLS 20U
+#define REPORT_KEY_SPOOL 21U
 
 /* Whether nothing is to be told of the keys held: they are as provisioned. */
 bool report_keys_default(const struct report_keys *keys);

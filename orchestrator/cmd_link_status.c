@@ -203,13 +203,13 @@ static json_t *satellite_json(const struct look *l)
 {
     const struct view_satellite *sat = l->sat;
 
-    return json_pack("{s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "id", sat->row.id,
-                     "report_age_ms",
-                     sat->seen ? json_uint(view_age_ms(sat, l->now_ms)) : json_null(), "uplink",
-                     waiting_json(&l->up, sat->row.up), "downlink",
-                     waiting_json(&l->down, sat->row.down), "keys_code", rc_name(l->keys_rc),
-                     "keys", keys_json(l), "queue", queue_json(l), "refused", refused_json(l),
-                     "traffic", sat->seen ? describe_traffic(&sat->seen->traffic) : json_null());
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id", sat->row.id, "report_age_ms",
+        sat->seen ? json_uint(view_age_ms(sat, l->now_ms)) : json_null(), "uplink",
+        waiting_json(&l->up, sat->row.up), "downlink", waiting_json(&l->down, sat->row.down),
+        "keys_code", rc_name(l->keys_rc), "keys", keys_json(l), "queue", queue_json(l), "refused",
+        refused_json(l), "traffic", sat->seen ? describe_traffic(&sat->seen->traffic) : json_null(),
+        "spool", sat->seen ? describe_spool(sat->seen) : json_null());
 }
 
 /* ---- for people -------------------------------------------------------------------------------
@@ -306,6 +306,23 @@ static void print_queue(struct cli *cli, const struct look *l)
     }
 }
 
+/* Tenants that found no room in the spool on board. */
+static void print_spool(struct cli *cli, const struct report *seen)
+{
+    for (uint32_t i = 0; i < seen->n_spool; i++) {
+        const struct report_spool *s = &seen->spool[i];
+        char size[CLI_SIZE_CAP];
+
+        cli_say(cli,
+                "  spool of %s: %u objects, %s; refused %u for want of room and %u for the disk, "
+                "dropped %u that stood still and %u for another tenant",
+                s->tenant[0] != '\0' ? s->tenant : "nobody", s->objects,
+                cli_size((uint64_t)s->kib * 1024, size), s->count[SPOOL_REFUSED_ROOM],
+                s->count[SPOOL_REFUSED_DISK], s->count[SPOOL_DROPPED_OLD],
+                s->count[SPOOL_DROPPED_ROOM]);
+    }
+}
+
 /* What one satellite's row leaves out. */
 static void print_more(struct cli *cli, const struct look *l)
 {
@@ -317,6 +334,7 @@ static void print_more(struct cli *cli, const struct look *l)
     if (l->sat->seen) {
         print_bytes(cli, "last contact", &l->sat->seen->traffic.contact);
         print_bytes(cli, "since its start", &l->sat->seen->traffic.all);
+        print_spool(cli, l->sat->seen);
     }
     print_queue(cli, l);
     for (size_t i = 0; i < l->n_events; i++)

@@ -57,7 +57,6 @@ static enum rc list_sent(struct listing *l, const struct home *home, struct err 
     enum rc rc = store_outgoing(home->store, NULL, 0, &rows, &n, err);
 
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        uint8_t head[MAIL_HEAD_MAX];
         char id[2 * NAME_CAP + MAIL_NAME_CAP + NAME_CAP + 4] = "?";
         char size[CLI_SIZE_CAP];
         scoped(close_fd) int fd = -1;
@@ -68,10 +67,7 @@ static enum rc list_sent(struct listing *l, const struct home *home, struct err 
         if (rows[i].kind != OBJECT_MAIL)
             continue;
         if (home_open_object(home, &rows[i].object, &fd, &bytes, &ignored) == RC_OK &&
-            fs_pread_exact(fd, head, bytes < sizeof head ? (size_t)bytes : sizeof head, 0,
-                           &ignored) == RC_OK &&
-            mail_head_decode((struct bytes){ head, bytes < sizeof head ? bytes : sizeof head },
-                             bytes, &m, &ignored) == RC_OK)
+            mail_head_read(fd, bytes, &m, &ignored) == RC_OK)
             (void)snprintf(id, sizeof id, "%s/%s@%s/%s", m.tenant, m.payload, rows[i].satellite,
                            m.name);
         const char *cells[] = { id, cli_size(rows[i].size, size), state_name(rows[i].state) };

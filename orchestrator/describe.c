@@ -212,6 +212,24 @@ json_t *describe_usage(const struct report *doc)
     return all;
 }
 
+json_t *describe_spool(const struct report *doc)
+{
+    json_t *all = json_array();
+
+    for (uint32_t i = 0; i < doc->n_spool; i++) {
+        const struct report_spool *s = &doc->spool[i];
+
+        (void)json_array_append_new(
+            all, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "tenant", s->tenant, "objects",
+                           json_uint(s->objects), "kib", json_uint(s->kib), "refused_room",
+                           json_uint(s->count[SPOOL_REFUSED_ROOM]), "refused_disk",
+                           json_uint(s->count[SPOOL_REFUSED_DISK]), "dropped_old",
+                           json_uint(s->count[SPOOL_DROPPED_OLD]), "dropped_room",
+                           json_uint(s->count[SPOOL_DROPPED_ROOM])));
+    }
+    return all;
+}
+
 json_t *describe_report(const struct report *doc)
 {
     json_t *payloads = json_array(), *events = json_array();
@@ -225,7 +243,7 @@ json_t *describe_report(const struct report *doc)
                               (int)doc->event[i].count, "what", json_safe(doc->event[i].what)));
     return json_pack(
         "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:o, "
-        "s:o, s:o}",
+        "s:o, s:o, s:o}",
         "kind", "report", "satellite", doc->satellite, "epoch", json_uint(doc->epoch), "seq",
         json_uint(doc->seq), "time_ms", json_uint(doc->time_ms), "root_version",
         json_uint(doc->root_version), "generation", json_uint(doc->generation), "lost",
@@ -233,7 +251,7 @@ json_t *describe_report(const struct report *doc)
         json_uint(doc->passes_document), "agent", describe_agent(&doc->agent), "payloads", payloads,
         "events", events, "transfers", (int)doc->n_transfers, "objects", (int)doc->n_objects,
         "scrub", describe_scrub(&doc->scrub), "usage", describe_usage(doc), "refused_calls",
-        refused_json(doc), "confinement", confinement_json(doc));
+        refused_json(doc), "confinement", confinement_json(doc), "spool", describe_spool(doc));
 }
 
 static json_t *revoked_json(const struct revoked *r)

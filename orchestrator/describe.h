@@ -34,6 +34,7 @@ void describe_wants(json_t *to, const struct manifest *m);
 /* Which agent speaks; null if it does not say. */
 json_t *describe_agent(const struct report_agent *agent);
 json_t *describe_usage(const struct report *report); /* an array, one object for each tenant */
+json_t *describe_spool(const struct report *report); /* the same, of who found no room in a spool */
 json_t *describe_scrub(const struct report_scrub *scrub);
 
 /* What the link has cost and brought; null when nothing is said of it. */

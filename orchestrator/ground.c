@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "link/ground.h"
+#include "link/mail.h"
 #include "orchestrator/advance.h"
 #include "orchestrator/deliver.h"
 #include "orchestrator/delta_cache.h"
@@ -263,6 +264,21 @@ static bool may_have_most(const struct ground *g, const struct store_outgoing *r
     return false;
 }
 
+/* The tenant that an object is to count for on board.  Packages were verified when they were
+ * pushed, and messages say it themselves. */
+static void name_owner(const struct ground *g, const struct store_outgoing *row, int fd,
+                       struct sender_object *object)
+{
+    struct mail head = { 0 };
+    struct err ignored;
+
+    if (object->kind == OBJECT_PACKAGE)
+        (void)snprintf(object->owner, sizeof object->owner, "%s",
+                       view_owner(g->view, &row->object));
+    if (object->kind == OBJECT_MAIL && mail_head_read(fd, object->size, &head, &ignored) == RC_OK)
+        memcpy(object->owner, head.tenant, sizeof object->owner);
+}
+
 static void feed_one(struct ground *g, struct peer *peer, const struct store_outgoing *row)
 {
     struct sender_object object = { .kind = (enum object_kind)row->kind, .serial = row->queued_ms };
@@ -272,8 +288,10 @@ static void feed_one(struct ground *g, struct peer *peer, const struct store_out
 
     memcpy(object.digest, row->object.b, sizeof object.digest);
     object.offer = may_have_most(g, row);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        name_owner(g, row, fd, &object);
         rc = link_ground_add(peer->link, &object, fd, &err);
+    }
     if (rc != RC_EXISTS)
         complain(g, peer, &err, "object", rc);
 }

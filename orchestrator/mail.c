@@ -114,15 +114,11 @@ static bool has_payload(const struct view_satellite *sat, const struct mail *m)
 enum rc mail_keep(const struct home *home, const struct view_satellite *sat, int fd, uint64_t size,
                   struct mail *ret, struct err *err)
 {
-    uint8_t head[MAIL_HEAD_MAX];
     char path[sizeof MAIL_DIR + 3 * (NAME_CAP + 1)];
     char name[MAIL_NAME_CAP + 20];
     scoped(close_fd) int dir = -1;
-    const size_t n = size < sizeof head ? (size_t)size : sizeof head;
-    enum rc rc = fs_pread_exact(fd, head, n, 0, err);
+    enum rc rc = mail_head_read(fd, size, ret, err);
 
-    if (rc == RC_OK)
-        rc = mail_head_decode((struct bytes){ head, n }, size, ret, err);
     if (rc != RC_OK)
         return rc;
     if (ret->direction != MAIL_DOWN || ret->node != sat->row.node || !has_payload(sat, ret))

@@ -200,6 +200,19 @@ const struct store_full_only *view_full_only(const struct view *view, const char
     return NULL;
 }
 
+const char *view_owner(const struct view *view, const struct digest *object)
+{
+    const struct store_package *package = NULL;
+
+    for (size_t i = 0; i < view->n_packages && !package; i++)
+        if (digest_same(&view->packages[i].object, object))
+            package = &view->packages[i];
+    for (size_t i = 0; i < view->n_deltas && !package; i++)
+        if (view->deltas[i].state != DELTA_NO_GAIN && digest_same(&view->deltas[i].object, object))
+            package = view_package(view, &view->deltas[i].manifest);
+    return package ? package->tenant : "";
+}
+
 bool view_brings(const struct view *view, const struct store_package *package,
                  const struct digest *object)
 {

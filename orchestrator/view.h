@@ -71,6 +71,9 @@ const struct store_delta *view_delta(const struct view *view, const struct diges
 const struct store_full_only *view_full_only(const struct view *view, const char *satellite,
                                              const struct digest *manifest);
 
+/* The tenant whose package or delta an object is; "" if it is none that is known. */
+const char *view_owner(const struct view *view, const struct digest *object);
+
 /* Whether an object brings the version to a satellite: its full package, or any delta to it. */
 bool view_brings(const struct view *view, const struct store_package *package,
                  const struct digest *object);

@@ -245,6 +245,11 @@ int main(void)
     doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
              &err);
     put("fuzz_manifest_report", "walls", one.payload);
+    report.n_spool = 1;
+    report.spool[0] = (struct report_spool){ "acme", 2, 300, { 1, 0, 0, 4 } };
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "spool", one.payload);
     put_rekeys();
     doc_signed(&one, DOC_REVOCATION, revocation_encode, &revocation, K_ROOT_A, K_ROOT_B);
     put("fuzz_manifest_revocation", "good", one.payload);

@@ -49,7 +49,7 @@ static inline enum rc give(struct receiver *r, const struct transfer_message *m,
     struct err err;
 
     assert_rc(transfer_encode(m, buf, sizeof buf, &wire, &err), RC_OK);
-    return receiver_take(r, wire, now_ms, &err);
+    return receiver_take(r, "", wire, now_ms, &err);
 }
 
 static inline enum rc give_descriptor(struct receiver *r, const struct cut *c, uint64_t now_ms)

@@ -155,7 +155,7 @@ static inline void sim_send(struct sim *s)
         if (sim_loses(s))
             continue;
         s->result.arrived += n;
-        assert_rc(receiver_take(s->receiver, message, s->now_ms, &err), RC_OK);
+        assert_rc(receiver_take(s->receiver, "", message, s->now_ms, &err), RC_OK);
     }
     assert_rc(receiver_commit(s->receiver, &err), RC_OK);
 }

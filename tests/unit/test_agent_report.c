@@ -272,6 +272,33 @@ static void usage_is_told(void **state)
     assert_memory_equal(p->back.usage, p->report.usage, sizeof p->back.usage);
 }
 
+/* Who found no room in the spool; who did is left out. */
+static void the_spool_is_told(void **state)
+{
+    scoped(free_ptr) struct parts *p = calloc(1, sizeof *p);
+    struct bytes out = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    add_unit(p, 0, "acme");
+    p->transfers.spool.n = 3;
+    p->transfers.spool.tenant[0] = (struct port_spool_tenant){ .count = { 1 } };
+    p->transfers.spool.tenant[1] = (struct port_spool_tenant){ .name = "acme", .objects = 1 };
+    p->transfers.spool.tenant[2] = (struct port_spool_tenant){
+        .name = "bee", .objects = 2, .kib = 9, .count = { 0, 4, 5, 6 }
+    };
+    struct report_parts parts = view(p);
+    report_build(&parts, &p->report);
+    assert_rc(report_fit(&p->report, p->buf, &out, &err), RC_OK);
+    assert_rc(report_decode(out, &p->back, &err), RC_OK);
+    assert_int_equal(p->back.n_spool, 2);
+    assert_string_equal(p->back.spool[0].tenant, "");
+    assert_int_equal(p->back.spool[0].count[SPOOL_REFUSED_ROOM], 1);
+    assert_string_equal(p->back.spool[1].tenant, "bee");
+    assert_int_equal(p->back.spool[1].kib, 9);
+    assert_int_equal(p->back.spool[1].count[SPOOL_DROPPED_ROOM], 6);
+}
+
 /* Nonsense from berth-link must not silence the satellite. */
 static void nonsense_transfers_are_left_out(void **state)
 {
@@ -336,13 +363,10 @@ static void says_what_is_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_what_runs),
-        cmocka_unit_test(says_what_is_lost),
-        cmocka_unit_test(ordered_come_first),
-        cmocka_unit_test(fullest_fits),
-        cmocka_unit_test(fullest_of_all_fits),
-        cmocka_unit_test(usage_is_told),
-        cmocka_unit_test(nonsense_transfers_are_left_out),
+        cmocka_unit_test(says_what_runs),      cmocka_unit_test(says_what_is_lost),
+        cmocka_unit_test(ordered_come_first),  cmocka_unit_test(fullest_fits),
+        cmocka_unit_test(fullest_of_all_fits), cmocka_unit_test(usage_is_told),
+        cmocka_unit_test(the_spool_is_told),   cmocka_unit_test(nonsense_transfers_are_left_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

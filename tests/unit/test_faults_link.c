@@ -161,7 +161,7 @@ static enum rc give(const struct transfer_message *m, struct err *err)
     struct bytes wire = { 0 };
     enum rc rc = transfer_encode(m, buf, sizeof buf, &wire, err);
 
-    return rc == RC_OK ? receiver_take(receiver, wire, NOW_MS, err) : rc;
+    return rc == RC_OK ? receiver_take(receiver, "", wire, NOW_MS, err) : rc;
 }
 
 static enum rc give_descriptor(struct err *err)
@@ -436,7 +436,7 @@ static int rejects_dir = -1;
 static enum rc refusal; /* of the last run, duplicates aside */
 static struct fault_world *inbox_world;
 
-static enum rc inbox_take(void *arg, struct bytes message, struct err *err)
+static enum rc inbox_take(void *arg, const char *tenant, struct bytes message, struct err *err)
 {
     uint64_t *number = inbox_world->told->number;
 
@@ -444,7 +444,7 @@ static enum rc inbox_take(void *arg, struct bytes message, struct err *err)
     if (number[TAKEN] == number[LAST])
         return err_set(err, RC_INTERNAL, "bundle %u for the second time", (unsigned)number[LAST]);
     number[TAKEN] = number[LAST];
-    return receiver_take(receiver, message, NOW_MS, err);
+    return receiver_take(receiver, tenant, message, NOW_MS, err);
 }
 
 static enum rc inbox_commit(void *arg, struct err *err)

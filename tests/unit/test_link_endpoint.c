@@ -17,6 +17,7 @@
 #include "link/ground.h"
 #include "link/outbox.h"
 #include "link/state.h"
+#include "link/status.h"
 #include "link/transfer.h"
 
 #define USER 64502
@@ -894,11 +895,38 @@ static void assert_offered(struct rig *r, const char *tenant, bool want)
     assert_int_equal(found, 1);
 }
 
+/* What a tenant's key is not good for: others' objects, documents, and what the ground says. */
+static void tenants_send_their_own_only(struct rig *r, struct link_state *ground,
+                                        const struct link_object *o)
+{
+    static struct port_transfers status;
+    static uint8_t buf[STATUS_MAX];
+    struct transfer_message msg = {
+        .type = TRANSFER_INLINE,
+        .whole = { .kind = OBJECT_ORDER, .serial = 1, .data = { o->bytes, o->object.size } }
+    };
+    struct bytes message = { 0 };
+    struct err err;
+
+    assert_rc(transfer_encode(&msg, buf, sizeof buf, &message, &err), RC_OK);
+    assert_rc(outbox_put(ground, "acme", r->up, message, &err), RC_OK);
+    until(r, r->events[RC_OBJECT_KIND] == 1);
+    assert_rc(status_encode(&status, buf, sizeof buf, &message, &err), RC_OK);
+    assert_rc(outbox_put(ground, "acme", r->up, message, &err), RC_OK);
+    until(r, r->events[RC_OBJECT_KIND] == 2);
+    msg.whole.kind = OBJECT_PACKAGE;
+    memcpy(msg.whole.owner, "zeta", sizeof "zeta");
+    assert_rc(transfer_encode(&msg, buf, sizeof buf, &message, &err), RC_OK);
+    assert_rc(outbox_put(ground, "acme", r->up, message, &err), RC_OK);
+    until(r, r->events[RC_OBJECT_OWNER] == 1);
+    assert_int_equal(r->n_objects, 1);
+}
+
 /* Under a tenant's own key; a tenant's epochs do not touch the link's. */
 static void tenants_have_keys(void **state)
 {
     struct rig *r = rig_new(true);
-    struct link_object o = link_object_new(OBJECT_ORDER, 300, 1);
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 300, 1);
     struct transfer_message msg = { .type = TRANSFER_INLINE };
     struct link_state ground = { 0 };
     struct bytes message = { 0 };
@@ -924,7 +952,7 @@ static void tenants_have_keys(void **state)
     assert_offered(r, "acme", false);
     offer(r, "acme", 1, 5); /* the same again is no news */
     assert_offered(r, "acme", false);
-    msg.whole.kind = OBJECT_ORDER;
+    msg.whole.kind = OBJECT_PACKAGE;
     msg.whole.data = (struct bytes){ o.bytes, o.object.size };
     assert_rc(transfer_encode(&msg, buf, sizeof buf, &message, &err), RC_OK);
     assert_rc(outbox_put(&ground, "zeta", r->up, message, &err), RC_BPSEC_KEY);
@@ -935,6 +963,7 @@ static void tenants_have_keys(void **state)
     assert_rc(outbox_put(&ground, "acme", r->up, message, &err), RC_OK);
     until(r, r->n_objects == 1);
     assert_true(link_object_is(&o, r->object_fd));
+    tenants_send_their_own_only(r, &ground, &o);
     /* The tenant's next key ends its own first one and nothing else. */
     assert_int_equal(install(r, 1, "acme", 2, 6), RC_OK);
     struct link_offer next = { .tenant = "acme", .epoch = 2 };

@@ -19,9 +19,10 @@
 #define USER 64502
 #define FILES 300U
 
-static enum rc take(void *arg, struct bytes message, struct err *err)
+static enum rc take(void *arg, const char *tenant, struct bytes message, struct err *err)
 {
     (void)arg;
+    (void)tenant;
     (void)message;
     return err_set(err, RC_INTERNAL, "nothing here is authentic");
 }
@@ -154,11 +155,12 @@ struct shaker {
     uint32_t met, taken, refusals[320];
 };
 
-static enum rc take_message(void *arg, struct bytes message, struct err *err)
+static enum rc take_message(void *arg, const char *tenant, struct bytes message, struct err *err)
 {
     struct shaker *s = arg;
 
     (void)err;
+    assert_string_equal(tenant, "");
     assert_int_equal(message.n, 60000);
     for (size_t i = 0; i < message.n; i++)
         assert_int_equal(message.p[i], 7);

@@ -134,7 +134,7 @@ static void wrong_chunks(void **state)
     m.chunk = (struct transfer_chunk){ .index = 4, .data = { c.o.bytes, 1024 } };
     memcpy(m.chunk.object, c.o.object.digest, DIGEST_SIZE);
     assert_rc(give(r, &m, 0), RC_TRANSFER_FORMAT); /* beyond the object */
-    assert_rc(receiver_take(r, bytes_of("\x01"), 0, &err), RC_CBOR_TYPE);
+    assert_rc(receiver_take(r, "", bytes_of("\x01"), 0, &err), RC_CBOR_TYPE);
     struct link_object report = link_object_new(OBJECT_REPORT, 10, 3);
 
     assert_rc(give_inline(r, &report, 0), RC_OBJECT_KIND);

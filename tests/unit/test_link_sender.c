@@ -520,7 +520,8 @@ static void receive(struct world *w)
     for (size_t left = link_random(&w->seed) % 40; left > 0 && w->n_wire > 0; left--) {
         size_t i = link_random(&w->seed) % w->n_wire;
         uint8_t *p = w->wire[i].p;
-        enum rc rc = receiver_take(w->receiver, (struct bytes){ p, w->wire[i].n }, w->now_ms, &err);
+        enum rc rc =
+            receiver_take(w->receiver, "", (struct bytes){ p, w->wire[i].n }, w->now_ms, &err);
 
         assert_true(rc == RC_OK || rc_class(rc) != RC_CLASS_BROKEN);
         if (!chance(w, 5)) { /* else it comes again */

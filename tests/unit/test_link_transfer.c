@@ -57,6 +57,24 @@ static void round_trip(void **state)
     assert_true(out.whole.serial == 3);
     assert_true(bytes_equal(out.whole.data, in.whole.data));
 
+    /* With a name, which is one item more. */
+    in.whole.owner[0] = 'a';
+    assert_rc(transfer_encode(&in, buf, sizeof buf, &wire, &err), RC_OK);
+    assert_int_equal(wire.p[0], 0x85);
+    assert_rc(transfer_decode(wire, &out, &err), RC_OK);
+    assert_string_equal(out.whole.owner, "a");
+    in = (struct transfer_message){ .type = TRANSFER_DESCRIPTOR };
+    in.descriptor = (struct transfer_descriptor){ .kind = OBJECT_PACKAGE,
+                                                  .size = 4096ULL * CHUNKS_MAX,
+                                                  .chunk_size = 4096,
+                                                  .digests = { digests, sizeof digests } };
+    memset(in.descriptor.owner, 'z', NAME_MAX_LEN);
+    assert_rc(transfer_encode(&in, buf, sizeof buf, &wire, &err), RC_OK);
+    assert_int_equal(wire.p[0], 0x88);
+    assert_rc(transfer_decode(wire, &out, &err), RC_OK);
+    assert_string_equal(out.descriptor.owner, in.descriptor.owner);
+    assert_true(bytes_equal(out.descriptor.digests, in.descriptor.digests));
+
     in = (struct transfer_message){ .type = TRANSFER_REPAIR };
     in.repair = (struct transfer_repair){ .object = { 9 },
                                           .group = FEC_GROUPS_MAX - 1,
@@ -146,7 +164,12 @@ static void refuses_shapes(void **state)
         { "chunk of 5 items", 5, { 0x85, 2, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
         { "inline of 7 items", 5, { 0x87, 3, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
         { "descriptor of 4 items", 5, { 0x84, 1, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
-        { "5 items", 6, { 0x85, 3, 1, 1, 0x41, 0 }, RC_TRANSFER_FORMAT },
+        { "inline of 6 items", 5, { 0x86, 3, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
+        { "repair of 6 items", 5, { 0x86, 4, 1, 1, 0x41 }, RC_TRANSFER_FORMAT },
+        { "owner missing", 6, { 0x85, 3, 1, 1, 0x41, 0 }, RC_SHORT },
+        { "owner empty", 7, { 0x85, 3, 1, 1, 0x41, 0, 0x60 }, RC_TRANSFER_FORMAT },
+        { "owner no name", 8, { 0x85, 3, 1, 1, 0x41, 0, 0x61, 'A' }, RC_TRANSFER_FORMAT },
+        { "owner of bytes", 8, { 0x85, 3, 1, 1, 0x41, 0, 0x41, 'a' }, RC_CBOR_TYPE },
         { "inline kind 0", 6, { 0x84, 3, 0, 1, 0x41, 0 }, RC_TRANSFER_FORMAT },
         { "inline without data", 5, { 0x84, 3, 3, 1, 0x40 }, RC_VALUE },
         { "trailing byte", 7, { 0x84, 3, 3, 1, 0x41, 0, 0 }, RC_TRAILING },

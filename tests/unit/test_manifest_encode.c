@@ -90,6 +90,12 @@ static void test_round_trips(void **state)
     assert_round_trip(report, &report_a, &report_b);
     assert_memory_equal(report_a.usage, report_b.usage, sizeof report_a.usage);
     assert_int_equal(report_b.n_usage, 2);
+    report_a.n_spool = 2;
+    report_a.spool[0] = (struct report_spool){ "", 3, 4, { 0, 0, 0, 1 } };
+    report_a.spool[1] = (struct report_spool){ "acme", 0, UINT32_MAX, { 1, 2, 3, UINT32_MAX } };
+    assert_round_trip(report, &report_a, &report_b);
+    assert_memory_equal(report_a.spool, report_b.spool, sizeof report_a.spool);
+    assert_int_equal(report_b.n_spool, 2);
     report_a.denied_missed = 3;
     assert_round_trip(report, &report_a, &report_b);
     assert_int_equal(report_b.denied_missed, 3);
@@ -409,6 +415,10 @@ SPOIL(p_scrub_damaged, report, (d->scrub.files = 1, d->scrub.repaired = 1))
 SPOIL(p_scrub_age, report, d->scrub.age_s = 1)
 SPOIL(p_scrub_many, report, d->scrub.n_wanted = REPORT_WANTED_MAX + 1)
 SPOIL(p_scrub_none, report, d->scrub.n_wanted = 1)
+SPOIL(p_spool_many, report, d->n_spool = REPORT_SPOOL_MAX + 1)
+SPOIL(p_spool_none, report, d->n_spool = 1)
+SPOIL(p_spool_name, report, (d->n_spool = d->spool[0].count[0] = 1, d->spool[0].tenant[0] = '-'))
+SPOIL(p_spool_order, report, (d->n_spool = 2, d->spool[0].count[0] = d->spool[1].count[0] = 1))
 SPOIL(p_usage_many, report, d->n_usage = TENANTS_MAX + 1)
 SPOIL(p_usage_name, report, d->n_usage = 1)
 SPOIL(p_usage_order, report,
@@ -459,6 +469,10 @@ static const struct {
     { "age of a round that never ended", p_scrub_age, RC_VALUE },
     { "too many packages wanted", p_scrub_many, RC_VALUE },
     { "package wanted without a manifest", p_scrub_none, RC_DIGEST_MISSING },
+    { "too many tenants without room", p_spool_many, RC_VALUE },
+    { "a tenant that had room", p_spool_none, RC_VALUE },
+    { "a bad name without room", p_spool_name, RC_NAME },
+    { "one tenant twice without room", p_spool_order, RC_VALUE },
     { "what too many tenants take", p_usage_many, RC_VALUE },
     { "what nobody takes", p_usage_name, RC_NAME },
     { "what one tenant takes, twice", p_usage_order, RC_VALUE },
