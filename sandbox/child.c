@@ -175,14 +175,17 @@ static int set_limit(__rlimit_resource_t what, rlim_t value)
     return setrlimit(what, &limit);
 }
 
-/* CORE is 1, not 0: with 0 the kernel still starts a core handler that is a pipe.  The limit on
+/* CORE is 1, not 0, where there are no dumps: with 0 the kernel still starts a core handler that is
+ * a pipe.  Process 1 leaves none whatever the limit is: it is not dumpable.  The limit on
  * descriptors waits for close_others: landlock still needs one above what is open by now. */
 static int set_limits(const struct child *c)
 {
-    (void)c;
-    if (set_limit(RLIMIT_CORE, 1) != 0 || set_limit(RLIMIT_MEMLOCK, 65536) != 0 ||
-        set_limit(RLIMIT_MSGQUEUE, 0) != 0 || set_limit(RLIMIT_SIGPENDING, 256) != 0 ||
-        set_limit(RLIMIT_NICE, 0) != 0)
+    const struct plan_limits *l = &c->plan->limits;
+
+    if (set_limit(RLIMIT_CORE, l->core_bytes != 0 ? l->core_bytes : 1) != 0 ||
+        (l->file_bytes != 0 && set_limit(RLIMIT_FSIZE, l->file_bytes) != 0) ||
+        set_limit(RLIMIT_MEMLOCK, 65536) != 0 || set_limit(RLIMIT_MSGQUEUE, 0) != 0 ||
+        set_limit(RLIMIT_SIGPENDING, 256) != 0 || set_limit(RLIMIT_NICE, 0) != 0)
         return -1;
     return set_limit(RLIMIT_RTPRIO, 0);
 }
@@ -316,6 +319,13 @@ static int own_session(const struct child *c)
     return setsid() < 0 ? -1 : 0;
 }
 
+/* The kernel puts a core dump where the process stands, with the process's own rights: elsewhere
+ * than in its data a payload could leave none. */
+static int stand_in_data(const struct child *c)
+{
+    return c->plan->limits.core_bytes != 0 ? chdir(PLAN_CORE_DIR) : 0;
+}
+
 static int filter_calls(const struct child *c)
 {
     return seccomp_apply(c->payload_filter);
@@ -372,6 +382,7 @@ static const struct step payload_steps[] = {
     { "stdio", set_stdio, ALWAYS },
     { "descriptors", close_others, ALWAYS },
     { "signals", reset_signals, ALWAYS },
+    { "directory", stand_in_data, ALWAYS },
     { "exec", open_program, WALL_EXEC_BY_DESCRIPTOR },
     { "seen", be_seen, ALWAYS },
     { "seccomp", filter_calls, WALL_SECCOMP },

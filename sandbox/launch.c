@@ -60,7 +60,10 @@ static const struct {
 
 static enum rc check_request(struct start *s, struct err *err)
 {
-    return plan_check(&s->request->plan, err);
+    const struct plan *plan = &s->request->plan;
+    enum rc rc = plan_check(plan, err);
+
+    return rc == RC_OK && plan->limits.core_bytes != 0 ? walls_check_core(err) : rc;
 }
 
 /* Those of the plan's devices that are nodes, for /dev and for the filter; the others are mounted.
@@ -104,6 +107,7 @@ static enum rc open_tree_mounts(struct start *s, struct err *err)
     /* Who has no right to make nodes has none to the integrator's either. */
     if (rc == RC_OK && s->launcher->ordinary != NULL)
         return mounts_open_dev_bound(&s->child.mounts, err);
+    s->child.mounts.shm = s->request->plan.limits.shm_bytes != 0;
     if (rc == RC_OK)
         rc = open_listed(s, nodes, err);
     return rc != RC_OK ? rc

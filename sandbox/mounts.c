@@ -208,7 +208,7 @@ static enum rc fill_dev(int fd, const struct mounts_node *granted, uint32_t n,
 }
 
 /* An empty file system for /dev with the usual links. */
-static enum rc new_dev(int *ret, struct err *err)
+static enum rc new_dev(bool shm, int *ret, struct err *err)
 {
     const struct fs_option options[] = {
         { "mode", "0755" }, { "size", "4096" }, { "nr_inodes", "32" }, { NULL, NULL }
@@ -221,6 +221,8 @@ static enum rc new_dev(int *ret, struct err *err)
         if (symlinkat(dev_links[i].target, fd, dev_links[i].name) != 0)
             return err_sys(err, RC_LAUNCH_STEP, "dev/%s", dev_links[i].name);
     }
+    if (shm && mkdirat(fd, PLAN_SHM_PATH + sizeof PLAN_DEV_DIR - 1, 0755) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "dev/shm");
     *ret = take_fd(&fd);
     return RC_OK;
 }
@@ -229,7 +231,7 @@ enum rc mounts_open_dev(const struct mounts_node *granted, uint32_t n, struct mo
                         struct err *err)
 {
     scoped(close_fd) int fd = -1;
-    enum rc rc = new_dev(&fd, err);
+    enum rc rc = new_dev(m->shm, &fd, err);
 
     if (rc != RC_OK)
         return rc;
@@ -275,7 +277,7 @@ static int clone_node(const char *name)
 enum rc mounts_open_dev_bound(struct mounts *m, struct err *err)
 {
     scoped(close_fd) int dev = -1;
-    enum rc rc = new_dev(&dev, err);
+    enum rc rc = new_dev(m->shm, &dev, err);
 
     for (uint32_t i = 0; rc == RC_OK && i < MOUNTS_NODES; i++) {
         scoped(close_fd) int point =
@@ -552,14 +554,18 @@ int mounts_attach_root(const struct mounts *m)
     return move_mount(m->root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-/* The mount point inside the slot: a real directory of the slot itself. */
+/* The mount point inside the slot: a real directory of the slot itself, or of our own /dev. */
 static int open_point(const struct mounts *m, const char *path)
 {
     struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
                             .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
                                        RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
 
-    return (int)syscall(SYS_openat2, m->root, path + 1, &how, sizeof how);
+    const size_t dev = sizeof PLAN_DEV_DIR - 1;
+    bool in_dev = strncmp(path, PLAN_DEV_DIR, dev) == 0;
+
+    return (int)syscall(SYS_openat2, in_dev ? m->dev : m->root, path + (in_dev ? dev : 1), &how,
+                        sizeof how);
 }
 
 static int attach(const struct mounts *m, int fd, const char *path)

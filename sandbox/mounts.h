@@ -22,6 +22,7 @@ struct mounts {
     uint32_t n_listed; /* directories that appear in /dev */
     int listed[PLAN_DEVICES_MAX];
     const char *listed_name[PLAN_DEVICES_MAX]; /* the plan's */
+    bool shm;                                  /* /dev has a directory for /dev/shm */
     bool whole_proc; /* procfs cannot be cut to own processes, and the integrator does without */
     bool no_proc;    /* it cannot be mounted at all: an ordinary user's /proc stays empty */
     uint32_t n_nodes;

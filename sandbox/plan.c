@@ -25,7 +25,7 @@ static_assert((int)PLAN_NETWORK_HOST == (int)NETWORK_HOST && (int)PLAN_NETWORKS 
               "numbers of the manifest");
 static_assert(PLAN_DEVICES_MAX >= MANIFEST_DEVICES_MAX, "every device of a manifest");
 static_assert(PLAN_UID < PLAN_UID_COUNT, "the payload's id lies in its range");
-static_assert(sizeof(struct plan_limits) == 8 * 8 + 6 * 4,
+static_assert(sizeof(struct plan_limits) == 11 * 8 + 6 * 4,
               "no padding: plans are compared as bytes");
 
 /* One limit: what is wanted, what is possible, what is granted. */
@@ -138,6 +138,12 @@ static enum rc check_limits(const struct resources *want, const struct resources
         { "cpu_permille", want->cpu_permille, PLAN_CPU_MIN, PLAN_CPU_MAX, granted->cpu_permille },
         { "pids", want->pids, PLAN_PIDS_MIN - 1, PLAN_PIDS_MAX - 1, granted->pids },
         { "open_files", want->open_files, PLAN_FILES_MIN, PLAN_FILES_MAX, granted->open_files },
+        limit_or_none("file_bytes", want->file_bytes, 1, PLAN_FILE_MAX),
+        limit_or_none("tmp_files", want->tmp_files, 1, PLAN_TMP_FILES_MAX),
+        { "shm_bytes", want->shm_bytes, want->shm_bytes == 0 ? 0 : PLAN_SHM_MIN,
+          want->memory_bytes / 2, granted->shm_bytes },
+        { "core_bytes", want->core_bytes, want->core_bytes == 0 ? 0 : PLAN_CORE_MIN,
+          want->data_bytes, granted->core_bytes },
     };
 
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
@@ -157,11 +163,6 @@ static const char *not_built(const struct manifest *m)
         const char *field;
         bool asked;
     } rows[] = {
-        { "file-size", m->limits.file_bytes != 0 },
-        { "shm", m->limits.shm_bytes != 0 },
-        { "tmp-files", m->limits.tmp_files != 0 },
-        { "core", m->limits.core_bytes != 0 },
-        { "inner-root", m->inner_root },
         { "isolation: vm", m->isolation == ISOLATION_VM },
         { "format: solo5", m->image == IMAGE_SOLO5 },
     };
@@ -204,22 +205,32 @@ static uint32_t wants_mail(const struct plan_limits *limits)
     return limits->inbox_bytes != 0 || limits->outbox_bytes != 0 ? 1 : 0;
 }
 
+/* From the size; with `files` so many, and one that is the directory itself. */
+static uint32_t inodes_of(uint64_t bytes, uint32_t files)
+{
+    uint64_t inodes = bytes / 4096;
+
+    if (files != 0)
+        return files + 1;
+    if (inodes < TMP_INODES_MIN)
+        inodes = TMP_INODES_MIN;
+    return inodes < TMP_INODES_MAX ? (uint32_t)inodes : TMP_INODES_MAX;
+}
+
 /* The file tree follows from the limits alone, so the launcher can make it again and compare. */
 void plan_fill_ops(struct plan *plan)
 {
-    uint64_t inodes = plan->limits.tmp_bytes / 4096;
-
-    if (inodes < TMP_INODES_MIN)
-        inodes = TMP_INODES_MIN;
-    if (inodes > TMP_INODES_MAX)
-        inodes = TMP_INODES_MAX;
 
     plan->n_ops = 0;
     memset(plan->ops, 0, sizeof plan->ops);
     add_op(plan, PLAN_OP_ROOT, "/", 0, 0);
     add_op(plan, PLAN_OP_PROC, "/proc", 0, 0);
     add_op(plan, PLAN_OP_DEV, "/dev", 0, 0);
-    add_op(plan, PLAN_OP_TMPFS, "/tmp", plan->limits.tmp_bytes, (uint32_t)inodes);
+    add_op(plan, PLAN_OP_TMPFS, "/tmp", plan->limits.tmp_bytes,
+           inodes_of(plan->limits.tmp_bytes, plan->limits.tmp_files));
+    if (plan->limits.shm_bytes != 0)
+        add_op(plan, PLAN_OP_TMPFS, PLAN_SHM_PATH, plan->limits.shm_bytes,
+               inodes_of(plan->limits.shm_bytes, 0));
     add_op(plan, PLAN_OP_TMPFS, "/run", PLAN_RUN_BYTES, RUN_INODES);
     if (plan->has_data != 0)
         add_op(plan, PLAN_OP_DATA, "/data", plan->limits.data_bytes, 0);
@@ -295,6 +306,8 @@ static const char *beyond_grant(const struct manifest *m, const struct allowance
 {
     if ((m->calls & ~may->calls) != 0)
         return "calls";
+    if (m->inner_root && !may->inner_root)
+        return "inner-root";
     if (m->network != NETWORK_NONE && (may->networks & 1U << (uint32_t)m->network) == 0)
         return "network";
     if (m->network == NETWORK_HOST && !listed(may->interface, may->n_interfaces, m->interface))
@@ -378,6 +391,7 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
     plan.has_data = has_data ? 1 : 0;
     plan.watchdog_ms = m->health.watchdog_ms;
     plan.calls = m->calls;
+    plan.inner_root = m->inner_root ? 1 : 0;
     plan.limits = (struct plan_limits){
         .memory_bytes = m->limits.memory_bytes,
         .tmp_bytes = m->limits.tmp_bytes,
@@ -390,6 +404,10 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
         .memory_high_bytes = m->limits.memory_high_bytes,
         .io_read_bps = m->limits.io_read_bps,
         .io_write_bps = m->limits.io_write_bps,
+        .file_bytes = m->limits.file_bytes,
+        .shm_bytes = m->limits.shm_bytes,
+        .core_bytes = m->limits.core_bytes,
+        .tmp_files = m->limits.tmp_files,
         .cpu_weight = m->limits.cpu_weight != 0 ? m->limits.cpu_weight : PLAN_WEIGHT,
         .io_weight = m->limits.io_weight != 0 ? m->limits.io_weight : PLAN_WEIGHT,
     };
@@ -487,11 +505,13 @@ enum rc plan_check_limits(const struct plan_limits *l, const struct plan_share *
         .cpu_permille = l->cpu_permille,
         .pids = l->pids - 1,
         .open_files = l->open_files,
+        .file_bytes = l->file_bytes,
+        .shm_bytes = l->shm_bytes,
+        .core_bytes = l->core_bytes,
+        .tmp_files = l->tmp_files,
     };
     enum rc rc = check_limits(&limits, &limits, err);
 
-    if (rc == RC_OK && l->reserved != 0)
-        rc = err_set(err, RC_LAUNCH_REQUEST, "limits");
     if (rc == RC_OK)
         rc = check_rates(l, err);
     return rc == RC_OK ? check_share(l, share, err) : rc;

@@ -32,6 +32,10 @@ struct grant;
 #define PLAN_BUS_PATH PLAN_BUS_DIR "/bus.sock"
 #define PLAN_INBOX_PATH "/inbox"
 #define PLAN_OUTBOX_PATH "/outbox"
+#define PLAN_DEV_DIR "/dev/"
+#define PLAN_SHM_PATH PLAN_DEV_DIR "shm"
+#define PLAN_CORE_DIR                                                                              \
+    "/data" /* where a payload with core dumps begins: the kernel puts them there */
 
 /* Smallest and largest of each limit.  Below the smallest nothing can start. */
 #define PLAN_MEMORY_MIN (4ULL * 1024U * 1024U)
@@ -41,9 +45,13 @@ struct grant;
 #define PLAN_DATA_MAX (64ULL * 1024U * 1024U * 1024U)
 #define PLAN_MAIL_MIN (64ULL * 1024U) /* of /inbox and /outbox each */
 #define PLAN_MAIL_MAX (1024ULL * 1024U * 1024U)
-#define PLAN_CPU_MIN 10U     /* permille of one core */
-#define PLAN_CPU_MAX 256000U /* 256 cores */
-#define PLAN_PIDS_MIN 2U     /* the reaper and the payload */
+#define PLAN_SHM_MIN PLAN_TMP_MIN     /* at most half of memory, too */
+#define PLAN_FILE_MAX (1ULL << 48)    /* of one file */
+#define PLAN_TMP_FILES_MAX (1U << 24) /* if asked for by number */
+#define PLAN_CORE_MIN 4096ULL /* below it is none: 0 and 1 mean other things to the kernel */
+#define PLAN_CPU_MIN 10U      /* permille of one core */
+#define PLAN_CPU_MAX 256000U  /* 256 cores */
+#define PLAN_PIDS_MIN 2U      /* the reaper and the payload */
 #define PLAN_PIDS_MAX 4096U
 #define PLAN_FILES_MIN 8U
 #define PLAN_FILES_MAX 65536U
@@ -98,12 +106,15 @@ struct plan_limits {
     uint64_t memory_high_bytes; /* above it is slowed down and reclaimed from; 0 = no such mark */
     uint64_t io_read_bps;       /* from each disk, bytes a second; 0 = no limit of its own */
     uint64_t io_write_bps;      /* to each disk */
+    uint64_t file_bytes;        /* of one file; 0 = no limit */
+    uint64_t shm_bytes;         /* of /dev/shm, 0 = none */
+    uint64_t core_bytes;        /* of one core dump, part of data_bytes; 0 = none */
     uint32_t cpu_permille;      /* 1000 = one core */
     uint32_t cpu_weight;        /* when several want the cpu; PLAN_WEIGHT is everybody's */
     uint32_t io_weight;         /* when several want a disk */
     uint32_t pids;              /* processes and threads, with the reaper */
     uint32_t open_files;        /* per process */
-    uint32_t reserved;          /* 0 */
+    uint32_t tmp_files;         /* in /tmp; 0 = from its size */
 };
 
 /* What all payloads of the tenant may have together: limits of the group that theirs lie in. */

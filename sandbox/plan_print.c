@@ -22,7 +22,8 @@ static const struct layer layers[] = {
                   "signal or abstract "
                   "socket leaves" },
     { "seccomp", "allow-list; unknown calls ENOSYS, dangerous ones EPERM, tampering kills" },
-    { "rlimits", "no core dumps, no real-time priority, no message queues, 64 KiB locked memory" },
+    { "rlimits", "no core dumps unless asked for, no real-time priority, no message queues, 64 KiB "
+                 "locked memory" },
     { "keyring", "its own, unreachable" },
     { "process 1", "Berth's reaper; when the payload ends, everything in the sandbox ends" },
 };
@@ -107,6 +108,10 @@ void plan_print(const struct plan *p, FILE *out)
                   p->limits.cpu_permille % 1000);
     (void)fprintf(out, "  %-12s %u, with the reaper\n", "processes", p->limits.pids);
     (void)fprintf(out, "  %-12s %u\n", "open files", p->limits.open_files);
+    if (p->limits.file_bytes != 0)
+        put_size("one file", p->limits.file_bytes, out);
+    if (p->limits.core_bytes != 0)
+        put_size("core dump", p->limits.core_bytes, out);
     (void)fputs("\nbehind\n", out);
     for (size_t i = 0; i < LAYERS; i++)
         (void)fprintf(out, "  %-18s %s\n", layers[i].name, layers[i].text);
@@ -161,15 +166,16 @@ void plan_print_json(const struct plan *p, FILE *out)
                       "%s{\"type\":\"%s\",\"path\":\"%s\",\"bytes\":%" PRIu64 ",\"inodes\":%u}",
                       i > 0 ? "," : "", plan_op_name(p->ops[i].type), p->ops[i].path,
                       p->ops[i].bytes, p->ops[i].inodes);
-    (void)fprintf(out,
-                  "],\"limits\":{\"memory_bytes\":%" PRIu64 ",\"tmp_bytes\":%" PRIu64
-                  ",\"data_bytes\":%" PRIu64 ",\"inbox_bytes\":%" PRIu64
-                  ",\"outbox_bytes\":%" PRIu64
-                  ",\"cpu_permille\":%u,\"pids\":%u,\"open_files\":%u},\"watchdog_ms\":%u,"
-                  "\"layers\":{",
-                  p->limits.memory_bytes, p->limits.tmp_bytes, p->limits.data_bytes,
-                  p->limits.inbox_bytes, p->limits.outbox_bytes, p->limits.cpu_permille,
-                  p->limits.pids, p->limits.open_files, p->watchdog_ms);
+    (void)fprintf(
+        out,
+        "],\"limits\":{\"memory_bytes\":%" PRIu64 ",\"tmp_bytes\":%" PRIu64
+        ",\"data_bytes\":%" PRIu64 ",\"inbox_bytes\":%" PRIu64 ",\"outbox_bytes\":%" PRIu64
+        ",\"file_bytes\":%" PRIu64 ",\"shm_bytes\":%" PRIu64 ",\"core_bytes\":%" PRIu64
+        ",\"cpu_permille\":%u,\"pids\":%u,\"open_files\":%u},\"watchdog_ms\":%u,"
+        "\"layers\":{",
+        p->limits.memory_bytes, p->limits.tmp_bytes, p->limits.data_bytes, p->limits.inbox_bytes,
+        p->limits.outbox_bytes, p->limits.file_bytes, p->limits.shm_bytes, p->limits.core_bytes,
+        p->limits.cpu_permille, p->limits.pids, p->limits.open_files, p->watchdog_ms);
     for (size_t i = 0; i < LAYERS; i++) {
         (void)fprintf(out, "%s\"%s\":", i > 0 ? "," : "", layers[i].name);
         put_string(layers[i].text, out);

@@ -568,7 +568,10 @@ static bool ids_fit(const struct wire_receipt *r, const struct receipt_ids *ids,
 
 static bool limits_fit(const struct wire_receipt *r, const struct plan *plan)
 {
-    return r->limit_max[RLIMIT_CORE] <= 1 &&
+    const struct plan_limits *l = &plan->limits;
+
+    return r->limit_max[RLIMIT_CORE] <= (l->core_bytes != 0 ? l->core_bytes : 1) &&
+           (l->file_bytes == 0 || r->limit_max[RLIMIT_FSIZE] <= l->file_bytes) &&
            r->limit_max[RLIMIT_NOFILE] <= plan->limits.open_files &&
            r->limit_max[RLIMIT_RTPRIO] == 0 && r->limit_max[RLIMIT_NICE] == 0 &&
            r->limit_max[RLIMIT_MSGQUEUE] == 0;

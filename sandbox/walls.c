@@ -27,8 +27,9 @@
 #include "sandbox/seccomp.h"
 
 #define SCOPE_ABI 6
-#define FD_NONE 1000000U /* no descriptor of ours is that high */
-#define NOT_HELD EPROTO  /* it was built, and did not hold */
+#define FD_NONE 1000000U      /* no descriptor of ours is that high */
+#define CORE_PATTERN_CAP 160U /* the kernel's own is 128 */
+#define NOT_HELD EPROTO       /* it was built, and did not hold */
 
 static int try_apart(int (*try)(void));
 
@@ -287,14 +288,38 @@ static int try_keyring(void)
 
 /* A handler, started ("|") or called on a socket ("@", Linux 6.16), is the host's root, with the
  * payload's memory as its input. */
-static int try_core_pattern(void)
+static int read_core_pattern(char out[CORE_PATTERN_CAP])
 {
     scoped(close_fd) int fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
-    char first = '|';
+    ssize_t n = fd < 0 ? -1 : read(fd, out, CORE_PATTERN_CAP - 1);
 
-    if (fd < 0)
+    out[n < 0 ? 0 : n] = '\0';
+    return n < 0 ? -1 : 0;
+}
+
+static bool has_handler(const char *pattern)
+{
+    return pattern[0] == '|' || pattern[0] == '@';
+}
+
+static int try_core_pattern(void)
+{
+    char pattern[CORE_PATTERN_CAP];
+
+    if (read_core_pattern(pattern) != 0)
         return errno == ENOENT ? 0 : errno;
-    return read(fd, &first, 1) < 0 ? errno : first == '|' || first == '@' ? NOT_HELD : 0;
+    return has_handler(pattern) ? NOT_HELD : 0;
+}
+
+enum rc walls_check_core(struct err *err)
+{
+    char pattern[CORE_PATTERN_CAP];
+
+    if (read_core_pattern(pattern) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "core_pattern");
+    if (has_handler(pattern) || strchr(pattern, '/') != NULL || pattern[0] == '\n')
+        return err_set(err, RC_NOT_BUILT, "core: core_pattern of the host is no plain name");
+    return RC_OK;
 }
 
 /* ---- trying --------------------------------------------------------------------------------- */

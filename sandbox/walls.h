@@ -46,4 +46,9 @@ must_check enum rc walls_check(const struct walls *walls, struct err *err);
  * behind.  As walls_check without any waiver. */
 must_check enum rc walls_print(bool json, FILE *out);
 
+/* Whether a core dump is a file that the kernel makes for the payload, with its rights, where it
+ * stands: asked again at each start of one that may have them, because the host may change it.
+ * RC_NOT_BUILT: a handler of the host's would be given it, or it would go to another place. */
+must_check enum rc walls_check_core(struct err *err);
+
 #endif

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -250,7 +251,14 @@ int main(int argc, char **argv)
         (void)!write(1, block, sizeof block);
     if (strcmp(what, "say") == 0)
         return write(1, "x", 1) == 1 ? 0 : 1;
-    if (strcmp(what, "abort") == 0)
+    if (strcmp(what, "abort") == 0 || (strcmp(what, "crash") == 0 && chdir(arg) == 0))
         abort();
+    if (strcmp(what, "size") == 0) {
+        struct stat st;
+
+        printf("size %lld\n",
+               stat(arg, &st) == 0 ? (long long)st.st_blocks * 512 : -(long long)errno);
+        return 0;
+    }
     return strcmp(what, "exit") == 0 ? (int)strtol(arg, NULL, 10) : 0;
 }

@@ -36,7 +36,8 @@ static struct {
     enum rc rc;
     size_t seen;
 } steps[] = {
-    /* of the launcher; "plan" makes no call: test_sandbox_launch refuses plans */
+    /* of the launcher */
+    { "plan", RC_LAUNCH_STEP, 0 },
     { "mounts", RC_LAUNCH_STEP, 0 },
     { "data", RC_DATA_IMAGE, 0 },
     { "mail", RC_DATA_IMAGE, 0 },
@@ -82,6 +83,7 @@ static struct {
     { "stdio", RC_LAUNCH_STEP, 0 },
     { "descriptors", RC_LAUNCH_STEP, 0 },
     { "signals", RC_LAUNCH_STEP, 0 },
+    { "directory", RC_LAUNCH_STEP, 0 },
     { "seen", RC_LAUNCH_STEP, 0 },
     { "seccomp", RC_LAUNCH_STEP, 0 },
     { "exec", RC_LAUNCH_EXEC, 0 },
@@ -316,6 +318,7 @@ static void fill_plan(void)
     plan = rig_plan(&rig, args, IMAGE_BYTES);
     plan.limits.inbox_bytes = plan.limits.outbox_bytes = 1U << 20;
     plan.limits.io_read_bps = plan.limits.io_write_bps = 64U << 20;
+    plan.limits.shm_bytes = plan.limits.file_bytes = plan.limits.core_bytes = 1U << 20;
     plan.has_mail = 1;
     plan.network = PLAN_NETWORK_PRIVATE;
     plan.net_bps = 1U << 20;

@@ -11,6 +11,7 @@
 
 #include "base/walls.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/walls.h"
 #include "tests/unit/sandbox_left.h"
 
 static struct rig rig;
@@ -522,6 +523,109 @@ static void keeps_data_and_bounds_it(void **state)
     close_fd(&image);
 }
 
+/* One limit that is not there unless it is asked for. */
+static struct wire_exited run_with(const char *const *args, void (*ask)(struct plan_limits *l))
+{
+    struct plan plan = rig_plan(&rig, args, 0);
+
+    rig_slot(&rig, "slot", "sandbox_hog");
+    ask(&plan.limits);
+    plan_fill_ops(&plan);
+    start(&run, &plan, -1);
+    return rig_exited(&rig, &run);
+}
+
+static void ask_shm(struct plan_limits *l)
+{
+    l->shm_bytes = 2U << 20;
+}
+
+static void ask_files(struct plan_limits *l)
+{
+    l->tmp_files = 5;
+}
+
+static void ask_file(struct plan_limits *l)
+{
+    l->file_bytes = 1U << 20;
+}
+
+static void gives_shared_memory_and_bounds_it(void **state)
+{
+    static const char *const fill[] = { "/bin/probe", "fill", "/dev/shm/x", NULL };
+    static const char *const files[] = { "/bin/probe", "files", "/dev/shm", NULL };
+    static const char *const size[] = { "/bin/probe", "size", "/dev/shm", NULL };
+
+    (void)state;
+    assert_rc((enum rc)run_with(fill, ask_shm).rc, RC_EXITED);
+    assert_string_equal(value(&run, "fill"), "28 2"); /* ENOSPC at 2 MiB */
+    assert_rc((enum rc)run_with(files, ask_shm).rc, RC_EXITED);
+    assert_string_equal(value(&run, "files"), "28 511"); /* one for 4 KiB, and itself */
+    assert_rc((enum rc)run_probe("sandbox_hog", size).rc, RC_EXITED);
+    assert_string_equal(value(&run, "size"), "-2"); /* who has not asked has none */
+}
+
+static void bounds_files(void **state)
+{
+    static const char *const files[] = { "/bin/probe", "files", "/tmp", NULL };
+    static const char *const fill[] = { "/bin/probe", "fill", "/tmp/x", NULL };
+
+    (void)state;
+    assert_rc((enum rc)run_with(files, ask_files).rc, RC_EXITED);
+    assert_string_equal(value(&run, "files"), "28 5");
+    struct wire_exited e = run_with(fill, ask_file);
+    assert_rc((enum rc)e.rc, RC_KILLED);
+    assert_int_equal(e.status, SIGXFSZ);
+    assert_int_equal(run.first.launched.receipt.limit_max[RLIMIT_FSIZE], 1U << 20);
+}
+
+/* Abort in /data under a limit for core dumps, and say how much is there then; pages that were
+ * never used are holes. */
+static const char *core_of(uint64_t core_bytes)
+{
+    static const char *const die[] = { "/bin/probe", "crash", "/data", NULL };
+    static const char *const size[] = { "/bin/probe", "size", "/data/core", NULL };
+    struct plan plan = rig_plan(&rig, die, 8U << 20);
+    scoped(close_fd) int image = rig_image(&rig, "core.img", 8U << 20);
+
+    rig_slot(&rig, "slot", "sandbox_hog");
+    plan.limits.core_bytes = core_bytes;
+    start(&run, &plan, image);
+    struct wire_exited e = rig_exited(&rig, &run);
+    assert_rc((enum rc)e.rc, RC_KILLED);
+    assert_int_equal(e.status, SIGABRT);
+    plan = rig_plan(&rig, size, 8U << 20);
+    start(&run, &plan, image);
+    assert_rc((enum rc)rig_exited(&rig, &run).rc, RC_EXITED);
+    return value(&run, "size");
+}
+
+/* In its own data, as large as it may be, and never without having been asked for.  Where the host
+ * would start a handler for it, or put it elsewhere, it cannot be had. */
+static void leaves_a_core_where_it_may(void **state)
+{
+    static const char *const die[] = { "/bin/probe", "abort", NULL };
+    struct plan plan = rig_plan(&rig, die, 8U << 20);
+    struct err err = { 0 };
+
+    (void)state;
+    assert_string_equal(core_of(0), "-2");
+    if (walls_check_core(&err) == RC_OK && !left_mention("/proc/sys/kernel/core_pattern", "core\n"))
+        skip(); /* some other plain name */
+    if (err.rc == RC_OK) {
+        long size = strtol(core_of(65536), NULL, 10);
+
+        assert_in_range(size, 4096, 65536);
+        return;
+    }
+    scoped(close_fd) int image = rig_image(&rig, "core.img", 8U << 20);
+    scoped(close_fd) int root = slot("slot");
+    plan.limits.core_bytes = 65536;
+    rig_launch(&rig, &plan, root, image, &run);
+    assert_false(run.started);
+    assert_rc((enum rc)run.first.failed.rc, RC_NOT_BUILT);
+}
+
 static struct plan mail_plan(const char *const *args)
 {
     struct plan plan = rig_plan(&rig, args, 0);
@@ -987,6 +1091,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(stops_a_fork_bomb, setup, teardown),
         cmocka_unit_test_setup_teardown(stops_what_does_not_listen, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_memory_file_systems, setup, teardown),
+        cmocka_unit_test_setup_teardown(gives_shared_memory_and_bounds_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(bounds_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(leaves_a_core_where_it_may, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_data_and_bounds_it, setup, teardown),
         cmocka_unit_test_setup_teardown(carries_mail_in_an_image_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_a_view_and_not_for_ever, setup, teardown),

@@ -295,7 +295,14 @@ TAMPER(t_slot, p->slot = PLAN_SLOTS)
 TAMPER(t_no_limit, p->limits.memory_bytes = 0)
 TAMPER(t_no_pids, p->limits.pids = 0)
 TAMPER(t_one_pid, p->limits.pids = 1)
-TAMPER(t_reserved, p->limits.reserved = 1)
+TAMPER(t_file, p->limits.file_bytes = PLAN_FILE_MAX + 1)
+TAMPER(t_tmp_files, p->limits.tmp_files = PLAN_TMP_FILES_MAX + 1)
+TAMPER(t_tmp_files_ops, p->limits.tmp_files = 7)
+TAMPER(t_little_shm, p->limits.shm_bytes = 1)
+TAMPER(t_much_shm, p->limits.shm_bytes = p->limits.memory_bytes)
+TAMPER(t_shm_ops, p->limits.shm_bytes = 1U << 20)
+TAMPER(t_little_core, p->limits.core_bytes = 2)
+TAMPER(t_much_core, p->limits.core_bytes = p->limits.data_bytes + 1)
 TAMPER(t_no_weight, p->limits.cpu_weight = 0)
 TAMPER(t_cpu_weight, p->limits.cpu_weight = 10001)
 TAMPER(t_io_weight, p->limits.io_weight = 1001)
@@ -336,7 +343,14 @@ static const struct tampering tamperings[] = {
     { "no memory limit", t_no_limit, RC_PLAN_LIMIT },
     { "no process limit", t_no_pids, RC_PLAN_LIMIT },
     { "no room for the payload", t_one_pid, RC_PLAN_LIMIT },
-    { "limits with something more", t_reserved, RC_LAUNCH_REQUEST },
+    { "a file larger than any", t_file, RC_PLAN_LIMIT },
+    { "more files than any", t_tmp_files, RC_PLAN_LIMIT },
+    { "files, and operations of others", t_tmp_files_ops, RC_PLAN_PATH },
+    { "a byte of shared memory", t_little_shm, RC_PLAN_LIMIT },
+    { "shared memory for all of it", t_much_shm, RC_PLAN_LIMIT },
+    { "shared memory that is not mounted", t_shm_ops, RC_PLAN_PATH },
+    { "a core limit that means a pipe", t_little_core, RC_PLAN_LIMIT },
+    { "a core larger than its place", t_much_core, RC_PLAN_LIMIT },
     { "no weight", t_no_weight, RC_PLAN_LIMIT },
     { "cpu weight above all", t_cpu_weight, RC_PLAN_LIMIT },
     { "io weight above all", t_io_weight, RC_PLAN_LIMIT },
@@ -486,8 +500,39 @@ static void takes_over_what_is_granted(void **state)
     assert_int_equal(p.share.io_write_bps, 0);
 }
 
+static void takes_over_limits_that_are_asked_for(void **state)
+{
+    struct manifest m = good_manifest();
+    struct grant g = good_grant();
+    struct plan p;
+
+    (void)state;
+    m.limits.file_bytes = 3U << 20;
+    m.limits.tmp_files = 9;
+    m.limits.shm_bytes = 1U << 20;
+    m.limits.core_bytes = 1U << 20;
+    m.inner_root = true;
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_PLAN_LIMIT); /* no shm is granted */
+    g.total.shm_bytes = 1U << 20;
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_PLAN_LIMIT); /* no core */
+    g.total.core_bytes = 1U << 20;
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_GRANT_EXCEEDED); /* nor root inside */
+    g.may.inner_root = true;
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_OK);
+    assert_int_equal(p.limits.file_bytes, 3U << 20);
+    assert_int_equal(p.limits.core_bytes, 1U << 20);
+    assert_int_equal(plan_uid(&p), 0);
+    assert_int_equal(p.n_ops, 7);
+    assert_string_equal(p.ops[3].path, "/tmp");
+    assert_int_equal(p.ops[3].inodes, 10); /* and the directory */
+    assert_int_equal(p.ops[4].type, PLAN_OP_TMPFS);
+    assert_string_equal(p.ops[4].path, "/dev/shm");
+    assert_int_equal(p.ops[4].bytes, 1U << 20);
+    assert_int_equal(p.ops[4].inodes, 256);
+}
+
 /* What nothing gives yet is refused by name, and never passed over. */
-CHANGE(nb_core, m->limits.core_bytes = 1)
+CHANGE(nb_solo5, m->image = IMAGE_SOLO5)
 CHANGE(nb_vm, m->isolation = ISOLATION_VM)
 
 static void refuses_what_is_not_built(void **state)
@@ -495,7 +540,7 @@ static void refuses_what_is_not_built(void **state)
     static const struct {
         const char *what;
         void (*change)(struct manifest *m, struct grant *g);
-    } rows[] = { { "core", nb_core }, { "isolation: vm", nb_vm } };
+    } rows[] = { { "format: solo5", nb_solo5 }, { "isolation: vm", nb_vm } };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -518,6 +563,7 @@ int main(void)
         cmocka_unit_test(knows_what_changes_as_it_runs),
         cmocka_unit_test(takes_over_the_calls),
         cmocka_unit_test(takes_over_what_is_granted),
+        cmocka_unit_test(takes_over_limits_that_are_asked_for),
         cmocka_unit_test(refuses_what_is_not_built),
         cmocka_unit_test(lets_the_payload_choose_its_path),
         cmocka_unit_test(refuses_and_leaves_the_result_alone),
