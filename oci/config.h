@@ -65,6 +65,7 @@ struct oci_mount {
 struct oci_rlimit {
     int what; /* RLIMIT_ */
     uint64_t soft, hard;
+    bool ours; /* nobody asked for it: what the host has less of is as good */
 };
 
 /* A node in /dev; it can be seen, and not opened unless it is one of the five of every sandbox. */

@@ -237,10 +237,10 @@ static const struct oci_word limits[] = {
 /* What is never higher, whoever asks.  CORE is 1: with 0 the kernel still starts a core handler
  * that is a pipe. */
 static const struct oci_rlimit ceilings[] = {
-    { RLIMIT_CORE, 1, 1 },          { RLIMIT_MEMLOCK, 65536, 65536 },
-    { RLIMIT_MSGQUEUE, 0, 0 },      { RLIMIT_SIGPENDING, 256, 256 },
-    { RLIMIT_NICE, 0, 0 },          { RLIMIT_RTPRIO, 0, 0 },
-    { RLIMIT_NOFILE, 4096, 65536 }, /* soft is what it is where nothing is asked for */
+    { RLIMIT_CORE, 1, 1, true },          { RLIMIT_MEMLOCK, 65536, 65536, true },
+    { RLIMIT_MSGQUEUE, 0, 0, true },      { RLIMIT_SIGPENDING, 256, 256, true },
+    { RLIMIT_NICE, 0, 0, true },          { RLIMIT_RTPRIO, 0, 0, true },
+    { RLIMIT_NOFILE, 4096, 65536, true }, /* soft is what it is where nothing is asked for */
 };
 
 #define CEILINGS (sizeof ceilings / sizeof ceilings[0])

@@ -372,6 +372,25 @@ enum rc cgroup_tree_open_own(const char *name, struct cgroup_tree *ret, struct e
     return RC_OK;
 }
 
+enum rc cgroup_tree_find(struct cgroup_tree *ret, struct err *err)
+{
+    struct cgroup_tree tree;
+
+    cgroup_tree_none(&tree);
+    enum rc rc = find_hierarchies(&tree, err);
+    if (rc != RC_OK) {
+        close_all(&tree);
+        return rc;
+    }
+    *ret = tree;
+    return RC_OK;
+}
+
+void cgroup_tree_forget(struct cgroup_tree *tree)
+{
+    close_all(tree);
+}
+
 void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms)
 {
     sweep(tree, until_ms);

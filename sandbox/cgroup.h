@@ -106,6 +106,13 @@ must_check enum rc cgroup_tree_open(const char *name, uint32_t wait_ms, struct c
  * or a container has delegated to an ordinary user.  RC_CGROUP: there is none. */
 must_check enum rc cgroup_tree_open_own(const char *name, struct cgroup_tree *ret, struct err *err);
 
+/* Find the hierarchies only: ret->parent is filled, nothing is made or locked.  For who makes
+ * groups of its own.  RC_CGROUP. */
+must_check enum rc cgroup_tree_find(struct cgroup_tree *ret, struct err *err);
+
+/* Close all descriptors, and leave everything as it is: a scope cleaner. */
+void cgroup_tree_forget(struct cgroup_tree *tree);
+
 /* End and remove everything below NAME, then NAME; closes all descriptors.  What has not ended at
  * until_ms of clock_mono_ms stays; if that is over, each is killed and tried once. */
 void cgroup_tree_close(struct cgroup_tree *tree, uint64_t until_ms);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sandbox/child.h"
+#include "sandbox/child_steps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,34 +23,25 @@
 #include "sandbox/caps.h"
 #include "sandbox/landlock.h"
 
-#define FD_SYNC 3    /* where the channel is, from the first step until exec closes it */
 #define FD_PROGRAM 4 /* what is to be exec'd, in the payload's process */
 #define FD_STATUS 0  /* where the reaper keeps the status pipe: it has nothing else */
 
-static_assert(FD_SYNC < CHILD_FD_MIN, "no descriptor of the child is overwritten");
-
-#define ALWAYS (-1)
-
-struct step {
-    const char *name;
-    int (*run)(const struct child *c); /* 0, or -1 with errno */
-    int wall; /* it is left out where this wall does not stand, or ALWAYS done */
-};
+static_assert(CHILD_FD_SYNC < CHILD_FD_MIN, "no descriptor of the child is overwritten");
 
 /* ---- steps of process 1 --------------------------------------------------------------------- */
 
 /* Without our copy of the launcher's end, end of file means that the launcher is gone. */
-static int take_channel(const struct child *c)
+int child_take_channel(const struct child *c)
 {
-    if (dup3(c->sync, FD_SYNC, O_CLOEXEC) < 0 || close(c->sync) != 0)
+    if (dup3(c->sync, CHILD_FD_SYNC, O_CLOEXEC) < 0 || close(c->sync) != 0)
         return -1;
     return close(c->sync_launcher);
 }
 
-static int read_go(void)
+int child_read_go(void)
 {
     uint8_t go;
-    ssize_t n = read(FD_SYNC, &go, sizeof go);
+    ssize_t n = read(CHILD_FD_SYNC, &go, sizeof go);
 
     if (n == 0)
         errno = EPIPE;
@@ -58,13 +49,13 @@ static int read_go(void)
 }
 
 /* The launcher lets go when id map and cgroup are in place. */
-static int wait_for_launcher(const struct child *c)
+int child_wait(const struct child *c)
 {
     (void)c;
-    return read_go();
+    return child_read_go();
 }
 
-static int become_inner_root(const struct child *c)
+int child_inner_root(const struct child *c)
 {
     if (c->one_id) /* whose rights in its namespaces are the same */
         return 0;
@@ -74,32 +65,32 @@ static int become_inner_root(const struct child *c)
 }
 
 /* After the attach: done at clone, v1 would show the path from the root. */
-static int new_cgroup_namespace(const struct child *c)
+int child_cgroup_namespace(const struct child *c)
 {
     (void)c;
     return unshare(CLONE_NEWCGROUP);
 }
 
 /* Before the user changes: the host's file asks for the host's user as well as for our rights. */
-static int forbid_memfd_exec(const struct child *c)
+int child_forbid_memfd_exec(const struct child *c)
 {
     (void)c;
     return counts_forbid_memfd_exec();
 }
 
-static int share_counts(const struct child *c)
+int child_share_counts(const struct child *c)
 {
     return counts_apply(c->counts);
 }
 
 /* The count belongs to our user namespace: no payload makes another one below it. */
-static int forbid_namespaces(const struct child *c)
+int child_forbid_namespaces(const struct child *c)
 {
     (void)c;
     return counts_forbid_namespaces();
 }
 
-static int attach_root(const struct child *c)
+int child_attach_root(const struct child *c)
 {
     return mounts_attach_root(&c->mounts);
 }
@@ -109,7 +100,7 @@ static int attach_tree(const struct child *c)
     return mounts_attach_tree(&c->mounts, c->plan);
 }
 
-static int pivot(const struct child *c)
+int child_pivot(const struct child *c)
 {
     return mounts_pivot(&c->mounts);
 }
@@ -154,7 +145,7 @@ static int set_hostname(const struct child *c)
     return sethostname(c->plan->hostname, strlen(c->plan->hostname));
 }
 
-static int new_session(const struct child *c)
+int child_session(const struct child *c)
 {
     (void)c;
     (void)umask(022);
@@ -162,7 +153,7 @@ static int new_session(const struct child *c)
 }
 
 /* A kernel without keyrings has none to protect. */
-static int new_keyring(const struct child *c)
+int child_keyring(const struct child *c)
 {
     (void)c;
     return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS ? -1 : 0;
@@ -210,7 +201,7 @@ static int drop_bounding(const struct child *c)
     return caps_drop_bounding();
 }
 
-static int lock_securebits(const struct child *c)
+int child_lock_securebits(const struct child *c)
 {
     (void)c;
     return caps_lock_securebits();
@@ -225,7 +216,7 @@ static int become_payload_user(const struct child *c)
     return caps_drop_rest();
 }
 
-static int no_new_privileges(const struct child *c)
+int child_no_new_privs(const struct child *c)
 {
     (void)c;
     return prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL);
@@ -235,7 +226,7 @@ static int no_new_privileges(const struct child *c)
  * died in between.  Not dumpable: the payload, same user, cannot look into process 1. */
 static int die_with_launcher(const struct child *c)
 {
-    struct pollfd p = { .fd = FD_SYNC, .events = 0 };
+    struct pollfd p = { .fd = CHILD_FD_SYNC, .events = 0 };
 
     (void)c;
     if (prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL) != 0 ||
@@ -252,30 +243,30 @@ static int confine_files(const struct child *c)
     return landlock_apply(c->plan, c->walls->landlock_abi);
 }
 
-static const struct step init_steps[] = {
-    { "channel", take_channel, ALWAYS },
-    { "wait", wait_for_launcher, ALWAYS },
-    { "memfd-exec", forbid_memfd_exec, ALWAYS },
-    { "inner-root", become_inner_root, ALWAYS },
-    { "user-counts", share_counts, ALWAYS },
-    { "cgroup-namespace", new_cgroup_namespace, WALL_CGROUP_NAMESPACE },
-    { "forbid-namespaces", forbid_namespaces, WALL_NO_NESTED_NAMESPACES },
-    { "root", attach_root, ALWAYS },
-    { "tree", attach_tree, ALWAYS },
-    { "pivot", pivot, ALWAYS },
-    { "notify", bind_notify, ALWAYS },
-    { "bus", bind_bus, ALWAYS },
+static const struct child_step init_steps[] = {
+    { "channel", child_take_channel, CHILD_ALWAYS },
+    { "wait", child_wait, CHILD_ALWAYS },
+    { "memfd-exec", child_forbid_memfd_exec, CHILD_ALWAYS },
+    { "inner-root", child_inner_root, CHILD_ALWAYS },
+    { "user-counts", child_share_counts, CHILD_ALWAYS },
+    { "cgroup-namespace", child_cgroup_namespace, WALL_CGROUP_NAMESPACE },
+    { "forbid-namespaces", child_forbid_namespaces, WALL_NO_NESTED_NAMESPACES },
+    { "root", child_attach_root, CHILD_ALWAYS },
+    { "tree", attach_tree, CHILD_ALWAYS },
+    { "pivot", child_pivot, CHILD_ALWAYS },
+    { "notify", bind_notify, CHILD_ALWAYS },
+    { "bus", bind_bus, CHILD_ALWAYS },
     { "hostname", set_hostname, WALL_UTS_NAMESPACE },
     { "loopback", raise_loopback, WALL_NET_NAMESPACE },
-    { "session", new_session, ALWAYS },
-    { "keyring", new_keyring, WALL_SESSION_KEYRING },
-    { "rlimits", set_limits, ALWAYS },
-    { "stand-ins", set_stand_ins, ALWAYS },
+    { "session", child_session, CHILD_ALWAYS },
+    { "keyring", child_keyring, WALL_SESSION_KEYRING },
+    { "rlimits", set_limits, CHILD_ALWAYS },
+    { "stand-ins", set_stand_ins, CHILD_ALWAYS },
     { "bounding-set", drop_bounding, WALL_BOUNDING_SET },
-    { "securebits", lock_securebits, WALL_SECUREBITS },
-    { "user", become_payload_user, ALWAYS },
-    { "no-new-privs", no_new_privileges, ALWAYS },
-    { "die-with-launcher", die_with_launcher, ALWAYS },
+    { "securebits", child_lock_securebits, WALL_SECUREBITS },
+    { "user", become_payload_user, CHILD_ALWAYS },
+    { "no-new-privs", child_no_new_privs, CHILD_ALWAYS },
+    { "die-with-launcher", die_with_launcher, CHILD_ALWAYS },
     { "landlock", confine_files, WALL_LANDLOCK },
 };
 
@@ -293,12 +284,12 @@ static int set_stdio(const struct child *c)
 /* The limit on descriptors comes last: until here there are the launcher's, too. */
 static int close_others(const struct child *c)
 {
-    if (syscall(SYS_close_range, FD_SYNC + 1U, ~0U, 0U) != 0)
+    if (syscall(SYS_close_range, CHILD_FD_SYNC + 1U, ~0U, 0U) != 0)
         return -1;
     return set_limit(RLIMIT_NOFILE, c->plan->limits.open_files);
 }
 
-static int reset_signals(const struct child *c)
+int child_reset_signals(const struct child *c)
 {
     const struct sigaction fresh = { .sa_handler = SIG_DFL };
     sigset_t none;
@@ -326,7 +317,7 @@ static int stand_in_data(const struct child *c)
     return c->plan->limits.core_bytes != 0 ? chdir(PLAN_CORE_DIR) : 0;
 }
 
-static int filter_calls(const struct child *c)
+int child_filter_calls(const struct child *c)
 {
     return seccomp_apply(c->payload_filter);
 }
@@ -340,14 +331,14 @@ static int be_seen(const struct child *c)
 }
 
 /* Show the launcher the finished process; it looks for itself before it says go. */
-static int await_confirmation(const struct child *c)
+int child_confirm(const struct child *c)
 {
     const struct child_message m = { .kind = CHILD_CONFINED };
 
     (void)c;
-    if (write(FD_SYNC, &m, sizeof m) != sizeof m)
+    if (write(CHILD_FD_SYNC, &m, sizeof m) != sizeof m)
         return -1;
-    return read_go();
+    return child_read_go();
 }
 
 /* The file that runs is the one that was looked up: in the slot's own mount, through no magic link.
@@ -377,17 +368,17 @@ static int execute(const struct child *c)
     return errno == ENOENT ? execve(c->argv[0], c->argv, c->envp) : -1;
 }
 
-static const struct step payload_steps[] = {
-    { "session", own_session, ALWAYS },
-    { "stdio", set_stdio, ALWAYS },
-    { "descriptors", close_others, ALWAYS },
-    { "signals", reset_signals, ALWAYS },
-    { "directory", stand_in_data, ALWAYS },
+static const struct child_step payload_steps[] = {
+    { "session", own_session, CHILD_ALWAYS },
+    { "stdio", set_stdio, CHILD_ALWAYS },
+    { "descriptors", close_others, CHILD_ALWAYS },
+    { "signals", child_reset_signals, CHILD_ALWAYS },
+    { "directory", stand_in_data, CHILD_ALWAYS },
     { "exec", open_program, WALL_EXEC_BY_DESCRIPTOR },
-    { "seen", be_seen, ALWAYS },
-    { "seccomp", filter_calls, WALL_SECCOMP },
-    { "confirm", await_confirmation, ALWAYS },
-    { "exec", execute, ALWAYS },
+    { "seen", be_seen, CHILD_ALWAYS },
+    { "seccomp", child_filter_calls, WALL_SECCOMP },
+    { "confirm", child_confirm, CHILD_ALWAYS },
+    { "exec", execute, CHILD_ALWAYS },
 };
 
 #define INIT_STEPS ((uint32_t)(sizeof init_steps / sizeof init_steps[0]))
@@ -412,25 +403,27 @@ bool child_step_is_exec(uint32_t step)
                                      payload_steps[step - INIT_STEPS].run == open_program);
 }
 
-/* FD_SYNC is the channel from the first step on; before that it is something of the launcher's. */
-static _Noreturn void fail(const struct child *c, uint32_t step)
+/* CHILD_FD_SYNC is the channel from the first step on; before that it is something of the
+ * launcher's. */
+_Noreturn void child_fail(const struct child *c, uint32_t step)
 {
     const struct child_message m = { .kind = CHILD_FAILED, .step = step, .error = errno };
 
     /* If even this cannot be written, the launcher sees the end of the channel without exec. */
-    ssize_t ignored = write(step == 0 ? c->sync : FD_SYNC, &m, sizeof m);
+    ssize_t ignored = write(step == 0 ? c->sync : CHILD_FD_SYNC, &m, sizeof m);
 
     (void)ignored;
     _exit(127);
 }
 
-static void run_steps(const struct child *c, const struct step *steps, uint32_t n, uint32_t first)
+void child_run_steps(const struct child *c, const struct child_step *steps, uint32_t n,
+                     uint32_t first)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (steps[i].wall != ALWAYS && !walls_stand(c->walls, (enum wall)steps[i].wall))
+        if (steps[i].wall != CHILD_ALWAYS && !walls_stand(c->walls, (enum wall)steps[i].wall))
             continue;
         if (steps[i].run(c) != 0)
-            fail(c, first + i);
+            child_fail(c, first + i);
     }
 }
 
@@ -441,12 +434,12 @@ static void run_steps(const struct child *c, const struct step *steps, uint32_t 
 static int become_reaper(const struct child *c)
 {
     if (dup3(c->status, FD_STATUS, O_CLOEXEC) < 0 ||
-        syscall(SYS_close_range, FD_STATUS + 1U, FD_SYNC - 1U, 0U) != 0 ||
-        syscall(SYS_close_range, FD_SYNC + 1U, ~0U, 0U) != 0)
+        syscall(SYS_close_range, FD_STATUS + 1U, CHILD_FD_SYNC - 1U, 0U) != 0 ||
+        syscall(SYS_close_range, CHILD_FD_SYNC + 1U, ~0U, 0U) != 0)
         return -1;
     if (walls_stand(c->walls, WALL_SECCOMP) && seccomp_apply(c->reaper_filter) != 0)
         return -1;
-    return close(FD_SYNC);
+    return close(CHILD_FD_SYNC);
 }
 
 /* Reap every orphan; pass SIGTERM on; when the payload ends, hand its wait status up and exit,
@@ -479,22 +472,22 @@ _Noreturn void child_run(const struct child *c)
 {
     sigset_t signals;
 
-    run_steps(c, init_steps, INIT_STEPS, 0);
+    child_run_steps(c, init_steps, INIT_STEPS, 0);
 
     /* Blocked before the fork, so that no SIGCHLD is lost; the payload unblocks its own. */
     (void)sigfillset(&signals);
     if (sigprocmask(SIG_SETMASK, &signals, NULL) != 0)
-        fail(c, STEP_FORK);
+        child_fail(c, STEP_FORK);
     pid_t payload = (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
 
     if (payload < 0)
-        fail(c, STEP_FORK);
+        child_fail(c, STEP_FORK);
     if (payload == 0) {
-        run_steps(c, payload_steps, PAYLOAD_STEPS, INIT_STEPS);
+        child_run_steps(c, payload_steps, PAYLOAD_STEPS, INIT_STEPS);
         _exit(127); /* not reached: exec does not return without failing */
     }
 
     if (become_reaper(c) != 0)
-        fail(c, STEP_REAPER);
+        child_fail(c, STEP_REAPER);
     reap(payload, &signals);
 }

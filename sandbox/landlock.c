@@ -98,20 +98,43 @@ static uint64_t access_of(const struct plan *plan, const struct plan_op *op, uin
     return 0;
 }
 
-int landlock_apply(const struct plan *plan, int abi)
+/* Older kernels know a shorter struct. */
+static int new_ruleset(int abi)
 {
     const struct ruleset_attr attr = {
         .fs = handled(abi),
         .scoped = abi >= 6 ? SCOPE_ABSTRACT | SCOPE_SIGNAL : 0,
     };
-    /* Older kernels know a shorter struct. */
-    size_t size = abi >= 6 ? sizeof attr : sizeof attr.fs;
-    scoped(close_fd) int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0U);
+
+    return (int)syscall(SYS_landlock_create_ruleset, &attr, abi >= 6 ? sizeof attr : sizeof attr.fs,
+                        0U);
+}
+
+int landlock_apply(const struct plan *plan, int abi)
+{
+    scoped(close_fd) int ruleset = new_ruleset(abi);
 
     if (ruleset < 0)
         return -1;
     for (uint32_t i = 0; i < plan->n_ops; i++) {
-        if (allow(ruleset, plan->ops[i].path, access_of(plan, &plan->ops[i], attr.fs)) != 0)
+        if (allow(ruleset, plan->ops[i].path, access_of(plan, &plan->ops[i], handled(abi))) != 0)
+            return -1;
+    }
+    return (int)syscall(SYS_landlock_restrict_self, ruleset, 0U);
+}
+
+int landlock_apply_tree(bool writable, const char *const *also, size_t n, int abi)
+{
+    uint64_t all = handled(abi);
+    uint64_t change = all & ~ACCESS_NODES;
+    scoped(close_fd) int ruleset = new_ruleset(abi);
+
+    if (ruleset < 0 ||
+        allow(ruleset, "/", writable ? change : (ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE) & all) !=
+            0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (allow(ruleset, also[i], change) != 0)
             return -1;
     }
     return (int)syscall(SYS_landlock_restrict_self, ruleset, 0U);

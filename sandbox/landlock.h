@@ -22,4 +22,9 @@ must_check int landlock_shut_scope(void);
  * errno. */
 must_check int landlock_apply(const struct plan *plan, int abi);
 
+/* The same of a tree that is not a plan's: everything may be read and executed, and changed if it
+ * is writable, or below one of the n directories `also`; no device is made anywhere.  0, or -1 with
+ * errno. */
+must_check int landlock_apply_tree(bool writable, const char *const *also, size_t n, int abi);
+
 #endif

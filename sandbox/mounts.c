@@ -47,14 +47,7 @@ static const struct symlink dev_links[] = {
     { "stderr", "/proc/self/fd/2" },
 };
 
-/* One option of a new file system; ends with a NULL key.  A NULL value makes it a flag. */
-struct fs_option {
-    const char *key;
-    const char *value;
-};
-
-/* Decimal without stdio: the child allocates nothing. */
-static const char *decimal(uint64_t value, char out[21])
+const char *mounts_decimal(uint64_t value, char out[21])
 {
     char *at = out + 20;
 
@@ -66,8 +59,7 @@ static const char *decimal(uint64_t value, char out[21])
     return at;
 }
 
-/* Make a detached mount of a new file system.  Descriptor, or -1 with errno. */
-static int new_fs(const char *type, const struct fs_option *options, unsigned int attributes)
+int mounts_new_fs(const char *type, const struct mounts_option *options, unsigned int attributes)
 {
     scoped(close_fd) int fs = fsopen(type, FSOPEN_CLOEXEC);
 
@@ -86,19 +78,20 @@ static int new_fs(const char *type, const struct fs_option *options, unsigned in
 
 int mounts_new_tmpfs(void)
 {
-    const struct fs_option options[] = { { "size", "4096" }, { NULL, NULL } };
+    const struct mounts_option options[] = { { "size", "4096" }, { NULL, NULL } };
 
-    return new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    return mounts_new_fs("tmpfs", options,
+                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 int mounts_new_proc(bool own_only)
 {
-    const struct fs_option options[] = { { "subset", "pid" },
-                                         { "hidepid", "invisible" },
-                                         { NULL, NULL } };
+    const struct mounts_option options[] = { { "subset", "pid" },
+                                             { "hidepid", "invisible" },
+                                             { NULL, NULL } };
 
-    return new_fs("proc", own_only ? options : options + 2,
-                  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    return mounts_new_fs("proc", own_only ? options : options + 2,
+                         MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 int mounts_new_memory(uint64_t bytes, uint64_t inodes, uint32_t id, bool programs)
@@ -106,15 +99,15 @@ int mounts_new_memory(uint64_t bytes, uint64_t inodes, uint32_t id, bool program
     char size[21];
     char files[21];
     char owner[21];
-    const struct fs_option options[] = { { "size", decimal(bytes, size) },
-                                         { "nr_inodes", decimal(inodes, files) },
-                                         { "mode", "0700" },
-                                         { "uid", decimal(id, owner) },
-                                         { "gid", decimal(id, owner) },
-                                         { NULL, NULL } };
+    const struct mounts_option options[] = { { "size", mounts_decimal(bytes, size) },
+                                             { "nr_inodes", mounts_decimal(inodes, files) },
+                                             { "mode", "0700" },
+                                             { "uid", mounts_decimal(id, owner) },
+                                             { "gid", mounts_decimal(id, owner) },
+                                             { NULL, NULL } };
     const unsigned int attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
-    return new_fs("tmpfs", options, programs ? attributes : attributes | MOUNT_ATTR_NOEXEC);
+    return mounts_new_fs("tmpfs", options, programs ? attributes : attributes | MOUNT_ATTR_NOEXEC);
 }
 
 int mounts_resize_memory(int fd, uint64_t bytes)
@@ -122,12 +115,12 @@ int mounts_resize_memory(int fd, uint64_t bytes)
     char size[21];
     scoped(close_fd) int fs = fspick(fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
 
-    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", decimal(bytes, size), 0) != 0)
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", mounts_decimal(bytes, size), 0) != 0)
         return -1;
     return fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0);
 }
 
-static int set_attributes(int mount_fd, uint64_t set, int userns_fd)
+int mounts_set_attributes(int mount_fd, uint64_t set, int userns_fd)
 {
     struct mount_attr attr = { .attr_set = set,
                                .propagation = MS_PRIVATE,
@@ -183,10 +176,23 @@ enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m, stru
     scoped(close_fd) int fd =
         open_tree(slot_dirfd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-    if (fd < 0 ||
-        set_attributes(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0)
+    if (fd < 0 || mounts_set_attributes(
+                      fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "slot mount");
     m->root = take_fd(&fd);
+    return RC_OK;
+}
+
+enum rc mounts_fill_dev(int fd, struct err *err)
+{
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+        if (mknodat(fd, nodes[i].name, S_IFCHR | 0666, makedev(1, nodes[i].minor)) != 0)
+            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", nodes[i].name);
+    }
+    for (size_t i = 0; i < sizeof dev_links / sizeof dev_links[0]; i++) {
+        if (symlinkat(dev_links[i].target, fd, dev_links[i].name) != 0)
+            return err_sys(err, RC_LAUNCH_STEP, "dev/%s", dev_links[i].name);
+    }
     return RC_OK;
 }
 
@@ -210,10 +216,11 @@ static enum rc fill_dev(int fd, const struct mounts_node *granted, uint32_t n,
 /* An empty file system for /dev with the usual links. */
 static enum rc new_dev(bool shm, int *ret, struct err *err)
 {
-    const struct fs_option options[] = {
+    const struct mounts_option options[] = {
         { "mode", "0755" }, { "size", "4096" }, { "nr_inodes", "32" }, { NULL, NULL }
     };
-    scoped(close_fd) int fd = new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    scoped(close_fd) int fd =
+        mounts_new_fs("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 
     if (fd < 0)
         return err_sys(err, RC_LAUNCH_STEP, "dev mount");
@@ -242,7 +249,7 @@ enum rc mounts_open_dev(const struct mounts_node *granted, uint32_t n, struct mo
     rc = fill_dev(fd, granted, n, m, err);
     if (rc != RC_OK)
         return rc;
-    if (set_attributes(fd, MOUNT_ATTR_RDONLY, -1) != 0)
+    if (mounts_set_attributes(fd, MOUNT_ATTR_RDONLY, -1) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "dev read-only");
     m->dev = take_fd(&fd);
     return RC_OK;
@@ -269,7 +276,8 @@ static int clone_node(const char *name)
         errno = ENODEV;
         return -1;
     }
-    return set_attributes(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, -1) != 0
+    return mounts_set_attributes(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+                                 -1) != 0
                ? -1
                : take_fd(&fd);
 }
@@ -288,7 +296,7 @@ enum rc mounts_open_dev_bound(struct mounts *m, struct err *err)
             return err_sys(err, RC_LAUNCH_STEP, "dev/%s", nodes[i].name);
         m->n_nodes = i + 1;
     }
-    if (rc == RC_OK && set_attributes(dev, MOUNT_ATTR_RDONLY, -1) != 0)
+    if (rc == RC_OK && mounts_set_attributes(dev, MOUNT_ATTR_RDONLY, -1) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "dev read-only");
     if (rc == RC_OK)
         m->dev = take_fd(&dev);
@@ -301,8 +309,8 @@ static int clone_mount(int fd)
     scoped(close_fd) int clone =
         open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-    if (clone < 0 ||
-        set_attributes(clone, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, -1) != 0)
+    if (clone < 0 || mounts_set_attributes(
+                         clone, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, -1) != 0)
         return -1;
     return take_fd(&clone);
 }
@@ -417,11 +425,11 @@ enum rc mounts_open_data(int image_fd, const struct plan *plan, struct mounts *m
 
     if (rc != RC_OK)
         return rc;
-    const struct fs_option options[] = { { "source", path },
-                                         { "errors", "remount-ro" },
-                                         { NULL, NULL } };
+    const struct mounts_option options[] = { { "source", path },
+                                             { "errors", "remount-ro" },
+                                             { NULL, NULL } };
     scoped(close_fd) int fd =
-        new_fs("ext4", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        mounts_new_fs("ext4", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 
     if (fd < 0)
         return err_sys(err, RC_DATA_IMAGE, "mount data image");
@@ -463,22 +471,22 @@ enum rc mounts_open_mail(int image_fd, const struct mounts_mail *mail, struct mo
     if (rc != RC_OK)
         return rc;
     /* The same image once more is the same file system, and another mount. */
-    const struct fs_option options[] = { { "source", path },
-                                         { "errors", "remount-ro" },
-                                         { "resuid", decimal(mail->uid, uid) },
-                                         { NULL, NULL } };
-    scoped(close_fd) int view = new_fs("ext4", options, attributes);
+    const struct mounts_option options[] = { { "source", path },
+                                             { "errors", "remount-ro" },
+                                             { "resuid", mounts_decimal(mail->uid, uid) },
+                                             { NULL, NULL } };
+    scoped(close_fd) int view = mounts_new_fs("ext4", options, attributes);
 
     if (view < 0)
         return err_sys(err, RC_DATA_IMAGE, "mount mail image");
     if (adopt_part(view, MAIL_IN, owner) != 0 || adopt_part(view, MAIL_OUT, owner) != 0)
         return err_sys(err, RC_DATA_IMAGE, "directories of the mail image");
-    if (set_attributes(view, MOUNT_ATTR_IDMAP, mail->userns) != 0)
+    if (mounts_set_attributes(view, MOUNT_ATTR_IDMAP, mail->userns) != 0)
         return err_sys(err, RC_DATA_IMAGE, "shift ids");
     if (limits->inbox_bytes != 0)
-        m->inbox = new_fs("ext4", options, attributes);
+        m->inbox = mounts_new_fs("ext4", options, attributes);
     if (limits->outbox_bytes != 0)
-        m->outbox = new_fs("ext4", options, attributes);
+        m->outbox = mounts_new_fs("ext4", options, attributes);
     if ((limits->inbox_bytes != 0 && m->inbox < 0) || (limits->outbox_bytes != 0 && m->outbox < 0))
         return err_sys(err, RC_DATA_IMAGE, "mount mail image");
     *ret_view = take_fd(&view);
@@ -490,7 +498,7 @@ enum rc mounts_shift_data(const struct mounts *m, int userns_fd, struct err *err
     const int fds[] = { m->data, m->inbox, m->outbox };
 
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
-        if (fds[i] >= 0 && set_attributes(fds[i], MOUNT_ATTR_IDMAP, userns_fd) != 0)
+        if (fds[i] >= 0 && mounts_set_attributes(fds[i], MOUNT_ATTR_IDMAP, userns_fd) != 0)
             return err_sys(err, RC_DATA_IMAGE, "shift ids");
     }
     return RC_OK;

@@ -44,6 +44,27 @@ struct mounts_loop {
 must_check int mounts_new_tmpfs(void);
 must_check int mounts_new_proc(bool own_only);
 
+/* One option of a new file system; a list ends with a NULL key.  A NULL value makes it a flag. */
+struct mounts_option {
+    const char *key;
+    const char *value;
+};
+
+/* A detached mount of a new file system with MOUNT_ATTR_ attributes.  Descriptor, or -1 with errno.
+ * Allocates nothing. */
+must_check int mounts_new_fs(const char *type, const struct mounts_option *options,
+                             unsigned int attributes);
+
+/* Add MOUNT_ATTR_ attributes to one mount, and make it private; userns_fd is for
+ * MOUNT_ATTR_IDMAP, else -1.  0, or -1 with errno. */
+must_check int mounts_set_attributes(int mount_fd, uint64_t set, int userns_fd);
+
+/* Decimal digits without stdio, for options: returns where they begin in out. */
+const char *mounts_decimal(uint64_t value, char out[21]);
+
+/* Launcher: the five device nodes and the usual links, in the directory of a fresh tmpfs. */
+must_check enum rc mounts_fill_dev(int fd, struct err *err);
+
 /* Launcher: a read-only, nosuid, nodev clone of the slot directory, which must lie in slots_dirfd:
  * whoever asks may hold a descriptor of any directory.  RC_LAUNCH_REQUEST. */
 must_check enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m,

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oci/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "sandbox/cgroup_device.h"
+#include "sandbox/cgroup_file.h"
+#include "sandbox/kernfile.h"
+
+#define CPUSET_ROOT "/sys/fs/cgroup/cpuset"
+#define LEVELS_MAX 16U
+#define VALUE_CAP 300U
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+void oci_cgroup_path(const struct oci_config *config, const char *id, char *out, size_t cap)
+{
+    const char *path = config->cgroup;
+
+    if (path[0] == '\0')
+        (void)snprintf(out, cap, "%s/%s", OCI_CGROUP_PARENT, id);
+    else
+        (void)snprintf(out, cap, "%s", path[0] == '/' ? path + 1 : path);
+}
+
+static int open_dir(int at, const char *path)
+{
+    return openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static enum rc find(struct oci_cgroup *c, struct err *err)
+{
+    enum rc rc = cgroup_tree_find(&c->tree, err);
+    struct statfs st;
+
+    if (rc != RC_OK)
+        return rc;
+    close_fd(&c->tree.parent[CGROUP_BLKIO]);
+    c->cpuset_root = c->tree.version == 1 ? open_dir(AT_FDCWD, CPUSET_ROOT) : -1;
+    if (c->cpuset_root >= 0 &&
+        (fstatfs(c->cpuset_root, &st) != 0 || (long)st.f_type != CGROUP_SUPER_MAGIC))
+        close_fd(&c->cpuset_root);
+    return RC_OK;
+}
+
+/* The next part of a path; false at its end. */
+static bool next_part(const char **at, char part[NAME_MAX + 1])
+{
+    size_t n = strcspn(*at, "/");
+
+    if (n == 0 || n > NAME_MAX)
+        return false;
+    (void)memcpy(part, *at, n);
+    part[n] = '\0';
+    *at += n + ((*at)[n] == '/' ? 1 : 0);
+    return true;
+}
+
+static uint32_t count_parts(const char *path)
+{
+    char part[NAME_MAX + 1];
+    uint32_t n = 0;
+
+    while (next_part(&path, part))
+        n++;
+    return n;
+}
+
+/* A new level of a v1 cpuset holds no cpu until it is given some; on v2 controllers are passed down
+ * level by level. */
+static int ready_level(int parent, int dir, bool cpuset, uint32_t version)
+{
+    static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
+    static const char *const passed[] = { "+memory", "+pids", "+cpu", "+cpuset" };
+    char value[VALUE_CAP];
+
+    for (size_t i = 0; cpuset && i < sizeof files / sizeof files[0]; i++) {
+        (void)cgroup_get(parent, files[i], value, sizeof value);
+        value[strcspn(value, "\n")] = '\0';
+        if (kernfile_put(dir, files[i], value) != 0)
+            return -1;
+    }
+    for (size_t i = 0; version == 2 && i < sizeof passed / sizeof passed[0]; i++)
+        (void)kernfile_put(parent, "cgroup.subtree_control", passed[i]);
+    return 0;
+}
+
+/* Make every level of a path below root.  *made becomes less where fewer of the last ones are new.
+ */
+static enum rc make_levels(int root, const char *path, const struct oci_cgroup *c, uint32_t *made,
+                           int *ret, struct err *err)
+{
+    uint32_t left = count_parts(path);
+    bool cpuset = root == c->cpuset_root;
+    char part[NAME_MAX + 1];
+    scoped(close_fd) int at = open_dir(root, ".");
+
+    while (at >= 0 && next_part(&path, part)) {
+        bool fresh = mkdirat(at, part, 0755) == 0;
+
+        if (!fresh && errno != EEXIST)
+            return err_sys(err, RC_CGROUP, "create %s", part);
+        left--;
+        if (!fresh && left == 0)
+            return err_set(err, RC_BUSY, "control group %s is there already", part);
+        if (!fresh && *made > left)
+            *made = left;
+        int next = open_dir(at, part);
+        if (next >= 0 && fresh && ready_level(at, next, cpuset, c->tree.version) != 0)
+            close_fd(&next);
+        close_fd(&at);
+        at = next;
+    }
+    if (at < 0)
+        return err_sys(err, RC_CGROUP, "create %s", part);
+    *ret = take_fd(&at);
+    return RC_OK;
+}
+
+/* ---- limits --------------------------------------------------------------------------------- */
+
+/* Write a value and see that it is taken. */
+static enum rc put(int dir, const char *file, const char *value, struct err *err)
+{
+    char now[VALUE_CAP];
+
+    if (dir < 0)
+        return err_set(err, RC_CGROUP, "no controller for %s", file);
+    if (kernfile_put(dir, file, value) != 0)
+        return err_sys(err, RC_CGROUP, "%s = %s", file, value);
+    (void)cgroup_get(dir, file, now, sizeof now);
+    now[strcspn(now, "\n")] = '\0';
+    if (strcmp(now, value) != 0)
+        return err_set(err, RC_CGROUP, "%s = %s, not %s", file, now, value);
+    return RC_OK;
+}
+
+static enum rc put_number(int dir, const char *file, int64_t number, struct err *err)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%" PRId64, number);
+    return put(dir, file, text, err);
+}
+
+static int64_t pages(int64_t bytes)
+{
+    int64_t page = sysconf(_SC_PAGESIZE);
+
+    return bytes - bytes % page;
+}
+
+/* Half of what the host has, where nothing is asked for: it goes before the host does. */
+static int64_t memory_of(const struct oci_limits *l)
+{
+    struct sysinfo host;
+
+    if (l->memory >= 0)
+        return pages(l->memory);
+    return sysinfo(&host) == 0 ? pages((int64_t)(host.totalram * host.mem_unit / 2)) : 1LL << 28;
+}
+
+static int64_t pids_of(const struct oci_limits *l)
+{
+    return l->pids > 0 ? l->pids : OCI_PIDS_DEFAULT;
+}
+
+static enum rc memory_v1(int dir, const struct oci_limits *l, struct err *err)
+{
+    int64_t bytes = memory_of(l);
+    enum rc rc = put_number(dir, "memory.limit_in_bytes", bytes, err);
+
+    if (rc == RC_OK && faccessat(dir, "memory.memsw.limit_in_bytes", F_OK, 0) == 0)
+        rc = put_number(dir, "memory.memsw.limit_in_bytes", bytes, err);
+    if (rc == RC_OK)
+        rc = put_number(dir, "memory.swappiness", l->swappiness >= 0 ? l->swappiness : 0, err);
+    if (rc == RC_OK && l->reservation >= 0)
+        rc = put_number(dir, "memory.soft_limit_in_bytes", pages(l->reservation), err);
+    if (rc == RC_OK && l->kernel_tcp >= 0)
+        rc = put_number(dir, "memory.kmem.tcp.limit_in_bytes", pages(l->kernel_tcp), err);
+    if (rc == RC_OK && l->no_oom_kill && kernfile_put(dir, "memory.oom_control", "1") != 0)
+        rc = err_sys(err, RC_CGROUP, "memory.oom_control");
+    return rc;
+}
+
+static enum rc cpu_v1(int dir, const struct oci_limits *l, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    if (l->shares >= 0)
+        rc = put_number(dir, "cpu.shares", l->shares, err);
+    if (rc == RC_OK && l->period >= 0)
+        rc = put_number(dir, "cpu.cfs_period_us", l->period, err);
+    if (rc == RC_OK && l->quota >= 0)
+        rc = put_number(dir, "cpu.cfs_quota_us", l->quota, err);
+    return rc;
+}
+
+static enum rc sets(int dir, const struct oci_limits *l, struct err *err)
+{
+    enum rc rc = l->cpus == NULL ? RC_OK : put(dir, "cpuset.cpus", l->cpus, err);
+
+    return rc == RC_OK && l->mems != NULL ? put(dir, "cpuset.mems", l->mems, err) : rc;
+}
+
+/* The weight of v2, from 1 to 10000, for the shares of v1, from 2 to 262144. */
+static int64_t weight(int64_t shares)
+{
+    return 1 + (shares - 2) * 9999 / 262142;
+}
+
+static enum rc limit_v2(int dir, const struct oci_limits *l, struct err *err)
+{
+    char text[48];
+    enum rc rc = put_number(dir, "memory.max", memory_of(l), err);
+
+    if (rc == RC_OK && faccessat(dir, "memory.swap.max", F_OK, 0) == 0)
+        rc = put(dir, "memory.swap.max", "0", err);
+    if (rc == RC_OK)
+        rc = put(dir, "memory.oom.group", "1", err);
+    if (rc == RC_OK && l->reservation >= 0)
+        rc = put_number(dir, "memory.low", pages(l->reservation), err);
+    if (rc == RC_OK && l->shares >= 0)
+        rc = put_number(dir, "cpu.weight", weight(l->shares), err);
+    if (l->quota >= 0 || l->period >= 0) {
+        int n = l->quota < 0 ? snprintf(text, sizeof text, "max")
+                             : snprintf(text, sizeof text, "%" PRId64, l->quota);
+
+        (void)snprintf(text + n, sizeof text - (size_t)n, " %" PRId64,
+                       l->period < 0 ? 100000 : l->period);
+        if (rc == RC_OK)
+            rc = put(dir, "cpu.max", text, err);
+    }
+    return rc == RC_OK ? sets(dir, l, err) : rc;
+}
+
+static enum rc limit(const struct oci_cgroup *c, const struct oci_limits *l, struct err *err)
+{
+    const struct cgroup_limits none = { .tenant = NULL };
+    const int *dir = c->cgroup.dir;
+    bool v2 = c->tree.version == 2;
+    enum rc rc =
+        put_number(v2 ? dir[CGROUP_UNIFIED] : dir[CGROUP_PIDS], "pids.max", pids_of(l), err);
+
+    if (rc == RC_OK && v2)
+        rc = limit_v2(dir[CGROUP_UNIFIED], l, err);
+    if (rc == RC_OK && !v2)
+        rc = memory_v1(dir[CGROUP_MEMORY], l, err);
+    if (rc == RC_OK && !v2)
+        rc = cpu_v1(dir[CGROUP_CPU], l, err);
+    if (rc == RC_OK && !v2)
+        rc = sets(c->cpuset, l, err);
+    return rc == RC_OK ? cgroup_device_filter(&c->cgroup, &none, err) : rc;
+}
+
+/* ---- whole groups --------------------------------------------------------------------------- */
+
+static enum rc make_all(struct oci_cgroup *c, const char *path, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t kind = 0; rc == RC_OK && kind < CGROUP_KINDS; kind++) {
+        if (c->tree.parent[kind] >= 0)
+            rc = make_levels(c->tree.parent[kind], path, c, &c->levels, &c->cgroup.dir[kind], err);
+    }
+    if (rc == RC_OK && c->cpuset_root >= 0)
+        rc = make_levels(c->cpuset_root, path, c, &c->levels, &c->cpuset, err);
+    return rc;
+}
+
+enum rc oci_cgroup_make(const char *path, const struct oci_limits *limits, struct oci_cgroup *ret,
+                        struct err *err)
+{
+    scoped(oci_cgroup_close) struct oci_cgroup c = OCI_CGROUP_NONE;
+    uint32_t parts = count_parts(path);
+
+    if (parts == 0 || parts > LEVELS_MAX)
+        return err_set(err, RC_CGROUP, "path %.60s", path);
+    c.levels = parts;
+    enum rc rc = find(&c, err);
+    if (rc == RC_OK)
+        rc = make_all(&c, path, err);
+    if (rc == RC_OK)
+        rc = limit(&c, limits, err);
+    if (rc != RC_OK) {
+        struct err ignored;
+
+        (void)!oci_cgroup_remove(&c, path, 0, &ignored); /* nothing was ever inside */
+        return rc;
+    }
+    *ret = c;
+    c = OCI_CGROUP_NONE;
+    return RC_OK;
+}
+
+static int open_path(int root, const char *path)
+{
+    char part[NAME_MAX + 1];
+    int at = root < 0 ? -1 : open_dir(root, ".");
+
+    while (at >= 0 && next_part(&path, part)) {
+        int next = open_dir(at, part);
+
+        close_fd(&at);
+        at = next;
+    }
+    return at;
+}
+
+enum rc oci_cgroup_open(const char *path, uint32_t levels, struct oci_cgroup *ret, struct err *err)
+{
+    struct oci_cgroup c = OCI_CGROUP_NONE;
+    enum rc rc = find(&c, err);
+
+    if (rc != RC_OK)
+        return rc;
+    c.levels = levels;
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
+        c.cgroup.dir[kind] = open_path(c.tree.parent[kind], path);
+    c.cpuset = open_path(c.cpuset_root, path);
+    *ret = c;
+    return RC_OK;
+}
+
+enum rc oci_cgroup_attach(const struct oci_cgroup *cgroup, pid_t pid, bool cloned_into,
+                          struct err *err)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%d", pid);
+    if (cgroup->cpuset >= 0 && kernfile_put(cgroup->cpuset, "cgroup.procs", text) != 0)
+        return err_sys(err, RC_CGROUP, "attach to cpuset");
+    return cgroup_attach(&cgroup->cgroup, pid, cloned_into, err);
+}
+
+/* Cut the last part off; false when none is left. */
+static bool cut_part(char *path)
+{
+    char *slash = strrchr(path, '/');
+
+    if (slash == NULL)
+        return false;
+    *slash = '\0';
+    return true;
+}
+
+/* One hierarchy: the group, then the levels above that were made for it and are empty by now. */
+static bool remove_levels(int root, const char *path, uint32_t levels)
+{
+    char at[300];
+
+    if (snprintf(at, sizeof at, "%s", path) >= (int)sizeof at)
+        return true;
+    if (unlinkat(root, at, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        return false;
+    for (uint32_t i = 1; cut_part(at); i++) {
+        if (i >= levels && strcmp(at, OCI_CGROUP_PARENT) != 0)
+            break;
+        if (unlinkat(root, at, AT_REMOVEDIR) != 0 && errno != ENOENT)
+            break;
+    }
+    return true;
+}
+
+static bool remove_all(const struct oci_cgroup *c, const char *path)
+{
+    bool gone = true;
+
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
+        if (c->cgroup.dir[kind] >= 0)
+            gone = remove_levels(c->tree.parent[kind], path, c->levels) && gone;
+    }
+    if (c->cpuset >= 0)
+        gone = remove_levels(c->cpuset_root, path, c->levels) && gone;
+    return gone;
+}
+
+enum rc oci_cgroup_remove(struct oci_cgroup *cgroup, const char *path, uint64_t until_ms,
+                          struct err *err)
+{
+    while (!remove_all(cgroup, path)) {
+        cgroup_kill(&cgroup->cgroup);
+        if (clock_mono_ms() >= until_ms)
+            return err_set(err, RC_TIMEOUT, "control group %.60s", path);
+        (void)poll(NULL, 0, 1);
+    }
+    return RC_OK;
+}
+
+void oci_cgroup_close(struct oci_cgroup *cgroup)
+{
+    cgroup_tree_forget(&cgroup->tree);
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
+        close_fd(&cgroup->cgroup.dir[kind]);
+    close_fd(&cgroup->cpuset_root);
+    close_fd(&cgroup->cpuset);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What follows a creation: start, kill, delete, state.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "oci/cgroup.h"
+#include "oci/create.h"
+#include "oci/hear.h"
+
+#define START_WAIT_MS 10000U
+#define DELETE_WAIT_MS 8000U
+
+/* ---- start ---------------------------------------------------------------------------------- */
+
+static uint64_t line_number(const char *status, const char *key, int base)
+{
+    const char *at = strstr(status, key);
+
+    return at == NULL ? UINT64_MAX : strtoull(at + strlen(key), NULL, base);
+}
+
+/* Believe the kernel, not the child: its filters, its rights, its ids. */
+static enum rc look(const struct oci_container *c, struct err *err)
+{
+    char path[40];
+    char text[4096];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", c->record.pid);
+    scoped(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+    if (n <= 0)
+        return err_sys(err, RC_DRIFT, "%s", path);
+    text[n] = '\0';
+    if (line_number(text, "\nNoNewPrivs:\t", 10) != 1)
+        return err_set(err, RC_DRIFT, "no_new_privs");
+    if (line_number(text, "\nSeccomp:\t", 10) != 2)
+        return err_set(err, RC_DRIFT, "seccomp");
+    if (line_number(text, "\nUid:\t", 10) < 1000)
+        return err_set(err, RC_DRIFT, "user");
+    for (uint64_t caps = line_number(text, "\nCapBnd:\t", 16), bit = 0; bit < 64; bit++) {
+        /* 14 of them, none above 31 (oci/process): each is of the container's own. */
+        static const uint64_t own = 0xa80425fbULL;
+
+        if ((caps & 1ULL << bit & ~own) != 0)
+            return err_set(err, RC_DRIFT, "capability %u", (unsigned)bit);
+    }
+    return RC_OK;
+}
+
+static enum rc run_it(const struct oci_container *c, int sync, struct err *err)
+{
+    uint64_t until_ms = clock_mono_ms() + START_WAIT_MS;
+    enum rc rc = oci_say_go(sync, err);
+
+    if (rc == RC_OK)
+        rc = oci_hear_confined(sync, until_ms, err);
+    if (rc == RC_OK)
+        rc = look(c, err);
+    if (rc == RC_OK)
+        rc = oci_say_go(sync, err);
+    return rc == RC_OK ? oci_hear_exec(sync, until_ms, err) : rc;
+}
+
+enum rc oci_start(const struct oci_options *options, const char *id, struct err *err)
+{
+    scoped(oci_container_close) struct oci_container c = OCI_CONTAINER_NONE;
+    scoped(close_fd) int sync = -1;
+    enum rc rc = oci_container_open(options->root, id, &c, err);
+
+    if (rc == RC_OK && oci_container_status(&c) != OCI_CREATED)
+        rc = err_set(err, RC_OCI_STATE, "container %.60s is %s", id,
+                     oci_status_name(oci_container_status(&c)));
+    if (rc == RC_OK)
+        rc = oci_start_connect(&c, &sync, err);
+    if (rc != RC_OK)
+        return rc;
+    scoped(close_fd) int pidfd = oci_container_pidfd(&c);
+    rc = run_it(&c, sync, err);
+    if (rc != RC_OK && pidfd >= 0)
+        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0U);
+    return rc;
+}
+
+/* ---- kill and delete ------------------------------------------------------------------------ */
+
+static void kill_group(const struct oci_container *c)
+{
+    scoped(oci_cgroup_close) struct oci_cgroup group = OCI_CGROUP_NONE;
+    struct err ignored;
+
+    if (c->record.cgroup[0] != '\0' &&
+        oci_cgroup_open(c->record.cgroup, c->record.levels, &group, &ignored) == RC_OK)
+        cgroup_kill(&group.cgroup);
+}
+
+enum rc oci_kill(const struct oci_options *options, const char *id, int signal, bool all,
+                 struct err *err)
+{
+    scoped(oci_container_close) struct oci_container c = OCI_CONTAINER_NONE;
+    enum rc rc = oci_container_open(options->root, id, &c, err);
+
+    if (rc != RC_OK)
+        return rc;
+    scoped(close_fd) int pidfd = oci_container_pidfd(&c);
+    if (all && signal != SIGKILL)
+        return err_set(err, RC_OCI_WANTS, "kill --all with another signal than KILL");
+    if (pidfd < 0)
+        return err_set(err, RC_OCI_STATE, "container %.60s is %s", id,
+                       oci_status_name(oci_container_status(&c)));
+    if (syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0U) != 0)
+        return err_sys(err, RC_OCI_STATE, "signal %d", signal);
+    /* Process 1 takes its whole namespace with it; the group is the second rope. */
+    if (signal == SIGKILL)
+        kill_group(&c);
+    return RC_OK;
+}
+
+static enum rc end_it(const struct oci_container *c, struct err *err)
+{
+    scoped(close_fd) int pidfd = oci_container_pidfd(c);
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+    if (pidfd < 0)
+        return RC_OK;
+    (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0U);
+    kill_group(c);
+    return poll(&p, 1, (int)DELETE_WAIT_MS) > 0
+               ? RC_OK
+               : err_set(err, RC_TIMEOUT, "container %.60s", c->record.id);
+}
+
+static enum rc remove_group(const struct oci_container *c, struct err *err)
+{
+    scoped(oci_cgroup_close) struct oci_cgroup group = OCI_CGROUP_NONE;
+    const struct oci_record *r = &c->record;
+
+    if (r->cgroup[0] == '\0')
+        return RC_OK;
+    enum rc rc = oci_cgroup_open(r->cgroup, r->levels, &group, err);
+    return rc == RC_OK ? oci_cgroup_remove(&group, r->cgroup, clock_mono_ms() + DELETE_WAIT_MS, err)
+                       : rc;
+}
+
+enum rc oci_delete(const struct oci_options *options, const char *id, struct err *err)
+{
+    scoped(oci_container_close) struct oci_container c = OCI_CONTAINER_NONE;
+    enum rc rc = oci_container_open(options->root, id, &c, err);
+
+    if (rc != RC_OK)
+        return rc;
+    enum oci_status status = oci_container_status(&c);
+    if (!options->force && (status == OCI_CREATED || status == OCI_RUNNING))
+        return err_set(err, RC_OCI_STATE, "container %.60s is %s", id, oci_status_name(status));
+    rc = end_it(&c, err);
+    if (rc == RC_OK)
+        rc = remove_group(&c, err);
+    return rc == RC_OK ? oci_container_remove(&c, err) : rc;
+}
+
+enum rc oci_state(const struct oci_options *options, const char *id, FILE *out, struct err *err)
+{
+    scoped(oci_container_close) struct oci_container c = OCI_CONTAINER_NONE;
+    enum rc rc = oci_container_open(options->root, id, &c, err);
+
+    if (rc != RC_OK)
+        return rc;
+    json_t *json = oci_state_json(&c);
+    scoped(free_ptr) char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(2));
+
+    json_decref(json);
+    if (text == NULL)
+        return err_set(err, RC_NO_MEMORY, "state");
+    return fprintf(out, "%s\n", text) < 0 || fflush(out) != 0 ? err_sys(err, RC_IO, "state")
+                                                              : RC_OK;
+}
