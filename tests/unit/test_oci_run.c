@@ -57,18 +57,24 @@ static const char *read_text(const char *name)
     return text;
 }
 
-/* Start "berth-oci --root DIR/state ..." with its output in DIR/name. */
+/* Start "berth-oci --root DIR/state ...", or the same through "berth oci", with its output in
+ * DIR/name. */
+static bool by_berth;
+
 static pid_t spawn(const char *name, const char *const *words)
 {
-    const char *argv[16] = { "berth-oci", "--root", in_dir("state") };
+    const char *argv[16] = { by_berth ? "oci" : "--root" };
     const char *build = getenv("BERTH_BUILD");
     char program[256];
-    size_t n = 3;
+    size_t n = by_berth ? 1 : 0;
 
-    for (; *words != NULL && n < 15; words++)
+    argv[n++] = "--root";
+    argv[n++] = in_dir("state");
+
+    for (; *words != NULL && n < 14; words++)
         argv[n++] = *words;
-    (void)snprintf(program, sizeof program, "%s/berth-oci",
-                   build != NULL ? build : "build/release");
+    (void)snprintf(program, sizeof program, "%s/%s", build != NULL ? build : "build/release",
+                   by_berth ? "berth" : "berth-oci");
     pid_t pid = fork();
     if (pid == 0) {
         int in = open("/dev/null", O_RDONLY);
@@ -77,7 +83,10 @@ static pid_t spawn(const char *name, const char *const *words)
         (void)dup2(in, 0);
         (void)dup2(out, 1);
         (void)dup2(out, 2);
-        (void)execv(program, (char *const *)(uintptr_t)argv);
+        const char *whole[17] = { program };
+
+        (void)memcpy(whole + 1, argv, sizeof argv);
+        (void)execv(program, (char *const *)(uintptr_t)whole);
         _exit(126);
     }
     assert_true(pid > 0);
@@ -401,6 +410,22 @@ static void test_inside(void **state)
     nothing_left();
 }
 
+/* The same commands as "berth oci". */
+static void test_front(void **state)
+{
+    (void)state;
+    bundle("sleep 1000", "", group(""));
+    by_berth = true;
+    assert_int_equal(oci("create", "--bundle", in_dir("bundle"), "c"), 0);
+    assert_int_equal(oci("start", "c"), 0);
+    assert_true(is("c", "running"));
+    assert_int_equal(oci("kill", "c", "KILL"), 0);
+    assert_int_equal(oci("delete", "--force", "c"), 0);
+    assert_int_not_equal(oci("state", "c"), 0);
+    by_berth = false;
+    nothing_left();
+}
+
 static int make_scratch(void **state)
 {
     static const char *const names[] = { "sh",    "cat",  "id",   "mount", "sleep",
@@ -453,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_life),  cmocka_unit_test(test_kill),
         cmocka_unit_test(test_races), cmocka_unit_test(test_hostile_bundles),
         cmocka_unit_test(test_group), cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_front),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
