@@ -70,11 +70,21 @@ static void kill_listed(int dir)
     }
 }
 
+/* What has been killed runs the kernel's code only, and does it on its own group's time: under a
+ * small quota a large tree would take seconds to die.  The tenant's share still bounds it.  What a
+ * hierarchy has no file for is not written. */
+static void let_die(int dir)
+{
+    (void)kernfile_put(dir, "cpu.max", "max");
+    (void)kernfile_put(dir, "cpu.cfs_quota_us", "-1");
+}
+
 static void kill_dir(int dir)
 {
     if (kernfile_put(dir, "cgroup.kill", "1") != 0)
         kill_listed(dir);
     (void)kernfile_put(dir, "freezer.state", "THAWED"); /* v1: what is frozen does not die */
+    let_die(dir);
 }
 
 /* Remove one directory, or kill what is in it, which sets *ret_busy: it may go a moment later.
@@ -592,6 +602,8 @@ void cgroup_kill(const struct cgroup *cgroup)
         kill_dir(dir);
     if (cgroup->dir[CGROUP_FREEZER] >= 0)
         (void)kernfile_put(cgroup->dir[CGROUP_FREEZER], "freezer.state", "THAWED");
+    if (cgroup->dir[CGROUP_CPU] >= 0)
+        let_die(cgroup->dir[CGROUP_CPU]);
 }
 
 void cgroup_usage(const struct cgroup_tree *tree, const struct cgroup *cgroup,

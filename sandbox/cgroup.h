@@ -147,7 +147,7 @@ must_check enum rc cgroup_oom_watch(const struct cgroup_tree *tree, const struct
  * tells whether it does by now.  RC_CGROUP: this host cannot. */
 must_check enum rc cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err);
 
-/* SIGKILL to everything in it, frozen or not. */
+/* SIGKILL to everything in it, frozen or not, and no quota of its own any more to die in. */
 void cgroup_kill(const struct cgroup *cgroup);
 
 /* Read what is used; what cannot be read stays 0. */

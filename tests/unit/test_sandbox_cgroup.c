@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "sandbox/cgroup_device.h"
+#include "sandbox/cgroup_file.h"
 #include "sandbox/cgroup_limits.h"
 
 #define WAIT_MS 300000U
@@ -367,6 +368,27 @@ static void counts_and_kills(void **state)
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
+/* What dies does so on its group's time: a small quota would draw it out for seconds. */
+static void lets_the_killed_run_to_their_end(void **state)
+{
+    struct cgroup cg = CGROUP_INIT;
+    char quota[64];
+    int status;
+
+    (void)state;
+    assert_rc(cgroup_make(&tree, 2, &limits, &cg, NULL), RC_OK);
+    int dir = tree.version == 2 ? cg.dir[CGROUP_UNIFIED] : cg.dir[CGROUP_CPU];
+    const char *file = tree.version == 2 ? "cpu.max" : "cpu.cfs_quota_us";
+    pid_t pid = sleeper(&cg);
+    assert_int_equal(cgroup_get(dir, file, quota, sizeof quota), 0);
+    assert_true(strtol(quota, NULL, 10) > 0);
+    cgroup_kill(&cg);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(cgroup_get(dir, file, quota, sizeof quota), 0);
+    assert_memory_equal(quota, tree.version == 2 ? "max" : "-1\n", 3);
+    assert_true(cgroup_remove(&tree, &cg, clock_mono_ms() + WAIT_MS));
+}
+
 static void refuses_a_second_instance_of_one_name(void **state)
 {
     struct cgroup first = CGROUP_INIT;
@@ -547,6 +569,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(filters_devices, setup, teardown),
         cmocka_unit_test_setup_teardown(filters_devices_by_either, setup, teardown),
         cmocka_unit_test_setup_teardown(counts_and_kills, setup, teardown),
+        cmocka_unit_test_setup_teardown(lets_the_killed_run_to_their_end, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_second_instance_of_one_name, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_second_launcher, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_what_an_earlier_one_left, setup, teardown),
