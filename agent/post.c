@@ -147,8 +147,7 @@ static void junk(struct box *b, enum rc why, const char *name)
     b->junk_name[sizeof b->junk_name - 1] = '\0';
 }
 
-/* Whether it is a plain file of the payload's, with all of its bytes. */
-static enum rc judge(const struct stat *st)
+enum rc post_judge(const struct stat *st)
 {
     if (!S_ISREG(st->st_mode) || st->st_nlink != 1 || st->st_uid != geteuid())
         return RC_MAIL_JUNK;
@@ -199,13 +198,13 @@ static enum rc offer(struct post *p, struct box *b, const char *name)
     /* What is no plain file is not even opened. */
     if (fstatat(b->out, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return RC_BUSY;
-    enum rc rc = judge(&st);
+    enum rc rc = post_judge(&st);
     if (rc != RC_OK)
         return rc;
     scoped(close_fd) int fd = open_beneath(b->out, name, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0 || fstat(fd, &st) != 0)
         return errno == ENOENT ? RC_BUSY : RC_MAIL_JUNK;
-    rc = judge(&st);
+    rc = post_judge(&st);
     if (rc == RC_OK)
         rc = copy(p, fd, &st, &mem);
     if (rc != RC_OK)

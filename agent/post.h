@@ -77,6 +77,11 @@ must_check enum rc post_recv(int sock, bool from_agent, struct post_message *ret
 must_check enum rc post_check(struct bytes raw, bool from_agent, size_t n_fds,
                               struct post_message *ret, struct err *err);
 
+/* Whether what lies in an outbox is a plain file of this user's, with all of its bytes, and not too
+ * large.  RC_MAIL_JUNK, RC_TOO_LARGE. */
+struct stat;
+must_check enum rc post_judge(const struct stat *st);
+
 struct post;
 
 /* The socket is borrowed. */

@@ -9,14 +9,6 @@
 #include "base/name.h"
 #include "orchestrator/yaml.h"
 
-/* A verb, the argument that a bare scalar stands for, the others, and those that must be there. */
-struct verb_row {
-    const char *name;
-    const char *main;
-    const char *needed[3];
-    const char *keys[STEP_ARGS_MAX + 1];
-};
-
 #define CONDITION                                                                                  \
     "satellite", "payload", "version", "state", "code", "event", "verdict", "rekey", "rollout",    \
         "staged", "root", "running", "sent", "refused"
@@ -68,16 +60,17 @@ static void add_arg(struct yaml_in *r, struct step *step, const char *key,
     step->n++;
 }
 
-static void read_step(struct yaml_in *r, const struct yaml_node *node, struct step *step)
+void step_read(struct yaml_in *r, const struct yaml_node *node, const struct verb_row *rows,
+               unsigned n_rows, struct step *step)
 {
     const struct yaml_node *call = node->type == YAML_MAP ? yaml_first(r, node) : NULL;
     const struct verb_row *row = NULL;
 
     step->line = node->line;
-    for (unsigned v = 0; call && v < VERBS; v++)
-        if (strcmp(call->key, verbs[v].name) == 0) {
-            row = &verbs[v];
-            step->verb = (enum verb)v;
+    for (unsigned v = 0; call && v < n_rows; v++)
+        if (strcmp(call->key, rows[v].name) == 0) {
+            row = &rows[v];
+            step->verb = v;
         }
     if (!row || node->children != 1) {
         yaml_fail(r, node, "a step is one verb with its arguments");
@@ -144,7 +137,7 @@ static void read_steps(struct yaml_in *r, const struct yaml_node *top, struct sc
             yaml_fail(r, n, "more than %u steps", SCENARIO_STEPS_MAX);
             return;
         }
-        read_step(r, n, &s->step[s->n_steps++]);
+        step_read(r, n, verbs, VERBS, &s->step[s->n_steps++]);
     }
 }
 

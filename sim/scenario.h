@@ -47,7 +47,7 @@ enum verb {
 };
 
 struct step {
-    enum verb verb;
+    unsigned verb; /* enum verb, or of another table */
     unsigned line; /* in the scenario file */
     uint32_t n;
     struct {
@@ -71,6 +71,21 @@ struct scenario {
     struct scenario_satellite satellite[SCENARIO_SATELLITES_MAX];
     struct step step[SCENARIO_STEPS_MAX];
 };
+
+/* A verb, the argument that a bare scalar stands for, those that must be there, and all of them. */
+struct verb_row {
+    const char *name;
+    const char *main;
+    const char *needed[3];
+    const char *keys[STEP_ARGS_MAX + 1];
+};
+
+struct yaml_in;
+struct yaml_node;
+
+/* Read one step, by a table of verbs of which step->verb is the index; fails in r. */
+void step_read(struct yaml_in *r, const struct yaml_node *node, const struct verb_row *rows,
+               unsigned n_rows, struct step *step);
 
 /* Read a scenario.  RC_YAML or RC_SCENARIO with file, line and reason.  The caller frees *ret with
  * free(). */
