@@ -91,9 +91,11 @@ berth-ground_mods := orchestrator link update deltamake delta manifest base
 berth-ground_libs  = $(L_crypto) $(L_fec) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
 berth-sim_mods    := sim orchestrator agent link update deltamake delta sandbox manifest boot base
 berth-sim_libs     = $(L_all)
+berth-try_mods    := sim orchestrator agent link update deltamake delta sandbox manifest boot base
+berth-try_libs     = $(L_all)
 
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
-PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-seal berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-sim,$(if $(call main_of,$(p)),$(p)))
+PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-seal berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-sim berth-try,$(if $(call main_of,$(p)),$(p)))
 # The tenant's tool for packages that bring no libraries: on the archives that the system's -dev packages have, if
 # they are there.
 SEAL_STATIC := $(and $(wildcard $(shell $(CC) -print-file-name=libcrypto.a)),$(wildcard $(shell $(CC) -print-file-name=libsodium.a)),$(B)/berth-seal-static)

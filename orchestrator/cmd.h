@@ -25,6 +25,7 @@ extern const struct cli_command cmd_provision[];
 extern const struct cli_command cmd_explain[];
 extern const struct cli_command cmd_lint[];
 extern const struct cli_command cmd_oci[];
+extern const struct cli_command cmd_try[];
 extern const struct cli_command cmd_uplink[];
 extern const struct cli_command cmd_link[];
 extern const struct cli_command cmd_mail[];

@@ -134,6 +134,7 @@ const char *ordinary_weaker(const struct walls *walls, enum wall wall)
         { WALL_CPU_CONTROLLER, false, "nothing stands in: it may have all of your processors" },
         { WALL_CGROUP_FREEZE, false, "SIGSTOP stands in: the payload's parents can see it" },
         { WALL_CGROUP_KILL, false, "its pid namespace ends with its process 1" },
+        { WALL_CLONE_INTO_CGROUP, false, "it is moved into the groups that there are" },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -165,8 +166,8 @@ const char *ordinary_why(enum wall wall)
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* Directories that every machine has and that nothing here reads from: covered for us alone. */
-static const char *const places[] = { "/mnt", "/media", "/srv", "/opt" };
+/* Directories that machines have and that nobody keeps files in: covered for us alone. */
+static const char *const places[] = { "/sys/kernel", "/sys/block", "/mnt", "/media" };
 
 enum rc ordinary_memory(int dirfd, const char *name, uint64_t bytes, int *ret_fd, struct err *err)
 {
