@@ -48,9 +48,10 @@ L_fec     = -lisal
 L_tls     = $(call pkg_libs,gnutls)
 L_seccomp = $(call pkg_libs,libseccomp)
 L_cap     = -lcap
+L_http    = $(call pkg_libs,libmicrohttpd)
 L_systemd = $(call pkg_libs,libsystemd)
 L_ground  = $(call pkg_libs,sqlite3 yaml-0.1 jansson) -lm
-L_all     = $(L_crypto) $(L_fec) $(L_tls) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
+L_all     = $(L_crypto) $(L_fec) $(L_tls) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_systemd) $(L_http) $(L_ground)
 
 # ---- what there is --------------------------------------------------------------------------------------------
 lib_src  = $(filter-out $(1)/main_%.c,$(wildcard $(1)/*.c))
@@ -89,13 +90,15 @@ berth_mods        := orchestrator link update deltamake delta manifest base
 berth_libs         = $(L_crypto) $(L_fec) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_ground)
 berth-ground_mods := orchestrator link update deltamake delta manifest base
 berth-ground_libs  = $(L_crypto) $(L_fec) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
+berth-api_mods    := orchestrator link update deltamake delta manifest base
+berth-api_libs     = $(berth_libs) $(L_systemd) $(L_tls) $(L_http)
 berth-sim_mods    := sim orchestrator agent link update deltamake delta sandbox manifest boot base
 berth-sim_libs     = $(L_all)
 berth-try_mods    := sim orchestrator agent link update deltamake delta sandbox manifest boot base
 berth-try_libs     = $(L_all)
 
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
-PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-seal berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-sim berth-try,$(if $(call main_of,$(p)),$(p)))
+PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-seal berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-api berth-sim berth-try,$(if $(call main_of,$(p)),$(p)))
 # The tenant's tool for packages that bring no libraries: on the archives that the system's -dev packages have, if
 # they are there.
 SEAL_STATIC := $(and $(wildcard $(shell $(CC) -print-file-name=libcrypto.a)),$(wildcard $(shell $(CC) -print-file-name=libsodium.a)),$(B)/berth-seal-static)
@@ -128,6 +131,9 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC      $<'
 	$(Q)$(CC) $(CPPFLAGS) $(deps_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# What is embedded as it is.
+$(B)/orchestrator/api_console.o: $(wildcard orchestrator/console/*) docs/wire/openapi.json
 
 # The list changes when a file comes or goes, so that no archive keeps what is not in the tree any more.
 define module_rules

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/cmd: the command tables, one per cmd_*.c file; main_berth.c lists them.
+ * orchestrator/cmd: the command tables, one per cmd_*.c file; cmd_tables.c lists them.
  */
 #ifndef BERTH_ORCHESTRATOR_CMD_H
 #define BERTH_ORCHESTRATOR_CMD_H
@@ -39,5 +39,9 @@ extern const struct cli_command cmd_rollout[];
 extern const struct cli_command cmd_retoken[];
 extern const struct cli_command cmd_trust[];
 extern const struct cli_command cmd_audit[];
+extern const struct cli_command cmd_token[];
+
+/* All of them, NULL at the end. */
+extern const struct cli_command *const cmd_tables[];
 
 #endif

@@ -215,7 +215,7 @@ static json_t *satellite_json(struct store *store, const struct view *view,
 
     alarm_text(sat->seen, alarm);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:o, s:o, s:o, s:o}",
+                     "s:o, s:o, s:o, s:o, s:o, s:o}",
                      "id", sat->row.id, "alarm", alarm, "verdict",
                      verdict_name(verdict_of(view_want(sat), sat->seen, age, silent_ms)),
                      "root_version", json_uint(sat->seen ? sat->seen->root_version : 0),
@@ -232,7 +232,8 @@ static json_t *satellite_json(struct store *store, const struct view *view,
                      sat->seen ? describe_traffic(&sat->seen->traffic) : json_null(), "usage",
                      sat->seen ? describe_usage(sat->seen) : json_null(), "refused_calls",
                      sat->seen ? refused_json(sat->seen) : json_null(), "confinement",
-                     sat->seen ? confinement_json(sat->seen) : json_null());
+                     sat->seen ? confinement_json(sat->seen) : json_null(), "labels",
+                     json_safe(sat->row.labels));
 }
 
 /* What reading everything again has found, for people. */

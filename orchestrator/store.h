@@ -57,6 +57,17 @@ must_check enum rc store_set(struct store *store, const char *key, const char *v
 must_check enum rc store_get(struct store *store, const char *key, char *out, size_t cap,
                              struct err *err); /* RC_NOT_FOUND */
 
+/* Those whose keys begin with the prefix, by key. */
+struct store_setting {
+    char key[128];
+    char value[STORE_PATH_CAP];
+};
+must_check enum rc store_settings(struct store *store, const char *prefix,
+                                  struct store_setting **ret, size_t *ret_n, struct err *err);
+
+/* Forget one; none is fine. */
+must_check enum rc store_unset(struct store *store, const char *key, struct err *err);
+
 /* ---- satellites ---- */
 
 struct store_satellite {
@@ -460,6 +471,9 @@ struct store_audit_by {
 };
 /* From now on, until the store is closed; NULL = nothing.  The caller keeps it. */
 void store_audit_by(struct store *store, const struct store_audit_by *by);
+
+/* Who the entries of this thread are from that name nobody: "" = the login name of the process. */
+void store_act_as(const char *who);
 
 /* Append an entry, in the open transaction if there is one.  detail is cut to fit, and what is not
  * printable ASCII in it becomes '?'.  who NULL = the login name of the process. */

@@ -28,6 +28,13 @@ static void login_name(char *out, size_t cap)
         (void)snprintf(out, cap, "uid %u", (unsigned)getuid());
 }
 
+static _Thread_local char acting[AUDIT_WHO_CAP];
+
+void store_act_as(const char *who)
+{
+    (void)snprintf(acting, sizeof acting, "%s", who);
+}
+
 static void keep_printable(char *text)
 {
     for (; *text; text++)
@@ -164,6 +171,8 @@ enum rc store_audit(struct store *store, const char *who, const char *action, ui
 
     if (who)
         (void)snprintf(entry.who, sizeof entry.who, "%s", who);
+    else if (acting[0] != '\0')
+        (void)snprintf(entry.who, sizeof entry.who, "%s", acting);
     else
         login_name(entry.who, sizeof entry.who);
     (void)snprintf(entry.action, sizeof entry.action, "%s", action);

@@ -35,6 +35,29 @@ enum rc store_get(struct store *store, const char *key, char *out, size_t cap, s
     return rc;
 }
 
+#define SETTING(kind, member) FIELD(kind, struct store_setting, member)
+static const struct field setting_fields[] = { SETTING(FIELD_TEXT, key),
+                                               SETTING(FIELD_TEXT, value) };
+static const struct row_type setting_row = ROW_TYPE(struct store_setting, setting_fields);
+
+enum rc store_settings(struct store *store, const char *prefix, struct store_setting **ret,
+                       size_t *ret_n, struct err *err)
+{
+    struct query q = query_start(store, "SELECT key, value FROM setting "
+                                        "WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key");
+
+    query_text(&q, prefix);
+    return query_list(&q, &setting_row, (void **)ret, ret_n, err);
+}
+
+enum rc store_unset(struct store *store, const char *key, struct err *err)
+{
+    struct query q = query_start(store, "DELETE FROM setting WHERE key = ?");
+
+    query_text(&q, key);
+    return query_run(&q, err);
+}
+
 /* ---- satellites ---- */
 
 #define SATELLITE(kind, member) FIELD(kind, struct store_satellite, member)

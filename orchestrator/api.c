@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/name.h"
+#include "orchestrator/cli.h"
+
+#define BIT(role) (1U << (role))
+#define STAFF (BIT(API_VIEWER) | BIT(API_APPROVER) | BIT(API_OPERATOR) | BIT(API_SAFETY))
+#define ALL (STAFF | BIT(API_TENANT))
+#define MAY_STOP (BIT(API_OPERATOR) | BIT(API_SAFETY))
+#define LEVELS_MAX 32U
+
+const struct api_route api_routes[] = {
+    { "GET", "/v1/me", API_ME, API_NO_VARIABLE, NULL, NULL, NULL, ALL, false },
+    { "GET", "/v1/openapi.json", API_OPENAPI, API_NO_VARIABLE, NULL, NULL, NULL, ALL, false },
+    { "GET", "/v1/events", API_EVENTS, API_NO_VARIABLE, NULL, NULL, NULL, ALL, false },
+    { "GET", "/metrics", API_METRICS, API_NO_VARIABLE, NULL, NULL, NULL, STAFF, false },
+    { "GET", "/v1/satellites", API_COMMAND, API_NO_VARIABLE, "status", "satellites", "id", ALL,
+      false },
+    { "GET", "/v1/satellites/{}", API_COMMAND, API_NAME, "ps", NULL, NULL, ALL, false },
+    { "GET", "/v1/rollouts", API_COMMAND, API_NO_VARIABLE, "rollout list", "rollouts", "id", ALL,
+      false },
+    { "GET", "/v1/rollouts/{}", API_COMMAND, API_NUMBER, "rollout status", "rollouts", "id", ALL,
+      false },
+    { "POST", "/v1/rollouts/{}/pause", API_COMMAND, API_NUMBER, "rollout pause", "rollouts", "id",
+      MAY_STOP, true },
+    { "POST", "/v1/rollouts/{}/resume", API_COMMAND, API_NUMBER, "rollout resume", "rollouts", "id",
+      BIT(API_OPERATOR), false },
+    { "POST", "/v1/rollouts/{}/abort", API_COMMAND, API_NUMBER, "rollout abort", "rollouts", "id",
+      MAY_STOP, true },
+    { "GET", "/v1/links", API_COMMAND, API_NO_VARIABLE, "link status", "satellites", "id", STAFF,
+      false },
+    { "GET", "/v1/trust", API_COMMAND, API_NO_VARIABLE, "trust status", NULL, NULL, STAFF, false },
+    { 0 },
+};
+
+static const char *const role_names[API_ROLES] = { "viewer", "tenant", "approver", "operator",
+                                                   "safety" };
+
+const char *api_role_name(enum api_role role)
+{
+    return (unsigned)role < API_ROLES ? role_names[role] : "?";
+}
+
+bool api_role_from(const char *name, enum api_role *ret)
+{
+    for (unsigned i = 0; i < API_ROLES; i++) {
+        if (strcmp(name, role_names[i]) == 0) {
+            *ret = (enum api_role)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- matching ---------------------------------------------------------------------------------
+ */
+
+/* Whether path is of this form; *ret_variable is then what stands for "{}". */
+static bool is_path(const char *form, const char *path, const char **ret_variable, size_t *ret_len)
+{
+    *ret_variable = "";
+    *ret_len = 0;
+    while (*form != '\0') {
+        if (form[0] == '{' && form[1] == '}') {
+            *ret_variable = path;
+            *ret_len = strcspn(path, "/");
+            path += *ret_len;
+            form += 2;
+        } else if (*form++ != *path++) {
+            return false;
+        }
+    }
+    return *path == '\0';
+}
+
+static bool is_number(const char *text)
+{
+    size_t n = strspn(text, "0123456789");
+
+    return n > 0 && n <= 18 && text[n] == '\0' && text[0] != '0';
+}
+
+/* Of routes with this path the one of the method; *ret_path tells whether there is any. */
+static const struct api_route *find(const struct api_request *q, const char **ret_variable,
+                                    size_t *ret_len, bool *ret_path)
+{
+    *ret_path = false;
+    for (const struct api_route *r = api_routes; r->path; r++) {
+        if (!is_path(r->path, q->path, ret_variable, ret_len))
+            continue;
+        *ret_path = true;
+        if (strcmp(r->method, q->method) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+static enum rc take_variable(const char *text, size_t len, struct api_call *ret, struct err *err)
+{
+    enum api_variable kind = ret->route->variable;
+
+    if (kind == API_NO_VARIABLE)
+        return RC_OK;
+    if (len == 0 || len >= sizeof ret->variable)
+        return err_set(err, RC_NOT_FOUND, "path");
+    memcpy(ret->variable, text, len);
+    ret->variable[len] = '\0';
+    if (kind == API_NUMBER ? !is_number(ret->variable) : !name_valid(ret->variable))
+        return err_set(err, RC_NOT_FOUND, "path");
+    return RC_OK;
+}
+
+/* Words of names, one per comma. */
+static bool are_fields(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz_,");
+
+    return text[n] == '\0' && text[0] != '\0';
+}
+
+static bool is_label(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-=");
+    const char *equals = strchr(text, '=');
+
+    return text[n] == '\0' && equals && equals != text && !strchr(equals + 1, '=');
+}
+
+static enum rc copy(const char *name, const char *value, char *out, size_t cap, struct err *err)
+{
+    if (!value || strlen(value) >= cap || out[0] != '\0')
+        return err_set(err, RC_API_REQUEST, "parameter '%s'", name);
+    memcpy(out, value, strlen(value) + 1);
+    return RC_OK;
+}
+
+static enum rc take_limit(const char *value, struct api_call *ret, struct err *err)
+{
+    unsigned long n = value && is_number(value) ? strtoul(value, NULL, 10) : 0;
+
+    if (n == 0 || n > API_LIST_MAX || ret->limit != 0)
+        return err_set(err, RC_API_REQUEST, "parameter 'limit' is 1 to %u, and given once",
+                       API_LIST_MAX);
+    ret->limit = (uint32_t)n;
+    return RC_OK;
+}
+
+static enum rc take_param(const struct api_param *p, struct api_call *ret, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    if (strcmp(p->name, "fields") == 0) {
+        rc = copy(p->name, p->value, ret->fields, sizeof ret->fields, err);
+        if (rc == RC_OK && !are_fields(ret->fields))
+            rc = err_set(err, RC_API_REQUEST, "parameter 'fields' is names with commas");
+        return rc;
+    }
+    if (!ret->route->list || ret->route->variable != API_NO_VARIABLE)
+        return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
+    if (strcmp(p->name, "limit") == 0)
+        return take_limit(p->value, ret, err);
+    if (strcmp(p->name, "cursor") == 0) {
+        rc = copy(p->name, p->value, ret->cursor, sizeof ret->cursor, err);
+        if (rc == RC_OK && !name_valid(ret->cursor) && !is_number(ret->cursor))
+            rc = err_set(err, RC_API_REQUEST, "parameter 'cursor' is none that was given out");
+        return rc;
+    }
+    if (strcmp(p->name, "label") == 0 && strcmp(ret->route->list, "satellites") == 0) {
+        rc = copy(p->name, p->value, ret->label, sizeof ret->label, err);
+        if (rc == RC_OK && !is_label(ret->label))
+            rc = err_set(err, RC_API_REQUEST, "parameter 'label' is KEY=VALUE");
+        return rc;
+    }
+    return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
+}
+
+static bool is_printable(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (*p < ' ' || *p > '~')
+            return false;
+    return true;
+}
+
+/* {"reason": TEXT} or {} or nothing. */
+static enum rc take_body(struct bytes body, struct api_call *ret, struct err *err)
+{
+    json_error_t why;
+
+    if (body.n == 0)
+        return RC_OK;
+    if (!ret->route->reason || body.n > API_BODY_MAX)
+        return err_set(err, RC_API_REQUEST, "this takes no body, or none so large");
+    json_t *root = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &why);
+    json_t *reason = json_object_get(root, "reason");
+    const char *text = json_string_value(reason);
+    enum rc rc = RC_OK;
+
+    if (!json_is_object(root) || json_object_size(root) != (reason ? 1U : 0U) ||
+        (reason && (!text || json_string_length(reason) != strlen(text) || *text == '\0' ||
+                    strlen(text) > API_REASON_MAX || !is_printable(text))))
+        rc = err_set(err, RC_API_REQUEST,
+                     "the body is {\"reason\": \"...\"}, of 1 to %u printable characters",
+                     API_REASON_MAX);
+    else if (text)
+        (void)snprintf(ret->reason, sizeof ret->reason, "--reason=%s", text);
+    json_decref(root);
+    return rc;
+}
+
+/* The words of the command line. */
+static void compose(struct api_call *c)
+{
+    char *rest = c->command;
+
+    if (!c->route->command)
+        return;
+    (void)snprintf(c->command, sizeof c->command, "%s", c->route->command);
+    for (char *word = strtok_r(rest, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+        c->word[c->n_words++] = word;
+    c->word[c->n_words++] = "--json";
+    if (c->reason[0] != '\0')
+        c->word[c->n_words++] = c->reason;
+    c->word[c->n_words++] = "--"; /* no option comes behind it */
+    if (c->variable[0] != '\0')
+        c->word[c->n_words++] = c->variable;
+}
+
+enum rc api_match(const struct api_request *request, const struct api_who *who,
+                  struct api_call *ret, struct err *err)
+{
+    const char *variable;
+    size_t len;
+    bool known;
+    enum rc rc = RC_OK;
+
+    *ret = (struct api_call){ 0 };
+    if (strlen(request->path) > API_PATH_MAX)
+        return err_set(err, RC_NOT_FOUND, "path");
+    ret->route = find(request, &variable, &len, &known);
+    if (!ret->route)
+        return known ? err_set(err, RC_API_REQUEST, "method of this path")
+                     : err_set(err, RC_NOT_FOUND, "path");
+    if ((ret->route->roles & BIT(who->role)) == 0)
+        return err_set(err, RC_API_ROLE, "%s", api_role_name(who->role));
+    rc = take_variable(variable, len, ret, err);
+    for (size_t i = 0; rc == RC_OK && i < request->n_params; i++)
+        rc = take_param(&request->param[i], ret, err);
+    if (rc == RC_OK)
+        rc = take_body(request->body, ret, err);
+    if (rc != RC_OK)
+        return rc;
+    if (ret->limit == 0)
+        ret->limit = API_LIST_DEFAULT;
+    compose(ret);
+    return RC_OK;
+}
+
+/* ---- answers ----------------------------------------------------------------------------------
+ */
+
+/* Keep of an object's members those that are named. */
+static void keep_only(json_t *object, const char *const *names, size_t n)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(object, next, name, value)
+    {
+        bool keep = false;
+
+        for (size_t i = 0; i < n; i++)
+            keep = keep || strcmp(names[i], name) == 0;
+        if (!keep)
+            (void)json_object_del(object, name);
+    }
+}
+
+/* Remove the items of a list that are of another tenant. */
+static void keep_own(json_t *list, const char *tenant)
+{
+    for (size_t i = json_array_size(list); i-- > 0;) {
+        const char *is = json_string_value(json_object_get(json_array_get(list, i), "tenant"));
+
+        if (!is || strcmp(is, tenant) != 0)
+            (void)json_array_remove(list, i);
+    }
+}
+
+/* What a tenant sees of a satellite: that it is there, how old the news are, its own payloads. */
+static void own_satellite(json_t *satellite, const char *tenant)
+{
+    static const char *const shown[] = { "id", "verdict", "report_age_ms", "payloads" };
+
+    keep_only(satellite, shown, sizeof shown / sizeof shown[0]);
+    keep_own(json_object_get(satellite, "payloads"), tenant);
+}
+
+static bool own_rollout(const json_t *rollout, const char *tenant)
+{
+    const char *payload = json_string_value(json_object_get(rollout, "payload"));
+    size_t n = strlen(tenant);
+
+    return payload && strncmp(payload, tenant, n) == 0 && payload[n] == '/';
+}
+
+static void show_own(const struct api_call *call, const char *tenant, json_t *answer)
+{
+    json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
+    const bool rollouts = call->route->list && strcmp(call->route->list, "rollouts") == 0;
+
+    if (!list)
+        own_satellite(answer, tenant);
+    for (size_t i = json_array_size(list); i-- > 0;) {
+        json_t *item = json_array_get(list, i);
+
+        if (!rollouts)
+            own_satellite(item, tenant);
+        else if (!own_rollout(item, tenant))
+            (void)json_array_remove(list, i);
+    }
+}
+
+/* How far an item lies behind another place in the list's order: by number, or by name. */
+static int compare(const json_t *key, const char *cursor)
+{
+    if (json_is_integer(key)) {
+        json_int_t at = (json_int_t)strtoll(cursor, NULL, 10);
+        json_int_t is = json_integer_value(key);
+
+        return is < at ? -1 : is > at;
+    }
+    return json_is_string(key) ? strcmp(json_string_value(key), cursor) : -1;
+}
+
+static bool has_label(const json_t *item, const char *label)
+{
+    const char *labels = json_string_value(json_object_get(item, "labels"));
+    size_t n = strlen(label);
+
+    for (const char *at = labels; at && *at;
+         at += strcspn(at, ",") + (at[strcspn(at, ",")] != '\0'))
+        if (strcspn(at, ",") == n && strncmp(at, label, n) == 0)
+            return true;
+    return false;
+}
+
+static void select_fields(json_t *object, const char *fields)
+{
+    char text[sizeof((struct api_call *)0)->fields];
+    const char *names[sizeof text / 2 + 1];
+    size_t n = 0;
+    char *rest = text;
+
+    (void)snprintf(text, sizeof text, "%s", fields);
+    for (char *word = strtok_r(rest, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
+        names[n++] = word;
+    keep_only(object, names, n);
+}
+
+/* One page of a list that is in the order of its key; what follows is told. */
+static json_t *page(const struct api_call *call, const json_t *list)
+{
+    json_t *items = json_array();
+    json_t *next = json_null();
+    json_t *last = NULL;
+    size_t n = json_array_size(list);
+
+    for (size_t i = 0; i < n; i++) {
+        json_t *item = json_array_get(list, i);
+        json_t *key = json_object_get(item, call->route->key);
+
+        if ((call->cursor[0] != '\0' && compare(key, call->cursor) <= 0) ||
+            (call->label[0] != '\0' && !has_label(item, call->label)))
+            continue;
+        if (json_array_size(items) == call->limit) {
+            char text[2U * NAME_CAP] = "";
+
+            if (json_is_integer(last))
+                (void)snprintf(text, sizeof text, "%lld", (long long)json_integer_value(last));
+            next = json_is_integer(last) ? json_string(text) : json_incref(last);
+            break;
+        }
+        last = key;
+        (void)json_array_append(items, item);
+    }
+    return json_pack("{s:o, s:o}", call->route->list, items, "next", next);
+}
+
+json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t *answer)
+{
+    json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
+
+    if (who->role == API_TENANT)
+        show_own(call, who->tenant, answer);
+    if (list && call->route->variable == API_NO_VARIABLE) {
+        json_t *shaped = page(call, list);
+
+        json_decref(answer);
+        answer = shaped;
+        list = json_object_get(answer, call->route->list);
+    }
+    if (call->fields[0] != '\0') {
+        size_t n = json_array_size(list);
+
+        for (size_t i = 0; i < n; i++)
+            select_fields(json_array_get(list, i), call->fields);
+        if (!list)
+            select_fields(answer, call->fields);
+    }
+    return answer;
+}
+
+unsigned api_status(enum rc rc)
+{
+    static const struct {
+        enum rc rc;
+        unsigned status;
+    } rows[] = {
+        { RC_OK, 200 },           { RC_API_REQUEST, 400 }, { RC_USAGE, 400 },
+        { RC_API_AUTH, 401 },     { RC_API_ROLE, 403 },    { RC_NOT_FOUND, 404 },
+        { RC_NO_SATELLITE, 404 }, { RC_NO_PACKAGE, 404 },  { RC_ROLLOUT_STATE, 409 },
+        { RC_PLAN_STALE, 409 },   { RC_EXISTS, 409 },      { RC_API_LIMIT, 429 },
+        { RC_BUSY, 503 },         { RC_NO_SPACE, 507 },    { RC_TIMEOUT, 504 },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].rc == rc)
+            return rows[i].status;
+    return cli_exit_of(rc) == CLI_DENIED ? 403 : 500;
+}
+
+json_t *api_error(const struct err *err, const char *fix)
+{
+    return json_pack("{s:{s:o, s:i, s:s, s:s, s:o}}", "error", "what", json_safe(err->what), "code",
+                     (int)err->rc, "code_name", rc_name(err->rc), "why", rc_text(err->rc), "fix",
+                     json_safe(fix));
+}
+
+/* ---- rates ------------------------------------------------------------------------------------
+ */
+
+bool api_rate_take(struct api_rate *rate, uint64_t key, uint64_t now_ms)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < API_RATE_KEYS; i++) {
+        if (rate->bucket[i].key == key) {
+            at = i;
+            break;
+        }
+        if (rate->bucket[i].at_ms < rate->bucket[at].at_ms)
+            at = i;
+    }
+    const uint64_t most = (uint64_t)rate->burst * 1000U;
+
+    if (rate->bucket[at].key != key) {
+        rate->bucket[at].key = key;
+        rate->bucket[at].milli = most;
+        rate->bucket[at].at_ms = now_ms;
+    }
+    uint64_t passed = now_ms > rate->bucket[at].at_ms ? now_ms - rate->bucket[at].at_ms : 0;
+    uint64_t more = passed > most ? most : passed * rate->per_s;
+
+    rate->bucket[at].at_ms = now_ms;
+    rate->bucket[at].milli =
+        rate->bucket[at].milli + more < most ? rate->bucket[at].milli + more : most;
+    if (rate->bucket[at].milli < 1000)
+        return false;
+    rate->bucket[at].milli -= 1000;
+    return true;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/api: what the HTTP API serves (docs/wire/openapi.json), without HTTP: which request
+ * is which command of berth, who may make it, and which part of the answer goes out.
+ *
+ * Requests are hostile: a path is matched segment by segment against a table, and what is variable
+ * in it has the form of a name or a number before anybody sees it.  Answers are what the command
+ * prints with --json, so that the API and the command line cannot say different things.
+ */
+#ifndef BERTH_ORCHESTRATOR_API_H
+#define BERTH_ORCHESTRATOR_API_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "orchestrator/json.h"
+
+#define API_PATH_MAX 256U
+#define API_PARAMS_MAX 8U
+#define API_WORDS_MAX 8U
+#define API_LIST_DEFAULT 100U
+#define API_LIST_MAX 1000U
+#define API_BODY_MAX 4096U
+#define API_REASON_MAX 128U
+
+enum api_role {
+    API_VIEWER,   /* sees the whole fleet, changes nothing */
+    API_TENANT,   /* sees its own payloads only */
+    API_APPROVER, /* as viewer; approvals are its */
+    API_OPERATOR, /* as viewer, and steers rollouts */
+    API_SAFETY,   /* as viewer, and may stop: pause and abort */
+    API_ROLES
+};
+
+const char *api_role_name(enum api_role role); /* "viewer" ... */
+bool api_role_from(const char *name, enum api_role *ret);
+
+/* Whose token it is. */
+struct api_who {
+    char name[NAME_CAP];
+    enum api_role role;
+    char tenant[NAME_CAP]; /* of API_TENANT, else "" */
+};
+
+/* What is served. */
+enum api_what {
+    API_COMMAND, /* a command's JSON */
+    API_ME,      /* who the token says one is */
+    API_EVENTS,  /* server-sent events, until the client goes */
+    API_METRICS, /* text for Prometheus */
+    API_OPENAPI, /* the description of all this */
+};
+
+enum api_variable { API_NO_VARIABLE, API_NAME, API_NUMBER };
+
+struct api_route {
+    const char *method;
+    const char *path; /* "{}" is the variable */
+    enum api_what what;
+    enum api_variable variable;
+    const char *command; /* words before the variable: "rollout pause" */
+    const char *list;    /* the answer's member that is a list, or NULL */
+    const char *key;     /* of its items: in this order, and what a cursor names */
+    unsigned roles;      /* bits 1 << enum api_role */
+    bool reason;         /* a body {"reason": TEXT} may come */
+};
+
+/* The table, for whoever describes or tests it; ends with a row without a path. */
+extern const struct api_route api_routes[];
+
+struct api_param {
+    const char *name;
+    const char *value; /* NULL = none */
+};
+
+struct api_request {
+    const char *method;
+    const char *path;
+    size_t n_params;
+    struct api_param param[API_PARAMS_MAX];
+    struct bytes body;
+};
+
+/* A request that may be made.  Words are views of the call itself. */
+struct api_call {
+    const struct api_route *route;
+    char command[64];
+    char variable[NAME_CAP];
+    char reason[16U + API_REASON_MAX + 1U]; /* "--reason=TEXT", or "" */
+    size_t n_words;
+    const char *word[API_WORDS_MAX]; /* of the command line, without the program's name */
+    uint32_t limit;
+    char cursor[2U * NAME_CAP];
+    char fields[256]; /* comma-separated, "" = all */
+    char label[2U * NAME_CAP];
+};
+
+/* Find the route and check everything.  RC_NOT_FOUND (no such path, or not for this role to know
+ * of), RC_API_REQUEST (a method, parameter or body that is not the route's), RC_API_ROLE.  ret must
+ * not move afterwards: words point into it. */
+must_check enum rc api_match(const struct api_request *request, const struct api_who *who,
+                             struct api_call *ret, struct err *err);
+
+/* What of a command's answer goes out: what the role sees, the page, the fields.  Takes the
+ * reference `answer` over; NULL when memory is short. */
+json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t *answer);
+
+/* The HTTP status that belongs to an error. */
+unsigned api_status(enum rc rc);
+
+/* {"error": {...}} as berth --json prints it.  NULL when memory is short. */
+json_t *api_error(const struct err *err, const char *fix);
+
+/* ---- how much at once ---- */
+
+#define API_RATE_KEYS 1024U
+
+/* Token buckets, of whoever came last: one that was away for longest makes room. */
+struct api_rate {
+    uint32_t per_s; /* refill */
+    uint32_t burst;
+    struct {
+        uint64_t key; /* 0 = free */
+        uint64_t at_ms;
+        uint64_t milli; /* thousandths of a request that are left */
+    } bucket[API_RATE_KEYS];
+};
+
+/* Whether one more is within the rate now; key is any hash but 0. */
+bool api_rate_take(struct api_rate *rate, uint64_t key, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/api_events.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static enum rc newest(struct store *store, uint64_t *ret, struct err *err)
+{
+    scoped(free_ptr) struct store_audit *list = NULL;
+    size_t n = 0;
+    enum rc rc = store_audit_list(store, 1, &list, &n, err);
+
+    if (rc == RC_OK)
+        *ret = n > 0 ? list[0].entry.seq : 0;
+    return rc;
+}
+
+enum rc api_events_begin(struct api_events *e, const char *last_id, struct err *err)
+{
+    size_t n = last_id ? strspn(last_id, "0123456789") : 0;
+
+    if (!last_id)
+        return newest(e->store, &e->last, err);
+    if (n == 0 || n > 18 || last_id[n] != '\0')
+        return err_set(err, RC_API_REQUEST, "Last-Event-ID is the id of an event");
+    e->last = strtoull(last_id, NULL, 10);
+    return RC_OK;
+}
+
+/* One entry as an event.  JSON has no line ends of its own here: one "data:" line is enough. */
+static enum rc tell(const struct audit_entry *entry, char *out, size_t cap, size_t *ret_n,
+                    struct err *err)
+{
+    json_t *value = json_pack("{s:o, s:o, s:o, s:o, s:o}", "seq", json_uint(entry->seq), "at_ms",
+                              json_uint(entry->at_ms), "who", json_safe(entry->who), "action",
+                              json_safe(entry->action), "detail", json_safe(entry->what));
+    char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+    int n = text ? snprintf(out, cap, "event: audit\nid: %llu\ndata: %s\n\n",
+                            (unsigned long long)entry->seq, text)
+                 : -1;
+
+    free(text);
+    json_decref(value);
+    if (n < 0 || (size_t)n >= cap)
+        return err_set(err, RC_NO_MEMORY, "event");
+    *ret_n = (size_t)n;
+    return RC_OK;
+}
+
+/* The entry after the last that was told. */
+static enum rc next_entry(struct api_events *e, char *out, size_t cap, size_t *ret_n,
+                          struct err *err)
+{
+    scoped(free_ptr) struct store_audit *list = NULL;
+    uint64_t head = 0;
+    size_t n = 0;
+    enum rc rc = newest(e->store, &head, err);
+
+    if (rc != RC_OK || head <= e->last)
+        return rc;
+    uint64_t back = head - e->last < API_EVENTS_BACK ? head - e->last : API_EVENTS_BACK;
+
+    rc = store_audit_list(e->store, (size_t)back, &list, &n, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        if (list[i].entry.seq <= e->last)
+            continue;
+        rc = tell(&list[i].entry, out, cap, ret_n, err);
+        e->last = list[i].entry.seq;
+        break;
+    }
+    return rc;
+}
+
+enum rc api_events_next(struct api_events *e, char *out, size_t cap, size_t *ret_n, struct err *err)
+{
+    uint64_t version = 0;
+    enum rc rc = RC_OK;
+
+    *ret_n = 0;
+    /* What other tenants do is nothing that one of them is told. */
+    if (e->who.role != API_TENANT)
+        rc = next_entry(e, out, cap, ret_n, err);
+    if (rc != RC_OK || *ret_n > 0)
+        return rc;
+    rc = store_watch(e->store, &version, err);
+    if (rc != RC_OK || (e->began && version == e->version))
+        return rc;
+    e->began = true;
+    e->version = version;
+    *ret_n = (size_t)snprintf(out, cap, "event: changed\ndata: {}\n\n");
+    return RC_OK;
+}

@@ -1,0 +1,752 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/api_http.h"
+
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "orchestrator/api.h"
+#include "orchestrator/api_console.h"
+#include "orchestrator/api_events.h"
+#include "orchestrator/api_metrics.h"
+#include "orchestrator/api_token.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/home.h"
+
+#define CONNECTIONS_MAX 64U
+#define CONNECTIONS_PER_ADDRESS 32U
+#define STREAMS_MAX 24U
+#define IDLE_S 30U
+#define ASK_MS 15000U     /* for a whole request, and the handshake before it */
+#define ANSWER_MS 120000U /* for a whole answer to be taken */
+#define MEMORY_PER_CONNECTION ((size_t)32 * 1024) /* request line and headers with all */
+#define STACK_SIZE ((size_t)1024 * 1024)
+#define RATE_PER_S 50U
+#define RATE_BURST 200U
+#define FAILURES_PER_S 1U
+#define FAILURES_BURST 20U
+#define LOOK_MS 200U    /* how often the store is asked whether it changed */
+#define ALIVE_MS 15000U /* a stream says something at least so often */
+#define EVENT_MAX 4096U
+#define ANSWER_MAX ((size_t)64 * 1024 * 1024)
+
+/* A connection, and until when what is going on there may last. */
+struct place {
+    int fd;
+    bool used;
+    uint64_t until_ms; /* 0 = as long as it likes */
+};
+
+struct api_http {
+    struct MHD_Daemon *daemon;
+    char home[HOME_PATH_CAP];
+    bool tls, mutual;
+    pthread_mutex_t commands; /* one at a time */
+    pthread_mutex_t rates;
+    pthread_mutex_t places;
+    struct place place[CONNECTIONS_MAX];
+    struct api_rate rate, failures;
+    /* What wakes streams. */
+    pthread_mutex_t news;
+    pthread_cond_t changed;
+    uint64_t generation;
+    bool ending;
+    pthread_t watcher;
+    bool watches;
+    atomic_uint_fast64_t answered[6], refused, limited, streams;
+};
+
+/* What is kept of a request between the calls for its parts. */
+struct request {
+    bool known; /* its head has been seen */
+    bool bad;
+    size_t n;
+    uint8_t body[API_BODY_MAX + 1];
+    struct api_request parsed;
+};
+
+/* ---- answers ----------------------------------------------------------------------------------
+ */
+
+static const char *const headers[][2] = {
+    { "Cache-Control", "no-store" },
+    { "X-Content-Type-Options", "nosniff" },
+    { "X-Frame-Options", "DENY" },
+    { "Referrer-Policy", "no-referrer" },
+    { "Cross-Origin-Opener-Policy", "same-origin" },
+    { "Cross-Origin-Resource-Policy", "same-origin" },
+    { "Content-Security-Policy",
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+      "img-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'" },
+};
+
+/* Queue a response and give it up. */
+static enum MHD_Result queue(struct api_http *h, struct MHD_Connection *c, unsigned status,
+                             const char *type, struct MHD_Response *response)
+{
+    enum MHD_Result done = MHD_NO;
+
+    if (!response)
+        return MHD_NO;
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        (void)MHD_add_response_header(response, headers[i][0], headers[i][1]);
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (h->tls)
+        (void)MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
+    if (status == MHD_HTTP_UNAUTHORIZED)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                                      "Bearer realm=\"berth\"");
+    if (status == MHD_HTTP_TOO_MANY_REQUESTS)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    done = MHD_queue_response(c, status, response);
+    MHD_destroy_response(response);
+    h->answered[status / 100 < 6 ? status / 100 : 0]++;
+    return done;
+}
+
+static enum MHD_Result answer_json(struct api_http *h, struct MHD_Connection *c, unsigned status,
+                                   json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+
+    json_decref(value);
+    if (!text)
+        return MHD_NO; /* no memory: the connection ends */
+    return queue(h, c, status, "application/json",
+                 MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
+}
+
+static const char *fix_of(enum rc rc)
+{
+    switch ((int)rc) {
+    case RC_API_AUTH:
+        return "send 'Authorization: Bearer TOKEN'; berth token new NAME --role ROLE makes one";
+    case RC_API_ROLE:
+        return "ask for a token of a role that may";
+    case RC_API_LIMIT:
+        return "wait, and ask for less at once";
+    case RC_API_REQUEST:
+    case RC_NOT_FOUND:
+        return "GET /v1/openapi.json says what is served";
+    default:
+        return "";
+    }
+}
+
+static enum MHD_Result answer_error(struct api_http *h, struct MHD_Connection *c,
+                                    const struct err *err)
+{
+    h->refused += err->rc == RC_API_AUTH;
+    h->limited += err->rc == RC_API_LIMIT;
+    return answer_json(h, c, api_status(err->rc), api_error(err, fix_of(err->rc)));
+}
+
+static enum MHD_Result answer_bytes(struct api_http *h, struct MHD_Connection *c, const char *type,
+                                    struct bytes content)
+{
+    return queue(h, c, MHD_HTTP_OK, type,
+                 MHD_create_response_from_buffer(content.n, (void *)(uintptr_t)content.p,
+                                                 MHD_RESPMEM_PERSISTENT));
+}
+
+/* ---- commands ---------------------------------------------------------------------------------
+ */
+
+/* Run a command of berth in this process; *ret is what it printed, NULL if that is no JSON. */
+static int run_command(struct api_http *h, const struct api_call *call, const struct api_who *who,
+                       json_t **ret)
+{
+    char name[] = "berth", home_option[] = "--home", json_option[] = "--json";
+    char as[AUDIT_WHO_CAP];
+    char *argv[API_WORDS_MAX + 5] = { name, home_option, h->home, json_option };
+    int argc = 4;
+    char *out_text = NULL, *err_text = NULL;
+    size_t out_n = 0, err_n = 0;
+    FILE *out = open_memstream(&out_text, &out_n), *err = open_memstream(&err_text, &err_n);
+    int code = CLI_FAILED;
+
+    *ret = NULL;
+    for (size_t i = 0; i < call->n_words; i++)
+        argv[argc++] = (char *)(uintptr_t)call->word[i];
+    if (out && err) {
+        (void)snprintf(as, sizeof as, "api/%.50s", who->name);
+        (void)pthread_mutex_lock(&h->commands);
+        store_act_as(as);
+        code = cli_main(cmd_tables, argc, argv, out, err);
+        store_act_as("");
+        (void)pthread_mutex_unlock(&h->commands);
+    }
+    if (out)
+        (void)fclose(out);
+    if (err)
+        (void)fclose(err);
+    if (out_text && out_n <= ANSWER_MAX)
+        *ret = json_loadb(out_text, out_n, 0, NULL);
+    free(out_text);
+    free(err_text);
+    return code;
+}
+
+static enum MHD_Result answer_command(struct api_http *h, struct MHD_Connection *c,
+                                      const struct api_call *call, const struct api_who *who)
+{
+    json_t *answer;
+    int code = run_command(h, call, who, &answer);
+    const json_t *error = json_object_get(answer, "error");
+
+    if (!answer) {
+        struct err err = { 0 };
+
+        (void)!err_set(&err, RC_INTERNAL, "the command ended with %d and no answer", code);
+        return answer_error(h, c, &err);
+    }
+    if (error)
+        return answer_json(h, c,
+                           api_status(rc_from_number(
+                               (uint32_t)json_integer_value(json_object_get(error, "code")))),
+                           answer);
+    return answer_json(h, c, MHD_HTTP_OK, api_shape(call, who, answer));
+}
+
+static enum MHD_Result answer_me(struct api_http *h, struct MHD_Connection *c,
+                                 const struct api_who *who)
+{
+    return answer_json(h, c, MHD_HTTP_OK,
+                       json_pack("{s:s, s:s, s:s}", "name", who->name, "role",
+                                 api_role_name(who->role), "tenant", who->tenant));
+}
+
+static enum MHD_Result answer_metrics(struct api_http *h, struct MHD_Connection *c)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(view_free) struct view *view = NULL;
+    scoped(free_ptr) struct store_rollout *rows = NULL;
+    uint32_t rollouts[ROLLOUT_STATES] = { 0 };
+    struct api_counts counts = { .refused = h->refused,
+                                 .limited = h->limited,
+                                 .streams = h->streams };
+    struct err err = { 0 };
+    char *text = NULL;
+    size_t n = 0;
+    enum rc rc = home_open(h->home, false, &home, &err);
+
+    if (rc == RC_OK)
+        rc = view_load(home.store, &view, &err);
+    if (rc == RC_OK)
+        rc = store_rollouts(home.store, 0, &rows, &n, &err);
+    if (rc != RC_OK)
+        return answer_error(h, c, &err);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned)rows[i].state < ROLLOUT_STATES)
+            rollouts[rows[i].state]++;
+    for (size_t i = 0; i < 6; i++)
+        counts.requests[i] = h->answered[i];
+    FILE *out = open_memstream(&text, &n);
+
+    if (!out)
+        return MHD_NO;
+    api_metrics_print(out, view, rollouts, &counts, clock_unix_ms(), VIEW_SILENT_MS);
+    if (fclose(out) != 0 || !text) {
+        free(text);
+        return MHD_NO;
+    }
+    return queue(h, c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
+                 MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE));
+}
+
+/* ---- time limits ------------------------------------------------------------------------------
+ */
+
+static void on_connection(void *arg, struct MHD_Connection *c, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct api_http *h = arg;
+
+    (void)pthread_mutex_lock(&h->places);
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        for (size_t i = 0; info && i < CONNECTIONS_MAX && !*context; i++) {
+            if (h->place[i].used)
+                continue;
+            h->place[i] = (struct place){ .fd = info->connect_fd,
+                                          .used = true,
+                                          .until_ms = clock_mono_ms() + ASK_MS };
+            *context = &h->place[i];
+        }
+    } else if (*context) {
+        *(struct place *)*context = (struct place){ .fd = -1 };
+        *context = NULL;
+    }
+    (void)pthread_mutex_unlock(&h->places);
+}
+
+/* What comes next on a connection may take so long; 0 = no limit. */
+static void allow(struct api_http *h, struct MHD_Connection *c, uint64_t ms)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct place *place = info ? info->socket_context : NULL;
+
+    (void)pthread_mutex_lock(&h->places);
+    if (place)
+        place->until_ms = ms > 0 ? clock_mono_ms() + ms : 0;
+    (void)pthread_mutex_unlock(&h->places);
+}
+
+/* Who sends or takes byte by byte does not keep a place for ever. */
+static void end_late(struct api_http *h)
+{
+    uint64_t now_ms = clock_mono_ms();
+
+    (void)pthread_mutex_lock(&h->places);
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        struct place *p = &h->place[i];
+
+        if (p->used && p->until_ms != 0 && now_ms >= p->until_ms) {
+            (void)shutdown(p->fd, SHUT_RDWR);
+            p->until_ms = 0;
+        }
+    }
+    (void)pthread_mutex_unlock(&h->places);
+}
+
+/* ---- streams ----------------------------------------------------------------------------------
+ */
+
+struct stream {
+    struct api_http *http;
+    struct home home;
+    struct api_events events;
+    char secret[API_SECRET_CAP];
+    uint64_t generation;
+};
+
+static void close_stream(void *arg)
+{
+    struct stream *s = arg;
+
+    s->http->streams--;
+    home_close(&s->home);
+    explicit_bzero(s->secret, sizeof s->secret);
+    free(s);
+}
+
+/* Until something changed, or for so long; false when the server ends. */
+static bool wait_news(struct stream *s)
+{
+    struct api_http *h = s->http;
+    struct timespec until;
+    bool goes_on;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ALIVE_MS / 1000;
+    (void)pthread_mutex_lock(&h->news);
+    while (!h->ending && h->generation == s->generation &&
+           pthread_cond_timedwait(&h->changed, &h->news, &until) == 0)
+        continue;
+    s->generation = h->generation;
+    goes_on = !h->ending;
+    (void)pthread_mutex_unlock(&h->news);
+    return goes_on;
+}
+
+static ssize_t read_stream(void *arg, uint64_t pos, char *buf, size_t max)
+{
+    static const char alive[] = ": alive\n\n";
+    struct stream *s = arg;
+    char text[EVENT_MAX];
+    struct api_who who;
+    struct err err = { 0 };
+    size_t n = 0;
+
+    (void)pos;
+    for (unsigned turn = 0;; turn++) {
+        if (api_token_find(s->home.store, s->secret, clock_unix_ms(), &who, &err) != RC_OK ||
+            api_events_next(&s->events, text, sizeof text, &n, &err) != RC_OK || n > max)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (n > 0) {
+            memcpy(buf, text, n);
+            return (ssize_t)n;
+        }
+        if (turn > 0) {
+            n = sizeof alive - 1 < max ? sizeof alive - 1 : max;
+            memcpy(buf, alive, n);
+            return (ssize_t)n;
+        }
+        if (!wait_news(s))
+            return MHD_CONTENT_READER_END_OF_STREAM;
+    }
+}
+
+static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *c,
+                                     const struct api_who *who, const char *secret)
+{
+    const char *last = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Last-Event-ID");
+    struct err err = { 0 };
+
+    if (h->streams++ >= STREAMS_MAX) {
+        h->streams--;
+        (void)!err_set(&err, RC_API_LIMIT, "%u streams are open", STREAMS_MAX);
+        return answer_error(h, c, &err);
+    }
+    struct stream *s = calloc(1, sizeof *s);
+
+    if (!s) {
+        h->streams--;
+        return MHD_NO;
+    }
+    s->http = h;
+    s->home = (struct home)HOME_NONE;
+    (void)snprintf(s->secret, sizeof s->secret, "%s", secret);
+    enum rc rc = home_open(h->home, false, &s->home, &err);
+
+    s->events = (struct api_events){ .store = s->home.store, .who = *who };
+    if (rc == RC_OK)
+        rc = api_events_begin(&s->events, last, &err);
+    if (rc != RC_OK) {
+        close_stream(s);
+        return answer_error(h, c, &err);
+    }
+    return queue(h, c, MHD_HTTP_OK, "text/event-stream",
+                 MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, (size_t)2 * EVENT_MAX,
+                                                   read_stream, s, close_stream));
+}
+
+/* Looks whether the store has changed, for all streams together, and who is late. */
+static void *watch(void *arg)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    struct api_http *h = arg;
+    struct err err = { 0 };
+    uint64_t version = 0;
+    bool ending = false;
+
+    while (!ending) {
+        struct timespec until;
+        uint64_t is = version;
+
+        if (home.store || home_open(h->home, false, &home, &err) == RC_OK)
+            (void)!store_watch(home.store, &is, &err);
+        end_late(h);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += (long)LOOK_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        (void)pthread_mutex_lock(&h->news);
+        if (is != version) {
+            h->generation++;
+            (void)pthread_cond_broadcast(&h->changed);
+        }
+        version = is;
+        while (!h->ending && pthread_cond_timedwait(&h->changed, &h->news, &until) == 0)
+            continue;
+        ending = h->ending;
+        (void)pthread_mutex_unlock(&h->news);
+    }
+    return NULL;
+}
+
+/* ---- who asks ---------------------------------------------------------------------------------
+ */
+
+static uint64_t hash_bytes(const void *p, size_t n)
+{
+    const uint8_t *at = p;
+    uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a: only to tell clients apart */
+
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ at[i]) * 0x100000001b3U;
+    return hash != 0 ? hash : 1;
+}
+
+/* Of the client's address, without its port. */
+static uint64_t hash_address(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *a = info ? info->client_addr : NULL;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+
+    if (a && a->sa_family == AF_INET) {
+        memcpy(&in, a, sizeof in);
+        return hash_bytes(&in.sin_addr, sizeof in.sin_addr);
+    }
+    if (a && a->sa_family == AF_INET6) {
+        memcpy(&in6, a, sizeof in6);
+        return hash_bytes(&in6.sin6_addr, 8); /* one net is one client */
+    }
+    return 1;
+}
+
+static bool within_rate(struct api_http *h, struct api_rate *rate, uint64_t key)
+{
+    (void)pthread_mutex_lock(&h->rates);
+    bool within = api_rate_take(rate, key, clock_mono_ms());
+    (void)pthread_mutex_unlock(&h->rates);
+    return within;
+}
+
+static bool has_certificate(const struct api_http *h, struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    unsigned status = 1;
+
+    if (!h->mutual)
+        return true;
+    return info && info->tls_session &&
+           gnutls_certificate_verify_peers2((gnutls_session_t)info->tls_session, &status) ==
+               GNUTLS_E_SUCCESS &&
+           status == 0;
+}
+
+static enum rc identify(struct api_http *h, struct MHD_Connection *c, const char **ret_secret,
+                        struct api_who *ret, struct err *err)
+{
+    static const char scheme[] = "Bearer ";
+    scoped(home_close) struct home home = HOME_NONE;
+    const char *text =
+        MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+    enum rc rc = RC_OK;
+
+    if (!has_certificate(h, c))
+        return err_set(err, RC_API_AUTH, "client certificate");
+    if (!text || strncmp(text, scheme, sizeof scheme - 1) != 0)
+        rc = err_set(err, RC_API_AUTH, "token");
+    if (rc == RC_OK)
+        rc = home_open(h->home, false, &home, err);
+    if (rc == RC_OK)
+        rc = api_token_find(home.store, text + sizeof scheme - 1, clock_unix_ms(), ret, err);
+    if (rc == RC_API_AUTH && !within_rate(h, &h->failures, hash_address(c)))
+        return err_set(err, RC_API_LIMIT, "wrong tokens");
+    if (rc == RC_OK && !within_rate(h, &h->rate, hash_bytes(ret->name, strlen(ret->name))))
+        return err_set(err, RC_API_LIMIT, "requests");
+    if (rc == RC_OK)
+        *ret_secret = text + sizeof scheme - 1;
+    return rc;
+}
+
+/* ---- requests ---------------------------------------------------------------------------------
+ */
+
+static enum MHD_Result take_param(void *arg, enum MHD_ValueKind kind, const char *key,
+                                  const char *value)
+{
+    struct request *r = arg;
+
+    (void)kind;
+    if (r->parsed.n_params == API_PARAMS_MAX) {
+        r->bad = true;
+        return MHD_NO;
+    }
+    r->parsed.param[r->parsed.n_params++] = (struct api_param){ .name = key, .value = value };
+    return MHD_YES;
+}
+
+/* Headers that decide where a request ends, or who asks, come once. */
+struct head {
+    unsigned length, coding, authorization, host;
+};
+
+static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *key,
+                                   const char *value)
+{
+    struct head *h = arg;
+
+    (void)kind;
+    (void)value;
+    h->length += strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+    h->coding += strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    h->authorization += strcasecmp(key, MHD_HTTP_HEADER_AUTHORIZATION) == 0;
+    h->host += strcasecmp(key, MHD_HTTP_HEADER_HOST) == 0;
+    return MHD_YES;
+}
+
+static bool head_ok(struct MHD_Connection *c)
+{
+    struct head h = { 0 };
+
+    (void)MHD_get_connection_values(c, MHD_HEADER_KIND, take_header, &h);
+    return h.length <= 1 && h.coding == 0 && h.authorization <= 1 && h.host == 1;
+}
+
+static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struct request *r)
+{
+    const struct api_file *file =
+        strcmp(r->parsed.method, "GET") == 0 ? api_console_file(r->parsed.path) : NULL;
+    struct api_call call;
+    struct api_who who;
+    struct err err = { 0 };
+    const char *secret = NULL;
+
+    if (file)
+        return answer_bytes(h, c, file->type, file->content);
+    if (strcmp(r->parsed.path, "/healthz") == 0)
+        return answer_json(h, c, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
+    enum rc rc = identify(h, c, &secret, &who, &err);
+
+    if (rc == RC_OK && (r->bad || !head_ok(c)))
+        rc = err_set(&err, RC_API_REQUEST, "headers or parameters");
+    if (rc == RC_OK)
+        rc = api_match(&r->parsed, &who, &call, &err);
+    if (rc != RC_OK)
+        return answer_error(h, c, &err);
+    switch (call.route->what) {
+    case API_ME:
+        return answer_me(h, c, &who);
+    case API_EVENTS:
+        allow(h, c, 0);
+        return answer_events(h, c, &who, secret);
+    case API_METRICS:
+        return answer_metrics(h, c);
+    case API_OPENAPI:
+        return answer_bytes(h, c, "application/json", api_console_openapi());
+    case API_COMMAND:
+        break;
+    }
+    return answer_command(h, c, &call, &who);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *n_data, void **state)
+{
+    struct request *r = *state;
+
+    (void)version;
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        *state = r;
+        return r ? MHD_YES : MHD_NO;
+    }
+    if (*n_data > 0) {
+        size_t room = sizeof r->body - r->n;
+        size_t n = *n_data < room ? *n_data : room;
+
+        memcpy(r->body + r->n, data, n);
+        r->n += n;
+        r->bad = r->bad || r->n > API_BODY_MAX;
+        *n_data = 0;
+        return MHD_YES; /* the rest is read and dropped: the answer comes behind it */
+    }
+    r->parsed.method = method;
+    r->parsed.path = url;
+    r->parsed.body = (struct bytes){ .p = r->body, .n = r->n };
+    (void)MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, take_param, r);
+    allow(arg, c, ANSWER_MS);
+    return serve(arg, c, r);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **state,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void)why;
+    allow(arg, c, (uint64_t)IDLE_S * 1000);
+    free(*state);
+    *state = NULL;
+}
+
+/* ---- start and end ----------------------------------------------------------------------------
+ */
+
+static enum rc start_daemon(struct api_http *h, const struct api_http_options *o, struct err *err)
+{
+    struct MHD_OptionItem tls[] = {
+        { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->key },
+        { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->cert },
+        { MHD_OPTION_HTTPS_PRIORITIES, 0,
+          (void *)(uintptr_t) "SECURE256:SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
+        { o->ca ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, (void *)(uintptr_t)o->ca },
+        { MHD_OPTION_END, 0, NULL },
+    };
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
+                     MHD_USE_POLL | (o->cert ? MHD_USE_TLS : 0U);
+
+    h->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, o->listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        CONNECTIONS_PER_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_PER_CONNECTION, MHD_OPTION_THREAD_STACK_SIZE,
+        STACK_SIZE, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY,
+        o->cert ? tls : &tls[sizeof tls / sizeof tls[0] - 1], MHD_OPTION_END);
+    return h->daemon ? RC_OK : err_set(err, RC_IO, "HTTP server; or its certificate and key");
+}
+
+enum rc api_http_start(const struct api_http_options *options, struct api_http **ret,
+                       struct err *err)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    pthread_condattr_t monotonic;
+    enum rc rc = home_open(options->home, false, &home, err);
+
+    if (rc != RC_OK) {
+        (void)close(options->listen_fd);
+        return rc;
+    }
+    struct api_http *h = calloc(1, sizeof *h);
+
+    if (!h) {
+        (void)close(options->listen_fd);
+        return err_set(err, RC_NO_MEMORY, "HTTP server");
+    }
+    (void)snprintf(h->home, sizeof h->home, "%s", home.path);
+    h->tls = options->cert != NULL;
+    h->mutual = options->ca != NULL;
+    h->rate = (struct api_rate){ .per_s = RATE_PER_S, .burst = RATE_BURST };
+    h->failures = (struct api_rate){ .per_s = FAILURES_PER_S, .burst = FAILURES_BURST };
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&h->commands, NULL);
+    (void)pthread_mutex_init(&h->rates, NULL);
+    (void)pthread_mutex_init(&h->places, NULL);
+    (void)pthread_mutex_init(&h->news, NULL);
+    (void)pthread_cond_init(&h->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    *ret = h;
+    h->watches = pthread_create(&h->watcher, NULL, watch, h) == 0;
+    if (!h->watches)
+        rc = err_set(err, RC_IO, "thread");
+    if (rc == RC_OK)
+        rc = start_daemon(h, options, err);
+    if (rc != RC_OK && !h->daemon)
+        (void)close(options->listen_fd);
+    if (rc != RC_OK)
+        api_http_stop(ret);
+    return rc;
+}
+
+void api_http_stop(struct api_http **http)
+{
+    struct api_http *h = *http;
+
+    if (!h)
+        return;
+    (void)pthread_mutex_lock(&h->news);
+    h->ending = true;
+    (void)pthread_cond_broadcast(&h->changed);
+    (void)pthread_mutex_unlock(&h->news);
+    if (h->daemon)
+        MHD_stop_daemon(h->daemon);
+    if (h->watches)
+        (void)pthread_join(h->watcher, NULL);
+    (void)pthread_cond_destroy(&h->changed);
+    (void)pthread_mutex_destroy(&h->news);
+    (void)pthread_mutex_destroy(&h->places);
+    (void)pthread_mutex_destroy(&h->rates);
+    (void)pthread_mutex_destroy(&h->commands);
+    free(h);
+    *http = NULL;
+}

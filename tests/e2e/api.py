@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients of tests/e2e/api: api.py PORT DIR OPENAPI BERTH"""
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import threading
+
+port, work, description, berth = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+spec = json.load(open(description))
+tokens = {n: open(f"{work}/{n}.token").read().strip() for n in ("viewer", "operator", "safety", "approver", "tenant")}
+TIMEOUT = 120  # against hanging
+
+
+def ask(method, path, who="viewer", body=None, headers=None):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    h = dict(headers or {})
+    if who:
+        h["Authorization"] = "Bearer " + tokens.get(who, who)
+    c.request(method, path, body, h)
+    r = c.getresponse()
+    text = r.read()
+    c.close()
+    return r.status, r.headers, text
+
+
+def get(path, who="viewer", status=200):
+    got, headers, text = ask("GET", path, who)
+    assert got == status, f"{path} as {who}: {got} {text[:300]}"
+    return json.loads(text)
+
+
+# ---- the contract ----------------------------------------------------------------------------------------------
+def resolve(schema):
+    while "$ref" in schema:
+        at = spec
+        for part in schema["$ref"][2:].split("/"):
+            at = at[part]
+        schema = at
+    return schema
+
+
+KINDS = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+
+
+def check(value, schema, where):
+    schema = resolve(schema)
+    if value is None and schema.get("nullable"):
+        return
+    kind = KINDS[schema["type"]]
+    assert isinstance(value, kind) and (kind is not int or not isinstance(value, bool)), f"{where}: {value!r} is no {schema['type']}"
+    if "enum" in schema:
+        assert value in schema["enum"], f"{where}: {value!r}"
+    for name in schema.get("required", []):
+        assert name in value, f"{where}: {name} is missing"
+    for name, part in schema.get("properties", {}).items():
+        if name in value:
+            check(value[name], part, f"{where}.{name}")
+    for i, item in enumerate(value if kind is list and "items" in schema else []):
+        check(item, schema["items"], f"{where}[{i}]")
+
+
+def contract():
+    rollout = get("/v1/rollouts")["rollouts"][0]["id"]
+    n = 0
+    for path, methods in spec["paths"].items():
+        real = path.replace("/v1/satellites/{id}", "/v1/satellites/aurora-1").replace("{id}", str(rollout))
+        for method, operation in methods.items():
+            n += 1
+            if path == "/v1/events":
+                continue  # has no end: below
+            if method == "post":
+                status, headers, text = ask("POST", real, "viewer")
+                assert status == 403, (real, status)
+            else:
+                try:
+                    status, headers, text = ask("GET", real)
+                except OSError as e:
+                    raise AssertionError(real) from e
+                assert status == 200, (real, status, text)
+            answer = resolve(operation["responses"][str(status)])
+            media, form = next(iter(answer["content"].items()))
+            assert headers["Content-Type"].split(";")[0] == media, (real, headers["Content-Type"])
+            if media == "application/json":
+                check(json.loads(text), form["schema"], real)
+            if not operation.get("security") == []:
+                status, headers, text = ask(method.upper(), real, None)
+                assert status == 401 and headers["WWW-Authenticate"], (real, status)
+                check(json.loads(text), resolve(operation["responses"]["401"])["content"]["application/json"]["schema"], real)
+    print(f"api: {n} operations are as described")
+
+
+# ---- the same as the command line ------------------------------------------------------------------------------
+def same_as_cli():
+    said = json.loads(subprocess.run([berth, "status", "--json"], capture_output=True, check=True).stdout)["satellites"]
+    served = get("/v1/satellites")["satellites"]
+    for a, b in zip(said, served, strict=True):
+        for name in a:
+            assert name == "report_age_ms" or a[name] == b[name], (name, a[name], b[name])
+
+
+# ---- pages, fields, labels -------------------------------------------------------------------------------------
+def lists():
+    seen, cursor = [], ""
+    while True:
+        page = get("/v1/satellites?limit=1&fields=id" + cursor)
+        assert len(page["satellites"]) == 1 and list(page["satellites"][0]) == ["id"], page
+        seen.append(page["satellites"][0]["id"])
+        if page["next"] is None:
+            break
+        cursor = "&cursor=" + page["next"]
+    assert seen == ["aurora-1", "aurora-2", "aurora-3"], seen
+    assert [s["id"] for s in get("/v1/satellites?label=plane%3Dp1")["satellites"]] == ["aurora-1", "aurora-3"]
+    assert get("/v1/satellites?label=plane%3Dp")["satellites"] == []
+    assert get("/v1/rollouts?limit=1&fields=id,state")["next"] == "1"
+    for bad in ("limit=0", "limit=1001", "limit=-1", "limit=1&limit=2", "limit=", "limit", "cursor=%2e%2e", "fields=ID", "fields=", "label=x",
+                "label=a%3Db%3Dc", "unknown=1", "&".join(f"x{i}=1" for i in range(20)), "cursor=" + "a" * 200, "fields=" + "a," * 200):
+        assert get("/v1/satellites?" + bad, status=400)["error"]["code_name"] == "API_REQUEST", bad
+    get("/v1/satellites/aurora-1?limit=1", status=400)
+
+
+# ---- who sees what ---------------------------------------------------------------------------------------------
+def roles():
+    for path in ("/v1/satellites", "/v1/satellites/aurora-1", "/v1/rollouts"):
+        own = json.dumps(get(path, "tenant"))
+        assert "acme" in own and "zenith" not in own and "root_version" not in own and "plane" not in own, (path, own)
+    other = next(r["id"] for r in get("/v1/rollouts")["rollouts"] if r["payload"].startswith("zenith/"))
+    assert get(f"/v1/rollouts/{other}", "tenant")["rollouts"] == []
+    for path in ("/v1/links", "/v1/trust", "/metrics"):
+        get(path, "tenant", 403)
+    assert get("/v1/me", "tenant") == {"name": "acme-eyes", "role": "tenant", "tenant": "acme"}
+    for who, verb, status in (("viewer", "pause", 403), ("approver", "abort", 403), ("tenant", "pause", 403), ("safety", "resume", 403)):
+        got, _, text = ask("POST", f"/v1/rollouts/{other}/{verb}", who)
+        assert got == status and json.loads(text)["error"]["code_name"] == "API_ROLE", (who, verb, got)
+
+
+# ---- changes, and the stream that tells of them ----------------------------------------------------------------
+class Stream:
+    def __init__(self, who, last=None):
+        self.c = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+        headers = {"Authorization": "Bearer " + tokens.get(who, who)}
+        if last is not None:
+            headers["Last-Event-ID"] = last
+        self.c.request("GET", "/v1/events", headers=headers)
+        self.r = self.c.getresponse()
+        assert self.r.status == 200, self.r.status
+
+    def next(self):
+        """The next event; None at the end of the stream."""
+        event = {}
+        while True:
+            line = self.r.readline().decode().rstrip("\n")
+            if line == "" and event:
+                return event
+            if line == "":
+                if self.r.isclosed() or not self.r.fp:
+                    return None
+                continue
+            name, _, value = line.partition(": ")
+            if name:
+                event[name] = value
+
+    def audit(self, action):
+        while True:
+            e = self.next()
+            assert e is not None, "the stream ended"
+            if e["event"] == "audit" and json.loads(e["data"])["action"] == action:
+                return e
+
+
+def changes():
+    s = Stream("viewer")
+    assert s.next()["event"] == "changed"
+    status, _, text = ask("POST", "/v1/rollouts/1/pause", "safety", json.dumps({"reason": "smoke: \"--json\" & all"}))
+    answer = json.loads(text)["rollouts"][0]
+    assert status == 200 and answer["state"] == "paused" and answer["reason"] == 'smoke: "--json" & all', text
+    e = s.audit("rollout-pause")
+    entry = json.loads(e["data"])
+    assert entry["who"] == "api/safety" and "smoke" in entry["detail"], entry
+    assert ask("POST", "/v1/rollouts/1/pause", "safety")[0] == 409
+    assert ask("POST", "/v1/rollouts/1/resume", "operator")[0] == 200
+    s.audit("rollout-resume")
+    # what was missed is told, from there on, once
+    again = Stream("viewer", e["id"])
+    first = again.audit("rollout-resume")
+    assert int(first["id"]) == int(e["id"]) + 1, first
+    assert ask("POST", "/v1/rollouts/2/abort", "operator", "{}")[0] == 200
+    again.audit("rollout-abort")
+    assert get("/v1/rollouts/2")["rollouts"][0]["state"] == "aborted"
+    # a tenant is told that something changed and no more
+    t = Stream("tenant", "0")
+    assert t.next() == {"event": "changed", "data": "{}"}
+    for bad in ('{"reason": ""}', '{"reason": 1}', '{"reason": "a", "reason": "b"}', '{"other": 1}', "[]", "x", '{"reason": "\\u0000"}', '{"reason": "\\n"}',
+                '{"reason": "' + "a" * 129 + '"}', "[" * 4000, "x" * 100000):
+        status, _, text = ask("POST", "/v1/rollouts/1/pause", "operator", bad)
+        assert status == 400, (bad[:40], status, text)
+    for path in ("/v1/rollouts/999/pause", "/v1/rollouts/0/pause", "/v1/rollouts/-1/pause", "/v1/rollouts/1%20/pause", "/v1/rollouts/--help/pause", "/v1/rollouts//pause"):
+        assert ask("POST", path, "operator")[0] == 404, path
+    assert get("/v1/rollouts/1")["rollouts"][0]["state"] == "running"
+
+
+def revocation():
+    out = subprocess.run([berth, "token", "new", "passing", "--role", "viewer", "--json"], capture_output=True, check=True).stdout
+    secret = json.loads(out)["token"]
+    s = Stream(secret)
+    assert s.next()["event"] == "changed"
+    subprocess.run([berth, "token", "revoke", "passing"], capture_output=True, check=True)
+    while s.next() is not None:  # what was told before; then it ends
+        pass
+    get("/v1/me", secret, 401)
+
+
+# ---- hostile clients -------------------------------------------------------------------------------------------
+def raw(data, more=b""):
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as s:
+        s.sendall(data)
+        got = b""
+        try:
+            while part := s.recv(65536):
+                got += part
+        except ConnectionResetError:
+            pass
+        return got
+
+
+def status_of(answer):
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else None
+
+
+def hostile():
+    auth = b"Host: x\r\nConnection: close\r\nAuthorization: Bearer " + tokens["operator"].encode() + b"\r\n"
+    for request in (
+        b"POST /v1/rollouts/1/abort HTTP/1.1\r\n" + auth + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
+        b"POST /v1/rollouts/1/abort HTTP/1.1\r\n" + auth + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/rollouts/1/abort HTTP/1.1\r\n" + auth + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"POST /v1/rollouts/1/abort HTTP/1.1\r\n" + auth + b"Content-Length: -1\r\n\r\n",
+        b"POST /v1/rollouts/1/abort HTTP/1.1\r\n" + auth + b"Content-Length: 99999999999999999999\r\n\r\n",
+        b"POST /v1/rollouts/1/abort HTTP/1.1\r\n" + auth.replace(b"Host: x\r\n", b"") + b"Content-Length: 0\r\n\r\n",
+        b"POST /v1/rollouts/1/abort HTTP/1.1\r\n" + auth + b"Authorization: Bearer x\r\nContent-Length: 0\r\n\r\n",
+        b"POST /v1/rollouts/1/abort HTTP/1.1\r\n" + auth + b"X: " + b"a" * 100000 + b"\r\n\r\n",
+        b"POST /" + b"a" * 100000 + b" HTTP/1.1\r\n" + auth + b"\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 600,
+        b"GET http://elsewhere/v1/me HTTP/1.1\r\n\r\n" + auth,
+    ):
+        got = status_of(raw(request))
+        assert got is None or got >= 400, (request[:60], got)
+    for path in ("/../../etc/passwd", "/v1/../v1/me", "//v1/me", "/v1/satellites/..%2f..%2fstore.sqlite", "/console.js/../../store.sqlite", "/v1/satellites/" + "a" * 300,
+                 "/v1/satellites/aurora-1/", "/v1/satellites/-h", "/v1/satellites/Aurora-1", "/v1", "/v2/me"):
+        assert ask("GET", path)[0] == 404, path
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "POST"):
+        assert ask(method, "/v1/me")[0] == 400, method
+    assert get("/v1/rollouts/1")["rollouts"][0]["state"] == "running", "a hostile request did something"
+    # nothing but health and the login page without a token
+    for path in ("/", "/console.js", "/console.css"):
+        status, headers, text = ask("GET", path, None)
+        assert status == 200 and b"aurora" not in text and "default-src 'none'" in headers["Content-Security-Policy"]
+        assert b"http://" not in text.replace(b"http://www.w3.org/2000/svg", b"") and b"https://" not in text, path
+    for who in ("", "x", tokens["viewer"][:-1], tokens["viewer"] + "a", tokens["viewer"].upper(), "berth_" + "0" * 64):
+        assert ask("GET", "/v1/me", who or "berth_")[0] == 401, who
+
+
+def held_open():
+    """Half requests hold their places for a while; who has a token is served meanwhile."""
+    held = []
+    for _ in range(30):
+        s = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        s.sendall(b"GET /v1/me HTTP/1.1\r\nHost: x\r\nX")
+        held.append(s)
+    get("/v1/me")
+    stop = threading.Event()
+
+    def drip():
+        while not stop.wait(1):
+            for s in held:
+                try:
+                    s.sendall(b"x")
+                except OSError:
+                    pass
+
+    t = threading.Thread(target=drip)
+    t.start()
+    try:
+        for s in held:  # the server ends each, though bytes go on coming
+            try:
+                while s.recv(4096):
+                    pass
+            except ConnectionResetError:
+                pass
+            s.close()
+    finally:
+        stop.set()
+        t.join()
+
+
+def wrong_tokens():
+    seen = [ask("GET", "/v1/me", "berth_" + f"{i:064x}")[0] for i in range(60)]
+    assert set(seen) == {401, 429} and seen[0] == 401, seen
+    get("/v1/me")
+
+
+def metrics():
+    values = {}
+    for line in ask("GET", "/metrics")[2].decode().splitlines():
+        if line.startswith("#"):
+            assert line.split()[1] in ("HELP", "TYPE")
+            continue
+        name, value = line.rsplit(" ", 1)
+        values[name] = float(value)
+    assert sum(v for k, v in values.items() if k.startswith("berth_satellites{")) == 3, values
+    assert values['berth_rollouts{state="aborted"}'] == 1 and values["berth_api_refused_total"] > 0, values
+
+
+for step in (contract, same_as_cli, lists, roles, changes, revocation, hostile, held_open, metrics, wrong_tokens):
+    step()
+    print("api:", step.__name__, "ok", flush=True)

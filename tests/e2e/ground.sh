@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+# For tests/e2e/api and tests/e2e/console: a ground with three satellites, two tenants and a rollout of each, tokens of
+# every role, and berth-api before it.  Sourced; $1 is the build directory.
+b=$(cd "$1" && pwd) || exit 2
+top=$(cd "$(dirname "$0")/../.." && pwd)
+w=$(mktemp -d) || exit 2
+api=
+trap '[ -z "$api" ] || kill "$api" 2>/dev/null; wait; rm -rf "$w"' EXIT
+trap 'exit 1' INT TERM
+BERTH_HOME=$w/home
+BERTH_PASSPHRASE_FILE=$w/passphrase
+export BERTH_HOME BERTH_PASSPHRASE_FILE
+echo 'for tests only' >"$BERTH_PASSPHRASE_FILE"
+quiet() { "$b/berth" "$@" >"$w/out" 2>&1 || { echo "berth $* failed:"; cat "$w/out"; exit 1; }; }
+
+# ---- a fleet of three with two tenants ----
+mkdir "$w/keys" "$w/acme" "$w/zenith"
+for k in root:root operator:operator acme:tenant zenith:tenant; do
+    quiet key new "${k%:*}" --role "${k#*:}" --out "$w/keys"
+done
+quiet fleet init aurora --root "$w/keys/root.key" --operator "$w/keys/operator.key" --out "$w/root.cose"
+for t in acme zenith; do
+    quiet grant $t --keys "$w/keys/$t.pub" --quota "$top/examples/quotas/tenant.yaml"
+    cp "$b/examples/beacon" "$w/$t/beacon"
+    sed "s/^tenant: .*/tenant: $t/" "$top/examples/payloads/beacon/payload.yaml" >"$w/$t/payload.yaml"
+    quiet build "$w/$t" --key "$w/keys/$t.key" --out "$w/$t.berth"
+    quiet push "$w/$t.berth"
+done
+for i in 1 2 3; do
+    quiet provision aurora-$i --node 10$i --labels "plane=p$((i % 2)),canary=no" --out "$w/state-$i"
+done
+cat >"$w/fleet.yaml" <<END
+fleet: aurora
+satellites: [{id: aurora-1}, {id: aurora-2}, {id: aurora-3}]
+desired:
+  - select: all
+    payloads:
+      acme/beacon: 1.0.0
+      zenith/beacon: 1.0.0
+END
+quiet apply "$w/fleet.yaml" --key "$w/keys/operator.key"
+"$b/berth-ground" --once 2>"$w/out" || { cat "$w/out"; exit 1; } # releases the orders of the first wave
+
+# ---- tokens ----
+for r in viewer operator safety approver; do "$b/berth" token new $r --role $r >"$w/$r.token" 2>/dev/null || exit 1; done
+"$b/berth" token new acme-eyes --role tenant --tenant acme >"$w/tenant.token" 2>/dev/null || exit 1
+if "$b/berth" token new bad --role tenant >/dev/null 2>&1 || "$b/berth" token new acme-eyes --role viewer >/dev/null 2>&1; then
+    echo 'api: a tenant without a name, or a name twice'
+    exit 1
+fi
+
+start_api() {
+    mkfifo "$w/log"
+    "$b/berth-api" --listen 127.0.0.1:0 2>"$w/log" &
+    api=$!
+    exec 4<"$w/log"
+    read -r ready <&4
+    port=${ready##*port=}
+    port=${port%% *}
+    cat <&4 >"$w/server.log" &
+}
+stop_api() {
+    kill -TERM $api
+    wait $api || { echo "the server ended with $?"; cat "$w/server.log"; exit 1; }
+    api=
+}
