@@ -288,6 +288,9 @@ enum rc seal_ring_decode(struct bytes in, struct seal_ring *ret, struct err *err
     cbor_end(&r);
     if (r.rc == RC_OK && ((unsigned)ring.end == 0 || ring.epoch[ring.n - 1].until_ms != 0))
         cbor_fail(&r, RC_VALUE, "end or until");
+    /* What is not used has superseded nothing. */
+    if (r.rc == RC_OK && ring.epoch[0].until_ms != 0 && !ring.epoch[ring.n - 1].confirmed)
+        cbor_fail(&r, RC_VALUE, "confirmed");
     if (cbor_done(&r, err) != RC_OK)
         return err_set(err, RC_KEY_FILE, "%s: %s", r.field ? r.field : "ring", rc_name(r.rc));
     *ret = ring;

@@ -55,6 +55,10 @@ static void rings_come_back(void **state)
     for (size_t n = 0; n < file.n; n++)
         assert_rc(seal_ring_decode((struct bytes){ buf, n }, &out, &err), RC_KEY_FILE);
     assert_int_equal(out.grace_ms, 7);
+    in.epoch[1].confirmed = false; /* what is not used has superseded nothing */
+    assert_rc(seal_ring_encode(&in, buf, sizeof buf, &file, &err), RC_OK);
+    assert_rc(seal_ring_decode(file, &out, &err), RC_KEY_FILE);
+    in.epoch[1].confirmed = true;
     in.epoch[1].until_ms = 5; /* the one in use cannot be superseded */
     assert_rc(seal_ring_encode(&in, buf, sizeof buf, &file, &err), RC_OK);
     assert_rc(seal_ring_decode(file, &out, &err), RC_KEY_FILE);
