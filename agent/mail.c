@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/mail.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -302,9 +304,12 @@ static void drop_receipts(struct agent *a, const char *tenant, const char *paylo
 /* ---- out: from the outbox ---------------------------------------------------------------------
  */
 
+/* What finds no room is said again (pay).  Of a box that is not known nothing is kept: berth-post
+ * lets go of it when its payload ends. */
 static void answer(struct agent *a, const struct post_message *found, enum post_type type,
                    uint32_t wait_ms)
 {
+    struct mail_box *b = find_box(a, found->instance);
     struct post_message m = *found;
     struct err err = { 0 };
 
@@ -313,8 +318,11 @@ static void answer(struct agent *a, const struct post_message *found, enum post_
     m.wait_ms = wait_ms;
     if (type == POST_LATER)
         memset(m.name, 0, sizeof m.name);
-    if (post_send(a->mail.sock, &m, NULL, &err) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &err, "post");
+    if (post_send(a->mail.sock, &m, NULL, &err) == RC_OK)
+        return;
+    log_err(LOG_LEVEL_WARN, &err, "post");
+    if (b)
+        b->owed = m;
 }
 
 /* What a payload, and its tenant, may still send on this day; *s is not charged yet. */
@@ -533,7 +541,7 @@ static void put_due(struct agent *a, uint64_t now_ms)
         struct mail_box *b = item->f.way == MAIL_CAME ? box_of(a, &item->f) : NULL;
         struct err err = { 0 };
 
-        if (!b || b->putting || b->inbox_bytes == 0 || now_ms < item->not_before_ms)
+        if (!b || !b->opened || b->putting || b->inbox_bytes == 0 || now_ms < item->not_before_ms)
             continue;
         enum rc rc = put(a, b, item, &err);
         if (rc == RC_OK || rc == RC_TIMEOUT || rc == RC_SHORT)
@@ -763,27 +771,130 @@ static void sweep(struct agent *a, uint64_t now_ms)
     }
 }
 
-void mail_tick(struct agent *a, uint64_t now_ms)
+static void close_box(struct agent *a, struct mail_box *b)
 {
-    if (a->data_dir < 0)
-        return;
-    sweep(a, now_ms);
-    offer_due(a, now_ms);
-    if (a->mail.sock >= 0)
-        put_due(a, now_ms);
-}
-
-static void close_box(struct agent *a, uint64_t instance)
-{
-    struct mail_box *b = find_box(a, instance);
-
     if (!b)
         return;
     for (uint32_t i = 0; i < a->mail.n; i++) {
         if (a->mail.item[i].f.way == MAIL_CAME && box_of(a, &a->mail.item[i].f) == b)
             a->mail.item[i].under_way = false;
     }
+    if (b->held) {
+        close_fd(&b->view);
+        close_fd(&b->pidfd);
+    }
     *b = (struct mail_box){ 0 };
+}
+
+/* ---- berth-post -------------------------------------------------------------------------------
+ */
+
+/* Tell berth-post of a payload that runs, unless it knows. */
+static void open_box(const struct agent *a, struct mail_box *b)
+{
+    const struct post_message m = { .type = POST_OPEN, .instance = b->instance };
+    const int fds[POST_FDS_MAX] = { b->view, b->pidfd };
+    struct err err = { 0 };
+
+    if (b->held && !b->opened)
+        b->opened = post_send(a->mail.sock, &m, fds, &err) == RC_OK;
+}
+
+/* Say what found no room, or what only the one before was told. */
+static void pay(struct agent *a)
+{
+    struct err err = { 0 };
+
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct mail_box *b = &a->mail.box[i];
+
+        if (b->instance == 0)
+            continue;
+        open_box(a, b);
+        if (b->owed.type != 0 && post_send(a->mail.sock, &b->owed, NULL, &err) == RC_OK)
+            b->owed.type = 0;
+    }
+}
+
+/* Nobody carries mail now: what a payload that has ended left waits in its image, and its view must
+ * go, or it could not be started again. */
+static void release_ended(struct agent *a)
+{
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct mail_box *b = &a->mail.box[i];
+        struct pollfd p = { .fd = b->pidfd, .events = POLLIN };
+
+        if (b->instance != 0 && b->held && poll(&p, 1, 0) == 1)
+            close_box(a, b);
+    }
+}
+
+static int on_post(sd_event_source *source, int sock, uint32_t events, void *arg);
+
+static enum rc listen_to(struct agent *a, struct err *err)
+{
+    if (sd_event_add_io(a->loop, &a->mail.on_post, a->mail.sock, EPOLLIN, on_post, a) < 0)
+        return err_set(err, RC_IO, "event loop");
+    return RC_OK;
+}
+
+/* The next one takes over, when it is time. */
+static void call_spare(struct agent *a, uint64_t now_ms)
+{
+    struct err err = { 0 };
+
+    if (a->mail.n_spares == 0 || now_ms < a->mail.again_ms)
+        return;
+    a->mail.sock = a->mail.spare[--a->mail.n_spares];
+    a->mail.spare[a->mail.n_spares] = -1;
+    log_event(LOG_LEVEL_WARN, "berth-post replaced spares=%u", a->mail.n_spares);
+    if (listen_to(a, &err) != RC_OK) {
+        log_err(LOG_LEVEL_ERROR, &err, "berth-post");
+        close_fd(&a->mail.sock);
+    }
+}
+
+/* Messages wait until the next one is called, or without one until the next start; what runs goes
+ * on. */
+static void lose_post(struct agent *a, const struct err *err)
+{
+    static const uint64_t pause_ms[MAIL_SPARES] = { 1000, 10000, 60000 };
+
+    log_err(LOG_LEVEL_ERROR, err, "berth-post has ended");
+    agent_event_err(a, err, "berth-post");
+    a->mail.on_post = sd_event_source_disable_unref(a->mail.on_post);
+    close_fd(&a->mail.sock);
+    a->mail.again_ms =
+        clock_mono_ms() + pause_ms[a->mail.lost < MAIL_SPARES ? a->mail.lost : MAIL_SPARES - 1];
+    a->mail.lost++;
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct mail_box *b = &a->mail.box[i];
+
+        if (a->mail.n_spares == 0)
+            close_box(a, b);
+        b->putting = b->opened = false;
+        b->owed.type = 0; /* the next one looks for itself */
+    }
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        if (a->mail.item[i].f.way == MAIL_CAME)
+            a->mail.item[i].under_way = false;
+    }
+}
+
+void mail_tick(struct agent *a, uint64_t now_ms)
+{
+    if (a->data_dir < 0)
+        return;
+    sweep(a, now_ms);
+    offer_due(a, now_ms);
+    if (a->mail.sock < 0)
+        call_spare(a, now_ms);
+    if (a->mail.sock < 0) {
+        release_ended(a);
+        return;
+    }
+    pay(a);
+    put_due(a, now_ms);
 }
 
 void mail_starting(struct agent *a, uint64_t instance, const struct manifest *m)
@@ -809,21 +920,27 @@ void mail_starting(struct agent *a, uint64_t instance, const struct manifest *m)
 
 void mail_not_started(struct agent *a, uint64_t instance)
 {
-    close_box(a, instance);
+    close_box(a, find_box(a, instance));
 }
 
 void mail_launched(struct agent *a, uint64_t instance, int view, int pidfd)
 {
-    const struct post_message m = { .type = POST_OPEN, .instance = instance };
-    const int fds[POST_FDS_MAX] = { view, pidfd };
+    struct mail_box *b = find_box(a, instance);
     struct err err = { 0 };
 
-    if (!find_box(a, instance) || view < 0)
+    if (!b || view < 0)
         return;
-    if (a->mail.sock >= 0 && post_send(a->mail.sock, &m, fds, &err) == RC_OK)
+    b->view = fcntl(view, F_DUPFD_CLOEXEC, 3);
+    b->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+    b->held = true;
+    if (b->view >= 0 && b->pidfd >= 0 && (a->mail.sock >= 0 || a->mail.n_spares > 0)) {
+        if (a->mail.sock >= 0)
+            open_box(a, b);
         return;
+    }
+    err_set(&err, RC_NOT_FOUND, "berth-post");
     log_err(LOG_LEVEL_WARN, &err, "nobody carries mail");
-    close_box(a, instance);
+    close_box(a, b);
 }
 
 static void take_message(struct agent *a, const struct post_message *m, int fd)
@@ -850,7 +967,7 @@ static void take_message(struct agent *a, const struct post_message *m, int fd)
         }
         break;
     case POST_CLOSED:
-        close_box(a, m->instance);
+        close_box(a, find_box(a, m->instance));
         break;
     case POST_OPEN:
     case POST_TAKEN:
@@ -858,17 +975,6 @@ static void take_message(struct agent *a, const struct post_message *m, int fd)
     case POST_PUT:
         break; /* post_recv lets none of them through */
     }
-}
-
-/* Without berth-post messages wait; what runs goes on, and a start brings it back. */
-static void lose_post(struct agent *a, const struct err *err)
-{
-    log_err(LOG_LEVEL_ERROR, err, "berth-post has ended");
-    agent_event_err(a, err, "berth-post");
-    a->mail.on_post = sd_event_source_disable_unref(a->mail.on_post);
-    close_fd(&a->mail.sock);
-    for (uint32_t i = 0; i < UNITS_MAX; i++)
-        close_box(a, a->mail.box[i].instance);
 }
 
 static int on_post(sd_event_source *source, int sock, uint32_t events, void *arg)
@@ -912,8 +1018,5 @@ enum rc mail_open(struct agent *a, struct err *err)
 {
     if (a->data_dir >= 0)
         mail_store_list(a->data_dir, add_listed, a);
-    if (a->mail.sock >= 0 &&
-        sd_event_add_io(a->loop, &a->mail.on_post, a->mail.sock, EPOLLIN, on_post, a) < 0)
-        return err_set(err, RC_IO, "event loop");
-    return RC_OK;
+    return a->mail.sock >= 0 ? listen_to(a, err) : RC_OK;
 }

@@ -15,6 +15,10 @@
  * they are authentic nobody here could say.  What waits for a payload that does not run is looked
  * at when it runs: its version then says whether.  Receipts are the agent's own words, and never
  * sealed.
+ *
+ * berth-post keeps nothing: whatever was said to it or by it and got lost, with a full socket or
+ * with itself, is said again.  When it ends, one of MAIL_SPARES that were started with it takes its
+ * place, each later than the one before: berthd has not the rights to start another.
  */
 #ifndef BERTH_AGENT_MAIL_H
 #define BERTH_AGENT_MAIL_H
@@ -22,6 +26,7 @@
 #include <systemd/sd-event.h>
 
 #include "agent/mail_store.h"
+#include "agent/post.h"
 #include "agent/state.h"
 
 #define MAIL_FILES_MAX 256U  /* on board, either way, of all payloads */
@@ -54,10 +59,21 @@ struct mail_box {
     bool sealed;
     bool putting;
     bool told; /* that its outbox has to wait */
+    /* What berth-post needs, kept as long as it may have to be told again. */
+    bool held;
+    int view, pidfd;          /* if held */
+    bool opened;              /* it has been told */
+    struct post_message owed; /* an answer that found no room; type 0 = none */
 };
 
+#define MAIL_SPARES 3U /* of berth-post, which wait until one before them has ended */
+
 struct mail_agent {
-    int sock; /* -1: berth-post has ended, or never began */
+    int sock;               /* -1: berth-post has ended, or never began */
+    int spare[MAIL_SPARES]; /* sockets of those that wait; the first n_spares */
+    uint32_t n_spares;
+    uint32_t lost;     /* how often berth-post has ended */
+    uint64_t again_ms; /* the next one is not called before */
     sd_event_source *on_post;
     struct mail_box box[UNITS_MAX];
     uint32_t n;
@@ -73,7 +89,8 @@ must_check enum rc mail_open(struct agent *a, struct err *err);
 struct manifest;
 void mail_starting(struct agent *a, uint64_t instance, const struct manifest *m);
 
-/* It runs: its view of the mail image and a pidfd, borrowed, go to berth-post. */
+/* It runs: its view of the mail image and a pidfd, borrowed, go to berth-post; they are kept too,
+ * until it is known that the view may go. */
 void mail_launched(struct agent *a, uint64_t instance, int view, int pidfd);
 
 /* It could not be started. */

@@ -414,15 +414,15 @@ static enum rc start_link(const struct options *o, struct agent *a, const struct
     return rc == RC_OK ? spawn_program(t->own, argv, fds, 6, &pid, err) : rc;
 }
 
-static enum rc start_post(const struct options *o, struct agent *a, const struct tree *t,
-                          struct err *err)
+static enum rc start_one_post(const struct options *o, const struct tree *t, int *ret_sock,
+                              struct err *err)
 {
     static char name[] = "berth-post", flag[] = "--user";
     char user[32];
     char *const argv[] = { name, flag, user, NULL };
     scoped(close_fd) int theirs = -1;
     pid_t pid = -1;
-    enum rc rc = make_pair(&a->mail.sock, &theirs, err);
+    enum rc rc = make_pair(ret_sock, &theirs, err);
     const int fds[] = { theirs, t->lock };
     struct stat st;
     /* The lock may be the state directory itself (boot_lock), and no directory may come there. */
@@ -435,6 +435,20 @@ static enum rc start_post(const struct options *o, struct agent *a, const struct
     if (spawn_program(t->own, argv, fds, n, &pid, err) != RC_OK)
         log_err(LOG_LEVEL_ERROR, err, "mail");
     return RC_OK;
+}
+
+/* One that carries mail, and those that take its place when it ends: later nobody here may start
+ * another. */
+static enum rc start_post(const struct options *o, struct agent *a, const struct tree *t,
+                          struct err *err)
+{
+    enum rc rc = start_one_post(o, t, &a->mail.sock, err);
+
+    for (uint32_t i = 0; rc == RC_OK && i < MAIL_SPARES; i++) {
+        rc = start_one_post(o, t, &a->mail.spare[i], err);
+        a->mail.n_spares += rc == RC_OK ? 1 : 0;
+    }
+    return rc;
 }
 
 static struct probe_place where_is(const struct options *o, enum place place)

@@ -37,6 +37,9 @@ struct box {
     uint64_t junk_ms;
     enum rc junk_rc;
     char junk_name[80];
+    struct post_message
+        owed;  /* what came of a PUT, while berthd could not be told; type 0 = none */
+    bool gone; /* let go of, and berthd could not be told */
 };
 
 struct post {
@@ -60,8 +63,11 @@ enum rc post_new(int sock, struct post **ret, struct err *err)
     return RC_OK;
 }
 
-static void box_close(struct post *p, struct box *b)
+/* Let go of everything but the name. */
+static void let_go(struct post *p, struct box *b)
 {
+    const uint64_t instance = b->instance;
+
     if (b->copied)
         p->copies--;
     if (b->names != NULL)
@@ -69,7 +75,14 @@ static void box_close(struct post *p, struct box *b)
     close_fd(&b->in);
     close_fd(&b->out);
     close_fd(&b->pidfd);
-    *b = (struct box){ .in = -1, .out = -1, .pidfd = -1 };
+    *b = (struct box){ .instance = instance, .in = -1, .out = -1, .pidfd = -1, .gone = true };
+}
+
+static void box_close(struct post *p, struct box *b)
+{
+    let_go(p, b);
+    b->instance = 0;
+    b->gone = false;
 }
 
 void post_free(struct post **post)
@@ -111,8 +124,8 @@ static struct post_message answer(const struct box *b, enum post_type type, cons
     return m;
 }
 
-/* What cannot be told now is told again by what caused it; only the end of berthd matters here, and
- * that is seen by reading. */
+/* What cannot be told now is told again: by what caused it, or by pay.  The end of berthd is seen
+ * by reading. */
 static bool tell(const struct post *p, const struct post_message *m, const int *fds)
 {
     struct err err;
@@ -306,7 +319,11 @@ static void take_open(struct post *p, const struct post_message *m, int fds[POST
     struct box *b = find(p, 0);
     const struct post_message closed = { .type = POST_CLOSED, .instance = m->instance };
 
-    if (b == NULL || find(p, m->instance) != NULL) {
+    if (find(p, m->instance) != NULL) { /* berthd says it again */
+        close_fd(&fds[1]);
+        return;
+    }
+    if (b == NULL) {
         close_fd(&fds[1]);
         (void)tell(p, &closed, NULL);
         return;
@@ -381,14 +398,15 @@ static enum rc deliver(struct post *p, const struct box *b, const struct post_me
     return fsync(b->in) == 0 ? RC_OK : RC_IO;
 }
 
-static void take_put(struct post *p, const struct box *b, const struct post_message *m, int from)
+static void take_put(struct post *p, struct box *b, const struct post_message *m, int from)
 {
     struct post_message done = answer(b, POST_DELIVERED, m->name);
 
     done.rc = (uint32_t)deliver(p, b, m, from);
     if (done.rc != RC_OK && b->in >= 0)
         (void)unlinkat(b->in, DRAFT, 0);
-    (void)tell(p, &done, NULL);
+    if (!tell(p, &done, NULL))
+        b->owed = done; /* berthd hands over nothing else before it has heard */
 }
 
 static void take(struct post *p, const struct post_message *m, int fds[POST_FDS_MAX],
@@ -455,8 +473,24 @@ static void watch(struct post *p, struct box *b, uint64_t now_ms)
     }
     if (b->end_ms == 0 || (b->offered && now_ms < b->end_ms) || now_ms < b->end_ms)
         return;
-    box_close(p, b);
-    (void)tell(p, &closed, NULL);
+    if (tell(p, &closed, NULL))
+        box_close(p, b);
+    else
+        let_go(p, b);
+}
+
+/* Say what found no room before.  True: nothing is left to say. */
+static bool pay(const struct post *p, struct box *b)
+{
+    const struct post_message closed = { .type = POST_CLOSED, .instance = b->instance };
+
+    if (b->owed.type != 0 && tell(p, &b->owed, NULL))
+        b->owed.type = 0;
+    if (b->gone && tell(p, &closed, NULL)) {
+        b->gone = false;
+        b->instance = 0;
+    }
+    return b->owed.type == 0 && !b->gone;
 }
 
 enum rc post_turn(struct post *p, uint64_t now_ms, uint64_t *ret_wait_ms, struct err *err)
@@ -469,7 +503,7 @@ enum rc post_turn(struct post *p, uint64_t now_ms, uint64_t *ret_wait_ms, struct
     for (uint32_t i = 0; i < BOXES_MAX; i++) {
         struct box *b = &p->box[(p->first + i) % BOXES_MAX];
 
-        if (b->instance == 0)
+        if (b->instance == 0 || !pay(p, b))
             continue;
         watch(p, b, now_ms);
         if (b->instance != 0)

@@ -5,6 +5,11 @@
  */
 #include "tests/unit/test.h"
 
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "tests/unit/agent_mailing.h"
 
 /* Send a message of n bytes, all of them `fill`. */
@@ -15,6 +20,45 @@ static void send_mail(const char *payload, const char *name, size_t n, int fill,
     memset(buf, fill, n);
     send_content(payload, name, (struct bytes){ buf, n }, number);
     free(buf);
+}
+
+/* The berth-post that berthd started first, which carries; the others wait. */
+static pid_t find_post(void)
+{
+    DIR *d = opendir("/proc");
+    pid_t found = 0;
+
+    assert_non_null(d);
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+        const pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+        char path[64], text[256] = "", name[32] = "";
+        char running = '\0';
+        int parent = 0;
+        scoped(close_fd) int fd = -1;
+
+        (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+        fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        if (fd < 0 || read(fd, text, sizeof text - 1) <= 0 ||
+            sscanf(text, "%*d (%31[^)]) %c %d", name, &running, &parent) != 3 || running == 'Z')
+            continue;
+        if (parent == sky->berthd && strcmp(name, "berth-post") == 0 && (found == 0 || pid < found))
+            found = pid;
+    }
+    (void)closedir(d);
+    return found;
+}
+
+/* Nobody but a start of berthd brought mail back when berth-post had ended. */
+static void the_end_of_berth_post_is_passed_over(void)
+{
+    const pid_t first = find_post();
+
+    assert_true(first > 0);
+    assert_int_equal(kill(first, SIGKILL), 0);
+    send_mail("cam-north", "after", 20, 'a', 6);
+    await_mail(4);
+    assert_string_equal(got.mail[3].name, "after.back");
+    assert_true(find_post() > first);
 }
 
 static void messages_go_both_ways(void **state)
@@ -71,6 +115,7 @@ static void messages_go_both_ways(void **state)
         assert_true(clock_mono_ms() < until);
         exchange();
     }
+    the_end_of_berth_post_is_passed_over();
 }
 
 int main(void)

@@ -47,6 +47,15 @@ static void start(uint64_t instance, const char *payload, bool sealed)
     m.limits.outbox_bytes_day = DAY_BYTES;
     m.sealed = sealed;
     mail_starting(&a, instance, &m);
+    mail_launched(&a, instance, dir, dir); /* the directory stands for its view, and its end */
+    struct post_message opened = { 0 };
+    int fds[POST_FDS_MAX] = { -1, -1 };
+    struct err err;
+
+    assert_rc(post_recv(post, true, &opened, fds, &err), RC_OK);
+    assert_int_equal(opened.type, POST_OPEN);
+    close_fd(&fds[0]);
+    close_fd(&fds[1]);
 }
 
 static int setup(void **state)

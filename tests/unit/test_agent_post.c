@@ -451,6 +451,79 @@ static void ends_with_berthd(void **state)
     assert_rc(post_turn(post, now_ms, &wait_ms, &err), RC_SHORT);
 }
 
+/* Fill the way to berthd. */
+static uint32_t fill(void)
+{
+    const struct post_message m = { .type = POST_CLOSED, .instance = 99 };
+    uint32_t n = 0;
+    struct err err;
+
+    while (post_send(far, &m, NULL, &err) == RC_OK)
+        n++;
+    assert_true(n > 10);
+    return n;
+}
+
+static void empty(uint32_t n)
+{
+    struct post_message m;
+    int fds[POST_FDS_MAX];
+    struct err err;
+
+    for (; n > 0; n--)
+        assert_rc(post_recv(sock, false, &m, fds, &err), RC_OK);
+    assert_rc(post_recv(sock, false, &m, fds, &err), RC_TIMEOUT);
+}
+
+/* Whatever finds no room is told when there is some, once. */
+static void says_again_what_found_no_room(void **state)
+{
+    struct post_message put = { .type = POST_PUT, .instance = 7, .size = 4, .name = "order" };
+    struct post_message m = { 0 };
+    scoped(close_fd) int mem = -1;
+    uint32_t n = 0;
+    struct err err;
+
+    (void)state;
+    turns(1);
+    assert_rc(fs_sealed("test", bytes_of("word"), &mem, &err), RC_OK);
+    n = fill();
+    send_to_post(&put, (const int[]){ mem });
+    turns(2);
+    assert_int_equal(faccessat(in, "order", F_OK, 0), 0);
+    empty(n);
+    turns(1);
+    assert_true(hear(POST_DELIVERED, &m, NULL, 0));
+    assert_string_equal(m.name, "order");
+    assert_int_equal(m.rc, RC_OK);
+    turns(2);
+    assert_false(hear(POST_DELIVERED, &m, NULL, 0));
+
+    n = fill();
+    close_fd(&pidfd[1]); /* the payload ends */
+    now_ms += POST_LAST_MS;
+    turns(20);
+    empty(n);
+    turns(1);
+    assert_true(hear(POST_CLOSED, &m, NULL, 0));
+    assert_int_equal(m.instance, 7);
+    turns(2);
+    assert_false(hear(POST_CLOSED, &m, NULL, 0));
+}
+
+/* berthd tells again of a payload that is known. */
+static void one_payload_is_one(void **state)
+{
+    struct post_message m = { .type = POST_OPEN, .instance = 7 };
+
+    (void)state;
+    turns(1);
+    send_to_post(&m, (const int[]){ view, pidfd[0] });
+    put_file(out, "letter", "once");
+    assert_true(hear(POST_FOUND, &m, NULL, 4));
+    assert_false(hear(POST_CLOSED, &m, NULL, 4));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,6 +537,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(takes_what_is_left_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_wait_for_ever_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_with_berthd, setup, teardown),
+        cmocka_unit_test_setup_teardown(says_again_what_found_no_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_payload_is_one, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
