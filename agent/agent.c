@@ -111,6 +111,7 @@ static enum rc make_report(struct agent *a, struct port_message *m, struct err *
         .usage = usage,
         .events = &a->events,
         .agent = own_report(a),
+        .witness = a->witness,
         .walls = a->walls,
         .transfers = &a->transfers,
     };

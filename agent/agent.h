@@ -273,6 +273,7 @@ struct agent {
     bool heard; /* berth-link has taken in a bundle since it started */
     struct order order;
     struct staged staged;
+    struct witness witness; /* of the ground's log (agent/witness) */
     struct state state;
     struct table table;
     struct events events;

@@ -21,6 +21,7 @@
 #include "agent/staged.h"
 #include "agent/stored.h"
 #include "agent/teams.h"
+#include "agent/witness.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -307,6 +308,7 @@ void agent_set_order(struct agent *a, const struct verified_order *order)
     a->state.generation = a->order.generation;
     a->state.order = *verified_order_digest(order);
     a->state.order_issued_ms = a->order.issued_ms;
+    witness_take(a, &a->order);
 }
 
 void agent_forget_void_order(struct agent *a)
@@ -473,6 +475,7 @@ enum rc agent_load(struct agent *a, struct err *err)
     agent_save(a); /* the epoch, before anything is said under it */
     agent_tell_frozen(a);
     a->table.next_instance = (a->state.epoch << 32) + 1;
+    witness_load(a);
     rekey_load(a);
     rc = agent_load_trust(a, &why);
     identity_keep(a, &identity);

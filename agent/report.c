@@ -132,6 +132,8 @@ void report_build(const struct report_parts *parts, struct report *ret)
         .passes_document = parts->passes_document,
         .staged = parts->staged,
         .agent = parts->agent,
+        .keeps_witness = true,
+        .witness = parts->witness,
         .walls = parts->walls,
         .n_transfers = transfers->n_transfers,
         .n_objects = transfers->n_complete,

@@ -28,6 +28,7 @@ struct report_parts {
     const struct usage *usage; /* one for each unit of the table */
     const struct events *events;
     struct report_agent agent;
+    struct witness witness;
     struct report_walls walls;
     const struct port_transfers *transfers;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/staged.h"
+#include "agent/witness.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +125,7 @@ static void set(struct agent *a, const struct verified_order *order)
     a->staged.order = *verified_order_get(order);
     a->staged.digest = *verified_order_digest(order);
     a->staged.generation = a->staged.order.generation;
+    witness_take(a, &a->staged.order);
 }
 
 void staged_drop(struct agent *a)

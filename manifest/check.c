@@ -353,6 +353,9 @@ enum rc order_check(const struct order *doc, struct err *err)
         rc = times_check(doc->issued_ms, doc->expires_ms, err);
     if (rc != RC_OK)
         return rc;
+    rc = witness_check(&doc->witness, "order.witness", err);
+    if (rc != RC_OK)
+        return rc;
     if (doc->n_lines > PAYLOADS_MAX)
         return err_set(err, RC_VALUE, "order.lines");
     for (uint32_t i = 0; i < doc->n_lines; i++) {

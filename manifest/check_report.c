@@ -311,5 +311,9 @@ enum rc report_check(const struct report *doc, struct err *err)
         rc = walls_check(doc, err);
     if (rc == RC_OK)
         rc = spool_check(doc, err);
+    if (rc == RC_OK && !doc->keeps_witness && doc->witness.seq != 0)
+        rc = err_set(err, RC_VALUE, "report.witness");
+    if (rc == RC_OK)
+        rc = witness_check(&doc->witness, "report.witness", err);
     return rc;
 }

@@ -38,6 +38,11 @@ enum rc order_decode(struct bytes in, struct order *ret, struct err *err)
         if (!d.staged)
             cbor_fail(&r, RC_VALUE, "order.mode");
     }
+    if (wire_optional(&r, 7)) {
+        wire_witness(&r, "order.witness", &d.witness);
+        if (d.witness.seq == 0)
+            cbor_fail(&r, RC_VALUE, "order.witness");
+    }
     wire_close(&r);
 
     enum rc rc = cbor_done(&r, err);

@@ -324,6 +324,9 @@ static void read_optional(struct cbor_in *r, struct report *d)
         read_walls(r, d);
     if (wire_optional(r, REPORT_KEY_SPOOL))
         read_spool(r, d);
+    d->keeps_witness = wire_optional(r, REPORT_KEY_WITNESS);
+    if (d->keeps_witness)
+        wire_witness(r, "report.witness", &d->witness);
 }
 
 enum rc report_decode(struct bytes in, struct report *ret, struct err *err)

@@ -328,13 +328,20 @@ struct order_line {
                                      suite 2 */
 };
 
+/* How far the ground's audit log had come (manifest/audit): number and SHA-256 of a record. */
+struct witness {
+    uint64_t seq; /* 0 = none */
+    struct digest head;
+};
+
 /* What the operator signs: the full desired set of one satellite.  What is not named stops. */
 struct order {
     char satellite[NAME_CAP];
     uint64_t generation; /* rises with every order for this satellite */
     uint64_t issued_ms;
-    uint64_t expires_ms; /* 0 = never: the last moment at which it may take effect */
-    bool staged;         /* takes no effect until a token names it */
+    uint64_t expires_ms;    /* 0 = never: the last moment at which it may take effect */
+    bool staged;            /* takes no effect until a token names it */
+    struct witness witness; /* for the satellite to keep; only for one that says it does */
     uint32_t n_lines;
     struct order_line line[PAYLOADS_MAX]; /* sorted by tenant, then name; no pair twice */
 };
@@ -565,6 +572,8 @@ struct report {
     uint32_t n_denied;
     struct report_denied denied[REPORT_DENIED_MAX]; /* sorted by tenant, then name */
     struct report_walls walls;
+    bool keeps_witness;     /* agents from before orders could bring one do not */
+    struct witness witness; /* the furthest that an order has brought; only with keeps_witness */
 };
 
 /* Decode: the bytes of a document, without envelope, to values.  Strict: unknown keys, trailing

@@ -9,7 +9,7 @@ enum rc order_encode(const struct order *doc, uint8_t *buf, size_t cap, struct b
 
     if (rc != RC_OK)
         return rc;
-    wire_put_open(&w, DOC_ORDER, 6U + doc->staged);
+    wire_put_open(&w, DOC_ORDER, 6U + doc->staged + (doc->witness.seq > 0));
     wire_put_text_at(&w, 1, doc->satellite);
     wire_put_uint_at(&w, 2, doc->generation);
     wire_put_uint_at(&w, 3, doc->issued_ms);
@@ -29,5 +29,9 @@ enum rc order_encode(const struct order *doc, uint8_t *buf, size_t cap, struct b
     }
     if (doc->staged)
         wire_put_uint_at(&w, 6, 1);
+    if (doc->witness.seq > 0) {
+        cbor_put_uint(&w, 7);
+        wire_put_witness(&w, &doc->witness);
+    }
     return cbor_written(&w, ret, err);
 }

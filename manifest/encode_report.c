@@ -233,7 +233,7 @@ enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct
     wire_put_open(&w, DOC_REPORT,
                   11U + keys + (doc->staged > 0) + (doc->lost > 0) + (doc->passes_order > 0) +
                       agent + scrub + traffic + (doc->n_usage > 0) + denied + walls +
-                      (doc->n_spool > 0));
+                      (doc->n_spool > 0) + doc->keeps_witness);
     wire_put_text_at(&w, 1, doc->satellite);
     wire_put_uint_at(&w, 2, doc->epoch);
     wire_put_uint_at(&w, 3, doc->seq);
@@ -267,5 +267,9 @@ enum rc report_encode(const struct report *doc, uint8_t *buf, size_t cap, struct
         put_walls(&w, doc);
     if (doc->n_spool > 0)
         put_spool(&w, doc);
+    if (doc->keeps_witness) {
+        cbor_put_uint(&w, REPORT_KEY_WITNESS);
+        wire_put_witness(&w, &doc->witness);
+    }
     return cbor_written(&w, ret, err);
 }

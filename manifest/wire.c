@@ -307,3 +307,38 @@ enum rc root_commit(struct root *root, const struct key_set *next, struct err *e
     root->next_keys384 = digest384;
     return RC_OK;
 }
+
+/* ---- witness ---- */
+
+void wire_witness(struct cbor_in *r, const char *field, struct witness *ret)
+{
+    size_t n = cbor_array(r, field, 0, 2);
+
+    if (n == 1)
+        cbor_fail(r, RC_CBOR_COUNT, field);
+    if (n == 2) {
+        ret->seq = wire_u64(r, field);
+        wire_digest(r, field, &ret->head);
+        if (ret->seq == 0)
+            cbor_fail(r, RC_VALUE, field);
+    }
+    cbor_end(r);
+}
+
+void wire_put_witness(struct cbor_out *w, const struct witness *witness)
+{
+    cbor_put_array(w, witness->seq > 0 ? 2 : 0);
+    if (witness->seq > 0) {
+        cbor_put_uint(w, witness->seq);
+        wire_put_digest(w, &witness->head);
+    }
+}
+
+enum rc witness_check(const struct witness *witness, const char *field, struct err *err)
+{
+    bool none = digest_is_none(&witness->head);
+
+    return witness->seq <= WIRE_UINT_MAX && (witness->seq == 0) == none
+               ? RC_OK
+               : err_set(err, RC_VALUE, "%s", field);
+}

@@ -95,6 +95,11 @@ must_check enum rc names_check(const char (*names)[NAME_CAP], uint32_t n, uint32
                                const char *field, struct err *err);
 bool interface_valid(const char *name); /* a name, short enough for the kernel */
 
+/* [] or [seq, head]. */
+void wire_witness(struct cbor_in *r, const char *field, struct witness *ret);
+void wire_put_witness(struct cbor_out *w, const struct witness *witness);
+must_check enum rc witness_check(const struct witness *witness, const char *field, struct err *err);
+
 /* Optional keys of a report. */
 #define REPORT_KEY_KEYS 11U
 #define REPORT_KEY_STAGED 12U
@@ -107,6 +112,7 @@ bool interface_valid(const char *name); /* a name, short enough for the kernel *
 #define REPORT_KEY_DENIED 19U
 #define REPORT_KEY_WALLS 20U
 #define REPORT_KEY_SPOOL 21U
+#define REPORT_KEY_WITNESS 22U
 
 /* Whether nothing is to be told of the keys held: they are as provisioned. */
 bool report_keys_default(const struct report_keys *keys);

@@ -7,6 +7,7 @@
 
 #include "link/port.h"
 #include "orchestrator/deliver.h"
+#include "orchestrator/witness.h"
 
 /* Rollouts that one abort can end: those of one apply, each with another payload or version. */
 #define ABORTS_MAX 512U
@@ -336,12 +337,16 @@ enum rc advance_all(struct store *store, const struct view *view, uint64_t now_m
                     const struct advance_log *log, struct err *err)
 {
     scoped(free_ptr) struct store_rollout *rows = NULL;
+    struct witness_alarm alarm = { 0 };
     size_t n = 0;
     enum rc rc = store_rollouts(store, ROLLOUT_RUNNING, &rows, &n, err);
 
     for (size_t i = 0; rc == RC_OK && i < n; i++)
         rc = advance_one(store, view, rows[i].id, now_ms, log, err);
-    return rc == RC_OK ? release_ready(store, now_ms, log, err) : rc;
+    /* What is held in a store that was rolled back may have been withdrawn since. */
+    if (rc == RC_OK)
+        rc = witness_fleet(store, view, &alarm, err);
+    return rc == RC_OK && alarm.satellites == 0 ? release_ready(store, now_ms, log, err) : rc;
 }
 
 /* ---- what people ask for ----------------------------------------------------------------------

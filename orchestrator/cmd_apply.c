@@ -21,6 +21,7 @@
 #include "orchestrator/planning.h"
 #include "orchestrator/prepare.h"
 #include "orchestrator/strong.h"
+#include "orchestrator/witness.h"
 
 /* Everything that the steps of one apply share. */
 struct apply {
@@ -159,6 +160,24 @@ static void request_name(const struct order *order, char out[NAME_CAP + 8])
     (void)snprintf(out, NAME_CAP + 8, "order-%s", order->satellite);
 }
 
+/* The head of the log that the request names: it must still be one of ours. */
+static enum rc take_witness(const struct apply *a, struct order *order, const struct order *asked,
+                            struct err *err)
+{
+    struct digest held;
+    bool lost = false;
+    enum rc rc = RC_OK;
+
+    order->witness = asked->witness;
+    if (asked->witness.seq > 0)
+        rc = store_audit_hash(a->home->store, asked->witness.seq, &held, &lost, err);
+    if (rc == RC_NOT_FOUND ||
+        (rc == RC_OK && asked->witness.seq > 0 && !digest_same(&held, &asked->witness.head)))
+        rc = err_set(err, RC_PLAN_STALE, "the order of %s names entry %llu of another audit log",
+                     order->satellite, (unsigned long long)asked->witness.seq);
+    return rc;
+}
+
 /* The signatures that came back, over the very order that the plan still asks for: only the time
  * of issue is taken from the request. */
 static enum rc collect_order(const struct apply *a, struct order *order, uint8_t **ret,
@@ -180,6 +199,9 @@ static enum rc collect_order(const struct apply *a, struct order *order, uint8_t
     if (rc != RC_OK)
         return rc;
     order->issued_ms = asked->issued_ms;
+    rc = take_witness(a, order, asked, err);
+    if (rc != RC_OK)
+        return rc;
     rc = order_encode(order, buf, DOCUMENT_MAX, &payload, err);
     if (rc == RC_OK && !bytes_equal(payload, offline.request.payload))
         rc = err_set(err, RC_PLAN_STALE, "%s: the plan now asks for another order", name);
@@ -268,6 +290,20 @@ static enum rc send_staged(const struct apply *a, const struct order *order, str
                        : rc;
 }
 
+/* What a plan says for a satellite, with what only the moment of signing knows. */
+static enum rc fill_order(const struct apply *a, uint32_t satellite, struct order *ret,
+                          struct err *err)
+{
+    const struct view_satellite *sat = view_find(a->p->view, a->p->fleet->satellite[satellite].id);
+
+    *ret = a->p->plan->satellite[satellite].order;
+    ret->staged = a->staged;
+    ret->issued_ms = a->now_ms;
+    if (ret->issued_ms < trust_root(a->trust)->operator_since_ms) /* this clock is behind */
+        ret->issued_ms = trust_root(a->trust)->operator_since_ms;
+    return witness_for(a->home->store, sat ? sat->seen : NULL, &ret->witness, err);
+}
+
 /* Whose signatures an order carries, by what they claim: it was verified before. */
 static void note_signers(const struct apply *a, struct bytes bytes)
 {
@@ -297,13 +333,11 @@ static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *
 
     if (!order)
         return err_set(err, RC_NO_MEMORY, "order");
-    *order = sat->order;
-    order->staged = a->staged;
-    order->issued_ms = a->now_ms;
-    if (order->issued_ms < trust_root(a->trust)->operator_since_ms) /* this clock is behind */
-        order->issued_ms = trust_root(a->trust)->operator_since_ms;
+    enum rc rc = fill_order(a, satellite, order, err);
+
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", order->satellite);
-    enum rc rc = sign_order(a, order, &envelope, &n, &row.payload, err);
+    if (rc == RC_OK)
+        rc = sign_order(a, order, &envelope, &n, &row.payload, err);
 
     if (rc == RC_OK)
         rc = home_add_bytes(a->home, (struct bytes){ envelope, n }, &row.object, path, err);
@@ -344,10 +378,24 @@ static enum rc keep_path(const struct apply *a, struct err *err)
     return store_set(a->home->store, HOME_FLEET_FILE, path, err);
 }
 
-static enum rc record(const struct apply *a, struct err *err)
+static enum rc note_apply(const struct apply *a, struct err *err)
 {
     const struct plan *plan = a->p->plan;
     char hash[PLAN_HASH_CAP];
+
+    return store_audit(a->home->store, NULL, "apply", a->now_ms, err,
+                       "plan %s of fleet %s: %u satellites, %u rollouts",
+                       plan_hash_text(plan, hash), a->p->fleet->name, plan->n_changed,
+                       plan->n_rollouts);
+}
+
+/* The entry of the log comes before the orders, so that they bring it up with them: a store from
+ * before this apply is then found out.  Orders that were signed elsewhere bring what the log was
+ * when they were asked for, and it is they who say who signed. */
+static enum rc record(const struct apply *a, struct err *err)
+{
+    const struct plan *plan = a->p->plan;
+    bool attach = cli_value(a->cli, "attach") != NULL;
 
     a->audit->by.plan = &plan->hash;
     auditing_approvals(a->audit, a->ring);
@@ -359,16 +407,14 @@ static enum rc record(const struct apply *a, struct err *err)
 
     if (rc == RC_OK)
         rc = add_rollouts(a, err);
+    if (rc == RC_OK && !attach)
+        rc = note_apply(a, err);
     for (uint32_t i = 0; rc == RC_OK && i < plan->n_satellites; i++)
         if (plan->satellite[i].changes)
             rc = add_order(a, i, err);
     for (uint32_t i = 0; rc == RC_OK && i < plan->n_changes; i++)
         rc = queue_package(a, &plan->change[i], err);
-    return rc == RC_OK ? store_audit(a->home->store, NULL, "apply", a->now_ms, err,
-                                     "plan %s of fleet %s: %u satellites, %u rollouts",
-                                     plan_hash_text(plan, hash), a->p->fleet->name, plan->n_changed,
-                                     plan->n_rollouts)
-                       : rc;
+    return rc == RC_OK && attach ? note_apply(a, err) : rc;
 }
 
 /* ---- the command ------------------------------------------------------------------------------
@@ -456,11 +502,9 @@ static int run_ask(const struct apply *a, struct err *err)
 
         if (!a->p->plan->satellite[i].changes)
             continue;
-        *order = a->p->plan->satellite[i].order;
-        order->staged = a->staged;
-        order->issued_ms = a->now_ms;
-        if (order->issued_ms < trust_root(a->trust)->operator_since_ms) /* this clock is behind */
-            order->issued_ms = trust_root(a->trust)->operator_since_ms;
+        rc = fill_order(a, i, order, err);
+        if (rc != RC_OK)
+            break;
         request_name(order, name);
         rc = strong_order(a->home, trust_root(a->trust), order, err);
         if (rc == RC_OK)
@@ -495,6 +539,7 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
     scoped(store_rollback) struct store *open = NULL;
     scoped(planning_done) struct planning p = { 0 };
     scoped(free_ptr) uint64_t *rollout = NULL;
+    struct witness_alarm alarm = { 0 };
     struct apply a = *before;
 
     if (store_begin(a.home->store, &open, err) != RC_OK)
@@ -509,6 +554,9 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
         return code;
     planning_print(a.cli, &p, &a.cost);
     planning_print_hash(a.cli, &p);
+    if (planning_acts(&p) && (witness_fleet(a.home->store, p.view, &alarm, err) != RC_OK ||
+                              witness_refuse(&alarm, err) != RC_OK))
+        return cli_fail(a.cli, err, "berth audit verify; then berth audit accept-loss --why TEXT");
     if (cli_value(a.cli, "request"))
         return run_ask(&a, err);
     rollout = calloc(p.plan->n_rollouts + 1U, sizeof *rollout);

@@ -10,6 +10,8 @@
 #include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/path.h"
+#include "orchestrator/view.h"
+#include "orchestrator/witness.h"
 
 /* ---- log --------------------------------------------------------------------------------------
  */
@@ -88,12 +90,26 @@ static int run_log(struct cli *cli)
 /* ---- verify -----------------------------------------------------------------------------------
  */
 
+/* What satellites have seen of the log. */
+static enum rc look_up(struct store *store, struct witness_alarm *ret, struct err *err)
+{
+    scoped(view_free) struct view *view = NULL;
+    enum rc rc = view_load(store, &view, err);
+
+    return rc == RC_OK ? witness_fleet(store, view, ret, err) : rc;
+}
+
 static enum rc verify_store(struct cli *cli, struct audit_walk *ret, struct err *err)
 {
     scoped(home_close) struct home home = HOME_NONE;
+    struct witness_alarm alarm = { 0 };
     enum rc rc = home_open(cli->home, false, &home, err);
 
-    return rc == RC_OK ? store_audit_check(home.store, ret, err) : rc;
+    if (rc == RC_OK)
+        rc = store_audit_check(home.store, ret, err);
+    if (rc == RC_OK) /* whole by itself; but all of it is for others to say */
+        rc = look_up(home.store, &alarm, err);
+    return rc == RC_OK ? witness_refuse(&alarm, err) : rc;
 }
 
 /* A file says by itself which roots it goes by: with --root they are those of a mission that the
@@ -161,6 +177,10 @@ static int run_verify(struct cli *cli)
         return cli_fail(cli, &err,
                         "somebody or something has changed it: docs/guide/operator.md says what "
                         "to do");
+    if (rc == RC_AUDIT_LOST)
+        return cli_fail(cli, &err,
+                        "put back the store that has it; if there is none: berth audit "
+                        "accept-loss --why TEXT");
     return rc == RC_OK ? say_walk(cli, &walk)
                        : cli_fail(cli, &err, file ? CLI_FIX_PATH : "berth audit verify --help");
 }
@@ -321,6 +341,63 @@ static int run_sign(struct cli *cli)
     return cli_json(cli, entry_json(row));
 }
 
+/* ---- accept-loss ------------------------------------------------------------------------------
+ */
+
+/* The numbers that satellites have seen and the log lost are never used again, so that what is
+ * written from now on is above them; and they prove nothing any more. */
+static enum rc accept_loss(const struct home *home, struct auditing *audit,
+                           struct store_audit **ret, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    struct witness_alarm alarm = { 0 };
+    size_t n = 0;
+    enum rc rc = store_begin(home->store, &open, err);
+
+    if (rc == RC_OK)
+        rc = look_up(home->store, &alarm, err);
+    if (rc == RC_OK && alarm.satellites == 0)
+        rc = err_set(err, RC_NOT_FOUND, "no satellite has seen what the log does not have");
+    audit->by.lost = (struct audit_lost){ alarm.first, alarm.last };
+    if (rc == RC_OK)
+        rc = store_audit(home->store, NULL, "accept-loss", clock_unix_ms(), err,
+                         "%u satellites have seen entries %llu to %llu, %s the last; the log ended "
+                         "with %llu",
+                         alarm.satellites, (unsigned long long)alarm.first,
+                         (unsigned long long)alarm.last, alarm.satellite,
+                         (unsigned long long)alarm.head);
+    audit->by.lost = (struct audit_lost){ 0, 0 };
+    if (rc == RC_OK)
+        rc = store_audit_list(home->store, 1, ret, &n, err);
+    if (rc == RC_OK && (n != 1 || !(*ret)->is_signed))
+        rc = err_set(err, RC_KEY_FILE, "no key of an operator");
+    return rc == RC_OK ? store_commit(&open, err) : rc;
+}
+
+static int run_accept_loss(struct cli *cli)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(auditing_done) struct auditing audit = { 0 };
+    scoped(free_ptr) struct store_audit *row = NULL;
+    const char *why = cli_value(cli, "why");
+    struct err err = { 0 };
+    enum rc rc = why && why[0] != '\0' ? RC_OK : err_set(&err, RC_USAGE, "--why is missing");
+
+    if (rc == RC_OK)
+        rc = home_open(cli->home, false, &home, &err);
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, NULL, &err);
+    if (rc == RC_OK)
+        rc = accept_loss(&home, &audit, &row, &err);
+    if (rc == RC_NOT_FOUND)
+        return cli_fail(cli, &err, "berth audit verify");
+    if (rc != RC_OK)
+        return cli_fail(cli, &err, "--why TEXT, --as OPERATOR.key, --passphrase-file FILE");
+    cli_say(cli, "entry %llu gives up entries %llu to %llu", (unsigned long long)row->entry.seq,
+            (unsigned long long)row->entry.lost.first, (unsigned long long)row->entry.lost.last);
+    return cli_json(cli, entry_json(row));
+}
+
 /* ---- the commands -----------------------------------------------------------------------------
  */
 
@@ -376,5 +453,15 @@ const struct cli_command cmd_audit[] = {
                "not signed themselves.",
       .options = sign_options,
       .run = run_sign },
+    { .name = "audit accept-loss",
+      .group = "Audit",
+      .args = "",
+      .summary = "Go on without the part of the log that only satellites have seen",
+      .about = "A satellite has seen a head of the log that this store does not have: the store\n"
+               "was rolled back, or written anew.  No new order is made or released until the\n"
+               "store that has it is put back, or an operator says with this that it is gone.\n"
+               "That is an entry itself, signed, with --why.",
+      .options = sign_options,
+      .run = run_accept_loss },
     { 0 },
 };

@@ -13,6 +13,7 @@
 #include "orchestrator/refused.h"
 #include "orchestrator/screen.h"
 #include "orchestrator/view.h"
+#include "orchestrator/witness_print.h"
 
 #define EVENTS_SHOWN 64U
 #define EVENTS_PRINTED 5U
@@ -462,10 +463,12 @@ static void print_fleet(struct cli *cli, const struct view *view, uint64_t now_m
 static int status_once(struct cli *cli, struct store *store, uint64_t silent_ms, struct err *err)
 {
     scoped(view_free) struct view *view = NULL;
+    struct witness_alarm alarm = { 0 };
     uint64_t now_ms = clock_unix_ms();
 
-    if (view_load(store, &view, err) != RC_OK)
+    if (view_load(store, &view, err) != RC_OK || witness_fleet(store, view, &alarm, err) != RC_OK)
         return cli_fail(cli, err, NULL);
+    witness_print(cli, &alarm);
     if (!cli->json) {
         print_fleet(cli, view, now_ms, silent_ms);
         return CLI_OK;
@@ -475,7 +478,8 @@ static int status_once(struct cli *cli, struct store *store, uint64_t silent_ms,
     for (size_t i = 0; i < view->n; i++)
         (void)json_array_append_new(
             list, satellite_json(store, view, &view->satellite[i], now_ms, silent_ms));
-    return cli_json(cli, json_pack("{s:o}", "satellites", list));
+    return cli_json(
+        cli, json_pack("{s:o, s:o}", "satellites", list, "audit_alarm", witness_json(&alarm)));
 }
 
 static int run_status(struct cli *cli)
@@ -519,12 +523,14 @@ static int run_ps(struct cli *cli)
     scoped(home_close) struct home home = HOME_NONE;
     scoped(view_free) struct view *view = NULL;
     uint64_t now_ms = clock_unix_ms();
+    struct witness_alarm lost = { 0 };
     struct err err = { 0 };
     char age[CLI_SIZE_CAP] = "never";
 
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    if (view_load(home.store, &view, &err) != RC_OK)
+    if (view_load(home.store, &view, &err) != RC_OK ||
+        witness_fleet(home.store, view, &lost, &err) != RC_OK)
         return cli_fail(cli, &err, NULL);
     const struct view_satellite *sat = view_find(view, cli_arg(cli, 0));
 
@@ -547,6 +553,7 @@ static int run_ps(struct cli *cli)
     if (sat->seen && sat->seen->passes_order > 0)
         cli_say(cli, "  no new order for %u passes, no new document for %u",
                 sat->seen->passes_order, sat->seen->passes_document);
+    witness_print(cli, &lost);
     print_agent(cli, sat->seen);
     if (sat->seen) {
         print_scrub(cli, &sat->seen->scrub);

@@ -140,10 +140,15 @@ json_t *describe_order(const struct order *doc)
                                       "manifest", json_digest(&line->manifest)),
                             "manifest384", &line->manifest384));
     }
-    return json_pack("{s:s, s:s, s:o, s:b, s:o, s:o, s:o}", "kind", "order", "satellite",
-                     doc->satellite, "generation", json_uint(doc->generation), "staged",
-                     doc->staged, "issued_ms", json_uint(doc->issued_ms), "expires_ms",
-                     json_uint(doc->expires_ms), "lines", lines);
+    json_t *value = json_pack("{s:s, s:s, s:o, s:b, s:o, s:o, s:o}", "kind", "order", "satellite",
+                              doc->satellite, "generation", json_uint(doc->generation), "staged",
+                              doc->staged, "issued_ms", json_uint(doc->issued_ms), "expires_ms",
+                              json_uint(doc->expires_ms), "lines", lines);
+    if (doc->witness.seq > 0)
+        (void)json_object_set_new(value, "audit_head",
+                                  json_pack("{s:o, s:o}", "seq", json_uint(doc->witness.seq),
+                                            "head", json_digest(&doc->witness.head)));
+    return value;
 }
 
 static json_t *report_payload_json(const struct report_payload *p)

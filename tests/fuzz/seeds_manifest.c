@@ -207,6 +207,11 @@ int main(void)
     order.staged = true;
     doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
     put("fuzz_manifest_order", "staged", one.payload);
+    order.witness.seq = 300;
+    memset(&order.witness.head, 0x57, sizeof order.witness.head);
+    doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
+    put("fuzz_manifest_order", "witness", one.payload);
+    order.witness = (struct witness){ 0 };
     order.staged = false;
     order.n_lines = 0;
     doc_signed(&one, DOC_ORDER, order_encode, &order, K_OPERATOR_A, K_OPERATOR_B);
@@ -241,6 +246,12 @@ int main(void)
     doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
              &err);
     put("fuzz_manifest_report", "usage", one.payload);
+    report.keeps_witness = true;
+    report.witness.seq = 300;
+    memset(&report.witness.head, 0x57, sizeof report.witness.head);
+    doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_report", "witness", one.payload);
     doc_report_walls(&report);
     doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
              &err);

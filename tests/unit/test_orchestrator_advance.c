@@ -124,7 +124,8 @@ static uint64_t add_rollout(const char *name, uint64_t generation, bool canary)
     return id;
 }
 
-static bool agent_on_trial; /* what the reports say of it */
+static bool agent_on_trial;         /* what the reports say of it */
+static struct witness told_witness; /* and of the ground's log; 0 = nothing */
 
 static enum rc report(const char *sat, const char *says, uint64_t seq, uint64_t generation,
                       uint8_t digest, enum slot_state slot)
@@ -146,6 +147,8 @@ static enum rc report(const char *sat, const char *says, uint64_t seq, uint64_t 
         r->agent.running.b[0] = 9;
         r->agent.trial = true;
     }
+    r->keeps_witness = told_witness.seq > 0;
+    r->witness = told_witness;
     r->n_events = 1;
     r->event[0] = (struct report_event){ .seq = 1, .code = RC_REPLAY, .count = 2, .what = "b" };
     for (int i = 0; i < 2; i++) {
@@ -219,6 +222,30 @@ static void waves_open_one_by_one(void **state)
     assert_rc(report("sat-2", "sat-2", 1, 1, 1, SLOT_COMMITTED), RC_OK);
     step();
     assert_int_equal(rollout_state(id), ROLLOUT_COMPLETED);
+}
+
+/* What is held may have been withdrawn in the part of the log that only a satellite has seen. */
+static void a_store_that_was_rolled_back_releases_nothing(void **state)
+{
+    struct store_audit_by by = { .lost = { 50, 50 } };
+
+    (void)state;
+    (void)add_rollout("beacon", 1, true);
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
+    told_witness.seq = 50;
+    memset(&told_witness.head, 5, sizeof told_witness.head);
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_COMMITTED), RC_OK);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    store_audit_by(store, &by);
+    assert_rc(store_audit(store, "op", "accept-loss", NOW, &err, "x"), RC_OK);
+    store_audit_by(store, NULL);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_RELEASED);
+    told_witness = (struct witness){ 0 };
 }
 
 static void failure_holds_the_rest(void **state)
@@ -688,6 +715,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROW(waves_open_one_by_one),
+        ROW(a_store_that_was_rolled_back_releases_nothing),
         ROW(failure_holds_the_rest),
         ROW(shared_order_waits_for_both),
         ROW(newer_order_replaces_what_was_sent),

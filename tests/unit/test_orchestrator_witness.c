@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The witness in orbit: the head of the ground's log in orders and reports, and a ground that was
+ * rolled back or written anew.  What a satellite keeps of it is test_agent_witness.c's.
+ */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "orchestrator/ingest.h"
+#include "orchestrator/witness.h"
+#include "tests/unit/documents.h"
+
+static struct err err;
+static uint8_t buf[DOCUMENT_MAX];
+
+static struct digest digest_of(uint8_t fill)
+{
+    struct digest d;
+
+    memset(d.b, fill, sizeof d.b);
+    return d;
+}
+
+static struct witness seen(uint64_t seq, uint8_t fill)
+{
+    return (struct witness){ .seq = seq, .head = digest_of(fill) };
+}
+
+/* ---- on the wire ---- */
+
+static void orders_bring_it_and_reports_take_it_back(void **state)
+{
+    static struct report report, report_back;
+    struct order order = doc_order(), back;
+    struct bytes plain, out;
+
+    (void)state;
+    assert_rc(order_encode(&order, buf, sizeof buf, &plain, &err), RC_OK);
+    size_t before = plain.n;
+
+    order.witness = seen(300, 7);
+    assert_rc(order_encode(&order, buf, sizeof buf, &out, &err), RC_OK);
+    assert_rc(order_decode(out, &back, &err), RC_OK);
+    assert_memory_equal(&back, &order, sizeof order);
+    assert_int_equal(out.n - before, 39);
+
+    doc_report(&report);
+    assert_rc(report_encode(&report, buf, sizeof buf, &plain, &err), RC_OK);
+    before = plain.n;
+    report.keeps_witness = true;
+    assert_rc(report_encode(&report, buf, sizeof buf, &out, &err), RC_OK);
+    assert_int_equal(out.n - before, 2);
+    assert_rc(report_decode(out, &report_back, &err), RC_OK);
+    assert_true(report_back.keeps_witness);
+    assert_int_equal(report_back.witness.seq, 0);
+    report.witness = seen(300, 7);
+    assert_rc(report_encode(&report, buf, sizeof buf, &out, &err), RC_OK);
+    assert_rc(report_decode(out, &report_back, &err), RC_OK);
+    assert_memory_equal(&report_back.witness, &report.witness, sizeof report.witness);
+}
+
+static void half_a_witness_is_none(void **state)
+{
+    static struct report report;
+    struct order order = doc_order();
+    struct bytes out;
+
+    (void)state;
+    order.witness = (struct witness){ .seq = 4 };
+    assert_rc(order_encode(&order, buf, sizeof buf, &out, &err), RC_VALUE);
+    order.witness = (struct witness){ .head = digest_of(1) };
+    assert_rc(order_encode(&order, buf, sizeof buf, &out, &err), RC_VALUE);
+    order.witness = seen(1ULL << 63, 1);
+    assert_rc(order_encode(&order, buf, sizeof buf, &out, &err), RC_VALUE);
+    doc_report(&report);
+    report.witness = seen(4, 4);
+    assert_rc(report_encode(&report, buf, sizeof buf, &out, &err), RC_VALUE);
+}
+
+/* ---- the ground ---- */
+
+static char dir[64], path[96];
+
+static int make_dir(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/berth-witness-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/store.sqlite", dir);
+    return 0;
+}
+
+static int remove_dir(void **state)
+{
+    scoped(close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    return fs_remove_tree(tmp, dir + strlen("/tmp/"), &err) == RC_OK ? 0 : 1;
+}
+
+static void what_a_head_says(void **state)
+{
+    const struct digest a = digest_of(1), b = digest_of(2);
+    const struct {
+        struct witness seen;
+        uint64_t head;
+        const struct digest *held;
+        bool lost;
+        enum witness_state want;
+    } rows[] = {
+        { { 0 }, 9, NULL, false, WITNESS_NONE },
+        { seen(9, 1), 9, &a, false, WITNESS_GOOD },
+        { seen(3, 1), 9, &a, false, WITNESS_GOOD },
+        { seen(3, 1), 9, &a, true, WITNESS_GOOD },
+        { seen(3, 1), 9, &b, false, WITNESS_OTHER },
+        { seen(3, 1), 9, &b, true, WITNESS_GIVEN_UP },
+        { seen(3, 1), 9, NULL, false, WITNESS_OTHER }, /* a hole */
+        { seen(10, 1), 9, NULL, false, WITNESS_AHEAD },
+        { seen(10, 1), 20, NULL, true, WITNESS_GIVEN_UP },
+        { seen(1, 1), 0, NULL, false, WITNESS_AHEAD },
+        { seen(9 + WITNESS_AHEAD_MAX, 1), 9, NULL, false, WITNESS_AHEAD },
+        { seen(10 + WITNESS_AHEAD_MAX, 1), 9, NULL, false, WITNESS_ABSURD },
+        { seen(INT64_MAX, 1), 9, NULL, false, WITNESS_ABSURD },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        enum witness_state got =
+            witness_judge(&rows[i].seen, rows[i].head, rows[i].held, rows[i].lost);
+
+        if (got != rows[i].want)
+            fail_msg("row %zu: %d, want %d", i, (int)got, (int)rows[i].want);
+        assert_int_equal(witness_alarms(got), got == WITNESS_AHEAD || got == WITNESS_OTHER);
+    }
+}
+
+static struct store *store;
+
+static int open_store(void **state)
+{
+    (void)make_dir(state);
+    assert_rc(store_open(path, true, &store, &err), RC_OK);
+    for (uint32_t i = 1; i <= 3; i++) {
+        struct store_satellite sat = {
+            .node = 100 + i, .up = "/u", .down = "/d", .link_keys = "/k"
+        };
+
+        (void)snprintf(sat.id, sizeof sat.id, "sat-%u", i);
+        assert_rc(store_put_satellite(store, &sat, &err), RC_OK);
+    }
+    for (uint64_t i = 1; i <= 5; i++)
+        assert_rc(store_audit(store, "op", "push", i, &err, "x"), RC_OK);
+    return 0;
+}
+
+static int close_store(void **state)
+{
+    store_close(&store);
+    return remove_dir(state);
+}
+
+static void report(const char *sat, uint64_t seq, const struct witness *w)
+{
+    static struct report r, back;
+    struct bytes out;
+
+    doc_report(&r);
+    (void)snprintf(r.satellite, sizeof r.satellite, "%s", sat);
+    r.seq = seq;
+    r.keeps_witness = w != NULL;
+    if (w)
+        r.witness = *w;
+    assert_rc(report_encode(&r, buf, sizeof buf, &out, &err), RC_OK);
+    assert_rc(ingest_report(store, sat, out, NOW_MS, &back, &err), RC_OK);
+}
+
+static struct witness_alarm look(void)
+{
+    scoped(view_free) struct view *view = NULL;
+    struct witness_alarm alarm;
+
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_rc(witness_fleet(store, view, &alarm, &err), RC_OK);
+    return alarm;
+}
+
+static void a_rolled_back_store_is_found_and_given_up(void **state)
+{
+    struct store_audit_by by = { .why = "restored" };
+    struct witness w = { 0 };
+    struct witness_alarm alarm;
+
+    (void)state;
+    report("sat-1", 1, NULL); /* an agent that keeps none */
+    assert_rc(store_audit_hash(store, 4, &w.head, &(bool){ false }, &err), RC_OK);
+    w.seq = 4;
+    report("sat-2", 1, &w);
+    report("sat-3", 1, &(struct witness){ 0 });
+    assert_int_equal(look().satellites, 0);
+
+    report("sat-3", 2, &(struct witness[]){ seen(8, 8) }[0]); /* ahead */
+    alarm = look();
+    assert_int_equal(alarm.satellites, 1);
+    assert_string_equal(alarm.satellite, "sat-3");
+    assert_rc(witness_refuse(&alarm, &err), RC_AUDIT_LOST);
+    assert_non_null(strstr(err.what, "sat-3 has seen entry 8, the log ends with 5"));
+    report("sat-1", 2, &(struct witness[]){ seen(3, 3) }[0]); /* another story */
+    alarm = look();
+    assert_int_equal(alarm.satellites, 2);
+    assert_int_equal(alarm.first, 3);
+    assert_int_equal(alarm.last, 8);
+
+    by.lost = (struct audit_lost){ alarm.first, alarm.last };
+    store_audit_by(store, &by);
+    assert_rc(store_audit(store, "op", "accept-loss", 9, &err, "x"), RC_OK);
+    store_audit_by(store, NULL);
+    alarm = look();
+    assert_int_equal(alarm.satellites, 0);
+    assert_int_equal(alarm.head, 9);
+    assert_rc(witness_refuse(&alarm, &err), RC_OK);
+    report("sat-2", 2, &(struct witness[]){ seen(10, 1) }[0]);
+    assert_int_equal(look().satellites, 1);
+}
+
+/* A satellite that says nonsense must not stop the fleet. */
+static void one_that_lies_stops_nothing(void **state)
+{
+    (void)state;
+    report("sat-1", 1, &(struct witness[]){ seen(INT64_MAX, 1) }[0]);
+    assert_int_equal(look().satellites, 0);
+}
+
+static void only_who_keeps_it_gets_it(void **state)
+{
+    static struct report r;
+    struct digest head;
+    struct witness w;
+    uint64_t seq = 0;
+
+    (void)state;
+    assert_rc(witness_for(store, NULL, &w, &err), RC_OK);
+    assert_int_equal(w.seq, 0);
+    assert_rc(witness_for(store, &r, &w, &err), RC_OK);
+    assert_int_equal(w.seq, 0);
+    r.keeps_witness = true;
+    assert_rc(witness_for(store, &r, &w, &err), RC_OK);
+    assert_rc(store_audit_head(store, &seq, &head, &err), RC_OK);
+    assert_int_equal(w.seq, seq);
+    assert_memory_equal(&w.head, &head, sizeof head);
+}
+
+int main(void)
+{
+#define STORE(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(orders_bring_it_and_reports_take_it_back),
+        cmocka_unit_test(half_a_witness_is_none),
+        cmocka_unit_test(what_a_head_says),
+        STORE(a_rolled_back_store_is_found_and_given_up),
+        STORE(one_that_lies_stops_nothing),
+        STORE(only_who_keeps_it_gets_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
