@@ -8,7 +8,9 @@
 #include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -134,6 +136,16 @@ static int set_sysctls(const struct child *c)
             return -1;
     }
     return 0;
+}
+
+/* Its own, and all the network there is. */
+static int raise_loopback(const struct child *c)
+{
+    struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+    scoped(close_fd) int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)c;
+    return sock < 0 ? -1 : ioctl(sock, SIOCSIFFLAGS, &lo);
 }
 
 static int attach_tree(const struct child *c)
@@ -329,6 +341,7 @@ static const struct child_step steps[] = {
     { "cgroup-namespace", child_cgroup_namespace, CHILD_ALWAYS },
     { "forbid-namespaces", child_forbid_namespaces, CHILD_ALWAYS },
     { "sysctl", set_sysctls, CHILD_ALWAYS },
+    { "loopback", raise_loopback, CHILD_ALWAYS },
     { "root", child_attach_root, CHILD_ALWAYS },
     { "tree", attach_tree, CHILD_ALWAYS },
     { "mask", mask_paths, CHILD_ALWAYS },

@@ -71,16 +71,24 @@ static enum rc open_bundle(struct creation *s, struct err *err)
     return RC_OK;
 }
 
+static struct oci_sources sources_of(const struct creation *s)
+{
+    return (struct oci_sources){ .bundle = s->container.record.bundle,
+                                 .allowed = s->options->bind_from,
+                                 .n = s->options->n_bind_from };
+}
+
 static enum rc read_config(struct creation *s, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = NULL;
+    const struct oci_sources sources = sources_of(s);
     size_t n = 0;
     enum rc rc = fs_read_alloc(s->bundle, "config.json", OCI_CONFIG_MAX, &buf, &n, err);
 
     if (rc == RC_OK)
         rc = oci_config_read((struct bytes){ .p = buf, .n = n }, &s->config, err);
     if (rc == RC_OK)
-        rc = oci_tree_root(s->bundle, s->config.root, &s->root, err);
+        rc = oci_tree_root(s->bundle, s->config.root, &sources, &s->root, err);
     for (size_t i = 0; rc == RC_OK && i < s->config.n_said; i++)
         (void)fprintf(s->options->notes, "berth-oci: %s\n", s->config.said[i]);
     return rc;
@@ -142,9 +150,7 @@ static enum rc make_cgroup(struct creation *s, struct err *err)
 
 static enum rc open_tree_mounts(struct creation *s, struct err *err)
 {
-    const struct oci_sources sources = { .bundle = s->container.record.bundle,
-                                         .allowed = s->options->bind_from,
-                                         .n = s->options->n_bind_from };
+    const struct oci_sources sources = sources_of(s);
 
     return oci_tree_open(s->root, &sources, s->uids.host, s->gids.host, &s->tree, err);
 }

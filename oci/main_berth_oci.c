@@ -25,7 +25,7 @@ static const char usage[] =
     "    delete [--force] ID                          remove it; with --force end it first\n"
     "\n"
     "  --root DIR        where the state of containers is (else " OCI_ROOT_DEFAULT ")\n"
-    "  --bind-from DIR   a container may mount what lies in DIR, beside its own bundle\n"
+    "  --bind-from DIR   containers may be given what lies in DIR, beside their bundle\n"
     "  --version, --help\n";
 
 struct line {

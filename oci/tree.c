@@ -69,10 +69,25 @@ static int open_point(int root, const char *path, bool file)
 
 /* ---- creator -------------------------------------------------------------------------------- */
 
-enum rc oci_tree_root(int bundle, const char *path, int *ret, struct err *err)
+static bool is_allowed(const struct oci_sources *sources, const char *path)
+{
+    bool allowed = oci_path_within(sources->bundle, path);
+
+    for (size_t i = 0; i < sources->n; i++)
+        allowed = allowed || oci_path_within(sources->allowed[i], path);
+    return allowed;
+}
+
+enum rc oci_tree_root(int bundle, const char *path, const struct oci_sources *sources, int *ret,
+                      struct err *err)
 {
     struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
                             .resolve = NO_LINKS | (path[0] == '/' ? 0 : RESOLVE_BENEATH) };
+
+    if (path[0] == '/' && !oci_path_valid(path))
+        return err_set(err, RC_OCI_FORMAT, "root.path %.60s", path);
+    if (path[0] == '/' && !is_allowed(sources, path))
+        return err_set(err, RC_OCI_WANTS, "root.path %.60s of the host", path);
     int fd = (int)syscall(SYS_openat2, bundle, path, &how, sizeof how);
 
     if (fd < 0)
@@ -96,13 +111,10 @@ static enum rc open_root(int root, struct oci_tree *tree, struct err *err)
 static enum rc open_bind(const struct oci_mount *m, const struct oci_sources *sources, int *ret,
                          struct err *err)
 {
-    bool allowed = oci_path_within(sources->bundle, m->source);
     struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = NO_LINKS };
     unsigned int whole = m->recursive ? AT_RECURSIVE : 0;
 
-    for (size_t i = 0; i < sources->n; i++)
-        allowed = allowed || oci_path_within(sources->allowed[i], m->source);
-    if (!allowed)
+    if (!is_allowed(sources, m->source))
         return err_set(err, RC_OCI_WANTS, "mounts: %.60s of the host", m->source);
     scoped(close_fd) int from = (int)syscall(SYS_openat2, AT_FDCWD, m->source, &how, sizeof how);
     scoped(close_fd) int fd =

@@ -18,16 +18,17 @@ struct oci_tree {
     int bind[OCI_MOUNTS_MAX];
 };
 
-/* Where binds may come from, beside the bundle: absolute paths. */
+/* Where files may come from, beside the bundle: absolute paths. */
 struct oci_sources {
     const char *bundle; /* absolute, resolved */
     const char *const *allowed;
     size_t n;
 };
 
-/* Creator: open the root file system of a bundle: a directory, below the bundle or absolute, with
- * no link in its path.  RC_OCI_FORMAT. */
-must_check enum rc oci_tree_root(int bundle, const char *path, int *ret, struct err *err);
+/* Creator: open the root file system of a bundle: a directory below the bundle, or an absolute path
+ * there or below one of those allowed, with no link in it.  RC_OCI_FORMAT, RC_OCI_WANTS. */
+must_check enum rc oci_tree_root(int bundle, const char *path, const struct oci_sources *sources,
+                                 int *ret, struct err *err);
 
 /* Creator: make mount points in the root, and the detached mounts.  uid0 and gid0 are the host's
  * ids of root inside.  RC_OCI_WANTS: a bind from elsewhere.  RC_LAUNCH_STEP. */

@@ -43,7 +43,8 @@ static int run(struct cli *cli)
 
 static const struct cli_option options[] = {
     { "root", CLI_PATH, "DIR", "where the state of containers is (else /run/berth-oci)" },
-    { "bind-from", CLI_PATH, "DIR", "a container may mount what lies in DIR, beside its bundle" },
+    { "bind-from", CLI_PATH, "DIR",
+      "containers may be given what lies in DIR, beside their bundle" },
     { "bundle", CLI_PATH, "DIR", "create: the bundle (else the working directory)" },
     { "pid-file", CLI_PATH, "FILE", "create: write the number of its process there" },
     { "force", CLI_FLAG, NULL, "delete: end it first" },

@@ -321,6 +321,10 @@ static void test_hostile_bundles(void **state)
     refused("root below a link", "root.path");
     write_text("bundle/config.json", "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"../..\"}}");
     refused("root above", "root.path");
+    write_text("bundle/config.json", "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/\"}}");
+    refused("the host as root", "of the host");
+    write_text("bundle/config.json", "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/etc\"}}");
+    refused("a directory of the host as root", "of the host");
     /* Mount points behind links of the root file system. */
     assert_int_equal(symlink("/tmp", in_dir("bundle/rootfs/escape")), 0);
     bundle("true", ",\"mounts\":[{\"destination\":\"/escape/x\",\"type\":\"tmpfs\"}]", group(""));
