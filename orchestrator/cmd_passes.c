@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
+#include "orchestrator/learnt.h"
 #include "orchestrator/lines.h"
 #include "orchestrator/outlook.h"
 #include "orchestrator/schedule.h"
@@ -21,6 +22,7 @@ struct passes {
     struct cli *cli;
     struct fleet *fleet;
     struct outlook *outlook;
+    struct learnt learnt;
     char path[HOME_PATH_CAP]; /* of the fleet file */
     int64_t now_ms, from_ms, to_ms;
 };
@@ -84,6 +86,23 @@ static enum rc schedule(struct passes *p, struct err *err)
     return rc;
 }
 
+/* What the home has heard; with --fleet there need not be one. */
+static enum rc learn(struct passes *p, struct err *err)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    struct err none = { 0 };
+
+    p->learnt.fleet = p->fleet;
+    if (home_open(p->cli->home, false, &home, &none) != RC_OK)
+        return RC_OK;
+    return learnt_load(p->fleet, p->path, home.store, p->now_ms, &p->learnt, err);
+}
+
+static void passes_done(struct passes *p)
+{
+    learnt_done(&p->learnt);
+}
+
 /* ---- output --------------------------------------------------------------------------------- */
 
 static void put_state(const struct passes *p, const struct contact *c, char *out, size_t cap)
@@ -141,14 +160,18 @@ static json_t *contact_json(const struct passes *p, const struct contact *c)
     char begins[CLI_TIME_CAP], ends[CLI_TIME_CAP], state[32];
 
     put_state(p, c, state, sizeof state);
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:s, s:o}", "station",
-                     p->fleet->station[c->station].station.id, "satellite",
-                     p->fleet->satellite[c->satellite].id, "begins", cli_time(c->aos_ms, begins),
-                     "ends", cli_time(c->los_ms, ends), "begins_ms", (json_int_t)c->aos_ms,
-                     "ends_ms", (json_int_t)c->los_ms, "top_degrees", c->top * DEGREES, "room",
-                     json_uint(c->room), "bytes", json_uint(c->capacity), "state",
-                     c->los_ms <= p->now_ms ? "past" : contact_state_text(c->state), "antenna",
-                     c->state == CONTACT_PREDICTED ? json_null() : json_uint(c->antenna + 1U));
+    const struct contact_goodput g =
+        learnt_goodput((void *)(uintptr_t)&p->learnt, c->station, c->satellite);
+
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:f, s:i, s:s, s:o}", "station",
+        p->fleet->station[c->station].station.id, "satellite", p->fleet->satellite[c->satellite].id,
+        "begins", cli_time(c->aos_ms, begins), "ends", cli_time(c->los_ms, ends), "begins_ms",
+        (json_int_t)c->aos_ms, "ends_ms", (json_int_t)c->los_ms, "top_degrees", c->top * DEGREES,
+        "room", json_uint(c->room), "bytes", json_uint(c->capacity), "goodput", g.mean_ppm / 1e6,
+        "learnt_from", (int)(g.contacts < INT32_MAX ? g.contacts : INT32_MAX), "state",
+        c->los_ms <= p->now_ms ? "past" : contact_state_text(c->state), "antenna",
+        c->state == CONTACT_PREDICTED ? json_null() : json_uint(c->antenna + 1U));
 }
 
 static json_t *passes_json(const struct passes *p)
@@ -199,7 +222,7 @@ static int run(struct cli *cli)
 {
     scoped(free_ptr) struct fleet *fleet = NULL;
     scoped(outlook_free) struct outlook *outlook = NULL;
-    struct passes p = { .cli = cli, .now_ms = (int64_t)clock_unix_ms() };
+    scoped(passes_done) struct passes p = { .cli = cli, .now_ms = (int64_t)clock_unix_ms() };
     struct err err = { 0 };
 
     if (read_span(&p, &err) != RC_OK)
@@ -216,9 +239,12 @@ static int run(struct cli *cli)
                                       .satellite = cli_arg(cli, 0),
                                       .from_ms = p.from_ms,
                                       .to_ms = p.to_ms,
-                                      .reference_ms = p.now_ms };
+                                      .reference_ms = p.now_ms,
+                                      .goodput = learnt_goodput,
+                                      .arg = &p.learnt };
 
-    if (check_satellite(&p, &err) != RC_OK || outlook_make(&in, &outlook, &err) != RC_OK)
+    if (check_satellite(&p, &err) != RC_OK || learn(&p, &err) != RC_OK ||
+        outlook_make(&in, &outlook, &err) != RC_OK)
         return fail(&p, &err);
     p.outlook = outlook;
     if (schedule(&p, &err) != RC_OK)

@@ -102,6 +102,28 @@ static enum rc compare(struct store *store, const struct report *now, uint64_t n
     return confinement_compare(store, before, now, now_ms, err);
 }
 
+/* What the link brought in the contact that the report is of. */
+static enum rc keep_heard(struct store *store, const struct report *report, uint64_t now_ms,
+                          struct err *err)
+{
+    const struct report_bytes *b = &report->traffic.contact;
+    scoped(free_ptr) struct store_outgoing *queued = NULL;
+    struct store_heard row = { .epoch = report->epoch,
+                               .contact = report->traffic.contacts,
+                               .received_ms = now_ms };
+    size_t n = 0;
+
+    if (report->traffic.contacts == 0)
+        return RC_OK;
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", report->satellite);
+    if (__builtin_add_overflow(b->useful, b->repeated, &row.arrived) || row.arrived > INT64_MAX)
+        row.arrived = INT64_MAX;
+    enum rc rc = store_outgoing(store, row.satellite, OUTGOING_QUEUED, &queued, &n, err);
+
+    row.waiting = n > 0;
+    return rc == RC_OK ? store_put_heard(store, &row, err) : rc;
+}
+
 enum rc ingest_report(struct store *store, const char *satellite, struct bytes bytes,
                       uint64_t now_ms, struct report *ret, struct err *err)
 {
@@ -125,6 +147,8 @@ enum rc ingest_report(struct store *store, const char *satellite, struct bytes b
         rc = store_put_report(store, &row, bytes, err);
     if (rc == RC_OK)
         rc = keep_events(store, ret, now_ms, err);
+    if (rc == RC_OK)
+        rc = keep_heard(store, ret, now_ms, err);
     if (rc == RC_OK)
         rc = lacks_root(store, ret, &waits, err);
     if (rc == RC_OK && !waits)

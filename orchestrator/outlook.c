@@ -29,14 +29,6 @@ void outlook_free(struct outlook **outlook)
     *outlook = NULL;
 }
 
-struct contact_goodput outlook_goodput(void *arg, uint32_t station, uint32_t satellite)
-{
-    const struct fleet *fleet = arg;
-
-    (void)station;
-    return contact_prior(&fleet->link[fleet->satellite[satellite].link].link);
-}
-
 /* ---- files ---------------------------------------------------------------------------------- */
 
 static const struct fleet_satellite *satellite_of(const struct looking *l)
@@ -235,7 +227,9 @@ static enum rc look(struct looking *l)
                                          .n_stations = l->in->fleet->n_stations,
                                          .satellite = l->satellite,
                                          .node = sat->node,
-                                         .link = &l->in->fleet->link[sat->link].link };
+                                         .link = &l->in->fleet->link[sat->link].link,
+                                         .goodput = l->in->goodput,
+                                         .arg = l->in->arg };
     return ways[sat->orbit](l);
 }
 

@@ -27,6 +27,9 @@ struct outlook_input {
     const char *satellite;  /* only this one; NULL = all */
     int64_t from_ms, to_ms; /* Unix time */
     int64_t reference_ms;   /* contact plans' relative times count from here */
+    /* As in struct contact_search. */
+    struct contact_goodput (*goodput)(void *arg, uint32_t station, uint32_t satellite);
+    void *arg;
 };
 
 /* RC_TLE, RC_CONTACTS, RC_NOT_FOUND and the like name the file; RC_ORBIT: a span that is too long.
@@ -34,9 +37,6 @@ struct outlook_input {
 must_check enum rc outlook_make(const struct outlook_input *in, struct outlook **ret,
                                 struct err *err);
 void outlook_free(struct outlook **outlook);
-
-/* What is expected of a station and a satellite: its link's prior.  arg: the fleet. */
-struct contact_goodput outlook_goodput(void *arg, uint32_t station, uint32_t satellite);
 
 /* The newest element set of a file: sets of two lines, with or without a name above, all of one
  * satellite; the last one counts.  RC_TLE, RC_CONTACTS with file and line. */

@@ -6,6 +6,7 @@
 
 void planning_sky_done(struct planning_sky *sky)
 {
+    learnt_done(&sky->learnt);
     outlook_free(&sky->outlook);
     free_ptr(&sky->job);
     free_ptr(&sky->ours);
@@ -170,8 +171,8 @@ static enum rc draw(struct planning_sky *sky, struct err *err)
                                              .n_jobs = sky->n_jobs };
     const struct forecast_input in = { .schedule = &schedule,
                                        .contacts = &sky->outlook->contacts,
-                                       .goodput = outlook_goodput,
-                                       .arg = (void *)(uintptr_t)p->fleet,
+                                       .goodput = learnt_goodput,
+                                       .arg = &sky->learnt,
                                        .wave = sky->wave,
                                        .ours = sky->ours,
                                        .n_waves = p->plan->n_waves,
@@ -194,8 +195,13 @@ enum rc planning_sky_make(const struct planning *p, struct store *store, int64_t
                                       .path = p->path,
                                       .from_ms = now_ms,
                                       .to_ms = sky.until_ms,
-                                      .reference_ms = now_ms };
-    enum rc rc = outlook_make(&in, &sky.outlook, err);
+                                      .reference_ms = now_ms,
+                                      .goodput = learnt_goodput,
+                                      .arg = &sky.learnt };
+    enum rc rc = learnt_load(p->fleet, p->path, store, now_ms, &sky.learnt, err);
+
+    if (rc == RC_OK)
+        rc = outlook_make(&in, &sky.outlook, err);
 
     if (rc == RC_OK)
         rc = make_jobs(&sky, store, err);

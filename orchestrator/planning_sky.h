@@ -10,6 +10,7 @@
 #define BERTH_ORCHESTRATOR_PLANNING_SKY_H
 
 #include "orchestrator/forecast.h"
+#include "orchestrator/learnt.h"
 #include "orchestrator/outlook.h"
 #include "orchestrator/planning.h"
 
@@ -20,6 +21,7 @@
 struct planning_sky {
     const struct planning *p;
     int64_t now_ms, until_ms;
+    struct learnt learnt;
     struct outlook *outlook; /* owned, as is what follows; NULL = the file has no stations */
     struct schedule_tenant tenant[2U * TENANTS_MAX];
     char tenant_id[2U * TENANTS_MAX][NAME_CAP];

@@ -6,7 +6,7 @@
 
 #include "orchestrator/store_query.h"
 
-#define SCHEMA_NUMBER 6
+#define SCHEMA_NUMBER 7
 #define SCHEMA_OLDEST 3 /* what can be brought up to date */
 #define BUSY_TIMEOUT_MS 30000
 #define ROWS_MAX (4U * 1024U * 1024U)
@@ -109,8 +109,17 @@ static const char schema_6[] =
     "CREATE TRIGGER audit_record_no_delete BEFORE DELETE ON audit"
     "  BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;"
     "PRAGMA user_version = 6;";
+
+/* What schema 7 adds: what came over the links. */
+static const char schema_7[] =
+    "CREATE TABLE heard (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  satellite TEXT NOT NULL REFERENCES satellite, epoch INTEGER NOT NULL,"
+    "  contact INTEGER NOT NULL, received_ms INTEGER NOT NULL, arrived INTEGER NOT NULL,"
+    "  waiting INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX heard_satellite ON heard (satellite, id);"
+    "PRAGMA user_version = 7;";
 /* clang-format on */
-static_assert(SCHEMA_NUMBER == 6 && SCHEMA_OLDEST == 3, "the schema texts set these user_versions");
+static_assert(SCHEMA_NUMBER == 7 && SCHEMA_OLDEST == 3, "the schema texts set these user_versions");
 
 static enum rc fail(sqlite3 *db, int code, struct err *err)
 {
@@ -471,6 +480,8 @@ static enum rc make_schema(struct store *store, struct err *err)
         rc = run_text(store, schema_5, err);
     if (rc == RC_OK && number < 6)
         rc = run_text(store, schema_6, err);
+    if (rc == RC_OK && number < 7)
+        rc = run_text(store, schema_7, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     return rc;

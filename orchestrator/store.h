@@ -368,6 +368,26 @@ must_check enum rc store_report(struct store *store, const char *satellite,
                                 struct store_observed *ret_row, uint8_t **ret, size_t *ret_n,
                                 struct err *err);
 
+/* What a satellite counted in one of its contacts. */
+#define STORE_HEARD_MAX 64U /* kept of each satellite */
+struct store_heard {
+    char satellite[NAME_CAP];
+    uint64_t epoch;       /* of the report */
+    uint64_t contact;     /* number since its link started */
+    uint64_t received_ms; /* of the first report that told of it */
+    uint64_t arrived;     /* bytes of whole bundles, useful or repeated */
+    uint32_t waiting;     /* 1: something was still queued for it */
+};
+
+/* Keep it: the newest of the satellite is raised if it is the same contact and the count did not
+ * fall. */
+must_check enum rc store_put_heard(struct store *store, const struct store_heard *row,
+                                   struct err *err);
+/* satellite NULL = any; by satellite, then as they came. */
+must_check enum rc store_heard(struct store *store, const char *satellite, struct store_heard **ret,
+                               size_t *ret_n, struct err *err);
+must_check enum rc store_forget_heard(struct store *store, const char *satellite, struct err *err);
+
 struct store_event {
     char satellite[NAME_CAP];
     uint64_t seq;
@@ -383,8 +403,8 @@ must_check enum rc store_put_event(struct store *store, const struct store_event
 /* How often an event is known to have happened; 0 = it is not known. */
 must_check enum rc store_event_count(struct store *store, const char *satellite, uint64_t seq,
                                      uint64_t *ret, struct err *err);
-/* Forget what a satellite has reported, its events, when anything was delivered to it, which
- * deltas did not work there, and for which its base changed. */
+/* Forget what a satellite has reported, its events and contacts, when anything was delivered to
+ * it, which deltas did not work there, and for which its base changed. */
 must_check enum rc store_forget_observed(struct store *store, const char *satellite,
                                          struct err *err);
 /* Forget all events of a satellite but the newest `keep`. */

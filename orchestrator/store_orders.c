@@ -332,6 +332,8 @@ enum rc store_forget_observed(struct store *store, const char *satellite, struct
 
     if (rc == RC_OK)
         rc = store_trim_events(store, satellite, 0, err);
+    if (rc == RC_OK)
+        rc = store_forget_heard(store, satellite, err);
     if (rc != RC_OK)
         return rc;
     q = query_start(store, "UPDATE outgoing SET sent_ms = 0 WHERE satellite = ?");

@@ -11,6 +11,7 @@
 #include "link/outbox.h"
 #include "link/transfer.h"
 #include "manifest/doc.h"
+#include "orchestrator/home.h"
 #include "tests/unit/berth_run.h"
 
 #define RAW_BYTES 300000U
@@ -126,6 +127,23 @@ static void sends_once_within_the_budget(void **state)
     assert_said("berth link status lists them");
 }
 
+/* The counters of the contact, for goodput; there is still something to send. */
+static void what_came_is_kept(void)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) struct store_heard *rows = NULL;
+    char path[PATH_MAX];
+    size_t n = 0;
+
+    print_to(path, sizeof path, "%s/ground/home", dir);
+    assert_rc(home_open(path, false, &home, &err), RC_OK);
+    assert_rc(store_heard(home.store, "sat-1", &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].contact, 3);
+    assert_int_equal(rows[0].arrived, 900);
+    assert_int_equal(rows[0].waiting, 1);
+}
+
 static void takes_in_what_is_authentic(void **state)
 {
     const struct report_traffic traffic = {
@@ -154,6 +172,7 @@ static void takes_in_what_is_authentic(void **state)
     assert_said("refused on board: BUNDLE_CRC, 3 times, bundle");
     assert_berth("link status sat-1 --json", 0);
     assert_said("\"BUNDLE_CRC\": 3");
+    what_came_is_kept();
     /* what came before is no news */
     report_comes(1, &traffic);
     assert_berth("link recv sat-1", 0);

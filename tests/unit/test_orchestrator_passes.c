@@ -6,8 +6,10 @@
 #include "tests/unit/test.h"
 
 #include <jansson.h>
+#include <time.h>
 
 #include "base/clock.h"
+#include "orchestrator/home.h"
 /* last: it has a global err */
 #include "tests/unit/berth_run.h"
 
@@ -235,6 +237,41 @@ static void passes_by_contact_plan(void **state)
     json_decref(doc);
 }
 
+/* A contact of an hour ago that was full, of which four tenths arrived: what is expected of the
+ * next one is an eighth of the way from all to four tenths. */
+static void passes_learn_from_reports(void **state)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    int64_t now = (int64_t)clock_unix_ms();
+    time_t past = (time_t)(now / 1000 - 3600);
+    struct store_heard heard = { .satellite = "sat-1",
+                                 .epoch = 1,
+                                 .contact = 1,
+                                 .waiting = 1,
+                                 .received_ms = (uint64_t)now - 3550000,
+                                 .arrived = 40000 };
+    char path[PATH_MAX], text[256], at[32];
+    struct tm tm;
+
+    (void)state;
+    assert_non_null(gmtime_r(&past, &tm));
+    assert_true(strftime(at, sizeof at, "%Y/%m/%d-%H:%M:%S", &tm) > 0);
+    print_to(text, sizeof text,
+             "@ %s\na contact +0 +100 50 101 1000\na contact +7200 +7300 50 101 1000\n", at);
+    put("sky/plan.ionrc", text, 0644);
+    print_to(path, sizeof path, "%s/home", dir);
+    assert_rc(home_open(path, false, &home, &err), RC_OK);
+    assert_rc(store_put_heard(home.store, &heard, &err), RC_OK);
+    assert_berth("passes sat-1 --fleet fleet.yaml --json", 0);
+    json_t *doc = said_json();
+    const json_t *pass = json_array_get(json_object_get(doc, "passes"), 0);
+
+    assert_int_equal(number(pass, "room"), 100000);
+    assert_int_equal(number(pass, "bytes"), 92500);
+    assert_int_equal(number(pass, "learnt_from"), 1);
+    json_decref(doc);
+}
+
 /* The same satellite by two lines in the file, by a file with two sets, and by an ephemeris that
  * covers nothing of the time. */
 static void passes_by_elements(void **state)
@@ -286,7 +323,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_name_passes),        cmocka_unit_test(plans_in_json),
         cmocka_unit_test(plans_say_what_cannot_be), cmocka_unit_test(plans_refuse_bad_files),
-        cmocka_unit_test(passes_by_contact_plan),   cmocka_unit_test(passes_by_elements),
+        cmocka_unit_test(passes_by_contact_plan),   cmocka_unit_test(passes_learn_from_reports),
+        cmocka_unit_test(passes_by_elements),
     };
 
     return cmocka_run_group_tests_name("orchestrator/passes", tests, begin_fleet, end);

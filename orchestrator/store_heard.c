@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/store_heard: what came over satellites' links, contact by contact, by their own
+ * counters.
+ */
+#include "orchestrator/store_query.h"
+
+#define HEARD(kind, member) FIELD(kind, struct store_heard, member)
+static const struct field heard_fields[] = {
+    HEARD(FIELD_TEXT, satellite),  HEARD(FIELD_U64, epoch),   HEARD(FIELD_U64, contact),
+    HEARD(FIELD_U64, received_ms), HEARD(FIELD_U64, arrived), HEARD(FIELD_U32, waiting),
+};
+static const struct row_type heard_row = ROW_TYPE(struct store_heard, heard_fields);
+#define HEARD_COLUMNS "satellite, epoch, contact, received_ms, arrived, waiting"
+
+/* The same contact told again: the counters have risen, or the satellite's link began anew. */
+static enum rc raise(struct store *store, const struct store_heard *row, bool *ret, struct err *err)
+{
+    struct query q = query_start(
+        store, "UPDATE heard SET arrived = ?, waiting = ? WHERE id = (SELECT max(id) FROM heard "
+               "WHERE satellite = ?) AND epoch = ? AND contact = ? AND arrived <= ?");
+
+    query_u64(&q, row->arrived);
+    query_u64(&q, row->waiting);
+    query_text(&q, row->satellite);
+    query_u64(&q, row->epoch);
+    query_u64(&q, row->contact);
+    query_u64(&q, row->arrived);
+    enum rc rc = query_run(&q, err);
+
+    if (rc == RC_OK)
+        *ret = query_changes(store) > 0;
+    return rc;
+}
+
+enum rc store_put_heard(struct store *store, const struct store_heard *row, struct err *err)
+{
+    bool known = false;
+    enum rc rc = raise(store, row, &known, err);
+
+    if (rc != RC_OK || known)
+        return rc;
+    struct query q =
+        query_start(store, "INSERT INTO heard (" HEARD_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)");
+
+    query_row(&q, &heard_row, row);
+    rc = query_run(&q, err);
+    if (rc != RC_OK)
+        return rc;
+    q = query_start(store, "DELETE FROM heard WHERE satellite = ?1 AND id NOT IN (SELECT id FROM "
+                           "heard WHERE satellite = ?1 ORDER BY id DESC LIMIT ?2)");
+    query_text(&q, row->satellite);
+    query_u64(&q, STORE_HEARD_MAX);
+    return query_run(&q, err);
+}
+
+enum rc store_heard(struct store *store, const char *satellite, struct store_heard **ret,
+                    size_t *ret_n, struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT " HEARD_COLUMNS " FROM heard WHERE ?1 IS NULL OR satellite = ?1 "
+                           "ORDER BY satellite, id");
+
+    query_text(&q, satellite);
+    return query_list(&q, &heard_row, (void **)ret, ret_n, err);
+}
+
+enum rc store_forget_heard(struct store *store, const char *satellite, struct err *err)
+{
+    struct query q = query_start(store, "DELETE FROM heard WHERE satellite = ?");
+
+    query_text(&q, satellite);
+    return query_run(&q, err);
+}
