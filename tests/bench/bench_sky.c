@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * tests/bench/bench_sky: what a contact plan costs to predict, ten thousand satellites over ten
- * stations for a day, and then to schedule on forty antennas.  CPU time of one thread, so that
- * other work on the machine hardly counts.
+ * stations for a day, and then to schedule on forty antennas; and the odds of a plan for the
+ * largest fleet that a file can hold.  CPU time of one thread, so that other work on the machine
+ * hardly counts.
  */
 #include <math.h>
 
-#include "orchestrator/schedule.h"
+#include "orchestrator/forecast.h"
 #include "orchestrator/sky.h"
 #include "tests/bench/bench.h"
 
@@ -18,6 +19,7 @@
 #define RADIANS (3.14159265358979323846 / 180.0)
 #define CALLS 2000000U
 #define ANTENNAS 4U
+#define FLEET 256U
 #define TENANTS 4U
 #define DELTA_BYTES 100000U
 #define CONTACT_BYTES_S 960U /* 9.6 kbit/s, 0.8 of it */
@@ -74,6 +76,18 @@ static bool add(void *arg, const struct sky_pass *pass)
     return true;
 }
 
+static struct sky_station station_of(uint32_t i)
+{
+    return (struct sky_station){ .latitude = (78.0 - 15.0 * i) * RADIANS,
+                                 .longitude = 36.0 * i * RADIANS,
+                                 .mask = 2 * RADIANS };
+}
+
+static double hours_of(int64_t ms)
+{
+    return ms == FORECAST_NOT ? INFINITY : (double)(ms - START_MS) / 3600000.0;
+}
+
 /* A delta of 100 kB and a token for every satellite; a tenth of them is the canary. */
 static void schedule(FILE *out, struct contacts *contacts)
 {
@@ -121,6 +135,77 @@ static void schedule(FILE *out, struct contacts *contacts)
     schedule_fill_free(&fill);
 }
 
+static struct contact_goodput goodput(void *arg, uint32_t station, uint32_t satellite)
+{
+    (void)arg;
+    (void)station;
+    (void)satellite;
+    return (struct contact_goodput){ .mean_ppm = 700000, .deviation_ppm = 150000 };
+}
+
+/* FLEET satellites for two days, four waves, a delta each: FORECAST_DRAWS draws. */
+static void odds(FILE *out)
+{
+    struct contact_station station[STATIONS];
+    struct sky_station place[STATIONS];
+    static const struct schedule_tenant tenant = { 1, 0 };
+    static struct schedule_job job[FLEET];
+    static uint32_t wave[FLEET];
+    static bool ours[FLEET];
+    struct schedule_input in = { .now_ms = START_MS,
+                                 .station = station,
+                                 .n_stations = STATIONS,
+                                 .n_satellites = FLEET,
+                                 .tenant = &tenant,
+                                 .n_tenants = 1,
+                                 .job = job,
+                                 .n_jobs = FLEET };
+    struct sum sum = { 0 };
+    const struct forecast_input f = { .schedule = &in,
+                                      .contacts = &sum.contacts,
+                                      .goodput = goodput,
+                                      .wave = wave,
+                                      .ours = ours,
+                                      .n_waves = 4,
+                                      .soak_ms = 600000,
+                                      .seed = 1 };
+    struct forecast forecast = { 0 };
+    struct sky *sky = NULL;
+    struct err err = { 0 };
+
+    for (uint32_t i = 0; i < STATIONS; i++) {
+        place[i] = station_of(i);
+        station[i] = (struct contact_station){ .antennas = ANTENNAS, .turn_ms = 180000 };
+    }
+    must_rc(sky_new(place, STATIONS, START_MS, START_MS + 2 * DAY_MS, &sky, &err), &err);
+    for (uint32_t i = 0; i < FLEET; i++) {
+        struct sgp4 orbit;
+
+        orbit_of(i, &orbit);
+        sum.satellite = i;
+        must_rc(sky_passes(sky, &orbit, add, &sum, &err), &err);
+        job[i] = (struct schedule_job){ .satellite = i,
+                                        .class = SCHEDULE_ROLLOUT,
+                                        .bytes = DELTA_BYTES,
+                                        .deadline_ms = INT64_MAX };
+        wave[i] = i * 4 / FLEET;
+        ours[i] = true;
+    }
+    sky_free(&sky);
+    contacts_sort(&sum.contacts);
+    must_rc(schedule_antennas(&in, &sum.contacts, &err), &err);
+    double began = bench_s(CLOCK_PROCESS_CPUTIME_ID);
+
+    must_rc(forecast_make(&f, &forecast, &err), &err);
+    row(out, "P50 and P90 of a plan, 256 satellites, two days",
+        bench_s(CLOCK_PROCESS_CPUTIME_ID) - began, "s", 1);
+    (void)printf("  %zu contacts, the last wave is done after %.1f h at P50, %.1f h at P90\n",
+                 sum.contacts.n, hours_of(forecast.wave[3].p50_ms),
+                 hours_of(forecast.wave[3].p90_ms));
+    forecast_free(&forecast);
+    contacts_free(&sum.contacts);
+}
+
 static void contact_plan(FILE *out)
 {
     struct sky_station station[STATIONS];
@@ -130,9 +215,7 @@ static void contact_plan(FILE *out)
     double began = bench_s(CLOCK_PROCESS_CPUTIME_ID);
 
     for (uint32_t i = 0; i < STATIONS; i++)
-        station[i] = (struct sky_station){ .latitude = (78.0 - 15.0 * i) * RADIANS,
-                                           .longitude = 36.0 * i * RADIANS,
-                                           .mask = 2 * RADIANS };
+        station[i] = station_of(i);
     must_rc(sky_new(station, STATIONS, START_MS, START_MS + DAY_MS, &sky, &err), &err);
     for (uint32_t i = 0; i < SATELLITES; i++) {
         struct sgp4 orbit;
@@ -176,6 +259,7 @@ int main(int argc, char **argv)
 
     must(out != NULL, argv[1]);
     one_position(out);
+    odds(out);
     contact_plan(out);
     must(fclose(out) == 0, argv[1]);
     return 0;
