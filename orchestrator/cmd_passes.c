@@ -80,9 +80,8 @@ static enum rc schedule(struct passes *p, struct err *err)
                                        .n_satellites = p->fleet->n_satellites };
     enum rc rc = schedule_antennas(&in, &p->outlook->contacts, err);
 
-    for (size_t i = 0; rc == RC_OK && i < p->outlook->contacts.n; i++)
-        if (p->outlook->contacts.at[i].los_ms > p->now_ms)
-            contact_clock(&p->outlook->contacts.at[i], p->now_ms, 0);
+    if (rc == RC_OK)
+        goodput_settle(&p->outlook->contacts, p->learnt.heard, p->learnt.n_heard, p->now_ms);
     return rc;
 }
 
@@ -105,14 +104,22 @@ static void passes_done(struct passes *p)
 
 /* ---- output --------------------------------------------------------------------------------- */
 
+/* One that is over, and of which nothing is known, is past. */
+static const char *state_of(const struct passes *p, const struct contact *c)
+{
+    if (c->los_ms <= p->now_ms && c->state <= CONTACT_RESERVED)
+        return "past";
+    return contact_state_text(c->state);
+}
+
 static void put_state(const struct passes *p, const struct contact *c, char *out, size_t cap)
 {
-    if (c->los_ms <= p->now_ms)
-        (void)snprintf(out, cap, "past");
-    else if (c->state == CONTACT_PREDICTED)
+    if (c->state == CONTACT_PREDICTED && c->los_ms > p->now_ms)
         (void)snprintf(out, cap, "not reserved");
+    else if (c->state == CONTACT_PREDICTED || c->los_ms <= p->now_ms)
+        (void)snprintf(out, cap, "%s", state_of(p, c));
     else
-        (void)snprintf(out, cap, "%s, %u", contact_state_text(c->state), c->antenna + 1);
+        (void)snprintf(out, cap, "%s, %u", state_of(p, c), c->antenna + 1);
 }
 
 static void print_rows(const struct passes *p)
@@ -157,9 +164,7 @@ static void print_notes(const struct passes *p)
 
 static json_t *contact_json(const struct passes *p, const struct contact *c)
 {
-    char begins[CLI_TIME_CAP], ends[CLI_TIME_CAP], state[32];
-
-    put_state(p, c, state, sizeof state);
+    char begins[CLI_TIME_CAP], ends[CLI_TIME_CAP];
     const struct contact_goodput g =
         learnt_goodput((void *)(uintptr_t)&p->learnt, c->station, c->satellite);
 

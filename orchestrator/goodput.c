@@ -66,3 +66,34 @@ enum rc goodput_learn(const struct contacts *past, const struct goodput_heard *h
     }
     return RC_OK;
 }
+
+/* When something was heard of the satellite first; INT64_MAX if never. */
+static int64_t first_heard(const struct goodput_heard *heard, size_t n, uint32_t satellite)
+{
+    int64_t first = INT64_MAX;
+
+    for (size_t i = 0; i < n; i++)
+        if (heard[i].satellite == satellite && heard[i].received_ms < first)
+            first = heard[i].received_ms;
+    return first;
+}
+
+void goodput_settle(struct contacts *contacts, const struct goodput_heard *heard, size_t n,
+                    int64_t now_ms)
+{
+    for (size_t i = 0; i < contacts->n; i++) {
+        struct contact *c = &contacts->at[i];
+
+        if (c->los_ms > now_ms || c->los_ms >= first_heard(heard, n, c->satellite))
+            contact_clock(c, now_ms, INT64_MAX); /* begins, and has not failed yet */
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t at = contact_at(contacts, heard[i].satellite, heard[i].received_ms);
+
+        if (at != NONE && contacts->at[at].state == CONTACT_EXECUTING)
+            (void)!contact_move(&contacts->at[at], CONTACT_HEAR, NULL);
+    }
+    for (size_t i = 0; i < contacts->n; i++)
+        if (contacts->at[i].state == CONTACT_EXECUTING)
+            contact_clock(&contacts->at[i], now_ms, GOODPUT_GRACE_MS);
+}

@@ -29,4 +29,10 @@ must_check enum rc goodput_learn(const struct contacts *past, const struct goodp
                                  size_t n, struct contact_goodput *table, uint32_t n_satellites,
                                  struct err *err);
 
+/* What has become of reserved contacts: those in which something was told are done, others that are
+ * over for GOODPUT_GRACE_MS have failed, those under way execute.  What was over before the
+ * satellite's first entry stays as it is: what was heard then is not known any more. */
+void goodput_settle(struct contacts *contacts, const struct goodput_heard *heard, size_t n,
+                    int64_t now_ms);
+
 #endif

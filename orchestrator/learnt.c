@@ -3,13 +3,13 @@
 
 #include <stdlib.h>
 
-#include "orchestrator/goodput.h"
 #include "orchestrator/outlook.h"
 #include "orchestrator/schedule.h"
 
 void learnt_done(struct learnt *learnt)
 {
     free_ptr(&learnt->at);
+    free_ptr(&learnt->heard);
 }
 
 struct contact_goodput learnt_goodput(void *arg, uint32_t station, uint32_t satellite)
@@ -91,20 +91,18 @@ enum rc learnt_load(const struct fleet *fleet, const char *path, struct store *s
 {
     scoped(learnt_done) struct learnt l = { .fleet = fleet };
     scoped(outlook_free) struct outlook *past = NULL;
-    scoped(free_ptr) struct goodput_heard *heard = NULL;
     int64_t oldest = now_ms;
-    size_t n = 0;
-    enum rc rc = load_heard(fleet, store, now_ms - LEARNT_DAYS_MS, &heard, &n, err);
+    enum rc rc = load_heard(fleet, store, now_ms - LEARNT_DAYS_MS, &l.heard, &l.n_heard, err);
 
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
-        if (heard[i].received_ms < oldest)
-            oldest = heard[i].received_ms;
+    for (size_t i = 0; rc == RC_OK && i < l.n_heard; i++)
+        if (l.heard[i].received_ms < oldest)
+            oldest = l.heard[i].received_ms;
     if (rc == RC_OK && oldest < now_ms)
         rc = past_contacts(&l, path, oldest - CONTACT_LONGEST_MS, now_ms, &past, err);
     if (rc == RC_OK && past)
         rc = fill_priors(&l, err);
     if (rc == RC_OK && past)
-        rc = goodput_learn(&past->contacts, heard, n, l.at, fleet->n_satellites, err);
+        rc = goodput_learn(&past->contacts, l.heard, l.n_heard, l.at, fleet->n_satellites, err);
     if (rc != RC_OK)
         return rc;
     *ret = l;

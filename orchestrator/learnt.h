@@ -8,13 +8,16 @@
 
 #include "orchestrator/contact.h"
 #include "orchestrator/fleet.h"
+#include "orchestrator/goodput.h"
 #include "orchestrator/store.h"
 
 #define LEARNT_DAYS_MS (7LL * 24 * 3600 * 1000) /* what is older says nothing any more */
 
 struct learnt {
-    const struct fleet *fleet;  /* the caller's */
-    struct contact_goodput *at; /* [station][satellite]; NULL = the links' priors */
+    const struct fleet *fleet;   /* the caller's */
+    struct contact_goodput *at;  /* [station][satellite]; NULL = the links' priors */
+    struct goodput_heard *heard; /* what it was learnt from; owned, as at is */
+    size_t n_heard;
 };
 
 /* path: of the fleet file, whose contacts of these days are computed.  The codes of outlook_make,

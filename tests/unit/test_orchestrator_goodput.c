@@ -107,6 +107,42 @@ static void time_tells_the_contact(void **state)
     assert_int_equal(table[3].contacts, 0);
 }
 
+/* Done where something was told, failed where not, executing while it lasts; before the first word
+ * nothing is known. */
+static void contacts_settle(void **state)
+{
+    const struct goodput_heard heard[] = {
+        { .satellite = 0, .received_ms = 104 * MINUTE },
+        { .satellite = 0, .received_ms = 111 * MINUTE }, /* in its grace */
+        { .satellite = 0, .received_ms = 320 * MINUTE },
+    };
+    static const struct {
+        uint32_t satellite;
+        int64_t minute;
+        enum contact_state before, after;
+    } rows[] = {
+        { 0, 50, CONTACT_RESERVED, CONTACT_RESERVED },    /* before the first word */
+        { 0, 100, CONTACT_RESERVED, CONTACT_DONE },       /* */
+        { 0, 200, CONTACT_RESERVED, CONTACT_FAILED },     /* nothing told */
+        { 0, 250, CONTACT_PREDICTED, CONTACT_PREDICTED }, /* */
+        { 0, 320, CONTACT_RESERVED, CONTACT_DONE },       /* under way, and heard of */
+        { 1, 100, CONTACT_RESERVED, CONTACT_RESERVED },   /* never a word */
+        { 1, 321, CONTACT_RESERVED, CONTACT_EXECUTING },  /* under way */
+        { 1, 400, CONTACT_RESERVED, CONTACT_RESERVED },   /* to come */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++)
+        pass(0, rows[i].satellite, rows[i].minute, rows[i].before);
+    contacts_sort(&past);
+    goodput_settle(&past, heard, 3, 325 * MINUTE);
+    for (size_t i = 0; i < 8; i++)
+        for (size_t k = 0; k < past.n; k++)
+            if (past.at[k].satellite == rows[i].satellite &&
+                past.at[k].aos_ms == rows[i].minute * MINUTE && past.at[k].state != rows[i].after)
+                fail_msg("row %zu: %s", i, contact_state_text(past.at[k].state));
+}
+
 /* ---- the store ------------------------------------------------------------------------------ */
 
 static struct store_heard row(uint64_t epoch, uint64_t contact, uint64_t received, uint64_t arrived)
@@ -167,6 +203,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_contact_teaches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_queue_teaches_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(time_tells_the_contact, set_up, tear_down),
+        cmocka_unit_test_teardown(contacts_settle, tear_down),
         cmocka_unit_test(the_store_keeps_contacts),
     };
 

@@ -270,6 +270,8 @@ static void passes_learn_from_reports(void **state)
     assert_int_equal(number(pass, "bytes"), 92500);
     assert_int_equal(number(pass, "learnt_from"), 1);
     json_decref(doc);
+    assert_berth("passes sat-1 --fleet fleet.yaml --since 2h --until 1s", 0);
+    assert_said("done");
 }
 
 /* The same satellite by two lines in the file, by a file with two sets, and by an ephemeris that
