@@ -357,8 +357,7 @@ static enum rc check_load(const struct agent *a, const struct mail_box *b,
     return RC_OK;
 }
 
-/* Whether a state could be saved.  If that failed after a part of it, what counts is what a later
- * load finds: false only when the message has to go again. */
+/* Whether a state that could not be saved to its end is what a later load finds. */
 static bool is_noted(const struct agent *a, const struct mail_file *f, const struct mail_state *s)
 {
     struct mail_state now;
@@ -368,19 +367,23 @@ static bool is_noted(const struct agent *a, const struct mail_file *f, const str
            now.number == s->number && now.arrival == s->arrival;
 }
 
+/* A message, and that it is there.  On failure *ret_kept tells whether it stays all the same: the
+ * note of it can be read, and is not durable.  It is said to be there when the note has been saved
+ * again. */
 static enum rc put_noted(const struct agent *a, struct mail_file *f, struct bytes head, int from,
                          uint64_t size, const struct digest *want, const struct mail_state *s,
-                         struct err *err)
+                         bool *ret_kept, struct err *err)
 {
     struct err ignored;
     enum rc rc = mail_store_put(a->data_dir, f, head, from, 0, size, want, err);
 
+    *ret_kept = false;
     if (rc != RC_OK)
         return rc;
     rc = mail_state_save(a->data_dir, f->tenant, f->payload, s, err);
-    if (rc == RC_OK || is_noted(a, f, s))
-        return RC_OK;
-    (void)!mail_store_remove(a->data_dir, f, &ignored);
+    *ret_kept = rc == RC_OK || is_noted(a, f, s);
+    if (!*ret_kept)
+        (void)!mail_store_remove(a->data_dir, f, &ignored);
     return rc;
 }
 
@@ -396,12 +399,13 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
     uint8_t buf[MAIL_HEAD_MAX];
     struct bytes bytes = { 0 };
     struct mail_state s;
+    bool kept = false;
     enum rc rc = load_state(a, b->tenant, b->payload, &s, err);
 
     if (rc != RC_OK)
         return rc;
-    if (memcmp(&s.last, &m->mark, sizeof s.last) == 0)
-        return RC_OK; /* it has been taken, and only has to go */
+    if (memcmp(&s.last, &m->mark, sizeof s.last) == 0) /* it has been taken, and only has to go */
+        return mail_state_save(a->data_dir, b->tenant, b->payload, &s, err);
     if (head.time_ms / MAIL_DAY_MS > s.day) {
         s.day = head.time_ms / MAIL_DAY_MS;
         s.day_bytes = 0;
@@ -424,12 +428,12 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
         rc = check_budget(a, b, &s, head.time_ms, cost, err);
     s.day_bytes += cost;
     if (rc == RC_OK)
-        rc = put_noted(a, &f, bytes, mem, m->size, NULL, &s, err);
-    if (rc != RC_OK)
-        return rc;
-    add_item(a, &f);
-    receipt(a, &f, head.name, "taken");
-    return RC_OK;
+        rc = put_noted(a, &f, bytes, mem, m->size, NULL, &s, &kept, err);
+    if (kept) {
+        add_item(a, &f);
+        receipt(a, &f, head.name, "taken");
+    }
+    return rc;
 }
 
 static void on_found(struct agent *a, const struct post_message *m, int mem)
@@ -603,13 +607,15 @@ enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *d
         return rc;
     memcpy(f.tenant, m.tenant, sizeof f.tenant);
     memcpy(f.payload, m.payload, sizeof f.payload);
-    if (find_item(a, MAIL_CAME, digest->b))
-        return RC_OK;
     rc = load_state(a, m.tenant, m.payload, &s, err);
     if (rc != RC_OK)
         return rc;
     if (is_recent(&s, digest))
-        return RC_OK;
+        return mail_state_save(a->data_dir, m.tenant, m.payload, &s, err);
+    if (find_item(a, MAIL_CAME, digest->b)) { /* cut off before it was noted */
+        add_recent(&s, digest);
+        return mail_state_save(a->data_dir, m.tenant, m.payload, &s, err);
+    }
     rc = check_came(a, &m, &f, err);
     const struct mail_box *b = box_of(a, &f);
     if (rc == RC_OK && b && b->sealed)
@@ -618,12 +624,13 @@ enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *d
         return rc;
     f.number = ++s.arrival;
     add_recent(&s, digest);
-    rc = put_noted(a, &f, (struct bytes){ 0 }, fd, size, digest, &s, err);
-    if (rc != RC_OK)
-        return rc;
-    add_item(a, &f);
-    put_due(a, clock_mono_ms());
-    return RC_OK;
+    bool kept = false;
+    rc = put_noted(a, &f, (struct bytes){ 0 }, fd, size, digest, &s, &kept, err);
+    if (kept) {
+        add_item(a, &f);
+        put_due(a, clock_mono_ms());
+    }
+    return rc;
 }
 
 /* ---- out: to the ground -----------------------------------------------------------------------

@@ -339,8 +339,10 @@ static enum rc remove_file(const struct box *b, const struct post_message *m)
 {
     struct stat st;
 
-    if (b->out < 0 || fstatat(b->out, m->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (b->out < 0)
         return RC_NOT_FOUND;
+    if (fstatat(b->out, m->name, &st, AT_SYMLINK_NOFOLLOW) != 0) /* perhaps by us: for good, then */
+        return fsync(b->out) == 0 ? RC_NOT_FOUND : RC_MAIL_DAMAGED;
     const struct post_mark mark = mark_of(&st);
 
     if (memcmp(&mark, &m->mark, sizeof mark) != 0)
@@ -369,33 +371,47 @@ static void take_taken(struct post *p, struct box *b, const struct post_message 
     (void)tell(p, &done, NULL);
 }
 
+/* Write all of a message, durably. */
+static enum rc write_draft(struct post *p, int fd, const struct post_message *m, int from,
+                           struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (uint32_t at = 0; rc == RC_OK && at < m->size;) {
+        const size_t n = m->size - at < COPY_BYTES ? m->size - at : COPY_BYTES;
+
+        rc = fs_pread_exact(from, p->buf, n, m->offset + at, err);
+        if (rc == RC_OK)
+            rc = fs_write_all(fd, (struct bytes){ p->buf, n }, err);
+        at += (uint32_t)n;
+    }
+    return rc == RC_OK ? fs_sync(fd, "message", err) : rc;
+}
+
 /* Write a file of the inbox under a name of our own, and give it its own when it is whole. */
 static enum rc deliver(struct post *p, const struct box *b, const struct post_message *m, int from)
 {
+    struct err err = { 0 };
+
     if (b->in < 0)
         return RC_NOT_FOUND;
     if (unlinkat(b->in, DRAFT, 0) != 0 && errno == EISDIR)
         (void)unlinkat(b->in, DRAFT, AT_REMOVEDIR);
     scoped(close_fd) int fd = open_beneath(b->in, DRAFT, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
-        return errno == ENOSPC || errno == EDQUOT ? RC_NO_SPACE : RC_IO;
-    for (uint32_t at = 0; at < m->size;) {
-        const size_t want = m->size - at < COPY_BYTES ? m->size - at : COPY_BYTES;
-        ssize_t n = pread(from, p->buf, want, (off_t)(m->offset + at));
-
-        if (n <= 0)
-            return RC_SHORT;
-        if (write(fd, p->buf, (size_t)n) != n)
-            return RC_NO_SPACE;
-        at += (uint32_t)n;
-    }
-    if (fsync(fd) != 0)
-        return RC_IO;
+        return err_sys(&err, RC_IO, "inbox");
+    enum rc rc = write_draft(p, fd, m, from, &err);
+    if (rc != RC_OK)
+        return rc;
     if (renameat2(b->in, DRAFT, b->in, m->name, m->replace ? 0 : RENAME_NOREPLACE) != 0)
-        return errno == EEXIST || errno == EISDIR || errno == ENOTEMPTY ? RC_EXISTS
-               : errno == ENOSPC                                        ? RC_NO_SPACE
-                                                                        : RC_IO;
-    return fsync(b->in) == 0 ? RC_OK : RC_IO;
+        return errno == EEXIST || errno == EISDIR || errno == ENOTEMPTY
+                   ? RC_EXISTS
+                   : err_sys(&err, RC_IO, "inbox");
+    rc = fs_sync(b->in, "inbox", &err);
+    /* It comes again then, and should not stand in its own way. */
+    if (rc != RC_OK && !m->replace)
+        (void)unlinkat(b->in, m->name, 0);
+    return rc;
 }
 
 static void take_put(struct post *p, struct box *b, const struct post_message *m, int from)
