@@ -19,6 +19,7 @@
 #include "sandbox/disk.h"
 #include "sandbox/kernfile.h"
 #include "sandbox/landlock.h"
+#include "sandbox/netlink.h"
 #include "sandbox/receipt.h"
 
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer, all of it; a stuck child is killed */
@@ -245,8 +246,19 @@ static void fill_child(struct start *s)
 
 /* ---- clone, and what only the parent can do for the child ----------------------------------- */
 
+/* Of an ordinary user the network must be the child's own, which sets it up. */
+static enum rc enter_network(const struct start *s, int *ret_back, struct err *err)
+{
+    const struct launcher *l = s->launcher;
+
+    if (l->ordinary != NULL || !walls_stand(&l->walls, WALL_NET_NAMESPACE))
+        return RC_OK;
+    return network_enter(l->networks, ret_back, err);
+}
+
 static enum rc clone_child(struct start *s, struct err *err)
 {
+    scoped(close_fd) int back = -1;
     bool can = walls_stand(&s->launcher->walls, WALL_CLONE_INTO_CGROUP);
     int into = can ? cgroup_clone_fd(&s->instance.cgroup) : -1;
     struct clone_args args = { .flags = CLONE_PIDFD,
@@ -263,9 +275,17 @@ static enum rc clone_child(struct start *s, struct err *err)
         args.cgroup = (unsigned int)into;
     }
 
+    if (enter_network(s, &back, err) != RC_OK)
+        return RC_LAUNCH_STEP;
+    if (back >= 0)
+        args.flags &= ~(uint64_t)CLONE_NEWNET;
     long pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid == 0)
         child_run(&s->child);
+    int error = errno;
+    if (back >= 0)
+        netlink_go_back(back);
+    errno = error;
     if (pid < 0)
         return err_sys(err, RC_LAUNCH_STEP, "clone3");
     s->instance.pid = (pid_t)pid;

@@ -45,6 +45,7 @@ struct server {
     struct instance instance[INSTANCES_MAX];
     int signals;
     bool ending;
+    bool prepares;   /* networks, while nothing else is to do */
     uint64_t end_ms; /* when all must have ended, once nothing is served any more; else 0 */
 };
 
@@ -88,14 +89,22 @@ static void refuse(struct server *s, uint64_t id, const char *step, const struct
     answer(s, &m.head, NULL, 0);
 }
 
+/* For the starts to come, while nothing else is to do. */
+static void prepare_networks(struct server *s)
+{
+    s->prepares = s->refused.rc == RC_OK && walls_stand(&s->launcher.walls, WALL_NET_NAMESPACE);
+}
+
 static void on_launch(struct server *s, const union wire_message *m, const struct wire_fds *fds)
 {
     uint64_t began_ms = clock_mono_ms();
+
     struct instance *place = find(s, 0);
     struct launch_result result = { .fds = WIRE_FDS_INIT };
     struct err err = { 0 };
     const char *step = "place";
 
+    prepare_networks(s);
     if (s->refused.rc != RC_OK) {
         refuse(s, m->head.instance, "walls", &s->refused);
         return;
@@ -301,7 +310,13 @@ static void wait_all(struct server *s, struct waiting *w)
 static void step(struct server *s, struct waiting *w)
 {
     wait_all(s, w);
-    if (poll(w->fd, w->n, kill_overdue(s)) <= 0)
+    int wait_ms = kill_overdue(s);
+    if (s->prepares && !s->ending)
+        wait_ms = 0; /* if nothing is to do now, the next start can be made shorter */
+    int ready = poll(w->fd, w->n, wait_ms);
+    if (ready == 0 && s->prepares && !s->ending)
+        s->prepares = network_prepare(s->launcher.networks);
+    if (ready <= 0)
         return;
 
     uint64_t until_ms = s->end_ms != 0 ? s->end_ms : clock_mono_ms() + RELEASE_WAIT_MS;
@@ -521,6 +536,7 @@ int main(int argc, char **argv)
     }
     server.launcher.own_filters = receipt_own_filters();
     tell_walls(&server);
+    prepare_networks(&server);
     serve(&server);
     cgroup_tree_close(&server.launcher.tree, server.end_ms + SWEEP_WAIT_MS);
     return any_left(&server) ? 1 : 0;

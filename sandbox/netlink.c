@@ -120,7 +120,7 @@ static enum rc done(int failed, const char *what, struct err *err)
     return failed != 0 ? err_sys(err, RC_LAUNCH_STEP, "%s", what) : RC_OK;
 }
 
-static void go_back(int own)
+void netlink_go_back(int own)
 {
     if (setns(own, CLONE_NEWNET) == 0)
         return;
@@ -137,7 +137,7 @@ enum rc netlink_open(int namespace, int *ret_sock, struct err *err)
     int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     int error = errno;
     if (namespace >= 0)
-        go_back(own);
+        netlink_go_back(own);
     errno = error;
     if (sock < 0)
         return err_sys(err, RC_LAUNCH_STEP, "netlink");

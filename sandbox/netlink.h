@@ -37,4 +37,8 @@ must_check enum rc netlink_address(int sock, uint32_t link, uint32_t address, ui
 /* What leaves by it is held to so many bytes a second (a token bucket). */
 must_check enum rc netlink_cap(int sock, uint32_t link, uint64_t bytes_per_s, struct err *err);
 
+/* Back to the network namespace of a descriptor that this process comes from.  Whoever cannot go
+ * back must not go on: then it ends the process. */
+void netlink_go_back(int own);
+
 #endif

@@ -34,17 +34,43 @@ static enum rc new_namespace(int *ret, struct err *err)
     scoped(close_fd) int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
     if (own < 0 || unshare(CLONE_NEWNET) != 0)
-        return err_sys(err, RC_LAUNCH_STEP, "network of a tenant");
+        return err_sys(err, RC_LAUNCH_STEP, "network");
     int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     int error = errno;
-    if (setns(own, CLONE_NEWNET) != 0) {
-        log_event(LOG_LEVEL_ERROR, "cannot go back to the own network");
-        abort();
-    }
+    netlink_go_back(own);
     errno = error;
     if (fd < 0)
-        return err_sys(err, RC_LAUNCH_STEP, "network of a tenant");
+        return err_sys(err, RC_LAUNCH_STEP, "network");
     *ret = fd;
+    return RC_OK;
+}
+
+bool network_prepare(struct networks *all)
+{
+    struct err err = { 0 };
+
+    if (all->n_ready == NETWORK_READY || all->tired)
+        return false;
+    if (new_namespace(&all->ready[all->n_ready], &err) != RC_OK) {
+        log_err(LOG_LEVEL_WARN, &err, "a network is not made before it is needed");
+        all->tired = true;
+        return false;
+    }
+    return ++all->n_ready < NETWORK_READY;
+}
+
+enum rc network_enter(struct networks *all, int *ret_back, struct err *err)
+{
+    scoped(close_fd) int ready = all->n_ready == 0 ? -1 : all->ready[--all->n_ready];
+    scoped(close_fd) int own = -1;
+
+    all->tired = false;
+    if (ready < 0)
+        return RC_OK;
+    own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (own < 0 || setns(ready, CLONE_NEWNET) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "network");
+    *ret_back = take_fd(&own);
     return RC_OK;
 }
 

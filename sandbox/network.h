@@ -23,7 +23,12 @@ struct tenant_network {
     uint32_t users; /* 0 = the place is free */
 };
 
+#define NETWORK_READY 4U /* namespaces that are made before anybody needs them */
+
 struct networks {
+    uint32_t n_ready;
+    int ready[NETWORK_READY]; /* of nobody, and new: none was ever a payload's */
+    bool tired;               /* one could not be made: not again before one is taken */
     uint32_t next; /* number of the next end on a bridge: an old one may take a moment to go */
     struct tenant_network of[TENANTS_MAX];
 };
@@ -39,6 +44,15 @@ struct network_use {
 
 /* Whether a text can be the name of an interface. */
 bool network_name_valid(const char *name);
+
+/* Make one namespace more, when there is nothing else to do: making one takes part of a millisecond
+ * of a start, and the kernel makes one at a time.  True: it may be called again. */
+bool network_prepare(struct networks *all);
+
+/* Enter one that is ready, which is nobody's then: what is cloned now is in it, and its last
+ * process takes it along.  *ret_back leads back (sandbox/netlink); it is left alone where none is
+ * ready. RC_LAUNCH_STEP. */
+must_check enum rc network_enter(struct networks *all, int *ret_back, struct err *err);
 
 /* Give the namespace, in which nothing runs yet, what the plan asks for.  RC_NOT_BUILT (an
  * interface that the list does not have), RC_LAUNCH_STEP, RC_LAUNCH_STEP; then *use is as much as

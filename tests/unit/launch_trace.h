@@ -100,7 +100,8 @@ static inline void trace_on_entry(struct trace *t, struct trace_task *task, cons
     if (task->tells)
         t->armed = false;
     if (task->role == TRACE_LAUNCHER)
-        t->idle = info->entry.nr == SYS_poll || info->entry.nr == SYS_ppoll;
+        t->idle = info->entry.nr == SYS_restart_syscall ||
+                  (info->entry.nr == SYS_poll && (int)info->entry.args[2] != 0);
     if (t->armed && task->role == t->role && trace_counts(info) && ++t->calls == t->n)
         trace_fire(t, task, info);
 }
@@ -180,6 +181,13 @@ static inline void trace_begin(struct trace *t, pid_t launcher)
         waitpid(launcher, &status, __WALL) != launcher || !WIFSTOPPED(status) ||
         ptrace(PTRACE_SYSCALL, launcher, NULL, NULL) != 0)
         rig_die("follow the launcher");
+}
+
+/* Until the launcher has nothing to do. */
+static inline void trace_settle(struct trace *t)
+{
+    while (!t->idle && !t->ended)
+        trace_pump(t);
 }
 
 /* Let the launcher go, which runs or sleeps. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,6 +229,22 @@ static inline void rig_start(struct rig *rig)
     rig->walls = first.walls;
 }
 
+/* A socket in the network of the host's process 1, whichever this test is in: names that tests
+ * claim must be the same for all. */
+static inline int rig_common_socket(void)
+{
+    int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    int common = open("/proc/1/ns/net", O_RDONLY | O_CLOEXEC);
+    bool moved = own >= 0 && common >= 0 && setns(common, CLONE_NEWNET) == 0;
+    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (moved && setns(own, CLONE_NEWNET) != 0)
+        rig_die("network of the test");
+    close_fd(&own);
+    close_fd(&common);
+    return sock;
+}
+
 /* Claim id ranges: tests that run at the same time must not count each other's processes.  The name
  * of a socket is free again when who had it has ended, however that was. */
 static inline void rig_claim(struct rig *rig)
@@ -236,7 +253,7 @@ static inline void rig_claim(struct rig *rig)
         struct sockaddr_un a = { .sun_family = AF_UNIX };
 
         rig->slot = 512U + ((uint32_t)getpid() + i) % 60U * RIG_SLOTS;
-        rig->claim = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        rig->claim = rig_common_socket();
         if (rig->claim < 0)
             rig_die("socket");
         (void)snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "berth-test-slot-%u", rig->slot);

@@ -244,6 +244,7 @@ static void start_again(void)
     trace_begin(&trace, rig.launch);
     trace.role = was.role;
     trace.sys = was.sys;
+    trace_settle(&trace);
     descriptors = count_descriptors();
 }
 
@@ -345,6 +346,7 @@ static int setup(void **state)
     mail = rig_image(&rig, "mail.img", plan_mail_image(1U << 20, 1U << 20));
     fill_plan();
     trace_begin(&trace, rig.launch);
+    trace_settle(&trace);
     descriptors = count_descriptors();
     assert_works();
     whole = run.first.launched.receipt;

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "base/walls.h"
+#include "sandbox/network.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/walls.h"
 #include "tests/unit/sandbox_left.h"
@@ -797,6 +798,36 @@ static void reaps_orphans(void **state)
     assert_int_equal(e.status, 0); /* 200 of them did not fill the 32 places */
 }
 
+/* More than are ready beforehand, at once: no two share one, and none has the host's. */
+static void gives_each_its_own_network(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "polite", NULL };
+    static struct rig_run many[NETWORK_READY + 2U];
+    const size_t n = sizeof many / sizeof many[0];
+    uint64_t seen[NETWORK_READY + 3U];
+    struct plan plan = rig_plan(&rig, args, 0);
+    struct stat own;
+
+    (void)state;
+    assert_int_equal(stat("/proc/self/ns/net", &own), 0);
+    seen[n] = own.st_ino;
+    rig_slot(&rig, "slot", "sandbox_hog");
+    for (uint32_t i = 0; i < n; i++) {
+        rig_range(&rig, &plan, i);
+        start(&many[i], &plan, -1);
+        seen[i] = many[i].first.launched.receipt.ns[NS_NET];
+        assert_int_not_equal(seen[i], 0);
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = i + 1; k <= n; k++)
+            assert_int_not_equal(seen[i], seen[k]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        rig_stop(&rig, &many[i], 0);
+        (void)rig_exited(&rig, &many[i]);
+    }
+}
+
 /* Two payloads and two buses: each has the one that it was started with, and no name for others. */
 static void gives_each_its_own_bus(void **state)
 {
@@ -1099,6 +1130,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(waits_for_a_view_and_not_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(runs_files_of_the_slot_only, setup, teardown),
         cmocka_unit_test_setup_teardown(reaps_orphans, setup, teardown),
+        cmocka_unit_test_setup_teardown(gives_each_its_own_network, setup, teardown),
         cmocka_unit_test_setup_teardown(gives_each_its_own_bus, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_the_processor, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_wait_for_a_flood, setup, teardown),
