@@ -105,10 +105,10 @@ static enum rc open_tree_mounts(struct start *s, struct err *err)
     enum rc rc =
         mounts_open_root(s->launcher->slots, s->fds->fd[WIRE_FD_ROOT], &s->child.mounts, err);
 
+    s->child.mounts.shm = s->request->plan.limits.shm_bytes != 0;
     /* Who has no right to make nodes has none to the integrator's either. */
     if (rc == RC_OK && s->launcher->ordinary != NULL)
         return mounts_open_dev_bound(&s->child.mounts, err);
-    s->child.mounts.shm = s->request->plan.limits.shm_bytes != 0;
     if (rc == RC_OK)
         rc = open_listed(s, nodes, err);
     return rc != RC_OK ? rc

@@ -6,6 +6,7 @@
  */
 #include "tests/unit/escape_table.h"
 
+#include "tests/unit/delegated.h"
 #include "tests/unit/ordinary_rig.h"
 
 #include <sched.h>
@@ -14,8 +15,7 @@
 #define BUSYBOX "/bin/busybox"
 
 static char escape_path[PATH_MAX + 32];
-static char group_name[40]; /* of the test, in hierarchies of v1 */
-static uint64_t *shared;    /* with the process that is nobody */
+static uint64_t *shared; /* with the process that is nobody */
 
 static struct wire_exited run(struct ordinary *o, const char *const *args, bool mail)
 {
@@ -178,42 +178,6 @@ static void what_stands_in_holds(void **state)
     assert_int_equal(as_nobody(take_all), 0);
 }
 
-static const char *const controllers[] = { "memory", "pids", "cpu", "freezer" };
-
-/* A group that root gives to nobody, as a login manager does: in it, and out of it again. */
-static bool give_groups(bool make)
-{
-    bool done = true;
-
-    for (size_t i = 0; i < sizeof controllers / sizeof controllers[0]; i++) {
-        char path[128];
-        char file[160];
-
-        (void)snprintf(path, sizeof path, "/sys/fs/cgroup/%s/%s", controllers[i], group_name);
-        if (!make) {
-            done = (rmdir(path) == 0 || errno == ENOENT) && done;
-            continue;
-        }
-        (void)snprintf(file, sizeof file, "%s/cgroup.procs", path);
-        done = mkdir(path, 0755) == 0 && chown(path, NOBODY, NOBODY) == 0 &&
-               chown(file, NOBODY, NOBODY) == 0 && done;
-    }
-    return done;
-}
-
-static void enter_groups(void)
-{
-    for (size_t i = 0; i < sizeof controllers / sizeof controllers[0]; i++) {
-        char file[160];
-        char pid[16];
-
-        (void)snprintf(file, sizeof file, "/sys/fs/cgroup/%s/%s/cgroup.procs", controllers[i],
-                       group_name);
-        (void)snprintf(pid, sizeof pid, "%d", getpid());
-        CHECK(kernfile_put(AT_FDCWD, file, pid) == 0);
-    }
-}
-
 static void fill_memory(void)
 {
     static const char *const args[] = { "/bin/busybox", "dd",     "if=/dev/zero",
@@ -237,19 +201,16 @@ static void delegated_groups_are_used(void **state)
     int status = -1;
 
     (void)state;
-    if (access("/sys/fs/cgroup/memory/cgroup.procs", W_OK) != 0)
-        skip(); /* a host with v2 only: `make guest` */
-    (void)snprintf(group_name, sizeof group_name, "berth-ordinary-%d", getpid());
-    assert_true(give_groups(true));
+    assert_true(delegated_give(true));
     pid_t pid = fork();
     if (pid == 0) {
-        enter_groups();
+        CHECK(delegated_enter_of(getppid()));
         become_nobody();
         fill_memory();
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(give_groups(false)); /* refused, if anything is left in them */
+    assert_true(delegated_give(false)); /* refused, if anything is left in them */
     assert_int_equal(status, 0);
 }
 

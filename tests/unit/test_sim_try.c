@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "tests/unit/delegated.h"
 
 #define NOBODY 65534U
 #define WAIT_MS 300000
@@ -231,6 +232,37 @@ static void what_is_required_and_missing_refuses(void **state)
     leave("req");
 }
 
+/* Uid 0 of its own, shared memory, a loopback: as it asks for them, and what there is not is said.
+ */
+static void what_it_asks_for_is_there(void **state)
+{
+    static const char text[] =
+        "tenant: acme\nname: asks\nversion: 1.0.0\nrelease: 1\nexec: [/bin/busybox, sh, /run.sh]\n"
+        "copy:\n  - {from: " BUSYBOX ", to: /bin/busybox}\n  - {from: run.sh, to: /run.sh}\n"
+        "resources: {memory: 32M, cpu: 50%, pids: 12, shm: 1M, tmp: 1M, files: 32, file-size: "
+        "64K}\n"
+        "inner-root: true\nnetwork: private\ndevices: [camera]\ncalls: [net]\n" ALIVE "\n";
+
+    (void)state;
+    payload("asks",
+            "b=/bin/busybox; $b id -u; $b grep CapEff /proc/self/status\n"
+            "echo x >/dev/shm/x && echo shared\n"
+            "$b ls /dev; $b dd if=/dev/zero of=/tmp/big bs=128k count=1\n"
+            "$b nc -l -p 7777 & $b sh -c 'until echo hello | $0 nc 127.0.0.1 7777; do :; done' $b\n"
+            "wait\n",
+            ALIVE);
+    put("asks/payload.yaml", text, 0644);
+    assert_try("asks", 0);
+    assert_told("prints    0\n");
+    assert_told("CapEff:?0000000000000000");
+    assert_told("shared");
+    assert_told("File size limit exceeded");
+    assert_told("hello"); /* over its own lo */
+    assert_told("nobody to talk to here");
+    assert_told("device camera: there is none here");
+    leave("asks");
+}
+
 static void root_is_sent_away(void **state)
 {
     (void)state;
@@ -289,67 +321,10 @@ static void interrupted_it_ends(void **state)
 
 /* ---- what is left ---------------------------------------------------------------------------- */
 
-static const char *const controllers[] = { "memory", "pids", "cpu", "freezer" };
-static char group_name[40];
-
-/* Groups in a group count as links of it. */
-static bool has_groups(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) == 0 && st.st_nlink > 2;
-}
-
-/* Refused, as long as anything is left in it: a process that has just closed its output may still
- * be on its way out. */
-static bool remove_group(const char *path)
-{
-    const uint64_t until = clock_mono_ms() + WAIT_MS;
-
-    while (rmdir(path) != 0) {
-        if (errno != EBUSY || clock_mono_ms() >= until || has_groups(path))
-            return false;
-        (void)poll(NULL, 0, 1);
-    }
-    return true;
-}
-
-/* Groups of v1 that are nobody's, as a login manager would give them. */
-static bool give_groups(bool make)
-{
-    bool done = true;
-
-    print_to(group_name, sizeof group_name, "berth-try-test-%d", getpid());
-    for (size_t i = 0; i < sizeof controllers / sizeof controllers[0]; i++) {
-        char path[128];
-        char file[160];
-
-        print_to(path, sizeof path, "/sys/fs/cgroup/%s/%s", controllers[i], group_name);
-        print_to(file, sizeof file, "%s/cgroup.procs", path);
-        done = done && (make ? mkdir(path, 0755) == 0 && chown(path, NOBODY, NOBODY) == 0 &&
-                                   chown(file, NOBODY, NOBODY) == 0
-                             : remove_group(path));
-    }
-    return done;
-}
-
 static void enter_groups(void)
 {
-    for (size_t i = 0; i < sizeof controllers / sizeof controllers[0]; i++) {
-        char file[160];
-        scoped(close_fd) int fd = -1;
-
-        print_to(file, sizeof file, "/sys/fs/cgroup/%s/%s/cgroup.procs", controllers[i],
-                 group_name);
-        fd = open(file, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, "0", 1) != 1)
-            _exit(96);
-    }
-}
-
-static bool has_v1(void)
-{
-    return access("/sys/fs/cgroup/memory/cgroup.procs", W_OK) == 0;
+    if (!delegated_enter_of(getppid()))
+        _exit(96);
 }
 
 static void read_text(const char *path, char *out, size_t cap)
@@ -385,8 +360,8 @@ static void killed_it_leaves_nothing(void **state)
     payload("killed", "echo up; while :; do /bin/busybox sleep 1; done & wait", ALIVE);
     read_text("/proc/self/mountinfo", before, sizeof before);
     uint32_t files = entries(dir);
-    assert_true(!has_v1() || give_groups(true));
-    start("killed", has_v1() ? enter_groups : NULL);
+    assert_true(delegated_give(true));
+    start("killed", enter_groups);
     hear_until("prints    up");
     at = strstr(tried.text, " 1.0.0, process ");
     assert_non_null(at);
@@ -401,7 +376,7 @@ static void killed_it_leaves_nothing(void **state)
     read_text("/proc/self/mountinfo", after, sizeof after);
     assert_string_equal(before, after);
     assert_int_equal(entries(dir), files);
-    assert_true(!has_v1() || give_groups(false));
+    assert_true(delegated_give(false));
     leave("killed");
 }
 
@@ -409,14 +384,12 @@ static void killed_it_leaves_nothing(void **state)
 static void groups_that_are_given_are_used(void **state)
 {
     (void)state;
-    if (!has_v1())
-        skip(); /* a host with v2 only: `make guest` */
     payload("eats", "/bin/busybox dd if=/dev/zero of=/dev/null bs=64M; exit 0", ALIVE);
-    assert_true(give_groups(true));
+    assert_true(delegated_give(true));
     start("--json --require memory-controller,pids-controller,cpu-controller,cgroup-freeze eats",
           enter_groups);
     int code = finish();
-    assert_true(give_groups(false));
+    assert_true(delegated_give(false));
     assert_told(WALL("memory-controller", "holds"));
     assert_told("\"reason\":\"OOM\"");
     assert_int_equal(code, 1);
@@ -492,11 +465,9 @@ static void every_fault_is_played(void **state)
     put("hello.want", "hello\n", 0644);
     assert_run("cmp down/hello hello.want", 0);
     /* The same with groups, and their freezer. */
-    if (has_v1()) {
-        assert_true(give_groups(true));
-        assert_try_by("--scenario all.yaml --require cgroup-freeze busy", 0, enter_groups);
-        assert_true(give_groups(false));
-    }
+    assert_true(delegated_give(true));
+    assert_try_by("--scenario all.yaml --require cgroup-freeze busy", 0, enter_groups);
+    assert_true(delegated_give(false));
     leave("busy");
     leave("down");
 }
@@ -626,6 +597,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_is_true),
         cmocka_unit_test(what_is_required_and_missing_refuses),
+        cmocka_unit_test(what_it_asks_for_is_there),
         cmocka_unit_test(root_is_sent_away),
         cmocka_unit_test(every_end_has_its_reason),
         cmocka_unit_test(interrupted_it_ends),
