@@ -618,8 +618,11 @@ enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *d
     }
     rc = check_came(a, &m, &f, err);
     const struct mail_box *b = box_of(a, &f);
-    if (rc == RC_OK && b && b->sealed)
+    if (rc == RC_OK && b && b->sealed) {
         rc = check_sealed(a, b, MAIL_UP, fd, m.head, m.size, err);
+        if (rc == RC_MAIL_SEALED || rc == RC_MAIL_ADDRESS)
+            tell(a, rc, m.tenant, m.payload); /* whose it was: the object's own event has no name */
+    }
     if (rc != RC_OK)
         return rc;
     f.number = ++s.arrival;
