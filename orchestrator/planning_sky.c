@@ -302,31 +302,54 @@ static void print_waves(struct cli *cli, const struct planning_sky *sky)
     }
 }
 
-/* What cannot be done, in words. */
-static const char *trouble_of(const struct planning_sky *sky, uint32_t satellite)
+/* Whose quota holds a satellite's bytes back. */
+static const char *held_tenant(const struct planning_sky *sky, uint32_t satellite)
+{
+    for (uint32_t i = 0; i < sky->n_jobs; i++)
+        if (sky->job[i].satellite == satellite && sky->ours[i] && sky->forecast.fill.quota[i] &&
+            sky->forecast.fill.left[i] > 0 && sky->job[i].tenant < sky->n_tenants)
+            return sky->tenant_id[sky->job[i].tenant];
+    return "a tenant";
+}
+
+/* What cannot be done, in words; false if all can. */
+static bool trouble_of(const struct planning_sky *sky, uint32_t satellite,
+                       char out[OUTLOOK_NOTE_CAP])
 {
     const struct forecast_satellite *f = &sky->forecast.satellite[satellite];
+    const char *note = sky->outlook->note[satellite];
 
     if (!sky->p->plan->satellite[satellite].changes || f->why == FORECAST_FITS)
-        return NULL;
-    if (f->why == FORECAST_NO_CONTACT && sky->outlook->note[satellite][0])
-        return sky->outlook->note[satellite];
-    return forecast_why_text(f->why);
+        return false;
+    if (f->why == FORECAST_QUOTA)
+        (void)snprintf(out, OUTLOOK_NOTE_CAP, "%s's uplink quota of the day holds it back",
+                       held_tenant(sky, satellite));
+    else
+        (void)snprintf(out, OUTLOOK_NOTE_CAP, "%s",
+                       f->why == FORECAST_NO_CONTACT && note[0] ? note : forecast_why_text(f->why));
+    return true;
+}
+
+/* Bytes of packages that find no pass; the order, which rides first, is not counted. */
+static uint64_t left_of(const struct planning_sky *sky, uint32_t satellite)
+{
+    uint64_t left = sky->forecast.satellite[satellite].left;
+    uint64_t bytes = sky->p->plan->satellite[satellite].bytes;
+
+    return left < bytes ? left : bytes;
 }
 
 static void print_troubles(struct cli *cli, const struct planning_sky *sky)
 {
     for (uint32_t i = 0; i < sky->p->plan->n_satellites; i++) {
-        const struct forecast_satellite *f = &sky->forecast.satellite[i];
-        const char *trouble = trouble_of(sky, i);
         const char *id = sky->p->fleet->satellite[i].id;
-        char left[CLI_SIZE_CAP];
+        char trouble[OUTLOOK_NOTE_CAP] = "", left[CLI_SIZE_CAP];
 
-        if (trouble && f->left > 0)
-            cli_say(cli, "%s: %s left: %s", id, cli_size(f->left, left), trouble);
-        else if (trouble)
+        if (trouble_of(sky, i, trouble) && left_of(sky, i) > 0)
+            cli_say(cli, "%s: %s left: %s", id, cli_size(left_of(sky, i), left), trouble);
+        else if (trouble[0])
             cli_say(cli, "%s: %s", id, trouble);
-        if (sky->outlook->note[i][0] && trouble != sky->outlook->note[i] &&
+        if (sky->outlook->note[i][0] && strcmp(trouble, sky->outlook->note[i]) != 0 &&
             sky->p->plan->satellite[i].changes)
             cli_note(cli, "note: %s: %s", id, sky->outlook->note[i]);
     }
@@ -385,14 +408,15 @@ static json_t *rides_json(const struct planning_sky *sky, uint32_t satellite)
 static json_t *satellite_json(const struct planning_sky *sky, uint32_t i)
 {
     const struct forecast_satellite *f = &sky->forecast.satellite[i];
-    const char *trouble = trouble_of(sky, i);
+    char trouble[OUTLOOK_NOTE_CAP];
+    bool cannot = trouble_of(sky, i, trouble);
 
     return json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "satellite",
                      sky->p->fleet->satellite[i].id, "wave",
                      (int)sky->p->plan->satellite[i].wave + 1, "bytes",
                      json_uint(sky->p->plan->satellite[i].bytes), "left", json_uint(f->left),
                      "passes", rides_json(sky, i), "on_board", odds_json(&f->on_board), "healthy",
-                     odds_json(&f->healthy), "cannot", trouble ? json_safe(trouble) : json_null(),
+                     odds_json(&f->healthy), "cannot", cannot ? json_safe(trouble) : json_null(),
                      "note", json_safe(sky->outlook->note[i]));
 }
 

@@ -188,7 +188,7 @@ static void plans_say_what_cannot_be(void **state)
     assert_said("sat-1: no pass before the deadline");
     put_fleet("2K", "2d");
     assert_berth("plan fleet.yaml", 3);
-    assert_said("a tenant's uplink quota of the day holds it back");
+    assert_said("acme's uplink quota of the day holds it back");
     put_fleet("1G", "2d");
 }
 
