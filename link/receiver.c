@@ -424,7 +424,7 @@ static enum rc settle_owner(const char *tenant, uint32_t kind, char owner[NAME_C
                        tenant);
     if (owner[0] != '\0' && strcmp(owner, tenant) != 0)
         return err_set(err, RC_OBJECT_OWNER, "%s under the key of %s", owner, tenant);
-    memcpy(owner, tenant, NAME_CAP);
+    (void)snprintf(owner, NAME_CAP, "%s", tenant);
     return RC_OK;
 }
 
