@@ -64,9 +64,9 @@ static void assert_written(size_t n, const char *action, const char *detail)
     assert_rc(store_audit_list(store, 10, &list, &got, &err), RC_OK);
     assert_int_equal(got, n);
     if (n > 0) {
-        assert_string_equal(list[n - 1].who, "berth-ground");
-        assert_string_equal(list[n - 1].action, action);
-        assert_string_equal(list[n - 1].detail, detail);
+        assert_string_equal(list[n - 1].entry.who, "berth-ground");
+        assert_string_equal(list[n - 1].entry.action, action);
+        assert_string_equal(list[n - 1].entry.what, detail);
     }
     free(list);
 }
