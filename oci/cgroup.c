@@ -279,6 +279,40 @@ static enum rc make_all(struct oci_cgroup *c, const char *path, struct err *err)
     return rc;
 }
 
+static void count_missing(int root, const char *path, uint32_t *ret)
+{
+    uint32_t left = count_parts(path);
+    char part[NAME_MAX + 1];
+    scoped(close_fd) int at = root < 0 ? -1 : open_dir(root, ".");
+
+    while (at >= 0 && next_part(&path, part)) {
+        int next = open_dir(at, part);
+
+        close_fd(&at);
+        at = next;
+        left -= next >= 0 ? 1 : 0;
+    }
+    if (root >= 0 && left < *ret)
+        *ret = left;
+}
+
+enum rc oci_cgroup_missing(const char *path, uint32_t *ret, struct err *err)
+{
+    scoped(oci_cgroup_close) struct oci_cgroup c = OCI_CGROUP_NONE;
+    uint32_t missing = count_parts(path);
+    enum rc rc = find(&c, err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
+        count_missing(c.tree.parent[kind], path, &missing);
+    count_missing(c.cpuset_root, path, &missing);
+    if (missing == 0)
+        return err_set(err, RC_BUSY, "control group %.60s is there already", path);
+    *ret = missing;
+    return RC_OK;
+}
+
 enum rc oci_cgroup_make(const char *path, const struct oci_limits *limits, struct oci_cgroup *ret,
                         struct err *err)
 {
@@ -373,15 +407,16 @@ static bool remove_levels(int root, const char *path, uint32_t levels)
     return true;
 }
 
+/* In every hierarchy: of one that was being made some have the levels above it only. */
 static bool remove_all(const struct oci_cgroup *c, const char *path)
 {
     bool gone = true;
 
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
-        if (c->cgroup.dir[kind] >= 0)
+        if (c->tree.parent[kind] >= 0)
             gone = remove_levels(c->tree.parent[kind], path, c->levels) && gone;
     }
-    if (c->cpuset >= 0)
+    if (c->cpuset_root >= 0)
         gone = remove_levels(c->cpuset_root, path, c->levels) && gone;
     return gone;
 }
@@ -396,6 +431,11 @@ enum rc oci_cgroup_remove(struct oci_cgroup *cgroup, const char *path, uint64_t 
         (void)poll(NULL, 0, 1);
     }
     return RC_OK;
+}
+
+void oci_cgroup_drop(const struct oci_cgroup *cgroup, const char *path)
+{
+    (void)remove_all(cgroup, path);
 }
 
 void oci_cgroup_close(struct oci_cgroup *cgroup)

@@ -31,6 +31,10 @@ struct oci_cgroup {
 /* Where the group of a container lies, below each hierarchy: its own path, or one by its id. */
 void oci_cgroup_path(const struct oci_config *config, const char *id, char *out, size_t cap);
 
+/* How many levels of a path, from its end, are in no hierarchy yet: what making it would add.
+ * RC_BUSY: none.  RC_CGROUP. */
+must_check enum rc oci_cgroup_missing(const char *path, uint32_t *ret, struct err *err);
+
 /* Make it with all limits and the filter for devices.  On failure nothing of it is left.  RC_BUSY:
  * there is such a group.  RC_CGROUP. */
 must_check enum rc oci_cgroup_make(const char *path, const struct oci_limits *limits,
@@ -48,6 +52,9 @@ must_check enum rc oci_cgroup_attach(const struct oci_cgroup *cgroup, pid_t pid,
  * has not ended at until_ms of clock_mono_ms. */
 must_check enum rc oci_cgroup_remove(struct oci_cgroup *cgroup, const char *path, uint64_t until_ms,
                                      struct err *err);
+
+/* Remove it where it is empty, and end nothing. */
+void oci_cgroup_drop(const struct oci_cgroup *cgroup, const char *path);
 
 /* Close its descriptors: a scope cleaner. */
 void oci_cgroup_close(struct oci_cgroup *cgroup);

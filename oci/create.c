@@ -134,18 +134,24 @@ static enum rc take_place(struct creation *s, struct err *err)
     return oci_container_save(&s->container, err);
 }
 
+/* What will be made is written down first, and that nothing is inside as yet. */
 static enum rc make_cgroup(struct creation *s, struct err *err)
 {
     struct oci_record *r = &s->container.record;
     char path[sizeof r->cgroup];
 
     oci_cgroup_path(&s->config, r->id, path, sizeof path);
-    enum rc rc = oci_cgroup_make(path, &s->config.limits, &s->cgroup, err);
+    enum rc rc = oci_cgroup_missing(path, &r->levels, err);
     if (rc != RC_OK)
         return rc;
     (void)memcpy(r->cgroup, path, sizeof path);
+    r->empty = true;
+    rc = oci_container_save(&s->container, err);
+    if (rc == RC_OK)
+        rc = oci_cgroup_make(path, &s->config.limits, &s->cgroup, err);
+    r->empty = false;
     r->levels = s->cgroup.levels;
-    return oci_container_save(&s->container, err);
+    return rc == RC_OK ? oci_container_save(&s->container, err) : rc;
 }
 
 static enum rc open_tree_mounts(struct creation *s, struct err *err)
@@ -340,7 +346,7 @@ static void undo(struct creation *s)
         (void)poll(&p, 1, (int)UNDO_WAIT_MS);
         (void)waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED | WNOHANG);
     }
-    if (s->container.record.cgroup[0] != '\0')
+    if (s->cgroup.levels != 0)
         (void)!oci_cgroup_remove(&s->cgroup, s->container.record.cgroup,
                                  clock_mono_ms() + UNDO_WAIT_MS, &ignored);
     if (s->made)

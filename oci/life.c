@@ -98,7 +98,7 @@ static void kill_group(const struct oci_container *c)
     scoped(oci_cgroup_close) struct oci_cgroup group = OCI_CGROUP_NONE;
     struct err ignored;
 
-    if (c->record.cgroup[0] != '\0' &&
+    if (c->record.cgroup[0] != '\0' && !c->record.empty &&
         oci_cgroup_open(c->record.cgroup, c->record.levels, &group, &ignored) == RC_OK)
         cgroup_kill(&group.cgroup);
 }

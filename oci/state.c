@@ -99,10 +99,11 @@ enum rc oci_container_new(const char *root, const char *id, struct oci_container
 enum rc oci_container_save(const struct oci_container *c, struct err *err)
 {
     const struct oci_record *r = &c->record;
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:O?}", "ociVersion",
-                             r->version, "id", r->id, "bundle", r->bundle, "cgroup", r->cgroup,
-                             "levels", (int)r->levels, "slot", r->slot, "pid", (int)r->pid, "born",
-                             (json_int_t)r->born, "annotations", r->annotations);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:i, s:I, s:O?}", "ociVersion", r->version,
+                  "id", r->id, "bundle", r->bundle, "cgroup", r->cgroup, "levels", (int)r->levels,
+                  "empty", (int)r->empty, "slot", r->slot, "pid", (int)r->pid, "born",
+                  (json_int_t)r->born, "annotations", r->annotations);
     scoped(free_ptr) char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     enum rc rc = text == NULL ? err_set(err, RC_NO_MEMORY, RECORD)
                               : fs_write_file(c->dir, RECORD, bytes_of(text), 0600, err);
@@ -138,6 +139,7 @@ static enum rc load(struct oci_container *c, struct err *err)
         return err_set(err, RC_OCI_STATE, "record of %.60s", r->id);
     }
     r->levels = (uint32_t)json_integer_value(json_object_get(json, "levels"));
+    r->empty = json_is_true(json_object_get(json, "empty"));
     r->slot = (int)json_integer_value(json_object_get(json, "slot"));
     r->pid = (pid_t)json_integer_value(json_object_get(json, "pid"));
     r->born = (uint64_t)json_integer_value(json_object_get(json, "born"));
@@ -189,24 +191,39 @@ void oci_container_close(struct oci_container *c)
 
 /* ---- ranges of ids -------------------------------------------------------------------------- */
 
-static void slot_name(int slot, char out[16])
+/* Whose a range is: a link, which is made with its content or not at all, and leads nowhere. */
+struct slots {
+    int dir;
+    char owner[200];
+};
+
+static enum rc open_slots(const struct oci_container *c, struct slots *ret, struct err *err)
 {
-    (void)snprintf(out, 16, "%d", slot);
+    struct stat st;
+
+    if (fstat(c->root, &st) != 0)
+        return err_sys(err, RC_IO, "state");
+    (void)snprintf(ret->owner, sizeof ret->owner, "%llx:%llx:%s", (unsigned long long)st.st_dev,
+                   (unsigned long long)st.st_ino, c->record.id);
+    return open_or_make(OCI_IDS_DIR, &ret->dir, err);
+}
+
+static void close_slots(struct slots *slots)
+{
+    close_fd(&slots->dir);
 }
 
 enum rc oci_slot_take(struct oci_container *c, struct err *err)
 {
-    scoped(close_fd) int dir = -1;
-    enum rc rc = open_or_make(OCI_IDS_DIR, &dir, err);
+    scoped(close_slots) struct slots slots = { .dir = -1 };
+    enum rc rc = open_slots(c, &slots, err);
     char name[16];
 
     for (int slot = 0; rc == RC_OK && slot < (int)OCI_SLOTS; slot++) {
-        slot_name(slot, name);
-        scoped(close_fd) int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-        if (fd >= 0) {
+        (void)snprintf(name, sizeof name, "%d", slot);
+        if (symlinkat(slots.owner, slots.dir, name) == 0) {
             c->record.slot = slot;
-            return fs_write_all(fd, bytes_of(c->record.id), err);
+            return RC_OK;
         }
         if (errno != EEXIST)
             return err_sys(err, RC_IO, OCI_IDS_DIR);
@@ -214,19 +231,31 @@ enum rc oci_slot_take(struct oci_container *c, struct err *err)
     return rc == RC_OK ? err_set(err, RC_BUSY, "no range of ids is left") : rc;
 }
 
-static void slot_give(const struct oci_record *r)
+static bool give_if_own(void *arg, const char *name)
 {
-    scoped(close_fd) int dir = -1;
-    char name[16];
+    const struct slots *slots = arg;
+    char owner[sizeof slots->owner] = { 0 };
 
-    slot_name(r->slot, name);
-    if (r->slot >= 0 && open_or_make(OCI_IDS_DIR, &dir, NULL) == RC_OK)
-        (void)unlinkat(dir, name, 0);
+    if (readlinkat(slots->dir, name, owner, sizeof owner - 1) > 0 &&
+        strcmp(owner, slots->owner) == 0)
+        (void)unlinkat(slots->dir, name, 0);
+    return true;
+}
+
+/* All it has, whatever its record says. */
+static void slots_give(const struct oci_container *c)
+{
+    scoped(close_slots) struct slots slots = { .dir = -1 };
+    bool more = false;
+    struct err ignored;
+
+    if (open_slots(c, &slots, &ignored) == RC_OK)
+        (void)!fs_list(slots.dir, ".", OCI_SLOTS, give_if_own, &slots, &more, &ignored);
 }
 
 enum rc oci_container_remove(struct oci_container *c, struct err *err)
 {
-    slot_give(&c->record);
+    slots_give(c);
     c->record.slot = -1;
     return fs_remove_tree(c->root, c->record.id, err);
 }

@@ -27,6 +27,7 @@ struct oci_record {
     char bundle[1024];
     char cgroup[300]; /* "" = none yet */
     uint32_t levels;  /* oci/cgroup */
+    bool empty;       /* it was about to be made: nothing of the container is inside */
     int slot;         /* range of ids that was taken; -1 = none */
     pid_t pid;        /* 0 = none yet */
     uint64_t born; /* when that process started, in the kernel's ticks: tells it from a later one */

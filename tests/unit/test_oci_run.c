@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -173,6 +174,29 @@ static unsigned int count(const char *where)
     return n;
 }
 
+/* Ranges of ids that belong to the containers of this test: other tests may run. */
+static unsigned int ranges(void)
+{
+    struct stat st;
+    char own[64];
+    char owner[256];
+    unsigned int n = 0;
+    DIR *d = opendir("/run/berth-oci.ids");
+
+    if (d == NULL || stat(in_dir("state"), &st) != 0)
+        return 0;
+    (void)snprintf(own, sizeof own, "%llx:%llx:", (unsigned long long)st.st_dev,
+                   (unsigned long long)st.st_ino);
+    for (const struct dirent *e; (e = readdir(d)) != NULL;) {
+        ssize_t size = readlinkat(dirfd(d), e->d_name, owner, sizeof owner - 1);
+
+        owner[size < 0 ? 0 : size] = '\0';
+        n += strncmp(owner, own, strlen(own)) == 0 ? 1 : 0;
+    }
+    (void)closedir(d);
+    return n;
+}
+
 /* Groups by the names that these tests give. */
 static void nothing_left(void)
 {
@@ -181,6 +205,7 @@ static void nothing_left(void)
     char path[300];
 
     assert_int_equal(count(in_dir("state")), 0);
+    assert_int_equal(ranges(), 0);
     for (size_t i = 0; i < sizeof trees / sizeof trees[0]; i++) {
         (void)snprintf(path, sizeof path, "/sys/fs/cgroup/%s/berth-oci-test-%d", trees[i],
                        getpid());
@@ -300,6 +325,33 @@ static void test_races(void **state)
         (void)join(pid[i]);
     assert_int_not_equal(oci("state", "r"), 0);
     assert_string_equal(read_text("bundle/rootfs/times"), "x\n");
+    nothing_left();
+}
+
+/* A creator that is killed at any moment leaves what delete finds, and nothing else. */
+static void test_killed_creator(void **state)
+{
+    int created = 0;
+
+    (void)state;
+    bundle("sleep 1000", "", group(""));
+    for (int i = 0; i < 60; i++) {
+        const struct timespec moment = { .tv_nsec = i * 2000000L };
+        pid_t pid = spawn(
+            "out", (const char *const[]){ "create", "--bundle", in_dir("bundle"), "x", NULL });
+
+        (void)nanosleep(&moment, NULL);
+        (void)kill(pid, SIGKILL);
+        (void)join(pid);
+        created += is("x", "created") ? 1 : 0;
+        if (access(in_dir("state/x"), F_OK) == 0)
+            assert_int_equal(oci("delete", "--force", "x"), 0);
+        nothing_left();
+        /* The same place can be had again. */
+    }
+    assert_int_equal(create("x"), 0);
+    assert_int_equal(oci("delete", "--force", "x"), 0);
+    assert_true(created < 60);
     nothing_left();
 }
 
@@ -467,7 +519,7 @@ static int make_scratch(void **state)
 
 static int remove_scratch(void **state)
 {
-    static const char *const ids[] = { "c", "k", "r", "no", "g", "h", "i" };
+    static const char *const ids[] = { "c", "k", "r", "no", "g", "h", "i", "x" };
     struct err err;
 
     (void)state;
@@ -482,7 +534,7 @@ int main(void)
         cmocka_unit_test(test_life),  cmocka_unit_test(test_kill),
         cmocka_unit_test(test_races), cmocka_unit_test(test_hostile_bundles),
         cmocka_unit_test(test_group), cmocka_unit_test(test_inside),
-        cmocka_unit_test(test_front),
+        cmocka_unit_test(test_front), cmocka_unit_test(test_killed_creator),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
