@@ -30,8 +30,12 @@ struct pair {
 
 static void pair_done(struct pair *p)
 {
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
+        /* Some hold keys, and all are small. */
+        if (p->copy[i].file)
+            explicit_bzero(p->copy[i].file, p->copy[i].size);
         free(p->copy[i].file);
+    }
 }
 
 /* Whether the bytes of one file are a whole copy. */
@@ -228,9 +232,10 @@ static enum rc write_copy(int dirfd, const char *name, size_t i, uint64_t sequen
         memcpy(file + HEAD_SIZE, content.p, content.n);
     sum_of((struct bytes){ .p = file, .n = HEAD_SIZE + content.n }, file + HEAD_SIZE + content.n);
     copy_name(name, i, target, sizeof target);
-    return fs_write_file(dirfd, target,
-                         (struct bytes){ .p = file, .n = HEAD_SIZE + content.n + SUM_SIZE }, 0600,
-                         err);
+    const size_t n = HEAD_SIZE + content.n + SUM_SIZE;
+    enum rc rc = fs_write_file(dirfd, target, (struct bytes){ .p = file, .n = n }, 0600, err);
+    explicit_bzero(file, n);
+    return rc;
 }
 
 /* Above every number that a copy which cannot be read now, and may be some day, can have been given
