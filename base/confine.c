@@ -145,11 +145,22 @@ int __lsan_is_turned_off(void) /* NOLINT(bugprone-reserved-identifier) */
 }
 #endif
 
+/* One that is lower already, and that we may not raise, stays: it confines no less. */
+static bool is_lower(int what, uint64_t value)
+{
+    struct rlimit had;
+
+    if (errno != EPERM || getrlimit((__rlimit_resource_t)what, &had) != 0 || had.rlim_max >= value)
+        return false;
+    had.rlim_cur = had.rlim_max;
+    return setrlimit((__rlimit_resource_t)what, &had) == 0;
+}
+
 static enum rc limit(int what, const char *name, uint64_t value, struct err *err)
 {
     struct rlimit r = { .rlim_cur = value, .rlim_max = value };
 
-    if (value > 0 && setrlimit((__rlimit_resource_t)what, &r) < 0)
+    if (value > 0 && setrlimit((__rlimit_resource_t)what, &r) < 0 && !is_lower(what, value))
         return err_sys(err, RC_CONFINE, "rlimit %s", name);
     return RC_OK;
 }
