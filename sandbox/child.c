@@ -159,10 +159,14 @@ int child_keyring(const struct child *c)
     return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS ? -1 : 0;
 }
 
-static int set_limit(__rlimit_resource_t what, rlim_t value)
+/* An ordinary user raises none: a limit that is lower already stays so. */
+static int set_limit(const struct child *c, __rlimit_resource_t what, rlim_t value)
 {
-    const struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
+    struct rlimit had;
+    struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
 
+    if (c->one_id && getrlimit(what, &had) == 0 && had.rlim_max < value)
+        limit.rlim_cur = limit.rlim_max = had.rlim_max;
     return setrlimit(what, &limit);
 }
 
@@ -173,12 +177,12 @@ static int set_limits(const struct child *c)
 {
     const struct plan_limits *l = &c->plan->limits;
 
-    if (set_limit(RLIMIT_CORE, l->core_bytes != 0 ? l->core_bytes : 1) != 0 ||
-        (l->file_bytes != 0 && set_limit(RLIMIT_FSIZE, l->file_bytes) != 0) ||
-        set_limit(RLIMIT_MEMLOCK, 65536) != 0 || set_limit(RLIMIT_MSGQUEUE, 0) != 0 ||
-        set_limit(RLIMIT_SIGPENDING, 256) != 0 || set_limit(RLIMIT_NICE, 0) != 0)
+    if (set_limit(c, RLIMIT_CORE, l->core_bytes != 0 ? l->core_bytes : 1) != 0 ||
+        (l->file_bytes != 0 && set_limit(c, RLIMIT_FSIZE, l->file_bytes) != 0) ||
+        set_limit(c, RLIMIT_MEMLOCK, 65536) != 0 || set_limit(c, RLIMIT_MSGQUEUE, 0) != 0 ||
+        set_limit(c, RLIMIT_SIGPENDING, 256) != 0 || set_limit(c, RLIMIT_NICE, 0) != 0)
         return -1;
-    return set_limit(RLIMIT_RTPRIO, 0);
+    return set_limit(c, RLIMIT_RTPRIO, 0);
 }
 
 /* What no control group counts for an ordinary user, the kernel's limits of processes come near to:
@@ -188,11 +192,11 @@ static int set_stand_ins(const struct child *c)
     if (!c->one_id)
         return 0;
     if (!walls_stand(c->walls, WALL_MEMORY_CONTROLLER) &&
-        set_limit(RLIMIT_DATA, c->plan->limits.memory_bytes) != 0)
+        set_limit(c, RLIMIT_DATA, c->plan->limits.memory_bytes) != 0)
         return -1;
     return walls_stand(c->walls, WALL_PIDS_CONTROLLER)
                ? 0
-               : set_limit(RLIMIT_NPROC, c->plan->limits.pids);
+               : set_limit(c, RLIMIT_NPROC, c->plan->limits.pids);
 }
 
 static int drop_bounding(const struct child *c)
@@ -286,7 +290,7 @@ static int close_others(const struct child *c)
 {
     if (syscall(SYS_close_range, CHILD_FD_SYNC + 1U, ~0U, 0U) != 0)
         return -1;
-    return set_limit(RLIMIT_NOFILE, c->plan->limits.open_files);
+    return set_limit(c, RLIMIT_NOFILE, c->plan->limits.open_files);
 }
 
 int child_reset_signals(const struct child *c)

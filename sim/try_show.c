@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "orchestrator/json.h"
 #include "sim/try.h"
@@ -110,11 +111,16 @@ static json_t *walls_json(const struct walls *w)
 static void show_missing(const struct try *t)
 {
     const struct plan *p = &t->plan;
+    struct rlimit files;
 
+    try_event(t, "note", "no signature is looked at: 'berth verify' does");
     if (p->network == PLAN_NETWORK_PRIVATE || p->network == PLAN_NETWORK_HOST)
         try_event(t, "note", "network: nobody to talk to here, only lo is up");
     for (uint32_t i = 0; i < p->n_devices; i++)
         try_event(t, "note", "device %s: there is none here", p->device[i]);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < p->limits.open_files)
+        try_event(t, "note", "open files: your own limit is %llu",
+                  (unsigned long long)files.rlim_max);
     if (t->self.no_proc)
         try_event(t, "note", "/proc: this machine lets no user mount it, it is empty");
     try_event(t, "note",

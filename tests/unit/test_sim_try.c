@@ -14,7 +14,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "base/bytes.h"
@@ -261,6 +261,43 @@ static void what_it_asks_for_is_there(void **state)
     assert_told("nobody to talk to here");
     assert_told("device camera: there is none here");
     leave("asks");
+}
+
+static void be_short(void)
+{
+    static const struct {
+        __rlimit_resource_t what;
+        rlim_t max;
+    } rows[] = { { RLIMIT_CORE, 0 }, { RLIMIT_MEMLOCK, 4096 }, { RLIMIT_NOFILE, 256 } };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct rlimit limit = { .rlim_cur = rows[i].max, .rlim_max = rows[i].max };
+
+        if (setrlimit(rows[i].what, &limit) != 0)
+            _exit(95);
+    }
+}
+
+/* Who has less than the payload may have on board cannot give it more, and is told. */
+static void limits_of_the_user_stay(void **state)
+{
+    (void)state;
+    payload("short", "/bin/busybox cat /proc/self/limits", ALIVE);
+    put("short/payload.yaml",
+        "tenant: acme\nname: short\nversion: 1.0.0\nrelease: 1\n"
+        "exec: [/bin/busybox, sh, /run.sh]\n"
+        "copy:\n  - {from: " BUSYBOX ", to: /bin/busybox}\n  - {from: run.sh, to: /run.sh}\n"
+        "resources: {memory: 32M, cpu: 50%, pids: 12, tmp: 1M, files: 1000}\n" ALIVE "\n",
+        0644);
+    assert_try_by("short", 0, be_short);
+    assert_told("Max core file size        0                    0");
+    assert_told("Max locked memory         4096                 4096");
+    assert_told("Max open files            256                  256");
+    assert_told("open files: your own limit is 256");
+    assert_try("short", 0);
+    assert_told("Max core file size        1                    1");
+    assert_told("Max open files            1000                 1000");
+    leave("short");
 }
 
 static void root_is_sent_away(void **state)
@@ -599,6 +636,7 @@ int main(void)
         cmocka_unit_test(the_table_is_true),
         cmocka_unit_test(what_is_required_and_missing_refuses),
         cmocka_unit_test(what_it_asks_for_is_there),
+        cmocka_unit_test(limits_of_the_user_stay),
         cmocka_unit_test(root_is_sent_away),
         cmocka_unit_test(every_end_has_its_reason),
         cmocka_unit_test(interrupted_it_ends),
