@@ -81,13 +81,13 @@ try {
     bool pass;
     uint64_t day, day_bytes; /* of the outbox */
     bool day_told;
-    char junk[MAIL_NAME_CAP]; /* that was told last */
     uint32_t next_mail;
     struct try_mail mail[TRY_MAIL_MAX];
     char taken[TRY_MAIL_MAX][MAIL_NAME_CAP]; /* names that left the outbox, the last ones */
     char down[TRY_MAIL_MAX][MAIL_NAME_CAP];  /* that came down */
     char came[TRY_MAIL_MAX][MAIL_NAME_CAP];  /* that were put into the inbox */
-    uint32_t n_taken, n_down, n_came;
+    char junk[TRY_MAIL_MAX][MAIL_NAME_CAP];  /* that stays in the outbox, and was told */
+    uint32_t n_taken, n_down, n_came, n_junk;
 };
 
 /* ---- sim/try_show */

@@ -185,10 +185,10 @@ static enum rc take_all(struct try *t, struct err *err)
         enum rc got = take(t, out, all.name[i], &why);
 
         if ((got != RC_MAIL_JUNK && got != RC_NOT_REGULAR && got != RC_TOO_LARGE) ||
-            strcmp(t->junk, all.name[i]) == 0)
+            try_mail_was(t->junk, t->n_junk, all.name[i]))
             continue;
-        (void)snprintf(t->junk, sizeof t->junk, "%s", all.name[i]);
-        try_event(t, "mail", "%s: %s, it stays in the outbox", rc_name(RC_MAIL_JUNK), t->junk);
+        note(t->junk, &t->n_junk, all.name[i]);
+        try_event(t, "mail", "%s: %s, it stays in the outbox", rc_name(RC_MAIL_JUNK), all.name[i]);
     }
     return rc;
 }

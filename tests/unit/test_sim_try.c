@@ -510,6 +510,39 @@ static void every_fault_is_played(void **state)
     leave("down");
 }
 
+/* What is no plain file of its own stays where it is, is told once, and holds nobody up. */
+static void junk_stays_in_the_outbox(void **state)
+{
+    const char *at;
+
+    (void)state;
+    payload(
+        "junk",
+        "b=/bin/busybox; $b mkfifo /outbox/pipe; $b ln -s /etc/passwd /outbox/link\n"
+        "$b mkdir /outbox/dir; $b mkdir /inbox/.draft; echo x >/tmp/x; $b ln /bin/busybox "
+        "/outbox/y\n"
+        "echo a >/outbox/twice; $b ln /outbox/twice /outbox/.other\n"
+        "$b truncate -s 30K /outbox/hole; echo good >/outbox/.g; $b mv /outbox/.g /outbox/good\n"
+        "echo made; while :; do $b sleep 1; done\n",
+        ALIVE);
+    put("junk.yaml",
+        "try: junk\nlimit: 60s\nsteps:\n  - wait: {output: made, check: made}\n"
+        "  - pass: begin\n  - wait: {down: good, check: 'the good one comes down'}\n",
+        0644);
+    assert_int_equal(mkdirat(dirfd, "down", 0777), 0);
+    assert_int_equal(fchmodat(dirfd, "down", 0777, 0), 0);
+    assert_try("--scenario junk.yaml --outbox down junk", 0);
+    assert_told("MAIL_JUNK: pipe,");
+    assert_told("MAIL_JUNK: link,");
+    assert_told("MAIL_JUNK: hole,");
+    at = strstr(tried.text, "MAIL_JUNK: pipe,");
+    assert_null(strstr(at + 1, "MAIL_JUNK: pipe,"));
+    assert_false(exists("down/link") || exists("down/pipe") || exists("down/hole"));
+    assert_true(exists("down/good"));
+    leave("junk");
+    leave("down");
+}
+
 static void what_does_not_follow_fails(void **state)
 {
     (void)state;
@@ -643,6 +676,7 @@ int main(void)
         cmocka_unit_test(killed_it_leaves_nothing),
         cmocka_unit_test(groups_that_are_given_are_used),
         cmocka_unit_test(every_fault_is_played),
+        cmocka_unit_test(junk_stays_in_the_outbox),
         cmocka_unit_test(what_does_not_follow_fails),
         cmocka_unit_test(the_example_plays),
         cmocka_unit_test(packages_are_tried_too),
