@@ -19,6 +19,7 @@
 #include "orchestrator/keys.h"
 #include "orchestrator/offline.h"
 #include "orchestrator/planning.h"
+#include "orchestrator/planning_sky.h"
 #include "orchestrator/prepare.h"
 #include "orchestrator/strong.h"
 #include "orchestrator/witness.h"
@@ -28,6 +29,7 @@ struct apply {
     struct cli *cli;
     struct home *home;
     const struct planning *p;
+    const struct planning_sky *sky;
     struct trust *trust;
     struct keyring *ring;
     struct keyring *safety;
@@ -404,6 +406,8 @@ static enum rc record(const struct apply *a, struct err *err)
 
     if (rc == RC_OK)
         rc = keep_path(a, err);
+    if (rc == RC_OK)
+        rc = planning_sky_keep(a->sky, a->home->store, err);
 
     if (rc == RC_OK)
         rc = add_rollouts(a, err);
@@ -538,6 +542,7 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
 {
     scoped(store_rollback) struct store *open = NULL;
     scoped(planning_done) struct planning p = { 0 };
+    scoped(planning_sky_done) struct planning_sky sky = { 0 };
     scoped(free_ptr) uint64_t *rollout = NULL;
     struct witness_alarm alarm = { 0 };
     struct apply a = *before;
@@ -545,14 +550,17 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
     if (store_begin(a.home->store, &open, err) != RC_OK)
         return cli_fail(a.cli, err, NULL);
     if (planning_make(a.home->store, fleet, cli_arg(a.cli, 0), &p, err) != RC_OK ||
-        planning_check(&p, a.home, a.trust, a.now_ms, err) != RC_OK)
+        planning_check(&p, a.home, a.trust, a.now_ms, err) != RC_OK ||
+        planning_sky_make(&p, a.home->store, (int64_t)a.now_ms, &sky, err) != RC_OK)
         return planning_fail(a.cli, err);
     a.p = &p;
+    a.sky = &sky;
     int code = stale(&a, err);
 
     if (code != CLI_OK)
         return code;
     planning_print(a.cli, &p, &a.cost);
+    planning_sky_print(a.cli, &sky);
     planning_print_hash(a.cli, &p);
     if (planning_acts(&p) && (witness_fleet(a.home->store, p.view, &alarm, err) != RC_OK ||
                               witness_refuse(&alarm, err) != RC_OK))

@@ -11,6 +11,7 @@
 #include "orchestrator/learnt.h"
 #include "orchestrator/lines.h"
 #include "orchestrator/outlook.h"
+#include "orchestrator/reserved.h"
 #include "orchestrator/schedule.h"
 #include "orchestrator/yaml_units.h"
 
@@ -23,6 +24,8 @@ struct passes {
     struct fleet *fleet;
     struct outlook *outlook;
     struct learnt learnt;
+    struct store_reserved *reserved; /* what apply kept, of contacts that are not over; owned */
+    size_t n_reserved;
     char path[HOME_PATH_CAP]; /* of the fleet file */
     int64_t now_ms, from_ms, to_ms;
 };
@@ -71,6 +74,17 @@ static enum rc find_file(struct passes *p, struct err *err)
     return rc == RC_OK ? store_get(home.store, HOME_FLEET_FILE, p->path, sizeof p->path, err) : rc;
 }
 
+/* What was reserved when a plan was applied, instead of what could be. */
+static void recall(struct passes *p)
+{
+    struct contacts *list = &p->outlook->contacts;
+
+    for (size_t i = 0; i < list->n; i++)
+        if (list->at[i].los_ms > p->now_ms && list->at[i].state == CONTACT_RESERVED)
+            (void)!contact_move(&list->at[i], CONTACT_RELEASE, NULL);
+    reserved_recall(p->fleet, p->reserved, p->n_reserved, p->now_ms, list);
+}
+
 /* Every contact of the span may be had: it is a list, not a change. */
 static enum rc schedule(struct passes *p, struct err *err)
 {
@@ -80,12 +94,14 @@ static enum rc schedule(struct passes *p, struct err *err)
                                        .n_satellites = p->fleet->n_satellites };
     enum rc rc = schedule_antennas(&in, &p->outlook->contacts, err);
 
+    if (rc == RC_OK && p->n_reserved > 0)
+        recall(p);
     if (rc == RC_OK)
         goodput_settle(&p->outlook->contacts, p->learnt.heard, p->learnt.n_heard, p->now_ms);
     return rc;
 }
 
-/* What the home has heard; with --fleet there need not be one. */
+/* What the home has heard and reserved; with --fleet there need not be one. */
 static enum rc learn(struct passes *p, struct err *err)
 {
     scoped(home_close) struct home home = HOME_NONE;
@@ -94,12 +110,16 @@ static enum rc learn(struct passes *p, struct err *err)
     p->learnt.fleet = p->fleet;
     if (home_open(p->cli->home, false, &home, &none) != RC_OK)
         return RC_OK;
-    return learnt_load(p->fleet, p->path, home.store, p->now_ms, &p->learnt, err);
+    enum rc rc = store_reserved(home.store, (uint64_t)p->now_ms, &p->reserved, &p->n_reserved, err);
+
+    return rc == RC_OK ? learnt_load(p->fleet, p->path, home.store, p->now_ms, &p->learnt, err)
+                       : rc;
 }
 
 static void passes_done(struct passes *p)
 {
     learnt_done(&p->learnt);
+    free_ptr(&p->reserved);
 }
 
 /* ---- output --------------------------------------------------------------------------------- */

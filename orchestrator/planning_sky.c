@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "orchestrator/reserved.h"
+
 void planning_sky_done(struct planning_sky *sky)
 {
     learnt_done(&sky->learnt);
@@ -202,6 +204,8 @@ enum rc planning_sky_make(const struct planning *p, struct store *store, int64_t
 
     if (rc == RC_OK)
         rc = outlook_make(&in, &sky.outlook, err);
+    if (rc == RC_OK)
+        rc = reserved_load(p->fleet, store, now_ms, &sky.outlook->contacts, err);
 
     if (rc == RC_OK)
         rc = make_jobs(&sky, store, err);
@@ -212,6 +216,13 @@ enum rc planning_sky_make(const struct planning *p, struct store *store, int64_t
     *ret = sky;
     sky = (struct planning_sky){ 0 };
     return RC_OK;
+}
+
+enum rc planning_sky_keep(const struct planning_sky *sky, struct store *store, struct err *err)
+{
+    return sky->outlook
+               ? reserved_keep(sky->p->fleet, &sky->outlook->contacts, store, sky->now_ms, err)
+               : RC_OK;
 }
 
 /* ---- for people ----------------------------------------------------------------------------- */

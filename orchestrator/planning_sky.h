@@ -38,6 +38,10 @@ struct planning_sky {
  * (scope cleaner; fine on a zeroed one). */
 must_check enum rc planning_sky_make(const struct planning *p, struct store *store, int64_t now_ms,
                                      struct planning_sky *ret, struct err *err);
+
+/* Keep what it reserved, for plans to come. */
+must_check enum rc planning_sky_keep(const struct planning_sky *sky, struct store *store,
+                                     struct err *err);
 void planning_sky_done(struct planning_sky *sky);
 
 /* For people, in 80 columns, and for programs (a new reference; null without stations). */

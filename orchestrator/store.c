@@ -6,7 +6,7 @@
 
 #include "orchestrator/store_query.h"
 
-#define SCHEMA_NUMBER 7
+#define SCHEMA_NUMBER 8
 #define SCHEMA_OLDEST 3 /* what can be brought up to date */
 #define BUSY_TIMEOUT_MS 30000
 #define ROWS_MAX (4U * 1024U * 1024U)
@@ -118,8 +118,15 @@ static const char schema_7[] =
     "  waiting INTEGER NOT NULL) STRICT;"
     "CREATE INDEX heard_satellite ON heard (satellite, id);"
     "PRAGMA user_version = 7;";
+
+/* What schema 8 adds: reservations. */
+static const char schema_8[] =
+    "CREATE TABLE reserved (station TEXT NOT NULL, satellite TEXT NOT NULL,"
+    "  aos_ms INTEGER NOT NULL, los_ms INTEGER NOT NULL, antenna INTEGER NOT NULL,"
+    "  PRIMARY KEY (station, satellite, aos_ms)) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 8;";
 /* clang-format on */
-static_assert(SCHEMA_NUMBER == 7 && SCHEMA_OLDEST == 3, "the schema texts set these user_versions");
+static_assert(SCHEMA_NUMBER == 8 && SCHEMA_OLDEST == 3, "the schema texts set these user_versions");
 
 static enum rc fail(sqlite3 *db, int code, struct err *err)
 {
@@ -482,6 +489,8 @@ static enum rc make_schema(struct store *store, struct err *err)
         rc = run_text(store, schema_6, err);
     if (rc == RC_OK && number < 7)
         rc = run_text(store, schema_7, err);
+    if (rc == RC_OK && number < 8)
+        rc = run_text(store, schema_8, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     return rc;

@@ -388,6 +388,20 @@ must_check enum rc store_heard(struct store *store, const char *satellite, struc
                                size_t *ret_n, struct err *err);
 must_check enum rc store_forget_heard(struct store *store, const char *satellite, struct err *err);
 
+/* A contact that was reserved on an antenna. */
+struct store_reserved {
+    char station[NAME_CAP];
+    char satellite[NAME_CAP];
+    uint64_t aos_ms, los_ms;
+    uint32_t antenna; /* of the station, from 0 */
+};
+must_check enum rc store_put_reserved(struct store *store, const struct store_reserved *row,
+                                      struct err *err);
+must_check enum rc store_drop_reserved(struct store *store, struct err *err); /* all */
+/* Those that are not over; by beginning. */
+must_check enum rc store_reserved(struct store *store, uint64_t now_ms, struct store_reserved **ret,
+                                  size_t *ret_n, struct err *err);
+
 struct store_event {
     char satellite[NAME_CAP];
     uint64_t seq;

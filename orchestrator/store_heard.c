@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * orchestrator/store_heard: what came over satellites' links, contact by contact, by their own
- * counters.
+ * counters; and which contacts are reserved.
  */
 #include "orchestrator/store_query.h"
 
@@ -71,4 +71,41 @@ enum rc store_forget_heard(struct store *store, const char *satellite, struct er
 
     query_text(&q, satellite);
     return query_run(&q, err);
+}
+
+/* ---- reservations --------------------------------------------------------------------------- */
+
+#define RESERVED(kind, member) FIELD(kind, struct store_reserved, member)
+static const struct field reserved_fields[] = {
+    RESERVED(FIELD_TEXT, station), RESERVED(FIELD_TEXT, satellite), RESERVED(FIELD_U64, aos_ms),
+    RESERVED(FIELD_U64, los_ms),   RESERVED(FIELD_U32, antenna),
+};
+static const struct row_type reserved_row = ROW_TYPE(struct store_reserved, reserved_fields);
+#define RESERVED_COLUMNS "station, satellite, aos_ms, los_ms, antenna"
+
+enum rc store_put_reserved(struct store *store, const struct store_reserved *row, struct err *err)
+{
+    struct query q = query_start(store, "INSERT OR REPLACE INTO reserved (" RESERVED_COLUMNS
+                                        ") VALUES (?, ?, ?, ?, ?)");
+
+    query_row(&q, &reserved_row, row);
+    return query_run(&q, err);
+}
+
+enum rc store_drop_reserved(struct store *store, struct err *err)
+{
+    struct query q = query_start(store, "DELETE FROM reserved");
+
+    return query_run(&q, err);
+}
+
+enum rc store_reserved(struct store *store, uint64_t now_ms, struct store_reserved **ret,
+                       size_t *ret_n, struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT " RESERVED_COLUMNS " FROM reserved WHERE los_ms > ? "
+                           "ORDER BY aos_ms, station, satellite");
+
+    query_u64(&q, now_ms);
+    return query_list(&q, &reserved_row, (void **)ret, ret_n, err);
 }

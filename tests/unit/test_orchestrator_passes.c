@@ -274,6 +274,45 @@ static void passes_learn_from_reports(void **state)
     assert_said("done");
 }
 
+/* A pass that begins in five minutes is not planned with, unless it was reserved before: then it
+ * stays, and carries what there is. */
+static void what_was_reserved_stays(void **state)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) struct store_reserved *rows = NULL;
+    uint64_t now = clock_unix_ms();
+    struct store_reserved row = { .station = "kiruna",
+                                  .satellite = "sat-2",
+                                  .antenna = 1,
+                                  .aos_ms = now + 310000,
+                                  .los_ms = now + 390000 };
+    char path[PATH_MAX];
+    size_t n = 0;
+
+    (void)state;
+    put("sky/plan.ionrc", "a contact +300 +400 50 102 1000\na contact +7200 +7300 50 102 1000\n",
+        0644);
+    print_to(path, sizeof path, "%s/home", dir);
+    assert_rc(home_open(path, false, &home, &err), RC_OK);
+    assert_rc(store_reserved(home.store, now, &rows, &n, &err), RC_OK);
+    assert_true(n >= 4); /* apply kept them */
+    assert_rc(store_drop_reserved(home.store, &err), RC_OK);
+    put_fleet("1G", "1d");
+    assert_berth("passes sat-2 --json", 0);
+    assert_said("\"reserved\"");
+    assert_rc(store_put_reserved(home.store, &row, &err), RC_OK);
+    assert_berth("passes sat-2 --json", 0);
+    json_t *doc = said_json();
+    const json_t *passes = json_object_get(doc, "passes");
+
+    assert_string_equal(json_string_value(json_object_get(json_array_get(passes, 0), "state")),
+                        "reserved");
+    assert_int_equal(number(json_array_get(passes, 0), "antenna"), 2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(passes, 1), "state")),
+                        "predicted");
+    json_decref(doc);
+}
+
 /* The same satellite by two lines in the file, by a file with two sets, and by an ephemeris that
  * covers nothing of the time. */
 static void passes_by_elements(void **state)
@@ -326,7 +365,7 @@ int main(void)
         cmocka_unit_test(plans_name_passes),        cmocka_unit_test(plans_in_json),
         cmocka_unit_test(plans_say_what_cannot_be), cmocka_unit_test(plans_refuse_bad_files),
         cmocka_unit_test(passes_by_contact_plan),   cmocka_unit_test(passes_learn_from_reports),
-        cmocka_unit_test(passes_by_elements),
+        cmocka_unit_test(what_was_reserved_stays),  cmocka_unit_test(passes_by_elements),
     };
 
     return cmocka_run_group_tests_name("orchestrator/passes", tests, begin_fleet, end);

@@ -74,8 +74,8 @@ static void another_schema_is_refused(void **state)
     static const struct {
         const char *sql, *says;
     } rows[] = {
-        { "PRAGMA user_version = 2", "an older berth (schema 2, not 7): use a new home" },
-        { "PRAGMA user_version = 8", "a newer berth (schema 8, not 7): use that one" },
+        { "PRAGMA user_version = 2", "an older berth (schema 2, not 8): use a new home" },
+        { "PRAGMA user_version = 9", "a newer berth (schema 9, not 8): use that one" },
     };
     struct store *other = NULL;
 
@@ -95,10 +95,12 @@ static void another_schema_is_refused(void **state)
 static void the_schema_before_is_brought_up_to_date(void **state)
 {
 #define NO_RECORDS                                                                                 \
-    "DROP TABLE heard; DROP TABLE audit; DROP TABLE audit_head; ALTER TABLE audit_before RENAME "  \
+    "DROP TABLE reserved; DROP TABLE heard; DROP TABLE audit; DROP TABLE audit_head; ALTER TABLE " \
+    "audit_before RENAME "                                                                         \
     "TO audit;"
     static const char *const back[] = {
-        "DROP TABLE heard; PRAGMA user_version = 6;",
+        "DROP TABLE reserved; PRAGMA user_version = 7;",
+        "DROP TABLE reserved; DROP TABLE heard; PRAGMA user_version = 6;",
         NO_RECORDS "PRAGMA user_version = 5;",
         NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; PRAGMA user_version = 4;",
         NO_RECORDS
