@@ -86,6 +86,20 @@ void agent_report_soon(struct agent *a)
     wake(a->on_report, a->reported_ms + AGENT_REPORT_GAP_MS);
 }
 
+/* A brief instead, where that says all.  A ground whose orders bring a witness knows briefs. */
+static enum rc shorten(struct agent *a, const struct report *report, uint8_t *buf,
+                       struct bytes *out, struct err *err)
+{
+    struct brief brief = { .epoch = report->epoch, .seq = report->seq, .time_ms = report->time_ms };
+    enum rc rc = report_root(report, &brief.root, err);
+
+    if (rc != RC_OK ||
+        !report_brief_enough(&a->told, &brief.root, a->witness.seq > 0 && report_is_quiet(report)))
+        return rc;
+    memcpy(brief.satellite, report->satellite, sizeof brief.satellite);
+    return brief_encode(&brief, buf, REPORT_MAX, out, err);
+}
+
 static enum rc make_report(struct agent *a, struct port_message *m, struct err *err)
 {
     scoped(free_ptr) struct report *report = calloc(1, sizeof *report);
@@ -122,6 +136,8 @@ static enum rc make_report(struct agent *a, struct port_message *m, struct err *
     rekey_report(a, report->seq, &report->keys);
     enum rc rc = report_fit(report, m->report.bytes, &out, err);
     if (rc == RC_OK)
+        rc = shorten(a, report, m->report.bytes, &out, err);
+    if (rc == RC_OK)
         m->report.n = (uint32_t)out.n;
     return rc;
 }
@@ -139,6 +155,8 @@ static void send_report(struct agent *a)
     enum rc rc = make_report(a, &m, &err);
     if (rc == RC_OK)
         rc = port_send(a->link_sock, &m, -1, &err);
+    if (rc != RC_OK)
+        a->told = (struct report_told){ 0 }; /* it was not told */
     if (rc == RC_TIMEOUT)
         agent_report_soon(a); /* berth-link is behind */
     else if (rc != RC_OK)

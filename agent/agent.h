@@ -273,7 +273,8 @@ struct agent {
     bool heard; /* berth-link has taken in a bundle since it started */
     struct order order;
     struct staged staged;
-    struct witness witness; /* of the ground's log (agent/witness) */
+    struct witness witness;  /* of the ground's log (agent/witness) */
+    struct report_told told; /* reports: when a brief is enough */
     struct state state;
     struct table table;
     struct events events;

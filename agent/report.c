@@ -242,3 +242,21 @@ enum rc report_fit(struct report *report, uint8_t *buf, struct bytes *ret, struc
         rc = report_encode(report, buf, REPORT_MAX, ret, err);
     return rc;
 }
+
+bool report_brief_enough(struct report_told *told, const struct report_root *root, bool may)
+{
+    if (!may || told->full == 0 || memcmp(&told->root, root, sizeof *root) != 0) {
+        *told = (struct report_told){ .root = *root, .full = 1 };
+        return false;
+    }
+    if (told->full < REPORT_FULL_TIMES) {
+        told->full++;
+        return false;
+    }
+    if (told->brief < REPORT_BRIEF_TIMES) {
+        told->brief++;
+        return true;
+    }
+    told->brief = 0;
+    return false;
+}

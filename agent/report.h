@@ -10,6 +10,7 @@
 #include "agent/events.h"
 #include "agent/reconcile.h"
 #include "link/port.h"
+#include "manifest/brief.h"
 
 /* What is known of a running instance besides its unit. */
 struct usage {
@@ -35,6 +36,20 @@ struct report_parts {
 
 /* Fill in the report. */
 void report_build(const struct report_parts *parts, struct report *ret);
+
+/* What was told last, and how often; begins with all zero. */
+struct report_told {
+    struct report_root root;
+    uint32_t full;  /* reports with this root in a row */
+    uint32_t brief; /* and briefs instead of one since */
+};
+#define REPORT_FULL_TIMES 3U /* full reports of one state, since any may get lost */
+#define REPORT_BRIEF_TIMES                                                                         \
+    20U /* briefs in a row, then a full one: what is in no root is told, too */
+
+/* Whether a brief is enough this time, and count it.  may: the ground knows briefs, and nobody
+ * waits for the report. */
+bool report_brief_enough(struct report_told *told, const struct report_root *root, bool may);
 
 /* Encode into buf of REPORT_MAX bytes, leaving out what does not fit; *report shrinks with it. */
 must_check enum rc report_fit(struct report *report, uint8_t *buf, struct bytes *ret,

@@ -28,6 +28,7 @@ enum doc_type {
     DOC_REKEY = 8,
     DOC_DELEGATION = 9,
     DOC_AUDIT = 10, /* of the ground's own log (manifest/audit); nothing on board takes one */
+    DOC_BRIEF = 11, /* instead of a report (manifest/brief) */
 };
 
 #define DOC_FORMAT 1U /* version of the format of every type */

@@ -16,7 +16,7 @@ static const char *const type_names[] = {
     [DOC_ROOT] = "root",   [DOC_GRANT] = "grant",   [DOC_MANIFEST] = "manifest",
     [DOC_ORDER] = "order", [DOC_REPORT] = "report", [DOC_REVOCATION] = "revocation",
     [DOC_TOKEN] = "token", [DOC_REKEY] = "rekey",   [DOC_DELEGATION] = "delegation",
-    [DOC_AUDIT] = "audit",
+    [DOC_AUDIT] = "audit", [DOC_BRIEF] = "brief",
 };
 
 #define TYPE_NAMES (sizeof type_names / sizeof type_names[0])

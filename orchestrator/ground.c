@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/ground.h"
+#include "orchestrator/brief.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -412,6 +413,28 @@ struct inbox {
     struct report_keys keys; /* of the newest one */
 };
 
+/* A report; or a brief, and then *ret is the report held.  RC_REPORT_OLD too if that is not what
+ * the brief says: it has been asked for. */
+static enum rc take_state(const struct inbox *in, struct bytes object, struct report *ret,
+                          struct err *err)
+{
+    struct store *store = in->g->home.store;
+    enum brief_says says = BRIEF_OLD;
+    enum doc_type type = DOC_REPORT;
+    struct err unread;
+
+    if (doc_peek_type(object, &type, &unread) != RC_OK || type != DOC_BRIEF)
+        return ingest_report(store, in->peer->id, object, in->unix_ms, ret, err);
+
+    enum rc rc = brief_ingest(store, in->peer->id, object, in->unix_ms, &says, ret, err);
+
+    if (rc == RC_OK && says == BRIEF_DIFFERS) {
+        log_event(LOG_LEVEL_INFO, "report-asked-for satellite=%s", in->peer->id);
+        changed(in->g);
+    }
+    return rc == RC_OK && says != BRIEF_SAME ? err_set(err, RC_REPORT_OLD, "brief") : rc;
+}
+
 static void take_report(void *arg, enum object_kind kind, struct bytes object)
 {
     struct inbox *in = arg;
@@ -428,7 +451,7 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
                   rc_name(RC_OBJECT_KIND), (int)kind);
         return;
     }
-    enum rc rc = ingest_report(in->g->home.store, in->peer->id, object, in->unix_ms, report, &err);
+    enum rc rc = take_state(in, object, report, &err);
 
     if (rc == RC_REPORT_OLD) {
         log_event(LOG_LEVEL_DEBUG, "report-old satellite=%s", in->peer->id);

@@ -363,6 +363,9 @@ struct store_observed {
 /* Keep a report's bytes (its CBOR).  Not above the (epoch, seq) held: RC_REPORT_OLD. */
 must_check enum rc store_put_report(struct store *store, const struct store_observed *row,
                                     struct bytes report, struct err *err);
+/* The report held is the state of a later (epoch, seq), too.  RC_REPORT_OLD if it is not later. */
+must_check enum rc store_touch_report(struct store *store, const struct store_observed *row,
+                                      struct err *err);
 /* The newest report; RC_NOT_FOUND if there is none.  The caller frees *ret. */
 must_check enum rc store_report(struct store *store, const char *satellite,
                                 struct store_observed *ret_row, uint8_t **ret, size_t *ret_n,

@@ -270,6 +270,25 @@ enum rc store_put_report(struct store *store, const struct store_observed *row, 
     return rc;
 }
 
+enum rc store_touch_report(struct store *store, const struct store_observed *row, struct err *err)
+{
+    struct query q = query_start(store, "UPDATE observed SET epoch = ?, seq = ?, received_ms = ? "
+                                        "WHERE satellite = ? AND (?, ?) > (epoch, seq)");
+
+    query_u64(&q, row->epoch);
+    query_u64(&q, row->seq);
+    query_u64(&q, row->received_ms);
+    query_text(&q, row->satellite);
+    query_u64(&q, row->epoch);
+    query_u64(&q, row->seq);
+    enum rc rc = query_run(&q, err);
+
+    if (rc == RC_OK && query_changes(store) != 1)
+        rc = err_set(err, RC_REPORT_OLD, "%s epoch %llu report %llu", row->satellite,
+                     (unsigned long long)row->epoch, (unsigned long long)row->seq);
+    return rc;
+}
+
 enum rc store_report(struct store *store, const char *satellite, struct store_observed *ret_row,
                      uint8_t **ret, size_t *ret_n, struct err *err)
 {

@@ -12,6 +12,7 @@
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "manifest/brief.h"
 #include "orchestrator/audit_file.h"
 #include "tests/unit/documents.h"
 
@@ -174,6 +175,7 @@ int main(void)
     struct order order = doc_order();
     struct revocation revocation = doc_revocation();
     struct token token = doc_token();
+    struct brief brief = { .satellite = "aurora-1", .epoch = 2, .seq = 900, .time_ms = NOW_MS };
     struct err err;
 
     root.root_keys = doc_key_set(1, 1, K_ROOT_A);
@@ -246,6 +248,10 @@ int main(void)
     doc_must(report_encode(&report, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
              &err);
     put("fuzz_manifest_report", "usage", one.payload);
+    brief.root.b[3] = 0x33;
+    doc_must(brief_encode(&brief, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+             &err);
+    put("fuzz_manifest_brief", "good", one.payload);
     report.keeps_witness = true;
     report.witness.seq = 300;
     memset(&report.witness.head, 0x57, sizeof report.witness.head);
