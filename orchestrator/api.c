@@ -31,6 +31,13 @@ const struct api_route api_routes[] = {
       BIT(API_OPERATOR), false },
     { "POST", "/v1/rollouts/{}/abort", API_COMMAND, API_NUMBER, "rollout abort", "rollouts", "id",
       MAY_STOP, true },
+    { "GET", "/v1/passes", API_COMMAND, API_NO_VARIABLE, "passes", NULL, NULL, STAFF, false },
+    { "GET", "/v1/satellites/{}/passes", API_COMMAND, API_NAME, "passes", NULL, NULL, STAFF,
+      false },
+    { "GET", "/v1/audit", API_COMMAND, API_NO_VARIABLE, "audit log --last 10000", "entries", "seq",
+      STAFF, false },
+    { "GET", "/v1/audit/verify", API_COMMAND, API_NO_VARIABLE, "audit verify", NULL, NULL, STAFF,
+      false },
     { "GET", "/v1/links", API_COMMAND, API_NO_VARIABLE, "link status", "satellites", "id", STAFF,
       false },
     { "GET", "/v1/trust", API_COMMAND, API_NO_VARIABLE, "trust status", NULL, NULL, STAFF, false },
@@ -394,6 +401,8 @@ static json_t *page(const struct api_call *call, const json_t *list)
 
 json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t *answer)
 {
+    if (call->route->list && json_is_array(answer))
+        answer = json_pack("{s:o}", call->route->list, answer);
     json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
 
     if (who->role == API_TENANT)

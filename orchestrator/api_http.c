@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "orchestrator/api.h"
 #include "orchestrator/api_console.h"
@@ -207,7 +208,9 @@ static enum MHD_Result answer_command(struct api_http *h, struct MHD_Connection 
     if (!answer) {
         struct err err = { 0 };
 
-        (void)!err_set(&err, RC_INTERNAL, "the command ended with %d and no answer", code);
+        (void)!err_set(&err, code == CLI_OK ? RC_API_LIMIT : RC_INTERNAL,
+                       "the command ended with %d and no answer of at most %zu bytes", code,
+                       ANSWER_MAX);
         return answer_error(h, c, &err);
     }
     if (error)
@@ -696,9 +699,12 @@ enum rc api_http_start(const struct api_http_options *options, struct api_http *
         (void)close(options->listen_fd);
         return rc;
     }
+    /* What base/crypto looks up once it has looked up before there are threads. */
+    struct digest none;
     struct api_http *h = calloc(1, sizeof *h);
 
-    if (!h) {
+    if (!h || sha256_of((struct bytes){ 0 }, none.b, err) != RC_OK) {
+        free(h);
         (void)close(options->listen_fd);
         return err_set(err, RC_NO_MEMORY, "HTTP server");
     }

@@ -4,7 +4,7 @@
 'use strict';
 
 const $ = (id) => document.getElementById(id);
-const state = { token: sessionStorage.getItem('token') || '', me: null, at: 0, audit: [], last: '', stop: null };
+const state = { token: sessionStorage.getItem('token') || '', me: null, at: 0, last: '', stop: null };
 
 // ---- elements --------------------------------------------------------------------------------------------------
 function el(name, attributes, ...children) {
@@ -28,6 +28,7 @@ const marks = {
   synced: ['\u2713', 'good'], committed: ['\u2713', 'good'], completed: ['\u2713', 'good'], done: ['\u2713', 'good'],
   pending: ['\u2026', 'busy'], running: ['\u2026', 'busy'], active: ['\u2026', 'busy'], trial: ['\u2026', 'busy'], installed: ['\u2026', 'busy'],
   receiving: ['\u2026', 'busy'], staged: ['\u2026', 'busy'], verified: ['\u2026', 'busy'],
+  predicted: ['\u2026', 'busy'], reserved: ['\u2713', 'good'], executing: ['\u2713', 'good'], past: ['\u00b7', 'quiet'],
   silent: ['~', 'quiet'], unknown: ['?', 'quiet'], waiting: ['\u00b7', 'quiet'], aborted: ['\u2014', 'quiet'], absent: ['\u00b7', 'quiet'],
   paused: ['!', 'bad'], failed: ['\u2717', 'bad'], refused: ['\u2717', 'bad'], 'rolled-back': ['\u21a9', 'bad'],
 };
@@ -186,12 +187,67 @@ async function trust() {
 }
 
 async function audit() {
-  return ['berth audit log', [el('h2', {}, 'Audit'), el('p', {}, 'Entries since this page was opened; the whole chain is checked by ', el('code', {}, 'berth audit verify'), '.'),
-    table(['Number', 'Time, UTC', 'Who', 'Action', 'What'], [...state.audit].reverse().map((e) => [String(e.seq), new Date(e.at_ms).toISOString().slice(0, 19).replace('T', ' '), e.who, e.action, e.detail]))]];
+  const [entries, verified] = await Promise.all([all('/v1/audit', 'entries'), api('/v1/audit/verify').catch((e) => ({ error: e.message }))]);
+  return ['berth audit verify', [el('h2', {}, 'Audit'),
+    verified.error ? el('p', { class: 'bad', role: 'alert' }, '! ' + verified.error)
+      : el('p', {}, said('good', `whole: ${verified.entries} entries, ${verified.signed} of them signed`), `, head ${(verified.head || '').slice(0, 16)}`),
+    table(['Number', 'Time, UTC', 'Who', 'Action', 'What', 'Why'], entries.reverse().slice(0, 500).map((e) =>
+      [String(e.seq), utc(e.at_ms), e.who, e.action, e.what, e.why]))]];
 }
 
-const pages = { overview, satellite, rollouts, links, trust, audit };
-const staff = ['links', 'trust', 'audit'];
+const utc = (ms) => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
+const HOURS = 25;
+
+// One row per station, time from left to right; how high a bar is, is the bytes that a pass is worth.
+function timeline(passes, from) {
+  const ns = 'http://www.w3.org/2000/svg';
+  const stations = [...new Set(passes.map((p) => p.station))].sort();
+  const rows = stations.length;
+  const most = Math.max(1, ...passes.map((p) => p.bytes));
+  const svg = document.createElementNS(ns, 'svg');
+  const part = (name, attributes, parent = svg) => {
+    const node = document.createElementNS(ns, name);
+    for (const [k, v] of Object.entries(attributes)) node.setAttribute(k, v);
+    parent.append(node);
+    return node;
+  };
+  const x = (ms) => 130 + (ms - from) / 3600000 * (960 / HOURS);
+  svg.setAttribute('class', 'timeline');
+  svg.setAttribute('viewBox', `0 0 1100 ${rows * 44 + 34}`);
+  svg.setAttribute('role', 'img');
+  svg.setAttribute('aria-label', `${passes.length} passes over ${rows} stations in ${HOURS} hours; the table below lists them`);
+  for (let h = 0; h <= HOURS; h += 3) {
+    part('line', { x1: x(from + h * 3600000), x2: x(from + h * 3600000), y1: 18, y2: rows * 44 + 24, class: 'quiet', stroke: 'currentColor', 'stroke-opacity': 0.25 });
+    part('text', { x: x(from + h * 3600000), y: 12, 'text-anchor': 'middle', class: 'quiet', fill: 'currentColor' }).textContent = utc(from + h * 3600000).slice(11, 16);
+  }
+  stations.forEach((station, row) => {
+    const base = 24 + row * 44 + 38;
+    part('text', { x: 0, y: base - 8, fill: 'currentColor' }).textContent = station;
+    part('line', { x1: 130, x2: 1090, y1: base, y2: base, class: 'quiet', stroke: 'currentColor', 'stroke-opacity': 0.4 });
+    for (const p of passes.filter((q) => q.station === station)) {
+      const height = 4 + 32 * p.bytes / most;
+      const bar = part('rect', { x: x(p.begins_ms), width: Math.max(2, x(p.ends_ms) - x(p.begins_ms)), y: base - height, height, class: p.state === 'predicted' ? 'busy' : 'good', fill: 'currentColor', 'fill-opacity': 0.75 });
+      part('title', {}, bar).textContent = `${p.satellite} over ${p.station}, ${p.begins} to ${p.ends}: ${size(p.bytes)}, ${p.state}`;
+    }
+  });
+  part('line', { x1: x(Date.now()), x2: x(Date.now()), y1: 16, y2: rows * 44 + 26, class: 'bad', stroke: 'currentColor', 'stroke-width': 2 });
+  return svg;
+}
+
+async function passes() {
+  const answer = await api('/v1/passes');
+  const list = answer.passes.filter((p) => p.ends_ms > Date.now()).sort((a, b) => a.begins_ms - b.begins_ms);
+  return ['berth passes', [el('h2', {}, 'Passes of the next day'),
+    Object.entries(answer.notes || {}).map(([id, why]) => el('p', { class: 'quiet' }, `${id}: ${typeof why === 'string' ? why : JSON.stringify(why)}`)),
+    list.length ? timeline(list, Math.floor((Date.now() - 600000) / 3600000) * 3600000) : el('p', {}, 'None are known: the fleet file has no stations or orbits.'),
+    table(['Begins, UTC', 'Lasts', 'Satellite', 'Station', 'Highest', 'Worth', 'State'], list.slice(0, 200).map((p) => [
+      utc(p.begins_ms), Math.round((p.ends_ms - p.begins_ms) / 1000) + ' s', el('a', { href: '#satellite/' + p.satellite }, p.satellite), p.station,
+      p.top_degrees === undefined ? '' : Math.round(p.top_degrees) + '\u00b0', size(p.bytes), said(p.state)])),
+    list.length > 200 ? el('p', {}, `and ${list.length - 200} more: berth passes lists all.`) : null].flat(2)];
+}
+
+const pages = { overview, satellite, passes, rollouts, links, trust, audit };
+const staff = ['passes', 'links', 'trust', 'audit'];
 let showing = 0;
 
 async function show(keep) {
@@ -259,8 +315,6 @@ function take(block) {
     if (line.startsWith('id: ')) event.id = line.slice(4);
   }
   if (event.id) state.last = event.id;
-  if (event.name === 'audit') state.audit.push(JSON.parse(event.data));
-  if (state.audit.length > 1000) state.audit.shift();
   if (event.data) soon();
 }
 
@@ -301,7 +355,6 @@ function leave(why) {
   sessionStorage.removeItem('token');
   state.token = '';
   state.me = null;
-  state.audit = [];
   state.last = '';
   state.stop?.abort();
   $('page').replaceChildren();

@@ -10,7 +10,7 @@ trap 'exit 1' INT TERM
 BERTH_HOME=$w/home
 BERTH_PASSPHRASE_FILE=$w/passphrase
 export BERTH_HOME BERTH_PASSPHRASE_FILE
-echo 'for tests only' >"$BERTH_PASSPHRASE_FILE"
+(umask 077 && echo 'for tests only' >"$BERTH_PASSPHRASE_FILE")
 quiet() { "$b/berth" "$@" >"$w/out" 2>&1 || { echo "berth $* failed:"; cat "$w/out"; exit 1; }; }
 
 # ---- a fleet of three with two tenants ----
@@ -29,15 +29,40 @@ done
 for i in 1 2 3; do
     quiet provision aurora-$i --node 10$i --labels "plane=p$((i % 2)),canary=no" --out "$w/state-$i"
 done
-cat >"$w/fleet.yaml" <<END
+# elements of today, in three planes of a low orbit
+tle() {
+    python3 - "$1" <<'END'
+import sys, time
+t = time.gmtime()
+day = t.tm_yday + (t.tm_hour * 3600 + t.tm_min * 60 + t.tm_sec) / 86400
+one = f"1 99{int(sys.argv[1]):03d}U 26001A   {t.tm_year % 100:02d}{day:012.8f}  .00000060  00000-0  35940-4 0    1"
+two = f"2 99{int(sys.argv[1]):03d}  98.4283 {60 * int(sys.argv[1]):8.4f} 0000884  88.1964 271.9322 14.35478080    1"
+for line in one, two:
+    print("        - \"" + line + str(sum(int(c) if c.isdigit() else c == "-" for c in line) % 10) + "\"")
+END
+}
+{
+    cat <<END
 fleet: aurora
-satellites: [{id: aurora-1}, {id: aurora-2}, {id: aurora-3}]
+stations:
+  - {id: svalbard, lat: 78.23, lon: 15.39, mask: 5, antennas: 2, turn: 3m}
+  - {id: troll, lat: -72.01, lon: 2.53, mask: 5, turn: 5m}
+links:
+  uhf: {rate: 9600, setup: 20s}
+satellites:
+END
+    for i in 1 2 3; do
+        printf '  - id: aurora-%s\n    orbit:\n      tle:\n' $i
+        tle $i
+    done
+    cat <<END
 desired:
   - select: all
     payloads:
       acme/beacon: 1.0.0
       zenith/beacon: 1.0.0
 END
+} >"$w/fleet.yaml"
 quiet apply "$w/fleet.yaml" --key "$w/keys/operator.key"
 "$b/berth-ground" --once 2>"$w/out" || { cat "$w/out"; exit 1; } # releases the orders of the first wave
 
