@@ -13,8 +13,10 @@
 #include <grp.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "base/bytes.h"
@@ -298,6 +300,50 @@ static void limits_of_the_user_stay(void **state)
     assert_told("Max core file size        1                    1");
     assert_told("Max open files            1000                 1000");
     leave("short");
+}
+
+static void put_now(const char *path, const char *text)
+{
+    scoped(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        _exit(94);
+}
+
+/* Into a user namespace of the test's own, whose ids somebody outside of it maps, and in which
+ * there may be no other. */
+static void forbid_namespaces(void)
+{
+    char path[48];
+    char byte = 0;
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        _exit(93);
+    pid_t mapper = fork();
+    if (mapper == 0) {
+        if (read(ends[1], &byte, 1) != 1)
+            _exit(1);
+        print_to(path, sizeof path, "/proc/%d/uid_map", getppid());
+        put_now(path, "0 0 65535");
+        print_to(path, sizeof path, "/proc/%d/gid_map", getppid());
+        put_now(path, "0 0 65535");
+        _exit(write(ends[1], "m", 1) == 1 ? 0 : 1);
+    }
+    if (unshare(CLONE_NEWUSER) != 0 || write(ends[0], "u", 1) != 1 || read(ends[0], &byte, 1) != 1)
+        _exit(92);
+    put_now("/proc/sys/user/max_user_namespaces", "0");
+}
+
+static void who_may_not_is_told_why(void **state)
+{
+    (void)state;
+    payload("barred", "echo ran", ALIVE);
+    assert_try_by("barred", 5, forbid_namespaces);
+    assert_told("user-namespace");
+    assert_told("to fix: as root: sysctl -w user.max_user_namespaces=15000");
+    assert_null(strstr(tried.text, "prints"));
+    leave("barred");
 }
 
 static void root_is_sent_away(void **state)
@@ -670,6 +716,7 @@ int main(void)
         cmocka_unit_test(what_is_required_and_missing_refuses),
         cmocka_unit_test(what_it_asks_for_is_there),
         cmocka_unit_test(limits_of_the_user_stay),
+        cmocka_unit_test(who_may_not_is_told_why),
         cmocka_unit_test(root_is_sent_away),
         cmocka_unit_test(every_end_has_its_reason),
         cmocka_unit_test(interrupted_it_ends),
