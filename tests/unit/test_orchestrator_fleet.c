@@ -372,6 +372,11 @@ static void the_example_is_good(void **state)
     assert_rc(fleet_load("examples/fleets/aurora.yaml", &fleet, &err), RC_OK);
     assert_int_equal(fleet->n_satellites, 3);
     assert_int_equal(fleet->n_wants, 3);
+    free_ptr(&fleet);
+    assert_rc(fleet_load("examples/fleets/aurora-sky.yaml", &fleet, &err), RC_OK);
+    assert_int_equal(fleet->n_stations, 3);
+    assert_int_equal(fleet->satellite[0].orbit, FLEET_TLE);
+    assert_int_equal(fleet->satellite[1].orbit, FLEET_CONTACTS);
 }
 
 int main(void)
