@@ -115,20 +115,36 @@ static bool guarded(const struct bundle *b, uint64_t type, uint64_t target)
     return false;
 }
 
+static enum rc check_form(struct bytes content, struct bundle *b, struct err *err)
+{
+    struct err why = { 0 };
+
+    if (bpsec_take(content, BUNDLE_STRICT, b, &why) != RC_OK)
+        return err_set(err, RC_MAIL_SEALED, "%s: %.40s", rc_name(why.rc), why.what);
+    if ((b->flags & (BUNDLE_FRAGMENT | BUNDLE_ADMIN | BUNDLE_REPORT_ANY)) != 0)
+        return err_set(err, RC_MAIL_SEALED, "flags of the bundle");
+    if (!guarded(b, BLOCK_BCB, 1))
+        return err_set(err, RC_MAIL_SEALED, "no BCB over the payload");
+    if (!guarded(b, BLOCK_BIB, 0))
+        return err_set(err, RC_MAIL_SEALED, "no BIB over the primary block");
+    return RC_OK;
+}
+
+enum rc mail_sealed_form(struct bytes content, struct err *err)
+{
+    struct bundle b;
+
+    return check_form(content, &b, err);
+}
+
 enum rc mail_sealed_check(struct bytes content, const struct eid *src, const struct eid *dst,
                           struct err *err)
 {
     struct bundle b;
-    struct err why = { 0 };
+    enum rc rc = check_form(content, &b, err);
 
-    if (bpsec_take(content, BUNDLE_STRICT, &b, &why) != RC_OK)
-        return err_set(err, RC_MAIL_SEALED, "%s: %.40s", rc_name(why.rc), why.what);
-    if ((b.flags & (BUNDLE_FRAGMENT | BUNDLE_ADMIN | BUNDLE_REPORT_ANY)) != 0)
-        return err_set(err, RC_MAIL_SEALED, "flags of the bundle");
-    if (!guarded(&b, BLOCK_BCB, 1))
-        return err_set(err, RC_MAIL_SEALED, "no BCB over the payload");
-    if (!guarded(&b, BLOCK_BIB, 0))
-        return err_set(err, RC_MAIL_SEALED, "no BIB over the primary block");
+    if (rc != RC_OK)
+        return rc;
     if (!eid_equal(&b.src, src) || !eid_equal(&b.dst, dst) || !eid_is_null(&b.report_to))
         return err_set(err, RC_MAIL_ADDRESS, "endpoints of the bundle");
     return RC_OK;

@@ -65,4 +65,7 @@ must_check enum rc mail_eid(uint32_t node, const char *tenant, const char *paylo
 must_check enum rc mail_sealed_check(struct bytes content, const struct eid *src,
                                      const struct eid *dst, struct err *err);
 
+/* The same without a look at the addresses, for who does not know them. */
+must_check enum rc mail_sealed_form(struct bytes content, struct err *err);
+
 #endif

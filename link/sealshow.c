@@ -131,7 +131,7 @@ enum rc sealshow_message(struct bytes in, bool json, struct err *err)
     enum rc rc = bpsec_take(in, BUNDLE_STRICT, &b, err);
 
     if (rc == RC_OK)
-        rc = mail_sealed_check(in, &b.src, &b.dst, err);
+        rc = mail_sealed_form(in, err);
     if (rc != RC_OK)
         return rc;
     for (size_t i = 0; i < b.n_blocks; i++) {

@@ -89,10 +89,24 @@ enum rc try_mail_send(struct try *t, const char *name, struct bytes text, struct
     return keep(t, &m, -1, text, err);
 }
 
+/* Whether a message may go, or come: sealed, where the manifest says so.  Only its form: for which
+ * satellite it would have to be sealed is not known here. */
+static enum rc check_sealed(const struct try *t, int fd, uint32_t size, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(size + 1U);
+
+    if (!t->input.unpacked.manifest->sealed)
+        return RC_OK;
+    if (buf == NULL)
+        return err_set(err, RC_NO_MEMORY, "message");
+    enum rc rc = fs_pread_exact(fd, buf, size, 0, err);
+    return rc == RC_OK ? mail_sealed_form((struct bytes){ buf, size }, err) : rc;
+}
+
 static void receipt(struct try *t, const char *name, const char *word)
 {
     struct try_mail m = { .direction = MAIL_UP, .on_board = true, .receipt = true };
-    char line[16];
+    char line[64];
     struct err err;
 
     if (t->plan.limits.inbox_bytes == 0)
@@ -131,6 +145,18 @@ static bool day_allows(struct try *t, uint32_t size)
     return false;
 }
 
+/* It will never go: out of the outbox, and the payload can read why. */
+static void refuse(struct try *t, int out, const char *name, enum rc rc)
+{
+    char word[48];
+
+    (void)unlinkat(out, name, 0);
+    note(t->taken, &t->n_taken, name);
+    (void)snprintf(word, sizeof word, "refused %s", rc_name(rc));
+    receipt(t, name, word);
+    try_event(t, "mail", "%s: %s, the manifest wants it sealed", rc_name(rc), name);
+}
+
 static enum rc take(struct try *t, int out, const char *name, struct err *err)
 {
     struct try_mail m = { .direction = MAIL_DOWN };
@@ -143,6 +169,10 @@ static enum rc take(struct try *t, int out, const char *name, struct err *err)
         rc = err_sys(err, RC_IO, "outbox");
     if (rc == RC_OK)
         rc = post_judge(&st);
+    if (rc == RC_OK && check_sealed(t, fd, (uint32_t)size, err) == RC_MAIL_SEALED) {
+        refuse(t, out, name, RC_MAIL_SEALED);
+        return RC_OK;
+    }
     if (rc != RC_OK || !day_allows(t, (uint32_t)size))
         return rc;
     m.size = (uint32_t)size;
@@ -195,7 +225,7 @@ static enum rc take_all(struct try *t, struct err *err)
 
 /* ---- into the inbox -------------------------------------------------------------------------- */
 
-/* RC_BUSY: there is one of that name, or no room, now. */
+/* RC_BUSY: there is one of that name, or no room, now.  RC_MAIL_SEALED: never. */
 static enum rc deliver(struct try *t, int in, const struct try_mail *m, struct err *err)
 {
     uint8_t sha[DIGEST_SIZE];
@@ -203,6 +233,8 @@ static enum rc deliver(struct try *t, int in, const struct try_mail *m, struct e
 
     store_name(m->number, stored);
     scoped(close_fd) int from = openat(t->store, stored, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (from >= 0 && !m->receipt && check_sealed(t, from, m->size, err) == RC_MAIL_SEALED)
+        return RC_MAIL_SEALED;
     (void)unlinkat(in, DRAFT, 0);
     scoped(close_fd) int to =
         openat(in, DRAFT, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -227,8 +259,14 @@ static enum rc deliver_all(struct try *t, struct err *err)
     for (uint32_t i = 0; i < TRY_MAIL_MAX; i++) {
         struct try_mail *m = &t->mail[i];
 
-        if (m->number == 0 || m->direction != MAIL_UP || !m->on_board ||
-            deliver(t, in, m, err) != RC_OK)
+        if (m->number == 0 || m->direction != MAIL_UP || !m->on_board)
+            continue;
+        const enum rc rc = deliver(t, in, m, err);
+        if (rc == RC_MAIL_SEALED) {
+            try_event(t, "mail", "%s: %s, the manifest wants it sealed", rc_name(rc), m->name);
+            forget(t, m);
+        }
+        if (rc != RC_OK)
             continue;
         note(t->came, &t->n_came, m->name);
         try_event(t, "mail", "%s: put into the inbox, %u bytes", m->name, m->size);

@@ -168,6 +168,8 @@ static void sealed_is_told_from_open(void **state)
     const struct bytes sealed = { buf, n };
 
     assert_rc(mail_sealed_check(sealed, &cam, &ground, &err), RC_OK);
+    assert_rc(mail_sealed_form(sealed, &err), RC_OK); /* to whomever */
+    assert_rc(mail_sealed_form(bytes_of("a secret"), &err), RC_MAIL_SEALED);
     assert_rc(mail_sealed_check(sealed, &dog, &ground, &err), RC_MAIL_ADDRESS);
     assert_rc(mail_sealed_check(sealed, &elsewhere, &ground, &err), RC_MAIL_ADDRESS);
     assert_rc(mail_sealed_check(sealed, &cam, &dog, &err), RC_MAIL_ADDRESS);
@@ -192,6 +194,7 @@ static void sealed_is_told_from_open(void **state)
 
     assert_rc(bundle_encode(&open, buf, sizeof buf, &plain, &err), RC_OK);
     assert_rc(mail_sealed_check(plain, &cam, &ground, &err), RC_MAIL_SEALED);
+    assert_rc(mail_sealed_form(plain, &err), RC_MAIL_SEALED);
 }
 
 /* ---- status -----------------------------------------------------------------------------------

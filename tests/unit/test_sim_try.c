@@ -589,6 +589,31 @@ static void junk_stays_in_the_outbox(void **state)
     leave("down");
 }
 
+/* What is not sealed is refused both ways, where the manifest says so. */
+static void mail_is_sealed_where_the_manifest_says_so(void **state)
+{
+    (void)state;
+    payload("shut",
+            "b=/bin/busybox; echo hello >/outbox/.h && $b mv /outbox/.h /outbox/hello\n"
+            "while :; do [ -e /inbox/hello.receipt ] && $b cat /inbox/hello.receipt && $b rm "
+            "/inbox/hello.receipt; [ -e /inbox/order ] && echo got it; $b usleep 1000; done\n",
+            ALIVE "\nmail: {sealed: true}");
+    put("shut.yaml",
+        "try: shut\nlimit: 60s\nsteps:\n"
+        "  - wait: {taken: hello, check: 'it goes out of the outbox'}\n"
+        "  - wait: {output: 'refused MAIL_SEALED', check: 'the payload reads why'}\n"
+        "  - send: {name: order, text: do it}\n"
+        "  - pass: begin\n"
+        "  - pass: end\n",
+        0644);
+    assert_try("--scenario shut.yaml shut", 0);
+    assert_told("MAIL_SEALED: hello, the manifest wants it sealed");
+    assert_told("MAIL_SEALED: order, the manifest wants it sealed");
+    assert_null(strstr(tried.text, "got it"));
+    assert_null(strstr(tried.text, "hello: down"));
+    leave("shut");
+}
+
 static void what_does_not_follow_fails(void **state)
 {
     (void)state;
@@ -724,6 +749,7 @@ int main(void)
         cmocka_unit_test(groups_that_are_given_are_used),
         cmocka_unit_test(every_fault_is_played),
         cmocka_unit_test(junk_stays_in_the_outbox),
+        cmocka_unit_test(mail_is_sealed_where_the_manifest_says_so),
         cmocka_unit_test(what_does_not_follow_fails),
         cmocka_unit_test(the_example_plays),
         cmocka_unit_test(packages_are_tried_too),
