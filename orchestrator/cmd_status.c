@@ -9,6 +9,7 @@
 #include "orchestrator/cmd.h"
 #include "orchestrator/confinement.h"
 #include "orchestrator/describe.h"
+#include "orchestrator/drift.h"
 #include "orchestrator/home.h"
 #include "orchestrator/refused.h"
 #include "orchestrator/screen.h"
@@ -204,14 +205,22 @@ static json_t *satellite_json(struct store *store, const struct view *view,
     scoped(free_ptr) struct store_outgoing *rows = NULL;
     struct sent sent = { 0 };
     json_t *payloads = json_array();
+    uint32_t drifted[DRIFT_MAX], n_drifted = 0;
     size_t n = lines_of(sat, &lines);
     uint64_t age = view_age_ms(sat, now_ms);
 
     if (store_outgoing(store, sat->row.id, 0, &rows, &sent.n, NULL) != RC_OK)
         sent.n = 0;
     sent.rows = rows;
-    for (size_t i = 0; i < n; i++)
-        (void)json_array_append_new(payloads, payload_json(view, sat, &lines[i], &sent));
+    if (drift_find(store, sat, drifted, &n_drifted, NULL) != RC_OK)
+        n_drifted = 0;
+    for (size_t i = 0; i < n; i++) {
+        json_t *row = payload_json(view, sat, &lines[i], &sent);
+
+        (void)json_object_set_new(row, "drifted",
+                                  json_boolean(drift_has(sat, drifted, n_drifted, lines[i].seen)));
+        (void)json_array_append_new(payloads, row);
+    }
     char alarm[ALARM_CAP];
 
     alarm_text(sat->seen, alarm);
@@ -469,6 +478,8 @@ static int status_once(struct cli *cli, struct store *store, uint64_t silent_ms,
     if (view_load(store, &view, err) != RC_OK || witness_fleet(store, view, &alarm, err) != RC_OK)
         return cli_fail(cli, err, NULL);
     witness_print(cli, &alarm);
+    if (!cli->json && drift_print(cli, store, view, NULL, err) != RC_OK)
+        return cli_fail(cli, err, NULL);
     if (!cli->json) {
         print_fleet(cli, view, now_ms, silent_ms);
         return CLI_OK;
@@ -563,6 +574,8 @@ static int run_ps(struct cli *cli)
         confinement_print(cli, sat->seen, cli_flag(cli, "wide"));
     }
     if (!cli->json) {
+        if (drift_print(cli, home.store, view, sat, &err) != RC_OK)
+            return cli_fail(cli, &err, NULL);
         print_payloads(cli, view, sat);
         print_refused(cli, view, sat);
         print_events(cli, home.store, sat->row.id);

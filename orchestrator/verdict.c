@@ -63,13 +63,9 @@ static bool no_strangers(const struct order *want, const struct report *seen)
     return true;
 }
 
-enum verdict verdict_of(const struct order *want, const struct report *seen, uint64_t age_ms,
-                        uint64_t silent_ms)
+/* Of a satellite that was heard of lately. */
+static enum verdict verdict_heard(const struct order *want, const struct report *seen)
 {
-    if (!seen)
-        return VERDICT_UNKNOWN;
-    if (age_ms > silent_ms)
-        return VERDICT_SILENT;
     if (seen->generation != (want ? want->generation : 0) || !no_strangers(want, seen))
         return VERDICT_PENDING;
     for (uint32_t i = 0; want && i < want->n_lines; i++) {
@@ -79,6 +75,37 @@ enum verdict verdict_of(const struct order *want, const struct report *seen, uin
             return VERDICT_PENDING;
     }
     return VERDICT_SYNCED;
+}
+
+enum verdict verdict_of(const struct order *want, const struct report *seen, uint64_t age_ms,
+                        uint64_t silent_ms)
+{
+    if (!seen)
+        return VERDICT_UNKNOWN;
+    return age_ms > silent_ms ? VERDICT_SILENT : verdict_heard(want, seen);
+}
+
+enum verdict verdict_by_passes(const struct order *want, const struct report *seen, uint64_t missed,
+                               uint64_t most)
+{
+    if (!seen)
+        return VERDICT_UNKNOWN;
+    return missed > most ? VERDICT_SILENT : verdict_heard(want, seen);
+}
+
+const struct report_payload *verdict_drift(const struct report *seen, uint32_t from,
+                                           bool (*named)(void *arg, const struct report_payload *p),
+                                           void *arg, uint32_t *ret_at)
+{
+    for (uint32_t i = from; seen && i < seen->n_payloads; i++) {
+        const struct report_payload *p = &seen->payload[i];
+
+        if (p->is_running && !digest_is_none(&p->running) && !named(arg, p)) {
+            *ret_at = i;
+            return p;
+        }
+    }
+    return NULL;
 }
 
 static enum outcome change_outcome(const struct order_line *want, const struct report_payload *seen)

@@ -31,6 +31,17 @@ bool verdict_line_synced(const struct order_line *want, const struct report_payl
 enum verdict verdict_of(const struct order *want, const struct report *seen, uint64_t age_ms,
                         uint64_t silent_ms);
 
+/* The same where it is known how many passes were predicted since the report came in: silent once
+ * that is more than `most`, whatever the time. */
+enum verdict verdict_by_passes(const struct order *want, const struct report *seen, uint64_t missed,
+                               uint64_t most);
+
+/* The first payload from `from` on that runs a manifest which `named` knows of no order, and its
+ * index; NULL if there is none.  Drift: somebody else put it there, or the orders are not known. */
+const struct report_payload *verdict_drift(const struct report *seen, uint32_t from,
+                                           bool (*named)(void *arg, const struct report_payload *p),
+                                           void *arg, uint32_t *ret_at);
+
 /* The entry of a payload in a report, NULL if it has none (or seen is NULL). */
 const struct report_payload *verdict_payload(const struct report *seen, const char *tenant,
                                              const char *name);

@@ -218,6 +218,44 @@ static void removal_is_healthy_once_it_stopped(void **state)
     assert_int_equal(verdict_outcome(&want, beacon, 1, NULL).outcome, OUTCOME_WAITING);
 }
 
+/* Where passes are known, time does not count. */
+static void silence_is_counted_in_missed_passes(void **state)
+{
+    (void)state;
+    assert_int_equal(verdict_by_passes(&want, NULL, 9, 4), VERDICT_UNKNOWN);
+    assert_int_equal(verdict_by_passes(&want, &seen, 0, 0), VERDICT_SYNCED);
+    assert_int_equal(verdict_by_passes(&want, &seen, 4, 4), VERDICT_SYNCED);
+    assert_int_equal(verdict_by_passes(&want, &seen, 5, 4), VERDICT_SILENT);
+    assert_int_equal(verdict_by_passes(&want, &seen, UINT64_MAX, 4), VERDICT_SILENT);
+    seen.generation = 3;
+    assert_int_equal(verdict_by_passes(&want, &seen, 4, 4), VERDICT_PENDING);
+    assert_int_equal(verdict_by_passes(&want, &seen, 5, 4), VERDICT_SILENT);
+}
+
+static bool is_named(void *arg, const struct report_payload *p)
+{
+    return memcmp(arg, p->running.b, DIGEST_SIZE) == 0;
+}
+
+static void what_no_order_named_is_drift(void **state)
+{
+    struct digest one;
+    uint32_t at = 9;
+
+    (void)state;
+    memset(one.b, 1, sizeof one.b);
+    assert_null(verdict_drift(NULL, 0, is_named, one.b, &at));
+    assert_ptr_equal(verdict_drift(&seen, 0, is_named, one.b, &at), &seen.payload[1]);
+    assert_int_equal(at, 1);
+    assert_null(verdict_drift(&seen, 2, is_named, one.b, &at));
+    seen.payload[1].running = (struct digest){ .b = { 0 } }; /* none */
+    assert_null(verdict_drift(&seen, 0, is_named, one.b, &at));
+    memset(seen.payload[0].running.b, 7, DIGEST_SIZE);
+    assert_ptr_equal(verdict_drift(&seen, 0, is_named, one.b, &at), &seen.payload[0]);
+    seen.payload[0].is_running = false; /* it does not run */
+    assert_null(verdict_drift(&seen, 0, is_named, one.b, &at));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +270,8 @@ int main(void)
         cmocka_unit_test_setup(old_failure_does_not_count, set_up),
         cmocka_unit_test_setup(neighbours_do_not_count, set_up),
         cmocka_unit_test_setup(removal_is_healthy_once_it_stopped, set_up),
+        cmocka_unit_test_setup(silence_is_counted_in_missed_passes, set_up),
+        cmocka_unit_test_setup(what_no_order_named_is_drift, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
