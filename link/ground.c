@@ -358,7 +358,7 @@ enum rc link_ground_send(struct link_ground *g, uint64_t now_ms, uint64_t *budge
     enum rc rc = link_state_take_offers(&g->state, &installed, err);
 
     if (rc == RC_OK)
-        rc = outbox_count(g->up_dir, &waiting, err);
+        rc = outbox_count(g->up_dir, &waiting, NULL, err);
     if (rc == RC_OK && waiting > 0)
         sender_hold(g->sender, now_ms);
     if (rc == RC_OK && waiting < g->up_files_max)

@@ -115,18 +115,32 @@ enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep, stru
     return rc;
 }
 
+struct count {
+    size_t all, mail;
+};
+
 static bool count_name(void *arg, const char *name)
 {
-    *(size_t *)arg += name[0] == '.' ? 0 : 1;
+    static const char end[] = MAIL_MARK DIRCL_SUFFIX;
+    struct count *count = arg;
+    const size_t n = strlen(name);
+
+    if (name[0] == '.')
+        return true;
+    count->all++;
+    count->mail += n >= sizeof end - 1 && strcmp(name + n - (sizeof end - 1), end) == 0;
     return true;
 }
 
-enum rc outbox_count(int dirfd, size_t *ret, struct err *err)
+enum rc outbox_count(int dirfd, size_t *ret, size_t *ret_mail, struct err *err)
 {
-    size_t n = 0;
-    enum rc rc = fs_list(dirfd, ".", DIRCL_LIST_MAX, count_name, &n, NULL, err);
+    struct count count = { 0 };
+    enum rc rc = fs_list(dirfd, ".", DIRCL_LIST_MAX, count_name, &count, NULL, err);
 
-    if (rc == RC_OK)
-        *ret = n;
-    return rc;
+    if (rc != RC_OK)
+        return rc;
+    *ret = count.all;
+    if (ret_mail != NULL)
+        *ret_mail = count.mail;
+    return RC_OK;
 }

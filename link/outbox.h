@@ -23,7 +23,8 @@ must_check enum rc outbox_put_mail(struct link_state *state, int dirfd, struct b
 must_check enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep,
                                struct err *err);
 
-/* How many bundles wait in the directory, counted up to DIRCL_LIST_MAX. */
-must_check enum rc outbox_count(int dirfd, size_t *ret, struct err *err);
+/* How many bundles wait in the directory, counted up to DIRCL_LIST_MAX; *ret_mail (NULL allowed) of
+ * them that outbox_put_mail wrote. */
+must_check enum rc outbox_count(int dirfd, size_t *ret, size_t *ret_mail, struct err *err);
 
 #endif

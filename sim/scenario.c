@@ -32,6 +32,7 @@ static const struct verb_row verbs[VERBS] = {
     [VERB_WAIT] = { "wait", NULL, { "check" }, { CONDITION, "within", "check" } },
     [VERB_NEVER] = { "never", NULL, { "check" }, { CONDITION, "check" } },
     [VERB_MEASURE] = { "measure", "satellite", { "satellite" }, { "satellite" } },
+    [VERB_SAME] = { "same", NULL, { "file", "as", "check" }, { "file", "as", "check" } },
     [VERB_STEADY] = { "steady", NULL, { "check" }, { "satellite", "payload", "check" } },
 };
 

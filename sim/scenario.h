@@ -43,6 +43,7 @@ enum verb {
     VERB_NEVER,   /* from now on this condition must never hold */
     VERB_STEADY,  /* from now on these payloads must not restart */
     VERB_MEASURE, /* memory of an agent's processes */
+    VERB_SAME,    /* two files hold the same bytes */
     VERBS
 };
 

@@ -120,6 +120,33 @@ static enum rc berth(struct world *w, const struct step *step, struct err *err)
     return RC_OK;
 }
 
+#define SAME_MAX (4U * 1024U * 1024U)
+
+/* Whether two files below the run's directory hold the same bytes, and some. */
+static enum rc same(struct world *w, const struct step *step, struct err *err)
+{
+    static const char *const keys[] = { "file", "as" };
+    const size_t check = world_check_add(w, step_arg(step, "check"));
+    struct bytes content[2] = { 0 };
+    uint8_t *buf[2] = { 0 };
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < 2; i++) {
+        char path[WORLD_PATH_CAP];
+
+        rc = world_expand(w, step_arg(step, keys[i]), path, sizeof path, err);
+        if (rc == RC_OK)
+            rc = fs_read_alloc(w->work_fd, path, SAME_MAX, &buf[i], &content[i].n, err);
+        content[i].p = buf[i];
+    }
+    if (rc == RC_OK)
+        rc = outcome(w, check, content[0].n > 0 && bytes_equal(content[0], content[1]),
+                     world_now(w), err);
+    free(buf[0]);
+    free(buf[1]);
+    return rc;
+}
+
 static enum rc copy_file(int from_fd, const char *from, int to_fd, const char *to, mode_t mode,
                          struct err *err)
 {
@@ -481,11 +508,11 @@ static enum rc measure(struct world *w, const struct step *step, struct err *err
 enum rc step_run(struct world *w, const struct step *step, struct err *err)
 {
     static enum rc (*const run[VERBS])(struct world *, const struct step *, struct err *) = {
-        [VERB_SAY] = say,         [VERB_BERTH] = berth,   [VERB_COPY] = copy,
-        [VERB_FORGE] = forge,     [VERB_GROUND] = ground, [VERB_START] = start,
-        [VERB_KILL] = kill_agent, [VERB_ATTACK] = attack, [VERB_WAIT] = wait_until,
-        [VERB_NEVER] = never,     [VERB_STEADY] = steady, [VERB_MEASURE] = measure,
-        [VERB_CONTACT] = contact,
+        [VERB_SAY] = say,         [VERB_BERTH] = berth,     [VERB_COPY] = copy,
+        [VERB_FORGE] = forge,     [VERB_GROUND] = ground,   [VERB_START] = start,
+        [VERB_KILL] = kill_agent, [VERB_ATTACK] = attack,   [VERB_WAIT] = wait_until,
+        [VERB_NEVER] = never,     [VERB_STEADY] = steady,   [VERB_MEASURE] = measure,
+        [VERB_SAME] = same,       [VERB_CONTACT] = contact,
     };
 
     return run[step->verb](w, step, err);

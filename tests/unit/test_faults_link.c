@@ -414,7 +414,7 @@ static bool report_is_sent(struct fault_world *w)
 
     assert_rc(fs_sweep(w->dir.fd, "keys", &err), RC_OK);
     assert_rc(fs_open(w->dir.fd, "down", O_RDONLY | O_DIRECTORY, 0, &fd, &err), RC_OK);
-    assert_rc(outbox_count(fd, &n, &err), RC_OK);
+    assert_rc(outbox_count(fd, &n, NULL, &err), RC_OK);
     assert_rc(fs_list(fd, ".", 100, remove_hidden, &fd, NULL, &err), RC_OK);
     return n > 0;
 }

@@ -247,7 +247,7 @@ static void scan_is_bounded(void **state)
     assert_true(scan.more);
     size_t count = 0;
 
-    assert_rc(outbox_count(t.fd, &count, &err), RC_OK);
+    assert_rc(outbox_count(t.fd, &count, NULL, &err), RC_OK);
     assert_int_equal(count, DIRCL_SCAN_MAX + 10);
     struct link_keyring *ring = ring_at(DIRCL_SCAN_MAX + 10);
     const struct link_state link = { .ring = ring };
