@@ -69,6 +69,8 @@ static void report_comes(uint64_t seq, const struct report_traffic *traffic)
     report.n_events = 1;
     report.event[0] = (struct report_event){ .seq = 1, .code = RC_BUNDLE_CRC, .count = 3 };
     (void)snprintf(report.event[0].what, sizeof report.event[0].what, "bundle");
+    report.n_spool = 1;
+    report.spool[0] = (struct report_spool){ "acme", 3, 2048, { 4, 0, 1, 2 } };
     m.whole.kind = OBJECT_REPORT;
     m.whole.serial = seq;
     assert_rc(report_encode(&report, doc, sizeof doc, &m.whole.data, &err), RC_OK);
@@ -170,8 +172,11 @@ static void takes_in_what_is_authentic(void **state)
     assert_said("75 %");
     assert_said("last contact: 1000 B up (750 B useful, 150 B repeated, 100 B refused), 64 B down");
     assert_said("refused on board: BUNDLE_CRC, 3 times, bundle");
+    assert_said("spool of acme: 3 objects, 2.0 MiB; refused 4 for want of room and 0 for the disk, "
+                "dropped 1 that stood still and 2 for another tenant");
     assert_berth("link status sat-1 --json", 0);
     assert_said("\"BUNDLE_CRC\": 3");
+    assert_said("\"dropped_room\": 2");
     what_came_is_kept();
     /* what came before is no news */
     report_comes(1, &traffic);
