@@ -19,6 +19,7 @@
 #include "base/crypto.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/resident.h"
 #include "link/endpoint.h"
 #include "link/port.h"
 #include "link/repairs.h"
@@ -27,6 +28,7 @@ enum { FD_PORT = 3, FD_SPOOL = 4, FD_UP = 5, FD_DOWN = 6, FD_KEYS = 7 };
 
 #define MEMORY_MAX (UINT64_C(256) * 1024U * 1024U)
 #define FILES_MAX 64U
+#define IDLE_MS 1000U /* a wait of so long in which nothing came: memory is given back */
 /* The largest is that of an object's repairs: a slot for every chunk (link/repairs). */
 #define SPOOL_FILE_MAX (OBJECT_MAX + CHUNK_MAX + CHUNKS_MAX * REPAIRS_HEAD + 65536U)
 
@@ -113,6 +115,7 @@ static void drain(int fd)
 static enum rc loop(struct endpoint *e, int watch, struct err *err)
 {
     enum rc rc = RC_OK;
+    bool worked = true; /* since memory was given back */
 
     while (rc == RC_OK) {
         struct pollfd fds[] = { { .fd = FD_PORT, .events = POLLIN },
@@ -122,8 +125,15 @@ static enum rc loop(struct endpoint *e, int watch, struct err *err)
         rc = endpoint_tick(e, clock_mono_ms(), &wait_ms, err);
         if (rc != RC_OK)
             break;
-        if (poll(fds, 2, (int)wait_ms) < 0 && errno != EINTR)
+        int ready = poll(fds, 2, (int)wait_ms);
+        if (ready < 0 && errno != EINTR)
             return err_sys(err, RC_IO, "poll");
+        if (ready == 0 && wait_ms >= IDLE_MS && worked) {
+            resident_release();
+            worked = false;
+        } else if (ready > 0) {
+            worked = true;
+        }
         if ((fds[1].revents & POLLIN) != 0)
             drain(watch);
         if (fds[0].revents != 0)

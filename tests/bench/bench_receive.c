@@ -3,9 +3,11 @@
  * tests/bench/bench_receive: the receive path from end to end: bundle files in the uplink are
  * opened, judged by the replay window, checked against their descriptor, made durable and removed,
  * until the object is whole; beside `cp -r` and `sync -f` of the same files, on the same file
- * system in the same run.
+ * system in the same run.  And the memory of a berth-link that waits for bundles.
  */
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -206,6 +208,88 @@ static void measure(FILE *out, const struct size_row *row)
     report(out, figure, files / ours, "bundles/s", 0, row->chunk == 4096 ? "> 2000" : "none");
 }
 
+/* ---- memory ---- */
+
+#define LINK_USER 4242U
+#define QUIET_MS 3000 /* without a word for so long, it waits */
+
+/* KiB of this name in smaps_rollup of a process. */
+static double rollup_kib(pid_t pid, const char *name)
+{
+    char path[48];
+    char line[128];
+    double kib = -1;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
+    FILE *f = fopen(path, "re");
+
+    must(f != NULL, path);
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':')
+            kib = strtod(line + strlen(name) + 1, NULL);
+    }
+    (void)fclose(f);
+    must(kib >= 0, name);
+    return kib;
+}
+
+/* The program as berthd starts it. */
+static pid_t start_link(const struct place *p)
+{
+    const char *build = getenv("BERTH_BUILD");
+    char path[300], user[32];
+    pid_t pid;
+
+    (void)snprintf(path, sizeof path, "%s/berth-link", build != NULL ? build : "build/release");
+    (void)snprintf(user, sizeof user, "%u:%u", LINK_USER, LINK_USER);
+    pid = fork();
+    must(pid >= 0, "fork");
+    if (pid == 0) {
+        const int fds[] = { p->port[1], p->spool, p->up, p->down, p->keys };
+        int high[5];
+
+        for (int i = 0; i < 5; i++)
+            high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 100);
+        for (int i = 0; i < 5; i++)
+            (void)dup2(high[i], 3 + i);
+        (void)execl(path, "berth-link", "--user", user, (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static void measure_memory(FILE *out)
+{
+    static const struct {
+        const char *name, *figure, *aim;
+    } rows[] = {
+        { "Rss", "idle berth-link, resident", "<= 3072" },
+        { "Pss", "the same, its share of what is shared", "none" },
+        { "Anonymous", "the same, in no file", "none" },
+    };
+    struct place p = place_new();
+    const int dirs[] = { p.spool, p.up, p.down, p.keys };
+    struct pollfd said = { .fd = p.port[0], .events = POLLIN };
+    int status = 0;
+
+    must(fchmod(p.fd, 0755) == 0, "directory");
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
+        must(fchown(dirs[i], LINK_USER, LINK_USER) == 0, "owner");
+    run((const char *const[]){ "chown", "-R", "4242:4242", p.path, NULL });
+    must(chown(p.path, 0, 0) == 0, "owner");
+    pid_t pid = start_link(&p);
+
+    must(poll(&said, 1, 10000) == 1, "berth-link says nothing");
+    while (poll(&said, 1, QUIET_MS) == 1)
+        (void)offered(p.port[0]);
+    must(waitpid(pid, &status, WNOHANG) == 0, "berth-link ended");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        report(out, rows[i].figure, rollup_kib(pid, rows[i].name), "KiB", 0, rows[i].aim);
+    (void)kill(pid, SIGKILL);
+    must(waitpid(pid, &status, 0) == pid, "berth-link");
+    place_free(&p);
+}
+
 int main(int argc, char **argv)
 {
     static const struct size_row rows[] = {
@@ -220,6 +304,7 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)printf("receive\n");
+    measure_memory(out);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         measure(out, &rows[i]);
         (void)fflush(stdout);
