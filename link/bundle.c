@@ -155,8 +155,8 @@ static void read_endpoints(struct cursor *c, enum bundle_level level, struct bun
     eid_read(c, level, &b->report_to);
 }
 
-/* RFC 9171 section 4.3.1. */
-static void read_primary(struct cursor *c, enum bundle_level level, struct bundle *b)
+/* What comes before the endpoints of a primary block; returns where the flags stand. */
+static size_t read_primary_head(struct cursor *c, struct bundle *b)
 {
     size_t start = c->at;
     uint64_t items = cursor_head(c, CBOR_ARRAY, "primary block");
@@ -164,23 +164,52 @@ static void read_primary(struct cursor *c, enum bundle_level level, struct bundl
 
     if (items < PRIMARY_ITEMS || items > PRIMARY_ITEMS + 3)
         cursor_fail_at(c, RC_BUNDLE_FORMAT, start, "primary block: number of fields");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     if (cursor_uint(c, "version") != 7)
         cursor_fail_at(c, RC_BUNDLE_VERSION, at, "version");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     at = c->at;
     b->flags = cursor_uint(c, "flags");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     b->crc_type = read_crc_type(c);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     if (c->rc == RC_OK)
         check_primary_items(c, start, items, b);
-    read_endpoints(c, level, b);
-    if (c->rc == RC_OK)
-        check_primary_flags(c, at, b);
+    return at;
+}
+
+/* What comes between the endpoints of a primary block and its CRC. */
+static void read_primary_times(struct cursor *c, enum bundle_level level, struct bundle *b)
+{
     cursor_array(c, 2, "creation timestamp");
     b->time_ms = cursor_uint(c, "creation time");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     b->sequence = cursor_uint(c, "sequence number");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     b->lifetime_ms = cursor_uint(c, "lifetime");
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
     if (b->flags & BUNDLE_FRAGMENT)
         read_fragment_fields(c, level, b);
+}
+
+/* RFC 9171 section 4.3.1. */
+static void read_primary(struct cursor *c, enum bundle_level level, struct bundle *b)
+{
+    size_t start = c->at;
+    size_t at = read_primary_head(c, b);
+
+    read_endpoints(c, level, b);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    if (c->rc == RC_OK)
+        check_primary_flags(c, at, b);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    //@ assert c->rc == RC_OK ==> primary_of(b, c->p, c->n);
+    read_primary_times(c, level, b);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    //@ assert c->rc == RC_OK ==> primary_of(b, c->p, c->n);
     read_crc(c, b->crc_type, start);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    //@ assert c->rc == RC_OK ==> primary_of(b, c->p, c->n);
     if (c->rc == RC_OK)
         b->primary = (struct bytes){ .p = c->p + start, .n = c->at - start };
 }
@@ -419,17 +448,30 @@ static void check_whole(struct cursor *c, const struct bundle *b, const struct s
     }
 }
 
+/* One more block; there is room for it. */
+static void add_block(struct cursor *c, struct bundle *b)
+{
+    size_t start = c->at;
+
+    read_block(c, &b->blocks[b->n_blocks]);
+    //@ assert cursor_valid(c) && cursor_on{Pre, Here}(c);
+    //@ assert c->rc == RC_OK ==> front_of(b, c->p, c->n);
+    b->n_blocks++;
+    //@ assert c->rc == RC_OK ==> blocks_of(b, c->p, c->n);
+    check_block_in_order(c, start, b);
+}
+
 static void read_blocks(struct cursor *c, struct bundle *b)
 {
     /*@ loop invariant cursor_valid(c) && cursor_on{Pre, Here}(c);
         loop invariant b->n_blocks <= BUNDLE_BLOCKS_MAX;
+        loop invariant c->rc == RC_OK ==> front_of(b, c->p, c->n);
+        loop invariant c->rc == RC_OK ==> blocks_of(b, c->p, c->n);
         loop assigns c->rc, c->fail_at, c->field, c->at, b->n_blocks,
                      b->blocks[0 .. BUNDLE_BLOCKS_MAX - 1];
         loop variant BUNDLE_BLOCKS_MAX - b->n_blocks; */
     while (c->rc == RC_OK) {
-        size_t start = c->at;
-
-        if (start < c->n && c->p[start] == BUNDLE_BREAK) {
+        if (c->at < c->n && c->p[c->at] == BUNDLE_BREAK) {
             c->at++;
             break;
         }
@@ -437,33 +479,71 @@ static void read_blocks(struct cursor *c, struct bundle *b)
             cursor_fail(c, RC_BUNDLE_TOO_MANY_BLOCKS, "blocks");
             break;
         }
-        read_block(c, &b->blocks[b->n_blocks++]);
-        check_block_in_order(c, start, b);
+        add_block(c, b);
     }
     if (c->rc == RC_OK && (b->n_blocks == 0 || b->blocks[b->n_blocks - 1].type != BLOCK_PAYLOAD))
         cursor_fail(c, RC_BUNDLE_PAYLOAD, "no payload block");
 }
 
-static void read_bundle(struct cursor *c, enum bundle_level level, struct bundle *b)
+/* What stands before the primary block. */
+static void read_start(struct cursor *c)
 {
-    struct seen seen = { .level = level };
-
     if (c->n == 0)
         cursor_fail(c, RC_SHORT, "bundle");
     else if (c->p[0] != BUNDLE_START)
         cursor_fail(c, RC_BUNDLE_FORMAT, "bundle: not an array of indefinite length");
     else
         c->at = 1;
+}
+
+/* The extension blocks that are not encrypted: a bit of sealed for each that is. */
+static void read_extensions(struct cursor *c, enum bundle_level level, uint32_t sealed,
+                            struct bundle *b)
+{
+    /*@ loop invariant 0 <= i <= b->n_blocks;
+        loop invariant cursor_valid(c) && cursor_on{Pre, Here}(c);
+        loop invariant c->rc == RC_OK ==> eid_of(&b->previous, c->p, c->n);
+        loop assigns i, c->rc, c->fail_at, c->field, c->at, b->previous, b->has_previous,
+                     b->age_ms, b->has_age, b->hop_limit, b->hop_count, b->has_hops;
+        loop variant b->n_blocks - i; */
+    for (size_t i = 0; i < b->n_blocks && c->rc == RC_OK; i++) {
+        if (!(sealed >> i & 1))
+            read_extension(c, &b->blocks[i], level, b);
+    }
+}
+
+/* What stands before the blocks. */
+static void read_front(struct cursor *c, enum bundle_level level, struct bundle *b)
+{
+    read_start(c);
+    //@ assert b->n_blocks == 0 && b->previous.scheme == EID_NONE;
     read_primary(c, level, b);
+    //@ assert b->n_blocks == 0 && b->previous.scheme == EID_NONE;
+}
+
+/* Form only: the primary block, the others, and nothing behind them. */
+static void read_form(struct cursor *c, enum bundle_level level, struct bundle *b)
+{
+    read_front(c, level, b);
     read_blocks(c, b);
+    //@ assert c->rc == RC_OK ==> front_of(b, c->p, c->n);
+    //@ assert c->rc == RC_OK ==> blocks_of(b, c->p, c->n);
     cursor_end(c, "bundle");
+}
+
+static void read_bundle(struct cursor *c, enum bundle_level level, struct bundle *b)
+{
+    struct seen seen = { .level = level };
+
+    read_form(c, level, b);
     if (c->rc != RC_OK)
         return;
     take_stock(c, b, &seen);
-    for (size_t i = 0; i < b->n_blocks && c->rc == RC_OK; i++) {
-        if (!(seen.sealed >> i & 1))
-            read_extension(c, &b->blocks[i], level, b);
-    }
+    //@ assert cursor_valid(c);
+    //@ assert bundle_of(b, c->p, c->n);
+    read_extensions(c, level, seen.sealed, b);
+    //@ assert cursor_valid(c);
+    //@ assert c->rc == RC_OK ==> bundle_of(b, c->p, c->n);
     if (c->rc == RC_OK)
         check_whole(c, b, &seen);
 }
@@ -474,29 +554,70 @@ static void clear(struct bundle *b)
     memset(b, 0, offsetof(struct bundle, blocks));
 }
 
-enum rc bundle_decode(struct bytes in, enum bundle_level level, struct bundle *ret, struct err *err)
+static void wipe(struct bundle *ret)
+{
+    memset(ret, 0, sizeof *ret);
+}
+
+static void read_primary_only(struct cursor *c, enum bundle_level level, struct bundle *b)
+{
+    read_primary(c, level, b);
+    //@ assert b->previous.scheme == EID_NONE;
+    //@ assert c->rc == RC_OK ==> front_of(b, c->p, c->n);
+    cursor_end(c, "primary block");
+    //@ assert c->rc == RC_OK ==> primary_of(b, c->p, c->n);
+    //@ assert c->rc == RC_OK ==> eid_of(&b->previous, c->p, c->n);
+}
+
+/* Nothing is left of a bundle that could not be read. */
+static enum rc refuse(const struct cursor *c, struct bundle *ret, struct err *err)
+{
+    enum rc rc = cursor_done(c, err);
+
+    wipe(ret);
+    return rc;
+}
+
+/* Into a bundle that clear has been over. */
+static enum rc decode_cleared(struct bytes in, enum bundle_level level, struct bundle *ret,
+                              struct err *err)
 {
     struct cursor c = cursor_of(in);
 
-    clear(ret);
     read_bundle(&c, level, ret);
-    ret->raw = in;
     if (c.rc != RC_OK)
-        *ret = (struct bundle){ 0 };
-    return cursor_done(&c, err);
+        return refuse(&c, ret, err);
+    //@ assert bundle_of(ret, in.p, in.n);
+    ret->raw.p = in.p;
+    ret->raw.n = in.n;
+    //@ assert front_of(ret, in.p, in.n);
+    //@ assert blocks_of(ret, in.p, in.n);
+    return RC_OK;
+}
+
+enum rc bundle_decode(struct bytes in, enum bundle_level level, struct bundle *ret, struct err *err)
+{
+    clear(ret);
+    return decode_cleared(in, level, ret, err);
+}
+
+/* Into a bundle that wipe has been over. */
+static enum rc primary_cleared(struct bytes in, enum bundle_level level, struct bundle *ret,
+                               struct err *err)
+{
+    struct cursor c = cursor_of(in);
+
+    read_primary_only(&c, level, ret);
+    if (c.rc != RC_OK)
+        return refuse(&c, ret, err);
+    return RC_OK;
 }
 
 enum rc bundle_decode_primary(struct bytes in, enum bundle_level level, struct bundle *ret,
                               struct err *err)
 {
-    struct cursor c = cursor_of(in);
-
-    *ret = (struct bundle){ 0 };
-    read_primary(&c, level, ret);
-    cursor_end(&c, "primary block");
-    if (c.rc != RC_OK)
-        *ret = (struct bundle){ 0 };
-    return cursor_done(&c, err);
+    wipe(ret);
+    return primary_cleared(in, level, ret, err);
 }
 
 enum rc bundle_decode_block(struct bytes in, struct bundle_block *ret, struct err *err)

@@ -34,15 +34,16 @@ struct cursor {
         \valid(c) && c->at <= c->n && (c->n == 0 || \valid_read(c->p + (0 .. c->n - 1))) &&
         (c->rc != RC_OK ==> c->at == c->n);
 
-    // From A to B it read on or stayed, and stays at the end after a failure.  That the input stays
-    // the same is in what is assigned.
+    // From A to B it read on in the same input or stayed, and stays at the end after a failure.
     predicate cursor_on{A, B}(struct cursor *c) =
+        \at(c->p, A) == \at(c->p, B) && \at(c->n, A) == \at(c->n, B) &&
         \at(c->at, A) <= \at(c->at, B) &&
         (\at(c->rc, A) != RC_OK ==> \at(c->rc, B) == \at(c->rc, A));
 
-    // v lies inside of the n bytes at p; one without a byte somewhere in them, or at their end.
-    predicate view_of(struct bytes v, uint8_t *p, integer n) =
-        \base_addr(v.p) == \base_addr(p) && p <= v.p && v.p + v.n <= p + n;
+    // m bytes at v lie inside of the n bytes at p; none somewhere in them, or at their end.
+    predicate view_in(uint8_t *v, integer m, uint8_t *p, integer n) =
+        \base_addr(v) == \base_addr(p) && p <= v && v + m <= p + n;
+    predicate view_of(struct bytes v, uint8_t *p, integer n) = view_in(v.p, v.n, p, n);
 */
 
 /*@ assigns \nothing;

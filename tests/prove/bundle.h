@@ -29,7 +29,7 @@ int prove_memcmp(const uint8_t *a, const uint8_t *b, size_t n);
 
 /*@ // Only those of dtn have a name.
     predicate eid_of(struct eid *e, uint8_t *p, integer n) =
-        e->scheme == EID_DTN ==> view_of(e->name, p, n);
+        e->scheme == EID_DTN ==> view_in(e->name.p, e->name.n, p, n);
 */
 
 /*@ requires \valid_read(eid);
