@@ -49,7 +49,7 @@ struct trace {
     struct trace_task task[TRACE_TASKS];
 };
 
-static struct trace_task *trace_task_of(struct trace *t, pid_t pid)
+static inline struct trace_task *trace_task_of(struct trace *t, pid_t pid)
 {
     struct trace_task *spare = NULL;
 
@@ -74,6 +74,11 @@ static inline bool trace_counts(const fault_info *info)
 {
     const uint64_t nr = info->entry.nr;
 
+#if defined(BERTH_SANITIZED)
+    /* The sanitizers' own memory, without which they end the process. */
+    if (nr == SYS_mmap || nr == SYS_munmap || nr == SYS_mprotect || nr == SYS_madvise)
+        return false;
+#endif
     return nr != SYS_close && nr != SYS_close_range && nr != SYS_exit && nr != SYS_exit_group;
 }
 
@@ -123,10 +128,18 @@ static inline int trace_on_stop(struct trace *t, struct trace_task *task, int st
 {
     fault_info info;
 
-    if (status >> 16 == PTRACE_EVENT_EXEC)
+    const int event = status >> 16;
+    unsigned long child = 0;
+
+    if (event == PTRACE_EVENT_EXEC)
         task->role = TRACE_OTHER;
+    /* Known from now on: whoever waits for all of them to end waits for this one, too. */
+    if ((event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
+         event == PTRACE_EVENT_CLONE) &&
+        ptrace(PTRACE_GETEVENTMSG, task->pid, NULL, &child) == 0)
+        (void)trace_task_of(t, (pid_t)child);
     if (WSTOPSIG(status) != (SIGTRAP | 0x80))
-        return status >> 16 != 0 ? 0 : WSTOPSIG(status);
+        return event != 0 ? 0 : WSTOPSIG(status);
     if (ptrace(PTRACE_GET_SYSCALL_INFO, task->pid, (void *)sizeof info, &info) <= 0)
         return 0;
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
