@@ -71,6 +71,7 @@ try {
     uint32_t failures; /* in a row */
     struct restarts restarts;
     bool interrupted; /* somebody wants the whole of it to end */
+    bool unheard;     /* nobody reads what is printed any more */
 
     /* What it printed: the line that is not whole yet, and what no wait has looked at. */
     char line[TRY_LINE_CAP];

@@ -219,6 +219,14 @@ static void take_signals(struct try *t)
     }
 }
 
+/* As `| head` does it: who has heard enough wants no more of it. */
+static void nobody_listens(struct try *t)
+{
+    t->unheard = t->interrupted = true;
+    t->wanted = false;
+    try_end(t, TRY_GRACE_MS, RC_OK);
+}
+
 static void drain(int fd)
 {
     char buf[4096];
@@ -240,7 +248,7 @@ static void out_of_memory(struct try *t)
 
 enum rc try_turn(struct try *t, uint64_t until_ms, struct err *err)
 {
-    enum { SIGNALS, WATCH, OUTPUT, NOTIFY, OOM, PIDFD, FDS };
+    enum { SIGNALS, WATCH, OUTPUT, NOTIFY, OOM, PIDFD, LISTENER, FDS };
     const uint64_t due = overdue(t, until_ms);
     const uint64_t now = clock_mono_ms();
     struct pollfd p[FDS] = {
@@ -250,6 +258,7 @@ enum rc try_turn(struct try *t, uint64_t until_ms, struct err *err)
         [NOTIFY] = { .fd = t->running ? t->result.fds.fd[WIRE_FD_NOTIFY] : -1, .events = POLLIN },
         [OOM] = { .fd = t->running ? t->instance.oom : -1, .events = POLLIN },
         [PIDFD] = { .fd = t->running ? t->instance.pidfd : -1, .events = POLLIN },
+        [LISTENER] = { .fd = t->unheard ? -1 : STDOUT_FILENO, .events = 0 },
     };
     uint64_t wait_ms = due > now ? due - now : 0;
 
@@ -257,6 +266,8 @@ enum rc try_turn(struct try *t, uint64_t until_ms, struct err *err)
         return err_sys(err, RC_IO, "poll");
     if (p[SIGNALS].revents != 0)
         take_signals(t);
+    if ((p[LISTENER].revents & POLLERR) != 0)
+        nobody_listens(t);
     if (p[WATCH].revents != 0)
         drain(t->watch);
     if (p[NOTIFY].revents != 0)

@@ -403,6 +403,22 @@ static void interrupted_it_ends(void **state)
     leave("deaf");
 }
 
+/* Its reader is gone, as after `| head`: it does not go on for nobody. */
+static void unheard_it_ends(void **state)
+{
+    (void)state;
+    payload("unheard", "echo up; while :; do /bin/busybox sleep 1; done", ALIVE);
+    start("unheard", NULL);
+    hear_until("prints    up");
+    scoped(close_fd) int pidfd = (int)syscall(SYS_pidfd_open, tried.pid, 0U);
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+    close_fd(&tried.out);
+    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+    assert_true(exit_of(tried.pid) != 200);
+    leave("unheard");
+}
+
 /* ---- what is left ---------------------------------------------------------------------------- */
 
 static void enter_groups(void)
@@ -745,6 +761,7 @@ int main(void)
         cmocka_unit_test(root_is_sent_away),
         cmocka_unit_test(every_end_has_its_reason),
         cmocka_unit_test(interrupted_it_ends),
+        cmocka_unit_test(unheard_it_ends),
         cmocka_unit_test(killed_it_leaves_nothing),
         cmocka_unit_test(groups_that_are_given_are_used),
         cmocka_unit_test(every_fault_is_played),
