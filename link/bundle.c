@@ -529,6 +529,10 @@ static void read_form(struct cursor *c, enum bundle_level level, struct bundle *
     //@ assert c->rc == RC_OK ==> front_of(b, c->p, c->n);
     //@ assert c->rc == RC_OK ==> blocks_of(b, c->p, c->n);
     cursor_end(c, "bundle");
+    //@ assert c->rc == RC_OK ==> primary_of(b, c->p, c->n);
+    //@ assert c->rc == RC_OK ==> eid_of(&b->previous, c->p, c->n);
+    //@ assert c->rc == RC_OK ==> view_in(b->primary.p, b->primary.n, c->p, c->n);
+    //@ assert c->rc == RC_OK ==> b->n_blocks <= BUNDLE_BLOCKS_MAX;
 }
 
 static void read_bundle(struct cursor *c, enum bundle_level level, struct bundle *b)
