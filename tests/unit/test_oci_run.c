@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "tests/unit/escape_table.h"
 
 #define WAIT_MS 60000U
 
@@ -111,6 +112,14 @@ static int run_words(const char *const *words)
 }
 
 #define oci(...) run_words((const char *const[]){ __VA_ARGS__, NULL })
+
+static const char *build_path(const char *name)
+{
+    static char path[256];
+
+    (void)snprintf(path, sizeof path, "%s/%s", rig_build(), name);
+    return path;
+}
 
 static bool is(const char *id, const char *status)
 {
@@ -466,6 +475,108 @@ static void test_inside(void **state)
     nothing_left();
 }
 
+/* ---- the attacks of tests/probe/escape, as root with every capability that a container has ----
+ */
+
+/* How it differs from a payload, and that it may. */
+static const struct {
+    const char *name;
+    const char *how;
+    const char *why;
+} otherwise[] = {
+    { "own-exe-write", "ETXTBSY", "read-only all the same: the kernel names what it sees first" },
+    { "own-exe-by-descriptor", "ETXTBSY", "the same" },
+    { "write-program", "ETXTBSY", "the same" },
+    { "init-exe-write", "ETXTBSY", "process 1 is the program itself" },
+    { "look-into-init", "through", "the same" },
+    { "swap-dev-pts", "EPERM", "there are terminals' names, and no call to mount with" },
+    { "exec-setuid", "ECHILD", "this root file system has none packed" },
+    { "exec-filecap", "ECHILD", "the same" },
+    { "packed-block-device", "ENOENT", "the same" },
+    { "packed-dev-mem", "ENOENT", "the same" },
+    { "exec-as-root", "through", "it finds the 14 capabilities that were asked for" },
+    { "become-any", "through", "SETUID, inside its own range" },
+};
+
+static bool as_wanted(const struct row *row)
+{
+    for (size_t i = 0; i < sizeof otherwise / sizeof otherwise[0]; i++) {
+        if (strcmp(row->name, otherwise[i].name) == 0 &&
+            strcmp(row->got[COLUMN_GRANTED], otherwise[i].how) == 0)
+            return true;
+    }
+    return table_check(row, COLUMN_GRANTED);
+}
+
+static void write_attack(pid_t victim)
+{
+    static const char caps[] =
+        "[\"CAP_CHOWN\",\"CAP_DAC_OVERRIDE\",\"CAP_FSETID\",\"CAP_FOWNER\",\"CAP_MKNOD\","
+        "\"CAP_NET_RAW\",\"CAP_SETGID\",\"CAP_SETUID\",\"CAP_SETFCAP\",\"CAP_SETPCAP\","
+        "\"CAP_NET_BIND_SERVICE\",\"CAP_SYS_CHROOT\",\"CAP_KILL\",\"CAP_AUDIT_WRITE\"]";
+    static char text[8192];
+
+    (void)snprintf(
+        text, sizeof text,
+        "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\",\"readonly\":true},"
+        "\"hostname\":\"probe\",\"process\":{\"args\":[\"/bin/probe\",\"all\",\"host=%d\","
+        "\"victim=%d\",\"uid=600000\",\"abstract=test-oci-none\",\"path=%s\",\"secret=%s\","
+        "\"data=/data\"],\"cwd\":\"/\",\"env\":[\"PATH=/bin\"],\"capabilities\":{"
+        "\"bounding\":%s,\"effective\":%s,\"permitted\":%s,\"inheritable\":%s,\"ambient\":%s},"
+        "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":1024,\"hard\":1024}]},"
+        "\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\"},"
+        "{\"destination\":\"/dev\",\"type\":\"tmpfs\"},"
+        "{\"destination\":\"/dev/pts\",\"type\":\"devpts\"},"
+        "{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"options\":[\"size=4m\"]},"
+        "{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\"},"
+        "{\"destination\":\"/sys\",\"type\":\"sysfs\"},"
+        "{\"destination\":\"/tmp\",\"type\":\"tmpfs\",\"options\":[\"size=4m\",\"noexec\"]},"
+        "{\"destination\":\"/run\",\"type\":\"tmpfs\",\"options\":[\"size=256k\",\"noexec\"]},"
+        "{\"destination\":\"/data\",\"type\":\"tmpfs\",\"options\":[\"size=16m\",\"noexec\"]}],"
+        "\"linux\":{\"resources\":{\"memory\":{\"limit\":402653184},\"pids\":{\"limit\":64}}%s}}",
+        getpid(), victim, in_dir("none.sock"), in_dir("secret"), caps, caps, caps, caps, caps,
+        group(""));
+    write_text("bundle/config.json", text);
+}
+
+static void test_escapes(void **state)
+{
+    static char text[65536];
+    unsigned int held = 0;
+    pid_t victim = fork();
+
+    (void)state;
+    if (victim == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also where the test fails */
+        (void)pause();
+        _exit(0);
+    }
+    write_text("secret", "secret");
+    rig_copy(build_path("tests/probe/escape"), in_dir("bundle/rootfs/bin/probe"), 0755);
+    write_attack(victim);
+    assert_int_equal(join(spawn("said", (const char *const[]){ "create", "--bundle",
+                                                               in_dir("bundle"), "e", NULL })),
+                     0);
+    assert_int_equal(oci("start", "e"), 0);
+    await("e", "stopped");
+    assert_int_equal(oci("delete", "e"), 0);
+    int fd = open(in_dir("said"), O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    assert_true(n > 0);
+    text[n] = '\0';
+    /* The names of namespaces that nobody listed come first, on stderr. */
+    char *first = strstr(text, "\n1 ");
+    table_take(first != NULL ? first + 1 : text, COLUMN_GRANTED);
+    for (size_t i = 0; i < TABLE_ROWS; i++)
+        held += as_wanted(&table[i]) ? 1 : 0;
+    assert_int_equal(held, TABLE_ROWS);
+    assert_int_equal(kill(victim, 0), 0);
+    (void)kill(victim, SIGKILL);
+    (void)waitpid(victim, NULL, 0);
+    nothing_left();
+}
+
 /* The same commands as "berth oci". */
 static void test_front(void **state)
 {
@@ -519,7 +630,7 @@ static int make_scratch(void **state)
 
 static int remove_scratch(void **state)
 {
-    static const char *const ids[] = { "c", "k", "r", "no", "g", "h", "i", "x" };
+    static const char *const ids[] = { "c", "k", "r", "no", "g", "h", "i", "x", "e" };
     struct err err;
 
     (void)state;
@@ -531,10 +642,11 @@ static int remove_scratch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life),  cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_races), cmocka_unit_test(test_hostile_bundles),
-        cmocka_unit_test(test_group), cmocka_unit_test(test_inside),
-        cmocka_unit_test(test_front), cmocka_unit_test(test_killed_creator),
+        cmocka_unit_test(test_life),    cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_races),   cmocka_unit_test(test_hostile_bundles),
+        cmocka_unit_test(test_group),   cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_front),   cmocka_unit_test(test_killed_creator),
+        cmocka_unit_test(test_escapes),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
