@@ -228,7 +228,7 @@ static enum rc new_dev(bool shm, int *ret, struct err *err)
         if (symlinkat(dev_links[i].target, fd, dev_links[i].name) != 0)
             return err_sys(err, RC_LAUNCH_STEP, "dev/%s", dev_links[i].name);
     }
-    if (shm && mkdirat(fd, PLAN_SHM_PATH + sizeof PLAN_DEV_DIR - 1, 0755) != 0)
+    if (shm && mkdirat(fd, &PLAN_SHM_PATH[sizeof PLAN_DEV_DIR - 1], 0755) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "dev/shm");
     *ret = take_fd(&fd);
     return RC_OK;
