@@ -75,8 +75,9 @@ static inline bool trace_counts(const fault_info *info)
     const uint64_t nr = info->entry.nr;
 
 #if defined(BERTH_SANITIZED)
-    /* The sanitizers' own memory, without which they end the process. */
-    if (nr == SYS_mmap || nr == SYS_munmap || nr == SYS_mprotect || nr == SYS_madvise)
+    /* The sanitizers' own memory and stack, without which they end the process. */
+    if (nr == SYS_mmap || nr == SYS_munmap || nr == SYS_mprotect || nr == SYS_madvise ||
+        nr == SYS_sigaltstack)
         return false;
 #endif
     return nr != SYS_close && nr != SYS_close_range && nr != SYS_exit && nr != SYS_exit_group;
