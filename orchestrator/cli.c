@@ -213,16 +213,22 @@ static size_t parse_leading(struct cli *cli, size_t n, char *const *words, enum 
     return at;
 }
 
-static int run_command(struct cli *cli, size_t n, char *const *words)
+static const char *home_default(void)
 {
     const char *env = getenv("BERTH_HOME");
+
+    return env && env[0] != '\0' ? env : HOME_DEFAULT;
+}
+
+static int run_command(struct cli *cli, size_t n, char *const *words)
+{
     struct err err;
     enum rc rc = parse(cli, n, words, &err);
 
     cli->json = cli_flag(cli, "json");
     cli->home = cli_value(cli, "home");
     if (!cli->home)
-        cli->home = env && env[0] != '\0' ? env : HOME_DEFAULT;
+        cli->home = home_default();
     if (cli_flag(cli, "help")) {
         cli_help_command(cli->command, cli->out);
         return CLI_OK;
@@ -251,10 +257,10 @@ static bool run_builtin(const struct cli_command *const *tables, size_t n, char 
             cli_help_command(command, out);
         else
             cli_help_overview(tables, out);
-    } else if (n == 2 && strcmp(words[0], "completion") == 0 && strcmp(words[1], "bash") == 0) {
-        cli_completion_bash(out);
+    } else if (n == 2 && strcmp(words[0], "completion") == 0) {
+        return cli_completion(words[1], out);
     } else if (strcmp(words[0], "__complete") == 0) {
-        cli_complete(tables, n - 1, words + 1, out);
+        cli_complete(tables, n - 1, words + 1, home_default(), out);
     } else if (n == 1 && strcmp(words[0], "__man") == 0) {
         cli_help_man(tables, out);
     } else {

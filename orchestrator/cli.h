@@ -44,6 +44,9 @@ struct cli_option {
 
 struct cli;
 
+/* What the first positional argument of a command names, for completion. */
+enum cli_names { CLI_NO_NAMES, CLI_SATELLITES, CLI_ROLLOUTS, CLI_TENANTS, CLI_TOKENS };
+
 /* One command.  Arrays of them end with a row whose name is NULL. */
 struct cli_command {
     const char *name;    /* words separated by one blank: "key new" */
@@ -53,6 +56,7 @@ struct cli_command {
     const char *about;   /* a paragraph or two for --help and the man page; NULL = none */
     unsigned args_min;
     unsigned args_max;
+    enum cli_names names;
     const struct cli_option *options; /* ends with a row whose name is NULL; NULL = none */
     int (*run)(struct cli *cli);      /* returns enum cli_exit */
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/cli_help.h"
 
+#include "orchestrator/cli_names.h"
+
 const struct cli_option cli_common_options[] = {
     { "home", CLI_PATH, "DIR", "the ground's home directory (else $BERTH_HOME, else .berth)" },
     { "json", CLI_FLAG, NULL, "print data and errors as JSON" },
@@ -207,16 +209,47 @@ void cli_help_man(const struct cli_command *const *tables, FILE *out)
 
 /* ---- completion ---- */
 
-void cli_completion_bash(FILE *out)
+static const char bash_script[] =
+    "_berth()\n"
+    "{\n"
+    "    local IFS=$'\\n'\n"
+    "    COMPREPLY=( $(berth __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null) )\n"
+    "}\n"
+    "complete -o default -F _berth berth\n";
+
+static const char zsh_script[] =
+    "#compdef berth\n"
+    "_berth() {\n"
+    "    local -a found\n"
+    "    found=(${(f)\"$(berth __complete \"${(@)words[2,CURRENT]}\" 2>/dev/null)\"})\n"
+    "    if (( ${#found} )); then compadd -- \"${found[@]}\"; else _files; fi\n"
+    "}\n"
+    "if [[ $funcstack[1] == _berth ]]; then _berth \"$@\"; else compdef _berth berth; fi\n";
+
+static const char fish_script[] = "function __berth_complete\n"
+                                  "    set -l words (commandline -opc) (commandline -ct)\n"
+                                  "    set -l found (berth __complete $words[2..-1] 2>/dev/null)\n"
+                                  "    if count $found >/dev/null\n"
+                                  "        printf '%s\\n' $found\n"
+                                  "    else\n"
+                                  "        __fish_complete_path (commandline -ct)\n"
+                                  "    end\n"
+                                  "end\n"
+                                  "complete -c berth -f -a '(__berth_complete)'\n";
+
+bool cli_completion(const char *shell, FILE *out)
 {
-    (void)fputs("_berth()\n"
-                "{\n"
-                "    local IFS=$'\\n'\n"
-                "    COMPREPLY=( $(berth __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" "
-                "2>/dev/null) )\n"
-                "}\n"
-                "complete -o default -F _berth berth\n",
-                out);
+    static const struct {
+        const char *shell, *script;
+    } rows[] = { { "bash", bash_script }, { "zsh", zsh_script }, { "fish", fish_script } };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(rows[i].shell, shell) != 0)
+            continue;
+        (void)fputs(rows[i].script, out);
+        return true;
+    }
+    return false;
 }
 
 static void complete_options(const struct cli_option *options, const char *typed, FILE *out)
@@ -266,17 +299,47 @@ static void complete_names(const struct cli_command *const *tables, size_t n, ch
     }
 }
 
-void cli_complete(const struct cli_command *const *tables, size_t n, char *const *words, FILE *out)
+/* Positional words between the command and the one being typed; *home gets the value of --home. */
+static size_t count_args(const struct cli_command *command, size_t n, char *const *words,
+                         const char **home)
+{
+    size_t args = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct cli_option *option;
+
+        if (strncmp(words[i], "--", 2) != 0) {
+            args++;
+            continue;
+        }
+        option = strchr(words[i], '=') ? NULL : cli_find_option(command, words[i] + 2);
+        if (strncmp(words[i], "--home=", 7) == 0)
+            *home = words[i] + 7;
+        if (option && option->kind != CLI_FLAG && i + 1 < n) {
+            i++;
+            if (strcmp(option->name, "home") == 0)
+                *home = words[i];
+        }
+    }
+    return args;
+}
+
+void cli_complete(const struct cli_command *const *tables, size_t n, char *const *words,
+                  const char *home_default, FILE *out)
 {
     const struct cli_command *command = NULL;
+    const char *home = home_default;
+    size_t used;
 
     if (n == 0)
         return;
-    (void)cli_match_command(tables, n - 1, words, &command);
-    if (strncmp(words[n - 1], "--", 2) != 0) {
-        complete_names(tables, n, words, out);
+    used = cli_match_command(tables, n - 1, words, &command);
+    if (strncmp(words[n - 1], "--", 2) == 0) {
+        complete_options(command ? command->options : NULL, words[n - 1], out);
+        complete_options(cli_common_options, words[n - 1], out);
         return;
     }
-    complete_options(command ? command->options : NULL, words[n - 1], out);
-    complete_options(cli_common_options, words[n - 1], out);
+    complete_names(tables, n, words, out);
+    if (command && count_args(command, n - 1 - used, words + used, &home) == 0)
+        cli_names_print(command->names, home, words[n - 1], out);
 }

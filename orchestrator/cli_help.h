@@ -26,9 +26,13 @@ void cli_help_overview(const struct cli_command *const *tables, FILE *out);
 void cli_help_command(const struct cli_command *command, FILE *out);
 void cli_help_man(const struct cli_command *const *tables, FILE *out);
 
-/* The bash script that asks `berth __complete`, and the answer to it: the last of the words is the
- * one being typed.  No candidate means: complete file names. */
-void cli_completion_bash(FILE *out);
-void cli_complete(const struct cli_command *const *tables, size_t n, char *const *words, FILE *out);
+/* The script of a shell (bash, zsh, fish) that asks `berth __complete`; false for another shell.
+ */
+bool cli_completion(const char *shell, FILE *out);
+
+/* The answer to it: the last of the words is the one being typed.  home_default: where names are
+ * looked up unless the words say.  No candidate means: complete file names. */
+void cli_complete(const struct cli_command *const *tables, size_t n, char *const *words,
+                  const char *home_default, FILE *out);
 
 #endif

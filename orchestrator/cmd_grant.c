@@ -269,6 +269,7 @@ const struct cli_command cmd_grant[] = {
     { .name = "grant",
       .group = "Keys and trust",
       .args = "TENANT",
+      .names = CLI_TENANTS,
       .summary = "Let a tenant in: its keys and its limits, signed by the operator",
       .about = "A grant replaces the one before: its epoch is one higher. It is put into every "
                "satellite that is provisioned\nlater and queued for all that exist.",

@@ -269,6 +269,7 @@ const struct cli_command cmd_link[] = {
     { .name = "link status",
       .group = "Link",
       .args = "[SATELLITE...]",
+      .names = CLI_SATELLITES,
       .summary = "What waits, what is on its way, and what the last contact brought",
       .about =
           "UP WAITING and DOWN WAITING are bundle files that the carrier has not taken, or "
@@ -280,6 +281,7 @@ const struct cli_command cmd_link[] = {
     { .name = "link send",
       .group = "Link",
       .args = "SATELLITE",
+      .names = CLI_SATELLITES,
       .summary = "Write what is due into one satellite's uplink directory, once",
       .about =
           "For carriers that are a script or a person with a disk; berth-ground, where it runs, "
@@ -294,6 +296,7 @@ const struct cli_command cmd_link[] = {
     { .name = "link recv",
       .group = "Link",
       .args = "SATELLITE",
+      .names = CLI_SATELLITES,
       .summary = "Take in what lies in one satellite's downlink directory, once",
       .about = "Files that are no authentic bundle of this satellite are removed and counted.",
       .args_min = 1,

@@ -294,6 +294,7 @@ const struct cli_command cmd_passes[] = {
     { .name = "passes",
       .group = "Operate",
       .args = "[SAT]",
+      .names = CLI_SATELLITES,
       .summary = "List when stations can talk to satellites, and what that is worth",
       .about = "Finds the contacts of the fleet file's satellites from elements, ephemerides or\n"
                "contact plans, gives each an antenna that is free, and says how many bytes are\n"

@@ -165,6 +165,7 @@ const struct cli_command cmd_retoken[] = {
     { .name = "rollout retoken",
       .group = "Operate",
       .args = "ID",
+      .names = CLI_ROLLOUTS,
       .summary = "Sign new tokens for the staged orders of a rollout that wait",
       .about = "A token that expired before its wave opened pauses the rollout.  Tokens of orders\n"
                "that were let go already and are not in force are sent again.",

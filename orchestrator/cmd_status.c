@@ -611,6 +611,7 @@ const struct cli_command cmd_ps[] = {
     { .name = "ps",
       .group = "Operate",
       .args = "SATELLITE",
+      .names = CLI_SATELLITES,
       .summary = "What one satellite runs, and its newest events",
       .args_min = 1,
       .args_max = 1,

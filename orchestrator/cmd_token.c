@@ -157,6 +157,7 @@ const struct cli_command cmd_token[] = {
     { .name = "token revoke",
       .group = "Fleet",
       .args = "NAME",
+      .names = CLI_TOKENS,
       .summary = "Take a token back: it opens nothing any more, from the next request on",
       .args_min = 1,
       .args_max = 1,

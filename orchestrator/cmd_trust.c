@@ -290,6 +290,7 @@ const struct cli_command cmd_trust[] = {
     { .name = "trust status",
       .group = "Keys and trust",
       .args = "[SAT]",
+      .names = CLI_SATELLITES,
       .summary = "The trust root, what is granted and revoked, and which root each satellite has",
       .about = "A satellite that lags behind gets the roots that it lacks, one after the other,\n"
                "from berth-ground.",

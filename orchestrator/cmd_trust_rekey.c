@@ -385,6 +385,7 @@ const struct cli_command cmd_trust_rekey[] = {
     { .name = "trust rekey",
       .group = "Keys and trust",
       .args = "SAT",
+      .names = CLI_SATELLITES,
       .summary = "Give a satellite new link, tenant or master keys, over the air",
       .about =
           "Old and new keys overlap until both ends are known to hold the new ones, so a rekey "

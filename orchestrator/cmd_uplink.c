@@ -87,6 +87,7 @@ const struct cli_command cmd_uplink[] = {
     { .name = "uplink",
       .group = "Fleet",
       .args = "SAT FILE",
+      .names = CLI_SATELLITES,
       .summary = "Queue any file for a satellite, without any check",
       .about = "For repairs and for tests. Nothing is verified here, on purpose: satellites do not "
                "trust the ground,\nthey check every signature themselves and report what they "

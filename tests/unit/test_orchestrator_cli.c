@@ -225,8 +225,16 @@ static void completion(void **state)
         assert_int_equal(run(rows[i].line), 0);
         assert_string_equal(out_text, rows[i].out);
     }
-    assert_int_equal(run("completion bash"), 0);
-    assert_non_null(strstr(out_text, "berth __complete"));
+    static const char *const shells[] = { "bash", "zsh", "fish" };
+
+    for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
+        char line[32];
+
+        (void)snprintf(line, sizeof line, "completion %s", shells[i]);
+        assert_int_equal(run(line), 0);
+        assert_non_null(strstr(out_text, "berth __complete"));
+    }
+    assert_int_not_equal(run("completion csh"), 0);
 }
 
 static void numbers(void **state)
