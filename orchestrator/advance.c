@@ -432,3 +432,31 @@ enum rc advance_enter(struct store *store, uint64_t id, enum rollout_event event
     }
     return rc;
 }
+
+enum rc advance_promote(struct store *store, uint64_t id, uint32_t wave, uint64_t now_ms,
+                        struct err *err)
+{
+    scoped(view_free) struct view *view = NULL;
+    scoped(free_ptr) struct rollout *r = calloc(2, sizeof *r);
+    struct rollout_seen seen[ROLLOUT_TASKS_MAX];
+    uint64_t generation[ROLLOUT_TASKS_MAX] = { 0 };
+    struct store_rollout row;
+
+    if (!r)
+        return err_set(err, RC_NO_MEMORY, "rollout");
+    enum rc rc = advance_read(store, id, &row, r, generation, err);
+
+    if (rc == RC_OK)
+        rc = view_load(store, &view, err);
+    if (rc != RC_OK)
+        return rc;
+    look(view, &row, r, generation, seen);
+    r[1] = r[0];
+    rc = rollout_promote(r, seen, wave, err);
+    if (rc == RC_OK)
+        rc = write_back(store, &row, r, r + 1, now_ms, err);
+    return rc == RC_OK
+               ? store_audit(store, NULL, "rollout-promote", now_ms, err, "rollout %llu wave %u",
+                             (unsigned long long)id, rollout_wave_now(r))
+               : rc;
+}

@@ -40,4 +40,10 @@ must_check enum rc advance_all(struct store *store, const struct view *view, uin
 must_check enum rc advance_enter(struct store *store, uint64_t id, enum rollout_event event,
                                  const char *reason, uint64_t now_ms, struct err *err);
 
+/* End the soak of the newest open wave on a person's word, judged by what the satellites reported
+ * last, with an entry in the audit log.  Nothing is released from here: the next advance_all opens
+ * the wave behind it.  wave: rollout_promote.  Inside a transaction. */
+must_check enum rc advance_promote(struct store *store, uint64_t id, uint32_t wave, uint64_t now_ms,
+                                   struct err *err);
+
 #endif

@@ -29,6 +29,8 @@ const struct api_route api_routes[] = {
       MAY_STOP, true },
     { "POST", "/v1/rollouts/{}/resume", API_COMMAND, API_NUMBER, "rollout resume", "rollouts", "id",
       BIT(API_OPERATOR), false },
+    { "POST", "/v1/rollouts/{}/promote", API_COMMAND, API_NUMBER, "rollout promote", "rollouts",
+      "id", BIT(API_OPERATOR), false },
     { "POST", "/v1/rollouts/{}/abort", API_COMMAND, API_NUMBER, "rollout abort", "rollouts", "id",
       MAY_STOP, true },
     { "GET", "/v1/passes", API_COMMAND, API_NO_VARIABLE, "passes", NULL, NULL, STAFF, false },

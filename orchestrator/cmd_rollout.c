@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/cmd_rollout: look at rollouts, and pause, resume or abort them.
+ * orchestrator/cmd_rollout: look at rollouts, and pause, resume, promote or abort them.
  */
 #include <stdlib.h>
 
@@ -157,17 +157,26 @@ static void print_entries(struct cli *cli, const struct entry *entries, size_t n
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
-static enum rc read_id(const struct cli *cli, size_t at, uint64_t *ret, struct err *err)
+/* From 1, without sign or space. */
+static bool to_number(const char *text, uint64_t *ret)
 {
-    const char *text = cli_arg(cli, at);
     char *end = NULL;
     unsigned long long value =
         text && text[0] >= '1' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
 
     if (value == 0 || *end != '\0' || value > INT64_MAX)
-        return err_set(err, RC_USAGE, "'%.40s' is not the number of a rollout", text ? text : "");
+        return false;
     *ret = value;
-    return RC_OK;
+    return true;
+}
+
+static enum rc read_id(const struct cli *cli, size_t at, uint64_t *ret, struct err *err)
+{
+    const char *text = cli_arg(cli, at);
+
+    return to_number(text, ret)
+               ? RC_OK
+               : err_set(err, RC_USAGE, "'%.40s' is not the number of a rollout", text ? text : "");
 }
 
 /* Rollout `only`, or all of them when it is 0; the caller frees *ret. */
@@ -281,7 +290,24 @@ static int run_rollout_status(struct cli *cli)
     return code;
 }
 
-static int enter(struct cli *cli, enum rollout_event event, const char *reason)
+/* What is asked of a rollout. */
+struct change {
+    enum rollout_event event; /* unless promote */
+    const char *reason;       /* NULL = none */
+    bool promote;
+    uint32_t wave; /* promote: from 1, 0 = the newest */
+};
+
+static enum rc make_change(struct store *store, uint64_t id, const struct change *change,
+                           struct err *err)
+{
+    uint64_t now = clock_unix_ms();
+
+    return change->promote ? advance_promote(store, id, change->wave, now, err)
+                           : advance_enter(store, id, change->event, change->reason, now, err);
+}
+
+static int enter(struct cli *cli, const struct change *change)
 {
     scoped(home_close) struct home home = HOME_NONE;
     scoped(auditing_done) struct auditing audit = { 0 };
@@ -297,9 +323,9 @@ static int enter(struct cli *cli, enum rollout_event event, const char *reason)
     if (auditing_begin(&audit, cli, &home, NULL, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout pause --help");
     if (store_begin(home.store, &open, &err) != RC_OK ||
-        advance_enter(home.store, id, event, reason, clock_unix_ms(), &err) != RC_OK ||
-        store_commit(&open, &err) != RC_OK)
-        return cli_fail(cli, &err, "berth rollout status %llu", (unsigned long long)id);
+        make_change(home.store, id, change, &err) != RC_OK || store_commit(&open, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth rollout status %llu%s", (unsigned long long)id,
+                        change->promote ? "; a wave is promoted once all of it is healthy" : "");
     int code = show(cli, home.store, id, true, &running);
 
     return code == CLI_PAUSED ? CLI_OK : code;
@@ -309,18 +335,40 @@ static int run_pause(struct cli *cli)
 {
     const char *reason = cli_value(cli, "reason");
 
-    return enter(cli, ROLLOUT_EV_PAUSE, reason ? reason : "paused by the operator");
+    return enter(cli, &(struct change){ .event = ROLLOUT_EV_PAUSE,
+                                        .reason = reason ? reason : "paused by the operator" });
 }
 
 static int run_resume(struct cli *cli)
 {
-    return enter(cli, ROLLOUT_EV_RESUME, NULL);
+    return enter(cli, &(struct change){ .event = ROLLOUT_EV_RESUME });
+}
+
+static int run_promote(struct cli *cli)
+{
+    const char *text = cli_value(cli, "wave");
+    struct change change = { .promote = true };
+    struct err err = { 0 };
+    uint64_t wave = 0;
+
+    if (text && (!to_number(text, &wave) || wave > ROLLOUT_WAVES_MAX)) {
+        (void)err_set(&err, RC_USAGE, "'%.40s' is not the number of a wave", text);
+        return cli_fail(cli, &err, "--wave N, from 1 to %u", ROLLOUT_WAVES_MAX);
+    }
+    change.wave = (uint32_t)wave;
+    int code = enter(cli, &change);
+
+    if (code == CLI_OK)
+        cli_note(cli, "berth-ground opens the next wave, if there is one and all are healthy then");
+    return code;
 }
 
 static int run_abort(struct cli *cli)
 {
     const char *reason = cli_value(cli, "reason");
-    int code = enter(cli, ROLLOUT_EV_ABORT, reason ? reason : "aborted by the operator");
+    int code =
+        enter(cli, &(struct change){ .event = ROLLOUT_EV_ABORT,
+                                     .reason = reason ? reason : "aborted by the operator" });
 
     if (code == CLI_OK)
         cli_note(cli, "satellites that got their order keep it: to go back, apply a fleet file "
@@ -341,6 +389,13 @@ static const struct cli_option reason_options[] = {
 };
 
 static const struct cli_option resume_options[] = {
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
+static const struct cli_option promote_options[] = {
+    { "wave", CLI_TEXT, "N", "only if this is the newest open wave" },
     AUDITING_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },
@@ -378,6 +433,19 @@ const struct cli_command cmd_rollout[] = {
       .args_max = 1,
       .options = resume_options,
       .run = run_resume },
+    { .name = "rollout promote",
+      .group = "Operate",
+      .args = "ID",
+      .summary = "End the soak of the newest wave now; refused unless all is healthy",
+      .about =
+          "Ends with 4 when the rollout does not run, no wave is soaking, or a satellite that\n"
+          "got its order has failed or has not yet reported that it runs it.  It skips time\n"
+          "and nothing else: berth-ground opens the next wave by the rules of every other.\n"
+          "Two people at once cannot skip two waves: --wave says which one is meant.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = promote_options,
+      .run = run_promote },
     { .name = "rollout abort",
       .group = "Operate",
       .args = "ID",

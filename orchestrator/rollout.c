@@ -206,6 +206,30 @@ enum rc rollout_enter(struct rollout *r, enum rollout_event event, const char *r
     return RC_OK;
 }
 
+enum rc rollout_promote(struct rollout *r, const struct rollout_seen *seen, uint32_t wave,
+                        struct err *err)
+{
+    uint32_t open = rollout_wave_now(r);
+
+    if (r->state != ROLLOUT_RUNNING)
+        return err_set(err, RC_ROLLOUT_STATE, "the rollout is %s", rollout_state_name(r->state));
+    if (open == 0)
+        return err_set(err, RC_ROLLOUT_STATE, "no wave is open yet");
+    if (wave != 0 && wave != open)
+        return err_set(err, RC_ROLLOUT_STATE, "the newest open wave is %u, not %u", open, wave);
+    if (r->wave[open - 1].state != WAVE_ACTIVE)
+        return err_set(err, RC_ROLLOUT_STATE, "wave %u is %s already", open,
+                       wave_state_name(r->wave[open - 1].state));
+    struct tally t = count(r, seen, open);
+
+    if (t.healthy != t.released)
+        return err_set(err, RC_ROLLOUT_STATE,
+                       "of the %u satellites of waves 1 to %u %u are healthy, %u have failed",
+                       t.released, open, t.healthy, t.failed);
+    r->wave[open - 1].state = WAVE_DONE;
+    return RC_OK;
+}
+
 void rollout_took(struct rollout *r, const struct rollout_action *action, uint64_t now_ms)
 {
     enum rc rc = RC_OK;

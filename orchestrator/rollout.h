@@ -8,7 +8,8 @@
  * says nothing is waited for; silence is never a failure.
  *
  * Rules, each with its test: wave k+1 opens only while every satellite of the waves before is
- * healthy; a rollout that is not running opens nothing; a wave opens once.
+ * healthy; a rollout that is not running opens nothing; a wave opens once.  A person may end a soak
+ * early (rollout_promote), and nothing else.
  */
 #ifndef BERTH_ORCHESTRATOR_ROLLOUT_H
 #define BERTH_ORCHESTRATOR_ROLLOUT_H
@@ -108,6 +109,13 @@ void rollout_took(struct rollout *r, const struct rollout_action *action, uint64
  * fit the state; reason may be NULL. */
 must_check enum rc rollout_enter(struct rollout *r, enum rollout_event event, const char *reason,
                                  struct err *err);
+
+/* End the soak of the newest open wave now: it is done, and rollout_next opens the one behind it,
+ * if all are healthy then, too.  seen as in rollout_next.  wave: which one is meant, from 1; 0 =
+ * the newest.  RC_ROLLOUT_STATE and nothing changed when the rollout does not run, the wave is
+ * another or done, or a satellite that got its order is not healthy; silence is not health. */
+must_check enum rc rollout_promote(struct rollout *r, const struct rollout_seen *seen,
+                                   uint32_t wave, struct err *err);
 
 /* How many waves have been opened. */
 uint32_t rollout_wave_now(const struct rollout *r);

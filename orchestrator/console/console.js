@@ -135,8 +135,9 @@ function bar(waves) {
   return svg;
 }
 
-const verbs = { pause: ['operator', 'safety'], resume: ['operator'], abort: ['operator', 'safety'] };
-const possible = { running: ['pause', 'abort'], paused: ['resume', 'abort'] };
+const verbs = { pause: ['operator', 'safety'], resume: ['operator'], promote: ['operator'], abort: ['operator', 'safety'] };
+const reasoned = ['pause', 'abort'];
+const possible = { running: ['promote', 'pause', 'abort'], paused: ['resume', 'abort'] };
 
 function buttons(r) {
   return (possible[r.state] || []).filter((v) => verbs[v].includes(state.me.role))
@@ -281,14 +282,14 @@ function ask(verb, rollout) {
   $('ask-title').textContent = `${verb} rollout ${rollout.id}?`;
   $('ask-what').textContent = `${rollout.payload} ${rollout.from || '(new)'} \u2192 ${rollout.to || '(stop)'}. On the command line: berth rollout ${verb} ${rollout.id}`;
   $('ask-reason').value = $('ask-word').value = '';
-  $('ask-reason').hidden = $('ask-label').hidden = verb === 'resume';
+  $('ask-reason').hidden = $('ask-label').hidden = !reasoned.includes(verb);
   $('ask-yes').disabled = true;
   $('ask-word').oninput = () => { $('ask-yes').disabled = $('ask-word').value !== String(rollout.id); };
   dialog.onclose = async () => {
     if (dialog.returnValue !== 'yes' || $('ask-word').value !== String(rollout.id)) return;
     const reason = $('ask-reason').value;
     try {
-      await api(`/v1/rollouts/${rollout.id}/${verb}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: reason && verb !== 'resume' ? JSON.stringify({ reason }) : undefined });
+      await api(`/v1/rollouts/${rollout.id}/${verb}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: reason && reasoned.includes(verb) ? JSON.stringify({ reason }) : undefined });
       await show(true);
     } catch (e) {
       $('live').textContent = '! ' + e.message;

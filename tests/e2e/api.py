@@ -130,7 +130,8 @@ def roles():
     for path in ("/v1/links", "/v1/trust", "/metrics"):
         get(path, "tenant", 403)
     assert get("/v1/me", "tenant") == {"name": "acme-eyes", "role": "tenant", "tenant": "acme"}
-    for who, verb, status in (("viewer", "pause", 403), ("approver", "abort", 403), ("tenant", "pause", 403), ("safety", "resume", 403)):
+    for who, verb, status in (("viewer", "pause", 403), ("approver", "abort", 403), ("tenant", "pause", 403), ("safety", "resume", 403), ("safety", "promote", 403),
+                              ("approver", "promote", 403), ("tenant", "promote", 403)):
         got, _, text = ask("POST", f"/v1/rollouts/{other}/{verb}", who)
         assert got == status and json.loads(text)["error"]["code_name"] == "API_ROLE", (who, verb, got)
 
@@ -181,6 +182,10 @@ def changes():
     assert ask("POST", "/v1/rollouts/1/pause", "safety")[0] == 409
     assert ask("POST", "/v1/rollouts/1/resume", "operator")[0] == 200
     s.audit("rollout-resume")
+    # nobody has reported anything: there is nothing to promote
+    status, _, text = ask("POST", "/v1/rollouts/1/promote", "operator")
+    assert status == 409 and json.loads(text)["error"]["code_name"] == "ROLLOUT_STATE", text
+    assert ask("POST", "/v1/rollouts/1/promote", "operator", '{"reason": "x"}')[0] == 400
     # what was missed is told, from there on, once
     again = Stream("viewer", e["id"])
     first = again.audit("rollout-resume")

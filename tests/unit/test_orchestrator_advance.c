@@ -102,10 +102,14 @@ static void add_order(const char *sat, uint64_t generation, uint8_t digest)
     assert_rc(store_add_order(store, &row, out, &err), RC_OK);
 }
 
+static uint64_t soak_ms; /* of the rollouts that are added */
+
 /* A rollout of one payload: sat-1 in wave 1, sat-2 in wave 2, or both in one. */
 static uint64_t add_rollout(const char *name, uint64_t generation, bool canary)
 {
-    struct store_rollout row = { .state = ROLLOUT_RUNNING, .fail_max = 1, .created_ms = NOW };
+    struct store_rollout row = {
+        .state = ROLLOUT_RUNNING, .fail_max = 1, .created_ms = NOW, .soak_ms = soak_ms
+    };
     uint64_t id = 0;
 
     (void)snprintf(row.tenant, sizeof row.tenant, "acme");
@@ -333,6 +337,70 @@ static void pause_and_resume(void **state)
     step();
     assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
     assert_rc(advance_enter(store, 77, ROLLOUT_EV_PAUSE, NULL, NOW, &err), RC_NOT_FOUND);
+}
+
+static enum rc promote(uint64_t id, uint32_t wave)
+{
+    scoped(store_rollback) struct store *open = NULL;
+
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    enum rc rc = advance_promote(store, id, wave, NOW, &err);
+
+    if (rc == RC_OK)
+        assert_rc(store_commit(&open, &err), RC_OK);
+    return rc;
+}
+
+/* A soak of an hour ends at once, once the reports say that all is well and not before. */
+static void promote_ends_the_soak(void **state)
+{
+    soak_ms = 3600000;
+    uint64_t id = add_rollout("beacon", 1, true);
+
+    (void)state;
+    soak_ms = 0;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    assert_rc(promote(id, 0), RC_ROLLOUT_STATE); /* nothing is open */
+    step();
+    assert_rc(promote(id, 1), RC_ROLLOUT_STATE); /* silent */
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_TRIAL), RC_OK);
+    assert_rc(promote(id, 1), RC_ROLLOUT_STATE); /* on trial */
+    assert_rc(report("sat-1", "sat-1", 2, 1, 1, SLOT_COMMITTED), RC_OK);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD); /* soaks */
+    assert_rc(promote(id, 2), RC_ROLLOUT_STATE);           /* that wave is not open */
+    assert_rc(promote(id, 1), RC_OK);
+    assert_rc(promote(id, 1), RC_ROLLOUT_STATE); /* the other operator */
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_RELEASED);
+    assert_rc(promote(id, 1), RC_ROLLOUT_STATE); /* late, and not for wave 2 */
+    assert_rc(report("sat-2", "sat-2", 1, 1, 1, SLOT_COMMITTED), RC_OK);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_RUNNING);
+    assert_rc(promote(id, 2), RC_OK);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_COMPLETED);
+    assert_rc(promote(id, 0), RC_ROLLOUT_STATE);
+    assert_rc(promote(77, 0), RC_NOT_FOUND);
+}
+
+/* What goes wrong between the word and the next round opens nothing. */
+static void promoted_and_then_failed(void **state)
+{
+    uint64_t id = add_rollout("beacon", 1, true);
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_COMMITTED), RC_OK);
+    assert_rc(promote(id, 1), RC_OK);
+    assert_rc(report("sat-1", "sat-1", 2, 1, 1, SLOT_FAILED), RC_OK);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED);
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
 }
 
 /* Old, repeated, another satellite's, damaged: nothing is kept of any of them. */
@@ -720,6 +788,8 @@ int main(void)
         ROW(shared_order_waits_for_both),
         ROW(newer_order_replaces_what_was_sent),
         ROW(pause_and_resume),
+        ROW(promote_ends_the_soak),
+        ROW(promoted_and_then_failed),
         ROW(tokens_are_what_waves_release),
         ROW(refused_reports_change_nothing),
         ROW(lost_package_is_sent_again),

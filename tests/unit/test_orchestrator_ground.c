@@ -588,6 +588,10 @@ static void releases_go_by_wave_and_a_bad_one_stops(void **state)
     assert_true(fakes[1].got_bad);
     assert_string_equal(fakes[1].running.version, "2.0.0");
 
+    /* Nobody can wave that through. */
+    assert_int_equal(berth("--home home rollout promote 3"), 4);
+    assert_int_equal(berth("--home home rollout promote 3 --wave 17"), 2);
+
     /* Resumed, it pauses again at once; the others still never get the order. */
     must("--home home rollout resume 3");
     until("--home home rollout status 3", 7, "HEALTH_TIMEOUT");

@@ -118,6 +118,68 @@ static void pause_says_why(void **state)
     assert_int_equal(action.verb, ROLLOUT_DO_PAUSE);
 }
 
+struct promotion {
+    const char *why;
+    enum rollout_state state;
+    enum wave_state wave[2];
+    enum outcome seen[3];
+    uint32_t asked;
+    uint32_t promoted; /* from 1; 0 = refused */
+};
+
+/* clang-format off */
+static const struct promotion promotions[] = {
+    { "a healthy canary need not soak", RUN, { WAVE_ACTIVE, WAVE_WAITING }, { H, W, W }, 0, 1 },
+    { "the wave that is meant", RUN, { WAVE_ACTIVE, WAVE_WAITING }, { H, W, W }, 1, 1 },
+    { "the last wave", RUN, { WAVE_DONE, WAVE_ACTIVE }, { H, H, H }, 2, 2 },
+    { "somebody else was faster", RUN, { WAVE_DONE, WAVE_ACTIVE }, { H, H, H }, 1, 0 },
+    { "a wave that is not open", RUN, { WAVE_ACTIVE, WAVE_WAITING }, { H, H, H }, 2, 0 },
+    { "no such wave", RUN, { WAVE_DONE, WAVE_ACTIVE }, { H, H, H }, 3, 0 },
+    { "no wave is open", RUN, { WAVE_WAITING, WAVE_WAITING }, { H, H, H }, 0, 0 },
+    { "done already", RUN, { WAVE_DONE, WAVE_WAITING }, { H, W, W }, 0, 0 },
+    { "all done", RUN, { WAVE_DONE, WAVE_DONE }, { H, H, H }, 0, 0 },
+    { "a silent canary is not healthy", RUN, { WAVE_ACTIVE, WAVE_WAITING }, { W, H, H }, 0, 0 },
+    { "a failed canary", RUN, { WAVE_ACTIVE, WAVE_WAITING }, { F, W, W }, 0, 0 },
+    { "one of the wave is silent", RUN, { WAVE_DONE, WAVE_ACTIVE }, { H, H, W }, 0, 0 },
+    { "one of the wave failed", RUN, { WAVE_DONE, WAVE_ACTIVE }, { H, F, H }, 0, 0 },
+    { "a canary failed late", RUN, { WAVE_DONE, WAVE_ACTIVE }, { F, H, H }, 0, 0 },
+    { "a canary fell silent", RUN, { WAVE_DONE, WAVE_ACTIVE }, { W, H, H }, 0, 0 },
+    { "paused", ROLLOUT_PAUSED, { WAVE_ACTIVE, WAVE_WAITING }, { H, W, W }, 0, 0 },
+    { "paused for a failure", ROLLOUT_PAUSED, { WAVE_FAILED, WAVE_WAITING }, { H, W, W }, 0, 0 },
+    { "aborted", ROLLOUT_ABORTED, { WAVE_ACTIVE, WAVE_WAITING }, { H, W, W }, 0, 0 },
+    { "completed", ROLLOUT_COMPLETED, { WAVE_DONE, WAVE_DONE }, { H, H, H }, 0, 0 },
+    { "no state", 0, { WAVE_ACTIVE, WAVE_WAITING }, { H, H, H }, 0, 0 },
+};
+/* clang-format on */
+
+static void promotes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof promotions / sizeof promotions[0]; i++) {
+        const struct promotion *p = &promotions[i];
+        struct rollout r = three(p->wave[0], p->wave[1]);
+        struct rollout_seen seen[3] = { 0 };
+        struct rollout before;
+
+        r.state = p->state;
+        r.fail_max = 3; /* promotion allows none, whatever the limit */
+        r.soak_ms = 1000;
+        for (size_t k = 0; k < 3; k++)
+            seen[k].outcome = p->seen[k];
+        before = r;
+        enum rc rc = rollout_promote(&r, seen, p->asked, NULL);
+
+        if (rc != (p->promoted ? RC_OK : RC_ROLLOUT_STATE))
+            fail_msg("%s: %s", p->why, rc_name(rc));
+        if (p->promoted)
+            before.wave[p->promoted - 1].state = WAVE_DONE; /* and no more than that */
+        if (memcmp(&r, &before, sizeof r) != 0)
+            fail_msg("%s: changed something else", p->why);
+        if (p->promoted) /* a second time it is refused */
+            assert_rc(rollout_promote(&r, seen, p->asked, NULL), RC_ROLLOUT_STATE);
+    }
+}
+
 static void every_state_and_event(void **state)
 {
     static const int to[ROLLOUT_STATES][ROLLOUT_EVENTS] = {
@@ -206,6 +268,8 @@ static bool all_healthy_before(const struct rollout *r, const struct rollout_see
     return true;
 }
 
+static uint32_t n_promoted;
+
 static uint32_t failures(const struct rollout *r, const struct rollout_seen *seen)
 {
     uint32_t n = 0;
@@ -233,11 +297,37 @@ static void keep_rules(const struct rollout *before, const struct rollout_seen *
         assert_int_equal(action->verb, ROLLOUT_DO_PAUSE);
 }
 
+/* Up to two people promote in the same moment, each what the last look showed. */
+static void race_to_promote(struct rollout *r, const struct rollout_seen *seen, uint32_t looked)
+{
+    uint32_t people = dice(3);
+    uint32_t promoted = 0;
+
+    for (uint32_t i = 0; i < people; i++) {
+        struct rollout before = *r;
+        uint32_t open = rollout_wave_now(r);
+
+        if (rollout_promote(r, seen, dice(2) ? looked : 0, NULL) != RC_OK) {
+            assert_memory_equal(r, &before, sizeof before);
+            continue;
+        }
+        promoted++;
+        assert_int_equal(before.state, ROLLOUT_RUNNING);
+        assert_int_equal(before.wave[open - 1].state, WAVE_ACTIVE);
+        assert_true(all_healthy_before(&before, seen, open));
+        assert_int_equal(failures(&before, seen), 0);
+        assert_int_equal(rollout_wave_now(r), open); /* opens nothing by itself */
+    }
+    assert_true(promoted <= 1);
+    n_promoted += promoted;
+}
+
 static void one_history(void)
 {
     struct rollout r = random_rollout();
     struct rollout_seen seen[16] = { 0 };
     uint64_t now = NOW;
+    uint32_t looked = 0;
 
     assert_rc(rollout_check(&r, NULL), RC_OK);
     for (int step = 0; step < 120; step++) {
@@ -250,6 +340,9 @@ static void one_history(void)
         if (dice(50) == 0)
             (void)!rollout_enter(&r, (enum rollout_event)dice(ROLLOUT_EV_ABORT), "dice", NULL);
         now += dice(20);
+        race_to_promote(&r, seen, looked);
+        assert_rc(rollout_check(&r, NULL), RC_OK);
+        looked = rollout_wave_now(&r);
 
         struct rollout before = r;
         struct rollout_action action = rollout_next(&r, seen, now);
@@ -267,6 +360,7 @@ static void histories_keep_the_rules(void **state)
         dice_state = seed * 0x9e3779b97f4a7c15ULL;
         one_history();
     }
+    assert_true(n_promoted > 3000); /* the dice did try it */
 }
 
 static void all_healthy_always_ends(void **state)
@@ -293,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decides),
         cmocka_unit_test(pause_says_why),
+        cmocka_unit_test(promotes),
         cmocka_unit_test(every_state_and_event),
         cmocka_unit_test(refuses_what_cannot_be),
         cmocka_unit_test(histories_keep_the_rules),
