@@ -40,6 +40,19 @@ const char *cli_arg(const struct cli *cli, size_t i)
     return i < cli->n_args ? cli->args[i] : NULL;
 }
 
+enum rc cli_rollout(const struct cli *cli, size_t at, uint64_t *ret, struct err *err)
+{
+    const char *text = cli_arg(cli, at);
+    char *end = NULL;
+    unsigned long long value =
+        text && text[0] >= '1' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
+
+    if (value == 0 || *end != '\0' || value > INT64_MAX)
+        return err_set(err, RC_USAGE, "'%.40s' is not the number of a rollout", text ? text : "");
+    *ret = value;
+    return RC_OK;
+}
+
 enum rc cli_number(const struct cli *cli, const char *name, uint64_t fallback, uint64_t min,
                    uint64_t max, uint64_t *ret, struct err *err)
 {

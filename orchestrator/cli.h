@@ -108,6 +108,9 @@ const char *cli_arg(const struct cli *cli, size_t i);
 must_check enum rc cli_number(const struct cli *cli, const char *name, uint64_t fallback,
                               uint64_t min, uint64_t max, uint64_t *ret, struct err *err);
 
+/* Argument `at` as the number of a rollout, from 1, without sign or space.  RC_USAGE. */
+must_check enum rc cli_rollout(const struct cli *cli, size_t at, uint64_t *ret, struct err *err);
+
 /* Print an error as "berth COMMAND: what / why / fix" (or, with --json, as one object
  * {"error":{...}} on stdout) and return the exit code that fits err->rc.  fix is the command or
  * action that helps, printf-like; NULL = the

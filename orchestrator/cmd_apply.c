@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/cmd_apply: sign what a plan says and hold it ready.  Nothing is sent from here: the
- * orders are released by berth-ground, wave by wave.
+ * orchestrator/cmd_apply: sign what a plan says and hold it ready; of a fleet file, or of what
+ * undoes a rollout.  Nothing is sent from here: the orders are released by berth-ground, wave by
+ * wave.
  *
  * The store is locked from reading it to committing, so the plan that is signed is the plan that is
  * recorded, and a --plan made from an older store is refused.
@@ -22,6 +23,7 @@
 #include "orchestrator/planning_sky.h"
 #include "orchestrator/prepare.h"
 #include "orchestrator/strong.h"
+#include "orchestrator/undo.h"
 #include "orchestrator/witness.h"
 
 /* Everything that the steps of one apply share. */
@@ -34,6 +36,10 @@ struct apply {
     struct keyring *ring;
     struct keyring *safety;
     struct auditing *audit;
+    uint64_t undo;     /* rollout that is undone; 0 = a fleet file is applied */
+    bool shows;        /* undo: print, and leave the store as it is */
+    const char *path;  /* of the fleet file */
+    const char *again; /* the command's name and argument, to be typed again */
     bool staged;
     uint64_t life_ms; /* of tokens */
     uint64_t now_ms;
@@ -385,6 +391,11 @@ static enum rc note_apply(const struct apply *a, struct err *err)
     const struct plan *plan = a->p->plan;
     char hash[PLAN_HASH_CAP];
 
+    if (a->undo != 0)
+        return store_audit(a->home->store, NULL, "rollout-undo", a->now_ms, err,
+                           "rollout %llu by plan %s: %u satellites, %u rollouts",
+                           (unsigned long long)a->undo, plan_hash_text(plan, hash), plan->n_changed,
+                           plan->n_rollouts);
     return store_audit(a->home->store, NULL, "apply", a->now_ms, err,
                        "plan %s of fleet %s: %u satellites, %u rollouts",
                        plan_hash_text(plan, hash), a->p->fleet->name, plan->n_changed,
@@ -432,21 +443,23 @@ static int stale(const struct apply *a, struct err *err)
     if (want && !plan_hash_matches(a->p->plan, want)) {
         (void)err_set(err, RC_PLAN_STALE, "plan %.32s is now %s", want,
                       plan_hash_text(a->p->plan, hash));
-        return cli_fail(a->cli, err, "berth plan %s", a->p->path);
+        return cli_fail(a->cli, err, "berth %s%s", a->undo != 0 ? "" : "plan ",
+                        a->undo != 0 ? a->again : a->path);
     }
     if (planning_acts(a->p) && a->p->blocked_by != 0 && !cli_flag(a->cli, "supersede")) {
         (void)err_set(err, RC_ROLLOUT_STATE, "rollout %llu is under way on %s",
                       (unsigned long long)a->p->blocked_by, a->p->blocked_on);
-        return cli_fail(a->cli, err,
-                        "berth rollout status %llu; then berth rollout abort %llu, or apply with "
-                        "--supersede",
-                        (unsigned long long)a->p->blocked_by, (unsigned long long)a->p->blocked_by);
+        return cli_fail(
+            a->cli, err,
+            "berth rollout status %llu; then berth rollout abort %llu, or the same with "
+            "--supersede",
+            (unsigned long long)a->p->blocked_by, (unsigned long long)a->p->blocked_by);
     }
     if (a->p->failed && !cli_flag(a->cli, "despite-failure")) {
         (void)err_set(err, RC_ROLLOUT_STATE, "%s/%s %s has failed on %s", a->p->failed->tenant,
                       a->p->failed->name, a->p->failed->to, a->p->failed_on);
         return cli_fail(a->cli, err,
-                        "berth ps %s tells why; name another version, or apply with "
+                        "berth ps %s tells why; name another version, or the same with "
                         "--despite-failure",
                         a->p->failed_on);
     }
@@ -528,18 +541,68 @@ static int run_ask(const struct apply *a, struct err *err)
     }
     if (rc == RC_OK) {
         cli_note(a->cli,
-                 "carry them to each signer: berth sign FILE --key KEY; then berth apply "
-                 "%s%s --attach %s",
-                 a->p->path, a->staged ? " --staged" : "", dir);
+                 "carry them to each signer: berth sign FILE --key KEY; then berth %s%s "
+                 "--attach %s",
+                 a->again, a->staged ? " --staged" : "", dir);
         return cli_json(a->cli, json_pack("{s:o}", "files", files));
     }
     json_decref(files);
     return cli_fail(a->cli, err, NULL);
 }
 
-/* Inside the transaction: plan, compare, sign, record. */
-static int apply_locked(const struct apply *before, const struct fleet *fleet, struct err *err)
+static int fail_plan(const struct apply *a, const struct err *err)
 {
+    if (a->undo == 0)
+        return planning_fail(a->cli, err);
+    return cli_fail(a->cli, err,
+                    "berth rollout status %llu; or apply a fleet file that names the version",
+                    (unsigned long long)a->undo);
+}
+
+/* The fleet that is wanted: what the file says, or what undoes the rollout as the store is now. */
+static enum rc load_fleet(const struct apply *a, struct fleet **ret, struct err *err)
+{
+    scoped(free_ptr) struct fleet *fleet = NULL;
+    enum rc rc = fleet_load(a->path, &fleet, err);
+
+    if (rc == RC_OK && a->undo != 0)
+        rc = undo_fleet(a->home->store, a->undo, fleet, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = fleet;
+    fleet = NULL;
+    return RC_OK;
+}
+
+/* What is undone goes no further; that this blocks its own undo would be no use to anybody. */
+static enum rc end_undone(const struct apply *a, struct err *err)
+{
+    struct store_rollout row;
+    enum rc rc = a->undo != 0 ? store_rollout(a->home->store, a->undo, &row, err) : RC_OK;
+
+    if (rc != RC_OK || a->undo == 0 ||
+        (row.state != ROLLOUT_RUNNING && row.state != ROLLOUT_PAUSED))
+        return rc;
+    return advance_enter(a->home->store, a->undo, ROLLOUT_EV_ABORT, "undone", a->now_ms, err);
+}
+
+/* An undo without a key: the command that does what was shown. */
+static int show_only(const struct apply *a)
+{
+    char hash[PLAN_HASH_CAP];
+
+    cli_say(a->cli, "berth %s --plan %s%s%s --key OPERATOR.key", a->again,
+            plan_hash_text(a->p->plan, hash), a->p->blocked_by != 0 ? " --supersede" : "",
+            a->p->failed ? " --despite-failure" : "");
+    int code = cli_json(a->cli, planning_json(a->p, &a->cost));
+
+    return code == CLI_OK && planning_acts(a->p) ? CLI_CHANGES : code;
+}
+
+/* Inside the transaction: plan, compare, sign, record. */
+static int apply_locked(const struct apply *before, struct err *err)
+{
+    scoped(free_ptr) struct fleet *fleet = NULL;
     scoped(store_rollback) struct store *open = NULL;
     scoped(planning_done) struct planning p = { 0 };
     scoped(planning_sky_done) struct planning_sky sky = { 0 };
@@ -549,19 +612,22 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
 
     if (store_begin(a.home->store, &open, err) != RC_OK)
         return cli_fail(a.cli, err, NULL);
-    if (planning_make(a.home->store, fleet, cli_arg(a.cli, 0), &p, err) != RC_OK ||
+    if (load_fleet(&a, &fleet, err) != RC_OK || end_undone(&a, err) != RC_OK ||
+        planning_make(a.home->store, fleet, a.path, &p, err) != RC_OK ||
         planning_check(&p, a.home, a.trust, a.now_ms, err) != RC_OK ||
         planning_sky_make(&p, a.home->store, (int64_t)a.now_ms, &sky, err) != RC_OK)
-        return planning_fail(a.cli, err);
+        return fail_plan(&a, err);
     a.p = &p;
     a.sky = &sky;
-    int code = stale(&a, err);
+    int code = a.shows ? CLI_OK : stale(&a, err);
 
     if (code != CLI_OK)
         return code;
     planning_print(a.cli, &p, &a.cost);
     planning_sky_print(a.cli, &sky);
     planning_print_hash(a.cli, &p);
+    if (a.shows)
+        return show_only(&a);
     if (planning_acts(&p) && (witness_fleet(a.home->store, p.view, &alarm, err) != RC_OK ||
                               witness_refuse(&alarm, err) != RC_OK))
         return cli_fail(a.cli, err, "berth audit verify; then berth audit accept-loss --why TEXT");
@@ -579,56 +645,92 @@ static int apply_locked(const struct apply *before, const struct fleet *fleet, s
     return done(&a);
 }
 
-static int run_apply(struct cli *cli)
+/* Everything that is needed before the store is locked; keys are asked for last. */
+static int prepare(struct apply *a, struct err *err)
 {
     scoped(free_ptr) struct fleet *fleet = NULL;
+    struct cli *cli = a->cli;
+    char own[HOME_PATH_CAP] = "";
+
+    if (load_fleet(a, &fleet, err) != RC_OK)
+        return fail_plan(a, err);
+    if (a->shows)
+        return CLI_OK;
+    /* Before any key is loaded, and only if packages will be queued. */
+    if (!cli_flag(cli, "no-deltas") && !cli_value(cli, "request") &&
+        prepare_deltas(cli, a->home, fleet, a->path, err) != RC_OK)
+        return planning_fail(cli, err);
+    if (cli_value(cli, "request"))
+        return CLI_OK;
+    if (cli_value(cli, "attach"))
+        return auditing_begin(a->audit, cli, a->home, NULL, err) == RC_OK
+                   ? CLI_OK
+                   : cli_fail(cli, err, "berth apply --help");
+    (void)!home_operator_key(a->home, own, sizeof own, NULL);
+    if (keyring_load(cli, "key", own[0] ? own : NULL, a->ring, err) != RC_OK || a->ring->n == 0)
+        return cli_fail(cli, err, "--key OPERATOR.key, and --passphrase-file FILE");
+    for (size_t i = 0; cli_value_at(cli, "safety-key", i); i++)
+        if (keyring_add(cli, a->safety, cli_value_at(cli, "safety-key", i), err) != RC_OK)
+            return cli_fail(cli, err, "--safety-key SAFETY.key");
+    if (check_key(a, err) != RC_OK)
+        return cli_fail(cli, err, "use an operator key of this mission");
+    if (auditing_begin(a->audit, cli, a->home, a->ring, err) != RC_OK)
+        return cli_fail(cli, err, "berth apply --help");
+    return CLI_OK;
+}
+
+static int run(struct cli *cli, uint64_t undo)
+{
     scoped(home_close) struct home home = HOME_NONE;
     scoped(trust_free) struct trust *trust = NULL;
     scoped(keyring_done) struct keyring ring = { 0 };
     scoped(keyring_done) struct keyring safety = { 0 };
     scoped(auditing_done) struct auditing audit = { 0 };
-    char own[HOME_PATH_CAP] = "";
+    char path[PATH_MAX], again[PATH_MAX];
     struct err err = { 0 };
     struct apply a = { .cli = cli,
                        .home = &home,
                        .ring = &ring,
                        .safety = &safety,
                        .audit = &audit,
+                       .path = undo == 0 ? cli_arg(cli, 0) : path,
+                       .again = again,
+                       .undo = undo,
+                       .shows = undo != 0 && !cli_value(cli, "key") && !cli_value(cli, "request") &&
+                                !cli_value(cli, "attach"),
                        .staged = cli_flag(cli, "staged"),
                        .now_ms = clock_unix_ms() };
 
-    if (fleet_load(cli_arg(cli, 0), &fleet, &err) != RC_OK)
-        return planning_fail(cli, &err);
+    (void)snprintf(again, sizeof again, "%s %s", undo == 0 ? "apply" : "rollout undo",
+                   cli_arg(cli, 0));
     if (cost_options(cli, &a.cost, &err) != RC_OK)
         return cli_fail(cli, &err, "berth apply --help");
     if (activation_life(cli, &a.life_ms, &err) != RC_OK)
         return cli_fail(cli, &err, "--token-life DAYS");
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
+    if (undo != 0 && store_get(home.store, HOME_FLEET_FILE, path, sizeof path, &err) != RC_OK)
+        return cli_fail(cli, &err, "nothing was ever applied: berth rollout list");
     if (home_trust(&home, a.now_ms, &trust, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME");
     a.trust = trust;
-    /* Before any key is loaded, and only if packages will be queued. */
-    if (!cli_flag(cli, "no-deltas") && !cli_value(cli, "request") &&
-        prepare_deltas(cli, &home, fleet, cli_arg(cli, 0), &err) != RC_OK)
-        return planning_fail(cli, &err);
-    (void)!home_operator_key(&home, own, sizeof own, NULL);
-    if (cli_value(cli, "request"))
-        return apply_locked(&a, fleet, &err);
-    if (cli_value(cli, "attach"))
-        return auditing_begin(&audit, cli, &home, NULL, &err) == RC_OK
-                   ? apply_locked(&a, fleet, &err)
-                   : cli_fail(cli, &err, "berth apply --help");
-    if (keyring_load(cli, "key", own[0] ? own : NULL, &ring, &err) != RC_OK || ring.n == 0)
-        return cli_fail(cli, &err, "--key OPERATOR.key, and --passphrase-file FILE");
-    for (size_t i = 0; cli_value_at(cli, "safety-key", i); i++)
-        if (keyring_add(cli, &safety, cli_value_at(cli, "safety-key", i), &err) != RC_OK)
-            return cli_fail(cli, &err, "--safety-key SAFETY.key");
-    if (check_key(&a, &err) != RC_OK)
-        return cli_fail(cli, &err, "use an operator key of this mission");
-    if (auditing_begin(&audit, cli, &home, &ring, &err) != RC_OK)
-        return cli_fail(cli, &err, "berth apply --help");
-    return apply_locked(&a, fleet, &err);
+    int code = prepare(&a, &err);
+
+    return code == CLI_OK ? apply_locked(&a, &err) : code;
+}
+
+static int run_apply(struct cli *cli)
+{
+    return run(cli, 0);
+}
+
+static int run_undo(struct cli *cli)
+{
+    struct err err = { 0 };
+    uint64_t id = 0;
+
+    return cli_rollout(cli, 0, &id, &err) == RC_OK ? run(cli, id)
+                                                   : cli_fail(cli, &err, "berth rollout list");
 }
 
 static const struct cli_option apply_options[] = {
@@ -667,5 +769,22 @@ const struct cli_command cmd_apply[] = {
       .args_max = 1,
       .options = apply_options,
       .run = run_apply },
+    { .name = "rollout undo",
+      .group = "Operate",
+      .args = "ID",
+      .summary = "Order again what ran before a rollout, as a new generation",
+      .about =
+          "Plans the way back for the satellites that got the rollout's orders: its payload to\n"
+          "what the newest order in force before named, all else as it is ordered.  What is on\n"
+          "board still is not sent.  Without --key it prints the plan and ends with 3; with it\n"
+          "(or --request, --attach) the plan is signed and rolled out like any other, by the\n"
+          "policy in the fleet file that was applied last, and the rollout ends if it has not.\n"
+          "Change the fleet file, too: the next apply of it would roll out the version again.\n"
+          "Ends with 4 when no satellite got an order of it, the payload was changed again, or\n"
+          "another rollout is under way on one of them.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = apply_options,
+      .run = run_undo },
     { 0 },
 };

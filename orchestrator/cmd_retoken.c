@@ -119,13 +119,9 @@ static int run(struct cli *cli)
     scoped(auditing_done) struct auditing audit = { 0 };
     struct retoken r = { .home = &home, .now_ms = clock_unix_ms() };
     struct err err = { 0 };
-    char *end = NULL;
 
-    r.rollout = strtoull(cli_arg(cli, 0), &end, 10);
-    if (r.rollout == 0 || *end != '\0') {
-        (void)err_set(&err, RC_USAGE, "'%.40s' is not the number of a rollout", cli_arg(cli, 0));
+    if (cli_rollout(cli, 0, &r.rollout, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout list");
-    }
     enum rc rc = activation_life(cli, &r.life_ms, &err);
     if (rc == RC_OK)
         rc = home_open(cli->home, false, &home, &err);

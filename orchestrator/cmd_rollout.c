@@ -157,28 +157,6 @@ static void print_entries(struct cli *cli, const struct entry *entries, size_t n
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
-/* From 1, without sign or space. */
-static bool to_number(const char *text, uint64_t *ret)
-{
-    char *end = NULL;
-    unsigned long long value =
-        text && text[0] >= '1' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
-
-    if (value == 0 || *end != '\0' || value > INT64_MAX)
-        return false;
-    *ret = value;
-    return true;
-}
-
-static enum rc read_id(const struct cli *cli, size_t at, uint64_t *ret, struct err *err)
-{
-    const char *text = cli_arg(cli, at);
-
-    return to_number(text, ret)
-               ? RC_OK
-               : err_set(err, RC_USAGE, "'%.40s' is not the number of a rollout", text ? text : "");
-}
-
 /* Rollout `only`, or all of them when it is 0; the caller frees *ret. */
 static enum rc read_entries(struct store *store, uint64_t only, struct entry **ret, size_t *ret_n,
                             struct err *err)
@@ -275,7 +253,7 @@ static int run_rollout_status(struct cli *cli)
     bool running = true;
     int code = CLI_OK;
 
-    if (cli_arg(cli, 0) && read_id(cli, 0, &only, &err) != RC_OK)
+    if (cli_arg(cli, 0) && cli_rollout(cli, 0, &only, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout list");
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
@@ -316,7 +294,7 @@ static int enter(struct cli *cli, const struct change *change)
     uint64_t id = 0;
     bool running = false;
 
-    if (read_id(cli, 0, &id, &err) != RC_OK)
+    if (cli_rollout(cli, 0, &id, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout list");
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
@@ -346,15 +324,12 @@ static int run_resume(struct cli *cli)
 
 static int run_promote(struct cli *cli)
 {
-    const char *text = cli_value(cli, "wave");
     struct change change = { .promote = true };
     struct err err = { 0 };
     uint64_t wave = 0;
 
-    if (text && (!to_number(text, &wave) || wave > ROLLOUT_WAVES_MAX)) {
-        (void)err_set(&err, RC_USAGE, "'%.40s' is not the number of a wave", text);
+    if (cli_number(cli, "wave", 0, 1, ROLLOUT_WAVES_MAX, &wave, &err) != RC_OK)
         return cli_fail(cli, &err, "--wave N, from 1 to %u", ROLLOUT_WAVES_MAX);
-    }
     change.wave = (uint32_t)wave;
     int code = enter(cli, &change);
 
@@ -371,8 +346,8 @@ static int run_abort(struct cli *cli)
                                      .reason = reason ? reason : "aborted by the operator" });
 
     if (code == CLI_OK)
-        cli_note(cli, "satellites that got their order keep it: to go back, apply a fleet file "
-                      "that names the older version");
+        cli_note(cli, "satellites that got their order keep it: to go back, berth rollout undo %s",
+                 cli_arg(cli, 0));
     return code;
 }
 

@@ -23,8 +23,8 @@ void view_free(struct view **view)
     *view = NULL;
 }
 
-static enum rc load_order(struct store *store, const char *id, uint64_t generation,
-                          struct order *ret, struct err *err)
+enum rc view_load_order(struct store *store, const char *id, uint64_t generation, struct order *ret,
+                        struct err *err)
 {
     scoped(free_ptr) uint8_t *bytes = NULL;
     struct envelope envelope;
@@ -52,7 +52,7 @@ static enum rc load_orders(struct store *store, struct view_satellite *sat, stru
         if (orders[i].state == ORDER_RELEASED || orders[i].state == ORDER_ACKED)
             released = orders[i].generation;
     }
-    return released ? load_order(store, sat->row.id, released, &sat->order, err) : RC_OK;
+    return released ? view_load_order(store, sat->row.id, released, &sat->order, err) : RC_OK;
 }
 
 static enum rc load_report(struct store *store, struct view_satellite *sat, struct err *err)

@@ -53,6 +53,10 @@ struct view {
 must_check enum rc view_load(struct store *store, struct view **ret, struct err *err);
 void view_free(struct view **view); /* scope cleaner */
 
+/* One order of a satellite, as it was signed; the store's are trusted.  RC_NOT_FOUND. */
+must_check enum rc view_load_order(struct store *store, const char *id, uint64_t generation,
+                                   struct order *ret, struct err *err);
+
 /* A satellite by id, or NULL. */
 const struct view_satellite *view_find(const struct view *view, const char *id);
 

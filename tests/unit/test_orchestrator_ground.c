@@ -505,6 +505,41 @@ static const char *in_work(const char *name)
     return path;
 }
 
+static void all_run(const char *version, const char *rollout)
+{
+    until(rollout, 0, "completed");
+    for (size_t i = 0; i < SATS; i++)
+        assert_string_equal(fakes[i].running.version, version);
+}
+
+/* Back to what ran before version 2, and from there back again, each as a new generation. */
+static void undone_goes_back(void)
+{
+    uint32_t orders = fakes[0].orders;
+
+    assert_int_equal(berth("--home home rollout undo 99"), 1);
+    assert_int_equal(berth("--home home rollout undo 0"), 2);
+    /* The canary runs version 2, as before; version 3, which it had between, failed there. */
+    assert_int_equal(berth("--home home rollout undo 3"), 4);
+    assert_int_equal(berth("--home home rollout undo 4"), 4);
+    assert_int_equal(berth("--home home rollout undo 2"), 3); /* shows, and does nothing */
+    assert_true(out_says("1.0.0"));
+    assert_true(out_says("berth rollout undo 2 --plan "));
+    assert_int_equal(berth("--home home plan fleet.yaml"), 0);
+    assert_int_equal(berth("--home home rollout undo 2 --plan 00000000 --key operator.key"), 4);
+    assert_int_equal(berth("--home home rollout undo 2 --key acme.key"), 5);
+    must("--home home rollout undo 2 --key operator.key --why badger");
+    assert_true(out_says("rollout 5: acme/beacon 2.0.0 -> 1.0.0"));
+    all_run("1.0.0", "--home home rollout status 5");
+    assert_int_equal(fakes[0].orders, orders + 1);
+    must("--home home audit log");
+    assert_true(out_says("rollout-undo"));
+    assert_int_equal(berth("--home home rollout undo 2 --key operator.key"), 4); /* is undone */
+    must("--home home rollout undo 5 --key operator.key");
+    all_run("2.0.0", "--home home rollout status 6");
+    assert_int_equal(berth("--home home plan fleet.yaml"), 0);
+}
+
 /* A satellite whose computer was changed: new keys while berth-ground runs, nothing on board, and a
  * first report that counts from the beginning.  It gets its order and its package again. */
 static void satellite_begins_again(void)
@@ -617,6 +652,7 @@ static void releases_go_by_wave_and_a_bad_one_stops(void **state)
     assert_true(out_says("aborted"));
     for (size_t i = 0; i < SATS; i++)
         assert_int_equal(fakes[i].orders, i == 1 ? 4 : 2);
+    undone_goes_back();
     stop_ground(SIGTERM);
     satellite_begins_again();
 }
