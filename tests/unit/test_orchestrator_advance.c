@@ -17,6 +17,7 @@
 #include "manifest/envelope.h"
 #include "orchestrator/advance.h"
 #include "orchestrator/ingest.h"
+#include "tests/unit/stored_order.h"
 
 #define NOW 100000000ULL
 
@@ -61,45 +62,18 @@ static int tear_down(void **state)
     return fs_remove_tree(AT_FDCWD, dir, &err) == RC_OK ? 0 : -1;
 }
 
-/* An order for acme/beacon and acme/camera, in an envelope that nobody verifies here. */
+/* An order for acme/beacon and acme/camera. */
 static void add_order(const char *sat, uint64_t generation, uint8_t digest)
 {
-    static uint8_t payload[4096];
-    static uint8_t bytes[8192];
     struct order order = { .generation = generation, .issued_ms = 1, .n_lines = 2 };
-    struct store_order row = { .generation = generation, .state = ORDER_HELD, .rollout = 1 };
-    struct envelope parts = { .n = 2 };
-    struct bytes out;
-    uint8_t header[2][64];
-    uint8_t body[64];
-    uint8_t signature[MLDSA65_SIGNATURE_SIZE] = { 0 };
-    uint8_t id[KEY_ID_SIZE] = { 0 };
 
     (void)snprintf(order.satellite, sizeof order.satellite, "%s", sat);
-    (void)snprintf(row.satellite, sizeof row.satellite, "%s", sat);
-    memset(row.object.b, (int)(generation * 16 + (uint64_t)sat[4]), DIGEST_SIZE);
     for (int i = 0; i < 2; i++) {
         (void)snprintf(order.line[i].tenant, NAME_CAP, "acme");
         (void)snprintf(order.line[i].name, NAME_CAP, "%s", i ? "camera" : "beacon");
         memset(order.line[i].manifest.b, digest + i, DIGEST_SIZE);
     }
-    assert_rc(order_encode(&order, payload, sizeof payload, &parts.payload, &err), RC_OK);
-    assert_rc(
-        envelope_body_header(ENVELOPE_PROFILE, body, sizeof body, &parts.protected_header, &err),
-        RC_OK);
-    for (size_t i = 0; i < 2; i++) {
-        struct envelope_signature *s = &parts.signature[i];
-
-        s->algorithm = i ? COSE_ALG_MLDSA65 : COSE_ALG_ED25519;
-        assert_rc(envelope_entry_header(s->algorithm, header[i], sizeof header[i],
-                                        &s->protected_header, &err),
-                  RC_OK);
-        s->key_id = (struct bytes){ id, sizeof id };
-        s->signature =
-            (struct bytes){ signature, i ? MLDSA65_SIGNATURE_SIZE : ED25519_SIGNATURE_SIZE };
-    }
-    assert_rc(envelope_encode(&parts, bytes, sizeof bytes, &out, &err), RC_OK);
-    assert_rc(store_add_order(store, &row, out, &err), RC_OK);
+    stored_order(store, &order, (struct store_order){ .state = ORDER_HELD, .rollout = 1 });
 }
 
 static uint64_t soak_ms; /* of the rollouts that are added */
