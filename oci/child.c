@@ -303,7 +303,9 @@ static int await_start(const struct child *c)
     return child_read_go();
 }
 
-/* The container's own filter comes first: ours does not let another one be loaded. */
+/* The container's own filter comes first: ours does not let another one be loaded.  It may make our
+ * load fail, and then nothing starts; that it made it nothing but seem done, start would see by the
+ * number of filters. */
 static int filter_own_calls(const struct child *c)
 {
     const struct sock_fprog *filter = &own(c)->filter;

@@ -22,6 +22,8 @@
 #include "oci/filter.h"
 #include "oci/hear.h"
 #include "sandbox/kernfile.h"
+#include "sandbox/receipt.h"
+#include "sandbox/seccomp.h"
 
 #define SET_UP_WAIT_MS 10000U
 #define UNDO_WAIT_MS 8000U
@@ -205,6 +207,8 @@ static enum rc fill_child(struct creation *s, struct err *err)
     c->base.walls = &s->walls;
     c->base.counts = &s->counts;
     enum rc rc = oci_filter_build(s->config.seccomp, &c->filter, err);
+    s->container.record.filters =
+        receipt_own_filters() + (c->filter.len != 0 ? 1U : 0U) + SECCOMP_OWN_FILTERS;
     return rc == RC_OK ? oci_child_fill(c, s->container.record.id, err) : rc;
 }
 

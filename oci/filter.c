@@ -15,6 +15,8 @@
 #define ARGS_MAX 6U
 #define PROGRAM_MAX 4096U /* instructions, as the kernel takes them */
 
+/* After none of these does a call seem done that the kernel did not do: what waits for a tracer or
+ * a listener, who could answer it so, is in no word of this table. */
 static const struct oci_word actions[] = {
     { "SCMP_ACT_KILL", SCMP_ACT_KILL_PROCESS }, /* of a thread alone, none of a program is left */
     { "SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS },
@@ -74,8 +76,13 @@ static enum rc read_action(const json_t *object, const char *name, const char *e
     if (!whole(code, &number) || number > 4095)
         return err_set(err, RC_OCI_FORMAT, "linux.seccomp: %s", errno_name);
     *ret = (uint32_t)action;
-    if (code != NULL && !json_is_null(code) && (uint32_t)action == SCMP_ACT_ERRNO(EPERM))
-        *ret = SCMP_ACT_ERRNO((uint32_t)number);
+    if (code == NULL || json_is_null(code) || (uint32_t)action != SCMP_ACT_ERRNO(EPERM))
+        return RC_OK;
+    /* Without an error number a call seems to be done that is not: our own filter, too, would seem
+     * to be loaded. */
+    if (number == 0)
+        return err_set(err, RC_OCI_WANTS, "linux.seccomp: %s 0", errno_name);
+    *ret = SCMP_ACT_ERRNO((uint32_t)number);
     return RC_OK;
 }
 

@@ -13,7 +13,7 @@
 #include "base/err.h"
 
 /* Compile it; seccomp NULL: ret->len is 0.  ret->filter is the caller's to free.  RC_OCI_FORMAT,
- * RC_OCI_WANTS (a listener or a tracer). */
+ * RC_OCI_WANTS (a listener, a tracer, an error number 0: calls would seem done that are not). */
 must_check enum rc oci_filter_build(const json_t *seccomp, struct sock_fprog *ret, struct err *err);
 
 void oci_filter_done(struct sock_fprog *filter);

@@ -45,6 +45,9 @@ static enum rc look(const struct oci_container *c, struct err *err)
         return err_set(err, RC_DRIFT, "no_new_privs");
     if (line_number(text, "\nSeccomp:\t", 10) != 2)
         return err_set(err, RC_DRIFT, "seccomp");
+    if (c->record.filters == 0 ||
+        line_number(text, "\nSeccomp_filters:\t", 10) != c->record.filters)
+        return err_set(err, RC_DRIFT, "filters of system calls: not %u", c->record.filters);
     if (line_number(text, "\nUid:\t", 10) < 1000)
         return err_set(err, RC_DRIFT, "user");
     for (uint64_t caps = line_number(text, "\nCapBnd:\t", 16), bit = 0; bit < 64; bit++) {

@@ -99,11 +99,11 @@ enum rc oci_container_new(const char *root, const char *id, struct oci_container
 enum rc oci_container_save(const struct oci_container *c, struct err *err)
 {
     const struct oci_record *r = &c->record;
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:i, s:I, s:O?}", "ociVersion", r->version,
-                  "id", r->id, "bundle", r->bundle, "cgroup", r->cgroup, "levels", (int)r->levels,
-                  "empty", (int)r->empty, "slot", r->slot, "pid", (int)r->pid, "born",
-                  (json_int_t)r->born, "annotations", r->annotations);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:i, s:i, s:I, s:O?}",
+                             "ociVersion", r->version, "id", r->id, "bundle", r->bundle, "cgroup",
+                             r->cgroup, "levels", (int)r->levels, "empty", (int)r->empty, "filters",
+                             (int)r->filters, "slot", r->slot, "pid", (int)r->pid, "born",
+                             (json_int_t)r->born, "annotations", r->annotations);
     scoped(free_ptr) char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     enum rc rc = text == NULL ? err_set(err, RC_NO_MEMORY, RECORD)
                               : fs_write_file(c->dir, RECORD, bytes_of(text), 0600, err);
@@ -140,6 +140,7 @@ static enum rc load(struct oci_container *c, struct err *err)
     }
     r->levels = (uint32_t)json_integer_value(json_object_get(json, "levels"));
     r->empty = json_is_true(json_object_get(json, "empty"));
+    r->filters = (uint32_t)json_integer_value(json_object_get(json, "filters"));
     r->slot = (int)json_integer_value(json_object_get(json, "slot"));
     r->pid = (pid_t)json_integer_value(json_object_get(json, "pid"));
     r->born = (uint64_t)json_integer_value(json_object_get(json, "born"));

@@ -28,6 +28,8 @@ struct oci_record {
     char cgroup[300]; /* "" = none yet */
     uint32_t levels;  /* oci/cgroup */
     bool empty;       /* it was about to be made: nothing of the container is inside */
+    uint32_t filters; /* of system calls, once all are loaded: the creator's, its own, ours; 0 = not
+                       * known yet */
     int slot;         /* range of ids that was taken; -1 = none */
     pid_t pid;        /* 0 = none yet */
     uint64_t born; /* when that process started, in the kernel's ticks: tells it from a later one */

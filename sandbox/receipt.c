@@ -19,7 +19,6 @@
 #define PF_EXITING 0x4U /* in the flags of /proc/PID/stat: kernel ABI since 2.6 */
 #define SECCOMP_DEAD 3U /* in /proc/PID/status: any system call would end it */
 #define THREADS_TRIED 8 /* that end while they are looked at */
-#define OWN_FILTERS 2U  /* of a payload, besides those of the launcher */
 #define COUNT_MAX                                                                                  \
     64U /* descriptors: a payload opens as many as it likes, and they are not compared */
 
@@ -598,7 +597,7 @@ static bool seccomp_fits(const struct receipt_of *of, const struct walls *walls,
     return !walls_stand(walls, WALL_SECCOMP) ||
            (r->seccomp_mode == 2 &&
             (of->ordinary || r->seccomp_filters >= SECCOMP_PAYLOAD_FILTERS) &&
-            r->seccomp_filters >= of->filters + OWN_FILTERS);
+            r->seccomp_filters >= of->filters + SECCOMP_OWN_FILTERS);
 }
 
 static int differs(bool fits)

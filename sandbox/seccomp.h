@@ -62,8 +62,9 @@ const struct sock_filter *seccomp_quiet(size_t *ret_n, enum calls_arch arch);
  * Async-signal-safe.  0, or -1 with errno. */
 must_check int seccomp_apply(const struct seccomp_program *program);
 
-/* How many filters a payload has when all are loaded: the launcher's, which it inherits, and its
- * own two. */
-#define SECCOMP_PAYLOAD_FILTERS 3U
+/* How many filters seccomp_apply loads for a payload, and how many it has when all are loaded: the
+ * launcher's, which it inherits, and its own. */
+#define SECCOMP_OWN_FILTERS 2U
+#define SECCOMP_PAYLOAD_FILTERS (1U + SECCOMP_OWN_FILTERS)
 
 #endif

@@ -475,6 +475,70 @@ static void test_inside(void **state)
     nothing_left();
 }
 
+static const char *filter(const char *fallback, const char *name, const char *rule)
+{
+    static char text[400];
+
+    (void)snprintf(text, sizeof text,
+                   ",\"seccomp\":{\"defaultAction\":%s,\"syscalls\":[{\"names\":[\"%s\"],"
+                   "\"action\":%s}]}",
+                   fallback, name, rule);
+    return group(text);
+}
+
+/* A call that seems done and is not would be the loading of our own filter. */
+static void test_own_filter(void **state)
+{
+    static const char *const names[] = { "seccomp", "prctl", "exit" };
+    static const char allow[] = "\"SCMP_ACT_ALLOW\"";
+    static const char fail[] = "\"SCMP_ACT_ERRNO\",\"errnoRet\":1";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        bundle("true", "", filter(allow, names[i], "\"SCMP_ACT_ERRNO\",\"errnoRet\":0"));
+        refused(names[i], "errnoRet 0 (OCI_WANTS");
+        bundle("true", "", filter(allow, names[i], "\"SCMP_ACT_TRACE\",\"errnoRet\":0"));
+        refused(names[i], "SCMP_ACT_TRACE (OCI_WANTS");
+        bundle("true", "", filter(allow, names[i], "\"SCMP_ACT_NOTIFY\""));
+        refused(names[i], "SCMP_ACT_NOTIFY (OCI_WANTS");
+        bundle("true", "", filter("\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":0", names[i], allow));
+        refused(names[i], "defaultErrnoRet 0 (OCI_WANTS");
+        /* With an error number it is denied, and that is all. */
+        bundle("grep Seccomp_filters: /proc/self/status >/seen", "", filter(allow, names[i], fail));
+        assert_int_equal(create("f"), 0);
+        assert_int_equal(oci("start", "f") == 0, i != 0);
+        if (i == 0)
+            assert_non_null(strstr(output, "seccomp: Operation not permitted"));
+        assert_int_equal(oci("delete", "--force", "f"), 0);
+        nothing_left();
+    }
+}
+
+/* A filter less than the record wants, and the start is refused. */
+static void test_filters_counted(void **state)
+{
+    static char record[4096];
+    char wrong[16];
+
+    (void)state;
+    bundle("touch /ran", "", group(""));
+    (void)unlink(in_dir("bundle/rootfs/ran"));
+    assert_int_equal(create("f"), 0);
+    (void)snprintf(record, sizeof record, "%s", read_text("state/f/state.json"));
+    char *at = strstr(record, "\"filters\":");
+    assert_non_null(at);
+    at += strlen("\"filters\":");
+    (void)snprintf(wrong, sizeof wrong, "%c", *at + 1);
+    assert_in_range(*at, '2', '8');
+    *at = wrong[0];
+    write_text("state/f/state.json", record);
+    assert_int_not_equal(oci("start", "f"), 0);
+    assert_non_null(strstr(output, "filters of system calls"));
+    assert_int_equal(access(in_dir("bundle/rootfs/ran"), F_OK), -1);
+    assert_int_equal(oci("delete", "--force", "f"), 0);
+    nothing_left();
+}
+
 /* ---- the attacks of tests/probe/escape, as root with every capability that a container has ----
  */
 
@@ -630,7 +694,7 @@ static int make_scratch(void **state)
 
 static int remove_scratch(void **state)
 {
-    static const char *const ids[] = { "c", "k", "r", "no", "g", "h", "i", "x", "e" };
+    static const char *const ids[] = { "c", "k", "r", "no", "g", "h", "i", "x", "e", "f" };
     struct err err;
 
     (void)state;
@@ -642,11 +706,17 @@ static int remove_scratch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life),    cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_races),   cmocka_unit_test(test_hostile_bundles),
-        cmocka_unit_test(test_group),   cmocka_unit_test(test_inside),
-        cmocka_unit_test(test_front),   cmocka_unit_test(test_killed_creator),
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_races),
+        cmocka_unit_test(test_hostile_bundles),
+        cmocka_unit_test(test_group),
+        cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_front),
+        cmocka_unit_test(test_killed_creator),
         cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_own_filter),
+        cmocka_unit_test(test_filters_counted),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
