@@ -96,28 +96,39 @@ static bool is_there(int dir, const char *prefix, uint64_t number)
     return false;
 }
 
-/* What is counted under a key.  What is there already was made for the same key, by an end whose
- * ring was lost or brought back: it goes on. */
-static enum rc make_counts(int dir, uint32_t peer, uint64_t number, struct err *err)
+static void drop_count(int dir, const char *prefix, uint64_t number)
 {
-    enum rc rc = is_there(dir, COUNTER_PREFIX, number) ? RC_OK : counter_make(dir, number, err);
-
-    if (rc == RC_OK && !is_there(dir, REPLAY_PREFIX, number))
-        rc = replay_make(dir, peer, number, err);
-    return rc;
-}
-
-/* Nothing depends on it: a file that stays costs its bytes. */
-static void drop_counts(int dir, uint64_t number)
-{
-    static const char *const prefixes[] = { COUNTER_PREFIX, REPLAY_PREFIX };
     char name[48];
 
-    for (size_t i = 0; number != 0 && i < 4; i++) {
-        (void)snprintf(name, sizeof name, "%s%016" PRIx64 ".%c", prefixes[i / 2], number,
-                       i % 2 == 0 ? 'a' : 'b');
+    for (int copy = 'a'; copy <= 'b'; copy++) {
+        (void)snprintf(name, sizeof name, "%s%016" PRIx64 ".%c", prefix, number, copy);
         (void)unlinkat(dir, name, 0);
     }
+}
+
+/* Of an epoch under which nothing can be opened any more.  A file that stays costs its bytes. */
+static void drop_counts(int dir, uint64_t number)
+{
+    if (number == 0)
+        return;
+    drop_count(dir, COUNTER_PREFIX, number);
+    drop_count(dir, REPLAY_PREFIX, number);
+}
+
+/* What is counted under a key.  What is there already was made for the same key, by an end whose
+ * ring was lost or brought back: it goes on, and outlives a call that fails.  What is made by half
+ * goes: one copy alone would mean that the other got lost. */
+static enum rc make_counts(int dir, uint32_t peer, uint64_t number, struct err *err)
+{
+    const bool counts = is_there(dir, COUNTER_PREFIX, number);
+    const bool window = is_there(dir, REPLAY_PREFIX, number);
+    enum rc rc = counts ? RC_OK : counter_make(dir, number, err);
+
+    if (rc != RC_OK)
+        drop_count(dir, COUNTER_PREFIX, number);
+    else if (!window && (rc = replay_make(dir, peer, number, err)) != RC_OK)
+        drop_count(dir, REPLAY_PREFIX, number);
+    return rc;
 }
 
 enum rc sealbox_make(int dir, enum seal_end end, const struct keys *keys, bool confirmed,
@@ -149,7 +160,6 @@ enum rc sealbox_make(int dir, enum seal_end end, const struct keys *keys, bool c
     if (rc != RC_OK) { /* or the next try would find a key that nobody was told of */
         (void)unlinkat(dir, KEY_NAME ".a", 0);
         (void)unlinkat(dir, KEY_NAME ".b", 0);
-        drop_counts(dir, keys_number(keys));
     }
     return rc;
 }

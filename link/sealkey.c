@@ -123,6 +123,7 @@ static uint64_t drop_oldest(struct seal_ring *ring)
 
     ring->epoch[0] = ring->epoch[1];
     crypto_wipe(&ring->epoch[1], sizeof ring->epoch[1]);
+    crypto_forget();
     ring->n = 1;
     return number;
 }
@@ -300,4 +301,5 @@ enum rc seal_ring_decode(struct bytes in, struct seal_ring *ret, struct err *err
 void seal_ring_wipe(struct seal_ring *ring)
 {
     crypto_wipe(ring, sizeof *ring);
+    crypto_forget(); /* what was made of them for use again and again */
 }

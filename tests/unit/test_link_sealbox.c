@@ -5,6 +5,8 @@
  */
 #include "tests/unit/test.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "tests/unit/seal_ends.h"
@@ -560,6 +562,79 @@ static void damage_is_told(void **state)
     seal_ends_free(&e);
 }
 
+/* ---- what fails, and what is left -------------------------------------------------------------
+ */
+
+/* As on a disk that is full: no file of any size can be written. */
+static void set_full(bool full)
+{
+    static struct rlimit before;
+
+    if (full)
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, full ? SIG_IGN : SIG_DFL);
+    assert_int_equal(
+        setrlimit(RLIMIT_FSIZE, full ? &(struct rlimit){ .rlim_max = before.rlim_max } : &before),
+        0);
+}
+
+/* The ring is lost, and bringing the same key back fails: what was opened is known afterwards. */
+static void a_failed_install_forgets_nothing(void **state)
+{
+    struct seal_ends e = seal_ends_new();
+    const struct keys keys = e.ground.ring.epoch[0].keys;
+    const struct sealed old = seal_text(&e.ground, TEXT);
+    struct err err;
+
+    (void)state;
+    assert_rc(seal_take(&e.payload, &old, TEXT), RC_OK);
+    sealbox_close(&e.payload);
+    assert_rc(fs_unlink(e.payload_dir.fd, "key.a", &err), RC_OK);
+    assert_rc(fs_unlink(e.payload_dir.fd, "key.b", &err), RC_OK);
+    set_full(true);
+    const enum rc rc = sealbox_make(e.payload_dir.fd, SEAL_PAYLOAD, &keys, true, &err);
+    set_full(false);
+    assert_int_not_equal(rc, RC_OK);
+    assert_rc(sealbox_open(e.payload_dir.fd, &e.payload, &err), RC_NOT_FOUND);
+
+    assert_rc(sealbox_make(e.payload_dir.fd, SEAL_PAYLOAD, &keys, true, &err), RC_OK);
+    assert_rc(sealbox_open(e.payload_dir.fd, &e.payload, &err), RC_OK);
+    assert_rc(seal_take(&e.payload, &old, NULL), RC_REPLAY);
+    const struct sealed fresh = seal_text(&e.ground, TEXT);
+    assert_rc(seal_take(&e.payload, &fresh, TEXT), RC_OK);
+    seal_ends_free(&e);
+}
+
+extern char __data_start, _end; /* of this program's variables (ld) */
+
+/* Whether a program's variables have these bytes: read as a file, around the sanitizers' borders.
+ */
+static bool is_kept(const uint8_t *want, size_t n)
+{
+    const size_t size = (size_t)((uintptr_t)&_end - (uintptr_t)&__data_start);
+    scoped(close_fd) int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    scoped(free_ptr) uint8_t *all = malloc(size);
+
+    assert_non_null(all);
+    assert_int_equal(pread(mem, all, size, (off_t)(uintptr_t)&__data_start), (ssize_t)size);
+    return memmem(all, size, want, n) != NULL;
+}
+
+/* Keys stay ready for the next message, and go with the box. */
+static void a_closed_box_leaves_no_key(void **state)
+{
+    struct seal_ends e = seal_ends_new();
+    const struct link_keys keys = e.ground.ring.epoch[0].keys.up;
+
+    (void)state;
+    (void)seal_text(&e.ground, TEXT);
+    assert_true(is_kept(keys.mac, sizeof keys.mac));
+    sealbox_close(&e.ground);
+    assert_false(is_kept(keys.mac, sizeof keys.mac));
+    assert_false(is_kept(keys.aead, sizeof keys.aead));
+    seal_ends_free(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -581,6 +656,8 @@ int main(void)
         cmocka_unit_test(a_forgotten_secret_is_gone),
         cmocka_unit_test(keys_are_for_their_owner_alone),
         cmocka_unit_test(damage_is_told),
+        cmocka_unit_test(a_failed_install_forgets_nothing),
+        cmocka_unit_test(a_closed_box_leaves_no_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
