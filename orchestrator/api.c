@@ -158,7 +158,8 @@ static enum rc take_limit(const char *value, struct api_call *ret, struct err *e
     return RC_OK;
 }
 
-static enum rc take_param(const struct api_param *p, struct api_call *ret, struct err *err)
+static enum rc take_param(const struct api_param *p, const struct api_who *who,
+                          struct api_call *ret, struct err *err)
 {
     enum rc rc = RC_OK;
 
@@ -178,7 +179,8 @@ static enum rc take_param(const struct api_param *p, struct api_call *ret, struc
             rc = err_set(err, RC_API_REQUEST, "parameter 'cursor' is none that was given out");
         return rc;
     }
-    if (strcmp(p->name, "label") == 0 && strcmp(ret->route->list, "satellites") == 0) {
+    if (strcmp(p->name, "label") == 0 && strcmp(ret->route->list, "satellites") == 0 &&
+        who->role != API_TENANT) {
         rc = copy(p->name, p->value, ret->label, sizeof ret->label, err);
         if (rc == RC_OK && !is_label(ret->label))
             rc = err_set(err, RC_API_REQUEST, "parameter 'label' is KEY=VALUE");
@@ -258,7 +260,7 @@ enum rc api_match(const struct api_request *request, const struct api_who *who,
         return err_set(err, RC_API_ROLE, "%s", api_role_name(who->role));
     rc = take_variable(variable, len, ret, err);
     for (size_t i = 0; rc == RC_OK && i < request->n_params; i++)
-        rc = take_param(&request->param[i], ret, err);
+        rc = take_param(&request->param[i], who, ret, err);
     if (rc == RC_OK)
         rc = take_body(request->body, ret, err);
     if (rc != RC_OK)
@@ -301,6 +303,31 @@ static void keep_own(json_t *list, const char *tenant)
     }
 }
 
+static bool is_there(const json_t *payload)
+{
+    const char *state = json_string_value(json_object_get(payload, "state"));
+
+    return state && strcmp(state, "committed") == 0 &&
+           json_equal(json_object_get(payload, "want_digest"),
+                      json_object_get(payload, "observed_digest"));
+}
+
+/* The verdict as far as a tenant's payloads go: that of the whole satellite would tell how its
+ * neighbours do.  Whether the satellite was heard of at all is everybody's. */
+static const char *own_verdict(const json_t *satellite)
+{
+    const char *verdict = json_string_value(json_object_get(satellite, "verdict"));
+    const json_t *payloads = json_object_get(satellite, "payloads");
+    size_t n = json_array_size(payloads);
+
+    if (!verdict || (strcmp(verdict, "synced") != 0 && strcmp(verdict, "pending") != 0))
+        return verdict ? verdict : "unknown";
+    for (size_t i = 0; i < n; i++)
+        if (!is_there(json_array_get(payloads, i)))
+            return "pending";
+    return "synced";
+}
+
 /* What a tenant sees of a satellite: that it is there, how old the news are, its own payloads. */
 static void own_satellite(json_t *satellite, const char *tenant)
 {
@@ -308,6 +335,7 @@ static void own_satellite(json_t *satellite, const char *tenant)
 
     keep_only(satellite, shown, sizeof shown / sizeof shown[0]);
     keep_own(json_object_get(satellite, "payloads"), tenant);
+    (void)json_object_set_new(satellite, "verdict", json_string(own_verdict(satellite)));
 }
 
 static bool own_rollout(const json_t *rollout, const char *tenant)
@@ -399,6 +427,13 @@ static json_t *page(const struct api_call *call, const json_t *list)
         (void)json_array_append(items, item);
     }
     return json_pack("{s:o, s:o}", call->route->list, items, "next", next);
+}
+
+bool api_nothing(const struct api_call *call, const json_t *answer)
+{
+    const json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
+
+    return list && call->route->variable != API_NO_VARIABLE && json_array_size(list) == 0;
 }
 
 json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t *answer)

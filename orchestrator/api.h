@@ -105,6 +105,10 @@ must_check enum rc api_match(const struct api_request *request, const struct api
  * reference `answer` over; NULL when memory is short. */
 json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t *answer);
 
+/* Whether of the one thing that was asked for nothing is left to be seen: as if it were not there.
+ */
+bool api_nothing(const struct api_call *call, const json_t *answer);
+
 /* The HTTP status that belongs to an error. */
 unsigned api_status(enum rc rc);
 

@@ -6,13 +6,9 @@
 
 static enum rc newest(struct store *store, uint64_t *ret, struct err *err)
 {
-    scoped(free_ptr) struct store_audit *list = NULL;
-    size_t n = 0;
-    enum rc rc = store_audit_list(store, 1, &list, &n, err);
+    struct digest hash;
 
-    if (rc == RC_OK)
-        *ret = n > 0 ? list[0].entry.seq : 0;
-    return rc;
+    return store_audit_head(store, ret, &hash, err);
 }
 
 enum rc api_events_begin(struct api_events *e, const char *last_id, struct err *err)
@@ -51,24 +47,19 @@ static enum rc tell(const struct audit_entry *entry, char *out, size_t cap, size
 static enum rc next_entry(struct api_events *e, char *out, size_t cap, size_t *ret_n,
                           struct err *err)
 {
-    scoped(free_ptr) struct store_audit *list = NULL;
+    struct store_audit row;
     uint64_t head = 0;
-    size_t n = 0;
     enum rc rc = newest(e->store, &head, err);
 
     if (rc != RC_OK || head <= e->last)
         return rc;
-    uint64_t back = head - e->last < API_EVENTS_BACK ? head - e->last : API_EVENTS_BACK;
-
-    rc = store_audit_list(e->store, (size_t)back, &list, &n, err);
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        if (list[i].entry.seq <= e->last)
-            continue;
-        rc = tell(&list[i].entry, out, cap, ret_n, err);
-        e->last = list[i].entry.seq;
-        break;
-    }
-    return rc;
+    if (head - e->last > API_EVENTS_BACK)
+        e->last = head - API_EVENTS_BACK;
+    rc = store_audit_after(e->store, e->last, &row, err);
+    if (rc != RC_OK)
+        return rc == RC_NOT_FOUND ? RC_OK : rc;
+    e->last = row.entry.seq;
+    return tell(&row.entry, out, cap, ret_n, err);
 }
 
 enum rc api_events_next(struct api_events *e, char *out, size_t cap, size_t *ret_n, struct err *err)

@@ -24,11 +24,17 @@
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 
-#define CONNECTIONS_MAX 64U
-#define CONNECTIONS_PER_ADDRESS 32U
-#define STREAMS_MAX 24U
+#define CONNECTIONS_MAX 512U
+#define CONNECTIONS_PER_ADDRESS 64U
+#define CROWD (CONNECTIONS_MAX * 3U / 4U) /* so many: who shows no token soon makes room */
+#define STREAMS_MAX 48U
+#define STREAMS_TENANTS 24U /* of them */
+#define STREAMS_EACH 4U     /* of one token */
+#define COMMANDS_EACH 6U    /* of one token, that wait or run */
+#define COMMANDS_TENANT 3U  /* ... of a tenant's */
 #define IDLE_S 30U
 #define ASK_MS 15000U     /* for a whole request, and the handshake before it */
+#define CROWD_MS 2000U    /* ... when there is a crowd */
 #define ANSWER_MS 120000U /* for a whole answer to be taken */
 #define MEMORY_PER_CONNECTION ((size_t)32 * 1024) /* request line and headers with all */
 #define STACK_SIZE ((size_t)1024 * 1024)
@@ -45,14 +51,21 @@
 struct place {
     int fd;
     bool used;
-    uint64_t until_ms; /* 0 = as long as it likes */
+    bool streams;       /* a stream is open on it */
+    bool waits;         /* a command of it waits or runs */
+    uint64_t since_ms;  /* what goes on began */
+    uint64_t until_ms;  /* 0 = as long as it likes */
+    struct api_who who; /* name "" = has not shown a token that counts */
 };
 
 struct api_http {
     struct MHD_Daemon *daemon;
     char home[HOME_PATH_CAP];
     bool tls, mutual;
-    pthread_mutex_t commands; /* one at a time */
+    pthread_mutex_t commands; /* one at a time: */
+    pthread_cond_t idle;
+    bool busy;
+    unsigned changes; /* that wait: they go first */
     pthread_mutex_t rates;
     pthread_mutex_t places;
     struct place place[CONNECTIONS_MAX];
@@ -163,6 +176,26 @@ static enum MHD_Result answer_bytes(struct api_http *h, struct MHD_Connection *c
 /* ---- commands ---------------------------------------------------------------------------------
  */
 
+/* Wait for one's turn: who changes something does not wait behind who only looks. */
+static void begin_command(struct api_http *h, bool change)
+{
+    (void)pthread_mutex_lock(&h->commands);
+    h->changes += change;
+    while (h->busy || (!change && h->changes > 0))
+        (void)pthread_cond_wait(&h->idle, &h->commands);
+    h->changes -= change;
+    h->busy = true;
+    (void)pthread_mutex_unlock(&h->commands);
+}
+
+static void end_command(struct api_http *h)
+{
+    (void)pthread_mutex_lock(&h->commands);
+    h->busy = false;
+    (void)pthread_cond_broadcast(&h->idle);
+    (void)pthread_mutex_unlock(&h->commands);
+}
+
 /* Run a command of berth in this process; *ret is what it printed, NULL if that is no JSON. */
 static int run_command(struct api_http *h, const struct api_call *call, const struct api_who *who,
                        json_t **ret)
@@ -181,11 +214,11 @@ static int run_command(struct api_http *h, const struct api_call *call, const st
         argv[argc++] = (char *)(uintptr_t)call->word[i];
     if (out && err) {
         (void)snprintf(as, sizeof as, "api/%.50s", who->name);
-        (void)pthread_mutex_lock(&h->commands);
+        begin_command(h, strcmp(call->route->method, "GET") != 0);
         store_act_as(as);
         code = cli_main(cmd_tables, argc, argv, out, err);
         store_act_as("");
-        (void)pthread_mutex_unlock(&h->commands);
+        end_command(h);
     }
     if (out)
         (void)fclose(out);
@@ -218,7 +251,15 @@ static enum MHD_Result answer_command(struct api_http *h, struct MHD_Connection 
                            api_status(rc_from_number(
                                (uint32_t)json_integer_value(json_object_get(error, "code")))),
                            answer);
-    return answer_json(h, c, MHD_HTTP_OK, api_shape(call, who, answer));
+    answer = api_shape(call, who, answer);
+    if (api_nothing(call, answer)) {
+        struct err err = { 0 };
+
+        json_decref(answer);
+        (void)!err_set(&err, RC_NOT_FOUND, "%s", call->variable);
+        return answer_error(h, c, &err);
+    }
+    return answer_json(h, c, MHD_HTTP_OK, answer);
 }
 
 static enum MHD_Result answer_me(struct api_http *h, struct MHD_Connection *c,
@@ -284,6 +325,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
                 continue;
             h->place[i] = (struct place){ .fd = info->connect_fd,
                                           .used = true,
+                                          .since_ms = clock_mono_ms(),
                                           .until_ms = clock_mono_ms() + ASK_MS };
             *context = &h->place[i];
         }
@@ -294,29 +336,79 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
     (void)pthread_mutex_unlock(&h->places);
 }
 
-/* What comes next on a connection may take so long; 0 = no limit. */
-static void allow(struct api_http *h, struct MHD_Connection *c, uint64_t ms)
+static struct place *place_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct place *place = info ? info->socket_context : NULL;
+
+    return info ? info->socket_context : NULL;
+}
+
+/* What comes next on a connection may take so long; 0 = no limit. */
+static void allow(struct api_http *h, struct MHD_Connection *c, uint64_t ms)
+{
+    struct place *place = place_of(c);
 
     (void)pthread_mutex_lock(&h->places);
-    if (place)
-        place->until_ms = ms > 0 ? clock_mono_ms() + ms : 0;
+    if (place) {
+        place->since_ms = clock_mono_ms();
+        place->until_ms = ms > 0 ? place->since_ms + ms : 0;
+        place->waits = place->streams = false;
+        if (ms == (uint64_t)IDLE_S * 1000)
+            place->who = (struct api_who){ 0 };
+    }
     (void)pthread_mutex_unlock(&h->places);
+}
+
+/* Note whose connection it is and what for, if it may have one more of that. */
+static bool admit(struct api_http *h, struct MHD_Connection *c, const struct api_who *who,
+                  bool stream)
+{
+    struct place *place = place_of(c);
+    unsigned own = 0, tenants = 0, all = 0;
+    bool may = place != NULL;
+
+    (void)pthread_mutex_lock(&h->places);
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        const struct place *p = &h->place[i];
+
+        if (!p->used || !(stream ? p->streams : p->waits))
+            continue;
+        all++;
+        tenants += p->who.role == API_TENANT;
+        own += strcmp(p->who.name, who->name) == 0;
+    }
+    if (stream)
+        may = may && all < STREAMS_MAX && own < STREAMS_EACH &&
+              (who->role != API_TENANT || tenants < STREAMS_TENANTS);
+    else
+        may = may && own < (who->role == API_TENANT ? COMMANDS_TENANT : COMMANDS_EACH);
+    if (may) {
+        place->who = *who;
+        place->streams = stream;
+        place->waits = !stream;
+        if (stream)
+            place->until_ms = 0;
+    }
+    (void)pthread_mutex_unlock(&h->places);
+    return may;
 }
 
 /* Who sends or takes byte by byte does not keep a place for ever. */
 static void end_late(struct api_http *h)
 {
     uint64_t now_ms = clock_mono_ms();
+    unsigned used = 0;
 
     (void)pthread_mutex_lock(&h->places);
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        used += h->place[i].used;
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
         struct place *p = &h->place[i];
+        bool stranger = used > CROWD && p->who.name[0] == '\0' && p->until_ms != 0 &&
+                        now_ms - p->since_ms >= CROWD_MS;
 
-        if (p->used && p->until_ms != 0 && now_ms >= p->until_ms) {
+        if (p->used && p->until_ms != 0 && (stranger || now_ms >= p->until_ms)) {
             (void)shutdown(p->fd, SHUT_RDWR);
             p->until_ms = 0;
         }
@@ -398,11 +490,12 @@ static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *
     const char *last = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Last-Event-ID");
     struct err err = { 0 };
 
-    if (h->streams++ >= STREAMS_MAX) {
-        h->streams--;
-        (void)!err_set(&err, RC_API_LIMIT, "%u streams are open", STREAMS_MAX);
+    if (!admit(h, c, who, true)) {
+        (void)!err_set(&err, RC_API_LIMIT, "streams: %u of a token, %u in all", STREAMS_EACH,
+                       STREAMS_MAX);
         return answer_error(h, c, &err);
     }
+    h->streams++;
     struct stream *s = calloc(1, sizeof *s);
 
     if (!s) {
@@ -610,7 +703,6 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
     case API_ME:
         return answer_me(h, c, &who);
     case API_EVENTS:
-        allow(h, c, 0);
         return answer_events(h, c, &who, secret);
     case API_METRICS:
         return answer_metrics(h, c);
@@ -618,6 +710,10 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
         return answer_bytes(h, c, "application/json", api_console_openapi());
     case API_COMMAND:
         break;
+    }
+    if (!admit(h, c, &who, false)) {
+        (void)!err_set(&err, RC_API_LIMIT, "requests of a token at once");
+        return answer_error(h, c, &err);
     }
     return answer_command(h, c, &call, &who);
 }
@@ -716,6 +812,7 @@ enum rc api_http_start(const struct api_http_options *options, struct api_http *
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&h->commands, NULL);
+    (void)pthread_cond_init(&h->idle, NULL);
     (void)pthread_mutex_init(&h->rates, NULL);
     (void)pthread_mutex_init(&h->places, NULL);
     (void)pthread_mutex_init(&h->news, NULL);
@@ -752,6 +849,7 @@ void api_http_stop(struct api_http **http)
     (void)pthread_mutex_destroy(&h->news);
     (void)pthread_mutex_destroy(&h->places);
     (void)pthread_mutex_destroy(&h->rates);
+    (void)pthread_cond_destroy(&h->idle);
     (void)pthread_mutex_destroy(&h->commands);
     free(h);
     *http = NULL;

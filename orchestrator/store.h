@@ -553,4 +553,8 @@ struct store_audit {
 must_check enum rc store_audit_list(struct store *store, size_t last, struct store_audit **ret,
                                     size_t *ret_n, struct err *err);
 
+/* The first entry after number seq; RC_NOT_FOUND, without words, if there is none. */
+must_check enum rc store_audit_after(struct store *store, uint64_t seq, struct store_audit *ret,
+                                     struct err *err);
+
 #endif

@@ -261,6 +261,21 @@ static enum rc decode_row(struct query *q, struct store_audit *ret, struct err *
                        : err_set(err, RC_AUDIT_BROKEN, "an entry cannot be read (%s)", rc_name(rc));
 }
 
+enum rc store_audit_after(struct store *store, uint64_t seq, struct store_audit *ret,
+                          struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT hash, record FROM audit WHERE seq > ? ORDER BY seq LIMIT 1");
+    enum rc rc = RC_NOT_FOUND, ended;
+
+    query_u64(&q, seq);
+    *ret = (struct store_audit){ 0 };
+    if (query_next(&q))
+        rc = decode_row(&q, ret, err);
+    ended = query_end(&q, rc == RC_OK || rc == RC_NOT_FOUND ? err : NULL);
+    return ended == RC_OK || (rc != RC_OK && rc != RC_NOT_FOUND) ? rc : ended;
+}
+
 #define LIST_MAX (1U << 20)
 
 enum rc store_audit_list(struct store *store, size_t last, struct store_audit **ret, size_t *ret_n,

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 port, work, description, berth = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 spec = json.load(open(description))
@@ -126,7 +127,9 @@ def roles():
         own = json.dumps(get(path, "tenant"))
         assert "acme" in own and "zenith" not in own and "root_version" not in own and "plane" not in own, (path, own)
     other = next(r["id"] for r in get("/v1/rollouts")["rollouts"] if r["payload"].startswith("zenith/"))
-    assert get(f"/v1/rollouts/{other}", "tenant")["rollouts"] == []
+    for hidden in (other, 999):  # another's is as if it were not there
+        assert get(f"/v1/rollouts/{hidden}", "tenant", 404)["error"]["code_name"] == "NOT_FOUND"
+    get("/v1/satellites?label=plane%3Dp1", "tenant", 400)
     for path in ("/v1/links", "/v1/trust", "/metrics"):
         get(path, "tenant", 403)
     assert get("/v1/me", "tenant") == {"name": "acme-eyes", "role": "tenant", "tenant": "acme"}
@@ -304,6 +307,42 @@ def wrong_tokens():
     get("/v1/me")
 
 
+def streams():
+    """A token has a few streams, and no token takes them from others."""
+    held = [Stream("tenant") for _ in range(4)]
+    for s in held:
+        assert s.next()["event"] == "changed"
+    get("/v1/events", "tenant", 429)
+    assert Stream("operator").next()["event"] == "changed"
+    for s in held:
+        s.c.sock.shutdown(socket.SHUT_RDWR) if s.c.sock else s.r.close()
+        s.r.close()
+        s.c.close()
+
+
+def crowd():
+    """Mute strangers from several addresses take every place; they soon make room."""
+    held = []
+    for n in range(2, 10):
+        for _ in range(64):
+            s = socket.socket()
+            s.settimeout(TIMEOUT)
+            s.bind((f"127.0.0.{n}", 0))
+            s.connect(("127.0.0.1", port))
+            held.append(s)
+    until = time.monotonic() + TIMEOUT
+    while time.monotonic() < until:
+        try:
+            got = ask("POST", "/v1/rollouts/1/pause", "operator")[0]
+            break
+        except OSError:  # no place yet
+            got = None
+    assert got == 200, got
+    assert ask("POST", "/v1/rollouts/1/resume", "operator")[0] == 200
+    for s in held:
+        s.close()
+
+
 def metrics():
     values = {}
     for line in ask("GET", "/metrics")[2].decode().splitlines():
@@ -316,6 +355,6 @@ def metrics():
     assert values['berth_rollouts{state="aborted"}'] == 1 and values["berth_api_refused_total"] > 0, values
 
 
-for step in (contract, same_as_cli, lists, roles, changes, revocation, hostile, held_open, metrics, wrong_tokens):
+for step in (contract, same_as_cli, lists, roles, changes, revocation, hostile, held_open, streams, crowd, metrics, wrong_tokens):
     step()
     print("api:", step.__name__, "ok", flush=True)

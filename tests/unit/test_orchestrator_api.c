@@ -146,15 +146,38 @@ static const char fleet[] = "{\"satellites\": [{\"id\": \"a\", \"verdict\": \"sy
 static void shows_a_tenant_its_own(void **state)
 {
     (void)state;
+    /* its own payload is not there yet, or is; how its neighbour does is no part of that */
+    static const char one[] = "{\"id\": \"a\", \"verdict\": \"%s\", \"payloads\": [{\"tenant\": "
+                              "\"acme\", \"state\": \"%s\","
+                              "\"want_digest\": \"11\", \"observed_digest\": \"11\"}, {\"tenant\": "
+                              "\"zenith\", \"state\": "
+                              "\"%s\", \"want_digest\": \"22\", \"observed_digest\": null}]}";
+    static const char *const rows[][4] = {
+        { "pending", "committed", "failed", "synced" },
+        { "pending", "trial", "committed", "pending" },
+        { "synced", "committed", "committed", "synced" },
+        { "silent", "trial", "failed", "silent" },
+        { "unknown", "absent", "absent", "unknown" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+
+        (void)snprintf(text, sizeof text, one, rows[i][0], rows[i][1], rows[i][2]);
+        json_t *seen = shape("/v1/satellites/a", &acme, NULL, text);
+
+        assert_string_equal(json_string_value(json_object_get(seen, "verdict")), rows[i][3]);
+        json_decref(seen);
+    }
     assert_shape(
         "/v1/satellites", &acme, NULL, fleet,
-        "{\"next\": null, \"satellites\": [{\"id\": \"a\", \"verdict\": \"synced\","
+        "{\"next\": null, \"satellites\": [{\"id\": \"a\", \"verdict\": \"pending\","
         "\"report_age_ms\": 1, \"payloads\": [{\"tenant\": \"acme\", \"name\": \"x\"}]}]}");
     /* fields can take away, never add */
     assert_shape("/v1/satellites", &acme, "events,agent,id", fleet,
                  "{\"next\": null, \"satellites\": [{\"id\": \"a\"}]}");
     assert_shape("/v1/satellites/a", &acme, NULL, "{\"id\": \"a\", \"link\": 1, \"payloads\": []}",
-                 "{\"id\": \"a\", \"payloads\": []}");
+                 "{\"id\": \"a\", \"verdict\": \"unknown\", \"payloads\": []}");
     static const char rollouts[] =
         "{\"rollouts\": [{\"id\": 1, \"payload\": \"acme/x\"}, {\"id\": 2, \"payload\": "
         "\"acme-2/x\"}, {\"id\": 3}, {\"id\": 4, \"payload\": \"acme\"}]}";
