@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -212,6 +213,14 @@ static enum rc fill_child(struct creation *s, struct err *err)
     return rc == RC_OK ? oci_child_fill(c, s->container.record.id, err) : rc;
 }
 
+/* The groups of whoever calls are no business of the container's: it could not give them back where
+ * it may set none of its own. */
+static enum rc forget_groups(struct creation *s, struct err *err)
+{
+    (void)s;
+    return setgroups(0, NULL) != 0 ? err_sys(err, RC_CONFINE, "groups") : RC_OK;
+}
+
 static enum rc clone_child(struct creation *s, struct err *err)
 {
     int into = cgroup_clone_fd(&s->cgroup.cgroup);
@@ -331,11 +340,12 @@ static enum rc write_pid(struct creation *s, struct err *err)
 }
 
 static const struct creation_step steps[] = {
-    { "bundle", open_bundle },     { "config", read_config },  { "walls", try_walls },
-    { "place", take_place },       { "cgroup", make_cgroup },  { "mounts", open_tree_mounts },
-    { "channels", make_channels }, { "child", fill_child },    { "clone", clone_child },
-    { "id-map", map_ids },         { "root-ids", shift_root }, { "limits", set_limits },
-    { "attach", attach_cgroup },   { "set-up", let_go },       { "record", write_pid },
+    { "bundle", open_bundle },     { "config", read_config },   { "walls", try_walls },
+    { "place", take_place },       { "cgroup", make_cgroup },   { "mounts", open_tree_mounts },
+    { "channels", make_channels }, { "child", fill_child },     { "groups", forget_groups },
+    { "clone", clone_child },      { "id-map", map_ids },       { "root-ids", shift_root },
+    { "limits", set_limits },      { "attach", attach_cgroup }, { "set-up", let_go },
+    { "record", write_pid },
 };
 
 static void undo(struct creation *s)

@@ -21,7 +21,7 @@ struct oci_options {
 };
 
 /* Everything but exec.  RC_OCI_FORMAT, RC_OCI_WANTS, RC_OCI_STATE, RC_LAYER_MISSING,
- * RC_LAUNCH_STEP, RC_CGROUP. */
+ * RC_LAUNCH_STEP, RC_CGROUP, RC_CONFINE.  The caller has no supplementary groups afterwards. */
 must_check enum rc oci_create(const struct oci_options *options, const char *id, struct err *err);
 
 /* Let a created container run.  It is looked at first: one that is not confined is ended. RC_DRIFT,

@@ -28,6 +28,21 @@ static uint64_t line_number(const char *status, const char *key, int base)
     return at == NULL ? UINT64_MAX : strtoull(at + strlen(key), NULL, base);
 }
 
+/* None of its supplementary groups is one of the host's own. */
+static bool groups_high(const char *status)
+{
+    const char *at = strstr(status, "\nGroups:\t");
+    char *end = NULL;
+
+    if (at == NULL)
+        return false;
+    for (at += strlen("\nGroups:\t"); *at >= '0' && *at <= '9'; at = end + (*end == ' ' ? 1 : 0)) {
+        if (strtoull(at, &end, 10) < 1000)
+            return false;
+    }
+    return true;
+}
+
 /* Believe the kernel, not the child: its filters, its rights, its ids. */
 static enum rc look(const struct oci_container *c, struct err *err)
 {
@@ -50,6 +65,8 @@ static enum rc look(const struct oci_container *c, struct err *err)
         return err_set(err, RC_DRIFT, "filters of system calls: not %u", c->record.filters);
     if (line_number(text, "\nUid:\t", 10) < 1000)
         return err_set(err, RC_DRIFT, "user");
+    if (line_number(text, "\nGid:\t", 10) < 1000 || !groups_high(text))
+        return err_set(err, RC_DRIFT, "group");
     for (uint64_t caps = line_number(text, "\nCapBnd:\t", 16), bit = 0; bit < 64; bit++) {
         /* 14 of them, none above 31 (oci/process): each is of the container's own. */
         static const uint64_t own = 0xa80425fbULL;

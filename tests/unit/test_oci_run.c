@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,6 +63,7 @@ static const char *read_text(const char *name)
 /* Start "berth-oci --root DIR/state ...", or the same through "berth oci", with its output in
  * DIR/name. */
 static bool by_berth;
+static bool with_groups; /* as who calls has those of the host */
 
 static pid_t spawn(const char *name, const char *const *words)
 {
@@ -79,12 +81,15 @@ static pid_t spawn(const char *name, const char *const *words)
                    by_berth ? "berth" : "berth-oci");
     pid_t pid = fork();
     if (pid == 0) {
+        const gid_t groups[] = { 0, 42 };
         int in = open("/dev/null", O_RDONLY);
         int out = open(in_dir(name), O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
         (void)dup2(in, 0);
         (void)dup2(out, 1);
         (void)dup2(out, 2);
+        if (with_groups && setgroups(2, groups) != 0)
+            _exit(125);
         const char *whole[17] = { program };
 
         (void)memcpy(whole + 1, argv, sizeof argv);
@@ -514,6 +519,41 @@ static void test_own_filter(void **state)
     }
 }
 
+/* What the caller may read by his groups, the container may not. */
+static void test_groups(void **state)
+{
+    static const char run[] = "exec >/seen 2>&1; grep Groups: /proc/self/status; cat /vault/open; "
+                              "cat /vault/root; cat /vault/shadow";
+    char mounts[400];
+
+    (void)state;
+    (void)mkdir(in_dir("bundle/vault"), 0755);
+    write_text("bundle/vault/open", "for all\n");
+    write_text("bundle/vault/root", "of root\n");
+    write_text("bundle/vault/shadow", "of shadow\n");
+    assert_int_equal(chmod(in_dir("bundle/vault/root"), 0640), 0);
+    assert_int_equal(chown(in_dir("bundle/vault/shadow"), 0, 42), 0);
+    assert_int_equal(chmod(in_dir("bundle/vault/shadow"), 0640), 0);
+    (void)snprintf(mounts, sizeof mounts,
+                   ",\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\"},"
+                   "{\"destination\":\"/vault\",\"source\":\"%s\",\"options\":[\"bind\"]}]",
+                   in_dir("bundle/vault"));
+    bundle(run, mounts, group(""));
+    (void)unlink(in_dir("bundle/rootfs/seen"));
+    with_groups = true;
+    assert_int_equal(create("f"), 0);
+    with_groups = false;
+    assert_int_equal(oci("start", "f"), 0);
+    await("f", "stopped");
+    const char *seen = read_text("bundle/rootfs/seen");
+    assert_non_null(strstr(seen, "Groups:\t \n"));
+    assert_non_null(strstr(seen, "for all\n"));
+    assert_null(strstr(seen, "of root\n"));
+    assert_null(strstr(seen, "of shadow\n"));
+    assert_int_equal(oci("delete", "f"), 0);
+    nothing_left();
+}
+
 /* A filter less than the record wants, and the start is refused. */
 static void test_filters_counted(void **state)
 {
@@ -717,6 +757,7 @@ int main(void)
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_own_filter),
         cmocka_unit_test(test_filters_counted),
+        cmocka_unit_test(test_groups),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
