@@ -257,6 +257,8 @@ static enum rc secular(const struct sgp4 *s, double t, struct sgp4_mean *ret, do
                            .m = s->m + s->m_dot * t };
     struct drag d = apply_drag(s, t, &m);
 
+    if (s->deep.resonance != SGP4_RESONANCE_NONE && !(fabs(t) <= SGP4_RESONANT_MINUTES_MAX))
+        return gone(t, "too far for an orbit in resonance", err);
     if (s->is_deep)
         sgp4_deep_secular(s, t, &m);
     if (m.n <= 0.0)

@@ -13,6 +13,10 @@
 
 #include "orchestrator/tle.h"
 
+/* Two years: a resonance is followed in steps from the epoch on, and elements that old tell nothing
+ * of one. */
+#define SGP4_RESONANT_MINUTES_MAX (2.0 * 366.0 * 1440.0)
+
 struct vec3 {
     double x, y, z;
 };
@@ -66,8 +70,9 @@ struct sgp4_mean {
 must_check enum rc sgp4_init(const struct tle *tle, struct sgp4 *ret, struct err *err);
 
 /* Position (km) and velocity (km/s; NULL = not wanted) in the true-equator, mean-equinox frame of
- * date, `minutes` after the epoch.  RC_ORBIT: the elements are not good for that time, or the
- * satellite has come down. */
+ * date, `minutes` after the epoch.  RC_ORBIT: the elements are not good for that time (of an
+ * orbit in resonance more than SGP4_RESONANT_MINUTES_MAX from it), or the satellite has come down.
+ */
 must_check enum rc sgp4_at(const struct sgp4 *s, double minutes, struct vec3 *ret_position,
                            struct vec3 *ret_velocity, struct err *err);
 

@@ -39,7 +39,8 @@ static bool is_digit(uint8_t c)
 }
 
 /* Blanks, then digits with at most one point, nothing behind; or the point is implied, in front of
- * the first digit.  All digits make one whole number, which is divided once: the nearest double. */
+ * the first digit.  No sign: only one field has one.  All digits make one whole number, which is
+ * divided once: the nearest double. */
 static bool read_number(const uint8_t *at, unsigned int n, bool implied_point, double *ret)
 {
     double digits = 0;
@@ -49,9 +50,6 @@ static bool read_number(const uint8_t *at, unsigned int n, bool implied_point, d
     unsigned int i = 0;
 
     while (i < n && at[i] == ' ')
-        i++;
-    bool negative = i < n && at[i] == '-';
-    if (i < n && (at[i] == '-' || at[i] == '+'))
         i++;
     for (; i < n; i++) {
         if (at[i] == '.' && !point) {
@@ -64,7 +62,7 @@ static bool read_number(const uint8_t *at, unsigned int n, bool implied_point, d
             return false;
         }
     }
-    *ret = (negative ? -digits : digits) / unit;
+    *ret = digits / unit;
     return any;
 }
 
@@ -76,18 +74,19 @@ static enum rc get(const struct lines *l, struct field f, bool implied_point, do
     return read_number(at, f.last - f.first + 1, implied_point, ret) ? RC_OK : bad(&f, err);
 }
 
-/* "-30915-6": sign, five digits behind an implied point, and a power of ten. */
+/* "-30915-6": sign or blank, five digits behind an implied point, and a power of ten. */
 static enum rc get_power(const struct lines *l, struct field f, double *ret, struct err *err)
 {
     const uint8_t *at = l->p[f.line - 1] + f.first - 1;
     unsigned int n = f.last - f.first + 1;
+    bool is_signed = at[0] == '-' || at[0] == '+';
     double mantissa;
 
-    if (!read_number(at, n - 2, true, &mantissa) || (at[n - 2] != '-' && at[n - 2] != '+') ||
-        !is_digit(at[n - 1]))
+    if (!read_number(at + is_signed, n - 2 - is_signed, true, &mantissa) ||
+        (at[n - 2] != '-' && at[n - 2] != '+') || !is_digit(at[n - 1]))
         return bad(&f, err);
     double power = at[n - 1] - '0';
-    *ret = mantissa * pow(10.0, at[n - 2] == '-' ? -power : power);
+    *ret = (at[0] == '-' ? -mantissa : mantissa) * pow(10.0, at[n - 2] == '-' ? -power : power);
     return RC_OK;
 }
 
@@ -157,7 +156,7 @@ static enum rc read_angle(const struct lines *l, unsigned int first, double most
 
     if (rc != RC_OK)
         return rc;
-    if (degrees < 0 || degrees > most)
+    if (degrees > most)
         return bad(&f, err);
     *ret = degrees * RADIANS;
     return RC_OK;
@@ -200,7 +199,7 @@ enum rc tle_parse(struct bytes line1, struct bytes line2, struct tle *ret, struc
         rc = get(&l, (struct field){ i + 1, 3, 7 }, false, &catalog[i], err);
     if (rc != RC_OK)
         return rc;
-    if (catalog[0] != catalog[1] || catalog[0] < 0)
+    if (catalog[0] != catalog[1])
         return err_set(err, RC_TLE, "the lines are of satellites %.0f and %.0f", catalog[0],
                        catalog[1]);
     tle.catalog = (uint32_t)catalog[0];

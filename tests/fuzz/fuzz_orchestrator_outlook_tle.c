@@ -4,6 +4,8 @@
  */
 #include "orchestrator/outlook.h"
 
+#define TODAY_MS 1796040000000LL
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -14,7 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err;
 
     if (outlook_tle((struct bytes){ data, size }, "sat.tle", &tle, &err) == RC_OK &&
-        sgp4_init(&tle, &orbit, &err) == RC_OK)
+        sgp4_init(&tle, &orbit, &err) == RC_OK) {
         (void)!sgp4_at(&orbit, 100.0, &r, NULL, &err);
+        /* as a plan of today asks */
+        (void)!sgp4_at(&orbit, (tle_days(TODAY_MS) - orbit.epoch_days) * 1440.0, &r, NULL, &err);
+    }
     return 0;
 }

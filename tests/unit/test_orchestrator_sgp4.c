@@ -157,12 +157,19 @@ static void refuses_what_is_no_set(void **state)
         { 1, 2, "0" },
         { 1, 3, "28058" },
         { 1, 3, "2805A" },
+        { 1, 3, "-8057" },
         { 1, 19, "0A" },
+        { 1, 19, "-6" },
+        { 1, 19, "+6" },
+        { 1, 19, "-5001.78615833" },
+        { 1, 21, "-77.78615833" },
+        { 1, 21, "+77.78615833" },
         { 1, 21, "000.5000" },
         { 1, 21, "367.0000" },
         { 1, 21, "17.7.615" },
         { 1, 54, " 35940 4" },
         { 1, 54, " 3594A-4" },
+        { 1, 54, "--5940-4" },
         { 1, 54, " 35940-x" },
         { 2, 1, "1" },
         { 2, 9, "180.0001" },
@@ -170,6 +177,9 @@ static void refuses_what_is_no_set(void **state)
         { 2, 18, "360.0001" },
         { 2, 18, "        " },
         { 2, 27, "00.0884" },
+        { 2, 27, "-000884" },
+        { 2, 18, "-47.6961" },
+        { 2, 53, "+4.35478080" },
         { 2, 35, "nan     " },
         { 2, 44, "0x1.8p1 " },
         { 2, 53, "00.00000000" },
@@ -191,6 +201,51 @@ static void refuses_what_is_no_set(void **state)
     assert_int_equal(t.catalog, 7);
 }
 
+/* The signs of the drag term are the only ones that are read. */
+static void reads_the_sign_of_drag(void **state)
+{
+    static const struct {
+        const char *text;
+        double bstar;
+    } good[] = { { " 35940-4", 0.3594e-4 }, { "+35940-4", 0.3594e-4 }, { "-35940+1", -3.594 } };
+    struct tle t;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        char one[] = ONE;
+
+        change(one, 54, good[i].text);
+        assert_rc(parse(one, TWO, &t), RC_OK);
+        assert_true(fabs(t.bstar - good[i].bstar) < 1e-15);
+    }
+}
+
+/* A stationary satellite is followed in steps from the epoch on: not for ever.  A near one is not
+ * followed at all. */
+static void a_resonance_is_not_followed_for_ever(void **state)
+{
+    const double most = SGP4_RESONANT_MINUTES_MAX;
+    const double far[] = { most + 1.0, -most - 1.0, 3.6e7, INFINITY, -INFINITY, NAN };
+    struct err err = { 0 };
+    struct vec3 r;
+    struct sgp4 orbit;
+    struct tle t;
+
+    (void)state;
+    assert_rc(parse("1 25954U 99060A   04039.68057285 -.00000108  00000-0  00000-0 0  6847",
+                    "2 25954   0.0004 243.8136 0001765  15.5294  22.7134  1.00271289 15615", &t),
+              RC_OK);
+    assert_rc(sgp4_init(&t, &orbit, &err), RC_OK);
+    assert_int_equal(orbit.deep.resonance, SGP4_RESONANCE_DAY);
+    assert_rc(sgp4_at(&orbit, most, &r, NULL, &err), RC_OK);
+    assert_rc(sgp4_at(&orbit, -most, &r, NULL, &err), RC_OK);
+    for (size_t i = 0; i < sizeof far / sizeof far[0]; i++)
+        assert_rc(sgp4_at(&orbit, far[i], &r, NULL, &err), RC_ORBIT);
+    assert_rc(parse(ONE, TWO, &t), RC_OK);
+    assert_rc(sgp4_init(&t, &orbit, &err), RC_OK);
+    assert_rc(sgp4_at(&orbit, 1e7, &r, NULL, &err), RC_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +253,8 @@ int main(void)
         cmocka_unit_test(reads_the_fields),
         cmocka_unit_test(any_changed_digit_is_seen),
         cmocka_unit_test(refuses_what_is_no_set),
+        cmocka_unit_test(reads_the_sign_of_drag),
+        cmocka_unit_test(a_resonance_is_not_followed_for_ever),
     };
 
     return cmocka_run_group_tests_name("orchestrator/sgp4", tests, NULL, NULL);
