@@ -87,7 +87,7 @@ void agent_report_soon(struct agent *a)
 }
 
 /* A brief instead, where that says all.  A ground whose orders bring a witness knows briefs. */
-static enum rc shorten(struct agent *a, const struct report *report, uint8_t *buf,
+static enum rc shorten(struct agent *a, const struct report *report, struct port_message *m,
                        struct bytes *out, struct err *err)
 {
     struct brief brief = { .epoch = report->epoch, .seq = report->seq, .time_ms = report->time_ms };
@@ -97,7 +97,8 @@ static enum rc shorten(struct agent *a, const struct report *report, uint8_t *bu
         !report_brief_enough(&a->told, &brief.root, a->witness.seq > 0 && report_is_quiet(report)))
         return rc;
     memcpy(brief.satellite, report->satellite, sizeof brief.satellite);
-    return brief_encode(&brief, buf, REPORT_MAX, out, err);
+    m->type = PORT_BRIEF;
+    return brief_encode(&brief, m->report.bytes, REPORT_MAX, out, err);
 }
 
 static enum rc make_report(struct agent *a, struct port_message *m, struct err *err)
@@ -136,7 +137,7 @@ static enum rc make_report(struct agent *a, struct port_message *m, struct err *
     rekey_report(a, report->seq, &report->keys);
     enum rc rc = report_fit(report, m->report.bytes, &out, err);
     if (rc == RC_OK)
-        rc = shorten(a, report, m->report.bytes, &out, err);
+        rc = shorten(a, report, m, &out, err);
     if (rc == RC_OK)
         m->report.n = (uint32_t)out.n;
     return rc;

@@ -539,6 +539,7 @@ static void take_message(struct agent *a, const struct port_message *m, int fd)
     case PORT_MAIL_DROP:
     case PORT_OBJECT_DONE:
     case PORT_REPORT:
+    case PORT_BRIEF:
     case PORT_KEY:
     case PORT_SCRUB:
     case PORT_SEED:

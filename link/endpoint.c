@@ -23,7 +23,7 @@
 #define EVENT_BENIGN_MS 2000U /* duplicates are no news */
 #define QUIET_MS 5000U        /* a gap between contacts */
 #define EVENTS_MAX 32U        /* codes that wait to be told at once */
-#define REPORTS_KEPT 4U       /* newest reports in the downlink, so that one lost file is no loss */
+#define REPORTS_KEPT 4U       /* newest reports in the downlink: one lost file is no loss */
 #define PORT_MESSAGES_MAX 64U /* per call */
 
 struct event {
@@ -232,7 +232,8 @@ static enum rc tell(struct endpoint *e, enum port_type type, int fd, struct err 
  */
 
 /* Seal a report and put it into the downlink; older ones make room. */
-static enum rc send_report(struct endpoint *e, const struct port_report *report, struct err *err)
+static enum rc send_report(struct endpoint *e, const struct port_report *report, bool brief,
+                           struct err *err)
 {
     const struct transfer_message msg = { .type = TRANSFER_INLINE,
                                           .whole = { .kind = OBJECT_REPORT,
@@ -242,7 +243,8 @@ static enum rc send_report(struct endpoint *e, const struct port_report *report,
 
     const uint64_t before = e->state.written;
     if (rc == RC_OK)
-        rc = outbox_put(&e->state, "", e->fds.down, message, err);
+        rc = brief ? outbox_put_brief(&e->state, e->fds.down, message, err)
+                   : outbox_put(&e->state, "", e->fds.down, message, err);
     e->traffic.contact.out += e->state.written - before;
     e->traffic.all.out += e->state.written - before;
     if (rc == RC_OK)
@@ -387,7 +389,7 @@ enum rc endpoint_port(struct endpoint *e, struct err *err)
         else if (e->msg.type == PORT_OBJECT_DONE)
             rc = object_done(e, e->msg.done.digest, &why);
         else if (!e->refusing)
-            rc = send_report(e, &e->msg.report, &why);
+            rc = send_report(e, &e->msg.report, e->msg.type == PORT_BRIEF, &why);
         if (rc != RC_OK && rc != RC_NOT_FOUND)
             note(e, &why, 1);
     }

@@ -15,17 +15,22 @@ static_assert(COUNTER_RESTORED_MAX + 2 * COUNTER_LEASE < REPLAY_JUMP_MAX,
               "the other end accepts what comes after a backup came back");
 
 #define MAIL_MARK "-mail"
+#define BRIEF_MARK "-brief"
 #define LIFETIME_MS (UINT64_C(30) * 24U * 3600U * 1000U)
+
+/* What a name says about the message, for who looks into the directory. */
+enum mark { MARK_NONE, MARK_MAIL, MARK_BRIEF };
 
 /* Old keys before new ones, so that what was sealed under an old key arrives before the first
  * bundle that ends it. */
-static const char *bundle_name(uint64_t key, uint64_t counter, bool mail, char out[DIRCL_NAME_CAP])
+static const char *bundle_name(uint64_t key, uint64_t counter, enum mark mark,
+                               char out[DIRCL_NAME_CAP])
 {
     const uint32_t epoch = (uint32_t)key, tag = (uint32_t)(key >> 32);
 
-    if (mail)
-        snprintf(out, DIRCL_NAME_CAP, "%08" PRIx32 "-%016" PRIx64 MAIL_MARK DIRCL_SUFFIX, epoch,
-                 counter);
+    if (mark != MARK_NONE)
+        snprintf(out, DIRCL_NAME_CAP, "%08" PRIx32 "-%016" PRIx64 "%s" DIRCL_SUFFIX, epoch, counter,
+                 mark == MARK_MAIL ? MAIL_MARK : BRIEF_MARK);
     else if (tag == 0)
         snprintf(out, DIRCL_NAME_CAP, "%08" PRIx32 "-%016" PRIx64 DIRCL_SUFFIX, epoch, counter);
     else
@@ -35,7 +40,7 @@ static const char *bundle_name(uint64_t key, uint64_t counter, bool mail, char o
 }
 
 static enum rc put(struct link_state *state, const char *tenant, int dirfd, struct bytes message,
-                   bool mail, struct err *err)
+                   enum mark mark, struct err *err)
 {
     size_t cap = message.n + LINK_OVERHEAD_MAX;
     scoped(free_ptr) uint8_t *buf = malloc(cap);
@@ -64,7 +69,7 @@ static enum rc put(struct link_state *state, const char *tenant, int dirfd, stru
     rc = link_seal(&bundle, link_state_send_keys(state, key), buf, cap, &n, err);
     if (rc != RC_OK)
         return rc;
-    rc = dircl_put(dirfd, bundle_name(key->number, counter, mail, name), (struct bytes){ buf, n },
+    rc = dircl_put(dirfd, bundle_name(key->number, counter, mark, name), (struct bytes){ buf, n },
                    err);
     state->written += rc == RC_OK ? n : 0;
     return rc;
@@ -73,16 +78,21 @@ static enum rc put(struct link_state *state, const char *tenant, int dirfd, stru
 enum rc outbox_put(struct link_state *state, const char *tenant, int dirfd, struct bytes message,
                    struct err *err)
 {
-    return put(state, tenant, dirfd, message, false, err);
+    return put(state, tenant, dirfd, message, MARK_NONE, err);
 }
 
 enum rc outbox_put_mail(struct link_state *state, int dirfd, struct bytes message, struct err *err)
 {
-    return put(state, "", dirfd, message, true, err);
+    return put(state, "", dirfd, message, MARK_MAIL, err);
+}
+
+enum rc outbox_put_brief(struct link_state *state, int dirfd, struct bytes message, struct err *err)
+{
+    return put(state, "", dirfd, message, MARK_BRIEF, err);
 }
 
 /* Whether a bundle of this name can have been written here. */
-static bool is_ours(const struct link_state *state, const char *name, bool mail)
+static bool is_ours(const struct link_state *state, const char *name, enum mark mark)
 {
     for (uint32_t i = 0; i < state->ring->n; i++) {
         const struct link_key *key = &state->ring->key[i];
@@ -90,7 +100,7 @@ static bool is_ours(const struct link_state *state, const char *name, bool mail)
         uint64_t counter = strlen(name) > 9 ? strtoull(name + 9, NULL, 16) : UINT64_MAX;
 
         if (counter < key->counter.next &&
-            strcmp(bundle_name(key->number, counter, mail, again), name) == 0)
+            strcmp(bundle_name(key->number, counter, mark, again), name) == 0)
             return true;
     }
     return false;
@@ -100,17 +110,22 @@ enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep, stru
 {
     scoped(free_ptr) struct dircl_scan *scan = calloc(1, sizeof *scan);
 
+    bool whole = false; /* a report that is no brief was there */
+
     if (scan == NULL)
         return err_set(err, RC_NO_MEMORY, "directory listing");
     enum rc rc = dircl_scan(dirfd, clock_unix_ms(), scan, err);
     /* Names sort by age: from the newest down. */
     for (size_t i = scan->n; rc == RC_OK && i-- > 0;) {
-        if (is_ours(state, scan->name[i], true))
+        if (is_ours(state, scan->name[i], MARK_MAIL))
             continue;
-        if (keep > 0 && is_ours(state, scan->name[i], false))
+        const bool full = is_ours(state, scan->name[i], MARK_NONE);
+
+        if (keep > 0 && (full || is_ours(state, scan->name[i], MARK_BRIEF)))
             keep--;
-        else
+        else if (!full || whole)
             dircl_remove(dirfd, scan->name[i]);
+        whole |= full;
     }
     return rc;
 }

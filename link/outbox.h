@@ -18,8 +18,14 @@ must_check enum rc outbox_put(struct link_state *state, const char *tenant, int 
 must_check enum rc outbox_put_mail(struct link_state *state, int dirfd, struct bytes message,
                                    struct err *err);
 
-/* Remove all but the newest keep bundles that outbox_put wrote, and every other file that claims to
- * be a bundle: what somebody put there must not pass for the newest. */
+/* The same for a report that says nothing without an earlier one, as EPOCH-COUNTER-brief.bundle:
+ * outbox_trim never keeps those alone. */
+must_check enum rc outbox_put_brief(struct link_state *state, int dirfd, struct bytes message,
+                                    struct err *err);
+
+/* Remove all but the newest keep bundles that outbox_put or outbox_put_brief wrote, and every other
+ * file that claims to be a bundle: what somebody put there must not pass for the newest.  The
+ * newest that outbox_put wrote stays until the carrier has taken it, beside keep newer briefs. */
 must_check enum rc outbox_trim(const struct link_state *state, int dirfd, size_t keep,
                                struct err *err);
 

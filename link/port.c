@@ -217,6 +217,7 @@ static const struct kind {
     [PORT_MAIL]        = { sizeof(struct port_mail),      1, PORT_FROM_AGENT, mail_ok },
     [PORT_MAIL_SENT]   = { sizeof(struct port_mail_sent), 0, PORT_FROM_LINK,  mail_sent_ok },
     [PORT_MAIL_DROP]   = { sizeof(struct port_done),      0, PORT_FROM_AGENT, any_ok },
+    [PORT_BRIEF]       = { sizeof(struct port_report),    0, PORT_FROM_AGENT, report_ok },
     /* clang-format on */
 };
 

@@ -52,6 +52,7 @@ enum port_type {
     PORT_MAIL = 14,       /* agent to link, with a descriptor: send this object down */
     PORT_MAIL_SENT = 15,  /* link to agent: what became of a PORT_MAIL; no answer: ask again */
     PORT_MAIL_DROP = 16,  /* agent to link: never mind that one */
+    PORT_BRIEF = 17,      /* agent to link: as PORT_REPORT, but it says nothing by itself */
 };
 
 enum port_side { PORT_FROM_LINK = 0, PORT_FROM_AGENT = 1 };

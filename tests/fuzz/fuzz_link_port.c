@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (msg.type == PORT_EVENT && strlen(msg.event.what) >= sizeof msg.event.what)
         all = 1;
-    if (msg.type == PORT_REPORT && msg.report.n > REPORT_MAX)
+    if ((msg.type == PORT_REPORT || msg.type == PORT_BRIEF) && msg.report.n > REPORT_MAX)
         all = 1;
     if ((msg.type == PORT_KEY && key_is_odd(&msg.key.id)) ||
         (msg.type == PORT_KEY_HELD && key_is_odd(&msg.held.id)))

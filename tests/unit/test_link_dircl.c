@@ -297,6 +297,32 @@ static void trim_keeps_our_own(void **state)
     link_tmp_free(&t);
 }
 
+/* Briefs make room for briefs: the newest report in full stays, and a foreign one does not. */
+static void briefs_push_no_report_out(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct link_keyring *ring = ring_at(40);
+    const struct link_state link = { .ring = ring };
+    struct err err;
+    char name[64];
+
+    (void)state;
+    assert_rc(dircl_put(t.fd, "00000001-0000000000000005-brief.bundle.bundle", bytes_of("x"), &err),
+              RC_OK);
+    for (unsigned i = 1; i < 40; i++) {
+        snprintf(name, sizeof name, "00000001-%016x%s.bundle", i, i < 4 ? "" : "-brief");
+        assert_rc(dircl_put(t.fd, name, bytes_of("x"), &err), RC_OK);
+        assert_rc(outbox_trim(&link, t.fd, 4, &err), RC_OK);
+    }
+    assert_rc(dircl_scan(t.fd, clock_unix_ms(), &scan, &err), RC_OK);
+    assert_int_equal(scan.n, 5);
+    assert_string_equal(scan.name[0], "00000001-0000000000000003.bundle");
+    assert_string_equal(scan.name[1], "00000001-0000000000000024-brief.bundle");
+    assert_string_equal(scan.name[4], "00000001-0000000000000027-brief.bundle");
+    free(ring);
+    link_tmp_free(&t);
+}
+
 /* Things that a scan leaves alone, or cannot remove, must not hide the bundles behind them. */
 static void hidden_flood(void **state)
 {
@@ -519,6 +545,7 @@ int main(void)
         cmocka_unit_test(foreign_flood),
         cmocka_unit_test(scan_is_bounded),
         cmocka_unit_test(trim_keeps_our_own),
+        cmocka_unit_test(briefs_push_no_report_out),
         cmocka_unit_test(hidden_flood),
         cmocka_unit_test(unremovable),
         cmocka_unit_test(rejects_are_bounded),

@@ -694,6 +694,32 @@ static void reports_come_down(void **state)
     rig_free(r);
 }
 
+/* A report, then briefs, and the carrier comes late: the report is still there. */
+static void briefs_leave_the_report(void **state)
+{
+    struct rig *r = rig_new(true);
+    struct port_message m = { .type = PORT_REPORT, .report = { .n = 10 } };
+    struct link_ground_counts counts = { 0 };
+    struct err err;
+
+    (void)state;
+    for (unsigned i = 1; i <= 20; i++) {
+        enum rc rc = RC_TIMEOUT;
+
+        until(r, (rc = port_send(r->port, &m, -1, &err)) != RC_TIMEOUT);
+        assert_rc(rc, RC_OK);
+        m.type = PORT_BRIEF;
+    }
+    until(r, faccessat(r->down, "00000001-0000000000000014-brief.bundle", F_OK, 0) == 0 &&
+                 files_in(r->down) == 5);
+    assert_int_equal(faccessat(r->down, "00000001-0000000000000001.bundle", F_OK, 0), 0);
+    assert_rc(link_ground_receive(r->ground, 100, take_report, r, &counts, &err), RC_OK);
+    assert_int_equal(counts.objects, 5);
+    assert_int_equal(r->reports, 5);
+    stop(r, SIGKILL);
+    rig_free(r);
+}
+
 /* Without keys nothing is opened, nothing is sealed, and berthd hears why. */
 static void no_keys(void **state)
 {
@@ -1089,14 +1115,23 @@ static void mail_is_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mail_comes_down),         cmocka_unit_test(mail_is_checked),
-        cmocka_unit_test(keys_follow_each_other),  cmocka_unit_test(tenants_have_keys),
-        cmocka_unit_test(objects_arrive),          cmocka_unit_test(bytes_are_counted),
-        cmocka_unit_test(losses_are_learnt),       cmocka_unit_test(nothing_comes_back),
-        cmocka_unit_test(an_old_counter_in_place), cmocka_unit_test(hostile_files),
-        cmocka_unit_test(a_broken_spool),          cmocka_unit_test(hostile_trees),
-        cmocka_unit_test(reports_come_down),       cmocka_unit_test(no_keys),
-        cmocka_unit_test(wrong_port_message),      cmocka_unit_test(ground_is_exclusive),
+        cmocka_unit_test(mail_comes_down),
+        cmocka_unit_test(mail_is_checked),
+        cmocka_unit_test(keys_follow_each_other),
+        cmocka_unit_test(tenants_have_keys),
+        cmocka_unit_test(objects_arrive),
+        cmocka_unit_test(bytes_are_counted),
+        cmocka_unit_test(losses_are_learnt),
+        cmocka_unit_test(nothing_comes_back),
+        cmocka_unit_test(an_old_counter_in_place),
+        cmocka_unit_test(hostile_files),
+        cmocka_unit_test(a_broken_spool),
+        cmocka_unit_test(hostile_trees),
+        cmocka_unit_test(reports_come_down),
+        cmocka_unit_test(briefs_leave_the_report),
+        cmocka_unit_test(no_keys),
+        cmocka_unit_test(wrong_port_message),
+        cmocka_unit_test(ground_is_exclusive),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,6 +128,8 @@ static void refuses_values(void **state)
         { "highest counter", PORT_TRANSFERS, AT(transfers.traffic.highest) + 4, 0x80000000 },
         { "empty report", PORT_REPORT, AT(report.n), 0 },
         { "long report", PORT_REPORT, AT(report.n), REPORT_MAX + 1 },
+        { "empty brief", PORT_BRIEF, AT(report.n), 0 },
+        { "long brief", PORT_BRIEF, AT(report.n), REPORT_MAX + 1 },
         { "reserved", PORT_CONTACT, AT(reserved), 1 },
         { "type 0", PORT_CONTACT, AT(type), 0 },
         { "type 11", PORT_CONTACT, AT(type), 11 },
@@ -154,6 +156,7 @@ static void refuses_values(void **state)
         [PORT_HEARD] = 0,
         [PORT_OBJECT_DONE] = sizeof(struct port_done),
         [PORT_REPORT] = sizeof(struct port_report),
+        [PORT_BRIEF] = sizeof(struct port_report),
         [PORT_KEY] = sizeof(struct port_key),
         [PORT_KEY_HELD] = sizeof(struct port_key_held),
         [PORT_KEYS] = sizeof(struct port_keys),
@@ -162,7 +165,8 @@ static void refuses_values(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        bool from_agent = rows[i].type == PORT_REPORT || rows[i].type == PORT_KEY;
+        bool is_report = rows[i].type == PORT_REPORT || rows[i].type == PORT_BRIEF;
+        bool from_agent = is_report || rows[i].type == PORT_KEY;
         enum port_side from = from_agent ? PORT_FROM_AGENT : PORT_FROM_LINK;
         enum port_side other = from == PORT_FROM_LINK ? PORT_FROM_AGENT : PORT_FROM_LINK;
         size_t fds = rows[i].type == PORT_OBJECT ? 1 : 0;
@@ -174,7 +178,7 @@ static void refuses_values(void **state)
             m = object();
         if (rows[i].type == PORT_EVENT)
             m.event = (struct port_event){ .rc = RC_BPSEC_AUTH, .count = 1, .what = "bundle" };
-        if (rows[i].type == PORT_REPORT)
+        if (is_report)
             m.report.n = 1;
         if (rows[i].type == PORT_KEY)
             m.key = (struct port_key){ .id = { 1, 2, "acme" }, .secret = { 9 } };

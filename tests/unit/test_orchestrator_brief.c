@@ -11,9 +11,12 @@
 
 #include "agent/report.h"
 #include "base/fs.h"
+#include "link/dircl.h"
+#include "link/outbox.h"
 #include "orchestrator/brief.h"
 #include "orchestrator/ingest.h"
 #include "tests/unit/documents.h"
+#include "tests/unit/link_fixture.h"
 
 static struct err err;
 static uint8_t buf[REPORT_MAX];
@@ -166,7 +169,7 @@ static void a_brief_comes_after_three_reports(void **state)
 
 /* ---- over a bad link ---- */
 
-#define SENT_MAX 512U
+#define SENT_MAX 1536U
 
 /* Everything that the satellite ever sent, with what was true then. */
 static struct {
@@ -299,6 +302,99 @@ static void the_ground_converges_and_shows_nothing_else(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++)
         one_history(seed);
+}
+
+/* ---- over batches, through the real outbox ---- */
+
+#define BEAT_S 30U     /* between two reports */
+#define TRIMMED_TO 4U  /* as link/endpoint does */
+#define CARRIED_MAX 8U /* beside mail there is never more in the downlink */
+
+struct carried {
+    struct link_tmp keys, down;
+    struct link_state link;
+    unsigned at[SENT_MAX]; /* counter to place in sent */
+};
+
+static void carried_open(struct carried *c)
+{
+    struct keys keys;
+
+    *c = (struct carried){ .keys = link_tmp_new(), .down = link_tmp_new() };
+    assert_rc(keys_make(1, 42, &keys, &err), RC_OK);
+    assert_rc(link_state_make(c->keys.fd, LINK_SIDE_SATELLITE, &keys, &err), RC_OK);
+    assert_rc(link_state_open(c->keys.fd, LINK_SIDE_SATELLITE, &c->link, &err), RC_OK);
+}
+
+static void carried_close(struct carried *c)
+{
+    link_state_done(&c->link);
+    link_tmp_free(&c->keys);
+    link_tmp_free(&c->down);
+}
+
+/* One beat: what the satellite says now lies in the downlink, and old files make room. */
+static void beat(struct carried *c, struct satellite *s)
+{
+    say(s);
+    const uint64_t counter = c->link.ring->key[0].counter.next;
+    const struct bytes place = bytes_of("sealed");
+
+    assert_true(counter < SENT_MAX);
+    c->at[counter] = n_sent - 1;
+    assert_rc(sent[n_sent - 1].full ? outbox_put(&c->link, "", c->down.fd, place, &err)
+                                    : outbox_put_brief(&c->link, c->down.fd, place, &err),
+              RC_OK);
+    assert_rc(outbox_trim(&c->link, c->down.fd, TRIMMED_TO, &err), RC_OK);
+}
+
+/* The carrier takes all that is there to the ground, in order, and what asks goes up at once. */
+static void pass(struct carried *c, struct satellite *s)
+{
+    static struct dircl_scan scan;
+    bool asks = false;
+
+    assert_rc(dircl_scan(c->down.fd, UINT64_C(1) << 40, &scan, &err), RC_OK);
+    assert_true(scan.n > 0 && scan.n <= CARRIED_MAX);
+    for (size_t i = 0; i < scan.n; i++) {
+        asks |= arrive(c->at[strtoull(scan.name[i] + 9, NULL, 16)]);
+        assert_int_equal(unlinkat(c->down.fd, scan.name[i], 0), 0);
+    }
+    s->heard += asks;
+}
+
+/* A state that changes somewhere between two passes is shown at the very next one. */
+static void batches(unsigned minutes)
+{
+    const unsigned beats = minutes * 60U / BEAT_S;
+    struct satellite s = { .epoch = 1 };
+    struct carried c;
+
+    n_sent = 0;
+    memset(&ground, 0, sizeof ground);
+    carried_open(&c);
+    for (unsigned k = 0; k < 3; k++) {
+        const unsigned lasts = k == 0 ? 5 : beats, change = k == 0 ? beats : roll(beats);
+
+        for (unsigned i = 0; i < lasts; i++) {
+            s.truth += i == change;
+            beat(&c, &s);
+        }
+        pass(&c, &s);
+        if (!ground.has || ground.shows != s.truth || ground.seq != s.seq)
+            fail_msg("%u minutes, pass %u: shows %u of %u", minutes, k, ground.shows, s.truth);
+    }
+    carried_close(&c);
+}
+
+static void batches_bring_every_change(void **state)
+{
+    static const unsigned rows[] = { 1, 2, 5, 7, 10, 15, 30, 60, 90, 140, 180 };
+
+    (void)state;
+    random_state = 5;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        batches(rows[i]);
 }
 
 /* ---- the store ---- */
@@ -465,6 +561,7 @@ int main(void)
         cmocka_unit_test(the_root_covers_what_was_told),
         cmocka_unit_test(a_brief_comes_after_three_reports),
         cmocka_unit_test(the_ground_converges_and_shows_nothing_else),
+        cmocka_unit_test(batches_bring_every_change),
         STORE(the_same_state_is_fresh_again),
         STORE(another_state_is_asked_for),
         STORE(a_brief_alone_shows_nothing),
