@@ -34,7 +34,7 @@ struct program {
     const char *arg[3];
     const char *tenant, *payload;
     uint64_t satellite, ground, grace_hours, life_hours;
-    bool json;
+    bool json, anew;
 };
 
 /* One command. */
@@ -67,16 +67,19 @@ static const struct {
     { RC_REPLAY_OLD, "nothing: newer ones came before it; have it sealed and sent again" },
     { RC_REPLAY_JUMP, "berth-seal rotate: the numbers of the other end cannot be right" },
     { RC_BUNDLE_EXPIRED, "have it sealed again, or set the clock" },
-    { RC_STATE_DAMAGED, "berth-seal rotate at either end, install at the other: what was opened "
-                        "under this epoch is not known any more" },
-    { RC_COUNTER, "berth-seal rotate at either end, install at the other: the numbers of this "
-                  "epoch are not known any more" },
+    { RC_STATE_DAMAGED, "berth-seal rotate (--anew if it says BUSY) at either end, install at the "
+                        "other: what was opened under this epoch is not known any more" },
+    { RC_COUNTER, "berth-seal rotate (--anew if it says BUSY) at either end, install at the other: "
+                  "the numbers of this epoch are not known any more" },
     { RC_EXISTS, "take another name: nothing is written over" },
     { RC_NOT_FOUND, "berth-seal keygen, or berth-seal install, makes a directory of keys" },
-    { RC_BUSY, "try again: another berth-seal uses this directory" },
+    { RC_BUSY,
+      "try again if another berth-seal uses this directory; a rotate is over when its key file "
+      "is installed and a message of each end's under it was opened by the other" },
     { RC_TOO_LARGE, "a message has 4193792 bytes at most: split it" },
     { RC_NO_SPACE, "make room" },
-    { RC_EQUIVOCATION, "berth-seal rotate again at the end that made it" },
+    { RC_EQUIVOCATION,
+      "berth-seal rotate --anew at one of the two ends: both have made this epoch" },
     { RC_REKEY_OLD, "berth-seal rotate at either end: this epoch was superseded" },
     { RC_USAGE, "berth-seal --help" },
 };
@@ -271,7 +274,7 @@ static enum rc run_install(struct program *p, struct err *err)
     else if (rc == RC_OK && box.ring.end != to)
         rc = err_set(err, RC_SEAL_KEY, "the file is for the %s's end", seal_end_name(to));
     else if (rc == RC_OK)
-        rc = sealbox_add(&box, &keys, true, &news, err);
+        rc = sealbox_add(&box, &keys, SEAL_INSTALLED, &news, err);
     if (rc == RC_OK)
         sealshow_key(&keys, news ? "installed" : "has already", p->json);
     return rc;
@@ -287,15 +290,15 @@ static enum rc run_rotate(struct program *p, struct err *err)
     if (rc != RC_OK)
         return rc;
     scoped(keys_wipe) struct keys keys = box.ring.epoch[box.ring.n - 1].keys;
-    rc = keys.epoch == UINT32_MAX ? err_set(err, RC_VALUE, "the last epoch")
-                                  : seal_key_make(&keys, keys.epoch + 1, err);
+    const uint32_t next = seal_ring_next(&box.ring);
+    rc = next == 0 ? err_set(err, RC_VALUE, "the last epoch") : seal_key_make(&keys, next, err);
     if (rc == RC_OK)
         rc = put_keyfile(p->arg[1], &keys, box.ring.end == SEAL_GROUND ? SEAL_PAYLOAD : SEAL_GROUND,
                          err);
     if (p->grace_hours != HOURS_NONE)
         sealbox_set_grace(&box, p->grace_hours * HOUR_MS);
     if (rc == RC_OK) {
-        rc = sealbox_add(&box, &keys, false, &news, err);
+        rc = sealbox_add(&box, &keys, p->anew ? SEAL_MADE_ANEW : SEAL_MADE, &news, err);
         if (rc != RC_OK)
             (void)unlink(p->arg[1]);
     }
@@ -432,7 +435,9 @@ static const struct verb verbs[] = {
     { "seal", "DIR IN OUT", 3, "seal a file (- = stdin, stdout) [--life-hours N]", run_seal },
     { "open", "DIR IN OUT", 3, "open a sealed file, once", run_open },
     { "show", "PATH", 1, "what a directory of keys, a key file or a sealed file says", run_show },
-    { "rotate", "DIR FILE", 2, "make the next epoch: FILE goes to the other end [--grace-hours N]",
+    { "rotate", "DIR FILE", 2,
+      "make the next epoch: FILE goes to the other end [--grace-hours N] [--anew: the last one was "
+      "lost]",
       run_rotate },
 };
 
@@ -443,6 +448,7 @@ enum opt {
     OPT_GROUND,
     OPT_GRACE,
     OPT_LIFE,
+    OPT_ANEW,
     OPT_JSON,
     OPT_HELP
 };
@@ -454,6 +460,7 @@ static const struct option options[] = {
     [OPT_GROUND] = { "ground", required_argument, NULL, 0 },
     [OPT_GRACE] = { "grace-hours", required_argument, NULL, 0 },
     [OPT_LIFE] = { "life-hours", required_argument, NULL, 0 },
+    [OPT_ANEW] = { "anew", no_argument, NULL, 0 },
     [OPT_JSON] = { "json", no_argument, NULL, 0 },
     [OPT_HELP] = { "help", no_argument, NULL, 0 },
     { 0 },
@@ -503,6 +510,9 @@ static enum rc take_option(struct program *p, enum opt opt, struct err *err)
         return take_number(name, optarg, 0, HOURS_MAX, &p->grace_hours, err);
     case OPT_LIFE:
         return take_number(name, optarg, 1, HOURS_MAX, &p->life_hours, err);
+    case OPT_ANEW:
+        p->anew = true;
+        return RC_OK;
     case OPT_JSON:
         p->json = true;
         return RC_OK;

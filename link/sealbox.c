@@ -152,7 +152,7 @@ enum rc sealbox_make(int dir, enum seal_end end, const struct keys *keys, bool c
     box.dir = dir;
     box.ring.end = end;
     box.ring.grace_ms = GRACE_MS;
-    rc = seal_ring_add(&box.ring, keys, confirmed, &at, &dropped, err);
+    rc = seal_ring_add(&box.ring, keys, confirmed ? SEAL_INSTALLED : SEAL_MADE, &at, &dropped, err);
     if (rc == RC_OK)
         rc = make_counts(dir, peer_of(&box.ring), at->number, err);
     if (rc == RC_OK)
@@ -202,13 +202,13 @@ void sealbox_close(struct sealbox *box)
 /* ---- keys -------------------------------------------------------------------------------------
  */
 
-enum rc sealbox_add(struct sealbox *box, const struct keys *keys, bool confirmed, bool *ret_new,
+enum rc sealbox_add(struct sealbox *box, const struct keys *keys, enum seal_add how, bool *ret_new,
                     struct err *err)
 {
     scoped(seal_ring_wipe) struct seal_ring before = box->ring;
     struct seal_epoch *at = NULL;
     uint64_t dropped = 0;
-    enum rc rc = seal_ring_add(&box->ring, keys, confirmed, &at, &dropped, err);
+    enum rc rc = seal_ring_add(&box->ring, keys, how, &at, &dropped, err);
 
     if (rc == RC_OK && at != NULL)
         rc = make_counts(box->dir, peer_of(&box->ring), at->number, err);

@@ -46,9 +46,9 @@ must_check enum rc sealbox_look(int dir, struct sealbox *ret, struct err *err);
 
 void sealbox_close(struct sealbox *box); /* wipes; scope cleaner */
 
-/* Add the next key: made here (confirmed false), or by the other end (true).  *ret_new tells
- * whether it was not held already.  Durable.  Codes of seal_ring_add. */
-must_check enum rc sealbox_add(struct sealbox *box, const struct keys *keys, bool confirmed,
+/* Add the next key.  *ret_new tells whether it was not held already.  Durable.  Codes of
+ * seal_ring_add. */
+must_check enum rc sealbox_add(struct sealbox *box, const struct keys *keys, enum seal_add how,
                                bool *ret_new, struct err *err);
 
 /* How long a superseded epoch still opens; durable with the next sealbox_add. */

@@ -117,15 +117,44 @@ static struct seal_epoch *newest(struct seal_ring *ring)
     return &ring->epoch[ring->n - 1];
 }
 
-static uint64_t drop_oldest(struct seal_ring *ring)
+/* The other one moves into its place. */
+static uint64_t drop(struct seal_ring *ring, uint32_t i)
 {
-    const uint64_t number = ring->epoch[0].number;
+    const uint64_t number = ring->epoch[i].number;
 
-    ring->epoch[0] = ring->epoch[1];
+    if (i == 0)
+        ring->epoch[0] = ring->epoch[1];
     crypto_wipe(&ring->epoch[1], sizeof ring->epoch[1]);
     crypto_forget();
     ring->n = 1;
     return number;
+}
+
+/* Whether the last step is not over: what was sealed under the older one may be under way, and what
+ * comes may be sealed under either. */
+static bool is_changing(const struct seal_ring *ring)
+{
+    return ring->n == SEAL_EPOCHS_MAX && ring->epoch[0].until_ms == 0;
+}
+
+uint32_t seal_ring_next(const struct seal_ring *ring)
+{
+    const struct seal_epoch *last = &ring->epoch[ring->n - 1];
+    const uint32_t step = is_changing(ring) && !last->confirmed ? 2 : 1;
+
+    return last->keys.epoch <= UINT32_MAX - step ? last->keys.epoch + step : 0;
+}
+
+/* Make room in a ring that is full; the number of what had to go.  Who makes an epoch holds the one
+ * before it, unless that is one that it made itself and gave up: then it left out a number. */
+static uint64_t make_room(struct seal_ring *ring, const struct keys *keys, enum seal_add how)
+{
+    const bool skipped = keys->epoch - newest(ring)->keys.epoch > 1;
+
+    if (how == SEAL_INSTALLED ? is_changing(ring) && skipped : !newest(ring)->confirmed)
+        return drop(ring, 1);
+    newest(ring)->confirmed = true;
+    return drop(ring, 0);
 }
 
 /* Whether the key may follow the newest one. */
@@ -150,33 +179,30 @@ static enum rc check_next(const struct keys *held, const struct keys *next, bool
     return RC_OK;
 }
 
-enum rc seal_ring_add(struct seal_ring *ring, const struct keys *keys, bool confirmed,
+enum rc seal_ring_add(struct seal_ring *ring, const struct keys *keys, enum seal_add how,
                       struct seal_epoch **ret, uint64_t *ret_dropped, struct err *err)
 {
     const uint64_t number = keys_number(keys);
-    uint64_t dropped = 0;
     bool held = false;
 
     if (number == 0)
         return err_set(err, RC_CRYPTO, "number of a key");
     enum rc rc = ring->n > 0 ? check_next(&newest(ring)->keys, keys, &held, err) : RC_OK;
 
+    if (rc == RC_OK && !held && how == SEAL_MADE && is_changing(ring))
+        rc = err_set(err, RC_BUSY, "epoch %u is not used by both ends yet",
+                     newest(ring)->keys.epoch);
     if (rc != RC_OK)
         return rc;
     *ret = NULL;
     *ret_dropped = 0;
     if (held)
         return RC_OK;
-    if (ring->n == SEAL_EPOCHS_MAX && !newest(ring)->confirmed) {
-        dropped = newest(ring)->number;
-        ring->n--;
-    } else if (ring->n == SEAL_EPOCHS_MAX) {
-        dropped = drop_oldest(ring);
-    }
+    if (ring->n == SEAL_EPOCHS_MAX)
+        *ret_dropped = make_room(ring, keys, how);
     ring->epoch[ring->n] =
-        (struct seal_epoch){ .keys = *keys, .number = number, .confirmed = confirmed };
+        (struct seal_epoch){ .keys = *keys, .number = number, .confirmed = how == SEAL_INSTALLED };
     *ret = &ring->epoch[ring->n++];
-    *ret_dropped = dropped;
     return RC_OK;
 }
 
@@ -213,7 +239,7 @@ uint64_t seal_ring_settle(struct seal_ring *ring, uint64_t now_ms)
 {
     const uint64_t until = ring->epoch[0].until_ms;
 
-    return ring->n == SEAL_EPOCHS_MAX && until != 0 && now_ms >= until ? drop_oldest(ring) : 0;
+    return ring->n == SEAL_EPOCHS_MAX && until != 0 && now_ms >= until ? drop(ring, 0) : 0;
 }
 
 /* ---- the file ---------------------------------------------------------------------------------
@@ -260,8 +286,9 @@ static void decode_epoch(struct cbor_in *r, const struct keys *pair, struct seal
     cbor_fixed(r, "secret", keys.secret, sizeof keys.secret);
     cbor_end(r);
     check_and_derive(r, &keys);
-    if (r->rc == RC_OK &&
-        (seal_ring_add(ring, &keys, confirmed, &at, &dropped, NULL) != RC_OK || at == NULL))
+    if (r->rc == RC_OK && (seal_ring_add(ring, &keys, confirmed ? SEAL_INSTALLED : SEAL_MADE, &at,
+                                         &dropped, NULL) != RC_OK ||
+                           at == NULL))
         cbor_fail(r, RC_VALUE, "epoch");
     if (at != NULL)
         at->until_ms = until_ms;

@@ -15,7 +15,11 @@
  *   saw         an authentic bundle under the newest came: it is used, and the one before is opened
  *               for the grace, then refused and forgotten.
  *
- * So nothing that was under way is lost, and an end never seals under a key that the other lacks.
+ * Until then no end makes another one (RC_BUSY): nothing that was under way is lost, and an end
+ * never seals under a key that the other lacks.  Who makes an epoch all the same (SEAL_MADE_ANEW)
+ * says that the one that waits was lost, and leaves out a number: its other end then gives up what
+ * it has of that one.  Where both have made one at a time, each refuses the other's, and one of
+ * them makes one anew.
  */
 #ifndef BERTH_LINK_SEALKEY_H
 #define BERTH_LINK_SEALKEY_H
@@ -30,6 +34,10 @@
 #define SEAL_GRACE_MAX_MS (UINT64_C(3660) * 24U * 3600U * 1000U)
 
 enum seal_end { SEAL_GROUND = 1, SEAL_PAYLOAD = 2 };
+
+/* How a key came to an end: made here, made here because the one before was lost or is of no use,
+ * or made by the other end. */
+enum seal_add { SEAL_MADE, SEAL_MADE_ANEW, SEAL_INSTALLED };
 
 /* One epoch. */
 struct seal_epoch {
@@ -62,12 +70,19 @@ must_check enum rc seal_keyfile_encode(const struct keys *keys, enum seal_end to
 must_check enum rc seal_keyfile_decode(struct bytes in, enum seal_end *ret_to, struct keys *ret,
                                        struct err *err);
 
-/* Add a key.  *ret tells where it is, NULL if exactly this key is held already.  A next one that
- * waits unused makes room for it, else the oldest does.  RC_SEAL_KEY: of another pair;
- * RC_EQUIVOCATION: the epoch is held with another secret; RC_REKEY_OLD: not above the newest held;
- * RC_VALUE: more than SEAL_EPOCH_STEP_MAX above.  *ret_dropped is the number of an epoch that is
- * gone, 0 = none.  The ring is unchanged on failure. */
-must_check enum rc seal_ring_add(struct seal_ring *ring, const struct keys *keys, bool confirmed,
+/* The epoch to make next; 0: there is none.  The ring is not empty. */
+uint32_t seal_ring_next(const struct seal_ring *ring);
+
+/* Add a key.  *ret tells where it is, NULL if exactly this key is held already.  RC_SEAL_KEY: of
+ * another pair; RC_EQUIVOCATION: the epoch is held with another secret; RC_REKEY_OLD: not above the
+ * newest held; RC_VALUE: more than SEAL_EPOCH_STEP_MAX above; RC_BUSY: SEAL_MADE, and two are held
+ * of which the older is not superseded.
+ *
+ * Room in a full ring: the oldest goes, and the one before the new one counts as held by the other
+ * end, which has made the next; SEAL_MADE_ANEW drops that one if it waits unused, and so does
+ * SEAL_INSTALLED with a number left out while the older is not superseded.  *ret_dropped is the
+ * number of an epoch that is gone, 0 = none.  The ring is unchanged on failure. */
+must_check enum rc seal_ring_add(struct seal_ring *ring, const struct keys *keys, enum seal_add how,
                                  struct seal_epoch **ret, uint64_t *ret_dropped, struct err *err);
 
 /* The epoch to seal under: the newest that the other end is known to hold, else the oldest. */

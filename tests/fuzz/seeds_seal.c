@@ -67,9 +67,9 @@ static void put_keys(void)
 
     must(seal_keyfile_encode(&one, SEAL_PAYLOAD, buf, &out, &err));
     put("fuzz_link_sealkey", "keyfile", out);
-    must(seal_ring_add(&ring, &one, true, &at, &dropped, &err));
+    must(seal_ring_add(&ring, &one, SEAL_INSTALLED, &at, &dropped, &err));
     put_ring("ring-one", &ring);
-    must(seal_ring_add(&ring, &two, false, &at, &dropped, &err));
+    must(seal_ring_add(&ring, &two, SEAL_MADE, &at, &dropped, &err));
     put_ring("ring-waiting", &ring);
     ring.epoch[0].until_ms = 1800000000000;
     put_ring("superseded-by-nothing", &ring); /* which no rule leads to */

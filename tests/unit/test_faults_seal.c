@@ -89,7 +89,7 @@ static enum rc key_make(struct fault_world *w, struct err *err)
     if (rc != RC_EXISTS)
         return rc;
     rc = sealbox_open(dir, &found, err);
-    return rc == RC_OK ? sealbox_add(&found, &first, false, &news, err) : rc;
+    return rc == RC_OK ? sealbox_add(&found, &first, SEAL_MADE, &news, err) : rc;
 }
 
 static bool key_is_made(struct fault_world *w)
@@ -104,7 +104,7 @@ static enum rc key_add(struct fault_world *w, struct err *err)
     bool news = false;
 
     (void)w;
-    return sealbox_add(&box, &next, false, &news, err);
+    return sealbox_add(&box, &next, SEAL_MADE, &news, err);
 }
 
 static bool key_is_added(struct fault_world *w)

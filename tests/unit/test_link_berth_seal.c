@@ -69,6 +69,8 @@ static void keys_change(void **state)
     assert_run("berth-seal seal cam-keys in late", 0);
     assert_run("berth-seal rotate --grace-hours 0 ground-keys next.key", 0);
     assert_said("made epoch 2");
+    assert_refused("berth-seal rotate ground-keys more.key", 1, "BUSY");
+    assert_false(exists("more.key"));
     assert_run("berth-seal seal ground-keys in still", 0); /* under the old one, until it is seen */
     assert_run("berth-seal open cam-keys still still.out", 0);
     assert_run("berth-seal install next.key cam-keys", 0);
@@ -79,6 +81,27 @@ static void keys_change(void **state)
     assert_refused("berth-seal open ground-keys late late.out", 5, "BPSEC_KEY");
     assert_run("berth-seal open cam-keys early early.out", 0); /* 30 days there */
     assert_refused("berth-seal install cam.key cam-keys", 5, "REKEY_OLD");
+}
+
+/* The next one gets lost, and both ends make one anew at a time; one of them gives way. */
+static void a_lost_key_is_made_anew(void **state)
+{
+    (void)state;
+    assert_run(KEYGEN "kennel-keys dog.key", 0);
+    assert_run("berth-seal install dog.key dog-keys", 0);
+    assert_run("berth-seal rotate dog-keys dog-2.key", 0);
+    assert_run("berth-seal rotate --anew dog-keys dog-4.key", 0);
+    assert_said("made epoch 4");
+    assert_run("berth-seal rotate kennel-keys ground-2.key", 0);
+    assert_run("berth-seal rotate --anew kennel-keys ground-4.key", 0);
+    assert_refused("berth-seal install ground-4.key dog-keys", 5, "EQUIVOCATION");
+    assert_refused("berth-seal install dog-4.key kennel-keys", 5, "EQUIVOCATION");
+    assert_run("berth-seal rotate --anew kennel-keys ground-6.key", 0);
+    assert_run("berth-seal install ground-6.key dog-keys", 0);
+    assert_run("berth-seal seal dog-keys in sixth", 0);
+    assert_run("berth-seal open kennel-keys sixth sixth.out", 0);
+    assert_run("berth-seal seal kennel-keys in seventh", 0);
+    assert_run("berth-seal open dog-keys seventh seventh.out", 0);
 }
 
 static void what_is_wrong_is_said(void **state)
@@ -146,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_hour),
         cmocka_unit_test(keys_change),
+        cmocka_unit_test(a_lost_key_is_made_anew),
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(keys_are_kept_to_oneself),
     };

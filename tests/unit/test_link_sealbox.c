@@ -444,7 +444,7 @@ static struct keys rotate(struct seal_ends *e)
     struct err err;
 
     assert_rc(seal_key_make(&keys, keys.epoch + 1, &err), RC_OK);
-    assert_rc(sealbox_add(&e->ground, &keys, false, &news, &err), RC_OK);
+    assert_rc(sealbox_add(&e->ground, &keys, SEAL_MADE, &news, &err), RC_OK);
     assert_true(news);
     return keys;
 }
@@ -465,9 +465,9 @@ static void an_old_epoch_opens_for_its_grace(void **state)
     /* Nothing is sealed under it before the other end is known to have it. */
     struct sealed s = seal_text(&e.ground, TEXT);
     assert_rc(seal_take(&e.payload, &s, TEXT), RC_OK);
-    assert_rc(sealbox_add(&e.payload, &next, true, &news, &err), RC_OK);
+    assert_rc(sealbox_add(&e.payload, &next, SEAL_INSTALLED, &news, &err), RC_OK);
     assert_true(news);
-    assert_rc(sealbox_add(&e.payload, &next, true, &news, &err), RC_OK);
+    assert_rc(sealbox_add(&e.payload, &next, SEAL_INSTALLED, &news, &err), RC_OK);
     assert_false(news); /* again */
     s = seal_text(&e.payload, TEXT);
     assert_rc(seal_take(&e.ground, &s, TEXT), RC_OK);
@@ -498,7 +498,7 @@ static void a_forgotten_secret_is_gone(void **state)
     (void)state;
     sealbox_set_grace(&e.payload, 0);
     const struct keys next = rotate(&e);
-    assert_rc(sealbox_add(&e.payload, &next, true, &news, &err), RC_OK);
+    assert_rc(sealbox_add(&e.payload, &next, SEAL_INSTALLED, &news, &err), RC_OK);
     struct sealed s = seal_text(&e.payload, TEXT);
     assert_rc(seal_take(&e.ground, &s, TEXT), RC_OK);
     s = seal_text(&e.ground, TEXT);
