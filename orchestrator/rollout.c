@@ -224,8 +224,8 @@ enum rc rollout_promote(struct rollout *r, const struct rollout_seen *seen, uint
 
     if (t.healthy != t.released)
         return err_set(err, RC_ROLLOUT_STATE,
-                       "of the %u satellites of waves 1 to %u %u are healthy, %u have failed",
-                       t.released, open, t.healthy, t.failed);
+                       "%u of the %u satellites that got their order are healthy, %u have failed",
+                       t.healthy, t.released, t.failed);
     r->wave[open - 1].state = WAVE_DONE;
     return RC_OK;
 }

@@ -72,6 +72,14 @@ async function main() {
   await page.click('#ask-yes');
   await page.waitForFunction(() => document.querySelector('section[aria-label="rollout 1"] h3').textContent.includes('running'));
   assert.match(run('rollout', 'status', '1', '--json'), /"state": ?"running"/);
+  // what the rules refuse is said: no satellite has reported anything
+  await first.getByRole('button', { name: 'promote' }).click();
+  assert(await page.isHidden('#ask-reason'));
+  assert.match(await page.textContent('#ask-what'), /berth rollout promote 1$/);
+  await page.fill('#ask-word', '1');
+  await page.click('#ask-yes');
+  await page.waitForFunction(() => document.querySelector('#live').textContent.includes('0 of the 3 satellites'));
+  errors.splice(0, errors.length, ...errors.filter((e) => !e.includes('409')));
   // ... and nothing happens when it is called off
   await first.getByRole('button', { name: 'abort' }).click();
   await page.fill('#ask-word', '1');
