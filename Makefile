@@ -265,7 +265,7 @@ escapes: ## the attacks on the sandbox, and the same under bubblewrap and crun: 
 oci: ## run the OCI runtime-tools' validation programs with berth-oci, and with crun (SUITE=DIR, a built checkout: docs/testing.md)
 	$(Q)test -n '$(SUITE)' || { echo 'oci: where is the suite? to fix: make oci SUITE=DIR, docs/testing.md says how it is built' >&2; exit 2; }
 	$(Q)$(MAKE) --no-print-directory programs
-	$(Q)tools/oci-suite '$(SUITE)' '$(B)/berth-oci --bind-from /etc' build/oci/berth-oci
+	$(Q)tools/oci-suite '$(SUITE)' '$(B)/berth-oci --bind-from /etc --ids 1000:3000' build/oci/berth-oci
 	$(Q)if command -v crun >/dev/null; then BERTH_OCI_HIDE_V2=1 tools/oci-suite '$(SUITE)' crun build/oci/crun; fi
 
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -144,6 +144,15 @@ struct oci_config {
 /* Read a config.json.  RC_TOO_LARGE, RC_OCI_FORMAT (err->what names the key), RC_OCI_WANTS. */
 must_check enum rc oci_config_read(struct bytes in, struct oci_config *ret, struct err *err);
 
+/* Whether the ranges that it names lie in the one that the caller gives away (count 0 = none); and
+ * whether the ids of devices lie in them.  RC_OCI_WANTS, RC_OCI_FORMAT. */
+must_check enum rc oci_config_ids(const struct oci_config *config, const struct oci_map *given,
+                                  struct err *err);
+
+/* Read BASE:COUNT, decimal: a range to give away.  False for what is none, begins below
+ * OCI_MAP_MIN, or has an id of a range that berthd or berth-oci gives by itself. */
+bool oci_map_read(const char *text, struct oci_map *ret);
+
 /* Free it: a scope cleaner; safe on a zeroed one. */
 void oci_config_done(struct oci_config *config);
 

@@ -91,6 +91,8 @@ static enum rc read_config(struct creation *s, struct err *err)
     if (rc == RC_OK)
         rc = oci_config_read((struct bytes){ .p = buf, .n = n }, &s->config, err);
     if (rc == RC_OK)
+        rc = oci_config_ids(&s->config, &s->options->ids, err);
+    if (rc == RC_OK)
         rc = oci_tree_root(s->bundle, s->config.root, &sources, &s->root, err);
     for (size_t i = 0; rc == RC_OK && i < s->config.n_said; i++)
         (void)fprintf(s->options->notes, "berth-oci: %s\n", s->config.said[i]);

@@ -16,8 +16,9 @@ struct oci_options {
     const char *pid_file;         /* create: NULL = none */
     const char *const *bind_from; /* directories of the host that may be bound, absolute */
     size_t n_bind_from;
-    bool force;  /* delete: end it first */
-    FILE *notes; /* where what is left out or narrowed is said */
+    struct oci_map ids; /* of the host, that a config.json may map; count 0 = none */
+    bool force;         /* delete: end it first */
+    FILE *notes;        /* where what is left out or narrowed is said */
 };
 
 /* Everything but exec.  RC_OCI_FORMAT, RC_OCI_WANTS, RC_OCI_STATE, RC_LAYER_MISSING,

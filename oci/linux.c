@@ -3,11 +3,14 @@
  * The "linux" of a config.json.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "oci/parts.h"
+#include "oci/state.h"
 #include "oci/words.h"
+#include "sandbox/plan.h"
 
 /* ---- namespaces and ids --------------------------------------------------------------------- */
 
@@ -75,6 +78,64 @@ static enum rc read_map(const json_t *value, const char *name, struct oci_map *r
                        map.host);
     *ret = map;
     return RC_OK;
+}
+
+/* All that berthd's payloads and containers without a map of their own have: one range. */
+static bool is_taken(const struct oci_map *map)
+{
+    static_assert(OCI_UID_BASE == PLAN_UID_BASE + PLAN_SLOTS * PLAN_UID_COUNT, "they touch");
+
+    return map->host < OCI_UID_BASE + OCI_SLOTS * OCI_UID_COUNT &&
+           map->host + map->count > PLAN_UID_BASE;
+}
+
+bool oci_map_read(const char *text, struct oci_map *ret)
+{
+    char *end = NULL;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    unsigned long long host = strtoull(text, &end, 10);
+    if (*end != ':' || end[1] < '0' || end[1] > '9')
+        return false;
+    unsigned long long count = strtoull(end + 1, &end, 10);
+    if (*end != '\0' || host < OCI_MAP_MIN || host > UINT32_MAX || count == 0 ||
+        count > UINT32_MAX - host)
+        return false;
+    const struct oci_map map = { .host = (uint32_t)host, .count = (uint32_t)count };
+    if (is_taken(&map))
+        return false;
+    *ret = map;
+    return true;
+}
+
+static enum rc check_map(const struct oci_map *map, const char *name, const struct oci_map *given,
+                         struct err *err)
+{
+    if (map->count == 0)
+        return RC_OK;
+    if (map->host < given->host || map->host - given->host > given->count ||
+        map->count > given->count - (map->host - given->host) || is_taken(map))
+        return err_set(err, RC_OCI_WANTS, "%s: %u ids of the host from %u, not in --ids", name,
+                       map->count, map->host);
+    return RC_OK;
+}
+
+enum rc oci_config_ids(const struct oci_config *config, const struct oci_map *given,
+                       struct err *err)
+{
+    enum rc rc = check_map(&config->uids, "linux.uidMappings", given, err);
+
+    if (rc == RC_OK)
+        rc = check_map(&config->gids_map, "linux.gidMappings", given, err);
+    for (size_t i = 0; rc == RC_OK && config->uids.count != 0 && i < config->n_devices; i++) {
+        const struct oci_device *d = &config->devices[i];
+
+        if (d->uid >= config->uids.count || d->gid >= config->gids_map.count)
+            rc = err_set(err, RC_OCI_FORMAT, "linux.devices: %.60s of an id outside its range",
+                         d->name);
+    }
+    return rc;
 }
 
 static enum rc read_uids(const json_t *value, struct oci_config *c, struct err *err)

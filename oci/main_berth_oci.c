@@ -17,7 +17,7 @@
 static const char usage[] =
     "berth-oci: run an OCI bundle inside the walls of a Berth payload.\n"
     "\n"
-    "  berth-oci [--root DIR] [--bind-from DIR]... COMMAND\n"
+    "  berth-oci [--root DIR] [--bind-from DIR]... [--ids BASE:COUNT] COMMAND\n"
     "    create [--bundle DIR] [--pid-file FILE] ID   everything but the program itself\n"
     "    start ID                                     let the program run\n"
     "    state ID                                     what it does, as JSON\n"
@@ -26,6 +26,7 @@ static const char usage[] =
     "\n"
     "  --root DIR        where the state of containers is (else " OCI_ROOT_DEFAULT ")\n"
     "  --bind-from DIR   containers may be given what lies in DIR, beside their bundle\n"
+    "  --ids BASE:COUNT  ids of the host that a config.json may map to ids inside (else none)\n"
     "  --version, --help\n";
 
 struct line {
@@ -53,6 +54,9 @@ static enum rc option_value(struct line *l, const char *name, const char *value,
         if (!oci_path_valid(value) || l->options.n_bind_from == BIND_FROM_MAX)
             return use(err, "--bind-from");
         l->bind_from[l->options.n_bind_from++] = value;
+    } else if (strcmp(name, "--ids") == 0) {
+        if (!oci_map_read(value, &l->options.ids))
+            return use(err, "--ids");
     } else {
         return use(err, name);
     }

@@ -32,6 +32,22 @@ static const char *with(const char *top, const char *process, const char *kernel
     return text;
 }
 
+static enum rc ids(const char *uids, const char *gids, const char *given, const char *devices,
+                   struct err *err)
+{
+    struct oci_map range = { 0 };
+    char part[400];
+
+    if (given[0] != '\0')
+        assert_true(oci_map_read(given, &range));
+    (void)snprintf(part, sizeof part, "\"uidMappings\":[{%s}],\"gidMappings\":[{%s}]%s", uids, gids,
+                   devices);
+    assert_rc(read_text(with("", "", part), err), RC_OK);
+    enum rc rc = oci_config_ids(&config, &range, err);
+    oci_config_done(&config);
+    return rc;
+}
+
 static const struct oci_mount *mount_at(const char *path)
 {
     for (size_t i = 0; i < config.n_mounts; i++) {
@@ -426,6 +442,67 @@ static void test_words(void **state)
     assert_false(oci_signal("", &signal));
 }
 
+/* No config.json chooses whose files it owns. */
+static void test_ids(void **state)
+{
+    static const char *const no_range[] = {
+        "",
+        "1000",
+        "1000:",
+        ":5",
+        "999:5",
+        "1000:0",
+        "0:70000",
+        "-1000:5",
+        "+1000:5",
+        "1000:5 ",
+        "1000:-5",
+        "4294967295:1",
+        "4e3:5",
+        "1000:523289",
+        "524288:1",
+        "600000:5",
+        "67633151:2",
+        "134742015:1",
+        "1000:4294966295",
+        "18446744073709552616:5",
+        "1000:18446744073709551617",
+    };
+    static const char low[] = "\"containerID\":0,\"hostID\":1000,\"size\":2000";
+    static const char more[] = "\"containerID\":0,\"hostID\":1000,\"size\":3000";
+    static const char taken[] = "\"containerID\":0,\"hostID\":524288,\"size\":65536";
+    struct oci_map range = { 0 };
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof no_range / sizeof no_range[0]; i++)
+        assert_false(oci_map_read(no_range[i], &range));
+    assert_true(oci_map_read("1000:523288", &range));
+    assert_int_equal(range.host, 1000);
+    assert_int_equal(range.count, 523288);
+    assert_true(oci_map_read("134742016:65536", &range));
+
+    assert_rc(ids(low, more, "1000:3000", "", &err), RC_OK);
+    assert_rc(ids(low, more, "1000:2999", "", &err), RC_OCI_WANTS);
+    assert_non_null(strstr(err.what, "linux.gidMappings"));
+    assert_rc(ids(low, low, "", "", &err), RC_OCI_WANTS);
+    assert_non_null(strstr(err.what, "linux.uidMappings"));
+    assert_rc(ids(low, low, "1001:5000", "", &err), RC_OCI_WANTS);
+    assert_rc(ids(low, low, "1000:1999", "", &err), RC_OCI_WANTS);
+    assert_rc(ids(taken, taken, "134742016:65536", "", &err), RC_OCI_WANTS);
+    assert_rc(ids(low, low, "1000:2000",
+                  ",\"devices\":[{\"path\":\"/dev/x\",\"type\":\"p\",\"uid\":2000}]", &err),
+              RC_OCI_FORMAT);
+    assert_non_null(strstr(err.what, "linux.devices"));
+    assert_rc(ids(low, low, "1000:2000",
+                  ",\"devices\":[{\"path\":\"/dev/x\",\"type\":\"p\",\"uid\":1999}]", &err),
+              RC_OK);
+    /* None asked for: none needed. */
+    assert_rc(read_text(with("", "", ""), &err), RC_OK);
+    assert_rc(oci_config_ids(&config, &(const struct oci_map){ 0 }, &err), RC_OK);
+    oci_config_done(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_process),    cmocka_unit_test(test_capabilities),
         cmocka_unit_test(test_limits),     cmocka_unit_test(test_files),
         cmocka_unit_test(test_namespaces), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_ids),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -554,6 +554,39 @@ static void test_groups(void **state)
     nothing_left();
 }
 
+/* Only the caller gives ids of the host away. */
+static void test_ids(void **state)
+{
+    static const char maps[] = ",\"uidMappings\":[{\"containerID\":0,\"hostID\":4321,\"size\":10}],"
+                               "\"gidMappings\":[{\"containerID\":0,\"hostID\":4321,\"size\":10}]";
+    char mounts[400];
+
+    (void)state;
+    (void)mkdir(in_dir("bundle/owned"), 0755);
+    write_text("bundle/owned/file", "of 4321\n");
+    assert_int_equal(chown(in_dir("bundle/owned/file"), 4321, 4321), 0);
+    assert_int_equal(chmod(in_dir("bundle/owned/file"), 0600), 0);
+    (void)snprintf(mounts, sizeof mounts,
+                   ",\"mounts\":[{\"destination\":\"/owned\",\"source\":\"%s\","
+                   "\"options\":[\"bind\"]},{\"destination\":\"/tmp\",\"type\":\"tmpfs\"}]",
+                   in_dir("bundle/owned"));
+    bundle("exec >/owned/out; cat /owned/file", mounts, group(maps));
+    write_text("bundle/owned/out", "");
+    assert_int_equal(chmod(in_dir("bundle/owned/out"), 0666), 0);
+    refused("a range of the host", "linux.uidMappings");
+    assert_int_not_equal(oci("--ids", "5000:10", "create", "--bundle", in_dir("bundle"), "no"), 0);
+    assert_non_null(strstr(output, "linux.uidMappings"));
+    assert_int_not_equal(oci("--ids", "600000:10", "create", "--bundle", in_dir("bundle"), "no"),
+                         0);
+    assert_non_null(strstr(output, "--ids (USAGE"));
+    assert_int_equal(oci("--ids", "4000:1000", "create", "--bundle", in_dir("bundle"), "f"), 0);
+    assert_int_equal(oci("start", "f"), 0);
+    await("f", "stopped");
+    assert_string_equal(read_text("bundle/owned/out"), "of 4321\n");
+    assert_int_equal(oci("delete", "f"), 0);
+    nothing_left();
+}
+
 /* A filter less than the record wants, and the start is refused. */
 static void test_filters_counted(void **state)
 {
@@ -758,6 +791,7 @@ int main(void)
         cmocka_unit_test(test_own_filter),
         cmocka_unit_test(test_filters_counted),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_ids),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
