@@ -10,6 +10,7 @@ void planning_sky_done(struct planning_sky *sky)
 {
     learnt_done(&sky->learnt);
     outlook_free(&sky->outlook);
+    free_ptr(&sky->taken);
     free_ptr(&sky->job);
     free_ptr(&sky->ours);
     free_ptr(&sky->wave);
@@ -170,7 +171,9 @@ static enum rc draw(struct planning_sky *sky, struct err *err)
                                              .tenant = sky->tenant,
                                              .n_tenants = sky->n_tenants,
                                              .job = sky->job,
-                                             .n_jobs = sky->n_jobs };
+                                             .n_jobs = sky->n_jobs,
+                                             .taken = sky->taken,
+                                             .n_taken = sky->n_taken };
     const struct forecast_input in = { .schedule = &schedule,
                                        .contacts = &sky->outlook->contacts,
                                        .goodput = learnt_goodput,
@@ -205,8 +208,8 @@ enum rc planning_sky_make(const struct planning *p, struct store *store, int64_t
     if (rc == RC_OK)
         rc = outlook_make(&in, &sky.outlook, err);
     if (rc == RC_OK)
-        rc = reserved_load(p->fleet, store, now_ms, &sky.outlook->contacts, err);
-
+        rc = reserved_load(p->fleet, store, now_ms, &sky.outlook->contacts, &sky.taken,
+                           &sky.n_taken, err);
     if (rc == RC_OK)
         rc = make_jobs(&sky, store, err);
     if (rc == RC_OK)

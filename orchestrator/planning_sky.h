@@ -26,6 +26,8 @@ struct planning_sky {
     struct schedule_tenant tenant[2U * TENANTS_MAX];
     char tenant_id[2U * TENANTS_MAX][NAME_CAP];
     uint32_t n_tenants;
+    struct schedule_taken *taken; /* antennas' times of satellites of other files */
+    size_t n_taken;
     struct schedule_job *job;
     bool *ours;
     uint32_t n_jobs;

@@ -59,23 +59,63 @@ void reserved_recall(const struct fleet *fleet, const struct store_reserved *row
     }
 }
 
+static bool is_ours(const struct fleet *fleet, const char *satellite)
+{
+    for (uint32_t i = 0; i < fleet->n_satellites; i++)
+        if (strcmp(fleet->satellite[i].id, satellite) == 0)
+            return true;
+    return false;
+}
+
+/* A station that has fewer antennas in this file has none of that number to keep free. */
+size_t reserved_others(const struct fleet *fleet, const struct store_reserved *rows, size_t n,
+                       struct schedule_taken *ret)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct store_reserved *row = &rows[i];
+
+        if (is_ours(fleet, row->satellite) || row->los_ms > INT64_MAX ||
+            row->los_ms <= row->aos_ms || row->los_ms - row->aos_ms > CONTACT_LONGEST_MS)
+            continue;
+        for (uint32_t s = 0; s < fleet->n_stations; s++)
+            if (strcmp(fleet->station[s].station.id, row->station) == 0 &&
+                row->antenna < fleet->station[s].station.antennas)
+                ret[kept++] = (struct schedule_taken){ .station = s,
+                                                       .antenna = row->antenna,
+                                                       .from_ms = (int64_t)row->aos_ms,
+                                                       .to_ms = (int64_t)row->los_ms };
+    }
+    return kept;
+}
+
 enum rc reserved_load(const struct fleet *fleet, struct store *store, int64_t now_ms,
-                      struct contacts *contacts, struct err *err)
+                      struct contacts *contacts, struct schedule_taken **ret, size_t *ret_n,
+                      struct err *err)
 {
     scoped(free_ptr) struct store_reserved *rows = NULL;
     size_t n = 0;
     enum rc rc = store_reserved(store, (uint64_t)now_ms, &rows, &n, err);
+    struct schedule_taken *taken = rc == RC_OK ? calloc(n + 1, sizeof *taken) : NULL;
 
-    if (rc == RC_OK)
-        reserved_recall(fleet, rows, n, now_ms, contacts);
-    return rc;
+    if (rc == RC_OK && !taken)
+        rc = err_set(err, RC_NO_MEMORY, "%zu reservations", n);
+    if (rc != RC_OK)
+        return rc;
+    reserved_recall(fleet, rows, n, now_ms, contacts);
+    *ret_n = reserved_others(fleet, rows, n, taken);
+    *ret = taken;
+    return RC_OK;
 }
 
 enum rc reserved_keep(const struct fleet *fleet, const struct contacts *contacts,
                       struct store *store, int64_t now_ms, struct err *err)
 {
-    enum rc rc = store_drop_reserved(store, err);
+    enum rc rc = RC_OK;
 
+    for (uint32_t i = 0; rc == RC_OK && i < fleet->n_satellites; i++)
+        rc = store_drop_reserved(store, fleet->satellite[i].id, (uint64_t)now_ms, err);
     for (size_t i = 0; rc == RC_OK && i < contacts->n; i++) {
         const struct contact *c = &contacts->at[i];
         struct store_reserved row = { .aos_ms = (uint64_t)c->aos_ms,

@@ -8,6 +8,7 @@
 
 #include "orchestrator/contact.h"
 #include "orchestrator/fleet.h"
+#include "orchestrator/schedule.h"
 #include "orchestrator/store.h"
 
 #define RESERVED_DRIFT_MS 60000 /* newer elements may move a contact by so much */
@@ -17,11 +18,18 @@
 void reserved_recall(const struct fleet *fleet, const struct store_reserved *rows, size_t n,
                      int64_t now_ms, struct contacts *contacts);
 
-/* The same with what the store has. */
-must_check enum rc reserved_load(const struct fleet *fleet, struct store *store, int64_t now_ms,
-                                 struct contacts *contacts, struct err *err);
+/* What satellites of other files have reserved on this file's stations; ret has room for n.  Pure.
+ */
+size_t reserved_others(const struct fleet *fleet, const struct store_reserved *rows, size_t n,
+                       struct schedule_taken *ret);
 
-/* Keep what is reserved from now on, in place of what was. */
+/* Both with what the store has; free the list. */
+must_check enum rc reserved_load(const struct fleet *fleet, struct store *store, int64_t now_ms,
+                                 struct contacts *contacts, struct schedule_taken **ret,
+                                 size_t *ret_n, struct err *err);
+
+/* Keep what is reserved from now on for this file's satellites, in place of what was.  What those
+ * of other files have stays. */
 must_check enum rc reserved_keep(const struct fleet *fleet, const struct contacts *contacts,
                                  struct store *store, int64_t now_ms, struct err *err);
 

@@ -71,6 +71,13 @@ enum rc schedule_check(const struct schedule_input *in, const struct contacts *c
             (in->job[i].tenant >= in->n_tenants && in->job[i].tenant != SCHEDULE_OPERATOR) ||
             in->job[i].class >= SCHEDULE_CLASSES)
             return err_set(err, RC_VALUE, "job %u", i);
+    for (size_t i = 0; i < in->n_taken; i++) {
+        const struct schedule_taken *t = &in->taken[i];
+
+        if (t->station >= in->n_stations || t->antenna >= in->station[t->station].antennas ||
+            t->to_ms <= t->from_ms || t->to_ms - t->from_ms > CONTACT_LONGEST_MS)
+            return err_set(err, RC_VALUE, "taken time %zu", i);
+    }
     for (size_t i = 0; i < contacts->n; i++) {
         const struct contact *c = &contacts->at[i];
 
@@ -125,9 +132,9 @@ static bool fits(const struct lane *lane, const struct contact *c, int64_t turn_
     return true;
 }
 
-static enum rc lane_add(struct lane *lane, const struct contact *c, struct err *err)
+static enum rc lane_add(struct lane *lane, struct busy own, struct err *err)
 {
-    uint32_t i = place_in(lane, c->aos_ms);
+    uint32_t i = place_in(lane, own.from_ms);
 
     if (lane->n == lane->cap) {
         uint32_t cap = lane->cap == 0 ? LANE_FIRST : 2 * lane->cap;
@@ -139,7 +146,7 @@ static enum rc lane_add(struct lane *lane, const struct contact *c, struct err *
         lane->cap = cap;
     }
     memmove(&lane->busy[i + 1], &lane->busy[i], (lane->n - i) * sizeof lane->busy[0]);
-    lane->busy[i] = (struct busy){ c->aos_ms, c->los_ms, c->satellite };
+    lane->busy[i] = own;
     lane->n++;
     return RC_OK;
 }
@@ -161,9 +168,24 @@ static struct lane *antenna_of(const struct work *w, const struct contact *c)
 /* Put a contact on its antenna, whether it fits or not. */
 static enum rc occupy(struct work *w, const struct contact *c)
 {
-    enum rc rc = lane_add(antenna_of(w, c), c, w->err);
+    const struct busy own = { c->aos_ms, c->los_ms, c->satellite };
+    enum rc rc = lane_add(antenna_of(w, c), own, w->err);
 
-    return rc == RC_OK ? lane_add(&w->satellite[c->satellite], c, w->err) : rc;
+    return rc == RC_OK ? lane_add(&w->satellite[c->satellite], own, w->err) : rc;
+}
+
+/* Whose it is does not matter: it is none of the satellites here. */
+static enum rc occupy_taken(struct work *w)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < w->in->n_taken; i++) {
+        const struct schedule_taken *t = &w->in->taken[i];
+
+        rc = lane_add(&w->antenna[w->first[t->station] + t->antenna],
+                      (struct busy){ t->from_ms, t->to_ms, UINT32_MAX }, w->err);
+    }
+    return rc;
 }
 
 /* Reserve a contact on the first antenna that is free; false in *ret if none is. */
@@ -370,8 +392,10 @@ enum rc schedule_antennas(const struct schedule_input *in, struct contacts *cont
         rc = allocate(&w);
     if (rc == RC_OK) {
         sort_by_satellite(&w);
-        rc = begin_anew(&w);
+        rc = occupy_taken(&w);
     }
+    if (rc == RC_OK)
+        rc = begin_anew(&w);
     for (uint32_t i = 0; rc == RC_OK && i < in->n_jobs; i++)
         w.order[i] = i;
     if (rc == RC_OK)

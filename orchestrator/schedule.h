@@ -47,6 +47,13 @@ struct schedule_job {
     int64_t deadline_ms; /* Unix time; INT64_MAX = none */
 };
 
+/* An antenna's time that is somebody else's: of satellites that are not scheduled here. */
+struct schedule_taken {
+    uint32_t station; /* index */
+    uint32_t antenna;
+    int64_t from_ms, to_ms; /* at most CONTACT_LONGEST_MS */
+};
+
 struct schedule_input {
     int64_t now_ms;
     const struct contact_station *station;
@@ -56,13 +63,16 @@ struct schedule_input {
     uint32_t n_tenants;
     const struct schedule_job *job;
     uint32_t n_jobs;
+    const struct schedule_taken *taken;
+    size_t n_taken;
 };
 
 /* Reserve.  The contacts are those of contacts_sort.  What was reserved and begins within
  * SCHEDULE_FROZEN_MS stays as it is and nothing is added there; later reservations are made anew.
  * An antenna serves one contact at a time and needs the station's turn-around between two of
- * different satellites or times; a satellite speaks to one station at a time.
- * RC_VALUE: an index of a contact or job is outside, or the contacts are not sorted. RC_NO_MEMORY.
+ * different satellites or times, and before and behind what is taken; a satellite speaks to one
+ * station at a time.  RC_VALUE: an index of a contact, job or taken time is outside, or the
+ * contacts are not sorted. RC_NO_MEMORY.
  */
 must_check enum rc schedule_antennas(const struct schedule_input *in, struct contacts *contacts,
                                      struct err *err);

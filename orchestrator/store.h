@@ -400,7 +400,9 @@ struct store_reserved {
 };
 must_check enum rc store_put_reserved(struct store *store, const struct store_reserved *row,
                                       struct err *err);
-must_check enum rc store_drop_reserved(struct store *store, struct err *err); /* all */
+/* Those of a satellite (NULL = of all), and whatever is over, of any. */
+must_check enum rc store_drop_reserved(struct store *store, const char *satellite, uint64_t now_ms,
+                                       struct err *err);
 /* Those that are not over; by beginning. */
 must_check enum rc store_reserved(struct store *store, uint64_t now_ms, struct store_reserved **ret,
                                   size_t *ret_n, struct err *err);

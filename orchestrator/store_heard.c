@@ -92,10 +92,14 @@ enum rc store_put_reserved(struct store *store, const struct store_reserved *row
     return query_run(&q, err);
 }
 
-enum rc store_drop_reserved(struct store *store, struct err *err)
+enum rc store_drop_reserved(struct store *store, const char *satellite, uint64_t now_ms,
+                            struct err *err)
 {
-    struct query q = query_start(store, "DELETE FROM reserved");
+    struct query q = query_start(store, "DELETE FROM reserved WHERE ?1 IS NULL OR satellite = ?1 "
+                                        "OR los_ms <= ?2");
 
+    query_text(&q, satellite);
+    query_u64(&q, now_ms);
     return query_run(&q, err);
 }
 

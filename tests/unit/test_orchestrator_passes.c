@@ -296,7 +296,7 @@ static void what_was_reserved_stays(void **state)
     assert_rc(home_open(path, false, &home, &err), RC_OK);
     assert_rc(store_reserved(home.store, now, &rows, &n, &err), RC_OK);
     assert_true(n >= 4); /* apply kept them */
-    assert_rc(store_drop_reserved(home.store, &err), RC_OK);
+    assert_rc(store_drop_reserved(home.store, NULL, 0, &err), RC_OK);
     put_fleet("1G", "1d");
     assert_berth("passes sat-2 --json", 0);
     assert_said("\"reserved\"");
