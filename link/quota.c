@@ -79,6 +79,13 @@ static uint64_t load_of(const struct quota_item *items, size_t n, const char *ow
     return sum;
 }
 
+/* A message that is complete has been told to the ground, which has forgotten it: no other copy
+ * comes.  It waits for berthd, which holds few (link/receiver). */
+static bool may_go(const struct quota_item *item, enum quota_lack lack)
+{
+    return weight(item, lack) > 0 && !(item->whole && item->kind == OBJECT_MAIL);
+}
+
 /* Of two objects of one tenant, whether a goes rather than b. */
 static bool goes_before(const struct quota_item *a, const struct quota_item *b)
 {
@@ -107,7 +114,7 @@ size_t quota_victim(const struct quota_limits *limits, const struct quota_item *
         const uint64_t load = load_of(items, n, item->owner, lack);
         const int order = best < n ? strcmp(item->owner, items[best].owner) : 0;
 
-        if (weight(item, lack) == 0 || load < most || load <= share)
+        if (!may_go(item, lack) || load < most || load <= share)
             continue;
         if (best == n || load > most || order < 0 ||
             (order == 0 && goes_before(item, &items[best]))) {

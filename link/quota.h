@@ -60,9 +60,10 @@ enum quota_lack quota_lacks(const struct quota_limits *limits, const struct quot
                             size_t n, uint64_t other, const struct quota_item *want);
 
 /* Which of the n goes so that an object that lacks this may come; n: none, it is refused.  Of the
- * tenant that has most of what is lacking and more than its share: what is under way before what is
- * complete, a package before mail, and of those the object with least to come again; where all of
- * that is equal, the lower name and digest. */
+ * tenant that has most of what is lacking and more than its share, and anything that may go: what
+ * is under way before what is complete, a package before mail, and of those the object with least
+ * to come again; where all of that is equal, the lower name and digest.  Mail that is complete
+ * counts and never goes: the ground was told that it is there. */
 size_t quota_victim(const struct quota_limits *limits, const struct quota_item *items, size_t n,
                     const struct quota_item *want, enum quota_lack lack);
 

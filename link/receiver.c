@@ -320,7 +320,7 @@ static void drop_ready(struct receiver *r, size_t i)
 }
 
 /* Drop what a tenant has beyond its share for one that has less: what is complete, too, if nothing
- * else is left.  Who reads it goes on, and it comes again. */
+ * else is left, but no mail: who reads it goes on, and it comes again. */
 static bool drop_excess(struct receiver *r, const struct quota_item *want, enum quota_lack lack,
                         const struct quota_item *items, size_t n)
 {

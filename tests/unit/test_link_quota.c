@@ -79,7 +79,7 @@ static void check_victim(const struct world *w, size_t victim, const struct quot
         assert_true(loaded(w, v->owner, true) > quota_share(&limits));
     else
         assert_true(loaded(w, v->owner, false) > 1);
-    if (lack == QUOTA_WAY)
+    if (lack == QUOTA_WAY || v->kind == OBJECT_MAIL) /* whole mail: the ground was told */
         assert_false(v->whole);
     if (lack == QUOTA_MAILS)
         assert_int_equal(v->kind, OBJECT_MAIL);
@@ -574,6 +574,50 @@ static void a_message_is_whose_it_says(void **state)
     link_tmp_free(&t);
 }
 
+/* The ground was told that a message is there: it waits for berthd whoever else comes, of any kind,
+ * and over a restart.  One that is under way makes room. */
+static void whole_mail_stays(void **state)
+{
+    enum { MAILS = 8 };
+    struct link_tmp t = link_tmp_new();
+    struct receiver *r = open_spool(t.fd);
+    struct cut mail[MAILS], other = message_of("bee", 50), fill[9], one_more;
+
+    (void)state;
+    for (uint32_t i = 0; i < MAILS; i++) {
+        mail[i] = message_of("acme", 1 + i);
+        assert_rc(announce(r, "", "acme", &mail[i]), RC_OK);
+        if (i < MAILS - 1)
+            complete(r, &mail[i]);
+    }
+    assert_rc(announce(r, "", "bee", &other), RC_OK);
+    assert_false(is_there(r, &mail[MAILS - 1])); /* it was under way */
+    complete(r, &other);
+    receiver_close(&r);
+    r = open_spool(t.fd);
+    one_more = message_of("cam", 60);
+    assert_rc(announce(r, "", "cam", &one_more), RC_SPOOL_FULL);
+
+    /* Nor does it make room for packages, when places of any kind are few. */
+    for (uint32_t i = 0; i < 9; i++) {
+        static const char *const who[] = { "c", "d", "e", "f", "g", "h", "i", "j", "k" };
+
+        fill[i] = cut_new(OBJECT_PACKAGE, 2 * KIB, KIB, 100 + i);
+        assert_rc(announce(r, "", who[i], &fill[i]), i < 8 ? RC_OK : RC_SPOOL_FULL);
+    }
+    for (uint32_t i = 0; i < MAILS - 1; i++)
+        assert_true(is_there(r, &mail[i]));
+    assert_true(is_there(r, &other));
+    for (uint32_t i = 0; i < MAILS; i++)
+        cut_free(&mail[i]);
+    for (uint32_t i = 0; i < 9; i++)
+        cut_free(&fill[i]);
+    cut_free(&other);
+    cut_free(&one_more);
+    receiver_close(&r);
+    link_tmp_free(&t);
+}
+
 /* ---- who sends --------------------------------------------------------------------------------
  */
 
@@ -620,6 +664,7 @@ int main(void)
         cmocka_unit_test(who_may_say_what),
         cmocka_unit_test(an_owner_is_learnt),
         cmocka_unit_test(a_message_is_whose_it_says),
+        cmocka_unit_test(whole_mail_stays),
         cmocka_unit_test(names_go_with_every_other_head),
     };
 
