@@ -378,6 +378,8 @@ enum rc store_audit_check(struct store *store, struct audit_walk *ret, struct er
         rc = walk_roots(store, &walk, err);
     if (rc == RC_OK)
         rc = store_audit_records(store, check_record, &checking, err);
+    if (rc == RC_OK && walk.seq == 0) /* no record says yet what it came to */
+        rc = audit_before_check(store, err);
     if (rc == RC_OK)
         rc = store_audit_head(store, &seq, &head, err);
     if (rc == RC_OK)

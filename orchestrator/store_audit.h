@@ -9,12 +9,11 @@
 
 #define AUDIT_BEGUN "chain-begun" /* action of the first record where there was a log before */
 
-/* Whether that log is whole, and its length and head.  RC_AUDIT_BROKEN names the first bad entry.
- */
-must_check enum rc audit_before_check(struct store *store, uint64_t *ret_entries,
-                                      struct digest *ret_head, struct err *err);
+/* Whether that log is whole.  RC_AUDIT_BROKEN names the first bad entry. */
+must_check enum rc audit_before_check(struct store *store, struct err *err);
 
-/* What the first record says of it; "" if there is nothing to say.  The same codes. */
+/* What the first record says of it, over all that its entries say; "" if there is nothing to say.
+ * One that is not whole is no reason to write no log ever again: then it says that. */
 must_check enum rc audit_before_text(struct store *store, char ret[AUDIT_WHAT_CAP],
                                      struct err *err);
 

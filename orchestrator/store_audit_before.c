@@ -57,46 +57,66 @@ static enum rc entry_hash(const struct digest *previous, const struct before *en
     return rc == RC_OK ? sha256_end(ctx, ret->b, err) : rc;
 }
 
-enum rc audit_before_check(struct store *store, uint64_t *ret_entries, struct digest *ret_head,
-                           struct err *err)
+/* What the log comes to. */
+struct sum {
+    uint64_t n;
+    uint64_t bad;       /* the first entry that does not verify; 0 = none */
+    struct digest head; /* over what the entries say, whatever hashes stand beside them */
+};
+
+static enum rc sum_up(struct store *store, struct sum *ret, struct err *err)
 {
     struct query q = query_start(store, "SELECT seq, at_ms, who, action, detail, hash "
                                         "FROM audit_before ORDER BY seq");
-    struct digest head = { 0 }, want;
-    uint64_t n = 0;
+    struct sum sum = { 0 };
     enum rc rc = RC_OK, ended;
 
     while (rc == RC_OK && query_next(&q)) {
         struct before entry = { 0 };
 
         query_get_row(&q, &before_row, &entry);
-        rc = entry_hash(&head, &entry, &want, err);
-        n++;
-        if (rc == RC_OK && (entry.seq != n || !digest_same(&want, &entry.hash)))
-            rc = err_set(err, RC_AUDIT_BROKEN, "of the log before the records, entry %llu",
-                         (unsigned long long)n);
-        head = entry.hash;
+        rc = entry_hash(&sum.head, &entry, &sum.head, err);
+        sum.n++;
+        if (sum.bad == 0 && (entry.seq != sum.n || !digest_same(&sum.head, &entry.hash)))
+            sum.bad = sum.n;
     }
     ended = query_end(&q, rc == RC_OK ? err : NULL);
     if (rc == RC_OK)
         rc = ended;
-    if (rc == RC_OK) {
-        *ret_entries = n;
-        *ret_head = head;
-    }
+    if (rc == RC_OK)
+        *ret = sum;
     return rc;
+}
+
+enum rc audit_before_check(struct store *store, struct err *err)
+{
+    struct sum sum;
+    enum rc rc = sum_up(store, &sum, err);
+
+    return rc == RC_OK && sum.bad != 0
+               ? err_set(err, RC_AUDIT_BROKEN, "of the log before the records, entry %llu",
+                         (unsigned long long)sum.bad)
+               : rc;
 }
 
 enum rc audit_before_text(struct store *store, char ret[AUDIT_WHAT_CAP], struct err *err)
 {
     char hex[2 * DIGEST_SIZE + 1];
-    struct digest head;
-    uint64_t n = 0;
-    enum rc rc = audit_before_check(store, &n, &head, err);
+    struct sum sum;
+    enum rc rc = sum_up(store, &sum, err);
 
     ret[0] = '\0';
-    if (rc == RC_OK && n > 0)
-        (void)snprintf(ret, AUDIT_WHAT_CAP, "%llu entries before, head %s", (unsigned long long)n,
-                       bytes_hex((struct bytes){ head.b, sizeof head.b }, hex));
-    return rc;
+    if (rc != RC_OK || sum.n == 0)
+        return rc;
+    (void)bytes_hex((struct bytes){ sum.head.b, sizeof sum.head.b }, hex);
+    if (sum.bad == 0)
+        (void)snprintf(ret, AUDIT_WHAT_CAP, "%llu entries before, head %s",
+                       (unsigned long long)sum.n, hex);
+    else
+        (void)snprintf(
+            ret, AUDIT_WHAT_CAP,
+            "a log of %llu entries before, which does not verify from entry %llu on; its "
+            "head is %s",
+            (unsigned long long)sum.n, (unsigned long long)sum.bad, hex);
+    return RC_OK;
 }

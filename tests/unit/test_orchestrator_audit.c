@@ -631,6 +631,39 @@ static void the_log_before_goes_on_in_records(void **state)
     assert_rc(store_audit_check(store, &again, &err), RC_AUDIT_BROKEN);
 }
 
+/* One that is not whole is told, by verify and by the entry that begins the chain, and what there
+ * is of it cannot be changed from then on.  The log goes on. */
+static void a_broken_log_before_is_told(void **state)
+{
+    static const char *const later[] = {
+        "UPDATE audit_before SET detail = 'cat'", "DELETE FROM audit_before WHERE seq = 2",
+        "INSERT INTO audit_before VALUES (3, 79, 'op', 'push', 'bus', zeroblob(32))"
+    };
+
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        scoped(audit_walk_done) struct audit_walk walk = { 0 }, again = { 0 };
+        scoped(free_ptr) struct store_audit *rows = NULL;
+        size_t n = 0;
+
+        sql("INSERT INTO audit_before VALUES (1, 77, 'op', 'push', 'cam', zeroblob(32));"
+            "INSERT INTO audit_before VALUES (2, 78, 'op', 'push', 'gps', zeroblob(32))");
+        assert_rc(store_audit_check(store, &walk, &err), RC_AUDIT_BROKEN);
+        assert_non_null(strstr(err.what, "log before the records, entry 1"));
+        fill(2);
+        assert_rc(store_audit_check(store, &walk, &err), RC_OK);
+        assert_int_equal(walk.entries, 3);
+        assert_rc(store_audit_list(store, 9, &rows, &n, &err), RC_OK);
+        assert_string_equal(rows[0].entry.action, "chain-begun");
+        assert_non_null(strstr(rows[0].entry.what, "does not verify from entry 1 on"));
+        sql(FREE);
+        sql("DROP TRIGGER IF EXISTS audit_no_update; DROP TRIGGER IF EXISTS audit_no_delete");
+        sql(later[i]);
+        assert_rc(store_audit_check(store, &again, &err), RC_AUDIT_BROKEN);
+        assert_int_equal(close_store(state), 0);
+        assert_int_equal(open_store(state), 0);
+    }
+}
+
 /* What a satellite or a path brought in does not reach a terminal. */
 static void what_is_not_printable_is_not_kept(void **state)
 {
@@ -722,6 +755,7 @@ int main(void)
         cmocka_unit_test(a_damaged_file_is_refused),
         STORE(who_writes_into_the_store_is_found_out),
         STORE(the_log_before_goes_on_in_records),
+        STORE(a_broken_log_before_is_told),
         STORE(what_is_not_printable_is_not_kept),
         STORE(the_entry_and_its_change_are_one),
         STORE(numbers_that_were_given_up_are_known),
