@@ -320,16 +320,28 @@ static enum rc release_one(struct store *store, const struct store_order *order,
     return rc;
 }
 
-static enum rc release_ready(struct store *store, uint64_t now_ms, const struct advance_log *log,
-                             struct err *err)
+/* Whether the satellite tells another log than the others have seen. */
+static bool is_accused(const struct view *view, const enum witness_state *states, const char *id)
 {
+    const struct view_satellite *sat = view_find(view, id);
+
+    return sat && states[sat - view->satellite] == WITNESS_ACCUSED;
+}
+
+static enum rc release_ready(struct store *store, const struct view *view, uint64_t now_ms,
+                             const struct advance_log *log, struct err *err)
+{
+    scoped(free_ptr) enum witness_state *states = NULL;
     struct store_order_filter filter = { .state = ORDER_HELD };
     scoped(free_ptr) struct store_order *held = NULL;
     size_t n = 0;
     enum rc rc = store_orders(store, &filter, &held, &n, err);
 
+    if (rc == RC_OK)
+        rc = witness_states(store, view, &states, err);
     for (size_t i = 0; rc == RC_OK && i < n; i++)
-        rc = release_one(store, &held[i], now_ms, log, err);
+        if (!is_accused(view, states, held[i].satellite))
+            rc = release_one(store, &held[i], now_ms, log, err);
     return rc;
 }
 
@@ -346,7 +358,7 @@ enum rc advance_all(struct store *store, const struct view *view, uint64_t now_m
     /* What is held in a store that was rolled back may have been withdrawn since. */
     if (rc == RC_OK)
         rc = witness_fleet(store, view, &alarm, err);
-    return rc == RC_OK && alarm.satellites == 0 ? release_ready(store, now_ms, log, err) : rc;
+    return rc == RC_OK && alarm.satellites == 0 ? release_ready(store, view, now_ms, log, err) : rc;
 }
 
 /* ---- what people ask for ----------------------------------------------------------------------

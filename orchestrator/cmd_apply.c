@@ -599,6 +599,41 @@ static int show_only(const struct apply *a)
     return code == CLI_OK && planning_acts(a->p) ? CLI_CHANGES : code;
 }
 
+/* Whether no satellite has seen another log than this one.  One that the others contradict only
+ * gets no order: its is made and held; but one that is staged would go up at once. */
+static int check_witness(const struct apply *a, struct err *err)
+{
+    scoped(free_ptr) enum witness_state *states = NULL;
+    const struct view *view = a->p->view;
+    struct witness_alarm alarm = { 0 };
+
+    if (!planning_acts(a->p))
+        return CLI_OK;
+    if (witness_fleet(a->home->store, view, &alarm, err) != RC_OK ||
+        witness_refuse(&alarm, err) != RC_OK)
+        return cli_fail(a->cli, err,
+                        "berth audit verify; then berth audit accept-loss --why TEXT, or of a "
+                        "satellite that tells lies --satellite SAT");
+    if (witness_states(a->home->store, view, &states, err) != RC_OK)
+        return cli_fail(a->cli, err, NULL);
+    for (uint32_t i = 0; i < a->p->plan->n_satellites; i++) {
+        const struct view_satellite *sat = view_find(view, a->p->fleet->satellite[i].id);
+
+        if (!a->p->plan->satellite[i].changes || !sat ||
+            states[sat - view->satellite] != WITNESS_ACCUSED)
+            continue;
+        cli_note(a->cli, "%s tells another log than others have seen: its order is held",
+                 sat->row.id);
+        if (!a->staged)
+            continue;
+        (void)err_set(err, RC_AUDIT_LOST, "%s tells another log than others have seen",
+                      sat->row.id);
+        return cli_fail(a->cli, err, "berth audit accept-loss --satellite %s --why TEXT",
+                        sat->row.id);
+    }
+    return CLI_OK;
+}
+
 /* Inside the transaction: plan, compare, sign, record. */
 static int apply_locked(const struct apply *before, struct err *err)
 {
@@ -607,7 +642,6 @@ static int apply_locked(const struct apply *before, struct err *err)
     scoped(planning_done) struct planning p = { 0 };
     scoped(planning_sky_done) struct planning_sky sky = { 0 };
     scoped(free_ptr) uint64_t *rollout = NULL;
-    struct witness_alarm alarm = { 0 };
     struct apply a = *before;
 
     if (store_begin(a.home->store, &open, err) != RC_OK)
@@ -628,9 +662,9 @@ static int apply_locked(const struct apply *before, struct err *err)
     planning_print_hash(a.cli, &p);
     if (a.shows)
         return show_only(&a);
-    if (planning_acts(&p) && (witness_fleet(a.home->store, p.view, &alarm, err) != RC_OK ||
-                              witness_refuse(&alarm, err) != RC_OK))
-        return cli_fail(a.cli, err, "berth audit verify; then berth audit accept-loss --why TEXT");
+    code = check_witness(&a, err);
+    if (code != CLI_OK)
+        return code;
     if (cli_value(a.cli, "request"))
         return run_ask(&a, err);
     rollout = calloc(p.plan->n_rollouts + 1U, sizeof *rollout);

@@ -103,13 +103,19 @@ static enum rc verify_store(struct cli *cli, struct audit_walk *ret, struct err 
 {
     scoped(home_close) struct home home = HOME_NONE;
     struct witness_alarm alarm = { 0 };
+    struct err accused = { 0 };
     enum rc rc = home_open(cli->home, false, &home, err);
 
     if (rc == RC_OK)
         rc = store_audit_check(home.store, ret, err);
     if (rc == RC_OK) /* whole by itself; but all of it is for others to say */
         rc = look_up(home.store, &alarm, err);
-    return rc == RC_OK ? witness_refuse(&alarm, err) : rc;
+    if (rc == RC_OK)
+        rc = witness_refuse(&alarm, err);
+    if (rc == RC_OK && witness_accuse(&alarm, &accused) != RC_OK)
+        cli_note(cli, "%s: no order to it until berth audit accept-loss --satellite %s",
+                 accused.what, alarm.accuses);
+    return rc;
 }
 
 /* A file says by itself which roots it goes by: with --root they are those of a mission that the
@@ -344,33 +350,111 @@ static int run_sign(struct cli *cli)
 /* ---- accept-loss ------------------------------------------------------------------------------
  */
 
+/* What there is to give up, and what became of it. */
+struct loss {
+    const struct home *home;
+    struct auditing *audit;
+    struct view *view;
+    enum witness_state *states; /* by satellite of the view */
+    struct witness_alarm alarm;
+    uint32_t entries; /* written */
+};
+
+static void loss_done(struct loss *l)
+{
+    free(l->states);
+    view_free(&l->view);
+}
+
+static enum rc loss_load(struct loss *l, struct err *err)
+{
+    struct store *store = l->home->store;
+    enum rc rc = view_load(store, &l->view, err);
+
+    if (rc == RC_OK)
+        rc = witness_states(store, l->view, &l->states, err);
+    return rc == RC_OK ? witness_fleet(store, l->view, &l->alarm, err) : rc;
+}
+
+/* The greatest number below this one that a satellite claims against the log; 0 = none. */
+static uint64_t claim_below(const struct loss *l, uint64_t below, const char **ret_satellite)
+{
+    uint64_t seq = 0;
+
+    for (size_t i = 0; i < l->view->n; i++) {
+        const struct view_satellite *sat = &l->view->satellite[i];
+
+        if (!witness_alarms(l->states[i]) || sat->seen->witness.seq >= below ||
+            sat->seen->witness.seq <= seq)
+            continue;
+        seq = sat->seen->witness.seq;
+        *ret_satellite = sat->row.id;
+    }
+    return seq;
+}
+
 /* The numbers that satellites have seen and the log lost are never used again, so that what is
- * written from now on is above them; and they prove nothing any more. */
-static enum rc accept_loss(const struct home *home, struct auditing *audit,
-                           struct store_audit **ret, struct err *err)
+ * written from now on is above them; and they prove nothing any more.  Each by itself: what lies
+ * between two claims is nobody's.  The greatest first, so that no entry takes the number of one. */
+static enum rc give_up_claims(struct loss *l, struct err *err)
+{
+    const char *satellite = NULL;
+    enum rc rc = RC_OK;
+
+    for (uint64_t seq = claim_below(l, UINT64_MAX, &satellite); rc == RC_OK && seq > 0;
+         seq = claim_below(l, seq, &satellite)) {
+        l->audit->by.lost = (struct audit_lost){ seq, seq };
+        rc = store_audit(l->home->store, NULL, "accept-loss", clock_unix_ms(), err,
+                         "%s has seen entry %llu; the log ended with %llu", satellite,
+                         (unsigned long long)seq, (unsigned long long)l->alarm.head);
+        l->audit->by.lost = (struct audit_lost){ 0, 0 };
+        l->entries += rc == RC_OK;
+    }
+    if (rc == RC_OK && l->entries == 0)
+        rc = err_set(err, RC_NOT_FOUND, "no satellite has seen what the log does not have");
+    return rc;
+}
+
+/* The witness of one satellite counts no longer; no number is given up for it. */
+static enum rc ignore_one(struct loss *l, const char *satellite, struct err *err)
+{
+    const struct view_satellite *sat = view_find(l->view, satellite);
+
+    if (!sat)
+        return err_set(err, RC_NO_SATELLITE, "%s", satellite);
+    enum witness_state state = l->states[sat - l->view->satellite];
+
+    if (!witness_alarms(state) && state != WITNESS_ACCUSED)
+        return err_set(err, RC_NOT_FOUND, "%s has seen nothing that the log does not have",
+                       satellite);
+    enum rc rc = witness_ignore(l->home->store, satellite, err);
+
+    if (rc == RC_OK)
+        rc = store_audit(l->home->store, NULL, "ignore-witness", clock_unix_ms(), err,
+                         "what %s has seen counts no longer: it says entry %llu, the log ends with "
+                         "%llu",
+                         satellite, (unsigned long long)sat->seen->witness.seq,
+                         (unsigned long long)l->alarm.head);
+    l->entries += rc == RC_OK;
+    return rc;
+}
+
+static enum rc accept_loss(const struct home *home, struct auditing *audit, const char *satellite,
+                           struct store_audit **ret, size_t *ret_n, struct err *err)
 {
     scoped(store_rollback) struct store *open = NULL;
-    struct witness_alarm alarm = { 0 };
-    size_t n = 0;
+    scoped(loss_done) struct loss l = { .home = home, .audit = audit };
     enum rc rc = store_begin(home->store, &open, err);
 
     if (rc == RC_OK)
-        rc = look_up(home->store, &alarm, err);
-    if (rc == RC_OK && alarm.satellites == 0)
-        rc = err_set(err, RC_NOT_FOUND, "no satellite has seen what the log does not have");
-    audit->by.lost = (struct audit_lost){ alarm.first, alarm.last };
+        rc = loss_load(&l, err);
     if (rc == RC_OK)
-        rc = store_audit(home->store, NULL, "accept-loss", clock_unix_ms(), err,
-                         "%u satellites have seen entries %llu to %llu, %s the last; the log ended "
-                         "with %llu",
-                         alarm.satellites, (unsigned long long)alarm.first,
-                         (unsigned long long)alarm.last, alarm.satellite,
-                         (unsigned long long)alarm.head);
-    audit->by.lost = (struct audit_lost){ 0, 0 };
+        rc = satellite ? ignore_one(&l, satellite, err) : give_up_claims(&l, err);
     if (rc == RC_OK)
-        rc = store_audit_list(home->store, 1, ret, &n, err);
-    if (rc == RC_OK && (n != 1 || !(*ret)->is_signed))
-        rc = err_set(err, RC_KEY_FILE, "no key of an operator");
+        rc = store_audit_list(home->store, l.entries, ret, ret_n, err);
+    for (size_t i = 0; rc == RC_OK && i < *ret_n; i++)
+        if (!(*ret)[i].is_signed)
+            rc = err_set(err, RC_KEY_FILE, "no key of an operator");
     return rc == RC_OK ? store_commit(&open, err) : rc;
 }
 
@@ -378,9 +462,10 @@ static int run_accept_loss(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
     scoped(auditing_done) struct auditing audit = { 0 };
-    scoped(free_ptr) struct store_audit *row = NULL;
-    const char *why = cli_value(cli, "why");
+    scoped(free_ptr) struct store_audit *rows = NULL;
+    const char *why = cli_value(cli, "why"), *satellite = cli_value(cli, "satellite");
     struct err err = { 0 };
+    size_t n = 0;
     enum rc rc = why && why[0] != '\0' ? RC_OK : err_set(&err, RC_USAGE, "--why is missing");
 
     if (rc == RC_OK)
@@ -388,14 +473,24 @@ static int run_accept_loss(struct cli *cli)
     if (rc == RC_OK)
         rc = auditing_begin(&audit, cli, &home, NULL, &err);
     if (rc == RC_OK)
-        rc = accept_loss(&home, &audit, &row, &err);
+        rc = accept_loss(&home, &audit, satellite, &rows, &n, &err);
     if (rc == RC_NOT_FOUND)
         return cli_fail(cli, &err, "berth audit verify");
+    if (rc == RC_NO_SATELLITE)
+        return cli_fail(cli, &err, "berth status lists them");
     if (rc != RC_OK)
         return cli_fail(cli, &err, "--why TEXT, --as OPERATOR.key, --passphrase-file FILE");
-    cli_say(cli, "entry %llu gives up entries %llu to %llu", (unsigned long long)row->entry.seq,
-            (unsigned long long)row->entry.lost.first, (unsigned long long)row->entry.lost.last);
-    return cli_json(cli, entry_json(row));
+    for (size_t i = 0; i < n; i++) {
+        const struct audit_entry *e = &rows[i].entry;
+
+        if (satellite)
+            cli_say(cli, "entry %llu: what %s has seen counts no longer",
+                    (unsigned long long)e->seq, satellite);
+        else
+            cli_say(cli, "entry %llu gives up entry %llu", (unsigned long long)e->seq,
+                    (unsigned long long)e->lost.first);
+    }
+    return cli_json(cli, entry_json(&rows[n - 1]));
 }
 
 /* ---- the commands -----------------------------------------------------------------------------
@@ -412,6 +507,13 @@ static const struct cli_option verify_options[] = {
 };
 
 static const struct cli_option sign_options[] = {
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
+static const struct cli_option accept_options[] = {
+    { "satellite", CLI_TEXT, "SAT", "only: what this one has seen counts no longer" },
     AUDITING_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },
@@ -460,8 +562,10 @@ const struct cli_command cmd_audit[] = {
       .about = "A satellite has seen a head of the log that this store does not have: the store\n"
                "was rolled back, or written anew.  No new order is made or released until the\n"
                "store that has it is put back, or an operator says with this that it is gone.\n"
-               "That is an entry itself, signed, with --why.",
-      .options = sign_options,
+               "That is an entry itself, signed, with --why: one for each number that a satellite\n"
+               "names.  With --satellite no number is given up: that satellite tells lies, or was\n"
+               "taken over, and what it has seen of the log counts no longer, for good.",
+      .options = accept_options,
       .run = run_accept_loss },
     { 0 },
 };

@@ -489,8 +489,9 @@ static int status_once(struct cli *cli, struct store *store, uint64_t silent_ms,
     for (size_t i = 0; i < view->n; i++)
         (void)json_array_append_new(
             list, satellite_json(store, view, &view->satellite[i], now_ms, silent_ms));
-    return cli_json(
-        cli, json_pack("{s:o, s:o}", "satellites", list, "audit_alarm", witness_json(&alarm)));
+    return cli_json(cli,
+                    json_pack("{s:o, s:o, s:o}", "satellites", list, "audit_alarm",
+                              witness_json(&alarm), "audit_accused", witness_accused_json(&alarm)));
 }
 
 static int run_status(struct cli *cli)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/witness.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 enum witness_state witness_judge(const struct witness *seen, uint64_t head,
                                  const struct digest *held, bool lost)
 {
@@ -34,51 +37,124 @@ static enum rc look(struct store *store, const struct witness *seen, uint64_t he
     return RC_OK;
 }
 
-enum rc witness_look(struct store *store, const struct report *seen, enum witness_state *ret,
-                     struct err *err)
+enum witness_state witness_weigh(enum witness_state state, uint64_t seq, uint64_t good)
 {
+    return state == WITNESS_OTHER && seq <= good ? WITNESS_ACCUSED : state;
+}
+
+/* ---- whose does not count ---- */
+
+#define IGNORED_KEY "witness-ignored/"
+#define IGNORED_CAP (sizeof IGNORED_KEY + NAME_CAP)
+
+static const char *ignored_key(const char *satellite, char out[IGNORED_CAP])
+{
+    (void)snprintf(out, IGNORED_CAP, IGNORED_KEY "%s", satellite);
+    return out;
+}
+
+enum rc witness_ignore(struct store *store, const char *satellite, struct err *err)
+{
+    char key[IGNORED_CAP];
+
+    return store_set(store, ignored_key(satellite, key), "1", err);
+}
+
+static enum rc is_ignored(struct store *store, const char *satellite, bool *ret, struct err *err)
+{
+    char key[IGNORED_CAP], value[8];
+    enum rc rc = store_get(store, ignored_key(satellite, key), value, sizeof value, err);
+
+    if (rc == RC_OK || rc == RC_NOT_FOUND)
+        *ret = rc == RC_OK;
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+/* ---- the fleet ---- */
+
+static enum rc look_one(struct store *store, const struct view_satellite *sat, uint64_t head,
+                        enum witness_state *ret, struct err *err)
+{
+    bool ignored = false;
+    enum rc rc = is_ignored(store, sat->row.id, &ignored, err);
+
+    *ret = ignored ? WITNESS_IGNORED : WITNESS_NONE;
+    return rc == RC_OK && !ignored && sat->seen ? look(store, &sat->seen->witness, head, ret, err)
+                                                : rc;
+}
+
+enum rc witness_states(struct store *store, const struct view *view, enum witness_state **ret,
+                       struct err *err)
+{
+    scoped(free_ptr) enum witness_state *states = calloc(view->n + 1, sizeof *states);
     struct digest digest;
-    uint64_t head = 0;
+    uint64_t head = 0, good = 0;
+
+    if (!states)
+        return err_set(err, RC_NO_MEMORY, "witnesses");
     enum rc rc = store_audit_head(store, &head, &digest, err);
 
+    for (size_t i = 0; rc == RC_OK && i < view->n; i++) {
+        const struct view_satellite *sat = &view->satellite[i];
+
+        rc = look_one(store, sat, head, &states[i], err);
+        if (rc == RC_OK && states[i] == WITNESS_GOOD && sat->seen->witness.seq > good)
+            good = sat->seen->witness.seq;
+    }
     if (rc != RC_OK)
         return rc;
-    if (seen)
-        return look(store, &seen->witness, head, ret, err);
-    *ret = WITNESS_NONE;
+    for (size_t i = 0; i < view->n; i++)
+        if (view->satellite[i].seen)
+            states[i] = witness_weigh(states[i], view->satellite[i].seen->witness.seq, good);
+    *ret = states;
+    states = NULL;
     return RC_OK;
+}
+
+static void count(struct witness_alarm *alarm, const struct view_satellite *sat,
+                  enum witness_state state)
+{
+    const uint64_t seq = sat->seen ? sat->seen->witness.seq : 0;
+
+    if (state == WITNESS_ACCUSED && alarm->accused++ == 0) {
+        alarm->accused_seq = seq;
+        (void)snprintf(alarm->accuses, sizeof alarm->accuses, "%s", sat->row.id);
+    }
+    if (!witness_alarms(state))
+        return;
+    alarm->satellites++;
+    if (alarm->first == 0 || seq < alarm->first)
+        alarm->first = seq;
+    if (seq > alarm->last) {
+        alarm->last = seq;
+        alarm->state = state;
+        (void)snprintf(alarm->satellite, sizeof alarm->satellite, "%s", sat->row.id);
+    }
 }
 
 enum rc witness_fleet(struct store *store, const struct view *view, struct witness_alarm *ret,
                       struct err *err)
 {
+    scoped(free_ptr) enum witness_state *states = NULL;
     struct witness_alarm alarm = { 0 };
     struct digest digest;
     enum rc rc = store_audit_head(store, &alarm.head, &digest, err);
 
-    for (size_t i = 0; rc == RC_OK && i < view->n; i++) {
-        const struct view_satellite *sat = &view->satellite[i];
-        enum witness_state state = WITNESS_NONE;
-
-        if (!sat->seen)
-            continue;
-        rc = look(store, &sat->seen->witness, alarm.head, &state, err);
-        if (rc != RC_OK || !witness_alarms(state))
-            continue;
-        uint64_t seq = sat->seen->witness.seq;
-
-        alarm.satellites++;
-        if (alarm.first == 0 || seq < alarm.first)
-            alarm.first = seq;
-        if (seq > alarm.last) {
-            alarm.last = seq;
-            alarm.state = state;
-            (void)snprintf(alarm.satellite, sizeof alarm.satellite, "%s", sat->row.id);
-        }
-    }
+    if (rc == RC_OK)
+        rc = witness_states(store, view, &states, err);
+    for (size_t i = 0; rc == RC_OK && i < view->n; i++)
+        count(&alarm, &view->satellite[i], states[i]);
     if (rc == RC_OK)
         *ret = alarm;
     return rc;
+}
+
+enum rc witness_accuse(const struct witness_alarm *alarm, struct err *err)
+{
+    if (alarm->accused == 0)
+        return RC_OK;
+    return err_set(err, RC_AUDIT_LOST, "%s: its entry %llu is not the log's, which others saw",
+                   alarm->accuses, (unsigned long long)alarm->accused_seq);
 }
 
 enum rc witness_refuse(const struct witness_alarm *alarm, struct err *err)

@@ -12,5 +12,6 @@
 void witness_print(struct cli *cli, const struct witness_alarm *alarm);
 /* The same, whole: null if there is none. */
 json_t *witness_json(const struct witness_alarm *alarm);
+json_t *witness_accused_json(const struct witness_alarm *alarm);
 
 #endif

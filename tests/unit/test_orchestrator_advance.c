@@ -17,6 +17,7 @@
 #include "manifest/envelope.h"
 #include "orchestrator/advance.h"
 #include "orchestrator/ingest.h"
+#include "orchestrator/witness.h"
 #include "tests/unit/stored_order.h"
 
 #define NOW 100000000ULL
@@ -221,6 +222,33 @@ static void a_store_that_was_rolled_back_releases_nothing(void **state)
     store_audit_by(store, &by);
     assert_rc(store_audit(store, "op", "accept-loss", NOW, &err, "x"), RC_OK);
     store_audit_by(store, NULL);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_RELEASED);
+    told_witness = (struct witness){ 0 };
+}
+
+/* sat-1 has seen the log as it is; sat-2 tells another, and only its own order waits. */
+static void a_satellite_that_lies_holds_itself_up(void **state)
+{
+    bool lost = false;
+
+    (void)state;
+    (void)add_rollout("beacon", 1, true);
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    assert_rc(store_audit(store, "op", "apply", NOW, &err, "x"), RC_OK);
+    assert_rc(store_audit_head(store, &told_witness.seq, &told_witness.head, &err), RC_OK);
+    assert_rc(report("sat-1", "sat-1", 1, 0, 0, SLOT_COMMITTED), RC_OK);
+    memset(&told_witness.head, 5, sizeof told_witness.head);
+    assert_rc(report("sat-2", "sat-2", 1, 0, 0, SLOT_COMMITTED), RC_OK);
+    step();
+    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
+    assert_rc(store_audit_hash(store, told_witness.seq, &told_witness.head, &lost, &err), RC_OK);
+    assert_rc(report("sat-1", "sat-1", 2, 1, 1, SLOT_COMMITTED), RC_OK);
+    step();
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    assert_rc(witness_ignore(store, "sat-2", &err), RC_OK);
     step();
     assert_int_equal(order_state("sat-2", 1), ORDER_RELEASED);
     told_witness = (struct witness){ 0 };
@@ -758,6 +786,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(waves_open_one_by_one),
         ROW(a_store_that_was_rolled_back_releases_nothing),
+        ROW(a_satellite_that_lies_holds_itself_up),
         ROW(failure_holds_the_rest),
         ROW(shared_order_waits_for_both),
         ROW(newer_order_replaces_what_was_sent),

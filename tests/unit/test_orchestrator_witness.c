@@ -208,10 +208,10 @@ static void a_rolled_back_store_is_found_and_given_up(void **state)
     assert_string_equal(alarm.satellite, "sat-3");
     assert_rc(witness_refuse(&alarm, &err), RC_AUDIT_LOST);
     assert_non_null(strstr(err.what, "sat-3 has seen entry 8, the log ends with 5"));
-    report("sat-1", 2, &(struct witness[]){ seen(3, 3) }[0]); /* another story */
+    report("sat-1", 2, &(struct witness[]){ seen(5, 3) }[0]); /* another story */
     alarm = look();
     assert_int_equal(alarm.satellites, 2);
-    assert_int_equal(alarm.first, 3);
+    assert_int_equal(alarm.first, 5);
     assert_int_equal(alarm.last, 8);
 
     by.lost = (struct audit_lost){ alarm.first, alarm.last };
@@ -232,6 +232,50 @@ static void one_that_lies_stops_nothing(void **state)
     (void)state;
     report("sat-1", 1, &(struct witness[]){ seen(INT64_MAX, 1) }[0]);
     assert_int_equal(look().satellites, 0);
+}
+
+/* sat-2 has seen entry 4 as the log has it: whoever tells another entry up to there is the one who
+ * lies, whatever number it names; behind it nobody can say so. */
+static void one_that_is_contradicted_stops_nothing(void **state)
+{
+    struct witness w = { .seq = 4 };
+    struct witness_alarm alarm;
+
+    (void)state;
+    assert_rc(store_audit_hash(store, 4, &w.head, &(bool){ false }, &err), RC_OK);
+    report("sat-2", 1, &w);
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        report("sat-1", seq, &(struct witness[]){ seen(seq, 9) }[0]);
+        alarm = look();
+        assert_int_equal(alarm.satellites, 0);
+        assert_int_equal(alarm.accused, 1);
+        assert_int_equal(alarm.accused_seq, seq);
+        assert_string_equal(alarm.accuses, "sat-1");
+        assert_rc(witness_refuse(&alarm, &err), RC_OK);
+        assert_rc(witness_accuse(&alarm, &err), RC_AUDIT_LOST);
+    }
+    report("sat-1", 5, &(struct witness[]){ seen(5, 9) }[0]);
+    alarm = look();
+    assert_int_equal(alarm.satellites, 1);
+    assert_int_equal(alarm.accused, 0);
+    assert_rc(witness_accuse(&alarm, &err), RC_OK);
+}
+
+/* What cannot be refuted stops the fleet until an operator has named the satellite: then it may
+ * claim what it likes, and another's claim still counts. */
+static void one_that_is_ignored_stops_nothing(void **state)
+{
+    (void)state;
+    report("sat-1", 1, &(struct witness[]){ seen(5 + WITNESS_AHEAD_MAX, 1) }[0]);
+    assert_int_equal(look().satellites, 1);
+    assert_rc(witness_ignore(store, "sat-1", &err), RC_OK);
+    assert_int_equal(look().satellites, 0);
+    report("sat-1", 2, &(struct witness[]){ seen(77, 1) }[0]);
+    assert_int_equal(look().satellites, 0);
+    assert_int_equal(look().accused, 0);
+    report("sat-3", 1, &(struct witness[]){ seen(78, 1) }[0]);
+    assert_int_equal(look().satellites, 1);
+    assert_string_equal(look().satellite, "sat-3");
 }
 
 static void only_who_keeps_it_gets_it(void **state)
@@ -262,6 +306,8 @@ int main(void)
         cmocka_unit_test(what_a_head_says),
         STORE(a_rolled_back_store_is_found_and_given_up),
         STORE(one_that_lies_stops_nothing),
+        STORE(one_that_is_contradicted_stops_nothing),
+        STORE(one_that_is_ignored_stops_nothing),
         STORE(only_who_keeps_it_gets_it),
     };
 
