@@ -96,12 +96,24 @@ static int ready_level(int parent, int dir, bool cpuset, uint32_t version)
     return 0;
 }
 
-/* Make every level of a path below root.  *made becomes less where fewer of the last ones are new.
- */
+/* Whether a path may begin with a group that is there. */
+static bool is_ours(const char *first)
+{
+    return strcmp(first, OCI_CGROUP_PARENT) == 0;
+}
+
+static enum rc is_there(const char *part, struct err *err)
+{
+    return err_set(err, RC_BUSY, "control group %s is there already", part);
+}
+
+/* Make every level of a path below root.  *made: how many from the end are of our making; of one
+ * that was there, and what is above it, none. */
 static enum rc make_levels(int root, const char *path, const struct oci_cgroup *c, uint32_t *made,
                            int *ret, struct err *err)
 {
-    uint32_t left = count_parts(path);
+    const uint32_t all = count_parts(path);
+    uint32_t left = all;
     bool cpuset = root == c->cpuset_root;
     char part[NAME_MAX + 1];
     scoped(close_fd) int at = open_dir(root, ".");
@@ -111,11 +123,13 @@ static enum rc make_levels(int root, const char *path, const struct oci_cgroup *
 
         if (!fresh && errno != EEXIST)
             return err_sys(err, RC_CGROUP, "create %s", part);
-        left--;
-        if (!fresh && left == 0)
-            return err_set(err, RC_BUSY, "control group %s is there already", part);
-        if (!fresh && *made > left)
+        if (!fresh)
+            *made = 0;
+        else if (*made == 0)
             *made = left;
+        if (!fresh && (left == 1 || (left == all && !is_ours(part))))
+            return is_there(part, err);
+        left--;
         int next = open_dir(at, part);
         if (next >= 0 && fresh && ready_level(at, next, cpuset, c->tree.version) != 0)
             close_fd(&next);
@@ -272,16 +286,18 @@ static enum rc make_all(struct oci_cgroup *c, const char *path, struct err *err)
 
     for (size_t kind = 0; rc == RC_OK && kind < CGROUP_KINDS; kind++) {
         if (c->tree.parent[kind] >= 0)
-            rc = make_levels(c->tree.parent[kind], path, c, &c->levels, &c->cgroup.dir[kind], err);
+            rc = make_levels(c->tree.parent[kind], path, c, &c->levels.n[kind],
+                             &c->cgroup.dir[kind], err);
     }
     if (rc == RC_OK && c->cpuset_root >= 0)
-        rc = make_levels(c->cpuset_root, path, c, &c->levels, &c->cpuset, err);
+        rc = make_levels(c->cpuset_root, path, c, &c->levels.n[CGROUP_KINDS], &c->cpuset, err);
     return rc;
 }
 
-static void count_missing(int root, const char *path, uint32_t *ret)
+static enum rc count_missing(int root, const char *path, uint32_t *ret, struct err *err)
 {
-    uint32_t left = count_parts(path);
+    const uint32_t all = count_parts(path);
+    uint32_t left = root < 0 ? 0 : all;
     char part[NAME_MAX + 1];
     scoped(close_fd) int at = root < 0 ? -1 : open_dir(root, ".");
 
@@ -290,27 +306,33 @@ static void count_missing(int root, const char *path, uint32_t *ret)
 
         close_fd(&at);
         at = next;
+        if (next >= 0 && (left == 1 || (left == all && !is_ours(part)))) {
+            close_fd(&at);
+            return is_there(part, err);
+        }
         left -= next >= 0 ? 1 : 0;
     }
-    if (root >= 0 && left < *ret)
-        *ret = left;
+    *ret = left;
+    return RC_OK;
 }
 
-enum rc oci_cgroup_missing(const char *path, uint32_t *ret, struct err *err)
+/* Its descriptor in a hierarchy by number. */
+static int root_of(const struct oci_cgroup *c, size_t tree)
+{
+    return tree == CGROUP_KINDS ? c->cpuset_root : c->tree.parent[tree];
+}
+
+enum rc oci_cgroup_missing(const char *path, struct oci_levels *ret, struct err *err)
 {
     scoped(oci_cgroup_close) struct oci_cgroup c = OCI_CGROUP_NONE;
-    uint32_t missing = count_parts(path);
+    struct oci_levels missing = { { 0 } };
     enum rc rc = find(&c, err);
 
-    if (rc != RC_OK)
-        return rc;
-    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
-        count_missing(c.tree.parent[kind], path, &missing);
-    count_missing(c.cpuset_root, path, &missing);
-    if (missing == 0)
-        return err_set(err, RC_BUSY, "control group %.60s is there already", path);
-    *ret = missing;
-    return RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < OCI_CGROUP_TREES; i++)
+        rc = count_missing(root_of(&c, i), path, &missing.n[i], err);
+    if (rc == RC_OK)
+        *ret = missing;
+    return rc;
 }
 
 enum rc oci_cgroup_make(const char *path, const struct oci_limits *limits, struct oci_cgroup *ret,
@@ -321,16 +343,13 @@ enum rc oci_cgroup_make(const char *path, const struct oci_limits *limits, struc
 
     if (parts == 0 || parts > LEVELS_MAX)
         return err_set(err, RC_CGROUP, "path %.60s", path);
-    c.levels = parts;
     enum rc rc = find(&c, err);
     if (rc == RC_OK)
         rc = make_all(&c, path, err);
     if (rc == RC_OK)
         rc = limit(&c, limits, err);
     if (rc != RC_OK) {
-        struct err ignored;
-
-        (void)!oci_cgroup_remove(&c, path, 0, &ignored); /* nothing was ever inside */
+        oci_cgroup_drop(&c, path); /* nothing was ever inside */
         return rc;
     }
     *ret = c;
@@ -352,17 +371,18 @@ static int open_path(int root, const char *path)
     return at;
 }
 
-enum rc oci_cgroup_open(const char *path, uint32_t levels, struct oci_cgroup *ret, struct err *err)
+enum rc oci_cgroup_open(const char *path, const struct oci_levels *levels, struct oci_cgroup *ret,
+                        struct err *err)
 {
     struct oci_cgroup c = OCI_CGROUP_NONE;
     enum rc rc = find(&c, err);
 
     if (rc != RC_OK)
         return rc;
-    c.levels = levels;
+    c.levels = *levels;
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
-        c.cgroup.dir[kind] = open_path(c.tree.parent[kind], path);
-    c.cpuset = open_path(c.cpuset_root, path);
+        c.cgroup.dir[kind] = levels->n[kind] == 0 ? -1 : open_path(c.tree.parent[kind], path);
+    c.cpuset = levels->n[CGROUP_KINDS] == 0 ? -1 : open_path(c.cpuset_root, path);
     *ret = c;
     return RC_OK;
 }
@@ -389,12 +409,13 @@ static bool cut_part(char *path)
     return true;
 }
 
-/* One hierarchy: the group, then the levels above that were made for it and are empty by now. */
+/* One hierarchy: the group, then the levels above that were made for it and are empty by now; with
+ * none, what is there is another's. */
 static bool remove_levels(int root, const char *path, uint32_t levels)
 {
     char at[300];
 
-    if (snprintf(at, sizeof at, "%s", path) >= (int)sizeof at)
+    if (root < 0 || levels == 0 || snprintf(at, sizeof at, "%s", path) >= (int)sizeof at)
         return true;
     if (unlinkat(root, at, AT_REMOVEDIR) != 0 && errno != ENOENT)
         return false;
@@ -412,12 +433,8 @@ static bool remove_all(const struct oci_cgroup *c, const char *path)
 {
     bool gone = true;
 
-    for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
-        if (c->tree.parent[kind] >= 0)
-            gone = remove_levels(c->tree.parent[kind], path, c->levels) && gone;
-    }
-    if (c->cpuset_root >= 0)
-        gone = remove_levels(c->cpuset_root, path, c->levels) && gone;
+    for (size_t i = 0; i < OCI_CGROUP_TREES; i++)
+        gone = remove_levels(root_of(c, i), path, c->levels.n[i]) && gone;
     return gone;
 }
 

@@ -2,7 +2,8 @@
  *
  * oci/cgroup: the control group of one container, at the path that its config.json names, with its
  * limits.  A group that is there already is somebody else's: it is refused, and nothing in it is
- * touched.  Memory and processes are always limited.  Every limit is read back.
+ * touched; so is a path below one that is there, but for our own directory of those that name none.
+ * Memory and processes are always limited.  Every limit is read back.
  */
 #ifndef BERTH_OCI_CGROUP_H
 #define BERTH_OCI_CGROUP_H
@@ -13,12 +14,19 @@
 #define OCI_CGROUP_PARENT "berth-oci" /* of containers that name no path */
 #define OCI_PIDS_DEFAULT 4096
 
+#define OCI_CGROUP_TREES (CGROUP_KINDS + 1U) /* as enum cgroup_kind, then the cpuset of v1 */
+
+/* For each hierarchy, how many levels of a path, from its end, are of this container's making. */
+struct oci_levels {
+    uint32_t n[OCI_CGROUP_TREES];
+};
+
 struct oci_cgroup {
     struct cgroup_tree tree;
     struct cgroup cgroup; /* the group itself, in each hierarchy */
     int cpuset_root;      /* v1: a hierarchy that payloads do not use; -1 = none */
     int cpuset;
-    uint32_t levels; /* of its path, from the end, that were made for it */
+    struct oci_levels levels;
 };
 
 #define OCI_CGROUP_NONE                                                                            \
@@ -31,18 +39,19 @@ struct oci_cgroup {
 /* Where the group of a container lies, below each hierarchy: its own path, or one by its id. */
 void oci_cgroup_path(const struct oci_config *config, const char *id, char *out, size_t cap);
 
-/* How many levels of a path, from its end, are in no hierarchy yet: what making it would add.
- * RC_BUSY: none.  RC_CGROUP. */
-must_check enum rc oci_cgroup_missing(const char *path, uint32_t *ret, struct err *err);
+/* How many levels of a path, from its end, are not there yet: what making it would add.  RC_BUSY:
+ * it is there in some hierarchy, or begins with a group that is and is not ours.  RC_CGROUP. */
+must_check enum rc oci_cgroup_missing(const char *path, struct oci_levels *ret, struct err *err);
 
-/* Make it with all limits and the filter for devices.  On failure nothing of it is left.  RC_BUSY:
+/* Make it with all limits and the filter for devices.  On failure nothing of it is left, and
+ * nothing of another's is gone.  RC_BUSY:
  * there is such a group.  RC_CGROUP. */
 must_check enum rc oci_cgroup_make(const char *path, const struct oci_limits *limits,
                                    struct oci_cgroup *ret, struct err *err);
 
 /* Open one that was made, levels as it was then.  Parts that are gone stay -1.  RC_CGROUP. */
-must_check enum rc oci_cgroup_open(const char *path, uint32_t levels, struct oci_cgroup *ret,
-                                   struct err *err);
+must_check enum rc oci_cgroup_open(const char *path, const struct oci_levels *levels,
+                                   struct oci_cgroup *ret, struct err *err);
 
 /* Move a process, blocked before its first step, into it. */
 must_check enum rc oci_cgroup_attach(const struct oci_cgroup *cgroup, pid_t pid, bool cloned_into,

@@ -362,9 +362,8 @@ static void undo(struct creation *s)
         (void)poll(&p, 1, (int)UNDO_WAIT_MS);
         (void)waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED | WNOHANG);
     }
-    if (s->cgroup.levels != 0)
-        (void)!oci_cgroup_remove(&s->cgroup, s->container.record.cgroup,
-                                 clock_mono_ms() + UNDO_WAIT_MS, &ignored);
+    (void)!oci_cgroup_remove(&s->cgroup, s->container.record.cgroup, clock_mono_ms() + UNDO_WAIT_MS,
+                             &ignored);
     if (s->made)
         (void)!oci_container_remove(&s->container, &ignored);
 }

@@ -119,7 +119,7 @@ static void kill_group(const struct oci_container *c)
     struct err ignored;
 
     if (c->record.cgroup[0] != '\0' && !c->record.empty &&
-        oci_cgroup_open(c->record.cgroup, c->record.levels, &group, &ignored) == RC_OK)
+        oci_cgroup_open(c->record.cgroup, &c->record.levels, &group, &ignored) == RC_OK)
         cgroup_kill(&group.cgroup);
 }
 
@@ -166,7 +166,12 @@ static enum rc remove_group(const struct oci_container *c, struct err *err)
 
     if (r->cgroup[0] == '\0')
         return RC_OK;
-    enum rc rc = oci_cgroup_open(r->cgroup, r->levels, &group, err);
+    enum rc rc = oci_cgroup_open(r->cgroup, &r->levels, &group, err);
+    if (rc == RC_OK && r->empty) {
+        /* It may not have come to be: what is inside is another's, who was faster. */
+        oci_cgroup_drop(&group, r->cgroup);
+        return RC_OK;
+    }
     return rc == RC_OK ? oci_cgroup_remove(&group, r->cgroup, clock_mono_ms() + DELETE_WAIT_MS, err)
                        : rc;
 }

@@ -293,6 +293,8 @@ static enum rc read_seccomp(const json_t *value, struct oci_config *c, struct er
 
 static enum rc read_cgroup(const json_t *value, struct oci_config *c, struct err *err)
 {
+    /* Of containers that name none, and berthd's, also where it does not run just now. */
+    static const char *const taken[] = { "/" OCI_CGROUP_PARENT, "/berth" };
     enum rc rc = oci_text(value, "linux.cgroupsPath", 255, &c->cgroup, err);
     const char *path = c->cgroup;
     char whole[260];
@@ -302,6 +304,10 @@ static enum rc read_cgroup(const json_t *value, struct oci_config *c, struct err
     (void)snprintf(whole, sizeof whole, "%s%s", path[0] == '/' ? "" : "/", path);
     if (!oci_path_valid(whole) || whole[1] == '\0')
         return err_set(err, RC_OCI_FORMAT, "linux.cgroupsPath: %.60s", path);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        if (oci_path_within(taken[i], whole))
+            return err_set(err, RC_OCI_WANTS, "linux.cgroupsPath: %.60s is not for it", taken[i]);
+    }
     return RC_OK;
 }
 

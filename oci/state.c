@@ -96,14 +96,23 @@ enum rc oci_container_new(const char *root, const char *id, struct oci_container
 
 /* ---- the record ----------------------------------------------------------------------------- */
 
+static json_t *levels_json(const struct oci_levels *levels)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < OCI_CGROUP_TREES; i++)
+        (void)json_array_append_new(list, json_integer(levels->n[i]));
+    return list;
+}
+
 enum rc oci_container_save(const struct oci_container *c, struct err *err)
 {
     const struct oci_record *r = &c->record;
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:i, s:i, s:I, s:O?}",
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:i, s:i, s:i, s:I, s:O?}",
                              "ociVersion", r->version, "id", r->id, "bundle", r->bundle, "cgroup",
-                             r->cgroup, "levels", (int)r->levels, "empty", (int)r->empty, "filters",
-                             (int)r->filters, "slot", r->slot, "pid", (int)r->pid, "born",
-                             (json_int_t)r->born, "annotations", r->annotations);
+                             r->cgroup, "levels", levels_json(&r->levels), "empty", (int)r->empty,
+                             "filters", (int)r->filters, "slot", r->slot, "pid", (int)r->pid,
+                             "born", (json_int_t)r->born, "annotations", r->annotations);
     scoped(free_ptr) char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     enum rc rc = text == NULL ? err_set(err, RC_NO_MEMORY, RECORD)
                               : fs_write_file(c->dir, RECORD, bytes_of(text), 0600, err);
@@ -138,7 +147,9 @@ static enum rc load(struct oci_container *c, struct err *err)
         json_decref(json);
         return err_set(err, RC_OCI_STATE, "record of %.60s", r->id);
     }
-    r->levels = (uint32_t)json_integer_value(json_object_get(json, "levels"));
+    for (size_t i = 0; i < OCI_CGROUP_TREES; i++)
+        r->levels.n[i] =
+            (uint32_t)json_integer_value(json_array_get(json_object_get(json, "levels"), i));
     r->empty = json_is_true(json_object_get(json, "empty"));
     r->filters = (uint32_t)json_integer_value(json_object_get(json, "filters"));
     r->slot = (int)json_integer_value(json_object_get(json, "slot"));

@@ -7,6 +7,7 @@
 #ifndef BERTH_OCI_STATE_H
 #define BERTH_OCI_STATE_H
 
+#include "oci/cgroup.h"
 #include "oci/config.h"
 
 #define OCI_ROOT_DEFAULT "/run/berth-oci"
@@ -26,7 +27,7 @@ struct oci_record {
     char id[129];
     char bundle[1024];
     char cgroup[300]; /* "" = none yet */
-    uint32_t levels;  /* oci/cgroup */
+    struct oci_levels levels;
     bool empty;       /* it was about to be made: nothing of the container is inside */
     uint32_t filters; /* of system calls, once all are loaded: the creator's, its own, ours; 0 = not
                        * known yet */

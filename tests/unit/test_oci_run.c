@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "oci/cgroup.h"
 #include "tests/unit/escape_table.h"
 
 #define WAIT_MS 60000U
@@ -554,6 +555,77 @@ static void test_groups(void **state)
     nothing_left();
 }
 
+/* Where a group lies in a hierarchy; false: there is no such hierarchy. */
+static bool other_group(const char *tree, const char *name, char out[300])
+{
+    (void)snprintf(out, 300, "/sys/fs/cgroup/%s/cgroup.procs", tree);
+    if (access(out, F_OK) != 0)
+        return false;
+    (void)snprintf(out, 300, "/sys/fs/cgroup/%s/%s", tree, name);
+    return true;
+}
+
+/* A path begins with nobody else's group, in whichever hierarchy that is there: nothing of it is
+ * touched, and in the others nothing is left. */
+static void test_others_group(void **state)
+{
+    static const char *const trees[] = { "memory", "pids", "cpu", "cpuset", "unified", "." };
+    unsigned int tried = 0;
+    char name[64];
+    char path[300];
+
+    (void)state;
+    (void)snprintf(name, sizeof name, "berth-oci-test-%d", getpid());
+    bundle("true", "", group(""));
+    for (size_t i = 0; i < sizeof trees / sizeof trees[0]; i++) {
+        if (!other_group(trees[i], name, path))
+            continue;
+        assert_int_equal(mkdir(path, 0755), 0);
+        assert_int_not_equal(create("no"), 0);
+        assert_non_null(strstr(output, "is there already (BUSY"));
+        assert_int_equal(rmdir(path), 0); /* still there, and empty */
+        nothing_left();
+        tried++;
+    }
+    assert_true(tried > 0);
+}
+
+/* Who loses the race for a group takes nothing of the winner's away, and leaves nothing. */
+static void test_lost_race(void **state)
+{
+    static const char *const trees[] = { "memory", "pids", "cpu", "cpuset", "unified", "." };
+    const struct oci_limits none = { .memory = -1,
+                                     .reservation = -1,
+                                     .swappiness = -1,
+                                     .kernel_tcp = -1,
+                                     .shares = -1,
+                                     .quota = -1,
+                                     .period = -1,
+                                     .pids = -1 };
+    struct oci_cgroup made = OCI_CGROUP_NONE;
+    unsigned int tried = 0;
+    char name[64];
+    char path[300];
+    struct err err = { 0 };
+
+    (void)state;
+    (void)snprintf(name, sizeof name, "berth-oci-test-%d", getpid());
+    for (size_t i = 0; i < sizeof trees / sizeof trees[0]; i++) {
+        if (!other_group(trees[i], name, path))
+            continue;
+        assert_int_equal(mkdir(path, 0755), 0);
+        assert_rc(oci_cgroup_make(name, &none, &made, &err), RC_BUSY);
+        assert_int_equal(rmdir(path), 0);
+        nothing_left();
+        tried++;
+    }
+    assert_true(tried > 0);
+    assert_rc(oci_cgroup_make(name, &none, &made, &err), RC_OK);
+    assert_rc(oci_cgroup_remove(&made, name, clock_mono_ms() + WAIT_MS, &err), RC_OK);
+    oci_cgroup_close(&made);
+    nothing_left();
+}
+
 /* Only the caller gives ids of the host away. */
 static void test_ids(void **state)
 {
@@ -792,6 +864,8 @@ int main(void)
         cmocka_unit_test(test_filters_counted),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_others_group),
+        cmocka_unit_test(test_lost_race),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
