@@ -111,6 +111,8 @@ BENCHES   := $(filter-out bench_delta bench_renew,$(patsubst tests/bench/%.c,%,$
 EXAMPLES  := $(basename $(notdir $(wildcard examples/payloads/*/*.c)))
 SIGNERS   := $(basename $(notdir $(wildcard examples/signers/*.c)))
 PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c)) escape
+# QEMU's microvm, in which it runs, is an x86 machine
+PROBES    += $(if $(filter x86_64,$(shell uname -m)),vm_guest)
 
 .PHONY: force all deps check unit e2e asan fuzz fuzzers lint analyze prove bench bench-link bench-delta demo guest flatsat flatsat-powercut flatsat-flushes install clean help programs
 .SECONDARY:
@@ -192,6 +194,11 @@ $(B)/tests/probe/escape: $(ESCAPE) tests/probe/escape/escape.h
 	@mkdir -p $(@D)
 	@echo '  CC      tests/probe/escape'
 	$(Q)gcc -I. -D_GNU_SOURCE -std=gnu17 -O2 -Wall -Wextra -Wno-missing-field-initializers -Werror -static -o $@ $(ESCAPE)
+# A guest of a virtual machine: no operating system below it, so no library either.
+$(B)/tests/probe/vm_guest: tests/probe/vm/guest.c
+	@mkdir -p $(@D)
+	@echo '  CC      $<'
+	$(Q)gcc -m32 -std=gnu17 -O1 -Wall -Wextra -Werror -ffreestanding -fno-pie -no-pie -fno-stack-protector -fno-asynchronous-unwind-tables -mno-sse -nostdlib -static -Wl,-e,start,-Ttext-segment=0x100000,--build-id=none,-z,noexecstack -o $@ $<
 
 # The flatsat: a program on this side of the guest, and the radio's other half inside of it.
 FLATSAT := $(filter-out tests/flatsat/radio_guest.c,$(wildcard tests/flatsat/*.c))

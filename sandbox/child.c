@@ -321,6 +321,18 @@ static int stand_in_data(const struct child *c)
     return c->plan->limits.core_bytes != 0 ? chdir(PLAN_CORE_DIR) : 0;
 }
 
+/* The disk of a virtual machine is a file of its own, as it would have made it: sparse, and of the
+ * size that the plan says whatever it was before. */
+static int make_disk(const struct child *c)
+{
+    if (c->disk_bytes == 0)
+        return 0;
+    scoped(close_fd) int fd =
+        open(PLAN_VM_DISK, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+
+    return fd < 0 ? -1 : ftruncate(fd, (off_t)c->disk_bytes);
+}
+
 int child_filter_calls(const struct child *c)
 {
     return seccomp_apply(c->payload_filter);
@@ -378,6 +390,7 @@ static const struct child_step payload_steps[] = {
     { "descriptors", close_others, CHILD_ALWAYS },
     { "signals", child_reset_signals, CHILD_ALWAYS },
     { "directory", stand_in_data, CHILD_ALWAYS },
+    { "disk", make_disk, CHILD_ALWAYS },
     { "exec", open_program, WALL_EXEC_BY_DESCRIPTOR },
     { "seen", be_seen, CHILD_ALWAYS },
     { "seccomp", child_filter_calls, WALL_SECCOMP },

@@ -15,6 +15,7 @@
 #include "sandbox/counts.h"
 #include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/tender.h"
 #include "sandbox/walls.h"
 
 enum child_message_kind {
@@ -38,6 +39,7 @@ struct child_message {
 /* All that the child needs, made ready before clone.  Descriptors belong to the launcher. */
 struct child {
     const struct plan *plan;
+    uint64_t disk_bytes; /* of the disk of a virtual machine; 0 = it has none */
     const struct seccomp_program *payload_filter;
     const struct seccomp_program *reaper_filter;
     const struct walls *walls; /* what is missing here was waived, or is optional */
@@ -50,7 +52,7 @@ struct child {
     int output;        /* write end: stdout and stderr */
     int notify;        /* datagram socket, to be bound inside */
     int bus;           /* stream socket, to be bound inside and made to listen */
-    char *argv[PAYLOAD_ARGS_MAX + 1];
+    char *argv[TENDER_ARGS_MAX + 1];
     char *envp[PLAN_ENV_MAX + 1];
 };
 

@@ -16,6 +16,7 @@
 
 #include "base/name.h"
 #include "sandbox/network.h"
+#include "sandbox/tender.h"
 
 #define WORDS_MAX 5U
 #define MEMORY_MAJOR 1U
@@ -99,6 +100,12 @@ static bool take_address(char *text, struct listed *ret)
     return ret->address != 0;
 }
 
+static bool is_tender(const char *name)
+{
+    return strcmp(name, tender_name(PLAN_VM_QEMU)) == 0 ||
+           strcmp(name, tender_name(PLAN_VM_SOLO5)) == 0;
+}
+
 static bool take_line(const struct line *line, struct listed *ret)
 {
     const char *kind = line->word[0];
@@ -116,6 +123,10 @@ static bool take_line(const struct line *line, struct listed *ret)
     if (strcmp(kind, "sysfs") == 0) {
         ret->kind = LISTED_SYSFS;
         return line->n == 3 && take_path(line->word[2], "/sys/", ret);
+    }
+    if (strcmp(kind, "tender") == 0) {
+        ret->kind = LISTED_TENDER;
+        return line->n == 3 && is_tender(ret->name) && take_path(line->word[2], "/", ret);
     }
     ret->kind = LISTED_DEVICE;
     return strcmp(kind, "device") == 0 && line->n == 4 && take_path(line->word[2], "/", ret) &&
@@ -232,6 +243,36 @@ enum rc devices_sysfs(const struct listed *entry, int *ret_fd, struct err *err)
         open_tree(dir, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "mount of %s", entry->name);
+    *ret_fd = take_fd(&fd);
+    return RC_OK;
+}
+
+/* Nobody but root can have put it there. */
+static bool is_roots(int fd, mode_t type)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == type && st.st_uid == 0 &&
+           (st.st_mode & 022) == 0;
+}
+
+enum rc devices_tender(const struct listed *entry, int *ret_fd, struct err *err)
+{
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+                               .propagation = MS_PRIVATE };
+    scoped(close_fd) int dir = open(entry->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    scoped(close_fd) int program =
+        dir < 0 ? -1 : openat(dir, &TENDER_PROGRAM[1], O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (program < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "tender %s: %.60s", entry->name, entry->path);
+    if (!is_roots(dir, S_IFDIR) || !is_roots(program, S_IFREG))
+        return err_set(err, RC_LAUNCH_STEP, "tender %s: %.60s is not root's alone to write",
+                       entry->name, entry->path);
+    scoped(close_fd) int fd =
+        open_tree(dir, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "mount of tender %s", entry->name);
     *ret_fd = take_fd(&fd);
     return RC_OK;
 }

@@ -6,6 +6,7 @@
  *     device    camera   /dev/video0  rw         # a character device; r, w or rw
  *     sysfs     thermal  /sys/class/thermal      # a directory of sysfs, read-only
  *     interface eth1     192.0.2.2/24            # may be moved in; with this address, or without
+ *     tender    qemu     /opt/berth/qemu         # the tree of what runs payloads that are a vm
  *
  * The file is root's own, so its paths are believed; what they lead to is looked at each time.  A
  * request names an entry and never a path.
@@ -22,6 +23,7 @@ enum listed_kind {
     LISTED_DEVICE = 1,
     LISTED_SYSFS,
     LISTED_INTERFACE,
+    LISTED_TENDER,
 };
 
 struct listed {
@@ -53,5 +55,9 @@ must_check enum rc devices_node(const struct listed *entry, struct cgroup_device
 /* A detached mount of the directory that an entry stands for: read-only, no devices, nothing to
  * run.  RC_LAUNCH_STEP. */
 must_check enum rc devices_sysfs(const struct listed *entry, int *ret_fd, struct err *err);
+
+/* A detached mount, read-only and without devices, of the tree of a tender: root's alone to write,
+ * as its program is (what else lies in it is the integrator's to see to).  RC_LAUNCH_STEP. */
+must_check enum rc devices_tender(const struct listed *entry, int *ret_fd, struct err *err);
 
 #endif

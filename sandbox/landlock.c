@@ -82,6 +82,7 @@ static uint64_t access_of(const struct plan *plan, const struct plan_op *op, uin
     switch ((enum plan_op_type)op->type) {
     case PLAN_OP_ROOT:
         return ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE;
+    case PLAN_OP_SLOT: /* a guest's: its mount lets nothing here run it */
     case PLAN_OP_PROC: /* what can be set there (oom_score_adj) is not for the payload to set */
         return ACCESS_READ;
     case PLAN_OP_DEV:

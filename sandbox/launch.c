@@ -21,6 +21,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/netlink.h"
 #include "sandbox/receipt.h"
+#include "sandbox/tender.h"
 
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer, all of it; a stuck child is killed */
 #define UNDO_WAIT_MS 4000U   /* for what a start that failed leaves behind, all together */
@@ -39,6 +40,7 @@ struct start {
     const char *step;   /* of the child, when it failed */
     uint64_t until_ms;  /* of clock_mono_ms: the child has exec'd by then, or is killed */
     struct launch_result result;
+    struct tender_args tender; /* what child.argv points to, of a virtual machine */
 };
 
 struct launch_step {
@@ -80,7 +82,7 @@ static enum rc open_listed(struct start *s, struct mounts_node *nodes, struct er
         const struct listed *entry = devices_find(&s->launcher->listed, plan->device[i]);
         struct cgroup_device *device = &asked->device[asked->n_devices];
 
-        if (entry == NULL || entry->kind == LISTED_INTERFACE)
+        if (entry == NULL || entry->kind == LISTED_INTERFACE || entry->kind == LISTED_TENDER)
             return err_set(err, RC_NOT_BUILT, "%s", plan->device[i]);
         if (entry->kind == LISTED_SYSFS) {
             rc = devices_sysfs(entry, &m->listed[m->n_listed], err);
@@ -99,12 +101,29 @@ static enum rc open_listed(struct start *s, struct mounts_node *nodes, struct er
     return rc;
 }
 
+/* The tree of the tender that the plan asks for is "/", and the slot lies in it. */
+static enum rc open_tender(struct start *s, struct err *err)
+{
+    const char *name = tender_name(s->request->plan.vm);
+    const struct listed *entry = devices_find(&s->launcher->listed, name);
+    scoped(close_fd) int fd = -1;
+
+    if (s->request->plan.vm == PLAN_VM_NONE)
+        return RC_OK;
+    if (entry == NULL || entry->kind != LISTED_TENDER)
+        return err_set(err, RC_NOT_BUILT, "isolation: vm: no tender %s is listed here", name);
+    enum rc rc = devices_tender(entry, &fd, err);
+    return rc == RC_OK ? mounts_put_tender(&fd, &s->child.mounts, err) : rc;
+}
+
 static enum rc open_tree_mounts(struct start *s, struct err *err)
 {
     struct mounts_node nodes[PLAN_DEVICES_MAX] = { 0 };
     enum rc rc =
         mounts_open_root(s->launcher->slots, s->fds->fd[WIRE_FD_ROOT], &s->child.mounts, err);
 
+    if (rc == RC_OK)
+        rc = open_tender(s, err);
     s->child.mounts.shm = s->request->plan.limits.shm_bytes != 0;
     /* Who has no right to make nodes has none to the integrator's either. */
     if (rc == RC_OK && s->launcher->ordinary != NULL)
@@ -225,6 +244,25 @@ static enum rc make_channels(struct start *s, struct err *err)
     return RC_OK;
 }
 
+/* A tender is given nothing of the environment: what is in it is for a payload's own program. */
+static void fill_command(struct start *s)
+{
+    const struct plan *plan = &s->request->plan;
+    struct child *c = &s->child;
+
+    if (plan->vm != PLAN_VM_NONE) {
+        tender_args(plan, &s->tender);
+        c->disk_bytes = tender_disk(plan);
+        for (uint32_t i = 0; i < s->tender.n; i++)
+            c->argv[i] = s->tender.text[i];
+        return;
+    }
+    for (uint32_t i = 0; i < plan->n_args; i++)
+        c->argv[i] = (char *)(uintptr_t)plan->args[i];
+    for (uint32_t i = 0; i < plan->n_env; i++)
+        c->envp[i] = (char *)(uintptr_t)plan->env[i];
+}
+
 static void fill_child(struct start *s)
 {
     const struct plan *plan = &s->request->plan;
@@ -238,10 +276,7 @@ static void fill_child(struct start *s)
     c->one_id = s->launcher->ordinary != NULL;
     c->mounts.no_proc = c->one_id && s->launcher->ordinary->no_proc;
     c->counts = &s->launcher->counts;
-    for (uint32_t i = 0; i < plan->n_args; i++)
-        c->argv[i] = (char *)(uintptr_t)plan->args[i];
-    for (uint32_t i = 0; i < plan->n_env; i++)
-        c->envp[i] = (char *)(uintptr_t)plan->env[i];
+    fill_command(s);
 }
 
 /* ---- clone, and what only the parent can do for the child ----------------------------------- */
@@ -454,7 +489,7 @@ static enum rc child_failed(struct start *s, const struct child_message *m, stru
     s->step = child_step_name(m->step);
     errno = m->error;
     return err_sys(err, child_step_is_exec(m->step) ? RC_LAUNCH_EXEC : RC_LAUNCH_STEP, "%s",
-                   child_step_is_exec(m->step) ? s->request->plan.args[0] : s->step);
+                   child_step_is_exec(m->step) ? s->child.argv[0] : s->step);
 }
 
 /* A child that has failed makes what is done for it fail, too: its own reason came first. */
@@ -670,6 +705,7 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
     close_fd(&s.sync);
     close_fd(&s.proc);
     s.instance.id = request->head.instance;
+    s.instance.vm = request->plan.vm;
     s.instance.asked.tenant = NULL; /* the request's */
     *ret = s.instance;
     s.result.payload = s.instance.payload;
@@ -685,7 +721,10 @@ enum rc launch_relimit(const struct launcher *launcher, struct instance *instanc
     struct cgroup_limits asked = instance->asked;
     enum rc rc = plan_check_limits(limits, share, err);
 
-    if (rc == RC_OK && !plan_limits_live(&instance->asked.limits, limits))
+    /* A machine has the memory that it began with. */
+    if (rc == RC_OK && (!plan_limits_live(&instance->asked.limits, limits) ||
+                        (instance->vm != PLAN_VM_NONE &&
+                         limits->memory_bytes != instance->asked.limits.memory_bytes)))
         rc = err_set(err, RC_PLAN_LIMIT, "not without a new start");
     asked.limits = *limits;
     asked.share = *share;

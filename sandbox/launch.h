@@ -46,6 +46,7 @@ struct instance {
     uint64_t id;
     pid_t pid;         /* of process 1 of the sandbox, on the host */
     int pidfd;         /* of the same; readable when everything in the sandbox is gone */
+    uint32_t vm;       /* enum plan_vm */
     pid_t payload;     /* the payload's own process, on the host */
     int payload_pidfd; /* of the same */
     int status;        /* read end: the payload's wait status */

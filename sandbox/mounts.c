@@ -183,6 +183,15 @@ enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m, stru
     return RC_OK;
 }
 
+enum rc mounts_put_tender(int *tender_fd, struct mounts *m, struct err *err)
+{
+    if (mounts_set_attributes(m->root, MOUNT_ATTR_NOEXEC, -1) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "slot of a vm");
+    m->slot = take_fd(&m->root);
+    m->root = take_fd(tender_fd);
+    return RC_OK;
+}
+
 enum rc mounts_fill_dev(int fd, struct err *err)
 {
     for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
@@ -513,6 +522,7 @@ void mounts_close(struct mounts *m)
         close_fd(&m->node[i]);
     m->n_nodes = 0;
     close_fd(&m->root);
+    close_fd(&m->slot);
     close_fd(&m->dev);
     close_fd(&m->data);
     close_fd(&m->inbox);
@@ -653,6 +663,8 @@ static int attach_op(const struct mounts *m, const struct plan_op *op, uint32_t 
         return attach_tmpfs(m, op, uid);
     case PLAN_OP_DATA:
         return attach(m, m->data, op->path);
+    case PLAN_OP_SLOT:
+        return attach(m, m->slot, op->path);
     case PLAN_OP_INBOX:
         return attach_part(m, m->inbox, op->path, MAIL_IN);
     case PLAN_OP_OUTBOX:

@@ -15,7 +15,8 @@
 
 /* Detached mounts, before and while the child takes them. */
 struct mounts {
-    int root; /* the slot, read-only */
+    int root; /* the slot, read-only; or the tree of the tender of a virtual machine */
+    int slot; /* then this is the slot; else -1 */
     int dev;
     int data;          /* -1 = none */
     int inbox, outbox; /* two mounts of the whole mail image; -1 = none */
@@ -36,7 +37,7 @@ struct mounts_loop {
 };
 
 #define MOUNTS_INIT                                                                                \
-    ((struct mounts){ .root = -1, .dev = -1, .data = -1, .inbox = -1, .outbox = -1 })
+    ((struct mounts){ .root = -1, .slot = -1, .dev = -1, .data = -1, .inbox = -1, .outbox = -1 })
 #define MOUNTS_LOOP_INIT ((struct mounts_loop){ .fd = -1, .number = -1 })
 
 /* Detached mounts of an empty tmpfs, and of procfs (cut to own processes if so wanted).
@@ -69,6 +70,10 @@ must_check enum rc mounts_fill_dev(int fd, struct err *err);
  * whoever asks may hold a descriptor of any directory.  RC_LAUNCH_REQUEST. */
 must_check enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m,
                                     struct err *err);
+
+/* Launcher: the slot that is open becomes a directory of a tender's tree, and nothing in it can be
+ * executed any more.  Takes the descriptor of that tree, a detached mount.  RC_LAUNCH_STEP. */
+must_check enum rc mounts_put_tender(int *tender_fd, struct mounts *m, struct err *err);
 
 /* A detached file system in memory, of so many bytes and files, that belongs to one id of this user
  * namespace; nothing in it can be executed, unless it is for programs.  Descriptor, or -1 with

@@ -155,17 +155,26 @@ static enum rc check_limits(const struct resources *want, const struct resources
     return RC_OK;
 }
 
-/* What a manifest may ask for and nothing here gives: refused, never passed over.  Whoever builds
- * it removes its line. */
+/* What a manifest may ask for and no virtual machine here gives: refused, never passed over.
+ * Whoever builds it removes its line. */
 static const char *not_built(const struct manifest *m)
 {
     const struct {
         const char *field;
         bool asked;
     } rows[] = {
-        { "isolation: vm", m->isolation == ISOLATION_VM },
-        { "format: solo5", m->image == IMAGE_SOLO5 },
+        { "isolation: vm with network", m->network != NETWORK_NONE },
+        { "isolation: vm with devices", m->n_devices != 0 && m->image != IMAGE_SOLO5 },
+        { "isolation: vm with inbox or outbox",
+          m->limits.inbox_bytes != 0 || m->limits.outbox_bytes != 0 },
+        { "isolation: vm with env", m->n_env != 0 },
+        { "isolation: vm with core", m->limits.core_bytes != 0 },
+        { "isolation: vm with health: notify", m->health.type == HEALTH_NOTIFY },
+        { "isolation: vm with watchdog", m->health.watchdog_ms != 0 },
     };
+
+    if (m->isolation != ISOLATION_VM)
+        return NULL;
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].asked)
@@ -232,6 +241,8 @@ void plan_fill_ops(struct plan *plan)
         add_op(plan, PLAN_OP_TMPFS, PLAN_SHM_PATH, plan->limits.shm_bytes,
                inodes_of(plan->limits.shm_bytes, 0));
     add_op(plan, PLAN_OP_TMPFS, "/run", PLAN_RUN_BYTES, RUN_INODES);
+    if (plan->vm != PLAN_VM_NONE)
+        add_op(plan, PLAN_OP_SLOT, PLAN_SLOT_PATH, 0, 0);
     if (plan->has_data != 0)
         add_op(plan, PLAN_OP_DATA, "/data", plan->limits.data_bytes, 0);
     if (plan->limits.inbox_bytes != 0)
@@ -306,6 +317,8 @@ static const char *beyond_grant(const struct manifest *m, const struct allowance
 {
     if ((m->calls & ~may->calls) != 0)
         return "calls";
+    if (m->isolation == ISOLATION_VM && !may->vm)
+        return "isolation";
     if (m->inner_root && !may->inner_root)
         return "inner-root";
     if (m->network != NETWORK_NONE && (may->networks & 1U << (uint32_t)m->network) == 0)
@@ -359,6 +372,13 @@ static enum rc fill_grants(const struct manifest *m, const struct allowance *may
     return RC_OK;
 }
 
+static uint32_t vm_of(const struct manifest *m)
+{
+    if (m->isolation != ISOLATION_VM)
+        return PLAN_VM_NONE;
+    return m->image == IMAGE_SOLO5 ? PLAN_VM_SOLO5 : PLAN_VM_QEMU;
+}
+
 enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t slot, bool has_data,
                   struct plan *ret, struct err *err)
 {
@@ -392,6 +412,7 @@ enum rc plan_make(const struct manifest *m, const struct grant *grant, uint32_t 
     plan.watchdog_ms = m->health.watchdog_ms;
     plan.calls = m->calls;
     plan.inner_root = m->inner_root ? 1 : 0;
+    plan.vm = vm_of(m);
     plan.limits = (struct plan_limits){
         .memory_bytes = m->limits.memory_bytes,
         .tmp_bytes = m->limits.tmp_bytes,
@@ -448,7 +469,7 @@ static enum rc check_command(const struct plan *p, struct err *err)
 
 static enum rc check_ops(const struct plan *p, struct err *err)
 {
-    struct plan want = { .limits = p->limits, .has_data = p->has_data };
+    struct plan want = { .limits = p->limits, .has_data = p->has_data, .vm = p->vm };
 
     plan_fill_ops(&want);
     if (p->n_ops != want.n_ops || memcmp(p->ops, want.ops, sizeof want.ops) != 0)
@@ -563,10 +584,46 @@ static enum rc check_network(const struct plan *p, struct err *err)
     return RC_OK;
 }
 
+/* A tender is given the name of a file as it is: what could mean something to one is in none. */
+static bool file_plain(const char *path)
+{
+    return program_allowed(path) && path[strspn(path, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                      "abcdefghijklmnopqrstuvwxyz"
+                                                      "0123456789._+-/")] == '\0';
+}
+
+/* What a tender needs to work in, and what a guest cannot have. */
+static enum rc check_vm(const struct plan *p, struct err *err)
+{
+    const struct plan_limits *l = &p->limits;
+    const struct limit limits[] = {
+        { "memory_bytes of a vm", l->memory_bytes, PLAN_VM_MEMORY_MIN, UINT64_MAX, UINT64_MAX },
+        limit_or_none("data_bytes of a vm", l->data_bytes, PLAN_VM_DATA_MIN, UINT64_MAX),
+        limit_or_none("file_bytes of a vm", l->file_bytes, l->data_bytes, UINT64_MAX),
+        { "pids of a vm", l->pids, PLAN_VM_PIDS_MIN, UINT64_MAX, UINT64_MAX },
+        { "open_files of a vm", l->open_files, PLAN_VM_FILES_MIN, UINT64_MAX, UINT64_MAX },
+    };
+    bool qemu = p->vm == PLAN_VM_QEMU;
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < sizeof limits / sizeof limits[0]; i++)
+        rc = check_limit(&limits[i], err);
+    if (rc != RC_OK)
+        return rc;
+    if (p->network != PLAN_NETWORK_NONE || p->has_mail != 0 || p->watchdog_ms != 0 ||
+        l->core_bytes != 0 || (qemu && p->n_devices != 0))
+        return err_set(err, RC_LAUNCH_REQUEST, "more than a vm has");
+    for (uint32_t i = 0; i < (qemu ? p->n_args : 1); i++) {
+        if (i > 1 || !file_plain(p->args[i]))
+            return err_set(err, RC_PLAN_PATH, "args[%u] of a vm: %.64s", i, p->args[i]);
+    }
+    return RC_OK;
+}
+
 enum rc plan_check(const struct plan *p, struct err *err)
 {
     if (p->magic != PLAN_MAGIC || p->reserved[0] != 0 || p->has_data > 1 || p->inner_root > 1 ||
-        p->spare != 0)
+        p->vm >= PLAN_VMS)
         return err_set(err, RC_LAUNCH_REQUEST, "head");
     if ((p->calls & ~PROFILE_ALL) != 0)
         return err_set(err, RC_LAUNCH_REQUEST, "calls %u", p->calls);
@@ -590,5 +647,7 @@ enum rc plan_check(const struct plan *p, struct err *err)
         rc = check_ops(p, err);
     if (rc == RC_OK)
         rc = check_command(p, err);
+    if (rc == RC_OK && p->vm != PLAN_VM_NONE)
+        rc = check_vm(p, err);
     return rc;
 }

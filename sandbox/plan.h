@@ -34,6 +34,8 @@ struct grant;
 #define PLAN_OUTBOX_PATH "/outbox"
 #define PLAN_DEV_DIR "/dev/"
 #define PLAN_SHM_PATH PLAN_DEV_DIR "shm"
+#define PLAN_SLOT_PATH "/slot"    /* of a payload that is a virtual machine */
+#define PLAN_VM_DISK "/data/disk" /* what its disk is */
 #define PLAN_CORE_DIR                                                                              \
     "/data" /* where a payload with core dumps begins: the kernel puts them there */
 
@@ -63,6 +65,11 @@ struct grant;
 #define PLAN_NET_MAX (4ULL * 1024U * 1024U * 1024U)
 #define PLAN_IO_MIN 4096U /* bytes a second */
 #define PLAN_IO_MAX (64ULL * 1024U * 1024U * 1024U)
+#define PLAN_VM_TENDER_BYTES (64ULL * 1024U * 1024U) /* of memory, not the guest's */
+#define PLAN_VM_MEMORY_MIN (96ULL * 1024U * 1024U)
+#define PLAN_VM_DATA_MIN (16ULL * 1024U * 1024U)
+#define PLAN_VM_PIDS_MIN 10U /* the reaper, and a tender's threads */
+#define PLAN_VM_FILES_MIN 32U
 
 /* Operations on the payload's file tree, carried out in the order of the list. */
 enum plan_op_type {
@@ -75,6 +82,7 @@ enum plan_op_type {
         5, /* the data image, ids shifted into the payload's range, noexec nosuid nodev */
     PLAN_OP_INBOX = 6,  /* directory "in" of the mail image, mounted likewise */
     PLAN_OP_OUTBOX = 7, /* directory "out" of the same */
+    PLAN_OP_SLOT = 8,   /* the slot of a virtual machine, read-only noexec: "/" is its tender's */
     PLAN_OP_TYPES
 };
 
@@ -95,6 +103,14 @@ enum plan_network {
     PLAN_NETWORK_PRIVATE = 2,  /* and "eth0", to the payloads of its tenant that ask for it, too */
     PLAN_NETWORK_HOST = 3,     /* and an interface of the host, which the host lacks meanwhile */
     PLAN_NETWORKS
+};
+
+/* What runs the payload; the arguments of a tender are made from the plan's by sandbox/tender. */
+enum plan_vm {
+    PLAN_VM_NONE = 0,  /* the kernel: args are its program's */
+    PLAN_VM_QEMU = 1,  /* args: the guest's kernel, and an initrd or not */
+    PLAN_VM_SOLO5 = 2, /* args: the unikernel, and what it is told */
+    PLAN_VMS
 };
 
 struct plan_limits {
@@ -142,7 +158,7 @@ struct plan {
     uint32_t watchdog_ms; /* told to the payload, kept by berthd; 0 = none */
     uint32_t slot;        /* number of the id range: uid_base = PLAN_UID_BASE + slot * count */
     uint32_t inner_root;  /* 1: it is uid 0 inside its range, with no capability all the same */
-    uint32_t spare;       /* 0 */
+    uint32_t vm;          /* enum plan_vm */
     uint32_t n_devices;
     uint32_t network;                        /* enum plan_network */
     uint64_t net_bps;                        /* bytes a second each way; 0 = no limit */

@@ -6,6 +6,7 @@
 #include "sandbox/plan.h"
 
 #include "sandbox/rules.h"
+#include "sandbox/tender.h"
 #include <inttypes.h>
 
 struct layer {
@@ -35,7 +36,7 @@ const char *plan_op_name(uint32_t type)
     static const char *const names[PLAN_OP_TYPES] = {
         [PLAN_OP_NONE] = "none",   [PLAN_OP_ROOT] = "root",     [PLAN_OP_PROC] = "proc",
         [PLAN_OP_DEV] = "dev",     [PLAN_OP_TMPFS] = "tmpfs",   [PLAN_OP_DATA] = "data",
-        [PLAN_OP_INBOX] = "inbox", [PLAN_OP_OUTBOX] = "outbox",
+        [PLAN_OP_INBOX] = "inbox", [PLAN_OP_OUTBOX] = "outbox", [PLAN_OP_SLOT] = "slot",
     };
 
     return type < PLAN_OP_TYPES ? names[type] : "?";
@@ -52,6 +53,7 @@ static const char *op_text(uint32_t type)
         [PLAN_OP_DATA] = "data image, persistent, nosuid nodev noexec",
         [PLAN_OP_INBOX] = "mail image, what came, nosuid nodev noexec",
         [PLAN_OP_OUTBOX] = "mail image, what goes, nosuid nodev noexec",
+        [PLAN_OP_SLOT] = "the package, read-only nosuid nodev noexec",
     };
 
     return type < PLAN_OP_TYPES ? texts[type] : "?";
@@ -72,15 +74,32 @@ static void put_size(const char *name, uint64_t bytes, FILE *out)
         (void)fprintf(out, "  %-12s %" PRIu64 " bytes\n", name, bytes);
 }
 
+/* What is exec'd: the payload's own command, or that of its tender. */
+static void put_command(const struct plan *p, FILE *out)
+{
+    static struct tender_args args; /* large, and there is one thread */
+    const bool vm = p->vm != PLAN_VM_NONE;
+
+    if (vm)
+        tender_args(p, &args);
+    for (uint32_t i = 0; i < (vm ? args.n : p->n_args); i++) {
+        (void)fputc(' ', out);
+        put_plain(vm ? args.text[i] : p->args[i], out);
+    }
+}
+
+/* Whose tree is "/". */
+static const char *root_text(const struct plan *p)
+{
+    return p->vm != PLAN_VM_NONE ? "the tender, read-only nosuid nodev" : op_text(PLAN_OP_ROOT);
+}
+
 void plan_print(const struct plan *p, FILE *out)
 {
     char name[RULES_PROFILE_CAP];
 
     (void)fprintf(out, "payload %s/%s\n\nruns\n ", p->tenant, p->name);
-    for (uint32_t i = 0; i < p->n_args; i++) {
-        (void)fputc(' ', out);
-        put_plain(p->args[i], out);
-    }
+    put_command(p, out);
     (void)fputs("\n\nas\n", out);
     (void)fprintf(out, "  host ids     %u to %u; the payload is %u inside, %u on the host\n",
                   p->uid_base, p->uid_base + PLAN_UID_COUNT - 1, plan_uid(p),
@@ -95,7 +114,8 @@ void plan_print(const struct plan *p, FILE *out)
     for (uint32_t i = 0; i < p->n_ops; i++) {
         const struct plan_op *op = &p->ops[i];
 
-        (void)fprintf(out, "  %-6s %-6s %s", op->path, plan_op_name(op->type), op_text(op->type));
+        (void)fprintf(out, "  %-6s %-6s %s", op->path, plan_op_name(op->type),
+                      op->type == PLAN_OP_ROOT ? root_text(p) : op_text(op->type));
         if (op->bytes != 0)
             (void)fprintf(out, ", %" PRIu64 " KiB", op->bytes / 1024);
         if (op->inodes != 0)
@@ -155,9 +175,9 @@ void plan_print_json(const struct plan *p, FILE *out)
 
     (void)fprintf(out,
                   "{\"tenant\":\"%s\",\"name\":\"%s\",\"hostname\":\"%s\",\"uid_base\":%u,"
-                  "\"uid_count\":%u,\"uid\":%u,\"profile\":\"%s\",",
+                  "\"uid_count\":%u,\"uid\":%u,\"tender\":\"%s\",\"profile\":\"%s\",",
                   p->tenant, p->name, p->hostname, p->uid_base, PLAN_UID_COUNT, plan_uid(p),
-                  rules_profile_name(p->calls, name, sizeof name));
+                  tender_name(p->vm), rules_profile_name(p->calls, name, sizeof name));
     put_strings("args", p->args, p->n_args, out);
     put_strings("env", p->env, p->n_env, out);
     (void)fputs("\"operations\":[", out);

@@ -264,6 +264,7 @@ static const struct {
     [PLAN_OP_DATA] = { NULL, { "nosuid", "nodev", "noexec", "idmapped" } },
     [PLAN_OP_INBOX] = { NULL, { "nosuid", "nodev", "noexec", "idmapped" } },
     [PLAN_OP_OUTBOX] = { NULL, { "nosuid", "nodev", "noexec", "idmapped" } },
+    [PLAN_OP_SLOT] = { NULL, { "ro", "nosuid", "nodev", "noexec" } },
 };
 
 static bool size_fits(const struct mount_line *m, const struct plan_op *op)

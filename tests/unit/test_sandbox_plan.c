@@ -5,6 +5,7 @@
 
 #include "manifest/doc.h"
 #include "sandbox/plan.h"
+#include "sandbox/tender.h"
 
 static struct manifest good_manifest(void)
 {
@@ -325,7 +326,8 @@ TAMPER(t_hidden_op, p->ops[PLAN_OPS_MAX - 1].type = PLAN_OP_DATA)
 TAMPER(t_data, p->has_data = 0)
 TAMPER(t_data_two, p->has_data = 2)
 TAMPER(t_root_two, p->inner_root = 2)
-TAMPER(t_spare, p->spare = 1)
+TAMPER(t_vm_unknown, p->vm = PLAN_VMS)
+TAMPER(t_vm_tree, p->vm = PLAN_VM_QEMU)
 TAMPER(t_args, p->n_args = UINT32_MAX)
 TAMPER(t_env, p->n_env = UINT32_MAX)
 TAMPER(t_arg_end, memset(p->args[1], 'x', sizeof p->args[1]))
@@ -373,7 +375,8 @@ static const struct tampering tamperings[] = {
     { "data without image", t_data, RC_LAUNCH_REQUEST },
     { "data neither yes nor no", t_data_two, RC_LAUNCH_REQUEST },
     { "root neither yes nor no", t_root_two, RC_LAUNCH_REQUEST },
-    { "more than there is", t_spare, RC_LAUNCH_REQUEST },
+    { "a machine that there is not", t_vm_unknown, RC_LAUNCH_REQUEST },
+    { "a machine without its tree", t_vm_tree, RC_PLAN_PATH },
     { "too many arguments", t_args, RC_LAUNCH_REQUEST },
     { "too many variables", t_env, RC_LAUNCH_REQUEST },
     { "argument without end", t_arg_end, RC_LAUNCH_REQUEST },
@@ -531,27 +534,165 @@ static void takes_over_limits_that_are_asked_for(void **state)
     assert_int_equal(p.ops[4].inodes, 256);
 }
 
-/* What nothing gives yet is refused by name, and never passed over. */
-CHANGE(nb_solo5, m->image = IMAGE_SOLO5)
-CHANGE(nb_vm, m->isolation = ISOLATION_VM)
+/* ---- virtual machines ----------------------------------------------------------------------- */
 
-static void refuses_what_is_not_built(void **state)
+static struct manifest vm_manifest(void)
+{
+    struct manifest m = good_manifest();
+
+    m.isolation = ISOLATION_VM;
+    m.health = (struct health){ .type = HEALTH_ALIVE };
+    m.n_env = 0;
+    (void)snprintf(m.args[1], sizeof m.args[1], "/initrd");
+    m.limits.memory_bytes = PLAN_VM_MEMORY_MIN;
+    m.limits.data_bytes = PLAN_VM_DATA_MIN;
+    m.limits.pids = PLAN_VM_PIDS_MIN;
+    return m;
+}
+
+static struct grant vm_grant(void)
+{
+    struct grant g = good_grant();
+
+    g.total.memory_bytes = 1U << 30;
+    g.may.vm = true;
+    g.may.networks = 1U << NETWORK_LOOPBACK;
+    g.may.n_devices = 1;
+    (void)snprintf(g.may.device[0], sizeof g.may.device[0], "kvm");
+    return g;
+}
+
+static bool has_arg(const struct tender_args *args, const char *one, const char *next)
+{
+    for (uint32_t i = 0; i + 1 < args->n; i++) {
+        if (strcmp(args->text[i], one) == 0 && strcmp(args->text[i + 1], next) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void makes_a_machine(void **state)
+{
+    struct manifest m = vm_manifest();
+    struct grant g = vm_grant();
+    struct tender_args args;
+    struct plan p;
+
+    (void)state;
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_OK);
+    assert_int_equal(p.vm, PLAN_VM_QEMU);
+    assert_int_equal(p.ops[5].type, PLAN_OP_SLOT);
+    assert_string_equal(p.ops[5].path, "/slot");
+    tender_args(&p, &args);
+    assert_string_equal(args.text[0], "/usr/bin/tender");
+    assert_true(has_arg(&args, "-m", "32M"));
+    assert_true(has_arg(&args, "-kernel", "/slot/bin/cam"));
+    assert_true(has_arg(&args, "-initrd", "/slot/initrd"));
+    assert_true(has_arg(&args, "-device", "virtio-blk-device,drive=data"));
+    assert_true(has_arg(&args, "-accel", "tcg,tb-size=32"));
+    assert_int_equal(tender_disk(&p), 11U << 20); /* 16 - 1 - 4 */
+    {
+        scoped(free_ptr) char *text = printed(plan_print, &p);
+        scoped(free_ptr) char *json = printed(plan_print_json, &p);
+
+        assert_non_null(strstr(text, "/usr/bin/tender -nodefaults"));
+        assert_non_null(strstr(text, "the tender, read-only"));
+        assert_non_null(strstr(text, "/slot  slot   the package"));
+        assert_non_null(strstr(json, "\"tender\":\"qemu\""));
+    }
+
+    m.image = IMAGE_SOLO5;
+    m.n_devices = 1;
+    (void)snprintf(m.device[0], sizeof m.device[0], "kvm");
+    (void)snprintf(m.args[1], sizeof m.args[1], "-kernel");
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_OK);
+    assert_int_equal(p.vm, PLAN_VM_SOLO5);
+    tender_args(&p, &args);
+    assert_int_equal(args.n, 6);
+    assert_string_equal(args.text[1], "--mem=32");
+    assert_true(has_arg(&args, "--", "/slot/bin/cam"));
+    assert_string_equal(args.text[5], "-kernel"); /* behind "--" and a name: the unikernel's */
+}
+
+/* Every word as long as it may be, and as many as there may be. */
+static void holds_the_longest_command(void **state)
+{
+    struct plan p = { .vm = PLAN_VM_SOLO5,
+                      .has_data = 1,
+                      .n_args = PAYLOAD_ARGS_MAX,
+                      .limits = { .memory_bytes = PLAN_MEMORY_MAX, .data_bytes = PLAN_DATA_MAX } };
+    struct tender_args args;
+
+    (void)state;
+    for (uint32_t i = 0; i < p.n_args; i++) {
+        memset(p.args[i], 'x', PAYLOAD_ARG_CAP - 1);
+        p.args[i][0] = '/';
+    }
+    tender_args(&p, &args);
+    assert_int_equal(args.n, PAYLOAD_ARGS_MAX + 4);
+    assert_int_equal(strlen(args.text[4]), strlen("/slot") + PAYLOAD_ARG_CAP - 1);
+    p.vm = PLAN_VM_QEMU;
+    p.n_args = 2;
+    tender_args(&p, &args);
+    assert_true(has_arg(&args, "-m", "65472M"));
+}
+
+CHANGE(vm_not_granted, g->may.vm = false)
+CHANGE(vm_network, m->network = NETWORK_LOOPBACK)
+CHANGE(vm_device, m->n_devices = 1; (void)snprintf(m->device[0], sizeof m->device[0], "kvm"))
+CHANGE(vm_inbox, m->limits.inbox_bytes = g->total.inbox_bytes = 1U << 20)
+CHANGE(vm_env, m->n_env = 1)
+CHANGE(vm_core, m->limits.core_bytes = g->total.core_bytes = 1U << 20)
+CHANGE(vm_notify, m->health.type = HEALTH_NOTIFY)
+CHANGE(vm_watchdog, m->health.watchdog_ms = 2000)
+CHANGE(vm_small, m->limits.memory_bytes--)
+CHANGE(vm_disk, m->limits.data_bytes--)
+CHANGE(vm_pids, m->limits.pids = PLAN_VM_PIDS_MIN - 2)
+CHANGE(vm_files, m->limits.open_files = PLAN_VM_FILES_MIN - 1)
+CHANGE(vm_file, m->limits.file_bytes = 1U << 20)
+CHANGE(vm_words, m->n_args = 3; (void)snprintf(m->args[2], sizeof m->args[2], "/x"))
+CHANGE(vm_option, (void)snprintf(m->args[1], sizeof m->args[1], "-monitor"))
+CHANGE(vm_comma, (void)snprintf(m->args[0], sizeof m->args[0], "/a,b"))
+CHANGE(vm_up, (void)snprintf(m->args[1], sizeof m->args[1], "/../usr/bin/tender"))
+
+/* Refused by name, and never passed over. */
+static void refuses_what_a_machine_has_not(void **state)
 {
     static const struct {
+        enum rc rc;
         const char *what;
         void (*change)(struct manifest *m, struct grant *g);
-    } rows[] = { { "format: solo5", nb_solo5 }, { "isolation: vm", nb_vm } };
+    } rows[] = {
+        { RC_GRANT_EXCEEDED, "isolation", vm_not_granted },
+        { RC_NOT_BUILT, "isolation: vm with network", vm_network },
+        { RC_NOT_BUILT, "isolation: vm with devices", vm_device },
+        { RC_NOT_BUILT, "isolation: vm with inbox or outbox", vm_inbox },
+        { RC_NOT_BUILT, "isolation: vm with env", vm_env },
+        { RC_NOT_BUILT, "isolation: vm with core", vm_core },
+        { RC_NOT_BUILT, "isolation: vm with health: notify", vm_notify },
+        { RC_NOT_BUILT, "isolation: vm with watchdog", vm_watchdog },
+        { RC_PLAN_LIMIT, "memory_bytes of a vm", vm_small },
+        { RC_PLAN_LIMIT, "data_bytes of a vm", vm_disk },
+        { RC_PLAN_LIMIT, "pids of a vm", vm_pids },
+        { RC_PLAN_LIMIT, "open_files of a vm", vm_files },
+        { RC_PLAN_LIMIT, "file_bytes of a vm", vm_file },
+        { RC_PLAN_PATH, "args[2] of a vm", vm_words },
+        { RC_PLAN_PATH, "args[1] of a vm: -monitor", vm_option },
+        { RC_PLAN_PATH, "args[0] of a vm: /a,b", vm_comma },
+        { RC_PLAN_PATH, "args[1] of a vm", vm_up },
+    };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct manifest m = good_manifest();
-        struct grant g = good_grant();
+        struct manifest m = vm_manifest();
+        struct grant g = vm_grant();
         struct err err = { 0 };
         struct plan p;
 
         rows[i].change(&m, &g);
-        assert_rc(plan_make(&m, &g, 0, true, &p, &err), RC_NOT_BUILT);
-        assert_string_equal(err.what, rows[i].what);
+        assert_rc(plan_make(&m, &g, 0, true, &p, &err), rows[i].rc);
+        if (strncmp(err.what, rows[i].what, strlen(rows[i].what)) != 0)
+            fail_msg("%s, and not %s", err.what, rows[i].what);
     }
 }
 
@@ -564,7 +705,9 @@ int main(void)
         cmocka_unit_test(takes_over_the_calls),
         cmocka_unit_test(takes_over_what_is_granted),
         cmocka_unit_test(takes_over_limits_that_are_asked_for),
-        cmocka_unit_test(refuses_what_is_not_built),
+        cmocka_unit_test(makes_a_machine),
+        cmocka_unit_test(holds_the_longest_command),
+        cmocka_unit_test(refuses_what_a_machine_has_not),
         cmocka_unit_test(lets_the_payload_choose_its_path),
         cmocka_unit_test(refuses_and_leaves_the_result_alone),
         cmocka_unit_test(checks_what_it_did_not_make),
