@@ -23,13 +23,25 @@
 /* ---- what there is ----------------------------------------------------------------------------
  */
 
-/* The time that cannot be turned back (manifest/trust). */
-static uint64_t floor_ms(const struct agent *a)
+/* A time above all that were noted, whatever the clock says: numbers begin with it. */
+static uint64_t highest_ms(const struct agent *a)
 {
     const uint64_t now = agent_now_unix();
     const uint64_t floor = a->trust ? trust_time_floor(a->trust) : 0;
 
     return now > floor ? now : floor;
+}
+
+/* What time it is, as far as the trust believes the clock (manifest/trust): days and expiry go by
+ * it, for one that jumps ahead would have all that waits expire for good.  Before the word of any
+ * root there is nothing but the clock. */
+static uint64_t today_ms(const struct agent *a)
+{
+    if (a->trust)
+        return trust_time(a->trust, agent_now_unix());
+    return a->state.time_anchor == 0
+               ? highest_ms(a)
+               : trust_time_by(a->state.time_floor, a->state.time_anchor, agent_now_unix());
 }
 
 static struct mail_box *find_box(struct agent *a, uint64_t instance)
@@ -176,11 +188,12 @@ static enum rc read_head(const struct agent *a, const struct mail_file *f, int *
 static enum rc load_state(const struct agent *a, const char *tenant, const char *payload,
                           struct mail_state *ret, struct err *err)
 {
-    enum rc rc = mail_state_load(a->data_dir, tenant, payload, floor_ms(a), ret, err);
+    enum rc rc = mail_state_load(a->data_dir, tenant, payload, highest_ms(a), ret, err);
 
     if (rc != RC_STATE_DAMAGED)
         return rc;
     log_err(LOG_LEVEL_WARN, err, "mail %s/%s", tenant, payload);
+    ret->day = today_ms(a) / MAIL_DAY_MS; /* which is used up, and not one that never comes */
     return mail_state_save(a->data_dir, tenant, payload, ret, err);
 }
 
@@ -261,7 +274,7 @@ static enum rc put_receipt(struct agent *a, struct mail_file *f, struct mail *he
 static void receipt(struct agent *a, const struct mail_file *of, const char *name, const char *word)
 {
     struct mail_file f = { .way = MAIL_CAME, .receipt = true };
-    struct mail head = { .direction = MAIL_UP, .node = a->config.node, .time_ms = floor_ms(a) };
+    struct mail head = { .direction = MAIL_UP, .node = a->config.node, .time_ms = today_ms(a) };
     char line[64];
     struct err err = { 0 };
 
@@ -387,6 +400,22 @@ static enum rc put_noted(const struct agent *a, struct mail_file *f, struct byte
     return rc;
 }
 
+static bool was_taken(const struct mail_state *s, const struct post_mark *mark)
+{
+    for (uint32_t i = 0; i < s->n_taken; i++) {
+        if (memcmp(&s->taken[i], mark, sizeof *mark) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_taken(struct mail_state *s, const struct post_mark *mark)
+{
+    if (s->n_taken == MAIL_TAKEN_MAX)
+        memmove(&s->taken[0], &s->taken[1], --s->n_taken * sizeof s->taken[0]);
+    s->taken[s->n_taken++] = *mark;
+}
+
 /* The message first, then that it was taken: cut off in between, its number is used again and the
  * same file found again: the ground keeps one of the two. */
 static enum rc keep(struct agent *a, const struct mail_box *b, const struct post_message *m,
@@ -394,7 +423,7 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
 {
     struct mail_file f = { .way = MAIL_SENT };
     struct mail head = {
-        .direction = MAIL_DOWN, .node = a->config.node, .time_ms = floor_ms(a), .size = m->size
+        .direction = MAIL_DOWN, .node = a->config.node, .time_ms = today_ms(a), .size = m->size
     };
     uint8_t buf[MAIL_HEAD_MAX];
     struct bytes bytes = { 0 };
@@ -404,9 +433,9 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
 
     if (rc != RC_OK)
         return rc;
-    if (memcmp(&s.last, &m->mark, sizeof s.last) == 0) /* it has been taken, and only has to go */
+    if (was_taken(&s, &m->mark)) /* and only has to go */
         return mail_state_save(a->data_dir, b->tenant, b->payload, &s, err);
-    if (head.time_ms / MAIL_DAY_MS > s.day) {
+    if (head.time_ms / MAIL_DAY_MS != s.day) { /* also an earlier one: the clock was ahead */
         s.day = head.time_ms / MAIL_DAY_MS;
         s.day_bytes = 0;
     }
@@ -417,7 +446,7 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
     (void)snprintf(head.name, sizeof head.name, "%.*s", (int)MAIL_NAME_MAX, m->name);
     head.expires_ms = head.time_ms + MAIL_LIFE_MS;
     f.number = head.number = ++s.number;
-    s.last = m->mark;
+    add_taken(&s, &m->mark);
     rc = b->sealed ? check_sealed(a, b, MAIL_DOWN, mem, 0, m->size, err) : RC_OK;
     if (rc == RC_OK)
         rc = check_load(a, b, &f, m->size, err);
@@ -568,7 +597,7 @@ static enum rc check_came(const struct agent *a, const struct mail *m, const str
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s", m->tenant, m->payload);
     if (!is_on_board(a, m->tenant, m->payload))
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s is not on board", m->tenant, m->payload);
-    if (m->expires_ms != 0 && m->expires_ms <= floor_ms(a))
+    if (m->expires_ms != 0 && m->expires_ms <= today_ms(a))
         return err_set(err, RC_MAIL_EXPIRED, "%s/%s", m->tenant, m->payload);
     if (!has_place(a, f->tenant) || load_of(a, f, true).files >= MAIL_PAYLOAD_MAX ||
         load_of(a, f, false).bytes + m->size > grant->total.inbox_bytes)
@@ -751,7 +780,7 @@ static void offer_due(struct agent *a, uint64_t now_ms)
 static void sweep(struct agent *a, uint64_t now_ms)
 {
     static struct port_message m; /* large, and there is one thread */
-    const uint64_t today = floor_ms(a);
+    const uint64_t today = today_ms(a);
 
     if (now_ms - a->mail.swept_ms < SWEEP_EVERY_MS)
         return;

@@ -15,8 +15,9 @@
 #include "base/statefile.h"
 
 #define STATE_FILE "mail"
-#define STATE_FORMAT 1U
-#define STATE_MAX 1024U
+#define STATE_FORMAT 2U
+#define STATE_ONE_MARK 1U /* as it was before: of the last file only */
+#define STATE_MAX 2048U
 #define FILE_NAME_CAP 96U
 #define PATH_CAP (2U * NAME_CAP + 128U)
 #define COPY_BYTES (64U * 1024U)
@@ -47,18 +48,39 @@ static void file_path(const struct mail_file *f, char out[PATH_CAP])
 /* ---- state ------------------------------------------------------------------------------------
  */
 
+static void decode_mark(struct cbor_in *r, struct post_mark *ret)
+{
+    ret->ino = cbor_uint(r, "inode", UINT64_MAX);
+    ret->ctime_s = cbor_int(r, "seconds", INT64_MIN, INT64_MAX);
+    ret->ctime_ns = (uint32_t)cbor_uint(r, "nanoseconds", UINT32_MAX);
+}
+
+static void decode_taken(struct cbor_in *r, struct mail_state *s)
+{
+    s->n_taken = (uint32_t)cbor_array(r, "taken", 0, MAIL_TAKEN_MAX);
+    for (uint32_t i = 0; r->rc == RC_OK && i < s->n_taken; i++) {
+        (void)cbor_array(r, "mark", 3, 3);
+        decode_mark(r, &s->taken[i]);
+        cbor_end(r);
+    }
+    cbor_end(r);
+}
+
 static void decode_state(struct cbor_in *r, struct mail_state *s)
 {
-    (void)cbor_array(r, "mail", 9, 9);
-    if (cbor_uint(r, "format", UINT32_MAX) != STATE_FORMAT)
+    const size_t fields = cbor_array(r, "mail", 7, 9);
+    const uint64_t format = cbor_uint(r, "format", UINT32_MAX);
+
+    if ((format != STATE_FORMAT || fields != 7) && (format != STATE_ONE_MARK || fields != 9))
         cbor_fail(r, RC_VALUE, "format");
     s->number = cbor_uint(r, "number", UINT64_MAX);
     s->arrival = cbor_uint(r, "arrival", UINT64_MAX);
     s->day = cbor_uint(r, "day", UINT64_MAX);
     s->day_bytes = cbor_uint(r, "day bytes", UINT64_MAX);
-    s->last.ino = cbor_uint(r, "inode", UINT64_MAX);
-    s->last.ctime_s = cbor_int(r, "seconds", INT64_MIN, INT64_MAX);
-    s->last.ctime_ns = (uint32_t)cbor_uint(r, "nanoseconds", UINT32_MAX);
+    if (format == STATE_ONE_MARK)
+        decode_mark(r, &s->taken[s->n_taken++]);
+    else
+        decode_taken(r, s);
     s->n_recent = (uint32_t)cbor_array(r, "recent", 0, MAIL_RECENT_MAX);
     for (uint32_t i = 0; r->rc == RC_OK && i < s->n_recent; i++)
         cbor_fixed(r, "object", s->recent[i].b, DIGEST_SIZE);
@@ -117,15 +139,19 @@ enum rc mail_state_save(int data_dir, const char *tenant, const char *payload,
     struct cbor_out w = { .p = buf, .cap = sizeof buf };
     struct bytes content = { 0 };
 
-    cbor_put_array(&w, 9);
+    cbor_put_array(&w, 7);
     cbor_put_uint(&w, STATE_FORMAT);
     cbor_put_uint(&w, s->number);
     cbor_put_uint(&w, s->arrival);
     cbor_put_uint(&w, s->day);
     cbor_put_uint(&w, s->day_bytes);
-    cbor_put_uint(&w, s->last.ino);
-    cbor_put_int(&w, s->last.ctime_s);
-    cbor_put_uint(&w, s->last.ctime_ns);
+    cbor_put_array(&w, s->n_taken);
+    for (uint32_t i = 0; i < s->n_taken; i++) {
+        cbor_put_array(&w, 3);
+        cbor_put_uint(&w, s->taken[i].ino);
+        cbor_put_int(&w, s->taken[i].ctime_s);
+        cbor_put_uint(&w, s->taken[i].ctime_ns);
+    }
     cbor_put_array(&w, s->n_recent);
     for (uint32_t i = 0; i < s->n_recent; i++)
         cbor_put_bstr(&w, (struct bytes){ s->recent[i].b, DIGEST_SIZE });

@@ -18,6 +18,7 @@
 #include "manifest/doc.h"
 
 #define MAIL_RECENT_MAX 16U
+#define MAIL_TAKEN_MAX 16U
 #define MAIL_DAY_MS (UINT64_C(24) * 3600U * 1000U)
 #define MAIL_USED_UP (UINT64_MAX / 4U) /* more bytes than any day has */
 
@@ -27,7 +28,9 @@ struct mail_state {
     uint64_t arrival; /* of the last one that came in */
     uint64_t day;     /* since the epoch, of: */
     uint64_t day_bytes;
-    struct post_mark last; /* file that was taken last: it may still lie in the outbox */
+    uint32_t n_taken; /* files that were taken last, newest last: each may still lie in the outbox,
+                       * and after a start another one may be found before it */
+    struct post_mark taken[MAIL_TAKEN_MAX];
     uint32_t n_recent;
     struct digest recent[MAIL_RECENT_MAX]; /* that came in lately, newest last */
 };

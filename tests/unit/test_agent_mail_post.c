@@ -290,6 +290,48 @@ static void a_file_is_taken_once_all_the_same(void **state)
     assert_int_equal(a.mail.n, n);
 }
 
+/* Nor if others are found before it; and as often as that. */
+static void a_file_is_taken_once_in_any_order(void **state)
+{
+    scoped(close_fd) int mem = -1;
+    struct post_message letter = found(1, 1, &mem), m;
+    const int fds[POST_FDS_MAX] = { mem, -1 };
+
+    (void)state;
+    start(1, "cam");
+    for (uint64_t round = 0; round < 3; round++) {
+        for (uint64_t ino = 1; ino <= MAIL_TAKEN_MAX; ino++) {
+            letter.mark.ino = round == 2 ? MAIL_TAKEN_MAX + 1 - ino : ino;
+            say(post[0], &letter, fds);
+            while (said(post[0], &m) != POST_TAKEN)
+                assert_int_not_equal(m.type, 0);
+        }
+        uint32_t sent = 0;
+        for (uint32_t i = 0; i < a.mail.n; i++)
+            sent += a.mail.item[i].f.way == MAIL_SENT;
+        assert_int_equal(sent, MAIL_TAKEN_MAX);
+    }
+}
+
+/* A clock that was ahead has used up a day that is far off: this one is another. */
+static void a_day_far_off_is_not_today(void **state)
+{
+    scoped(close_fd) int mem = -1;
+    const struct post_message letter = found(1, 5, &mem);
+    const int fds[POST_FDS_MAX] = { mem, -1 };
+    struct mail_state s = { .day = clock_unix_ms() / MAIL_DAY_MS + 400, .day_bytes = 65536 };
+    struct err err;
+
+    (void)state;
+    assert_rc(mail_state_save(dir, "acme", "cam", &s, &err), RC_OK);
+    start(1, "cam");
+    say(post[0], &letter, fds);
+    assert_int_equal(a.mail.n, 2);
+    assert_int_equal(a.mail.item[0].f.way, MAIL_SENT);
+    assert_rc(mail_state_load(dir, "acme", "cam", 0, &s, &err), RC_OK);
+    assert_true(s.day <= clock_unix_ms() / MAIL_DAY_MS && s.day_bytes < 65536);
+}
+
 /* All of them end.  Each is called later than the one before; what waits, waits, and no view is
  * kept of a payload that could not be started again then. */
 static void there_is_an_end_of_spares(void **state)
@@ -344,6 +386,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(the_next_one_takes_over, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_is_taken_once_all_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_is_taken_once_in_any_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_day_far_off_is_not_today, setup, teardown),
         cmocka_unit_test_setup_teardown(there_is_an_end_of_spares, setup, teardown),
         cmocka_unit_test_setup_teardown(who_ends_meanwhile_is_let_go, setup, teardown),
     };

@@ -13,7 +13,10 @@
 
 #include "agent/agent.h"
 #include "agent/mail.h"
+#include "base/cbor.h"
+#include "base/clock.h"
 #include "base/fs.h"
+#include "base/statefile.h"
 
 static char path[32];
 static int dir = -1;
@@ -179,6 +182,83 @@ static void what_is_broken_now_is_tried_again(void **state)
     assert_true(a.mail.item[0].not_before_ms > 0);
 }
 
+/* What waits, and when it expires. */
+static void lay(const char *name, uint64_t number, uint64_t expires_ms)
+{
+    struct mail_file f = { .way = MAIL_CAME, .number = number, .tenant = "acme", .payload = "cam" };
+    struct mail head = { .direction = MAIL_UP,
+                         .node = 7,
+                         .number = number,
+                         .size = 5,
+                         .expires_ms = expires_ms,
+                         .tenant = "acme",
+                         .payload = "cam" };
+    uint8_t buf[MAIL_HEAD_MAX];
+    struct bytes bytes = { 0 };
+    scoped(close_fd) int mem = -1;
+    struct err err = { 0 };
+
+    (void)snprintf(head.name, sizeof head.name, "%s", name);
+    assert_rc(mail_head_encode(&head, buf, &bytes, &err), RC_OK);
+    assert_rc(fs_sealed("test", bytes_of("hello"), &mem, &err), RC_OK);
+    assert_rc(mail_store_put(dir, &f, bytes, mem, 0, 5, NULL, &err), RC_OK);
+    a.mail.item[a.mail.n++] = (struct mail_item){ .f = f };
+}
+
+/* The clock is further ahead of the last word of a root than it is believed. */
+static void a_clock_ahead_expires_nothing(void **state)
+{
+    const uint64_t now = clock_unix_ms(), day = MAIL_DAY_MS;
+
+    (void)state;
+    a.state.time_anchor = now - TRUST_AHEAD_MAX_MS - 10 * day;
+    a.state.time_floor = a.state.time_anchor + day;
+    lay("late", 1, a.state.time_floor);
+    lay("soon", 2, a.state.time_floor + 1);
+    lay("today", 3, now - 1);
+    mail_tick(&a, 1000000);
+    assert_int_equal(a.mail.n, 2); /* what had expired by then */
+    a.state.time_floor++;
+    mail_tick(&a, 2000000);
+    assert_int_equal(a.mail.n, 1);
+    a.state.time_anchor = now; /* it is believed now */
+    mail_tick(&a, 3000000);
+    assert_int_equal(a.mail.n, 0);
+}
+
+/* As it was written when one mark was kept. */
+static void one_mark_is_read_still(void **state)
+{
+    uint8_t buf[256];
+    struct cbor_out w = { .p = buf, .cap = sizeof buf };
+    struct bytes content = { 0 };
+    struct mail_state s = { 0 };
+    struct err err = { 0 };
+
+    (void)state;
+    cbor_put_array(&w, 9);
+    for (uint64_t i = 1; i <= 8; i++) /* format 1, number ... day bytes; inode, times */
+        cbor_put_uint(&w, i);
+    cbor_put_array(&w, 0);
+    assert_rc(cbor_written(&w, &content, &err), RC_OK);
+    assert_rc(fs_make_dirs(dir, "acme/cam", 0700, &err), RC_OK);
+    scoped(close_fd) int own = openat(dir, "acme/cam", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_rc(statefile_save_both(own, "mail", content, &err), RC_OK);
+    assert_rc(mail_state_load(dir, "acme", "cam", 0, &s, &err), RC_OK);
+    assert_true(s.number == 2 && s.arrival == 3 && s.day == 4 && s.day_bytes == 5);
+    assert_int_equal(s.n_taken, 1);
+    assert_true(s.taken[0].ino == 6 && s.taken[0].ctime_s == 7 && s.taken[0].ctime_ns == 8);
+    for (uint32_t i = s.n_taken; i < MAIL_TAKEN_MAX; i++)
+        s.taken[s.n_taken++] = (struct post_mark){ UINT64_MAX, INT64_MIN, UINT32_MAX, 0 };
+    while (s.n_recent < MAIL_RECENT_MAX)
+        s.n_recent++;
+    s.number = s.arrival = s.day = s.day_bytes = UINT64_MAX; /* the largest, too */
+    assert_rc(mail_state_save(dir, "acme", "cam", &s, &err), RC_OK);
+    struct mail_state back = { 0 };
+    assert_rc(mail_state_load(dir, "acme", "cam", 0, &back, &err), RC_OK);
+    assert_memory_equal(&back, &s, sizeof s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +267,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(receipts_are_few, setup, teardown),
         cmocka_unit_test_setup_teardown(one_tenant_leaves_places_to_others, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_broken_now_is_tried_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_clock_ahead_expires_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_mark_is_read_still, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

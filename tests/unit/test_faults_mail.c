@@ -64,7 +64,7 @@ static void nothing_before(struct fault_world *w)
 /* As agent/mail does: the message, then that it was taken. */
 static enum rc store_put(struct fault_world *w, struct err *err)
 {
-    struct mail_state s = { .number = 1, .last = { .ino = 5 } };
+    struct mail_state s = { .number = 1, .n_taken = 1, .taken = { { .ino = 5 } } };
     struct mail_file f = message();
     uint8_t buf[MAIL_HEAD_MAX];
     scoped(close_fd) int from = sealed_content();
