@@ -57,5 +57,7 @@ int main(int argc, char **argv)
     printf("id %u\n", (unsigned)getuid());
     if (strcmp(argv[argc - 1], "eat") == 0)
         eat();
+    while (strcmp(argv[argc - 1], "wait") == 0)
+        pause();
     return 0;
 }

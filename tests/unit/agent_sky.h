@@ -43,6 +43,7 @@ struct sky {
     uint32_t reports;                     /* since the start of berthd */
     bool offer;                           /* send descriptors first, and chunks only when asked */
     uint64_t sent;                        /* bytes on the uplink */
+    const char *devices;                  /* the integrator's list; NULL: there is none */
     uint64_t term_ms;                     /* what `term` gave last; awaited on top of WAIT_MS */
     void (*each)(const struct report *r); /* shown every report; may be NULL */
     char build[512];
@@ -159,7 +160,7 @@ static maybe_unused int become_berthd(pid_t test)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     execl(program, "berthd", "--state", state, "--uplink", up, "--downlink", down, "--cgroup",
           cgroup, "--heartbeat-ms", "500", "--frozen-passes", "2", "--inputs", inputs,
-          (char *)NULL);
+          sky->devices ? "--devices" : (char *)NULL, sky->devices, (char *)NULL);
     return 127;
 }
 
@@ -261,6 +262,7 @@ struct version {
     const char *peer;   /* NULL: it has none */
     uint32_t pids;      /* 0: as any */
     bool mail;          /* it has /inbox and /outbox, of 1 MiB each, and 300,000 bytes a day */
+    bool vm;            /* it is a unikernel, of 96 MiB with the tender, that is ready when alive */
     bool sealed;        /* and its mail is sealed, with the berth-seal that it brings */
 };
 
@@ -291,6 +293,15 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
         m.limits.inbox_bytes = m.limits.outbox_bytes = 1U << 20;
         m.limits.outbox_bytes_day = 300000;
         m.sealed = v->sealed;
+    }
+    if (v->vm) {
+        m.isolation = ISOLATION_VM;
+        m.image = IMAGE_SOLO5;
+        m.n_env = 0;
+        m.health = (struct health){ .type = HEALTH_ALIVE, .ready_ms = 300, .soak_ms = 300 };
+        m.limits.memory_bytes = 96U << 20;
+        m.limits.data_bytes = 16U << 20;
+        m.limits.pids = 9;
     }
     if (v->no_data)
         m.limits.data_bytes = 0;
