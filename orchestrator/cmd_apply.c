@@ -5,7 +5,8 @@
  * wave.
  *
  * The store is locked from reading it to committing, so the plan that is signed is the plan that is
- * recorded, and a --plan made from an older store is refused.
+ * recorded, and a --plan made from an older store is refused.  Passes are found before that, since
+ * it may take long and needs the fleet file alone.
  */
 #include <stdlib.h>
 
@@ -36,10 +37,11 @@ struct apply {
     struct keyring *ring;
     struct keyring *safety;
     struct auditing *audit;
-    uint64_t undo;     /* rollout that is undone; 0 = a fleet file is applied */
-    bool shows;        /* undo: print, and leave the store as it is */
-    const char *path;  /* of the fleet file */
-    const char *again; /* the command's name and argument, to be typed again */
+    uint64_t undo;            /* rollout that is undone; 0 = a fleet file is applied */
+    bool shows;               /* undo: print, and leave the store as it is */
+    const char *path;         /* of the fleet file */
+    const struct fleet *file; /* what it says, read once */
+    const char *again;        /* the command's name and argument, to be typed again */
     bool staged;
     uint64_t life_ms; /* of tokens */
     uint64_t now_ms;
@@ -559,12 +561,15 @@ static int fail_plan(const struct apply *a, const struct err *err)
                     (unsigned long long)a->undo);
 }
 
-/* The fleet that is wanted: what the file says, or what undoes the rollout as the store is now. */
+/* The fleet that is wanted: what the file said when it was read, or what undoes the rollout as the
+ * store is now. */
 static enum rc load_fleet(const struct apply *a, struct fleet **ret, struct err *err)
 {
-    scoped(free_ptr) struct fleet *fleet = NULL;
-    enum rc rc = fleet_load(a->path, &fleet, err);
+    scoped(free_ptr) struct fleet *fleet = malloc(sizeof *fleet);
+    enum rc rc = fleet ? RC_OK : err_set(err, RC_NO_MEMORY, "fleet");
 
+    if (rc == RC_OK)
+        *fleet = *a->file;
     if (rc == RC_OK && a->undo != 0)
         rc = undo_fleet(a->home->store, a->undo, fleet, err);
     if (rc != RC_OK)
@@ -634,13 +639,26 @@ static int check_witness(const struct apply *a, struct err *err)
     return CLI_OK;
 }
 
+/* Before the store is locked: the passes that the plan needs, which may take long to find.  The
+ * stations of an undo are none. */
+static int look_ahead(const struct apply *a, struct planning_sky *sky, struct err *err)
+{
+    scoped(planning_done) struct planning p = { 0 };
+
+    if (a->undo != 0)
+        return CLI_OK;
+    if (planning_make(a->home->store, a->file, a->path, &p, err) != RC_OK ||
+        planning_sky_look(&p, a->home->store, (int64_t)a->now_ms, sky, err) != RC_OK)
+        return fail_plan(a, err);
+    return CLI_OK;
+}
+
 /* Inside the transaction: plan, compare, sign, record. */
-static int apply_locked(const struct apply *before, struct err *err)
+static int apply_locked(const struct apply *before, struct planning_sky *sky, struct err *err)
 {
     scoped(free_ptr) struct fleet *fleet = NULL;
     scoped(store_rollback) struct store *open = NULL;
     scoped(planning_done) struct planning p = { 0 };
-    scoped(planning_sky_done) struct planning_sky sky = { 0 };
     scoped(free_ptr) uint64_t *rollout = NULL;
     struct apply a = *before;
 
@@ -649,16 +667,16 @@ static int apply_locked(const struct apply *before, struct err *err)
     if (load_fleet(&a, &fleet, err) != RC_OK || end_undone(&a, err) != RC_OK ||
         planning_make(a.home->store, fleet, a.path, &p, err) != RC_OK ||
         planning_check(&p, a.home, a.trust, a.now_ms, err) != RC_OK ||
-        planning_sky_make(&p, a.home->store, (int64_t)a.now_ms, &sky, err) != RC_OK)
+        planning_sky_make(&p, a.home->store, sky, err) != RC_OK)
         return fail_plan(&a, err);
     a.p = &p;
-    a.sky = &sky;
+    a.sky = sky;
     int code = a.shows ? CLI_OK : stale(&a, err);
 
     if (code != CLI_OK)
         return code;
     planning_print(a.cli, &p, &a.cost);
-    planning_sky_print(a.cli, &sky);
+    planning_sky_print(a.cli, sky);
     planning_print_hash(a.cli, &p);
     if (a.shows)
         return show_only(&a);
@@ -720,6 +738,8 @@ static int run(struct cli *cli, uint64_t undo)
     scoped(keyring_done) struct keyring ring = { 0 };
     scoped(keyring_done) struct keyring safety = { 0 };
     scoped(auditing_done) struct auditing audit = { 0 };
+    scoped(free_ptr) struct fleet *file = NULL;
+    scoped(planning_sky_done) struct planning_sky sky = { 0 };
     char path[PATH_MAX], again[PATH_MAX];
     struct err err = { 0 };
     struct apply a = { .cli = cli,
@@ -748,9 +768,14 @@ static int run(struct cli *cli, uint64_t undo)
     if (home_trust(&home, a.now_ms, &trust, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME");
     a.trust = trust;
+    if (fleet_load(a.path, &file, &err) != RC_OK)
+        return fail_plan(&a, &err);
+    a.file = file;
     int code = prepare(&a, &err);
 
-    return code == CLI_OK ? apply_locked(&a, &err) : code;
+    if (code == CLI_OK)
+        code = look_ahead(&a, &sky, &err);
+    return code == CLI_OK ? apply_locked(&a, &sky, &err) : code;
 }
 
 static int run_apply(struct cli *cli)

@@ -57,7 +57,8 @@ static int run_plan(struct cli *cli)
         return planning_fail(cli, &err);
     if (planning_make(home.store, fleet, cli_arg(cli, 0), &p, &err) != RC_OK ||
         planning_check(&p, &home, trust, clock_unix_ms(), &err) != RC_OK ||
-        planning_sky_make(&p, home.store, (int64_t)clock_unix_ms(), &sky, &err) != RC_OK)
+        planning_sky_look(&p, home.store, (int64_t)clock_unix_ms(), &sky, &err) != RC_OK ||
+        planning_sky_make(&p, home.store, &sky, &err) != RC_OK)
         return planning_fail(cli, &err);
     planning_print(cli, &p, &cost);
     planning_sky_print(cli, &sky);

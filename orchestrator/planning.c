@@ -147,6 +147,8 @@ int planning_fail(struct cli *cli, const struct err *err)
     case RC_NOT_REGULAR:
     case RC_TOO_LARGE:
         return cli_fail(cli, err, "give a fleet file as docs/guide/operator.md shows it");
+    case RC_PLAN_STALE:
+        return cli_fail(cli, err, "type the same again");
     case RC_TLE:
     case RC_CONTACTS:
         return cli_fail(cli, err, "correct that file; docs/wire/contacts.md says what is read");

@@ -40,11 +40,11 @@ static uint32_t tenant_of(struct planning_sky *sky, const char *id)
 }
 
 /* When the change must be done: its policy's deadline from now on. */
-static int64_t deadline_of(const struct planning_sky *sky, const struct plan_change *c)
+static int64_t deadline_of(const struct planning *p, int64_t now_ms, const struct plan_change *c)
 {
-    uint64_t ms = fleet_policy_of(sky->p->fleet, c->tenant, c->name)->deadline_ms;
+    uint64_t ms = fleet_policy_of(p->fleet, c->tenant, c->name)->deadline_ms;
 
-    return ms == 0 ? INT64_MAX : sky->now_ms + (int64_t)ms;
+    return ms == 0 ? INT64_MAX : now_ms + (int64_t)ms;
 }
 
 static void add_job(struct planning_sky *sky, struct schedule_job job, bool ours)
@@ -64,7 +64,7 @@ static void add_change(struct planning_sky *sky, const struct plan_change *c)
                                    .class = canary ? SCHEDULE_CANARY : SCHEDULE_ROLLOUT,
                                    .wave = wave,
                                    .bytes = c->bytes,
-                                   .deadline_ms = deadline_of(sky, c) },
+                                   .deadline_ms = deadline_of(sky->p, sky->now_ms, c) },
             true);
 }
 
@@ -137,13 +137,12 @@ static enum rc make_jobs(struct planning_sky *sky, struct store *store, struct e
 
 /* ---- the forecast --------------------------------------------------------------------------- */
 
-static int64_t horizon(const struct planning_sky *sky)
+static int64_t horizon(const struct planning *p, int64_t now_ms)
 {
-    const struct plan *plan = sky->p->plan;
-    int64_t until = sky->now_ms + PLANNING_HORIZON_MS;
+    int64_t until = now_ms + PLANNING_HORIZON_MS;
 
-    for (uint32_t i = 0; i < plan->n_changes; i++) {
-        int64_t deadline = deadline_of(sky, &plan->change[i]);
+    for (uint32_t i = 0; i < p->plan->n_changes; i++) {
+        int64_t deadline = deadline_of(p, now_ms, &p->plan->change[i]);
 
         if (deadline != INT64_MAX && deadline > until)
             until = deadline;
@@ -188,37 +187,56 @@ static enum rc draw(struct planning_sky *sky, struct err *err)
     return rc == RC_OK ? forecast_make(&in, &sky->forecast, err) : rc;
 }
 
-enum rc planning_sky_make(const struct planning *p, struct store *store, int64_t now_ms,
+static bool needs_sky(const struct planning *p)
+{
+    return p->fleet->n_stations > 0 && p->plan->n_changed > 0;
+}
+
+enum rc planning_sky_look(const struct planning *p, struct store *store, int64_t now_ms,
                           struct planning_sky *ret, struct err *err)
 {
-    scoped(planning_sky_done) struct planning_sky sky = { .p = p, .now_ms = now_ms };
+    scoped(learnt_done) struct learnt learnt = { 0 };
+    scoped(outlook_free) struct outlook *outlook = NULL;
 
-    if (p->fleet->n_stations == 0 || p->plan->n_changed == 0)
+    if (!needs_sky(p))
         return RC_OK;
-    sky.until_ms = horizon(&sky);
     const struct outlook_input in = { .fleet = p->fleet,
                                       .path = p->path,
                                       .from_ms = now_ms,
-                                      .to_ms = sky.until_ms,
+                                      .to_ms = horizon(p, now_ms),
                                       .reference_ms = now_ms,
                                       .goodput = learnt_goodput,
-                                      .arg = &sky.learnt };
-    enum rc rc = learnt_load(p->fleet, p->path, store, now_ms, &sky.learnt, err);
+                                      .arg = &learnt };
+    enum rc rc = learnt_load(p->fleet, p->path, store, now_ms, &learnt, err);
 
     if (rc == RC_OK)
-        rc = outlook_make(&in, &sky.outlook, err);
-    if (rc == RC_OK)
-        rc = reserved_load(p->fleet, store, now_ms, &sky.outlook->contacts, &sky.taken,
-                           &sky.n_taken, err);
-    if (rc == RC_OK)
-        rc = make_jobs(&sky, store, err);
-    if (rc == RC_OK)
-        rc = draw(&sky, err);
+        rc = outlook_make(&in, &outlook, err);
     if (rc != RC_OK)
         return rc;
-    *ret = sky;
-    sky = (struct planning_sky){ 0 };
+    *ret = (struct planning_sky){
+        .now_ms = now_ms, .until_ms = in.to_ms, .learnt = learnt, .outlook = outlook
+    };
+    learnt = (struct learnt){ 0 };
+    outlook = NULL;
     return RC_OK;
+}
+
+enum rc planning_sky_make(const struct planning *p, struct store *store, struct planning_sky *sky,
+                          struct err *err)
+{
+    sky->p = p;
+    if (!needs_sky(p)) {
+        outlook_free(&sky->outlook);
+        return RC_OK;
+    }
+    if (!sky->outlook || sky->until_ms != horizon(p, sky->now_ms))
+        return err_set(err, RC_PLAN_STALE, "the store has changed while passes were looked for");
+    enum rc rc = reserved_load(p->fleet, store, sky->now_ms, &sky->outlook->contacts, &sky->taken,
+                               &sky->n_taken, err);
+
+    if (rc == RC_OK)
+        rc = make_jobs(sky, store, err);
+    return rc == RC_OK ? draw(sky, err) : rc;
 }
 
 enum rc planning_sky_keep(const struct planning_sky *sky, struct store *store, struct err *err)

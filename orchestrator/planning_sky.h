@@ -35,11 +35,18 @@ struct planning_sky {
     struct forecast forecast;
 };
 
-/* Read the files that the fleet file names, reserve and fill the contacts, and draw.  Does nothing
- * without stations.  The codes of outlook_make, and those of the store.  End with planning_sky_done
- * (scope cleaner; fine on a zeroed one). */
-must_check enum rc planning_sky_make(const struct planning *p, struct store *store, int64_t now_ms,
+/* The long part, which needs no lock: read the files that the fleet file names and find the
+ * contacts of the plan's horizon.  Does nothing without stations, or if nothing changes.  The codes
+ * of outlook_make, and those of the store.  The plan may end before ret, its fleet may not.  End
+ * with planning_sky_done (scope cleaner; fine on a zeroed one). */
+must_check enum rc planning_sky_look(const struct planning *p, struct store *store, int64_t now_ms,
                                      struct planning_sky *ret, struct err *err);
+
+/* The rest, in the transaction of the plan that is carried out: reserve and fill the contacts that
+ * were found, and draw.  p is of the same fleet file.  RC_PLAN_STALE: it needs another horizon than
+ * was looked at, since the store has moved on. */
+must_check enum rc planning_sky_make(const struct planning *p, struct store *store,
+                                     struct planning_sky *sky, struct err *err);
 
 /* Keep what it reserved, for plans to come. */
 must_check enum rc planning_sky_keep(const struct planning_sky *sky, struct store *store,

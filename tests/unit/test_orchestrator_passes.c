@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "orchestrator/home.h"
+#include "orchestrator/planning_sky.h"
 /* last: it has a global err */
 #include "tests/unit/berth_run.h"
 
@@ -313,6 +314,36 @@ static void what_was_reserved_stays(void **state)
     json_decref(doc);
 }
 
+/* Passes are found before the store is locked: what follows reads no file of orbits.  A store that
+ * has moved on so far that other passes are needed makes the plan stale. */
+static void passes_are_found_before_the_lock(void **state)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) struct fleet *file = NULL;
+    scoped(planning_done) struct planning p = { 0 };
+    scoped(planning_sky_done) struct planning_sky sky = { 0 }, none = { 0 };
+    scoped(store_rollback) struct store *open = NULL;
+    char path[PATH_MAX], at[PATH_MAX];
+
+    (void)state;
+    print_to(path, sizeof path, "%s/fleet.yaml", dir);
+    print_to(at, sizeof at, "%s/home", dir);
+    assert_rc(home_open(at, false, &home, &err), RC_OK);
+    assert_rc(fleet_load(path, &file, &err), RC_OK);
+    assert_rc(planning_make(home.store, file, path, &p, &err), RC_OK);
+    assert_rc(planning_sky_look(&p, home.store, (int64_t)clock_unix_ms(), &sky, &err), RC_OK);
+    assert_int_equal(renameat(dirfd, "sky/plan.ionrc", dirfd, "sky/away"), 0);
+    assert_rc(store_begin(home.store, &open, &err), RC_OK);
+    assert_rc(planning_sky_make(&p, home.store, &none, &err), RC_PLAN_STALE);
+    file->policy[0].deadline_ms += 4 * 86400000ULL;
+    assert_rc(planning_sky_make(&p, home.store, &sky, &err), RC_PLAN_STALE);
+    file->policy[0].deadline_ms -= 4 * 86400000ULL;
+    assert_rc(planning_sky_make(&p, home.store, &sky, &err), RC_OK);
+    assert_int_equal(sky.forecast.satellite[0].n_contacts, 3);
+    assert_rc(planning_sky_keep(&sky, home.store, &err), RC_OK);
+    assert_int_equal(renameat(dirfd, "sky/away", dirfd, "sky/plan.ionrc"), 0);
+}
+
 /* The same satellite by two lines in the file, by a file with two sets, and by an ephemeris that
  * covers nothing of the time. */
 static void passes_by_elements(void **state)
@@ -362,10 +393,15 @@ static void passes_by_elements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_name_passes),        cmocka_unit_test(plans_in_json),
-        cmocka_unit_test(plans_say_what_cannot_be), cmocka_unit_test(plans_refuse_bad_files),
-        cmocka_unit_test(passes_by_contact_plan),   cmocka_unit_test(passes_learn_from_reports),
-        cmocka_unit_test(what_was_reserved_stays),  cmocka_unit_test(passes_by_elements),
+        cmocka_unit_test(plans_name_passes),
+        cmocka_unit_test(plans_in_json),
+        cmocka_unit_test(passes_are_found_before_the_lock),
+        cmocka_unit_test(plans_say_what_cannot_be),
+        cmocka_unit_test(plans_refuse_bad_files),
+        cmocka_unit_test(passes_by_contact_plan),
+        cmocka_unit_test(passes_learn_from_reports),
+        cmocka_unit_test(what_was_reserved_stays),
+        cmocka_unit_test(passes_by_elements),
     };
 
     return cmocka_run_group_tests_name("orchestrator/passes", tests, begin_fleet, end);
