@@ -376,40 +376,23 @@ static enum rc loss_load(struct loss *l, struct err *err)
     return rc == RC_OK ? witness_fleet(store, l->view, &l->alarm, err) : rc;
 }
 
-/* The greatest number below this one that a satellite claims against the log; 0 = none. */
-static uint64_t claim_below(const struct loss *l, uint64_t below, const char **ret_satellite)
-{
-    uint64_t seq = 0;
-
-    for (size_t i = 0; i < l->view->n; i++) {
-        const struct view_satellite *sat = &l->view->satellite[i];
-
-        if (!witness_alarms(l->states[i]) || sat->seen->witness.seq >= below ||
-            sat->seen->witness.seq <= seq)
-            continue;
-        seq = sat->seen->witness.seq;
-        *ret_satellite = sat->row.id;
-    }
-    return seq;
-}
-
-/* The numbers that satellites have seen and the log lost are never used again, so that what is
- * written from now on is above them; and they prove nothing any more.  Each by itself: what lies
- * between two claims is nobody's.  The greatest first, so that no entry takes the number of one. */
+/* The greatest first, so that no entry takes the number of one. */
 static enum rc give_up_claims(struct loss *l, struct err *err)
 {
+    struct audit_lost *lost = &l->audit->by.lost;
     const char *satellite = NULL;
+    uint64_t below = UINT64_MAX;
     enum rc rc = RC_OK;
 
-    for (uint64_t seq = claim_below(l, UINT64_MAX, &satellite); rc == RC_OK && seq > 0;
-         seq = claim_below(l, seq, &satellite)) {
-        l->audit->by.lost = (struct audit_lost){ seq, seq };
+    while (rc == RC_OK &&
+           witness_lost(l->view, l->states, l->alarm.head, below, lost, &satellite)) {
+        below = lost->first;
         rc = store_audit(l->home->store, NULL, "accept-loss", clock_unix_ms(), err,
                          "%s has seen entry %llu; the log ended with %llu", satellite,
-                         (unsigned long long)seq, (unsigned long long)l->alarm.head);
-        l->audit->by.lost = (struct audit_lost){ 0, 0 };
+                         (unsigned long long)lost->last, (unsigned long long)l->alarm.head);
         l->entries += rc == RC_OK;
     }
+    *lost = (struct audit_lost){ 0, 0 };
     if (rc == RC_OK && l->entries == 0)
         rc = err_set(err, RC_NOT_FOUND, "no satellite has seen what the log does not have");
     return rc;

@@ -111,6 +111,26 @@ enum rc witness_states(struct store *store, const struct view *view, enum witnes
     return RC_OK;
 }
 
+bool witness_lost(const struct view *view, const enum witness_state *states, uint64_t head,
+                  uint64_t below, struct audit_lost *ret, const char **ret_satellite)
+{
+    uint64_t seq = 0;
+
+    for (size_t i = 0; i < view->n; i++) {
+        const struct view_satellite *sat = &view->satellite[i];
+
+        if (!witness_alarms(states[i]) || sat->seen->witness.seq >= below ||
+            sat->seen->witness.seq <= seq)
+            continue;
+        seq = sat->seen->witness.seq;
+        *ret_satellite = sat->row.id;
+    }
+    if (seq == 0)
+        return false;
+    *ret = (struct audit_lost){ .first = seq > head ? head + 1 : seq, .last = seq };
+    return true;
+}
+
 static void count(struct witness_alarm *alarm, const struct view_satellite *sat,
                   enum witness_state state)
 {

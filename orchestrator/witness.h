@@ -46,6 +46,15 @@ enum witness_state witness_weigh(enum witness_state state, uint64_t seq, uint64_
 must_check enum rc witness_states(struct store *store, const struct view *view,
                                   enum witness_state **ret, struct err *err);
 
+/* What has to be given up before orders go on: numbers that satellites have seen and the log lost,
+ * which are never used again and prove nothing any more.  Numbers that the log has go each by
+ * itself: what lies between two claims is nobody's.  What lies behind its end goes at once, up to
+ * the greatest claim: a store put back from a copy lost all of that, and other satellites have yet
+ * to say which of it they saw.  From the greatest down: begin with below = UINT64_MAX, go on with
+ * ret->first; false when there is no more. */
+bool witness_lost(const struct view *view, const enum witness_state *states, uint64_t head,
+                  uint64_t below, struct audit_lost *ret, const char **ret_satellite);
+
 /* What the fleet has seen that the log does not have. */
 struct witness_alarm {
     uint32_t satellites;      /* 0 = all is well */

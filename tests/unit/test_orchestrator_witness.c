@@ -226,6 +226,41 @@ static void a_rolled_back_store_is_found_and_given_up(void **state)
     assert_int_equal(look().satellites, 1);
 }
 
+/* After a store was put back: what one satellite claims behind the log's end is given up with all
+ * before it, so the next that reports stops nothing; what the log has goes number by number. */
+static void what_was_put_back_stops_once(void **state)
+{
+    scoped(view_free) struct view *view = NULL;
+    scoped(free_ptr) enum witness_state *states = NULL;
+    struct store_audit_by by = { .why = "restored" };
+    const char *satellite = "";
+    uint64_t below = UINT64_MAX;
+
+    (void)state;
+    report("sat-1", 1, &(struct witness[]){ seen(150, 1) }[0]);
+    report("sat-2", 1, &(struct witness[]){ seen(3, 7) }[0]);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_rc(witness_states(store, view, &states, &err), RC_OK);
+    store_audit_by(store, &by);
+    for (unsigned i = 0; witness_lost(view, states, 5, below, &by.lost, &satellite); i++) {
+        assert_int_equal(by.lost.first, i == 0 ? 6 : 3);
+        assert_int_equal(by.lost.last, i == 0 ? 150 : 3);
+        assert_string_equal(satellite, i == 0 ? "sat-1" : "sat-2");
+        below = by.lost.first;
+        assert_rc(store_audit(store, "op", "accept-loss", 9, &err, "x"), RC_OK);
+    }
+    by.lost = (struct audit_lost){ 0, 0 };
+    assert_int_equal(below, 3);
+    assert_int_equal(look().satellites, 0);
+    /* those that come later have seen some of it, too */
+    report("sat-3", 1, &(struct witness[]){ seen(140, 1) }[0]);
+    report("sat-1", 2, &(struct witness[]){ seen(6, 1) }[0]);
+    assert_int_equal(look().satellites, 0);
+    report("sat-1", 3, &(struct witness[]){ seen(4, 1) }[0]); /* nobody gave this up */
+    assert_int_equal(look().satellites, 1);
+    store_audit_by(store, NULL);
+}
+
 /* A satellite that says nonsense must not stop the fleet. */
 static void one_that_lies_stops_nothing(void **state)
 {
@@ -305,6 +340,7 @@ int main(void)
         cmocka_unit_test(half_a_witness_is_none),
         cmocka_unit_test(what_a_head_says),
         STORE(a_rolled_back_store_is_found_and_given_up),
+        STORE(what_was_put_back_stops_once),
         STORE(one_that_lies_stops_nothing),
         STORE(one_that_is_contradicted_stops_nothing),
         STORE(one_that_is_ignored_stops_nothing),
