@@ -2,6 +2,7 @@
 #include "orchestrator/brief.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum brief_says brief_judge(const struct brief *brief, uint64_t epoch, uint64_t seq,
                             const struct report_root *held)
@@ -55,15 +56,43 @@ static enum rc read_held(struct store *store, const char *satellite, struct stor
     return report_root(ret, root, err);
 }
 
-static enum rc act(struct store *store, const struct brief *brief, uint64_t now_ms,
-                   enum brief_says says, struct err *err)
+/* The report held is what the satellite says now, with the brief's number and time: whoever asks
+ * for its clock needs that time beside the arrival. */
+static enum rc renew(struct store *store, const struct brief *brief, uint64_t now_ms,
+                     const struct report *held, struct err *err)
 {
     struct store_observed row = { .epoch = brief->epoch, .seq = brief->seq, .received_ms = now_ms };
+    scoped(free_ptr) struct report *again = malloc(sizeof *again);
+    scoped(free_ptr) uint8_t *buf = malloc(REPORT_MAX);
+    struct bytes out;
+    struct err full;
 
+    if (!again || !buf)
+        return err_set(err, RC_NO_MEMORY, "report");
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", brief->satellite);
-    if (says == BRIEF_SAME)
+    *again = *held;
+    again->epoch = brief->epoch;
+    again->seq = brief->seq;
+    again->time_ms = brief->time_ms;
+    if (report_encode(again, buf, REPORT_MAX, &out, &full) != RC_OK) /* longer than it was */
         return store_touch_report(store, &row, err);
-    return says == BRIEF_DIFFERS ? ask(store, brief->satellite, now_ms, err) : RC_OK;
+    return store_put_report(store, &row, out, err);
+}
+
+static enum rc act(struct store *store, const struct brief *brief, uint64_t now_ms,
+                   enum brief_says says, const struct report *held, struct err *err)
+{
+    struct store_heard row = { .epoch = brief->epoch, .received_ms = now_ms };
+
+    if (says == BRIEF_OLD)
+        return RC_OK;
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", brief->satellite);
+    enum rc rc = store_put_heard(store, &row, err);
+
+    if (rc != RC_OK)
+        return rc;
+    return says == BRIEF_SAME ? renew(store, brief, now_ms, held, err)
+                              : ask(store, brief->satellite, now_ms, err);
 }
 
 enum rc brief_ingest(struct store *store, const char *satellite, struct bytes bytes,
@@ -87,7 +116,7 @@ enum rc brief_ingest(struct store *store, const char *satellite, struct bytes by
     if (rc != RC_OK)
         return rc;
     *ret_says = brief_judge(&brief, row.epoch, row.seq, has ? &root : NULL);
-    rc = act(store, &brief, now_ms, *ret_says, err);
+    rc = act(store, &brief, now_ms, *ret_says, ret, err);
     ret->epoch = brief.epoch;
     ret->seq = brief.seq;
     ret->time_ms = brief.time_ms;

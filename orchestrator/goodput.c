@@ -47,7 +47,7 @@ enum rc goodput_learn(const struct contacts *past, const struct goodput_heard *h
         size_t at = contact_at(past, heard[i].satellite, heard[i].received_ms);
         struct told *t = at == NONE ? NULL : &told[at];
 
-        if (!t)
+        if (!t || heard[i].uncounted)
             continue;
         if (__builtin_add_overflow(t->arrived, heard[i].arrived, &t->arrived))
             t->arrived = UINT64_MAX;

@@ -20,6 +20,7 @@ struct goodput_heard {
     int64_t received_ms; /* when it was told first, Unix time */
     uint64_t arrived;    /* bytes of whole bundles, useful or repeated */
     bool waiting;        /* something was still to be sent then */
+    bool uncounted;      /* only that it was heard: says nothing of what arrived */
 };
 
 /* Learn from all of them, by the time of the contacts.  past: sorted, and what was reserved or more

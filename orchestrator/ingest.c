@@ -113,8 +113,6 @@ static enum rc keep_heard(struct store *store, const struct report *report, uint
                                .received_ms = now_ms };
     size_t n = 0;
 
-    if (report->traffic.contacts == 0)
-        return RC_OK;
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", report->satellite);
     if (__builtin_add_overflow(b->useful, b->repeated, &row.arrived) || row.arrived > INT64_MAX)
         row.arrived = INT64_MAX;

@@ -39,7 +39,8 @@ static enum rc load_heard(const struct fleet *fleet, struct store *store, int64_
                 heard[kept++] = (struct goodput_heard){ .satellite = s,
                                                         .received_ms = (int64_t)rows[i].received_ms,
                                                         .arrived = rows[i].arrived,
-                                                        .waiting = rows[i].waiting != 0 };
+                                                        .waiting = rows[i].waiting != 0,
+                                                        .uncounted = rows[i].contact == 0 };
     if (rc != RC_OK)
         return rc;
     *ret = heard;

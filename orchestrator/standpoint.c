@@ -37,7 +37,10 @@ static enum rc read_report(struct standpoint *s, uint64_t now_ms, struct err *er
     if (rc != RC_OK)
         return rc;
     s->received_ms = row.received_ms;
-    if (seen->time_ms < UINT64_MAX / 2 && now_ms >= row.received_ms)
+    /* Of a later brief that is the same only the arrival was kept: then its own time is not known.
+     */
+    if (seen->epoch == row.epoch && seen->seq == row.seq && seen->time_ms < UINT64_MAX / 2 &&
+        now_ms >= row.received_ms)
         s->now_ms = seen->time_ms + (now_ms - row.received_ms);
     s->seen = seen;
     seen = NULL;

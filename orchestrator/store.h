@@ -371,19 +371,22 @@ must_check enum rc store_report(struct store *store, const char *satellite,
                                 struct store_observed *ret_row, uint8_t **ret, size_t *ret_n,
                                 struct err *err);
 
-/* What a satellite counted in one of its contacts. */
-#define STORE_HEARD_MAX 64U /* kept of each satellite */
+/* What a satellite counted in one of its contacts; or only that something came from it. */
+#define STORE_HEARD_MAX 64U   /* kept of each satellite */
+#define STORE_MARKS_MAX 256U  /* and so many of those that count nothing, ... */
+#define STORE_MARKS_MS 120000 /* ... one in so much time at most */
 struct store_heard {
     char satellite[NAME_CAP];
     uint64_t epoch;       /* of the report */
-    uint64_t contact;     /* number since its link started */
+    uint64_t contact;     /* number since its link started; 0 = nothing was counted */
     uint64_t received_ms; /* of the first report that told of it */
     uint64_t arrived;     /* bytes of whole bundles, useful or repeated */
     uint32_t waiting;     /* 1: something was still queued for it */
 };
 
-/* Keep it: the newest of the satellite is raised if it is the same contact and the count did not
- * fall. */
+/* Keep it: the newest that counts of the satellite is raised if it is the same contact and the
+ * count did not fall.  That is no new entry, nor is one that counts nothing: then what is kept is
+ * that something was heard now, unless there is an entry of not long before. */
 must_check enum rc store_put_heard(struct store *store, const struct store_heard *row,
                                    struct err *err);
 /* satellite NULL = any; by satellite, then as they came. */

@@ -5,6 +5,8 @@
  */
 #include "orchestrator/store_query.h"
 
+#include <string.h>
+
 #define HEARD(kind, member) FIELD(kind, struct store_heard, member)
 static const struct field heard_fields[] = {
     HEARD(FIELD_TEXT, satellite),  HEARD(FIELD_U64, epoch),   HEARD(FIELD_U64, contact),
@@ -17,8 +19,9 @@ static const struct row_type heard_row = ROW_TYPE(struct store_heard, heard_fiel
 static enum rc raise(struct store *store, const struct store_heard *row, bool *ret, struct err *err)
 {
     struct query q = query_start(
-        store, "UPDATE heard SET arrived = ?, waiting = ? WHERE id = (SELECT max(id) FROM heard "
-               "WHERE satellite = ?) AND epoch = ? AND contact = ? AND arrived <= ?");
+        store,
+        "UPDATE heard SET arrived = ?, waiting = ? WHERE id = (SELECT max(id) FROM heard "
+        "WHERE satellite = ? AND contact != 0) AND epoch = ? AND contact = ? AND arrived <= ?");
 
     query_u64(&q, row->arrived);
     query_u64(&q, row->waiting);
@@ -33,25 +36,52 @@ static enum rc raise(struct store *store, const struct store_heard *row, bool *r
     return rc;
 }
 
-enum rc store_put_heard(struct store *store, const struct store_heard *row, struct err *err)
+/* Whether an entry says already that the satellite was heard about now. */
+static enum rc is_marked(struct store *store, const struct store_heard *row, bool *ret,
+                         struct err *err)
 {
-    bool known = false;
-    enum rc rc = raise(store, row, &known, err);
+    const uint64_t apart = STORE_MARKS_MS;
+    struct query q = query_start(store, "SELECT 1 FROM heard WHERE satellite = ? AND received_ms "
+                                        "BETWEEN ? AND ? LIMIT 1");
 
-    if (rc != RC_OK || known)
-        return rc;
+    query_text(&q, row->satellite);
+    query_u64(&q, row->received_ms > apart ? row->received_ms - apart : 0);
+    query_u64(&q, row->received_ms);
+    *ret = query_next(&q);
+    return query_end(&q, err);
+}
+
+static enum rc insert(struct store *store, const struct store_heard *row, struct err *err)
+{
     struct query q =
         query_start(store, "INSERT INTO heard (" HEARD_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)");
 
     query_row(&q, &heard_row, row);
-    rc = query_run(&q, err);
+    enum rc rc = query_run(&q, err);
+
     if (rc != RC_OK)
         return rc;
-    q = query_start(store, "DELETE FROM heard WHERE satellite = ?1 AND id NOT IN (SELECT id FROM "
-                           "heard WHERE satellite = ?1 ORDER BY id DESC LIMIT ?2)");
+    q = query_start(store, "DELETE FROM heard WHERE satellite = ?1 AND (contact = 0) = ?2 AND "
+                           "id NOT IN (SELECT id FROM heard WHERE satellite = ?1 AND "
+                           "(contact = 0) = ?2 ORDER BY id DESC LIMIT ?3)");
     query_text(&q, row->satellite);
-    query_u64(&q, STORE_HEARD_MAX);
+    query_u64(&q, row->contact == 0);
+    query_u64(&q, row->contact == 0 ? STORE_MARKS_MAX : STORE_HEARD_MAX);
     return query_run(&q, err);
+}
+
+enum rc store_put_heard(struct store *store, const struct store_heard *row, struct err *err)
+{
+    struct store_heard mark = { .epoch = row->epoch, .received_ms = row->received_ms };
+    bool known = false;
+    enum rc rc = row->contact != 0 ? raise(store, row, &known, err) : RC_OK;
+
+    if (rc == RC_OK && row->contact != 0 && !known)
+        return insert(store, row, err);
+    memcpy(mark.satellite, row->satellite, sizeof mark.satellite);
+    if (rc == RC_OK)
+        rc = is_marked(store, row, &known, err);
+    return rc == RC_OK && !known ? insert(store, &mark, err) : rc;
 }
 
 enum rc store_heard(struct store *store, const char *satellite, struct store_heard **ret,

@@ -507,6 +507,81 @@ static void the_same_state_is_fresh_again(void **state)
     assert_int_equal(queued(), 0);
 }
 
+/* The report that the store holds. */
+static struct report held(void)
+{
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    static struct report r;
+    struct store_observed row;
+    size_t n = 0;
+
+    assert_rc(store_report(store, "aurora-1", &row, &bytes, &n, &err), RC_OK);
+    assert_rc(report_decode((struct bytes){ bytes, n }, &r, &err), RC_OK);
+    return r;
+}
+
+/* Arrival and the satellite's own time are of one message: together they tell its clock. */
+static void a_brief_brings_its_own_time(void **state)
+{
+    struct brief b = full_report();
+    const uint64_t later = 5400000;
+    struct report_root root;
+
+    (void)state;
+    b.time_ms = held().time_ms + later;
+    assert_int_equal(take(b, NOW_MS + later), BRIEF_SAME);
+    assert_true(observed().received_ms == NOW_MS + later);
+    assert_true(held().time_ms == b.time_ms);
+    assert_int_equal(held().seq, b.seq);
+    struct report r = held();
+
+    assert_rc(report_root(&r, &root, &err), RC_OK);
+    assert_memory_equal(&root, &b.root, sizeof root);
+}
+
+static size_t heard(struct store_heard *ret_last)
+{
+    scoped(free_ptr) struct store_heard *rows = NULL;
+    size_t n = 0;
+
+    assert_rc(store_heard(store, "aurora-1", &rows, &n, &err), RC_OK);
+    if (n > 0)
+        *ret_last = rows[n - 1];
+    return n;
+}
+
+/* A pass in which only briefs came, or the report of a contact that was told before, was one. */
+static void every_pass_is_heard(void **state)
+{
+    struct brief b = full_report();
+    const uint64_t pass = 5400000;
+    struct store_heard last = { 0 };
+    const size_t before = heard(&last);
+    struct bytes out;
+
+    (void)state;
+    assert_int_equal(before, 1);
+    for (unsigned i = 0; i < 4; i++) { /* thirty seconds apart: one pass */
+        assert_int_equal(take(b, NOW_MS + pass + i * 30000U), BRIEF_SAME);
+        b.seq++;
+    }
+    assert_int_equal(heard(&last), 2);
+    assert_true(last.received_ms == NOW_MS + pass);
+    assert_int_equal(last.contact, 0);
+    assert_int_equal(last.arrived, 0);
+    b.root.b[0] ^= 1;
+    assert_int_equal(take(b, NOW_MS + 2 * pass), BRIEF_DIFFERS);
+    assert_int_equal(heard(&last), 3);
+    assert_int_equal(take((struct brief){ .satellite = "aurora-1" }, NOW_MS + 3 * pass), BRIEF_OLD);
+    assert_int_equal(heard(&last), 3);
+    report.seq = b.seq + 1;
+    assert_rc(report_encode(&report, buf, sizeof buf, &out, &err), RC_OK);
+    assert_rc(ingest_report(store, "aurora-1", out, NOW_MS + 3 * pass, &back, &err), RC_OK);
+    assert_int_equal(heard(&last), 4);
+    assert_true(last.received_ms == NOW_MS + 3 * pass);
+    assert_int_equal(last.contact, 0);
+}
+
 /* It does not become fresh, and nothing else is shown: the satellite is asked, not too often. */
 static void another_state_is_asked_for(void **state)
 {
@@ -563,6 +638,8 @@ int main(void)
         cmocka_unit_test(the_ground_converges_and_shows_nothing_else),
         cmocka_unit_test(batches_bring_every_change),
         STORE(the_same_state_is_fresh_again),
+        STORE(a_brief_brings_its_own_time),
+        STORE(every_pass_is_heard),
         STORE(another_state_is_asked_for),
         STORE(a_brief_alone_shows_nothing),
         STORE(another_satellites_brief_is_refused),

@@ -273,6 +273,14 @@ static void passes_learn_from_reports(void **state)
     json_decref(doc);
     assert_berth("passes sat-1 --fleet fleet.yaml --since 2h --until 1s", 0);
     assert_said("done");
+    heard = (struct store_heard){ .satellite = "sat-1", .received_ms = (uint64_t)now - 3400000 };
+    assert_rc(store_put_heard(home.store, &heard, &err), RC_OK);
+    assert_berth("passes sat-1 --fleet fleet.yaml --json", 0); /* a mark teaches nothing */
+    doc = said_json();
+    pass = json_array_get(json_object_get(doc, "passes"), 0);
+    assert_int_equal(number(pass, "bytes"), 92500);
+    assert_int_equal(number(pass, "learnt_from"), 1);
+    json_decref(doc);
 }
 
 /* A pass that begins in five minutes is not planned with, unless it was reserved before: then it
