@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -920,8 +921,18 @@ static void lose_post(struct agent *a, const struct err *err)
     }
 }
 
+/* Those that have ended, one that waited too: nobody else asks for them. */
+static void reap(struct mail_agent *m)
+{
+    for (uint32_t i = 0; i < sizeof m->pid / sizeof m->pid[0]; i++) {
+        if (m->pid[i] > 0 && waitpid(m->pid[i], NULL, WNOHANG) != 0)
+            m->pid[i] = 0;
+    }
+}
+
 void mail_tick(struct agent *a, uint64_t now_ms)
 {
+    reap(&a->mail);
     if (a->data_dir < 0)
         return;
     sweep(a, now_ms);

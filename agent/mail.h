@@ -23,6 +23,7 @@
 #ifndef BERTH_AGENT_MAIL_H
 #define BERTH_AGENT_MAIL_H
 
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 #include "agent/mail_store.h"
@@ -72,8 +73,9 @@ struct mail_agent {
     int sock;               /* -1: berth-post has ended, or never began */
     int spare[MAIL_SPARES]; /* sockets of those that wait; the first n_spares */
     uint32_t n_spares;
-    uint32_t lost;     /* how often berth-post has ended */
-    uint64_t again_ms; /* the next one is not called before */
+    pid_t pid[1 + MAIL_SPARES]; /* of all that were started, until they are reaped; 0 = none */
+    uint32_t lost;              /* how often berth-post has ended */
+    uint64_t again_ms;          /* the next one is not called before */
     sd_event_source *on_post;
     struct mail_box box[UNITS_MAX];
     uint32_t n;

@@ -415,7 +415,7 @@ static enum rc start_link(const struct options *o, struct agent *a, const struct
 }
 
 static enum rc start_one_post(const struct options *o, const struct tree *t, int *ret_sock,
-                              struct err *err)
+                              pid_t *ret_pid, struct err *err)
 {
     static char name[] = "berth-post", flag[] = "--user";
     char user[32];
@@ -432,7 +432,9 @@ static enum rc start_one_post(const struct options *o, const struct tree *t, int
     if (rc != RC_OK)
         return rc;
     /* Without it messages wait, as when it ends later: its end of the pair is closed either way. */
-    if (spawn_program(t->own, argv, fds, n, &pid, err) != RC_OK)
+    if (spawn_program(t->own, argv, fds, n, &pid, err) == RC_OK)
+        *ret_pid = pid;
+    else
         log_err(LOG_LEVEL_ERROR, err, "mail");
     return RC_OK;
 }
@@ -442,10 +444,10 @@ static enum rc start_one_post(const struct options *o, const struct tree *t, int
 static enum rc start_post(const struct options *o, struct agent *a, const struct tree *t,
                           struct err *err)
 {
-    enum rc rc = start_one_post(o, t, &a->mail.sock, err);
+    enum rc rc = start_one_post(o, t, &a->mail.sock, &a->mail.pid[0], err);
 
     for (uint32_t i = 0; rc == RC_OK && i < MAIL_SPARES; i++) {
-        rc = start_one_post(o, t, &a->mail.spare[i], err);
+        rc = start_one_post(o, t, &a->mail.spare[i], &a->mail.pid[1 + i], err);
         a->mail.n_spares += rc == RC_OK ? 1 : 0;
     }
     return rc;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -363,6 +364,40 @@ static void there_is_an_end_of_spares(void **state)
     assert_int_equal(a.mail.box[0].instance, 0);
 }
 
+/* One that has ended leaves nothing behind; one that runs is left alone. */
+static void who_has_ended_is_reaped(void **state)
+{
+    int hold[2];
+    siginfo_t info = { 0 };
+    char byte = 0;
+
+    (void)state;
+    assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        a.mail.pid[i] = fork();
+        if (a.mail.pid[i] == 0) {
+            close_fd(&hold[1]);
+            if (i == 1)
+                (void)!read(hold[0], &byte, 1); /* until the test lets go */
+            _exit(0);
+        }
+        assert_true(a.mail.pid[i] > 0);
+    }
+    const pid_t ended = a.mail.pid[0], runs = a.mail.pid[1];
+
+    assert_int_equal(waitid(P_PID, (id_t)ended, &info, WEXITED | WNOWAIT), 0);
+    mail_tick(&a, clock_mono_ms());
+    assert_int_equal(waitid(P_PID, (id_t)ended, &info, WEXITED | WNOHANG), -1);
+    assert_int_equal(a.mail.pid[0], 0);
+    assert_int_equal(a.mail.pid[1], runs);
+    close_fd(&hold[0]);
+    close_fd(&hold[1]);
+    assert_int_equal(waitid(P_PID, (id_t)runs, &info, WEXITED | WNOWAIT), 0);
+    mail_tick(&a, clock_mono_ms());
+    assert_int_equal(a.mail.pid[1], 0);
+    assert_int_equal(waitid(P_PID, (id_t)runs, &info, WEXITED | WNOHANG), -1);
+}
+
 /* A payload that ends while nobody carries is let go of at once. */
 static void who_ends_meanwhile_is_let_go(void **state)
 {
@@ -389,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_is_taken_once_in_any_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_day_far_off_is_not_today, setup, teardown),
         cmocka_unit_test_setup_teardown(there_is_an_end_of_spares, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_has_ended_is_reaped, setup, teardown),
         cmocka_unit_test_setup_teardown(who_ends_meanwhile_is_let_go, setup, teardown),
     };
 
