@@ -165,33 +165,49 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* What is worth a run: the calls of a machine are those of its tender, which is not here. */
+static enum rc check_runnable(const struct linted *l, const char **ret_fix, struct err *err)
+{
+    if (l->manifest->isolation == ISOLATION_VM) {
+        *ret_fix = "lint the program without a machine around it";
+        return err_set(err, RC_NOT_BUILT, "isolation: vm: a guest makes no calls of its own");
+    }
+    if (geteuid() == 0) {
+        *ret_fix = "run it as yourself: a payload needs no privilege to be watched";
+        return err_set(err, RC_CONFINE, "recording as root");
+    }
+    return RC_OK;
+}
+
+static const char *fix_of(enum rc rc)
+{
+    if (rc == RC_USAGE)
+        return "berth build it, and give the package";
+    if (rc == RC_IO)
+        return "make install puts berth-lint beside berth";
+    return rc == RC_YAML ? "edit " PAYLOAD_FILE : CLI_FIX_PATH;
+}
+
 static int run(struct cli *cli)
 {
     scoped(linted_done) struct linted l = { .dir = SCRATCH_NONE,
                                             .unpacked = UNPACKED_NONE,
                                             .root = -1 };
     const char *what = cli_arg(cli, 0);
+    const char *fix = NULL;
     struct err err = { 0 };
     int code = 1;
-
-    if (geteuid() == 0) {
-        (void)!err_set(&err, RC_CONFINE, "recording as root");
-        return cli_fail(cli, &err,
-                        "run it as yourself: a payload needs no privilege to be watched");
-    }
     enum rc rc = scratch_open(&l.dir, &err);
 
     if (rc == RC_OK)
         rc = is_directory(what) ? from_directory(what, &l, &err) : from_package(what, &l, &err);
     if (rc == RC_OK)
+        rc = check_runnable(&l, &fix, &err);
+    if (rc == RC_OK)
         rc = run_lint(cli, &l, &code, &err);
     if (rc == RC_OK)
         return code;
-    return cli_fail(cli, &err,
-                    rc == RC_USAGE  ? "berth build it, and give the package"
-                    : rc == RC_IO   ? "make install puts berth-lint beside berth"
-                    : rc == RC_YAML ? "edit " PAYLOAD_FILE
-                                    : CLI_FIX_PATH);
+    return cli_fail(cli, &err, "%s", fix ? fix : fix_of(rc));
 }
 
 static const struct cli_option options[] = {
