@@ -68,13 +68,40 @@ static enum rc post(struct proc *to, bool command, const char *from, struct byte
     return rc;
 }
 
-enum rc bus_command(struct agent *a, const char *tenant, const char *payload, const char *name,
-                    struct bytes body, struct err *err)
+static uint32_t place_of(const struct agent *a, uint64_t instance)
 {
-    struct proc *p = find_name(a, tenant, payload);
+    uint32_t i = 0;
 
-    return p ? post(p, true, name, body, err)
-             : err_set(err, RC_NOT_FOUND, "%s/%s does not run", tenant, payload);
+    while (i < UNITS_MAX &&
+           (instance == 0 || a->proc[i].instance != instance || a->proc[i].bus.listen_fd < 0))
+        i++;
+    return i;
+}
+
+bool bus_serves(const struct agent *a, uint64_t instance)
+{
+    return place_of(a, instance) < UNITS_MAX;
+}
+
+enum rc bus_command(struct agent *a, uint64_t instance, const char *name, struct bytes body,
+                    uint64_t *ret_id, struct err *err)
+{
+    const uint32_t i = place_of(a, instance);
+    enum rc rc = i < UNITS_MAX ? post(&a->proc[i], true, name, body, err)
+                               : err_set(err, RC_NOT_FOUND, "%s: it does not run", name);
+
+    if (rc == RC_OK)
+        *ret_id = a->proc[i].bus.store->commands.next_id;
+    return rc;
+}
+
+void bus_withdraw(struct agent *a, uint64_t instance, uint64_t id)
+{
+    const uint32_t i = place_of(a, instance);
+    struct err ignored;
+
+    if (i < UNITS_MAX && a->proc[i].bus.store)
+        (void)!bus_queue_done(&a->proc[i].bus.store->commands, id, &ignored);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -224,19 +251,23 @@ static enum rc answer_post(struct agent *a, struct proc *p, const struct bus_ask
 {
     const struct bus_queue *q = queue_of(p, ask->op);
 
-    (void)a;
     (void)err;
     if (q->n > 0)
         ret->post = q->post[0];
+    if (q->n > 0 && ask->op == BUS_COMMAND)
+        mail_command_read(a, p->instance, q->post[0].id);
     return RC_OK;
 }
 
 static enum rc answer_done(struct agent *a, struct proc *p, const struct bus_ask *ask,
                            struct bus_answer *ret, struct err *err)
 {
-    (void)a;
+    enum rc rc = RC_OK;
+
     (void)ret;
-    return bus_queue_done(queue_of(p, ask->op), ask->id, err);
+    if (ask->op == BUS_COMMAND_DONE)
+        rc = mail_command_done(a, p->instance, ask->id, (struct bytes){ ask->body, ask->n }, err);
+    return rc == RC_OK ? bus_queue_done(queue_of(p, ask->op), ask->id, err) : rc;
 }
 
 static enum rc answer_abuse(struct agent *a, struct proc *p, const struct bus_ask *ask,

@@ -66,9 +66,15 @@ void bus_close(struct bus *bus);
 /* Every second: go on listening, and tell what was refused. */
 void bus_tick(struct agent *a, struct proc *p, bool ending);
 
-/* A command for the payload that runs under this name, from its ground.  RC_NOT_FOUND: it does not
- * run.  RC_BUS_QUEUE: it has not dealt with those before. */
-must_check enum rc bus_command(struct agent *a, const char *tenant, const char *payload,
-                               const char *name, struct bytes body, struct err *err);
+/* A command for an instance that runs, from its ground; *ret_id is what its payload will name it
+ * by. RC_NOT_FOUND: it does not run.  RC_BUS_QUEUE: it has not dealt with those before. */
+must_check enum rc bus_command(struct agent *a, uint64_t instance, const char *name,
+                               struct bytes body, uint64_t *ret_id, struct err *err);
+
+/* Whether a bus is there that commands can go to. */
+bool bus_serves(const struct agent *a, uint64_t instance);
+
+/* Take a command back; nothing if it has been dealt with. */
+void bus_withdraw(struct agent *a, uint64_t instance, uint64_t id);
 
 #endif

@@ -31,6 +31,7 @@ static const struct path paths[] = {
     { HTTP_GET, "/v1/messages", REST_NONE, true, BUS_MESSAGE },
     { HTTP_DELETE, "/v1/messages/", REST_ID, false, BUS_MESSAGE_DONE },
     { HTTP_GET, "/v1/commands", REST_NONE, true, BUS_COMMAND },
+    { HTTP_POST, "/v1/commands/", REST_ID, false, BUS_COMMAND_DONE },
     { HTTP_DELETE, "/v1/commands/", REST_ID, false, BUS_COMMAND_DONE },
 };
 
@@ -87,14 +88,23 @@ static enum rc take_rest(const struct path *p, const char *rest, struct bus_ask 
 static enum rc take_body(const struct path *p, struct bytes body, struct bus_ask *ask,
                          struct err *err)
 {
-    size_t max = p->op == BUS_PUT ? BUS_VALUE_MAX : BUS_BODY_MAX;
+    const size_t max = p->op == BUS_PUT            ? BUS_VALUE_MAX
+                       : p->op == BUS_COMMAND_DONE ? BUS_RESULT_MAX
+                                                   : BUS_BODY_MAX;
+    struct bus_result result;
 
-    if (p->op != BUS_PUT && p->op != BUS_SEND)
+    if (p->method != HTTP_PUT && p->method != HTTP_POST)
         return RC_OK; /* http has let none through */
     if (body.n == 0)
         return err_set(err, RC_BUS_REQUEST, "the body is empty");
     if (body.n > max)
         return err_set(err, RC_BUS_TOO_LARGE, "body: %zu bytes at most", max);
+    if (p->op == BUS_COMMAND_DONE) {
+        enum rc rc = bus_result_read(body, &result, err);
+
+        if (rc != RC_OK)
+            return rc;
+    }
     memcpy(ask->body, body.p, body.n);
     ask->n = (uint32_t)body.n;
     return RC_OK;
@@ -277,13 +287,15 @@ void bus_api_refuse(const struct err *err, bool close, struct http_response *ret
         { RC_NOT_FOUND, "paths: /v1/identity time passes quota messages commands, "
                         "/v1/telemetry/KEY, /v1/peers/NAME" },
         { RC_BUS_METHOD, "GET to read, PUT /v1/telemetry/KEY, POST /v1/peers/NAME, "
-                         "DELETE what came with a Berth-Id" },
+                         "POST /v1/commands/ID, DELETE what came with a Berth-Id" },
         { RC_BUS_TOO_LARGE, "send less at once" },
         { RC_BUS_RATE, "send less often; GET /v1/quota says what is left" },
         { RC_BUS_PEER, "name it under peers in payload.yaml, and ask the operator for a grant with "
                        "peers" },
         { RC_BUS_QUEUE, "try again when the other has taken its messages" },
         { RC_BUS_CLOSED, "try again" },
+        { RC_MAIL_SEALED,
+          "only a code: words of a payload whose mail is sealed go as sealed mail" },
         { RC_TIMEOUT, "send the whole request at once" },
     };
     const char *fix = NULL;

@@ -6,6 +6,8 @@
 
 #include "base/name.h"
 
+static_assert(BUS_BODY_MAX == MAIL_COMMAND_MAX, "any command fits");
+static_assert(BUS_RESULT_MAX == 11 + MAIL_TEXT_MAX, "any result fits");
 static_assert(sizeof(struct bus_ask) == 4 + 4 + 8 + NAME_CAP + 7 + BUS_BODY_MAX, "no padding");
 static_assert(sizeof(struct bus_self) == 4 * NAME_CAP + DIGEST_SIZE + 4 + 8, "no padding");
 static_assert(sizeof(struct bus_post) == 8 + NAME_CAP + 3 + 4 + BUS_BODY_MAX, "no padding");
@@ -26,7 +28,7 @@ static const struct shape shapes[] = {
     [BUS_MESSAGE] = { false, false, 0 },
     [BUS_MESSAGE_DONE] = { false, true, 0 },
     [BUS_COMMAND] = { false, false, 0 },
-    [BUS_COMMAND_DONE] = { false, true, 0 },
+    [BUS_COMMAND_DONE] = { false, true, BUS_RESULT_MAX },
     [BUS_ABUSE] = { false, true, 0 },
 };
 
@@ -48,15 +50,40 @@ static bool name_clean(const char name[NAME_CAP], bool wanted)
     return wanted ? name_valid(name) : n == 0;
 }
 
+enum rc bus_result_read(struct bytes in, struct bus_result *ret, struct err *err)
+{
+    struct bus_result result = { .code = 0 };
+    uint64_t code = 0;
+    size_t n = 0;
+
+    while (n < in.n && n < 10 && in.p[n] >= '0' && in.p[n] <= '9')
+        code = code * 10 + (uint64_t)(in.p[n++] - '0');
+    const size_t at = n < in.n ? n + 1 : n;
+
+    if (in.n > 0 &&
+        (n == 0 || code > UINT32_MAX || (n > 1 && in.p[0] == '0') || (n < in.n && in.p[n] != ' ') ||
+         !mail_text_ok((const char *)in.p + at, in.n - at)))
+        return err_set(err, RC_BUS_REQUEST, "result: CODE or CODE TEXT, printable, %u at most",
+                       MAIL_TEXT_MAX);
+    result.code = (uint32_t)code;
+    if (in.n > at)
+        memcpy(result.text, in.p + at, in.n - at);
+    *ret = result;
+    return RC_OK;
+}
+
 enum rc bus_ask_check(const struct bus_ask *ask, struct err *err)
 {
     if (ask->op < BUS_SELF || ask->op > BUS_ABUSE)
         return err_set(err, RC_PROTOCOL, "bus: question %u", ask->op);
 
+    struct bus_result result;
     const struct shape *s = &shapes[ask->op];
     if (ask->n > s->body_max || !is_zero(ask->body + ask->n, sizeof ask->body - ask->n) ||
         !is_zero(ask->reserved, sizeof ask->reserved) || (ask->id != 0) != s->id ||
-        !name_clean(ask->name, s->name))
+        !name_clean(ask->name, s->name) ||
+        (ask->op == BUS_COMMAND_DONE &&
+         bus_result_read((struct bytes){ ask->body, ask->n }, &result, err) != RC_OK))
         return err_set(err, RC_PROTOCOL, "bus: shape of question %u", ask->op);
     return RC_OK;
 }

@@ -15,8 +15,10 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/limits.h"
+#include "link/mail.h"
 
 #define BUS_BODY_MAX 2048U   /* of a message or command, in bytes */
+#define BUS_RESULT_MAX 131U  /* of a command: "4294967295 " and the longest text */
 #define BUS_VALUE_MAX 128U   /* of telemetry */
 #define BUS_PASSES_MAX 8U    /* told at once */
 #define BUS_MESSAGES_MAX 8U  /* that wait for one payload */
@@ -35,7 +37,7 @@ enum bus_op {
     BUS_MESSAGE = 7,       /* the oldest message from a peer */
     BUS_MESSAGE_DONE = 8,  /* id: it has been dealt with */
     BUS_COMMAND = 9,       /* the oldest command from the ground */
-    BUS_COMMAND_DONE = 10, /* id: it has been dealt with */
+    BUS_COMMAND_DONE = 10, /* id: it has been dealt with; body: its result, empty = 0 */
     BUS_ABUSE = 11,        /* id: so many requests were refused for what they were */
     BUS_WAKE = 12,         /* berthd: a message or a command has come */
 };
@@ -120,6 +122,15 @@ struct bus_answer {
         struct bus_post post;
     };
 };
+
+/* How a command went, in the payload's own numbers and words. */
+struct bus_result {
+    uint32_t code;
+    char text[MAIL_TEXT_CAP];
+};
+
+/* Read CODE or CODE TEXT; nothing is 0.  RC_BUS_REQUEST. */
+must_check enum rc bus_result_read(struct bytes in, struct bus_result *ret, struct err *err);
 
 /* Whether a message is one that an honest peer sends.  RC_PROTOCOL. */
 must_check enum rc bus_ask_check(const struct bus_ask *ask, struct err *err);

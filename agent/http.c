@@ -266,10 +266,12 @@ unsigned http_status(enum rc rc)
         enum rc rc;
         unsigned status;
     } table[] = {
-        { RC_OK, 200 },         { RC_BUS_REQUEST, 400 }, { RC_VALUE, 400 },
-        { RC_NAME, 400 },       { RC_BUS_PEER, 403 },    { RC_NOT_FOUND, 404 },
-        { RC_BUS_METHOD, 405 }, { RC_TIMEOUT, 408 },     { RC_BUS_TOO_LARGE, 413 },
-        { RC_BUS_RATE, 429 },   { RC_BUS_QUEUE, 429 },
+        { RC_OK, 200 },        { RC_BUS_REQUEST, 400 },
+        { RC_VALUE, 400 },     { RC_NAME, 400 },
+        { RC_BUS_PEER, 403 },  { RC_MAIL_SEALED, 403 },
+        { RC_NOT_FOUND, 404 }, { RC_BUS_METHOD, 405 },
+        { RC_TIMEOUT, 408 },   { RC_BUS_TOO_LARGE, 413 },
+        { RC_BUS_RATE, 429 },  { RC_BUS_QUEUE, 429 },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)

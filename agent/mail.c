@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/mail_inside.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -36,7 +37,7 @@ static uint64_t highest_ms(const struct agent *a)
 /* What time it is, as far as the trust believes the clock (manifest/trust): days and expiry go by
  * it, for one that jumps ahead would have all that waits expire for good.  Before the word of any
  * root there is nothing but the clock. */
-static uint64_t today_ms(const struct agent *a)
+uint64_t mail_today_ms(const struct agent *a)
 {
     if (a->trust)
         return trust_time(a->trust, agent_now_unix());
@@ -54,7 +55,7 @@ static struct mail_box *find_box(struct agent *a, uint64_t instance)
     return NULL;
 }
 
-static struct mail_box *box_of(struct agent *a, const struct mail_file *f)
+struct mail_box *mail_box_of(struct agent *a, const struct mail_file *f)
 {
     for (uint32_t i = 0; i < UNITS_MAX; i++) {
         struct mail_box *b = &a->mail.box[i];
@@ -105,6 +106,11 @@ static bool has_place(const struct agent *a, const char *tenant)
            (a->mail.n < MAIL_FILES_MAX - MAIL_RESERVE || n < MAIL_TENANT_MIN);
 }
 
+bool mail_has_room(const struct agent *a, const struct mail_file *like)
+{
+    return has_place(a, like->tenant) && load_of(a, like, true).files < MAIL_PAYLOAD_MAX;
+}
+
 static bool is_on_board(const struct agent *a, const char *tenant, const char *payload)
 {
     for (uint32_t i = 0; i < a->table.n_units; i++) {
@@ -118,7 +124,7 @@ static bool is_on_board(const struct agent *a, const char *tenant, const char *p
 /* Whether anybody reads what comes for this payload; of one that does not run, whether it could. */
 static bool has_inbox(struct agent *a, const struct mail_file *f)
 {
-    const struct mail_box *b = box_of(a, f);
+    const struct mail_box *b = mail_box_of(a, f);
     const struct grant *grant = a->trust ? trust_grant(a->trust, f->tenant) : NULL;
 
     if (b)
@@ -134,7 +140,7 @@ static bool is_lost(enum rc rc)
 }
 
 /* Behind the last of its payload with a lower number. */
-static void add_item(void *arg, const struct mail_file *f)
+void mail_add_item(void *arg, const struct mail_file *f)
 {
     struct agent *a = arg;
     struct mail_agent *m = &a->mail;
@@ -150,7 +156,7 @@ static void add_item(void *arg, const struct mail_file *f)
     m->n++;
 }
 
-static void drop_item(struct agent *a, struct mail_item *item)
+void mail_drop_item(struct agent *a, struct mail_item *item)
 {
     struct err err = { 0 };
 
@@ -160,7 +166,7 @@ static void drop_item(struct agent *a, struct mail_item *item)
     memmove(item, item + 1, (size_t)(&a->mail.item[a->mail.n] - item) * sizeof *item);
 }
 
-static struct mail_item *find_item(struct agent *a, enum mail_way way, const uint8_t digest[])
+struct mail_item *mail_find_item(struct agent *a, enum mail_way way, const uint8_t digest[])
 {
     for (uint32_t i = 0; i < a->mail.n; i++) {
         struct mail_item *item = &a->mail.item[i];
@@ -172,8 +178,8 @@ static struct mail_item *find_item(struct agent *a, enum mail_way way, const uin
 }
 
 /* The head of a message that is kept. */
-static enum rc read_head(const struct agent *a, const struct mail_file *f, int *ret_fd,
-                         struct mail *ret, struct err *err)
+enum rc mail_read_head(const struct agent *a, const struct mail_file *f, int *ret_fd,
+                       struct mail *ret, struct err *err)
 {
     scoped(close_fd) int fd = -1;
     enum rc rc = mail_store_open(a->data_dir, f, &fd, err);
@@ -186,19 +192,19 @@ static enum rc read_head(const struct agent *a, const struct mail_file *f, int *
 }
 
 /* One that is damaged is written anew at once, or it would be so on the next day too. */
-static enum rc load_state(const struct agent *a, const char *tenant, const char *payload,
-                          struct mail_state *ret, struct err *err)
+enum rc mail_load_state(const struct agent *a, const char *tenant, const char *payload,
+                        struct mail_state *ret, struct err *err)
 {
     enum rc rc = mail_state_load(a->data_dir, tenant, payload, highest_ms(a), ret, err);
 
     if (rc != RC_STATE_DAMAGED)
         return rc;
     log_err(LOG_LEVEL_WARN, err, "mail %s/%s", tenant, payload);
-    ret->day = today_ms(a) / MAIL_DAY_MS; /* which is used up, and not one that never comes */
+    ret->day = mail_today_ms(a) / MAIL_DAY_MS; /* which is used up, and not one that never comes */
     return mail_state_save(a->data_dir, tenant, payload, ret, err);
 }
 
-static void tell(struct agent *a, enum rc rc, const char *tenant, const char *payload)
+void mail_tell(struct agent *a, enum rc rc, const char *tenant, const char *payload)
 {
     char what[64];
 
@@ -211,9 +217,9 @@ static void tell(struct agent *a, enum rc rc, const char *tenant, const char *pa
 
 /* Whether size bytes of a file at offset are a sealed bundle of this payload's and its own ground's
  * in this direction, without a look at what is sealed. */
-static enum rc check_sealed(const struct agent *a, const struct mail_box *b,
-                            enum mail_direction direction, int fd, uint64_t offset, uint32_t size,
-                            struct err *err)
+enum rc mail_check_sealed(const struct agent *a, const struct mail_box *b,
+                          enum mail_direction direction, int fd, uint64_t offset, uint32_t size,
+                          struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = malloc(size + 1U);
     struct eid here, ground;
@@ -244,7 +250,7 @@ static struct mail_item *find_receipt(struct agent *a, const struct mail_file *l
         struct err err;
 
         if (item->f.receipt && !item->under_way && same_payload(&item->f, like) &&
-            read_head(a, &item->f, NULL, &head, &err) == RC_OK && strcmp(head.name, name) == 0)
+            mail_read_head(a, &item->f, NULL, &head, &err) == RC_OK && strcmp(head.name, name) == 0)
             return item;
     }
     return NULL;
@@ -257,7 +263,7 @@ static enum rc put_receipt(struct agent *a, struct mail_file *f, struct mail *he
     struct bytes bytes = { 0 };
     struct mail_state state;
     scoped(close_fd) int mem = -1;
-    enum rc rc = load_state(a, f->tenant, f->payload, &state, err);
+    enum rc rc = mail_load_state(a, f->tenant, f->payload, &state, err);
 
     if (rc != RC_OK)
         return rc;
@@ -275,7 +281,9 @@ static enum rc put_receipt(struct agent *a, struct mail_file *f, struct mail *he
 static void receipt(struct agent *a, const struct mail_file *of, const char *name, const char *word)
 {
     struct mail_file f = { .way = MAIL_CAME, .receipt = true };
-    struct mail head = { .direction = MAIL_UP, .node = a->config.node, .time_ms = today_ms(a) };
+    struct mail head = { .direction = MAIL_UP,
+                         .node = a->config.node,
+                         .time_ms = mail_today_ms(a) };
     char line[64];
     struct err err = { 0 };
 
@@ -284,7 +292,7 @@ static void receipt(struct agent *a, const struct mail_file *of, const char *nam
     if (!has_inbox(a, &f))
         return;
     struct mail_item *old = find_receipt(a, &f, name);
-    if (!old && (!has_place(a, f.tenant) || load_of(a, &f, true).files >= MAIL_PAYLOAD_MAX))
+    if (!old && !mail_has_room(a, &f))
         return;
     (void)snprintf(line, sizeof line, "%s\n", word);
     memcpy(head.tenant, of->tenant, sizeof head.tenant);
@@ -297,8 +305,8 @@ static void receipt(struct agent *a, const struct mail_file *of, const char *nam
         return;
     }
     if (old)
-        drop_item(a, old);
-    add_item(a, &f);
+        mail_drop_item(a, old);
+    mail_add_item(a, &f);
 }
 
 /* Those that nobody will read. */
@@ -309,7 +317,7 @@ static void drop_receipts(struct agent *a, const char *tenant, const char *paylo
 
         if (item->f.receipt && strcmp(item->f.tenant, tenant) == 0 &&
             strcmp(item->f.payload, payload) == 0) {
-            drop_item(a, item);
+            mail_drop_item(a, item);
             i--;
         }
     }
@@ -384,9 +392,9 @@ static bool is_noted(const struct agent *a, const struct mail_file *f, const str
 /* A message, and that it is there.  On failure *ret_kept tells whether it stays all the same: the
  * note of it can be read, and is not durable.  It is said to be there when the note has been saved
  * again. */
-static enum rc put_noted(const struct agent *a, struct mail_file *f, struct bytes head, int from,
-                         uint64_t size, const struct digest *want, const struct mail_state *s,
-                         bool *ret_kept, struct err *err)
+enum rc mail_put_noted(const struct agent *a, struct mail_file *f, struct bytes head, int from,
+                       uint64_t size, const struct digest *want, const struct mail_state *s,
+                       bool *ret_kept, struct err *err)
 {
     struct err ignored;
     enum rc rc = mail_store_put(a->data_dir, f, head, from, 0, size, want, err);
@@ -424,13 +432,13 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
 {
     struct mail_file f = { .way = MAIL_SENT };
     struct mail head = {
-        .direction = MAIL_DOWN, .node = a->config.node, .time_ms = today_ms(a), .size = m->size
+        .direction = MAIL_DOWN, .node = a->config.node, .time_ms = mail_today_ms(a), .size = m->size
     };
     uint8_t buf[MAIL_HEAD_MAX];
     struct bytes bytes = { 0 };
     struct mail_state s;
     bool kept = false;
-    enum rc rc = load_state(a, b->tenant, b->payload, &s, err);
+    enum rc rc = mail_load_state(a, b->tenant, b->payload, &s, err);
 
     if (rc != RC_OK)
         return rc;
@@ -448,7 +456,7 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
     head.expires_ms = head.time_ms + MAIL_LIFE_MS;
     f.number = head.number = ++s.number;
     add_taken(&s, &m->mark);
-    rc = b->sealed ? check_sealed(a, b, MAIL_DOWN, mem, 0, m->size, err) : RC_OK;
+    rc = b->sealed ? mail_check_sealed(a, b, MAIL_DOWN, mem, 0, m->size, err) : RC_OK;
     if (rc == RC_OK)
         rc = check_load(a, b, &f, m->size, err);
     if (rc == RC_OK)
@@ -458,9 +466,9 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
         rc = check_budget(a, b, &s, head.time_ms, cost, err);
     s.day_bytes += cost;
     if (rc == RC_OK)
-        rc = put_noted(a, &f, bytes, mem, m->size, NULL, &s, &kept, err);
+        rc = mail_put_noted(a, &f, bytes, mem, m->size, NULL, &s, &kept, err);
     if (kept) {
-        add_item(a, &f);
+        mail_add_item(a, &f);
         receipt(a, &f, head.name, "taken");
     }
     return rc;
@@ -484,7 +492,7 @@ static void on_found(struct agent *a, const struct post_message *m, int mem)
     }
     if (rc_class(rc) != RC_CLASS_REFUSED || is_lost(rc)) { /* lost: a directory of ours, not it */
         if (!b->told)
-            tell(a, rc, b->tenant, b->payload);
+            mail_tell(a, rc, b->tenant, b->payload);
         b->told = true;
         answer(a, m, POST_LATER, LATER_MS);
         return;
@@ -496,7 +504,7 @@ static void on_found(struct agent *a, const struct post_message *m, int mem)
 
     memcpy(like.tenant, b->tenant, sizeof like.tenant);
     memcpy(like.payload, b->payload, sizeof like.payload);
-    tell(a, rc, b->tenant, b->payload);
+    mail_tell(a, rc, b->tenant, b->payload);
     (void)snprintf(word, sizeof word, "refused %s", rc_name(rc));
     receipt(a, &like, m->name, word);
     answer(a, m, POST_TAKEN, 0);
@@ -516,16 +524,16 @@ static void on_delivered(struct agent *a, const struct post_message *m)
     for (uint32_t i = 0; i < a->mail.n; i++) {
         struct mail_item *item = &a->mail.item[i];
 
-        if (item->f.way != MAIL_CAME || !item->under_way || box_of(a, &item->f) != b)
+        if (item->f.way != MAIL_CAME || !item->under_way || mail_box_of(a, &item->f) != b)
             continue;
         item->under_way = false;
         if (rc == RC_OK) {
-            drop_item(a, item);
+            mail_drop_item(a, item);
             return;
         }
         item->not_before_ms = clock_mono_ms() + INBOX_AGAIN_MS;
         if (!item->told)
-            tell(a, rc == RC_NO_SPACE ? RC_MAIL_FULL : rc, b->tenant, b->payload);
+            mail_tell(a, rc == RC_NO_SPACE ? RC_MAIL_FULL : rc, b->tenant, b->payload);
         item->told = true;
         return;
     }
@@ -537,11 +545,11 @@ static enum rc put(struct agent *a, struct mail_box *b, struct mail_item *item, 
     struct post_message m = { .type = POST_PUT, .instance = b->instance };
     scoped(close_fd) int fd = -1;
     struct mail head;
-    enum rc rc = read_head(a, &item->f, &fd, &head, err);
+    enum rc rc = mail_read_head(a, &item->f, &fd, &head, err);
 
     /* Here and not only where it came: it may have waited for a version that wants it sealed. */
     if (rc == RC_OK && b->sealed && !item->f.receipt)
-        rc = check_sealed(a, b, MAIL_UP, fd, head.head, head.size, err);
+        rc = mail_check_sealed(a, b, MAIL_UP, fd, head.head, head.size, err);
     if (rc != RC_OK)
         return rc;
     m.offset = head.head;
@@ -557,12 +565,12 @@ static enum rc put(struct agent *a, struct mail_box *b, struct mail_item *item, 
 
 /* What could not be read: true, and told once, if it is tried again later; false if the disk has
  * lost it, or its payload takes nothing like it. */
-static bool not_now(struct agent *a, struct mail_item *item, enum rc rc, uint64_t now_ms)
+bool mail_not_now(struct agent *a, struct mail_item *item, enum rc rc, uint64_t now_ms)
 {
     const bool lost = is_lost(rc) || rc == RC_MAIL_SEALED || rc == RC_MAIL_ADDRESS;
 
     if (lost || !item->told)
-        tell(a, rc, item->f.tenant, item->f.payload);
+        mail_tell(a, rc, item->f.tenant, item->f.payload);
     item->told = true;
     item->not_before_ms = now_ms + LATER_MS;
     return !lost;
@@ -572,17 +580,18 @@ static void put_due(struct agent *a, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < a->mail.n; i++) {
         struct mail_item *item = &a->mail.item[i];
-        struct mail_box *b = item->f.way == MAIL_CAME ? box_of(a, &item->f) : NULL;
+        struct mail_box *b = item->f.way == MAIL_CAME ? mail_box_of(a, &item->f) : NULL;
         struct err err = { 0 };
 
-        if (!b || !b->opened || b->putting || b->inbox_bytes == 0 || now_ms < item->not_before_ms)
+        if (!b || item->f.command || !b->opened || b->putting || b->inbox_bytes == 0 ||
+            now_ms < item->not_before_ms)
             continue;
         enum rc rc = put(a, b, item, &err);
         if (rc == RC_OK || rc == RC_TIMEOUT || rc == RC_SHORT)
             continue;
-        if (not_now(a, item, rc, now_ms))
+        if (mail_not_now(a, item, rc, now_ms))
             continue;
-        drop_item(a, item);
+        mail_drop_item(a, item);
         i--;
     }
 }
@@ -593,15 +602,16 @@ static enum rc check_came(const struct agent *a, const struct mail *m, const str
 {
     const struct grant *grant = a->trust ? trust_grant(a->trust, m->tenant) : NULL;
 
-    if (m->direction != MAIL_UP || m->node != a->config.node || !grant ||
-        grant->total.inbox_bytes == 0)
+    if ((m->direction != MAIL_UP && m->direction != MAIL_COMMAND) || m->node != a->config.node ||
+        !grant || grant->total.inbox_bytes == 0)
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s", m->tenant, m->payload);
     if (!is_on_board(a, m->tenant, m->payload))
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s is not on board", m->tenant, m->payload);
-    if (m->expires_ms != 0 && m->expires_ms <= today_ms(a))
+    if (m->direction == MAIL_COMMAND && m->size > MAIL_COMMAND_MAX)
+        return err_set(err, RC_BUS_TOO_LARGE, "command for %s/%s", m->tenant, m->payload);
+    if (m->expires_ms != 0 && m->expires_ms <= mail_today_ms(a))
         return err_set(err, RC_MAIL_EXPIRED, "%s/%s", m->tenant, m->payload);
-    if (!has_place(a, f->tenant) || load_of(a, f, true).files >= MAIL_PAYLOAD_MAX ||
-        load_of(a, f, false).bytes + m->size > grant->total.inbox_bytes)
+    if (!mail_has_room(a, f) || load_of(a, f, false).bytes + m->size > grant->total.inbox_bytes)
         return err_set(err, RC_MAIL_FULL, "%s/%s", m->tenant, m->payload);
     return RC_OK;
 }
@@ -637,31 +647,37 @@ enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *d
         return rc;
     memcpy(f.tenant, m.tenant, sizeof f.tenant);
     memcpy(f.payload, m.payload, sizeof f.payload);
-    rc = load_state(a, m.tenant, m.payload, &s, err);
+    rc = mail_load_state(a, m.tenant, m.payload, &s, err);
     if (rc != RC_OK)
         return rc;
     if (is_recent(&s, digest))
         return mail_state_save(a->data_dir, m.tenant, m.payload, &s, err);
-    if (find_item(a, MAIL_CAME, digest->b)) { /* cut off before it was noted */
+    if (mail_find_item(a, MAIL_CAME, digest->b)) { /* cut off before it was noted */
         add_recent(&s, digest);
         return mail_state_save(a->data_dir, m.tenant, m.payload, &s, err);
     }
     rc = check_came(a, &m, &f, err);
-    const struct mail_box *b = box_of(a, &f);
+    const struct mail_box *b = mail_box_of(a, &f);
     if (rc == RC_OK && b && b->sealed) {
-        rc = check_sealed(a, b, MAIL_UP, fd, m.head, m.size, err);
+        rc = mail_check_sealed(a, b, MAIL_UP, fd, m.head, m.size, err);
         if (rc == RC_MAIL_SEALED || rc == RC_MAIL_ADDRESS)
-            tell(a, rc, m.tenant, m.payload); /* whose it was: the object's own event has no name */
+            mail_tell(a, rc, m.tenant,
+                      m.payload); /* whose it was: the object's own event has no name */
     }
+    if (rc_class(rc) == RC_CLASS_REFUSED && m.direction == MAIL_COMMAND &&
+        m.node == a->config.node && is_on_board(a, m.tenant, m.payload))
+        mail_command_refuse(a, &m, digest, rc);
     if (rc != RC_OK)
         return rc;
+    f.command = m.direction == MAIL_COMMAND;
     f.number = ++s.arrival;
     add_recent(&s, digest);
     bool kept = false;
-    rc = put_noted(a, &f, (struct bytes){ 0 }, fd, size, digest, &s, &kept, err);
+    rc = mail_put_noted(a, &f, (struct bytes){ 0 }, fd, size, digest, &s, &kept, err);
     if (kept) {
-        add_item(a, &f);
+        mail_add_item(a, &f);
         put_due(a, clock_mono_ms());
+        mail_commands_due(a, clock_mono_ms());
     }
     return rc;
 }
@@ -675,16 +691,16 @@ static void finish(struct agent *a, struct mail_item *item, const char *word)
     struct mail_file f = item->f;
     struct err err = { 0 };
     struct mail head;
-    bool known = read_head(a, &f, NULL, &head, &err) == RC_OK;
+    bool known = mail_read_head(a, &f, NULL, &head, &err) == RC_OK;
 
-    drop_item(a, item);
-    if (known && word)
+    mail_drop_item(a, item);
+    if (known && word && head.direction == MAIL_DOWN)
         receipt(a, &f, head.name, word);
 }
 
 void mail_sent(struct agent *a, const struct port_mail_sent *m)
 {
-    struct mail_item *item = find_item(a, MAIL_SENT, m->digest);
+    struct mail_item *item = mail_find_item(a, MAIL_SENT, m->digest);
     const enum rc rc = rc_from_number(m->rc);
     char word[64];
 
@@ -699,7 +715,7 @@ void mail_sent(struct agent *a, const struct port_mail_sent *m)
         item->not_before_ms = clock_mono_ms() + LATER_MS;
         return;
     }
-    tell(a, rc, item->f.tenant, item->f.payload);
+    mail_tell(a, rc, item->f.tenant, item->f.payload);
     (void)snprintf(word, sizeof word, "refused %s", rc_name(rc));
     finish(a, item, word);
 }
@@ -768,8 +784,8 @@ static void offer_due(struct agent *a, uint64_t now_ms)
             return;
         if (rc != RC_OK) {
             log_err(LOG_LEVEL_WARN, &err, "message");
-            if (!not_now(a, item, rc, now_ms))
-                drop_item(a, item);
+            if (!mail_not_now(a, item, rc, now_ms))
+                mail_drop_item(a, item);
         }
     }
 }
@@ -781,7 +797,7 @@ static void offer_due(struct agent *a, uint64_t now_ms)
 static void sweep(struct agent *a, uint64_t now_ms)
 {
     static struct port_message m; /* large, and there is one thread */
-    const uint64_t today = today_ms(a);
+    const uint64_t today = mail_today_ms(a);
 
     if (now_ms - a->mail.swept_ms < SWEEP_EVERY_MS)
         return;
@@ -792,7 +808,7 @@ static void sweep(struct agent *a, uint64_t now_ms)
         struct mail head;
 
         if ((item->f.way == MAIL_CAME && item->under_way) ||
-            read_head(a, &item->f, NULL, &head, &err) != RC_OK)
+            mail_read_head(a, &item->f, NULL, &head, &err) != RC_OK)
             continue;
         if (item->f.receipt && head.expires_ms == 0)
             head.expires_ms = head.time_ms + MAIL_LIFE_MS;
@@ -804,8 +820,12 @@ static void sweep(struct agent *a, uint64_t now_ms)
         if (item->f.way == MAIL_SENT && item->under_way &&
             port_send(a->link_sock, &m, -1, &err) != RC_OK)
             continue;
+        if (item->f.command) {
+            i -= mail_command_end(a, item, MAIL_LATE, RC_OK);
+            continue;
+        }
         if (!item->f.receipt)
-            tell(a, RC_MAIL_EXPIRED, item->f.tenant, item->f.payload);
+            mail_tell(a, RC_MAIL_EXPIRED, item->f.tenant, item->f.payload);
         finish(a, item, item->f.way == MAIL_SENT ? "expired" : NULL);
         i--;
     }
@@ -816,7 +836,7 @@ static void close_box(struct agent *a, struct mail_box *b)
     if (!b)
         return;
     for (uint32_t i = 0; i < a->mail.n; i++) {
-        if (a->mail.item[i].f.way == MAIL_CAME && box_of(a, &a->mail.item[i].f) == b)
+        if (a->mail.item[i].f.way == MAIL_CAME && mail_box_of(a, &a->mail.item[i].f) == b)
             a->mail.item[i].under_way = false;
     }
     if (b->held) {
@@ -936,6 +956,7 @@ void mail_tick(struct agent *a, uint64_t now_ms)
     if (a->data_dir < 0)
         return;
     sweep(a, now_ms);
+    mail_commands_due(a, now_ms);
     offer_due(a, now_ms);
     if (a->mail.sock < 0)
         call_spare(a, now_ms);
@@ -1003,7 +1024,7 @@ static void take_message(struct agent *a, const struct post_message *m, int fd)
         break;
     case POST_REMOVED:
         if (b && m->rc == RC_MAIL_DAMAGED)
-            tell(a, RC_MAIL_DAMAGED, b->tenant, b->payload);
+            mail_tell(a, RC_MAIL_DAMAGED, b->tenant, b->payload);
         break;
     case POST_DELIVERED:
         on_delivered(a, m);
@@ -1059,7 +1080,7 @@ static void add_listed(void *arg, const struct mail_file *f)
     struct err err = { 0 };
 
     if (!f->receipt || !a->trust || has_inbox(a, f))
-        add_item(a, f);
+        mail_add_item(a, f);
     else if (mail_store_remove(a->data_dir, f, &err) != RC_OK)
         log_err(LOG_LEVEL_WARN, &err, "receipt");
 }
@@ -1068,5 +1089,6 @@ enum rc mail_open(struct agent *a, struct err *err)
 {
     if (a->data_dir >= 0)
         mail_store_list(a->data_dir, add_listed, a);
+    mail_commands_settle(a);
     return a->mail.sock >= 0 ? listen_to(a, err) : RC_OK;
 }

@@ -8,6 +8,11 @@
  * written down, and berth-post puts it into the inbox when its payload runs and there is room. What
  * becomes of a message of its own the payload reads in NAME.receipt.
  *
+ * A command comes as a message does, under the same quotas, and is put into the queue of its
+ * payload's bus (agent/bus) as often as that starts anew, until the payload has dealt with it, it
+ * has expired, or it cannot be read: each of these is an answer to the ground, which takes the
+ * command's place on board and costs nothing of the day.  A payload without an inbox gets none.
+ *
  * Of a day's bytes each message costs its content, its head and MAIL_COST: an empty one costs too.
  *
  * The bytes are the tenant's and hostile.  To and from a payload whose manifest says `sealed` go
@@ -49,6 +54,10 @@ struct mail_item {
     bool under_way;         /* with berth-link, or with berth-post */
     uint64_t not_before_ms; /* nothing is done before; under way: asked for again then */
     bool told;              /* that it waits */
+    uint64_t instance, id;  /* a command: that has it in the queue of its bus, and as what; 0 */
+    bool sealed;            /* a command: its payload has nothing but sealed mail */
+    bool read;              /* a command: it was told that it has been read */
+    struct digest answers;  /* an answer that was made since the start: the command that it is to */
 };
 
 /* A payload that runs with mail. */
@@ -102,6 +111,15 @@ void mail_not_started(struct agent *a, uint64_t instance);
  * RC_MAIL_EXPIRED, RC_MAIL_SEALED; RC_MAIL_FULL and RC_NO_SPACE: perhaps later. */
 must_check enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *digest,
                              struct err *err);
+
+/* The payload has been given a command by its bus: the ground is told once, if there is room. */
+void mail_command_read(struct agent *a, uint64_t instance, uint64_t id);
+
+/* The payload has dealt with a command, and says how it went (bus_result_read).  RC_OK when the
+ * answer is kept for the ground.  RC_NOT_FOUND; RC_BUS_REQUEST; RC_MAIL_SEALED: words of a payload
+ * whose mail is sealed; what the disk says, and the command stays. */
+must_check enum rc mail_command_done(struct agent *a, uint64_t instance, uint64_t id,
+                                     struct bytes result, struct err *err);
 
 /* What berth-link says of one of ours. */
 void mail_sent(struct agent *a, const struct port_mail_sent *m);

@@ -41,7 +41,9 @@ static void file_path(const struct mail_file *f, char out[PATH_CAP])
 
     (void)snprintf(name, sizeof name, "%s/%016" PRIx64 "-%s%s", way_name(f->way), f->number,
                    bytes_hex((struct bytes){ f->digest.b, DIGEST_SIZE }, hex),
-                   f->receipt ? ".r" : "");
+                   f->receipt   ? ".r"
+                   : f->command ? ".c"
+                                : "");
     dir_path(f->tenant, f->payload, name, out);
 }
 
@@ -269,7 +271,7 @@ static bool parse_hex(const char *text, struct digest *ret)
     return true;
 }
 
-/* NUMBER-DIGEST[.r]; anything else was not made here, or not to its end. */
+/* NUMBER-DIGEST[.r|.c]; anything else was not made here, or not to its end. */
 static bool on_file(void *arg, const char *name)
 {
     struct lister *l = arg;
@@ -285,7 +287,8 @@ static bool on_file(void *arg, const char *name)
     const char *rest = end + 1 + 2 * DIGEST_SIZE;
 
     l->f.receipt = strcmp(rest, ".r") == 0;
-    if (*rest != '\0' && !l->f.receipt)
+    l->f.command = strcmp(rest, ".c") == 0;
+    if (*rest != '\0' && !l->f.receipt && !l->f.command)
         (void)unlinkat(l->dir, name, 0);
     else {
         l->f.size = (uint64_t)st.st_size;

@@ -4,7 +4,8 @@
  * be known of them after a power cut.
  *
  *     data/TENANT/PAYLOAD/sent/NUMBER-DIGEST        taken out of the outbox, until the ground has
- * it data/TENANT/PAYLOAD/came/NUMBER-DIGEST[.r]    until it is in the inbox; .r = a receipt
+ * it data/TENANT/PAYLOAD/came/NUMBER-DIGEST[.r|.c] until it is in the inbox; .r = a receipt,
+ *                                                  .c = a command, until it is answered
  *     data/TENANT/PAYLOAD/mail.{a,b}                state file
  *
  * Each file is an object of the link (link/mail) whose SHA-256 is in its name; a file appears under
@@ -46,6 +47,7 @@ struct mail_file {
     struct digest digest;
     uint64_t size; /* of the object */
     bool receipt;
+    bool command; /* for the payload's bus */
 };
 
 /* Load; one that is not there is a fresh one.  RC_STATE_DAMAGED: *ret can be used, and saved; it

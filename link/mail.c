@@ -13,6 +13,8 @@
 #define MAIL_FORMAT 1U
 #define MAIL_ITEMS 10U
 #define SERVICE_BYTES 7U
+#define ANSWER_FORMAT 1U
+#define ANSWER_ITEMS 5U
 
 static_assert(8 * 9 + 2 * (NAME_CAP + 1) + MAIL_NAME_CAP + 1 + 5 < MAIL_HEAD_MAX, "any head fits");
 
@@ -32,6 +34,13 @@ enum rc mail_head_encode(const struct mail *mail, uint8_t *buf, struct bytes *re
     cbor_put_text(&w, mail->name);
     cbor_put_head(&w, CBOR_BSTR, mail->size);
     return cbor_written(&w, ret, err);
+}
+
+/* A command's name is told to a payload by its bus, as a name. */
+static bool name_fits(const struct mail *m)
+{
+    return m->direction == MAIL_COMMAND || m->direction == MAIL_ANSWER ? name_valid(m->name)
+                                                                       : mail_name_ok(m->name);
 }
 
 /* The content's own head, which is the last thing that is looked at: the content may lie behind
@@ -56,7 +65,7 @@ enum rc mail_head_decode(struct bytes in, uint64_t size, struct mail *ret, struc
     (void)cbor_array(&r, "mail", MAIL_ITEMS, MAIL_ITEMS);
     if (cbor_uint(&r, "format", UINT32_MAX) != MAIL_FORMAT)
         cbor_fail(&r, RC_MAIL_FORMAT, "format");
-    m.direction = (enum mail_direction)cbor_uint(&r, "direction", MAIL_UP);
+    m.direction = (enum mail_direction)cbor_uint(&r, "direction", MAIL_ANSWER);
     m.node = (uint32_t)cbor_uint(&r, "node", UINT32_MAX);
     cbor_text(&r, "tenant", m.tenant, sizeof m.tenant);
     cbor_text(&r, "payload", m.payload, sizeof m.payload);
@@ -65,12 +74,54 @@ enum rc mail_head_decode(struct bytes in, uint64_t size, struct mail *ret, struc
     m.expires_ms = cbor_uint(&r, "expires", UINT64_MAX);
     cbor_text(&r, "name", m.name, sizeof m.name);
     if (r.rc == RC_OK && (m.direction == 0 || m.node == 0 || !name_valid(m.tenant) ||
-                          !name_valid(m.payload) || !mail_name_ok(m.name)))
+                          !name_valid(m.payload) || !name_fits(&m)))
         cbor_fail(&r, RC_MAIL_FORMAT, "direction, node or names");
     read_content_head(&r, size, &m);
     if (r.rc != RC_OK)
         return err_at(err, r.rc, r.fail_at, "%s", r.field ? r.field : "mail");
     *ret = m;
+    return RC_OK;
+}
+
+enum rc mail_answer_encode(const struct mail_answer *answer, uint8_t *buf, struct bytes *ret,
+                           struct err *err)
+{
+    struct cbor_out w = { .p = buf, .cap = MAIL_ANSWER_MAX };
+
+    cbor_put_array(&w, ANSWER_ITEMS);
+    cbor_put_uint(&w, ANSWER_FORMAT);
+    cbor_put_bstr(&w, (struct bytes){ answer->command, DIGEST_SIZE });
+    cbor_put_uint(&w, answer->outcome);
+    cbor_put_uint(&w, answer->code);
+    cbor_put_text(&w, answer->text);
+    return cbor_written(&w, ret, err);
+}
+
+enum rc mail_answer_decode(struct bytes in, struct mail_answer *ret, struct err *err)
+{
+    struct mail_answer a = { .code = 0 };
+    struct cbor_in r = cbor_read(in);
+
+    (void)cbor_array(&r, "answer", ANSWER_ITEMS, ANSWER_ITEMS);
+    if (cbor_uint(&r, "format", UINT32_MAX) != ANSWER_FORMAT)
+        cbor_fail(&r, RC_MAIL_FORMAT, "format");
+    cbor_fixed(&r, "command", a.command, DIGEST_SIZE);
+    a.outcome = (enum mail_outcome)cbor_uint(&r, "outcome", MAIL_REFUSED);
+    a.code = (uint32_t)cbor_uint(&r, "code", UINT32_MAX);
+    const struct bytes text = cbor_tstr(&r, "text", 0, MAIL_TEXT_MAX);
+
+    cbor_end(&r);
+    if (r.rc == RC_OK && (a.outcome == 0 || !mail_text_ok((const char *)text.p, text.n) ||
+                          (text.n > 0 && a.outcome != MAIL_DONE) ||
+                          (a.code != 0 && a.outcome != MAIL_DONE && a.outcome != MAIL_REFUSED)))
+        cbor_fail(&r, RC_MAIL_FORMAT, "outcome, code or text");
+    enum rc rc = cbor_done(&r, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (text.n > 0)
+        memcpy(a.text, text.p, text.n);
+    *ret = a;
     return RC_OK;
 }
 

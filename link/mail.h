@@ -22,7 +22,14 @@
 #define MAIL_OBJECT_MAX (MAIL_CONTENT_MAX + MAIL_HEAD_MAX)
 #define MAIL_RECEIPT ".receipt" /* end of the names of receipts; no message has one */
 
-enum mail_direction { MAIL_DOWN = 1, MAIL_UP = 2 };
+#define MAIL_COMMAND_MAX 2048U /* content of a command, in bytes */
+#define MAIL_TEXT_MAX 120U     /* of an answer, in characters */
+#define MAIL_TEXT_CAP (MAIL_TEXT_MAX + 1U)
+#define MAIL_ANSWER_MAX 256U /* content of an answer, in bytes */
+
+/* A file either way, or a command of the ground's for a payload's bus and what became of it.  The
+ * numbers are on the wire; a payload's own files are MAIL_DOWN whatever their names. */
+enum mail_direction { MAIL_DOWN = 1, MAIL_UP = 2, MAIL_COMMAND = 3, MAIL_ANSWER = 4 };
 
 struct mail {
     enum mail_direction direction;
@@ -35,6 +42,22 @@ struct mail {
     char name[MAIL_NAME_CAP];
     uint32_t head; /* bytes before the content */
     uint32_t size; /* of the content */
+};
+
+/* What became of a command.  The numbers are on the wire. */
+enum mail_outcome {
+    MAIL_READ = 1,    /* the payload has it; one of the others follows */
+    MAIL_DONE = 2,    /* the payload has dealt with it, and says how it went */
+    MAIL_LATE = 3,    /* it expired before it was dealt with */
+    MAIL_REFUSED = 4, /* by the agent; code is an enum rc */
+};
+
+/* The content of an answer. */
+struct mail_answer {
+    uint8_t command[DIGEST_SIZE]; /* object in which the command went up */
+    enum mail_outcome outcome;
+    uint32_t code;            /* the payload's own with MAIL_DONE, 0 = well; else 0 */
+    char text[MAIL_TEXT_CAP]; /* the payload's own words with MAIL_DONE, printable ASCII; else "" */
 };
 
 /* Whether a file of this name may be a message: [A-Za-z0-9._+@~-]{1,64}, not beginning with '.' or
@@ -51,7 +74,25 @@ must_check enum rc mail_head_encode(const struct mail *mail, uint8_t *buf, struc
 must_check enum rc mail_head_decode(struct bytes in, uint64_t size, struct mail *ret,
                                     struct err *err);
 
-/* The same of an object in a file of `size` bytes.  Also RC_SHORT, RC_IO. */
+/* The content of an answer; buf has MAIL_ANSWER_MAX bytes. */
+must_check enum rc mail_answer_encode(const struct mail_answer *answer, uint8_t *buf,
+                                      struct bytes *ret, struct err *err);
+
+/* Decode all of it.  RC_MAIL_FORMAT or a CBOR code. */
+must_check enum rc mail_answer_decode(struct bytes in, struct mail_answer *ret, struct err *err);
+
+/* Whether text is one that an answer may have: n printable ASCII characters, MAIL_TEXT_MAX at
+ * most.  Here: berth-bus needs nothing else of this module. */
+static inline bool mail_text_ok(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] < ' ' || text[i] > '~')
+            return false;
+    }
+    return n <= MAIL_TEXT_MAX;
+}
+
+/* Decode the head of an object in a file of `size` bytes.  Also RC_SHORT, RC_IO. */
 must_check enum rc mail_head_read(int fd, uint64_t size, struct mail *ret, struct err *err);
 
 /* The endpoint of a payload on a satellite (its own ground's, with payload ""): ipn, with 56 bits

@@ -66,8 +66,12 @@ static enum rc list_sent(struct listing *l, const struct home *home, struct err 
 
         if (rows[i].kind != OBJECT_MAIL)
             continue;
-        if (home_open_object(home, &rows[i].object, &fd, &bytes, &ignored) == RC_OK &&
-            mail_head_read(fd, bytes, &m, &ignored) == RC_OK)
+        const bool known =
+            home_open_object(home, &rows[i].object, &fd, &bytes, &ignored) == RC_OK &&
+            mail_head_read(fd, bytes, &m, &ignored) == RC_OK;
+        if (known && m.direction == MAIL_COMMAND)
+            continue; /* berth command list */
+        if (known)
             (void)snprintf(id, sizeof id, "%s/%s@%s/%s", m.tenant, m.payload, rows[i].satellite,
                            m.name);
         const char *cells[] = { id, cli_size(rows[i].size, size), state_name(rows[i].state) };
@@ -138,23 +142,6 @@ static int run_get(struct cli *cli)
 /* ---- send -------------------------------------------------------------------------------------
  */
 
-/* TENANT/PAYLOAD@SATELLITE */
-static enum rc parse_to(const char *to, struct mail *m, char satellite[NAME_CAP], struct err *err)
-{
-    const char *slash = strchr(to, '/');
-    const char *at = slash ? strchr(slash, '@') : NULL;
-
-    if (!at || slash - to >= (ptrdiff_t)NAME_CAP || at - slash > (ptrdiff_t)NAME_CAP ||
-        strlen(at + 1) >= NAME_CAP)
-        return err_set(err, RC_USAGE, "%.50s is not TENANT/PAYLOAD@SAT", to);
-    memcpy(m->tenant, to, (size_t)(slash - to));
-    memcpy(m->payload, slash + 1, (size_t)(at - slash - 1));
-    memcpy(satellite, at + 1, strlen(at + 1) + 1);
-    if (!name_valid(m->tenant) || !name_valid(m->payload) || !name_valid(satellite))
-        return err_set(err, RC_NAME, "%.50s", to);
-    return RC_OK;
-}
-
 static enum rc parse_name(const char *file, const char *name, struct mail *m, struct err *err)
 {
     const char *slash = strrchr(file, '/');
@@ -187,7 +174,7 @@ static int run_send(struct cli *cli)
     struct digest object = { 0 };
     uint64_t size = 0, hours = 0;
     struct err err = { 0 };
-    enum rc rc = parse_to(cli_arg(cli, 0), &m, satellite, &err);
+    enum rc rc = mail_parse_to(cli_arg(cli, 0), &m, satellite, &err);
 
     if (rc == RC_OK)
         rc = parse_name(cli_arg(cli, 1), cli_value(cli, "name"), &m, &err);

@@ -24,6 +24,7 @@ const struct cli_command *const cmd_tables[] = {
     cmd_uplink,
     cmd_link,
     cmd_mail,
+    cmd_command,
     cmd_fleet_export,
     cmd_plan,
     cmd_passes,

@@ -15,6 +15,7 @@
 #include "base/name.h"
 #include "link/port.h"
 #include "orchestrator/checking.h"
+#include "orchestrator/command.h"
 
 #define MAIL_DIR "mail"
 #define SPOOL_DIR "mail/.spool"
@@ -121,8 +122,11 @@ enum rc mail_keep(const struct home *home, const struct view_satellite *sat, int
 
     if (rc != RC_OK)
         return rc;
-    if (ret->direction != MAIL_DOWN || ret->node != sat->row.node || !has_payload(sat, ret))
+    if ((ret->direction != MAIL_DOWN && ret->direction != MAIL_ANSWER) ||
+        ret->node != sat->row.node || !has_payload(sat, ret))
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s", ret->tenant, ret->payload);
+    if (ret->direction == MAIL_ANSWER)
+        return command_keep(home, sat->row.id, ret, fd, err);
     (void)snprintf(path, sizeof path, MAIL_DIR "/%s/%s/%s", ret->tenant, sat->row.id, ret->payload);
     (void)snprintf(name, sizeof name, "%016" PRIx64 "-%s", ret->number, ret->name);
     rc = fs_make_dirs(home->dirfd, path, 0700, err);
@@ -325,6 +329,22 @@ static enum rc check_sealed(const struct home *home, const char *satellite, cons
     return rc == RC_OK ? mail_sealed_check(content, &src, &dst, err) : rc;
 }
 
+enum rc mail_parse_to(const char *to, struct mail *m, char satellite[NAME_CAP], struct err *err)
+{
+    const char *slash = strchr(to, '/');
+    const char *at = slash ? strchr(slash, '@') : NULL;
+
+    if (!at || slash - to >= (ptrdiff_t)NAME_CAP || at - slash > (ptrdiff_t)NAME_CAP ||
+        strlen(at + 1) >= NAME_CAP)
+        return err_set(err, RC_USAGE, "%.50s is not TENANT/PAYLOAD@SAT", to);
+    memcpy(m->tenant, to, (size_t)(slash - to));
+    memcpy(m->payload, slash + 1, (size_t)(at - slash - 1));
+    memcpy(satellite, at + 1, strlen(at + 1) + 1);
+    if (!name_valid(m->tenant) || !name_valid(m->payload) || !name_valid(satellite))
+        return err_set(err, RC_NAME, "%.50s", to);
+    return RC_OK;
+}
+
 enum rc mail_queue(const struct home *home, const char *satellite, struct mail *m, int fd,
                    struct digest *ret_object, struct err *err)
 {
@@ -338,7 +358,10 @@ enum rc mail_queue(const struct home *home, const char *satellite, struct mail *
 
     if (rc != RC_OK)
         return rc;
-    m->direction = MAIL_UP;
+    if (m->direction != MAIL_COMMAND)
+        m->direction = MAIL_UP;
+    else if (m->size > MAIL_COMMAND_MAX)
+        return err_set(err, RC_BUS_TOO_LARGE, "command: %u bytes at most", MAIL_COMMAND_MAX);
     m->node = (uint32_t)sat.node;
     m->time_ms = m->number = row.queued_ms = clock_unix_ms();
     rc = mail_head_encode(m, buf, &head, err);
@@ -355,8 +378,10 @@ enum rc mail_queue(const struct home *home, const char *satellite, struct mail *
     if (rc == RC_OK)
         rc = store_queue(home->store, &row, true, err);
     if (rc == RC_OK)
-        rc = store_audit(home->store, NULL, "mail-send", m->time_ms, err, "%s to %s/%s@%s, %u B",
-                         m->name, m->tenant, m->payload, satellite, m->size);
+        rc = store_audit(home->store, NULL,
+                         m->direction == MAIL_COMMAND ? "command-send" : "mail-send", m->time_ms,
+                         err, "%s to %s/%s@%s, %u B", m->name, m->tenant, m->payload, satellite,
+                         m->size);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     if (rc == RC_OK)

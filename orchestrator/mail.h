@@ -46,8 +46,13 @@ must_check enum rc mail_open_kept(const struct home *home, const char *id, int *
                                   uint64_t *ret_size, struct err *err);
 must_check enum rc mail_remove_kept(const struct home *home, const char *id, struct err *err);
 
-/* Queue the file of a descriptor for a payload; m has payload, tenant, name and expiry, the rest is
- * set here.  *ret_object is what the satellite will report.  RC_MAIL_SEALED, RC_MAIL_ADDRESS: the
+/* Read TENANT/PAYLOAD@SATELLITE.  RC_USAGE, RC_NAME. */
+must_check enum rc mail_parse_to(const char *to, struct mail *m, char satellite[NAME_CAP],
+                                 struct err *err);
+
+/* Queue the file of a descriptor for a payload; m has payload, tenant, name, expiry, size, and
+ * direction if it is a MAIL_COMMAND (RC_BUS_TOO_LARGE above MAIL_COMMAND_MAX); the rest is set
+ * here. *ret_object is what the satellite will report.  RC_MAIL_SEALED, RC_MAIL_ADDRESS: the
  * payload's manifest wants its mail sealed, and it is not, or not for this payload. */
 must_check enum rc mail_queue(const struct home *home, const char *satellite, struct mail *m,
                               int fd, struct digest *ret_object, struct err *err);

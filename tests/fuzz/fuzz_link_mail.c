@@ -24,6 +24,21 @@ static void check_sealed(const struct mail *m, struct bytes content)
         abort();
 }
 
+static void check_answer(struct bytes content)
+{
+    uint8_t buf[MAIL_ANSWER_MAX];
+    struct bytes out = { 0 };
+    struct mail_answer answer;
+    struct err err;
+
+    if (mail_answer_decode(content, &answer, &err) != RC_OK)
+        return;
+    if (answer.outcome < MAIL_READ || answer.outcome > MAIL_REFUSED ||
+        !mail_text_ok(answer.text, strlen(answer.text)) ||
+        mail_answer_encode(&answer, buf, &out, &err) != RC_OK || !bytes_equal(out, content))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes in = { data, size < MAIL_HEAD_MAX ? size : MAIL_HEAD_MAX }, out = { 0 };
@@ -35,12 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if ((uint64_t)m.head + m.size != size || m.head > in.n || m.size > MAIL_CONTENT_MAX)
         abort();
-    if ((m.direction != MAIL_DOWN && m.direction != MAIL_UP) || !name_valid(m.tenant) ||
+    if (m.direction < MAIL_DOWN || m.direction > MAIL_ANSWER || !name_valid(m.tenant) ||
         !name_valid(m.payload) || !mail_name_ok(m.name) || strchr(m.name, '/'))
         abort();
     if (mail_head_encode(&m, buf, &out, &err) != RC_OK ||
         !bytes_equal(out, (struct bytes){ data, m.head }))
         abort();
+    check_answer((struct bytes){ data + m.head, m.size });
     check_sealed(&m, (struct bytes){ data + m.head, m.size });
     return 0;
 }

@@ -78,6 +78,22 @@ static void mails(void)
     struct mail up = down, longest = down;
     uint8_t buf[MESSAGE_CAP];
 
+    struct mail command = down, answered = down;
+    const struct mail_answer answer = {
+        .command = { 1 }, .outcome = MAIL_DONE, .code = 7, .text = "gimbal stuck"
+    };
+    uint8_t answer_buf[MAIL_ANSWER_MAX];
+    struct bytes answer_bytes = { 0 };
+    struct err err;
+
+    command.direction = MAIL_COMMAND;
+    answered.direction = MAIL_ANSWER;
+    (void)snprintf(command.name, sizeof command.name, "point");
+    (void)snprintf(answered.name, sizeof answered.name, "point");
+    if (mail_answer_encode(&answer, answer_buf, &answer_bytes, &err) != RC_OK)
+        abort();
+    mail("command", command, bytes_of("0 0 1"));
+    mail("answer", answered, answer_bytes);
     up.direction = MAIL_UP;
     up.expires_ms = 0;
     memset(longest.tenant, 'a', NAME_MAX_LEN);

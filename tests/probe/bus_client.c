@@ -4,8 +4,9 @@
  *   echo            send "hello", print the answer
  *   talk-PEER       ask for everything once and print it, write to PEER if that may be, read what
  *                   others write; then ask for the time five times a second, and print how it went
+ *   obey            answer each command with "7 NAME: BODY"
  *   hostile         everything that a bus must survive, for ever
- * The last two are payloads of an agent: READY=1 first, then WATCHDOG=1.
+ * The last three are payloads of an agent: READY=1 first, then WATCHDOG=1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -148,6 +149,28 @@ static _Noreturn void talk(const char *peer)
     }
 }
 
+static _Noreturn void obey(void)
+{
+    tell("READY=1");
+    for (;;) {
+        char target[64], result[256];
+
+        if (request("GET", "/v1/commands?wait=1", NULL) == 200) {
+            const char *id = strstr(answer, "Berth-Id: ");
+            const char *name = strstr(answer, "Berth-Name: ");
+
+            if (!id || !name)
+                exit(6);
+            snprintf(target, sizeof target, "/v1/commands/%d", (int)strtol(id + 10, NULL, 10));
+            snprintf(result, sizeof result, "7 %.*s: %.80s", (int)strcspn(name + 12, "\r"),
+                     name + 12, body_of());
+            show("obeyed", "POST", target, result);
+        }
+        usleep(50000);
+        tell("WATCHDOG=1");
+    }
+}
+
 /* ---- one that is not ------------------------------------------------------------------------ */
 
 static void flood(void)
@@ -249,6 +272,8 @@ int main(int argc, char **argv)
         return echo();
     if (argc >= 2 && strncmp(argv[1], "talk", 4) == 0)
         talk(argv[1][4] == '-' ? argv[1] + 5 : "nobody");
+    if (argc >= 2 && strcmp(argv[1], "obey") == 0)
+        obey();
     if (argc >= 2 && strcmp(argv[1], "hostile") == 0)
         hostile();
     return 2;

@@ -123,10 +123,75 @@ static void messages_go_both_ways(void **state)
     the_end_of_berth_post_is_passed_over();
 }
 
+/* ---- commands ---------------------------------------------------------------------------------
+ */
+
+/* The newest word of the ground's about a command. */
+static struct mail_answer await_answer(enum mail_outcome outcome)
+{
+    struct mail_answer answer = { .code = 0 };
+    struct err err = { 0 };
+
+    for (uint32_t n = 1; answer.outcome != outcome; n++) {
+        await_mail(n);
+        assert_int_equal(got.mail[n - 1].direction, MAIL_ANSWER);
+        assert_string_equal(got.mail[n - 1].name, "point");
+        must(mail_answer_decode((struct bytes){ got.content[n - 1], (size_t)got.size[n - 1] },
+                                &answer, &err),
+             &err);
+    }
+    return answer;
+}
+
+/* Over the link, the disk and the bus, and back; power is cut in between. */
+static void a_command_is_answered_over_the_bus(void **state)
+{
+    const struct version v = { .version = "1.0.0",
+                               .release = 10,
+                               .signer = K_ACME,
+                               .probe = "bus_client",
+                               .how = "obey",
+                               .mail = true };
+    struct mail_answer answer;
+
+    (void)state;
+    start_berthd();
+    const struct digest manifest = send_version(&v);
+
+    send_order(1, &manifest);
+    await_standing(SLOT_COMMITTED, &manifest);
+    send_as(MAIL_COMMAND, "cam-north", "point", bytes_of("0 0 1"), 1);
+    answer = await_answer(MAIL_DONE);
+    assert_int_equal(answer.code, 7);
+    assert_string_equal(answer.text, "point: 0 0 1");
+    await_empty("data/acme/cam-north/came");
+    await_empty("data/acme/cam-north/sent");
+
+    /* Where nobody runs it is refused, and the link says so. */
+    send_as(MAIL_COMMAND, "cam-south", "point", bytes_of("0 0 1"), 2);
+    await_event(RC_MAIL_ADDRESS);
+
+    /* The agent dies when it has taken one: it is answered after the next start. */
+    memset(&got, 0, sizeof got);
+    send_as(MAIL_COMMAND, "cam-north", "point", bytes_of("1 0 0"), 3);
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (files_below("data/acme/cam-north/came") == 0 && got.n == 0) {
+        assert_true(clock_mono_ms() < until);
+        exchange();
+        collect();
+    }
+    end_berthd(SIGKILL, SIGKILL);
+    start_berthd();
+    answer = await_answer(MAIL_DONE);
+    assert_string_equal(answer.text, "point: 1 0 0");
+    await_empty("data/acme/cam-north/came");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(messages_go_both_ways, open_mail, sky_close),
+        cmocka_unit_test_setup_teardown(a_command_is_answered_over_the_bus, open_mail, sky_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

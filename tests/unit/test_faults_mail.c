@@ -230,6 +230,87 @@ static bool is_taken(struct fault_world *w)
     return n >= 1;
 }
 
+/* ---- a command ends --------------------------------------------------------------------------
+ */
+
+/* One waits for a payload. */
+static void command_before(struct fault_world *w)
+{
+    struct mail_file f = message();
+    struct mail m = { .direction = MAIL_COMMAND,
+                      .node = 7,
+                      .tenant = "acme",
+                      .payload = "cam",
+                      .number = 1,
+                      .name = "letter",
+                      .size = sizeof CONTENT - 1 };
+    uint8_t buf[MAIL_HEAD_MAX];
+    struct bytes out = { 0 };
+    scoped(close_fd) int from = sealed_content();
+    struct err err;
+
+    f.way = MAIL_CAME;
+    f.command = true;
+    assert_rc(mail_head_encode(&m, buf, &out, &err), RC_OK);
+    assert_rc(mail_store_put(w->dir.fd, &f, out, from, 0, sizeof CONTENT - 1, NULL, &err), RC_OK);
+}
+
+/* The payload says that it has dealt with it; if that cannot be kept, it says so again.  After a
+ * power cut the command is there again, or ended with its answer at that start. */
+static enum rc command_done(struct fault_world *w, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; i < a.mail.n; i++) {
+        if (!a.mail.item[i].f.command)
+            continue;
+        a.mail.item[i].instance = a.mail.item[i].id = 1;
+        rc = mail_command_done(&a, 1, 1, bytes_of("4 well"), err);
+        break;
+    }
+    if (rc == RC_OK)
+        w->told->number[TAKEN]++;
+    return rc;
+}
+
+struct ends {
+    int dir;
+    uint32_t commands, answers;
+};
+
+static void on_end(void *arg, const struct mail_file *f)
+{
+    struct ends *e = arg;
+    uint8_t buf[MAIL_HEAD_MAX + MAIL_ANSWER_MAX];
+    scoped(close_fd) int fd = -1;
+    struct mail_answer answer;
+    struct mail m;
+    struct err err;
+
+    assert_rc(mail_store_open(e->dir, f, &fd, &err), RC_OK);
+    assert_rc(mail_head_read(fd, f->size, &m, &err), RC_OK);
+    e->commands += f->command;
+    if (f->command)
+        return;
+    assert_true(m.direction == MAIL_ANSWER && m.head + m.size <= sizeof buf);
+    assert_rc(fs_pread_exact(fd, buf, m.size, m.head, &err), RC_OK);
+    assert_rc(mail_answer_decode((struct bytes){ buf, m.size }, &answer, &err), RC_OK);
+    assert_true(answer.outcome == MAIL_DONE && answer.code == 4);
+    assert_string_equal(answer.text, "well");
+    e->answers++;
+}
+
+/* Never neither; what the payload was told is kept. */
+static bool is_done(struct fault_world *w)
+{
+    struct ends e = { .dir = w->dir.fd };
+
+    mail_store_list(w->dir.fd, on_end, &e);
+    assert_true(e.commands <= 1 && e.answers <= 2 && e.commands + e.answers > 0);
+    assert_true(e.answers > 0 || w->told->number[TAKEN] == 0);
+    return e.answers > 0;
+}
+
 /* ---- berth-post -------------------------------------------------------------------------------
  */
 
@@ -357,6 +438,9 @@ static const struct fault_row rows[] = {
     { .name = "message taken from an outbox", .before = nothing_before, .open = agent_start,
       .run = agent_take, .close = agent_end, .is_new = is_taken, .under_way = "acme",
       .one_way = true, .calls_min = 8 },
+    { .name = "command answered", .before = command_before, .open = agent_start, .run = command_done,
+      .close = agent_end, .is_new = is_done, .under_way = "acme", .one_way = true,
+      .calls_min = 8 },
     { .name = "message put into an inbox", .before = boxes_before, .open = post_start, .run = post_put,
       .close = post_end_all, .is_new = is_delivered, .one_way = true, .calls_min = 5 },
     { .name = "file removed that was taken", .before = boxes_before, .open = post_start,

@@ -197,6 +197,68 @@ static void sealed_is_told_from_open(void **state)
     assert_rc(mail_sealed_form(plain, &err), RC_MAIL_SEALED);
 }
 
+/* ---- commands ---------------------------------------------------------------------------------
+ */
+
+/* What the agents before know of directions ends at MAIL_UP, so they refuse these for their form.
+ */
+static void commands_have_names_of_their_own(void **state)
+{
+    static const enum mail_direction directions[] = { MAIL_DOWN, MAIL_UP, MAIL_COMMAND,
+                                                      MAIL_ANSWER };
+    static const char *const names[] = { "point-2", "Point", "point.sealed" };
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t k = 0; k < 3; k++) {
+            struct mail m = good(), out;
+            uint8_t buf[MAIL_HEAD_MAX];
+            struct bytes head = { 0 };
+            struct err err;
+
+            m.direction = directions[i];
+            (void)snprintf(m.name, sizeof m.name, "%s", names[k]);
+            assert_rc(mail_head_encode(&m, buf, &head, &err), RC_OK);
+            assert_int_equal(buf[2], directions[i]);
+            assert_rc(mail_head_decode(head, head.n + m.size, &out, &err),
+                      i < 2 || k == 0 ? RC_OK : RC_MAIL_FORMAT);
+        }
+    }
+}
+
+static void answers_come_back(void **state)
+{
+    const struct mail_answer bad[] = {
+        { .outcome = 0 },
+        { .outcome = (enum mail_outcome)5 },
+        { .outcome = MAIL_READ, .code = 1 },
+        { .outcome = MAIL_LATE, .text = "late" },
+        { .outcome = MAIL_REFUSED, .code = RC_NAME, .text = "why" },
+        { .outcome = MAIL_DONE, .text = "two\nlines" },
+        { .outcome = MAIL_DONE, .text = "\xc3\xa4" },
+        { .outcome = MAIL_DONE, .text = "\x1b[2J" },
+    };
+    struct mail_answer in = { .command = { 1, 2 }, .outcome = MAIL_DONE, .code = UINT32_MAX };
+    struct mail_answer out = { .code = 0 };
+    uint8_t buf[MAIL_ANSWER_MAX];
+    struct bytes bytes = { 0 };
+    struct err err;
+
+    (void)state;
+    memset(in.text, '~', MAIL_TEXT_MAX);
+    assert_rc(mail_answer_encode(&in, buf, &bytes, &err), RC_OK);
+    assert_rc(mail_answer_decode(bytes, &out, &err), RC_OK);
+    assert_memory_equal(&in, &out, sizeof in);
+    for (size_t n = 0; n < bytes.n; n++)
+        assert_int_not_equal(mail_answer_decode((struct bytes){ buf, n }, &out, &err), RC_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_rc(mail_answer_encode(&bad[i], buf, &bytes, &err), RC_OK);
+        if (mail_answer_decode(bytes, &out, &err) == RC_OK)
+            fail_msg("%zu is taken", i);
+        assert_memory_equal(&in, &out, sizeof in);
+    }
+}
+
 /* ---- status -----------------------------------------------------------------------------------
  */
 
@@ -241,7 +303,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_come_back),    cmocka_unit_test(bad_heads_are_refused),
         cmocka_unit_test(names_of_messages),  cmocka_unit_test(sealed_is_told_from_open),
-        cmocka_unit_test(statuses_come_back),
+        cmocka_unit_test(statuses_come_back), cmocka_unit_test(commands_have_names_of_their_own),
+        cmocka_unit_test(answers_come_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

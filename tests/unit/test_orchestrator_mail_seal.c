@@ -67,6 +67,14 @@ static int set_up(void **state)
     return 0;
 }
 
+static int truncate_to(const char *name, off_t size)
+{
+    char whole[PATH_MAX + 128];
+
+    print_to(whole, sizeof whole, "%s/%s", dir, name);
+    return truncate(whole, size);
+}
+
 static void what_is_not_sealed_is_refused_early(void **state)
 {
     (void)state;
@@ -82,6 +90,32 @@ static void what_is_not_sealed_is_refused_early(void **state)
     assert_null(strstr(said, "acme/"));
     assert_berth("mail send acme/dog@sat-1 fleet.yaml",
                  0); /* who does not want it may go without */
+}
+
+/* The same of commands, which are listed by themselves. */
+static void commands_too(void **state)
+{
+    (void)state;
+    assert_berth("command send acme/cam@sat-1 open", 1);
+    assert_said("(MAIL_SEALED 341)");
+    assert_berth("command send acme/dog@sat-1", 2);
+    assert_berth("command send acme/dog@sat-1 on --file letter", 2);
+    assert_berth("command send acme/dog@sat-1 on --name Not.a.name", 1);
+    put("large", "", 0600);
+    assert_int_equal(truncate_to("large", 2049), 0);
+    assert_berth("command send acme/dog@sat-1 --file large", 1);
+    assert_berth("command list --state waiting", 1);
+    assert_int_equal(truncate_to("large", 2048), 0);
+    assert_berth("command send acme/dog@sat-1 --file large --name upload", 0);
+    assert_berth("command send acme/dog@sat-1 --name reboot", 0);
+    assert_berth("command list", 0);
+    assert_said("acme/dog@sat-1/upload");
+    assert_said("acme/dog@sat-1/reboot");
+    assert_said("on its way");
+    assert_null(strstr(said, "acme/cam"));
+    assert_berth("command list --state done", 1);
+    assert_berth("mail list --sent", 0);
+    assert_null(strstr(said, "reboot"));
 }
 
 static struct bytes looked_for;
@@ -140,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_sealed_is_refused_early),
+        cmocka_unit_test(commands_too),
         cmocka_unit_test(the_operator_has_what_is_sealed_only),
     };
 
