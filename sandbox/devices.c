@@ -175,19 +175,27 @@ static enum rc add_line(char *text, unsigned int number, struct devices_list *li
 
 /* ---- the file ------------------------------------------------------------------------------- */
 
+/* Nobody but root can have put it there, or write to it. */
+static bool is_roots(int fd, mode_t type)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == type && st.st_uid == 0 &&
+           (st.st_mode & 022) == 0;
+}
+
 enum rc devices_load(const char *path, struct devices_list *ret, struct err *err)
 {
     static struct devices_list list; /* large, and there is one thread */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     scoped(close_file) FILE *file = fd < 0 ? NULL : fdopen(fd, "re");
     char text[512];
-    struct stat st;
     enum rc rc = RC_OK;
 
     list.n = 0;
     if (file == NULL)
         return err_sys(err, RC_VALUE, "%.80s", path);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & 022) != 0)
+    if (!is_roots(fd, S_IFREG))
         return err_set(err, RC_VALUE, "%.60s is not root's alone to write", path);
     for (unsigned int n = 1; rc == RC_OK && fgets(text, sizeof text, file) != NULL; n++) {
         if (strchr(text, '\n') == NULL && !feof(file))
@@ -245,15 +253,6 @@ enum rc devices_sysfs(const struct listed *entry, int *ret_fd, struct err *err)
         return err_sys(err, RC_LAUNCH_STEP, "mount of %s", entry->name);
     *ret_fd = take_fd(&fd);
     return RC_OK;
-}
-
-/* Nobody but root can have put it there. */
-static bool is_roots(int fd, mode_t type)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == type && st.st_uid == 0 &&
-           (st.st_mode & 022) == 0;
 }
 
 enum rc devices_tender(const struct listed *entry, int *ret_fd, struct err *err)
