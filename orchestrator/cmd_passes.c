@@ -97,7 +97,8 @@ static enum rc schedule(struct passes *p, struct err *err)
     if (rc == RC_OK && p->n_reserved > 0)
         recall(p);
     if (rc == RC_OK)
-        goodput_settle(&p->outlook->contacts, p->learnt.heard, p->learnt.n_heard, p->now_ms);
+        rc = goodput_settle(&p->outlook->contacts, p->learnt.heard, p->learnt.n_heard,
+                            p->fleet->n_satellites, p->now_ms, err);
     return rc;
 }
 
@@ -195,7 +196,7 @@ static json_t *contact_json(const struct passes *p, const struct contact *c)
         (json_int_t)c->aos_ms, "ends_ms", (json_int_t)c->los_ms, "top_degrees", c->top * DEGREES,
         "room", json_uint(c->room), "bytes", json_uint(c->capacity), "goodput", g.mean_ppm / 1e6,
         "learnt_from", (int)(g.contacts < INT32_MAX ? g.contacts : INT32_MAX), "state",
-        c->los_ms <= p->now_ms ? "past" : contact_state_text(c->state), "antenna",
+        state_of(p, c), "antenna",
         c->state == CONTACT_PREDICTED ? json_null() : json_uint(c->antenna + 1U));
 }
 

@@ -67,24 +67,35 @@ enum rc goodput_learn(const struct contacts *past, const struct goodput_heard *h
     return RC_OK;
 }
 
-/* When something was heard of the satellite first; INT64_MAX if never. */
-static int64_t first_heard(const struct goodput_heard *heard, size_t n, uint32_t satellite)
+/* When something was heard of each satellite first; INT64_MAX if never. */
+static enum rc first_heard(const struct goodput_heard *heard, size_t n, uint32_t n_satellites,
+                           int64_t **ret, struct err *err)
 {
-    int64_t first = INT64_MAX;
+    int64_t *first = malloc((n_satellites + 1U) * sizeof *first);
 
+    if (!first)
+        return err_set(err, RC_NO_MEMORY, "%u satellites", n_satellites);
+    for (uint32_t i = 0; i < n_satellites; i++)
+        first[i] = INT64_MAX;
     for (size_t i = 0; i < n; i++)
-        if (heard[i].satellite == satellite && heard[i].received_ms < first)
-            first = heard[i].received_ms;
-    return first;
+        if (heard[i].received_ms < first[heard[i].satellite])
+            first[heard[i].satellite] = heard[i].received_ms;
+    *ret = first;
+    return RC_OK;
 }
 
-void goodput_settle(struct contacts *contacts, const struct goodput_heard *heard, size_t n,
-                    int64_t now_ms)
+enum rc goodput_settle(struct contacts *contacts, const struct goodput_heard *heard, size_t n,
+                       uint32_t n_satellites, int64_t now_ms, struct err *err)
 {
+    scoped(free_ptr) int64_t *first = NULL;
+    enum rc rc = first_heard(heard, n, n_satellites, &first, err);
+
+    if (rc != RC_OK)
+        return rc;
     for (size_t i = 0; i < contacts->n; i++) {
         struct contact *c = &contacts->at[i];
 
-        if (c->los_ms > now_ms || c->los_ms >= first_heard(heard, n, c->satellite))
+        if (c->los_ms > now_ms || c->los_ms >= first[c->satellite])
             contact_clock(c, now_ms, INT64_MAX); /* begins, and has not failed yet */
     }
     for (size_t i = 0; i < n; i++) {
@@ -96,4 +107,5 @@ void goodput_settle(struct contacts *contacts, const struct goodput_heard *heard
     for (size_t i = 0; i < contacts->n; i++)
         if (contacts->at[i].state == CONTACT_EXECUTING)
             contact_clock(&contacts->at[i], now_ms, GOODPUT_GRACE_MS);
+    return RC_OK;
 }

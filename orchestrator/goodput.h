@@ -32,8 +32,9 @@ must_check enum rc goodput_learn(const struct contacts *past, const struct goodp
 
 /* What has become of reserved contacts: those in which something was told are done, others that are
  * over for GOODPUT_GRACE_MS have failed, those under way execute.  What was over before the
- * satellite's first entry stays as it is: what was heard then is not known any more. */
-void goodput_settle(struct contacts *contacts, const struct goodput_heard *heard, size_t n,
-                    int64_t now_ms);
+ * satellite's first entry stays as it is: what was heard then is not known any more.  All indices
+ * are below n_satellites.  RC_NO_MEMORY. */
+must_check enum rc goodput_settle(struct contacts *contacts, const struct goodput_heard *heard,
+                                  size_t n, uint32_t n_satellites, int64_t now_ms, struct err *err);
 
 #endif

@@ -135,7 +135,7 @@ static void contacts_settle(void **state)
     for (size_t i = 0; i < 8; i++)
         pass(0, rows[i].satellite, rows[i].minute, rows[i].before);
     contacts_sort(&past);
-    goodput_settle(&past, heard, 3, 325 * MINUTE);
+    assert_rc(goodput_settle(&past, heard, 3, 2, 325 * MINUTE, &err), RC_OK);
     for (size_t i = 0; i < 8; i++)
         for (size_t k = 0; k < past.n; k++)
             if (past.at[k].satellite == rows[i].satellite &&

@@ -273,6 +273,11 @@ static void passes_learn_from_reports(void **state)
     json_decref(doc);
     assert_berth("passes sat-1 --fleet fleet.yaml --since 2h --until 1s", 0);
     assert_said("done");
+    assert_berth("passes sat-1 --fleet fleet.yaml --since 2h --until 1s --json", 0);
+    doc = said_json();
+    pass = json_array_get(json_object_get(doc, "passes"), 0);
+    assert_string_equal(json_string_value(json_object_get(pass, "state")), "done");
+    json_decref(doc);
     heard = (struct store_heard){ .satellite = "sat-1", .received_ms = (uint64_t)now - 3400000 };
     assert_rc(store_put_heard(home.store, &heard, &err), RC_OK);
     assert_berth("passes sat-1 --fleet fleet.yaml --json", 0); /* a mark teaches nothing */
