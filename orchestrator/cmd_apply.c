@@ -42,6 +42,9 @@ struct apply {
     const char *path;         /* of the fleet file */
     const struct fleet *file; /* what it says, read once */
     const char *again;        /* the command's name and argument, to be typed again */
+    bool agreed;              /* --plan means the plan as it was before deltas were made: */
+    struct digest agreed_basis;
+    uint64_t agreed_bytes;
     bool staged;
     uint64_t life_ms; /* of tokens */
     uint64_t now_ms;
@@ -437,12 +440,23 @@ static enum rc record(const struct apply *a, struct err *err)
 /* ---- the command ------------------------------------------------------------------------------
  */
 
+/* Whether it is the plan that --plan means, or that one with deltas that were made since: what
+ * somebody agreed to, and no more bytes. */
+static bool is_wanted(const struct apply *a, const char *want)
+{
+    const struct plan *plan = a->p->plan;
+
+    return plan_hash_matches(plan, want) ||
+           (a->agreed && digest_same(&plan->basis, &a->agreed_basis) &&
+            plan->bytes <= a->agreed_bytes);
+}
+
 static int stale(const struct apply *a, struct err *err)
 {
     const char *want = cli_value(a->cli, "plan");
     char hash[PLAN_HASH_CAP];
 
-    if (want && !plan_hash_matches(a->p->plan, want)) {
+    if (want && !is_wanted(a, want)) {
         (void)err_set(err, RC_PLAN_STALE, "plan %.32s is now %s", want,
                       plan_hash_text(a->p->plan, hash));
         return cli_fail(a->cli, err, "berth %s%s", a->undo != 0 ? "" : "plan ",
@@ -639,17 +653,35 @@ static int check_witness(const struct apply *a, struct err *err)
     return CLI_OK;
 }
 
-/* Before the store is locked: the passes that the plan needs, which may take long to find.  The
- * stations of an undo are none. */
-static int look_ahead(const struct apply *a, struct planning_sky *sky, struct err *err)
+/* The plan as it is before anything was made for it.  What an undo ends first is undone again. */
+static enum rc plan_ahead(const struct apply *a, const struct fleet *fleet, struct planning *ret,
+                          struct err *err)
 {
-    scoped(planning_done) struct planning p = { 0 };
+    scoped(store_rollback) struct store *open = NULL;
+    enum rc rc = a->undo != 0 ? store_begin(a->home->store, &open, err) : RC_OK;
 
-    if (a->undo != 0)
-        return CLI_OK;
-    if (planning_make(a->home->store, a->file, a->path, &p, err) != RC_OK ||
+    if (rc == RC_OK)
+        rc = end_undone(a, err);
+    return rc == RC_OK ? planning_make(a->home->store, fleet, a->path, ret, err) : rc;
+}
+
+/* Before the store is locked, and before deltas are made: the passes that the plan needs, which may
+ * take long to find, and whether this is the plan that --plan means. */
+static int look_ahead(struct apply *a, struct planning_sky *sky, struct err *err)
+{
+    scoped(free_ptr) struct fleet *fleet = NULL;
+    scoped(planning_done) struct planning p = { 0 };
+    const char *want = cli_value(a->cli, "plan");
+
+    if (load_fleet(a, &fleet, err) != RC_OK)
+        return fail_plan(a, err);
+    /* passes outlive this fleet; those of the file have its stations, an undo has none */
+    if (plan_ahead(a, a->undo != 0 ? fleet : a->file, &p, err) != RC_OK ||
         planning_sky_look(&p, a->home->store, (int64_t)a->now_ms, sky, err) != RC_OK)
         return fail_plan(a, err);
+    a->agreed = want && plan_hash_matches(p.plan, want);
+    a->agreed_basis = p.plan->basis;
+    a->agreed_bytes = p.plan->bytes;
     return CLI_OK;
 }
 
@@ -771,10 +803,10 @@ static int run(struct cli *cli, uint64_t undo)
     if (fleet_load(a.path, &file, &err) != RC_OK)
         return fail_plan(&a, &err);
     a.file = file;
-    int code = prepare(&a, &err);
+    int code = look_ahead(&a, &sky, &err);
 
     if (code == CLI_OK)
-        code = look_ahead(&a, &sky, &err);
+        code = prepare(&a, &err);
     return code == CLI_OK ? apply_locked(&a, &sky, &err) : code;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/crypto.h"
 #include "orchestrator/contact_find.h"
 #include "orchestrator/contact_oem.h"
 #include "orchestrator/path.h"
@@ -36,6 +37,16 @@ static const struct fleet_satellite *satellite_of(const struct looking *l)
     return &l->in->fleet->satellite[l->satellite];
 }
 
+/* files = SHA-256 (files before, SHA-256 of this one) */
+static enum rc add_file(struct outlook *out, struct bytes file, struct err *err)
+{
+    uint8_t two[2U * DIGEST_SIZE];
+    enum rc rc = sha256_of(file, two + DIGEST_SIZE, err);
+
+    memcpy(two, out->files.b, DIGEST_SIZE);
+    return rc == RC_OK ? sha256_of((struct bytes){ two, sizeof two }, out->files.b, err) : rc;
+}
+
 /* A file that the fleet file names, from its directory. */
 static enum rc read_named(const struct looking *l, size_t max, uint8_t **ret, size_t *ret_n)
 {
@@ -51,6 +62,9 @@ static enum rc read_named(const struct looking *l, size_t max, uint8_t **ret, si
     memcpy(path, l->in->path, dir);
     memcpy(path + dir, sat->file, n + 1);
     enum rc rc = path_read(path, max, ret, ret_n, &err);
+
+    if (rc == RC_OK)
+        rc = add_file(l->out, (struct bytes){ *ret, *ret_n }, &err);
 
     /* the fleet file's line, since that is where it can be put right */
     return rc == RC_OK ? rc

@@ -406,14 +406,113 @@ static enum rc hash_satellite(const struct plan_input *in, const struct plan *pl
     return add_record(hash, &w, err);
 }
 
-static enum rc hash_plan(const struct plan_input *in, struct plan *plan, struct err *err)
+/* What is sent for a change, and how. */
+static enum rc hash_change(const struct plan_change *c, struct sha256 *hash, struct err *err)
+{
+    uint8_t buf[4U * (DIGEST_SIZE + NAME_CAP)];
+    struct cbor_out w = { .p = buf, .cap = sizeof buf };
+
+    cbor_put_array(&w, 7);
+    cbor_put_uint(&w, c->satellite);
+    cbor_put_text(&w, c->tenant);
+    cbor_put_text(&w, c->name);
+    cbor_put_uint(&w, c->bytes);
+    cbor_put_uint(&w, c->full_bytes);
+    cbor_put_uint(&w, c->bytes > 0 ? c->ride.kind : 0);
+    cbor_put_bstr(&w, (struct bytes){ c->ride.base.b, c->bytes > 0 ? DIGEST_SIZE : 0 });
+    return add_record(hash, &w, err);
+}
+
+static enum rc hash_sent(struct plan *plan, struct err *err)
+{
+    scoped(sha256_free) struct sha256 *hash = NULL;
+    enum rc rc = sha256_new(&hash, err);
+
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_changes; i++)
+        rc = hash_change(&plan->change[i], hash, err);
+    return rc == RC_OK ? sha256_end(hash, plan->part.sent.b, err) : rc;
+}
+
+static void put_station(struct cbor_out *w, const struct fleet_station *s)
+{
+    cbor_put_array(w, 8);
+    cbor_put_text(w, s->station.id);
+    cbor_put_int(w, s->latitude);
+    cbor_put_int(w, s->longitude);
+    cbor_put_int(w, s->mask);
+    cbor_put_int(w, s->height_m);
+    cbor_put_uint(w, s->station.node);
+    cbor_put_uint(w, s->station.antennas);
+    cbor_put_uint(w, s->station.turn_ms);
+}
+
+static void put_link(struct cbor_out *w, const struct fleet_link *l)
+{
+    cbor_put_array(w, 4U + 2U * l->link.n_steps);
+    cbor_put_uint(w, l->link.rate);
+    cbor_put_uint(w, l->link.setup_ms);
+    cbor_put_uint(w, l->link.overhead_ppm);
+    cbor_put_uint(w, l->link.goodput_ppm);
+    for (uint32_t i = 0; i < l->link.n_steps; i++) {
+        cbor_put_int(w, l->from[i]);
+        cbor_put_uint(w, l->link.step[i].rate);
+    }
+}
+
+static void put_orbit(struct cbor_out *w, const struct fleet_satellite *s)
+{
+    cbor_put_array(w, 6);
+    cbor_put_uint(w, s->orbit);
+    cbor_put_text(w, s->line1);
+    cbor_put_text(w, s->line2);
+    cbor_put_text(w, s->file);
+    cbor_put_uint(w, s->node);
+    cbor_put_uint(w, s->link);
+}
+
+static void put_tenant(struct cbor_out *w, const struct fleet_tenant *t)
+{
+    cbor_put_array(w, 3);
+    cbor_put_text(w, t->id);
+    cbor_put_uint(w, t->share);
+    cbor_put_uint(w, t->uplink_bytes);
+}
+
+/* What passes are found from and dealt by; without stations there are none. */
+static enum rc hash_sky(const struct fleet *fleet, struct sha256 *hash, struct err *err)
+{
+    const uint32_t n[] = { fleet->n_stations, fleet->n_links, fleet->n_satellites,
+                           fleet->n_tenants };
+    uint8_t buf[1024];
+    enum rc rc = RC_OK;
+
+    for (uint32_t kind = 0; fleet->n_stations > 0 && kind < sizeof n / sizeof n[0]; kind++) {
+        for (uint32_t i = 0; rc == RC_OK && i < n[kind]; i++) {
+            struct cbor_out w = { .p = buf, .cap = sizeof buf };
+
+            cbor_put_uint(&w, kind);
+            if (kind == 0)
+                put_station(&w, &fleet->station[i]);
+            else if (kind == 1)
+                put_link(&w, &fleet->link[i]);
+            else if (kind == 2)
+                put_orbit(&w, &fleet->satellite[i]);
+            else
+                put_tenant(&w, &fleet->tenant[i]);
+            rc = add_record(hash, &w, err);
+        }
+    }
+    return rc;
+}
+
+static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct err *err)
 {
     scoped(sha256_free) struct sha256 *hash = NULL;
     uint8_t buf[256];
     struct cbor_out w = { .p = buf, .cap = sizeof buf };
     enum rc rc = sha256_new(&hash, err);
 
-    cbor_put_text(&w, "berth plan 1");
+    cbor_put_text(&w, "berth plan 2");
     cbor_put_text(&w, in->fleet->name);
     cbor_put_uint(&w, in->rollouts);
     cbor_put_uint(&w, plan->n_waves);
@@ -424,12 +523,42 @@ static enum rc hash_plan(const struct plan_input *in, struct plan *plan, struct 
     for (uint32_t i = 0; rc == RC_OK && i < plan->n_satellites; i++)
         rc = hash_satellite(in, plan, i, hash, err);
     for (uint32_t i = 0; rc == RC_OK && i < plan->n_rollouts; i++) {
+        const struct plan_rollout *r = &plan->rollout[i];
+
         w.n = 0;
-        cbor_put_uint(&w, plan->rollout[i].fail_max);
-        cbor_put_uint(&w, plan->rollout[i].soak_ms);
+        cbor_put_uint(&w, r->fail_max);
+        cbor_put_uint(&w, r->soak_ms);
+        cbor_put_uint(&w, fleet_policy_of(in->fleet, r->tenant, r->name)->deadline_ms);
         rc = add_record(hash, &w, err);
     }
-    return rc == RC_OK ? sha256_end(hash, plan->hash.b, err) : rc;
+    if (rc == RC_OK)
+        rc = hash_sky(in->fleet, hash, err);
+    return rc == RC_OK ? sha256_end(hash, plan->part.basis.b, err) : rc;
+}
+
+enum rc plan_cover(struct plan *plan, const struct digest *orbits, struct err *err)
+{
+    uint8_t two[2U * DIGEST_SIZE];
+    enum rc rc;
+
+    memcpy(two, plan->part.basis.b, DIGEST_SIZE);
+    memcpy(two + DIGEST_SIZE, orbits->b, DIGEST_SIZE);
+    rc = sha256_of((struct bytes){ two, sizeof two }, plan->basis.b, err);
+    if (rc != RC_OK)
+        return rc;
+    memcpy(two, plan->basis.b, DIGEST_SIZE);
+    memcpy(two + DIGEST_SIZE, plan->part.sent.b, DIGEST_SIZE);
+    return sha256_of((struct bytes){ two, sizeof two }, plan->hash.b, err);
+}
+
+static enum rc hash_plan(const struct plan_input *in, struct plan *plan, struct err *err)
+{
+    static const struct digest none;
+    enum rc rc = hash_basis(in, plan, err);
+
+    if (rc == RC_OK)
+        rc = hash_sent(plan, err);
+    return rc == RC_OK ? plan_cover(plan, &none, err) : rc;
 }
 
 const char *plan_hash_text(const struct plan *plan, char out[PLAN_HASH_CAP])

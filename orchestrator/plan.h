@@ -5,7 +5,8 @@
  * the full new order of each satellite that changes, the waves and a hash come out.
  *
  * The hash covers the outcome and everything it was computed from: applying it is refused when the
- * store has moved on in between.
+ * store has moved on in between.  It covers what passes are found from (stations, links, orbits,
+ * shares, deadlines) and what is sent, too, but nothing that moves with the clock.
  */
 #ifndef BERTH_ORCHESTRATOR_PLAN_H
 #define BERTH_ORCHESTRATOR_PLAN_H
@@ -88,6 +89,10 @@ struct plan {
     uint64_t bytes;      /* to send, to all satellites */
     uint64_t full_bytes; /* the same if there were no deltas */
     struct digest hash;
+    struct digest basis; /* the same without what is sent, which apply may make smaller */
+    struct {
+        struct digest basis, sent; /* what both were made of, before plan_cover */
+    } part;
     struct plan_satellite *satellite;
     struct plan_change *change; /* by satellite, tenant, name */
     struct plan_rollout *rollout;
@@ -98,6 +103,10 @@ struct plan {
  * and line: RC_NO_SATELLITE, RC_NO_PACKAGE, RC_DIGEST_MISMATCH, RC_YAML.  Free with plan_free. */
 must_check enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err *err);
 void plan_free(struct plan **plan); /* scope cleaner */
+
+/* Let the hashes cover what the files of orbits said, too (struct outlook).  Once more is as once.
+ */
+must_check enum rc plan_cover(struct plan *plan, const struct digest *orbits, struct err *err);
 
 /* The hash as people see it, PLAN_HASH_SHOWN digits. */
 const char *plan_hash_text(const struct plan *plan, char out[PLAN_HASH_CAP]);

@@ -211,6 +211,8 @@ enum rc planning_sky_look(const struct planning *p, struct store *store, int64_t
 
     if (rc == RC_OK)
         rc = outlook_make(&in, &outlook, err);
+    if (rc == RC_OK)
+        rc = plan_cover(p->plan, &outlook->files, err);
     if (rc != RC_OK)
         return rc;
     *ret = (struct planning_sky){
@@ -231,9 +233,11 @@ enum rc planning_sky_make(const struct planning *p, struct store *store, struct 
     }
     if (!sky->outlook || sky->until_ms != horizon(p, sky->now_ms))
         return err_set(err, RC_PLAN_STALE, "the store has changed while passes were looked for");
-    enum rc rc = reserved_load(p->fleet, store, sky->now_ms, &sky->outlook->contacts, &sky->taken,
-                               &sky->n_taken, err);
+    enum rc rc = plan_cover(p->plan, &sky->outlook->files, err);
 
+    if (rc == RC_OK)
+        rc = reserved_load(p->fleet, store, sky->now_ms, &sky->outlook->contacts, &sky->taken,
+                           &sky->n_taken, err);
     if (rc == RC_OK)
         rc = make_jobs(sky, store, err);
     return rc == RC_OK ? draw(sky, err) : rc;

@@ -36,7 +36,8 @@ struct planning_sky {
 };
 
 /* The long part, which needs no lock: read the files that the fleet file names and find the
- * contacts of the plan's horizon.  Does nothing without stations, or if nothing changes.  The codes
+ * contacts of the plan's horizon; the plan's hash covers the files from then on.  Does nothing
+ * without stations, or if nothing changes.  The codes
  * of outlook_make, and those of the store.  The plan may end before ret, its fleet may not.  End
  * with planning_sky_done (scope cleaner; fine on a zeroed one). */
 must_check enum rc planning_sky_look(const struct planning *p, struct store *store, int64_t now_ms,

@@ -327,6 +327,38 @@ static void what_was_reserved_stays(void **state)
     json_decref(doc);
 }
 
+/* The hash that plan prints. */
+static void plan_hash(char out[PLAN_HASH_CAP])
+{
+    assert_berth("plan fleet.yaml", 3);
+    const char *at = strstr(said, "PLAN ");
+
+    assert_non_null(at);
+    print_to(out, PLAN_HASH_CAP, "%.16s", at + 5);
+}
+
+/* It covers what the passes are found from, and not the clock: planned again it is the same. */
+static void the_hash_covers_the_sky(void **state)
+{
+    static const char other[] = "a contact +3600 +3700 50 101 100\n";
+    char first[PLAN_HASH_CAP], again[PLAN_HASH_CAP], words[128];
+
+    (void)state;
+    plan_hash(first);
+    plan_hash(again);
+    assert_string_equal(first, again);
+    assert_int_equal(renameat(dirfd, "sky/plan.ionrc", dirfd, "sky/away"), 0);
+    put("sky/plan.ionrc", other, 0644);
+    plan_hash(again);
+    assert_string_not_equal(first, again);
+    print_to(words, sizeof words, "apply fleet.yaml --plan %s --key keys/op.key", first);
+    assert_berth(words, 4);
+    assert_said("PLAN_STALE");
+    assert_int_equal(renameat(dirfd, "sky/away", dirfd, "sky/plan.ionrc"), 0);
+    plan_hash(again);
+    assert_string_equal(first, again);
+}
+
 /* Passes are found before the store is locked: what follows reads no file of orbits.  A store that
  * has moved on so far that other passes are needed makes the plan stale. */
 static void passes_are_found_before_the_lock(void **state)
@@ -408,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_name_passes),
         cmocka_unit_test(plans_in_json),
+        cmocka_unit_test(the_hash_covers_the_sky),
         cmocka_unit_test(passes_are_found_before_the_lock),
         cmocka_unit_test(plans_say_what_cannot_be),
         cmocka_unit_test(plans_refuse_bad_files),

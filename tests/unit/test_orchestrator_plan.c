@@ -387,6 +387,60 @@ static void refuses(void **state)
     (void)state;
 }
 
+/* What the passes are found from, and what is sent: each alone gives another hash.  What is sent is
+ * not in the basis. */
+static void hash_binds_sky_and_bytes(void **state)
+{
+    (void)state;
+    want(0, "beacon", "2.0.0");
+    fleet->n_stations = fleet->n_links = fleet->n_tenants = fleet->n_policies = 1;
+    fleet->policy[0].n_waves = fleet->policy[0].n_first = 1;
+    fleet->policy[0].wave[0].percent = fleet->policy[0].first[0].percent = 100;
+    for (int change = 0; change <= 13; change++) {
+        scoped(plan_free) struct plan *before = plan_it();
+        struct digest files = { .b = { 1 } };
+        struct err err = { 0 };
+
+        if (change == 1)
+            fleet->station[0].latitude++;
+        if (change == 2)
+            fleet->station[0].station.turn_ms++;
+        if (change == 3)
+            fleet->station[0].station.antennas++;
+        if (change == 4)
+            fleet->link[0].link.rate++;
+        if (change == 5)
+            fleet->satellite[1].line1[0] = 'x';
+        if (change == 6)
+            fleet->satellite[1].orbit = FLEET_OEM;
+        if (change == 7)
+            fleet->satellite[1].node++;
+        if (change == 8)
+            fleet->tenant[0].share++;
+        if (change == 9)
+            fleet->tenant[0].uplink_bytes++;
+        if (change == 10)
+            fleet->policy[0].deadline_ms++;
+        if (change == 11)
+            deltas[1] = delta_ride();
+        if (change == 12)
+            deltas[1].size++;
+        scoped(plan_free) struct plan *after = plan_it();
+
+        if (change == 13) {
+            assert_rc(plan_cover(after, &files, &err), RC_OK);
+            assert_rc(plan_cover(before, &files, &err), RC_OK);
+            assert_true(digest_same(&before->hash, &after->hash));
+            files.b[0]++;
+            assert_rc(plan_cover(after, &files, &err), RC_OK);
+        }
+        if (digest_same(&before->hash, &after->hash) != (change == 0) ||
+            digest_same(&before->basis, &after->basis) !=
+                (change == 0 || change == 11 || change == 12))
+            fail_msg("change %d", change);
+    }
+}
+
 /* Whatever the plan was made from is in the hash. */
 static void hash_binds_the_base(void **state)
 {
@@ -510,6 +564,7 @@ int main(void)
         ROW(running_package_is_on_board),
         ROW(refuses),
         ROW(hash_binds_the_base),
+        ROW(hash_binds_sky_and_bytes),
         ROW(deals_waves),
     };
 
