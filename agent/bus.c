@@ -246,16 +246,29 @@ static struct bus_queue *queue_of(struct proc *p, uint32_t op)
     return op == BUS_COMMAND || op == BUS_COMMAND_DONE ? &s->commands : &s->messages;
 }
 
+/* What a payload is given next, or NULL.  A command that has expired is taken back, or stands in
+ * front of the others until it can be. */
+static const struct bus_post *oldest(struct agent *a, struct proc *p, uint32_t op)
+{
+    const struct bus_queue *q = queue_of(p, op);
+    uint64_t refused = 0;
+
+    while (q->n > 0 && q->post[0].id != refused) {
+        refused = q->post[0].id;
+        if (op != BUS_COMMAND || mail_command_read(a, p->instance, refused))
+            return &q->post[0];
+    }
+    return NULL;
+}
+
 static enum rc answer_post(struct agent *a, struct proc *p, const struct bus_ask *ask,
                            struct bus_answer *ret, struct err *err)
 {
-    const struct bus_queue *q = queue_of(p, ask->op);
+    const struct bus_post *post = oldest(a, p, ask->op);
 
     (void)err;
-    if (q->n > 0)
-        ret->post = q->post[0];
-    if (q->n > 0 && ask->op == BUS_COMMAND)
-        mail_command_read(a, p->instance, q->post[0].id);
+    if (post)
+        ret->post = *post;
     return RC_OK;
 }
 

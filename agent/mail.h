@@ -56,6 +56,7 @@ struct mail_item {
     bool told;              /* that it waits */
     uint64_t instance, id;  /* a command: that has it in the queue of its bus, and as what; 0 */
     bool sealed;            /* a command: its payload has nothing but sealed mail */
+    uint64_t expires_ms;    /* a command in a queue: Unix time; 0 = never */
     bool read;              /* a command: it was told that it has been read */
     struct digest answers;  /* an answer that was made since the start: the command that it is to */
 };
@@ -112,8 +113,9 @@ void mail_not_started(struct agent *a, uint64_t instance);
 must_check enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *digest,
                              struct err *err);
 
-/* The payload has been given a command by its bus: the ground is told once, if there is room. */
-void mail_command_read(struct agent *a, uint64_t instance, uint64_t id);
+/* The payload is about to be given a command by its bus: the ground is told once, if there is room.
+ * False: not that one, since it has expired; it is taken back, unless that cannot be kept now. */
+bool mail_command_read(struct agent *a, uint64_t instance, uint64_t id);
 
 /* The payload has dealt with a command, and says how it went (bus_result_read).  RC_OK when the
  * answer is kept for the ground.  RC_NOT_FOUND; RC_BUS_REQUEST; RC_MAIL_SEALED: words of a payload

@@ -147,7 +147,12 @@ void mail_command_refuse(struct agent *a, const struct mail *head, const struct 
 /* ---- to the payload and back ------------------------------------------------------------------
  */
 
-void mail_command_read(struct agent *a, uint64_t instance, uint64_t id)
+static bool is_late(const struct agent *a, uint64_t expires_ms)
+{
+    return expires_ms != 0 && expires_ms <= mail_today_ms(a);
+}
+
+bool mail_command_read(struct agent *a, uint64_t instance, uint64_t id)
 {
     struct mail_item *item = find_command(a, instance, id);
     struct mail_answer answer = { .outcome = MAIL_READ };
@@ -155,8 +160,14 @@ void mail_command_read(struct agent *a, uint64_t instance, uint64_t id)
     struct mail head;
     struct err err = { 0 };
 
-    if (!item || item->read)
-        return;
+    if (!item)
+        return true;
+    if (is_late(a, item->expires_ms)) {
+        (void)mail_command_end(a, item, MAIL_LATE, RC_OK);
+        return false;
+    }
+    if (item->read)
+        return true;
     item->read = true;
     const struct digest command = item->f.digest;
 
@@ -164,7 +175,7 @@ void mail_command_read(struct agent *a, uint64_t instance, uint64_t id)
     memcpy(f.tenant, item->f.tenant, sizeof f.tenant);
     memcpy(f.payload, item->f.payload, sizeof f.payload);
     if (!mail_has_room(a, &f))
-        return;
+        return true;
     enum rc rc = mail_read_head(a, &item->f, NULL, &head, &err);
     if (rc == RC_OK)
         rc = write_answer(a, &head, &answer, &f, &err);
@@ -172,6 +183,7 @@ void mail_command_read(struct agent *a, uint64_t instance, uint64_t id)
         add_answer(a, &f, &command);
     else
         log_err(LOG_LEVEL_WARN, &err, "answer");
+    return true;
 }
 
 enum rc mail_command_done(struct agent *a, uint64_t instance, uint64_t id, struct bytes result,
@@ -205,6 +217,8 @@ static enum rc give(struct agent *a, const struct mail_box *b, struct mail_item 
 
     if (rc == RC_OK && (head.direction != MAIL_COMMAND || head.size > sizeof buf))
         rc = err_set(err, RC_MAIL_FORMAT, "command");
+    if (rc == RC_OK && is_late(a, head.expires_ms))
+        rc = err_set(err, RC_MAIL_EXPIRED, "command");
     /* Here too: it may have waited for a version that wants it sealed. */
     if (rc == RC_OK && b->sealed)
         rc = mail_check_sealed(a, b, MAIL_UP, fd, head.head, head.size, err);
@@ -215,6 +229,7 @@ static enum rc give(struct agent *a, const struct mail_box *b, struct mail_item 
     if (rc == RC_OK) {
         item->instance = b->instance;
         item->sealed = b->sealed;
+        item->expires_ms = head.expires_ms;
         item->id = id;
     }
     return rc;
@@ -242,7 +257,11 @@ void mail_commands_due(struct agent *a, uint64_t now_ms)
         enum rc rc = now_ms < item->not_before_ms ? RC_TIMEOUT : give(a, b, item, &err);
         if (rc == RC_OK)
             continue;
-        if (rc != RC_TIMEOUT && rc != RC_BUS_QUEUE && rc != RC_NO_MEMORY &&
+        if (rc == RC_MAIL_EXPIRED && mail_command_end(a, item, MAIL_LATE, RC_OK)) {
+            i = UINT32_MAX;
+            continue;
+        }
+        if (rc != RC_TIMEOUT && rc != RC_MAIL_EXPIRED && rc != RC_BUS_QUEUE && rc != RC_NO_MEMORY &&
             !mail_not_now(a, item, rc, now_ms) && mail_command_end(a, item, MAIL_REFUSED, rc)) {
             i = UINT32_MAX; /* from the first one again: others have moved */
             continue;

@@ -245,8 +245,8 @@ static void a_command_is_given_read_and_answered(void **state)
     assert_int_equal(queue(1)->n, 1); /* once */
     assert_int_equal(count(MAIL_SENT), 0);
 
-    mail_command_read(&a, 1, 1);
-    mail_command_read(&a, 1, 1);
+    (void)mail_command_read(&a, 1, 1);
+    (void)mail_command_read(&a, 1, 1);
     assert_int_equal(count(MAIL_SENT), 1);
     assert_answer(0, &sent, MAIL_READ, 0, "");
     assert_rc(done(1, 1, "well"), RC_BUS_REQUEST);
@@ -278,7 +278,7 @@ static void what_is_not_answered_is_given_again(void **state)
     start(1, "cam", false);
     mail_tick(&a, clock_mono_ms());
     assert_int_equal(queue(1)->n, 2);
-    mail_command_read(&a, 1, 1);
+    (void)mail_command_read(&a, 1, 1);
     stop(1);
     start(2, "cam", false);
     mail_tick(&a, clock_mono_ms());
@@ -382,7 +382,7 @@ static void a_flood_waits(void **state)
         (void)snprintf(text, sizeof text, "%u", i);
         assert_int_equal(queue(1)->post[0].n, strlen(text));
         assert_memory_equal(queue(1)->post[0].body, text, strlen(text));
-        mail_command_read(&a, 1, queue(1)->post[0].id);
+        (void)mail_command_read(&a, 1, queue(1)->post[0].id);
         assert_rc(done(1, queue(1)->post[0].id, "0"), RC_OK);
         mail_tick(&a, clock_mono_ms());
     }
@@ -413,6 +413,35 @@ static void what_expires_is_taken_back(void **state)
     assert_int_equal(count(MAIL_CAME), 0);
     assert_answer(0, &sent, MAIL_LATE, 0, "");
     assert_rc(done(1, 1, "0"), RC_NOT_FOUND);
+}
+
+/* Not a moment longer: neither one that is in the queue nor one that waits for its payload. */
+static void what_has_expired_is_not_given(void **state)
+{
+    struct mail m = command("cam", 1);
+
+    (void)state;
+    m.expires_ms = clock_unix_ms() + 3600000;
+    start(1, "cam", false);
+    const struct sent queued = come(m, bytes_of("queued"));
+    const struct sent good = come(command("cam", 2), bytes_of("good"));
+
+    (void)snprintf(m.payload, sizeof m.payload, "dog");
+    const struct sent waits = come(m, bytes_of("waits"));
+
+    assert_int_equal(queue(1)->n, 2);
+    trust_raise_floor(a.trust, m.expires_ms);
+    assert_false(mail_command_read(&a, 1, 1));
+    assert_int_equal(queue(1)->n, 1);
+    assert_answer(0, &queued, MAIL_LATE, 0, "");
+    assert_true(mail_command_read(&a, 1, 2));
+    assert_answer(1, &good, MAIL_READ, 0, "");
+    a.mail.swept_ms = clock_mono_ms(); /* no sweep does it */
+    start(2, "dog", false);
+    mail_tick(&a, clock_mono_ms());
+    assert_null(a.proc[2].bus.store);
+    assert_answer(2, &waits, MAIL_LATE, 0, "");
+    assert_int_equal(count(MAIL_CAME), 1);
 }
 
 /* ---- sealed -----------------------------------------------------------------------------------
@@ -471,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(others_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(what_expires_is_taken_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_has_expired_is_not_given, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sealed_payload_takes_sealed_commands, setup, teardown),
     };
 
