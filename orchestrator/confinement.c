@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/confinement.h"
 
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "base/walls.h"
 
@@ -131,9 +133,80 @@ static const struct report_payload *same_running(const struct report *doc,
     return NULL;
 }
 
+/* ---- how much is written down ----------------------------------------------------------------
+ */
+
+/* Entries of one satellite in one hour; kept as a setting, "HOUR WRITTEN LEFT". */
+struct tally {
+    uint64_t hour;
+    uint64_t written, left_out;
+    bool changed;
+};
+
+#define TALLY_KEY_CAP (NAME_CAP + 16U)
+#define TALLY_CAP 72U
+
+static char *tally_key(const char *satellite, char out[TALLY_KEY_CAP])
+{
+    (void)snprintf(out, TALLY_KEY_CAP, "confinement-%s", satellite);
+    return out;
+}
+
+/* What there was of an earlier hour is told, and the count begins anew. */
+static enum rc tally_load(struct store *store, const char *satellite, uint64_t now_ms,
+                          struct tally *ret, struct err *err)
+{
+    char key[TALLY_KEY_CAP], text[TALLY_CAP] = "", *at = text;
+    uint64_t hour = now_ms / 3600000;
+    enum rc rc = store_get(store, tally_key(satellite, key), text, sizeof text, err);
+
+    *ret = (struct tally){ .hour = hour };
+    if (rc == RC_NOT_FOUND)
+        return RC_OK;
+    if (rc != RC_OK)
+        return rc;
+    ret->hour = strtoull(at, &at, 10);
+    ret->written = strtoull(at, &at, 10);
+    ret->left_out = strtoull(at, &at, 10);
+    if (ret->hour == hour)
+        return RC_OK;
+    if (ret->left_out > 0)
+        rc = store_audit(store, WHO, "changes-left-out", now_ms, err,
+                         "%s: %llu more changes of walls and receipts in one hour", satellite,
+                         (unsigned long long)ret->left_out);
+    *ret = (struct tally){ .hour = hour, .changed = true };
+    return rc;
+}
+
+static enum rc tally_save(struct store *store, const char *satellite, const struct tally *t,
+                          struct err *err)
+{
+    char key[TALLY_KEY_CAP], text[TALLY_CAP];
+
+    if (!t->changed)
+        return RC_OK;
+    (void)snprintf(text, sizeof text, "%llu %llu %llu", (unsigned long long)t->hour,
+                   (unsigned long long)t->written, (unsigned long long)t->left_out);
+    return store_set(store, tally_key(satellite, key), text, err);
+}
+
+/* Whether there is room for one more entry; if not it is counted. */
+static bool tally_takes(struct tally *t)
+{
+    bool room = t->written < CONFINEMENT_ENTRIES_MAX;
+
+    t->written += room;
+    t->left_out += !room;
+    t->changed = true;
+    return room;
+}
+
+/* ---- against the report before ---------------------------------------------------------------
+ */
+
 static enum rc compare_one(struct store *store, const struct report *before,
                            const struct report *now, const struct report_payload *p,
-                           uint64_t now_ms, struct err *err)
+                           uint64_t now_ms, struct tally *tally, struct err *err)
 {
     const struct report_payload *was = same_running(before, p);
     char old[2U * REPORT_RECEIPT_SIZE + 1U];
@@ -144,26 +217,41 @@ static enum rc compare_one(struct store *store, const struct report *before,
         return RC_OK;
     log_event(LOG_LEVEL_ERROR, "receipt-changed satellite=%s payload=%s/%s", now->satellite,
               p->tenant, p->name);
+    if (!tally_takes(tally))
+        return RC_OK;
     return store_audit(store, WHO, "receipt-changed", now_ms, err, "%s %s/%s: %s, was %s",
                        now->satellite, p->tenant, p->name, receipt_text(p, new),
                        receipt_text(was, old));
 }
 
-enum rc confinement_compare(struct store *store, const struct report *before,
-                            const struct report *now, uint64_t now_ms, struct err *err)
+static enum rc compare(struct store *store, const struct report *before, const struct report *now,
+                       uint64_t now_ms, struct tally *tally, struct err *err)
 {
     char missing[WALLS_TEXT_CAP];
     char waived[WALLS_TEXT_CAP];
     enum rc rc = RC_OK;
 
+    if (memcmp(&before->walls, &now->walls, sizeof now->walls) != 0)
+        return tally_takes(tally) ? store_audit(store, WHO, "walls-changed", now_ms, err,
+                                                "%s: missing %.80s, waived %.80s", now->satellite,
+                                                walls_list(now->walls.missing, missing),
+                                                walls_list(now->walls.waived, waived))
+                                  : RC_OK;
+    for (uint32_t i = 0; rc == RC_OK && i < now->n_payloads && same_ground(before, now); i++)
+        rc = compare_one(store, before, now, &now->payload[i], now_ms, tally, err);
+    return rc;
+}
+
+enum rc confinement_compare(struct store *store, const struct report *before,
+                            const struct report *now, uint64_t now_ms, struct err *err)
+{
+    struct tally tally;
+
     if (!said(before) || !said(now))
         return RC_OK;
-    if (memcmp(&before->walls, &now->walls, sizeof now->walls) != 0)
-        return store_audit(store, WHO, "walls-changed", now_ms, err,
-                           "%s: missing %.80s, waived %.80s", now->satellite,
-                           walls_list(now->walls.missing, missing),
-                           walls_list(now->walls.waived, waived));
-    for (uint32_t i = 0; rc == RC_OK && i < now->n_payloads && same_ground(before, now); i++)
-        rc = compare_one(store, before, now, &now->payload[i], now_ms, err);
-    return rc;
+    enum rc rc = tally_load(store, now->satellite, now_ms, &tally, err);
+
+    if (rc == RC_OK)
+        rc = compare(store, before, now, now_ms, &tally, err);
+    return rc == RC_OK ? tally_save(store, now->satellite, &tally, err) : rc;
 }

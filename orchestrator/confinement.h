@@ -12,6 +12,7 @@
 #include "orchestrator/store.h"
 
 #define CONFINEMENT_ALARM_CAP 160U
+#define CONFINEMENT_ENTRIES_MAX 16U /* of one satellite, in the audit log, an hour */
 
 /* {standing, missing, waived: [names], landlock, cgroup, receipts: [{tenant, name, receipt}]}; null
  * where a report does not say. */
@@ -27,7 +28,9 @@ void confinement_alarm(const struct report *doc, char out[CONFINEMENT_ALARM_CAP]
 /* Write into the audit log what differs from the report before: "receipt-changed" for each payload
  * that runs the same manifest under the same agent and walls and has another receipt, and
  * "walls-changed".  The receipt is the same at every start as long as those are, so the first is
- * drift that nobody on board has told of. */
+ * drift that nobody on board has told of.  Of one satellite CONFINEMENT_ENTRIES_MAX in an hour, for
+ * nothing ever leaves that log; others are counted, and "changes-left-out" says how many, with the
+ * first report of a later hour.  Inside the transaction that keeps the report. */
 must_check enum rc confinement_compare(struct store *store, const struct report *before,
                                        const struct report *now, uint64_t now_ms, struct err *err);
 

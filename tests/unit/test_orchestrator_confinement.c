@@ -45,6 +45,8 @@ static int tear_down(void **state)
     return fs_remove_tree(AT_FDCWD, dir, &err) == RC_OK ? 0 : -1;
 }
 
+static uint64_t now_ms = NOW_MS;
+
 static void hear(void)
 {
     static uint8_t buf[REPORT_MAX];
@@ -52,7 +54,7 @@ static void hear(void)
 
     doc.seq++;
     assert_rc(report_encode(&doc, buf, sizeof buf, &bytes, &err), RC_OK);
-    assert_rc(ingest_report(store, doc.satellite, bytes, NOW_MS, &heard, &err), RC_OK);
+    assert_rc(ingest_report(store, doc.satellite, bytes, now_ms, &heard, &err), RC_OK);
 }
 
 /* The newest entry of the audit log says this, or there is none (NULL). */
@@ -143,6 +145,47 @@ static void writes_down_other_walls(void **state)
     assert_written(1, "walls-changed", "aurora-1: missing ipc-namespace, waived ipc-namespace");
 }
 
+/* A satellite that tells of another receipt or other walls with every report fills no log. */
+static void an_hour_has_so_many_entries(void **state)
+{
+    (void)state;
+    now_ms = NOW_MS / 3600000 * 3600000;
+    hear();
+    for (unsigned i = 0; i < CONFINEMENT_ENTRIES_MAX / 2 + 20; i++) {
+        doc.payload[0].receipt[7] ^= 1;
+        hear();
+        doc.walls.landlock ^= 1;
+        hear();
+    }
+    struct store_audit *list = NULL;
+    size_t n = 0;
+
+    assert_rc(store_audit_list(store, 100, &list, &n, &err), RC_OK);
+    assert_int_equal(n, CONFINEMENT_ENTRIES_MAX);
+    free(list);
+    now_ms += 3599999;
+    hear();
+    assert_rc(store_audit_list(store, 100, &list, &n, &err), RC_OK);
+    assert_int_equal(n, CONFINEMENT_ENTRIES_MAX);
+    free(list);
+    now_ms += 1;
+    hear(); /* nothing new: but another hour */
+    hear();
+    assert_rc(store_audit_list(store, 100, &list, &n, &err), RC_OK);
+    assert_int_equal(n, CONFINEMENT_ENTRIES_MAX + 1);
+    assert_string_equal(list[n - 1].entry.action, "changes-left-out");
+    assert_string_equal(list[n - 1].entry.what,
+                        "aurora-1: 40 more changes of walls and receipts in one hour");
+    free(list);
+    doc.payload[0].receipt[7] ^= 1;
+    hear();
+    assert_rc(store_audit_list(store, 100, &list, &n, &err), RC_OK);
+    assert_int_equal(n, CONFINEMENT_ENTRIES_MAX + 2);
+    assert_string_equal(list[n - 1].entry.action, "receipt-changed");
+    free(list);
+    now_ms = NOW_MS;
+}
+
 static void raises_alarms(void **state)
 {
     char text[CONFINEMENT_ALARM_CAP];
@@ -186,6 +229,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writes_down_another_receipt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(knows_what_changes_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writes_down_other_walls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_hour_has_so_many_entries, set_up, tear_down),
         cmocka_unit_test_setup_teardown(raises_alarms, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shows_names_and_receipts, set_up, tear_down),
     };
