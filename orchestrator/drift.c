@@ -8,11 +8,9 @@
 struct search {
     struct store *store;
     const struct view_satellite *sat;
-    struct store_order *orders; /* read when the newest does not name something */
-    size_t n_orders;
-    bool read;
-    struct order *order;
-    enum rc rc; /* first failure */
+    bool walked;           /* older orders, since the newest does not name something */
+    bool older[DRIFT_MAX]; /* of each entry of the report: one of them names what runs */
+    enum rc rc;            /* first failure */
     struct err err;
 };
 
@@ -23,31 +21,44 @@ static bool names(const struct order *order, const struct report_payload *p)
     return line && digest_same(&line->manifest, &p->running);
 }
 
-static void read_orders(struct search *s)
-{
-    const struct store_order_filter filter = { .satellite = s->sat->row.id };
-
-    if (s->read)
-        return;
-    s->read = true;
-    s->order = calloc(1, sizeof *s->order);
-    s->rc = s->order ? store_orders(s->store, &filter, &s->orders, &s->n_orders, &s->err)
-                     : err_set(&s->err, RC_NO_MEMORY, "order");
-}
-
-/* One that cannot be read names nothing. */
-static bool older_names(struct search *s, const struct store_order *row,
-                        const struct report_payload *p)
+/* Mark what an order names; how many entries of the report no order has named so far.  One that
+ * cannot be read names nothing. */
+static uint32_t mark(struct search *s, const struct store_order *row, struct order *order)
 {
     scoped(free_ptr) uint8_t *bytes = NULL;
     struct envelope envelope;
     struct err unread;
+    uint32_t open = 0;
     size_t n = 0;
 
     s->rc = store_order_envelope(s->store, row->satellite, row->generation, &bytes, &n, &s->err);
-    return s->rc == RC_OK &&
-           envelope_open((struct bytes){ bytes, n }, &envelope, &unread) == RC_OK &&
-           order_decode(envelope.payload, s->order, &unread) == RC_OK && names(s->order, p);
+    bool is_read = s->rc == RC_OK &&
+                   envelope_open((struct bytes){ bytes, n }, &envelope, &unread) == RC_OK &&
+                   order_decode(envelope.payload, order, &unread) == RC_OK;
+
+    for (uint32_t i = 0; i < s->sat->seen->n_payloads; i++) {
+        const struct report_payload *p = &s->sat->seen->payload[i];
+
+        s->older[i] = s->older[i] || names(&s->sat->order, p) || (is_read && names(order, p));
+        open += p->is_running && !s->older[i];
+    }
+    return open;
+}
+
+/* Every order is read once, the newest first, for all payloads together. */
+static void walk(struct search *s)
+{
+    const struct store_order_filter filter = { .satellite = s->sat->row.id };
+    scoped(free_ptr) struct store_order *rows = NULL;
+    scoped(free_ptr) struct order *order = calloc(1, sizeof *order);
+    size_t n = 0;
+    uint32_t open = 1;
+
+    s->walked = true;
+    s->rc = order ? store_orders(s->store, &filter, &rows, &n, &s->err)
+                  : err_set(&s->err, RC_NO_MEMORY, "order");
+    for (size_t i = n; s->rc == RC_OK && open > 0 && i > 0; i--)
+        open = mark(s, &rows[i - 1], order);
 }
 
 static bool named(void *arg, const struct report_payload *p)
@@ -56,11 +67,9 @@ static bool named(void *arg, const struct report_payload *p)
 
     if (names(&s->sat->order, p))
         return true;
-    read_orders(s);
-    for (size_t i = s->n_orders; s->rc == RC_OK && i > 0; i--)
-        if (older_names(s, &s->orders[i - 1], p))
-            return true;
-    return s->rc != RC_OK; /* a failure accuses nobody */
+    if (!s->walked)
+        walk(s);
+    return s->rc != RC_OK || s->older[p - s->sat->seen->payload]; /* a failure accuses nobody */
 }
 
 enum rc drift_find(struct store *store, const struct view_satellite *sat, uint32_t ret[DRIFT_MAX],
@@ -71,8 +80,6 @@ enum rc drift_find(struct store *store, const struct view_satellite *sat, uint32
 
     for (uint32_t from = 0; verdict_drift(sat->seen, from, named, &s, &at); from = at + 1)
         ret[n++] = at;
-    free(s.orders);
-    free(s.order);
     if (s.rc != RC_OK) {
         if (err)
             *err = s.err;

@@ -92,6 +92,35 @@ static void any_order_that_ever_was_names_it(void **state)
     assert_int_equal(drifted(104, 1, true), 0);
 }
 
+/* Of many payloads in one report each is held against every order: the oldest one names the second
+ * of three, and of the others the digest alone. */
+static void all_payloads_of_a_report(void **state)
+{
+    scoped(view_free) struct view *view = NULL;
+    static uint8_t buf[REPORT_MAX];
+    static struct report r, back;
+    static const char *const name[] = { "cam-east", "cam-north", "cam-south" };
+    uint32_t at[DRIFT_MAX], n = 9;
+    struct bytes out;
+
+    (void)state;
+    doc_report(&r);
+    r.n_payloads = 3;
+    for (uint32_t i = 0; i < 3; i++) {
+        r.payload[i] = r.payload[0];
+        (void)snprintf(r.payload[i].name, sizeof r.payload[i].name, "%s", name[i]);
+        r.payload[i].is_running = true;
+        memset(&r.payload[i].running, 1, sizeof r.payload[i].running);
+    }
+    assert_rc(report_encode(&r, buf, sizeof buf, &out, &err), RC_OK);
+    assert_rc(ingest_report(store, "aurora-1", out, NOW_MS, &back, &err), RC_OK);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_rc(drift_find(store, &view->satellite[0], at, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(at[0], 0);
+    assert_int_equal(at[1], 2);
+}
+
 static void who_reported_nothing_has_not_drifted(void **state)
 {
     scoped(view_free) struct view *view = NULL;
@@ -114,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(any_order_that_ever_was_names_it, open_store, close_store),
+        cmocka_unit_test_setup_teardown(all_payloads_of_a_report, open_store, close_store),
         cmocka_unit_test_setup_teardown(who_reported_nothing_has_not_drifted, open_store,
                                         close_store),
     };
