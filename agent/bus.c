@@ -11,13 +11,14 @@
 #include "base/log.h"
 
 #define ASKS_PER_TURN 16U
+#define BUS_BATCH_AGAIN_MS 60000U
 
 /* ---- who is there --------------------------------------------------------------------------- */
 
 struct bus_facts bus_facts(const struct manifest *m, const struct grant *grant,
                            const struct digest *manifest)
 {
-    struct bus_facts facts = { .manifest = *manifest, .limits = m->limits };
+    struct bus_facts facts = { .manifest = *manifest, .limits = m->limits, .sealed = m->sealed };
 
     for (uint32_t i = 0; grant && grant->may.peers && i < m->n_peers; i++) {
         memcpy(facts.peers.name[i], m->peer[i], sizeof m->peer[i]);
@@ -207,11 +208,13 @@ static enum rc answer_put(struct agent *a, struct proc *p, const struct bus_ask 
     struct bus_store *s = p->bus.store;
     uint64_t now = clock_mono_ms();
 
-    (void)a;
     (void)ret;
+    if (p->bus.facts.sealed)
+        return err_set(err, RC_MAIL_SEALED, "telemetry");
     if (!bus_hour_take(&s->puts, BUS_PUTS_HOUR, now))
         return err_set(err, RC_BUS_RATE, "%u values in an hour", BUS_PUTS_HOUR);
-    return bus_value_put(s, ask->name, (struct bytes){ ask->body, ask->n }, now, err);
+    return bus_sample_put(s, ask->name, (struct bytes){ ask->body, ask->n }, now,
+                          platform_now_ms(a, NULL), err);
 }
 
 static bool may_send(const struct bus_peers *peers, const char *name)
@@ -465,6 +468,30 @@ void bus_close(struct bus *bus)
     *bus = BUS_INIT;
 }
 
+/* What cannot be kept now stays in the ring, where the oldest gives way: the ground sees by the
+ * numbers how many did. */
+static void send_batches(struct agent *a, struct proc *p, bool ending, uint64_t now_ms)
+{
+    static struct telemetry_batch batch; /* large, and there is one thread */
+    static uint8_t buf[TELEMETRY_BYTES_MAX];
+    struct bus_store *s = p->bus.store;
+    struct bytes bytes = { 0 };
+    struct err err = { 0 };
+
+    while (s && s->ring.n > 0 && (ending || (now_ms >= s->batch_ms && bus_batch_due(s, now_ms)))) {
+        bus_batch(s, p->instance, &batch);
+        enum rc rc = telemetry_encode(&batch, buf, &bytes, &err);
+
+        if (rc == RC_OK)
+            rc = mail_telemetry(a, p->instance, bytes, &err);
+        if (rc != RC_OK) {
+            s->batch_ms = now_ms + BUS_BATCH_AGAIN_MS;
+            return;
+        }
+        bus_batch_done(s, batch.n, now_ms);
+    }
+}
+
 void bus_tick(struct agent *a, struct proc *p, bool ending)
 {
     struct bus *bus = &p->bus;
@@ -475,6 +502,7 @@ void bus_tick(struct agent *a, struct proc *p, bool ending)
     (void)snprintf(name, sizeof name, "%s/%s", p->tenant, p->name);
     if (due > 0)
         agent_event(a, RC_BUS_REQUEST, due, name);
+    send_batches(a, p, ending, now);
     bus->asks_left = BUS_ASKS_S;
     if (bus->on_ask)
         (void)sd_event_source_set_enabled(bus->on_ask, SD_EVENT_ON);

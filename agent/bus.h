@@ -35,6 +35,7 @@ struct bus_facts {
     struct digest manifest;
     struct resources limits;
     struct bus_peers peers;
+    bool sealed;
 };
 
 /* The bus of one payload.  All zero but the descriptors: it has none. */
@@ -63,7 +64,8 @@ must_check enum rc bus_open(struct agent *a, struct proc *p, int *listen_fd, str
 /* End its berth-bus and forget everything; harmless on BUS_INIT. */
 void bus_close(struct bus *bus);
 
-/* Every second: go on listening, and tell what was refused. */
+/* Every second, and when the payload has ended: go on listening, tell what was refused, and send
+ * telemetry down. */
 void bus_tick(struct agent *a, struct proc *p, bool ending);
 
 /* A command for an instance that runs, from its ground; *ret_id is what its payload will name it

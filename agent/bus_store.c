@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/bus_store.h"
 
-#include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
-
 #define HOUR_MS (60U * 60U * 1000U)
 
 enum rc bus_queue_add(struct bus_queue *q, const char *from, struct bytes body, struct err *err)
@@ -56,55 +52,60 @@ uint32_t bus_hour_left(const struct bus_hour *hour, uint32_t most, uint64_t now_
     return used < most ? most - used : 0;
 }
 
-enum rc bus_value_put(struct bus_store *store, const char *key, struct bytes value, uint64_t now_ms,
-                      struct err *err)
+/* Whether a key is known, or can be. */
+static bool take_key(struct bus_store *store, const char *key)
 {
-    struct bus_value *place = NULL;
+    uint32_t i = 0;
 
-    if (value.n == 0 || value.n > BUS_VALUE_MAX)
+    while (i < BUS_KEYS_MAX && store->key[i][0] != '\0' && strcmp(store->key[i], key) != 0)
+        i++;
+    if (i < BUS_KEYS_MAX && store->key[i][0] == '\0')
+        memcpy(store->key[i], key, strnlen(key, NAME_MAX_LEN));
+    return i < BUS_KEYS_MAX;
+}
+
+enum rc bus_sample_put(struct bus_store *store, const char *key, struct bytes value,
+                       uint64_t now_ms, uint64_t unix_ms, struct err *err)
+{
+    struct bus_ring *ring = &store->ring;
+
+    if (value.n == 0 || value.n > TELEMETRY_VALUE_MAX)
         return err_set(err, RC_BUS_TOO_LARGE, "%zu bytes", value.n);
-    for (uint32_t i = 0; i < BUS_KEYS_MAX; i++) {
-        struct bus_value *v = &store->value[i];
-
-        if (v->n > 0 && strcmp(v->key, key) == 0) {
-            place = v;
-            break;
-        }
-        if (v->n == 0 && !place)
-            place = v;
-    }
-    if (!place)
+    if (!take_key(store, key))
         return err_set(err, RC_BUS_QUEUE, "%u keys at most", BUS_KEYS_MAX);
-    *place = (struct bus_value){ .n = (uint32_t)value.n, .told_ms = now_ms };
-    memcpy(place->key, key, strnlen(key, NAME_MAX_LEN));
-    memcpy(place->bytes, value.p, value.n);
-    store->fresh = true;
+    struct telemetry_sample *s = &ring->sample[++ring->next % BUS_RING];
+
+    *s = (struct telemetry_sample){ .time_ms = unix_ms, .n = (uint8_t)value.n };
+    memcpy(s->key, key, strnlen(key, NAME_MAX_LEN));
+    memcpy(s->value, value.p, value.n);
+    if (ring->n == 0)
+        ring->since_ms = now_ms;
+    if (ring->n < BUS_RING)
+        ring->n++;
     return RC_OK;
 }
 
-bool bus_telemetry_due(const struct bus_store *store, uint64_t now_ms)
+bool bus_batch_due(const struct bus_store *store, uint64_t now_ms)
 {
-    return store->fresh && (store->sent_ms == 0 || now_ms - store->sent_ms >= BUS_TELEMETRY_GAP_MS);
+    const struct bus_ring *ring = &store->ring;
+
+    return ring->n >= TELEMETRY_BATCH_MAX ||
+           (ring->n > 0 && now_ms - ring->since_ms >= BUS_TELEMETRY_GAP_MS);
 }
 
-struct bytes bus_telemetry_encode(const struct bus_store *store, uint64_t now_ms,
-                                  uint64_t now_unix_ms, uint8_t *buf)
+void bus_batch(const struct bus_store *store, uint64_t instance, struct telemetry_batch *ret)
 {
-    size_t n = 0;
+    const struct bus_ring *ring = &store->ring;
 
-    for (uint32_t i = 0; i < BUS_KEYS_MAX; i++) {
-        const struct bus_value *v = &store->value[i];
-        uint64_t age_ms = now_ms - v->told_ms;
+    ret->instance = instance;
+    ret->first = ring->next - ring->n + 1;
+    ret->n = ring->n < TELEMETRY_BATCH_MAX ? ring->n : TELEMETRY_BATCH_MAX;
+    for (uint32_t i = 0; i < ret->n; i++)
+        ret->sample[i] = ring->sample[(ret->first + i) % BUS_RING];
+}
 
-        if (v->n == 0)
-            continue;
-        int head = snprintf((char *)buf + n, BUS_TELEMETRY_MAX - n, "%s %" PRIu64 " %u ", v->key,
-                            age_ms < now_unix_ms ? now_unix_ms - age_ms : 0, v->n);
-        assert(head > 0 && n + (size_t)head + v->n + 1 <= BUS_TELEMETRY_MAX);
-        n += (size_t)head;
-        memcpy(buf + n, v->bytes, v->n);
-        n += v->n;
-        buf[n++] = '\n';
-    }
-    return (struct bytes){ .p = buf, .n = n };
+void bus_batch_done(struct bus_store *store, uint32_t n, uint64_t now_ms)
+{
+    store->ring.n -= n < store->ring.n ? n : store->ring.n;
+    store->ring.since_ms = now_ms;
 }

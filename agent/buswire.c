@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 
 #include "base/name.h"
+#include "link/telemetry.h"
 
 static_assert(BUS_BODY_MAX == MAIL_COMMAND_MAX, "any command fits");
+static_assert(BUS_VALUE_MAX == TELEMETRY_VALUE_MAX, "any value fits");
 static_assert(BUS_RESULT_MAX == 11 + MAIL_TEXT_MAX, "any result fits");
 static_assert(sizeof(struct bus_ask) == 4 + 4 + 8 + NAME_CAP + 7 + BUS_BODY_MAX, "no padding");
 static_assert(sizeof(struct bus_self) == 4 * NAME_CAP + DIGEST_SIZE + 4 + 8, "no padding");

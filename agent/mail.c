@@ -21,6 +21,7 @@
 #define ASK_AGAIN_MS 60000U  /* berth-link's answer may have been lost */
 #define INBOX_AGAIN_MS 5000U /* an inbox without room, or with a file of that name */
 #define SWEEP_EVERY_MS 60000U
+#define BATCHES_UNDER_WAY 2U
 
 /* ---- what there is ----------------------------------------------------------------------------
  */
@@ -46,7 +47,7 @@ uint64_t mail_today_ms(const struct agent *a)
                : trust_time_by(a->state.time_floor, a->state.time_anchor, agent_now_unix());
 }
 
-static struct mail_box *find_box(struct agent *a, uint64_t instance)
+struct mail_box *mail_find_box(struct agent *a, uint64_t instance)
 {
     for (uint32_t i = 0; instance != 0 && i < UNITS_MAX; i++) {
         if (a->mail.box[i].instance == instance)
@@ -331,7 +332,7 @@ static void drop_receipts(struct agent *a, const char *tenant, const char *paylo
 static void answer(struct agent *a, const struct post_message *found, enum post_type type,
                    uint32_t wait_ms)
 {
-    struct mail_box *b = find_box(a, found->instance);
+    struct mail_box *b = mail_find_box(a, found->instance);
     struct post_message m = *found;
     struct err err = { 0 };
 
@@ -366,6 +367,20 @@ static enum rc check_budget(const struct agent *a, const struct mail_box *b,
     if (cost > max || used > max - cost)
         return err_set(err, RC_MAIL_BUDGET, "%s", b->tenant);
     return RC_OK;
+}
+
+enum rc mail_charge(const struct agent *a, const struct mail_box *b, struct mail_state *s,
+                    uint64_t now_ms, uint64_t cost, struct err *err)
+{
+    if (now_ms / MAIL_DAY_MS != s->day) { /* also an earlier one: the clock was ahead */
+        s->day = now_ms / MAIL_DAY_MS;
+        s->day_bytes = 0;
+    }
+    enum rc rc = check_budget(a, b, s, now_ms, cost, err);
+
+    if (rc == RC_OK)
+        s->day_bytes += cost;
+    return rc;
 }
 
 static enum rc check_load(const struct agent *a, const struct mail_box *b,
@@ -444,10 +459,6 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
         return rc;
     if (was_taken(&s, &m->mark)) /* and only has to go */
         return mail_state_save(a->data_dir, b->tenant, b->payload, &s, err);
-    if (head.time_ms / MAIL_DAY_MS != s.day) { /* also an earlier one: the clock was ahead */
-        s.day = head.time_ms / MAIL_DAY_MS;
-        s.day_bytes = 0;
-    }
     memcpy(f.tenant, b->tenant, sizeof f.tenant);
     memcpy(f.payload, b->payload, sizeof f.payload);
     memcpy(head.tenant, b->tenant, sizeof head.tenant);
@@ -461,10 +472,8 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
         rc = check_load(a, b, &f, m->size, err);
     if (rc == RC_OK)
         rc = mail_head_encode(&head, buf, &bytes, err);
-    const uint64_t cost = bytes.n + m->size + MAIL_COST;
     if (rc == RC_OK)
-        rc = check_budget(a, b, &s, head.time_ms, cost, err);
-    s.day_bytes += cost;
+        rc = mail_charge(a, b, &s, head.time_ms, bytes.n + m->size + MAIL_COST, err);
     if (rc == RC_OK)
         rc = mail_put_noted(a, &f, bytes, mem, m->size, NULL, &s, &kept, err);
     if (kept) {
@@ -476,7 +485,7 @@ static enum rc keep(struct agent *a, const struct mail_box *b, const struct post
 
 static void on_found(struct agent *a, const struct post_message *m, int mem)
 {
-    struct mail_box *b = find_box(a, m->instance);
+    struct mail_box *b = mail_find_box(a, m->instance);
     struct stat st;
     struct err err = { 0 };
 
@@ -515,7 +524,7 @@ static void on_found(struct agent *a, const struct post_message *m, int mem)
 
 static void on_delivered(struct agent *a, const struct post_message *m)
 {
-    struct mail_box *b = find_box(a, m->instance);
+    struct mail_box *b = mail_find_box(a, m->instance);
     const enum rc rc = rc_from_number(m->rc);
 
     if (!b)
@@ -741,7 +750,7 @@ static enum rc offer(struct agent *a, struct mail_item *item, uint64_t now_ms, s
 }
 
 /* The next message by turns: of the tenant that comes after the one before, its oldest. */
-static struct mail_item *next_out(struct agent *a, uint64_t now_ms)
+static struct mail_item *next_out(struct agent *a, uint64_t now_ms, bool telemetry)
 {
     struct mail_item *best = NULL;
     bool best_behind = false;
@@ -750,7 +759,8 @@ static struct mail_item *next_out(struct agent *a, uint64_t now_ms)
         struct mail_item *item = &a->mail.item[i];
         const bool behind = strcmp(item->f.tenant, a->mail.turn) > 0;
 
-        if (item->f.way != MAIL_SENT || now_ms < item->not_before_ms)
+        if (item->f.way != MAIL_SENT || item->f.telemetry != telemetry ||
+            now_ms < item->not_before_ms)
             continue;
         const int order = best ? strcmp(item->f.tenant, best->f.tenant) : -1;
         if (!best || (behind && !best_behind) || (behind == best_behind && order < 0)) {
@@ -761,22 +771,27 @@ static struct mail_item *next_out(struct agent *a, uint64_t now_ms)
     return best;
 }
 
-static uint32_t out_under_way(const struct agent *a)
+static uint32_t out_under_way(const struct agent *a, bool all)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < a->mail.n; i++)
-        n += a->mail.item[i].f.way == MAIL_SENT && a->mail.item[i].under_way;
+        n += a->mail.item[i].f.way == MAIL_SENT && a->mail.item[i].under_way &&
+             (all || a->mail.item[i].f.telemetry);
     return n;
 }
 
 static void offer_due(struct agent *a, uint64_t now_ms)
 {
     for (uint32_t turns = 0; turns < PORT_MAILS_MAX; turns++) {
-        struct mail_item *item = next_out(a, now_ms);
+        struct mail_item *item = next_out(a, now_ms, false);
         struct err err = { 0 };
 
-        if (!item || (!item->under_way && out_under_way(a) >= PORT_MAILS_MAX))
+        /* Telemetry when nothing else waits, and never in all places that others may need next. */
+        if (!item && out_under_way(a, false) < BATCHES_UNDER_WAY)
+            item = next_out(a, now_ms, true);
+
+        if (!item || (!item->under_way && out_under_way(a, true) >= PORT_MAILS_MAX))
             return;
         memcpy(a->mail.turn, item->f.tenant, sizeof a->mail.turn);
         enum rc rc = offer(a, item, now_ms, &err);
@@ -991,12 +1006,12 @@ void mail_starting(struct agent *a, uint64_t instance, const struct manifest *m)
 
 void mail_not_started(struct agent *a, uint64_t instance)
 {
-    close_box(a, find_box(a, instance));
+    close_box(a, mail_find_box(a, instance));
 }
 
 void mail_launched(struct agent *a, uint64_t instance, int view, int pidfd)
 {
-    struct mail_box *b = find_box(a, instance);
+    struct mail_box *b = mail_find_box(a, instance);
     struct err err = { 0 };
 
     if (!b || view < 0)
@@ -1016,7 +1031,7 @@ void mail_launched(struct agent *a, uint64_t instance, int view, int pidfd)
 
 static void take_message(struct agent *a, const struct post_message *m, int fd)
 {
-    const struct mail_box *b = find_box(a, m->instance);
+    const struct mail_box *b = mail_find_box(a, m->instance);
 
     switch ((enum post_type)m->type) {
     case POST_FOUND:
@@ -1038,7 +1053,7 @@ static void take_message(struct agent *a, const struct post_message *m, int fd)
         }
         break;
     case POST_CLOSED:
-        close_box(a, find_box(a, m->instance));
+        close_box(a, mail_find_box(a, m->instance));
         break;
     case POST_OPEN:
     case POST_TAKEN:

@@ -44,7 +44,8 @@
     (UINT64_C(30) * 24U * 3600U * 1000U) /* of what a payload sends, and receipts                  \
                                           */
 
-#define MAIL_COST 256U /* bytes of the day that a message costs besides its head and content */
+#define MAIL_BATCHES_MAX 8U /* of telemetry of a payload, on disk */
+#define MAIL_COST 256U      /* bytes of the day that a message costs besides its head and content */
 
 struct agent;
 
@@ -122,6 +123,12 @@ bool mail_command_read(struct agent *a, uint64_t instance, uint64_t id);
  * whose mail is sealed; what the disk says, and the command stays. */
 must_check enum rc mail_command_done(struct agent *a, uint64_t instance, uint64_t id,
                                      struct bytes result, struct err *err);
+
+/* Keep a batch of telemetry (link/telemetry) of an instance for the ground.  RC_MAIL_BUDGET,
+ * RC_MAIL_FULL, what the disk says: perhaps later.  RC_MAIL_ADDRESS: it has no outbox, or its mail
+ * is sealed. */
+must_check enum rc mail_telemetry(struct agent *a, uint64_t instance, struct bytes batch,
+                                  struct err *err);
 
 /* What berth-link says of one of ours. */
 void mail_sent(struct agent *a, const struct port_mail_sent *m);

@@ -13,11 +13,20 @@
 /* What time it is, in Unix ms, as far as the trust believes the clock (manifest/trust). */
 uint64_t mail_today_ms(const struct agent *a);
 
+/* The box of an instance, NULL: it does not run with mail. */
+struct mail_box *mail_find_box(struct agent *a, uint64_t instance);
+
 /* The box of the payload of a message; NULL: it does not run with mail. */
 struct mail_box *mail_box_of(struct agent *a, const struct mail_file *f);
 
 /* Whether one more message of the payload of `like`, that way, may be kept. */
 bool mail_has_room(const struct agent *a, const struct mail_file *like);
+
+/* Count `cost` bytes more of this day to a payload, in *s, which is not saved here. RC_MAIL_BUDGET:
+ * its day or its tenant's has not so many. */
+must_check enum rc mail_charge(const struct agent *a, const struct mail_box *b,
+                               struct mail_state *s, uint64_t now_ms, uint64_t cost,
+                               struct err *err);
 
 /* Put a message that is on disk among the others; take one away, from the disk too, which moves
  * those behind it. */

@@ -41,9 +41,10 @@ static void file_path(const struct mail_file *f, char out[PATH_CAP])
 
     (void)snprintf(name, sizeof name, "%s/%016" PRIx64 "-%s%s", way_name(f->way), f->number,
                    bytes_hex((struct bytes){ f->digest.b, DIGEST_SIZE }, hex),
-                   f->receipt   ? ".r"
-                   : f->command ? ".c"
-                                : "");
+                   f->receipt     ? ".r"
+                   : f->command   ? ".c"
+                   : f->telemetry ? ".t"
+                                  : "");
     dir_path(f->tenant, f->payload, name, out);
 }
 
@@ -271,7 +272,7 @@ static bool parse_hex(const char *text, struct digest *ret)
     return true;
 }
 
-/* NUMBER-DIGEST[.r|.c]; anything else was not made here, or not to its end. */
+/* NUMBER-DIGEST[.r|.c|.t]; anything else was not made here, or not to its end. */
 static bool on_file(void *arg, const char *name)
 {
     struct lister *l = arg;
@@ -288,7 +289,8 @@ static bool on_file(void *arg, const char *name)
 
     l->f.receipt = strcmp(rest, ".r") == 0;
     l->f.command = strcmp(rest, ".c") == 0;
-    if (*rest != '\0' && !l->f.receipt && !l->f.command)
+    l->f.telemetry = strcmp(rest, ".t") == 0;
+    if (*rest != '\0' && !l->f.receipt && !l->f.command && !l->f.telemetry)
         (void)unlinkat(l->dir, name, 0);
     else {
         l->f.size = (uint64_t)st.st_size;

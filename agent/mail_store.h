@@ -3,7 +3,7 @@
  * agent/mail_store: messages on disk, on their way down or waiting for their payload, and what must
  * be known of them after a power cut.
  *
- *     data/TENANT/PAYLOAD/sent/NUMBER-DIGEST        taken out of the outbox, until the ground has
+ *     data/TENANT/PAYLOAD/sent/NUMBER-DIGEST[.t]    taken out of the outbox, until the ground has
  * it data/TENANT/PAYLOAD/came/NUMBER-DIGEST[.r|.c] until it is in the inbox; .r = a receipt,
  *                                                  .c = a command, until it is answered
  *     data/TENANT/PAYLOAD/mail.{a,b}                state file
@@ -47,7 +47,8 @@ struct mail_file {
     struct digest digest;
     uint64_t size; /* of the object */
     bool receipt;
-    bool command; /* for the payload's bus */
+    bool command;   /* for the payload's bus */
+    bool telemetry; /* of its bus */
 };
 
 /* Load; one that is not there is a fresh one.  RC_STATE_DAMAGED: *ret can be used, and saved; it

@@ -39,8 +39,7 @@ enum rc mail_head_encode(const struct mail *mail, uint8_t *buf, struct bytes *re
 /* A command's name is told to a payload by its bus, as a name. */
 static bool name_fits(const struct mail *m)
 {
-    return m->direction == MAIL_COMMAND || m->direction == MAIL_ANSWER ? name_valid(m->name)
-                                                                       : mail_name_ok(m->name);
+    return m->direction >= MAIL_COMMAND ? name_valid(m->name) : mail_name_ok(m->name);
 }
 
 /* The content's own head, which is the last thing that is looked at: the content may lie behind
@@ -65,7 +64,7 @@ enum rc mail_head_decode(struct bytes in, uint64_t size, struct mail *ret, struc
     (void)cbor_array(&r, "mail", MAIL_ITEMS, MAIL_ITEMS);
     if (cbor_uint(&r, "format", UINT32_MAX) != MAIL_FORMAT)
         cbor_fail(&r, RC_MAIL_FORMAT, "format");
-    m.direction = (enum mail_direction)cbor_uint(&r, "direction", MAIL_ANSWER);
+    m.direction = (enum mail_direction)cbor_uint(&r, "direction", MAIL_TELEMETRY);
     m.node = (uint32_t)cbor_uint(&r, "node", UINT32_MAX);
     cbor_text(&r, "tenant", m.tenant, sizeof m.tenant);
     cbor_text(&r, "payload", m.payload, sizeof m.payload);

@@ -27,9 +27,16 @@
 #define MAIL_TEXT_CAP (MAIL_TEXT_MAX + 1U)
 #define MAIL_ANSWER_MAX 256U /* content of an answer, in bytes */
 
-/* A file either way, or a command of the ground's for a payload's bus and what became of it.  The
+/* A file either way, a command of the ground's for a payload's bus and what became of it, or what
+ * the payload put there.  The
  * numbers are on the wire; a payload's own files are MAIL_DOWN whatever their names. */
-enum mail_direction { MAIL_DOWN = 1, MAIL_UP = 2, MAIL_COMMAND = 3, MAIL_ANSWER = 4 };
+enum mail_direction {
+    MAIL_DOWN = 1,
+    MAIL_UP = 2,
+    MAIL_COMMAND = 3,
+    MAIL_ANSWER = 4,
+    MAIL_TELEMETRY = 5
+};
 
 struct mail {
     enum mail_direction direction;

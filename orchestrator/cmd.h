@@ -30,6 +30,7 @@ extern const struct cli_command cmd_uplink[];
 extern const struct cli_command cmd_link[];
 extern const struct cli_command cmd_mail[];
 extern const struct cli_command cmd_command[];
+extern const struct cli_command cmd_telemetry[];
 extern const struct cli_command cmd_fleet_export[];
 extern const struct cli_command cmd_passes[];
 extern const struct cli_command cmd_plan[];

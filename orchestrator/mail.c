@@ -16,6 +16,7 @@
 #include "link/port.h"
 #include "orchestrator/checking.h"
 #include "orchestrator/command.h"
+#include "orchestrator/telemetry.h"
 
 #define MAIL_DIR "mail"
 #define SPOOL_DIR "mail/.spool"
@@ -122,11 +123,14 @@ enum rc mail_keep(const struct home *home, const struct view_satellite *sat, int
 
     if (rc != RC_OK)
         return rc;
-    if ((ret->direction != MAIL_DOWN && ret->direction != MAIL_ANSWER) ||
+    if ((ret->direction != MAIL_DOWN && ret->direction != MAIL_ANSWER &&
+         ret->direction != MAIL_TELEMETRY) ||
         ret->node != sat->row.node || !has_payload(sat, ret))
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s", ret->tenant, ret->payload);
     if (ret->direction == MAIL_ANSWER)
         return command_keep(home, sat->row.id, ret, fd, err);
+    if (ret->direction == MAIL_TELEMETRY)
+        return telemetry_keep(home, sat->row.id, ret, fd, err);
     (void)snprintf(path, sizeof path, MAIL_DIR "/%s/%s/%s", ret->tenant, sat->row.id, ret->payload);
     (void)snprintf(name, sizeof name, "%016" PRIx64 "-%s", ret->number, ret->name);
     rc = fs_make_dirs(home->dirfd, path, 0700, err);

@@ -7,6 +7,7 @@
 
 #include "base/name.h"
 #include "link/mail.h"
+#include "link/telemetry.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,6 +22,20 @@ static void check_sealed(const struct mail *m, struct bytes content)
     enum rc rc = mail_sealed_check(content, &src, &dst, &err);
 
     if (rc != RC_OK && rc != RC_MAIL_SEALED && rc != RC_MAIL_ADDRESS)
+        abort();
+}
+
+static void check_telemetry(struct bytes content)
+{
+    static struct telemetry_batch batch;
+    static uint8_t buf[TELEMETRY_BYTES_MAX];
+    struct bytes out = { 0 };
+    struct err err;
+
+    if (telemetry_decode(content, &batch, &err) != RC_OK)
+        return;
+    if (batch.instance == 0 || batch.first == 0 || batch.n == 0 || batch.n > TELEMETRY_BATCH_MAX ||
+        telemetry_encode(&batch, buf, &out, &err) != RC_OK || !bytes_equal(out, content))
         abort();
 }
 
@@ -50,12 +65,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if ((uint64_t)m.head + m.size != size || m.head > in.n || m.size > MAIL_CONTENT_MAX)
         abort();
-    if (m.direction < MAIL_DOWN || m.direction > MAIL_ANSWER || !name_valid(m.tenant) ||
+    if (m.direction < MAIL_DOWN || m.direction > MAIL_TELEMETRY || !name_valid(m.tenant) ||
         !name_valid(m.payload) || !mail_name_ok(m.name) || strchr(m.name, '/'))
         abort();
     if (mail_head_encode(&m, buf, &out, &err) != RC_OK ||
         !bytes_equal(out, (struct bytes){ data, m.head }))
         abort();
+    check_telemetry((struct bytes){ data + m.head, m.size });
     check_answer((struct bytes){ data + m.head, m.size });
     check_sealed(&m, (struct bytes){ data + m.head, m.size });
     return 0;

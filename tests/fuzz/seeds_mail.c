@@ -9,6 +9,7 @@
  *     build/seeds
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "agent/post.h"
@@ -16,6 +17,7 @@
 #include "base/fs.h"
 #include "link/seal.h"
 #include "link/status.h"
+#include "link/telemetry.h"
 
 #define MESSAGE_CAP 4096U
 
@@ -65,6 +67,25 @@ static struct bytes sealed(const struct mail *m, uint8_t *buf, size_t cap)
     return (struct bytes){ buf, n };
 }
 
+static void telemetry(struct mail head)
+{
+    static const struct telemetry_batch batch = {
+        .instance = 1,
+        .first = 65,
+        .n = 2,
+        .sample = { { .time_ms = 1, .key = "temp", .n = 4, .value = "21.5" },
+                    { .time_ms = 2, .key = "mode", .n = 1, .value = "3" } }
+    };
+    static uint8_t buf[TELEMETRY_BYTES_MAX];
+    struct bytes bytes = { 0 };
+    struct err err;
+
+    head.direction = MAIL_TELEMETRY;
+    if (telemetry_encode(&batch, buf, &bytes, &err) != RC_OK)
+        abort();
+    mail("telemetry", head, bytes);
+}
+
 static void mails(void)
 {
     const struct mail down = { .direction = MAIL_DOWN,
@@ -94,6 +115,7 @@ static void mails(void)
         abort();
     mail("command", command, bytes_of("0 0 1"));
     mail("answer", answered, answer_bytes);
+    telemetry(answered);
     up.direction = MAIL_UP;
     up.expires_ms = 0;
     memset(longest.tenant, 'a', NAME_MAX_LEN);

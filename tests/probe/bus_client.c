@@ -4,7 +4,7 @@
  *   echo            send "hello", print the answer
  *   talk-PEER       ask for everything once and print it, write to PEER if that may be, read what
  *                   others write; then ask for the time five times a second, and print how it went
- *   obey            answer each command with "7 NAME: BODY"
+ *   obey            count to 70 in telemetry, then answer each command with "7 NAME: BODY"
  *   hostile         everything that a bus must survive, for ever
  * The last three are payloads of an agent: READY=1 first, then WATCHDOG=1.
  */
@@ -151,6 +151,13 @@ static _Noreturn void talk(const char *peer)
 
 static _Noreturn void obey(void)
 {
+    for (int i = 1; i <= 70; i++) {
+        char value[16];
+
+        snprintf(value, sizeof value, "%d", i);
+        if (request("PUT", "/v1/telemetry/count", value) != 204)
+            exit(7);
+    }
     tell("READY=1");
     for (;;) {
         char target[64], result[256];

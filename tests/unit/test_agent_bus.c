@@ -480,50 +480,64 @@ static void hours_and_values(void **state)
 
     for (uint32_t i = 0; i < BUS_KEYS_MAX; i++) {
         (void)snprintf(key, sizeof key, "key-%u", i);
-        assert_rc(bus_value_put(&store, key, bytes_of("1"), 5, &err), RC_OK);
+        assert_rc(bus_sample_put(&store, key, bytes_of("1"), 5, 9, &err), RC_OK);
     }
-    assert_rc(bus_value_put(&store, "one-more", bytes_of("1"), 5, &err), RC_BUS_QUEUE);
-    assert_rc(bus_value_put(&store, "key-3", bytes_of("22"), 6, &err), RC_OK);
-    assert_string_equal(store.value[3].key, "key-3");
-    assert_memory_equal(store.value[3].bytes, "22", 3);
-    assert_int_equal(store.value[3].told_ms, 6);
+    assert_rc(bus_sample_put(&store, "one-more", bytes_of("1"), 5, 9, &err), RC_BUS_QUEUE);
+    assert_rc(bus_sample_put(&store, "key-3", bytes_of("22"), 6, 9, &err), RC_OK);
 }
 
-/* The newest of each, whatever bytes they are; not more often than so; the largest there can be. */
+static void put_samples(struct bus_store *store, uint32_t n)
+{
+    struct err err = { 0 };
+    char text[16];
+
+    for (uint32_t i = 0; i < n; i++) {
+        (void)snprintf(text, sizeof text, "%u", (unsigned)store->ring.next + 1);
+        assert_rc(bus_sample_put(store, "count", bytes_of(text), 1000, 5000, &err), RC_OK);
+    }
+}
+
+/* Each sample has its number, which is its value here. */
+static void assert_batch(const struct bus_store *store, uint64_t first, uint32_t n)
+{
+    static struct telemetry_batch batch;
+    char text[16];
+
+    bus_batch(store, 7, &batch);
+    assert_int_equal(batch.instance, 7);
+    assert_int_equal(batch.first, first);
+    assert_int_equal(batch.n, n);
+    for (uint32_t i = 0; i < n; i++) {
+        (void)snprintf(text, sizeof text, "%u", (unsigned)first + i);
+        assert_int_equal(batch.sample[i].n, strlen(text));
+        assert_memory_equal(batch.sample[i].value, text, strlen(text));
+        assert_string_equal(batch.sample[i].key, "count");
+        assert_int_equal(batch.sample[i].time_ms, 5000);
+    }
+}
+
+/* In order, in batches, the oldest gives way, and its number tells. */
 static void telemetry(void **state)
 {
     static struct bus_store store;
-    static uint8_t buf[BUS_TELEMETRY_MAX];
-    static uint8_t big[BUS_VALUE_MAX];
-    char key[NAME_CAP];
-    struct err err = { 0 };
 
     (void)state;
-    assert_false(bus_telemetry_due(&store, 1000));
-    assert_rc(bus_value_put(&store, "temp", bytes_of("20"), 1000, &err), RC_OK);
-    assert_rc(
-        bus_value_put(&store, "raw", (struct bytes){ (const uint8_t *)"\n \0", 3 }, 1500, &err),
-        RC_OK);
-    assert_rc(bus_value_put(&store, "temp", bytes_of("21.5"), 2000, &err), RC_OK);
-    assert_true(bus_telemetry_due(&store, 2000));
-    struct bytes out = bus_telemetry_encode(&store, 3000, 1800000000000, buf);
-    static const char want[] = "temp 1799999999000 4 21.5\nraw 1799999998500 3 \n \0\n";
-    assert_true(bytes_equal(out, (struct bytes){ (const uint8_t *)want, sizeof want - 1 }));
-    store.fresh = false;
-    store.sent_ms = 3000;
-    assert_false(bus_telemetry_due(&store, 3000 + BUS_TELEMETRY_GAP_MS));
-    assert_rc(bus_value_put(&store, "temp", bytes_of("22"), 4000, &err), RC_OK);
-    assert_false(bus_telemetry_due(&store, 2999 + BUS_TELEMETRY_GAP_MS));
-    assert_true(bus_telemetry_due(&store, 3000 + BUS_TELEMETRY_GAP_MS));
-
     memset(&store, 0, sizeof store);
-    for (uint32_t i = 0; i < BUS_KEYS_MAX; i++) {
-        memset(key, 'k', sizeof key);
-        (void)snprintf(key + NAME_MAX_LEN - 2, 3, "%02u", i);
-        assert_rc(bus_value_put(&store, key, (struct bytes){ big, sizeof big }, 0, &err), RC_OK);
-    }
-    out = bus_telemetry_encode(&store, 0, UINT64_MAX, buf);
-    assert_true(out.n <= sizeof buf && out.n > BUS_KEYS_MAX * BUS_VALUE_MAX);
+    assert_false(bus_batch_due(&store, 1000));
+    put_samples(&store, 3);
+    assert_false(bus_batch_due(&store, 999 + BUS_TELEMETRY_GAP_MS));
+    assert_true(bus_batch_due(&store, 1000 + BUS_TELEMETRY_GAP_MS));
+    assert_batch(&store, 1, 3);
+    bus_batch_done(&store, 3, 2000);
+    assert_false(bus_batch_due(&store, UINT64_MAX));
+    put_samples(&store, TELEMETRY_BATCH_MAX - 1);
+    assert_false(bus_batch_due(&store, 1001));
+    put_samples(&store, 1);
+    assert_true(bus_batch_due(&store, 1001));
+    put_samples(&store, BUS_RING + 5 - TELEMETRY_BATCH_MAX); /* five too many */
+    assert_batch(&store, 3 + 5 + 1, TELEMETRY_BATCH_MAX);
+    bus_batch_done(&store, TELEMETRY_BATCH_MAX, 2000);
+    assert_batch(&store, 3 + 5 + 1 + TELEMETRY_BATCH_MAX, BUS_RING - TELEMETRY_BATCH_MAX);
 }
 
 int main(void)

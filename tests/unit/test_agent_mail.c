@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "link/telemetry.h"
 #include "tests/unit/agent_mailing.h"
 
 /* Send a message of n bytes, all of them `fill`. */
@@ -134,6 +135,8 @@ static struct mail_answer await_answer(enum mail_outcome outcome)
 
     for (uint32_t n = 1; answer.outcome != outcome; n++) {
         await_mail(n);
+        if (got.mail[n - 1].direction == MAIL_TELEMETRY)
+            continue;
         assert_int_equal(got.mail[n - 1].direction, MAIL_ANSWER);
         assert_string_equal(got.mail[n - 1].name, "point");
         must(mail_answer_decode((struct bytes){ got.content[n - 1], (size_t)got.size[n - 1] },
@@ -141,6 +144,30 @@ static struct mail_answer await_answer(enum mail_outcome outcome)
              &err);
     }
     return answer;
+}
+
+/* A full batch of what the payload counted before it said that it is ready. */
+static void await_telemetry(void)
+{
+    static struct telemetry_batch batch;
+    struct err err = { 0 };
+    uint32_t n = 1;
+
+    for (await_mail(n); got.mail[n - 1].direction != MAIL_TELEMETRY; await_mail(n))
+        n++;
+    must(telemetry_decode((struct bytes){ got.content[n - 1], (size_t)got.size[n - 1] }, &batch,
+                          &err),
+         &err);
+    assert_int_equal(batch.first, 1);
+    assert_int_equal(batch.n, TELEMETRY_BATCH_MAX);
+    for (uint32_t i = 0; i < batch.n; i++) {
+        char text[16];
+
+        (void)snprintf(text, sizeof text, "%u", i + 1);
+        assert_string_equal(batch.sample[i].key, "count");
+        assert_int_equal(batch.sample[i].n, strlen(text));
+        assert_memory_equal(batch.sample[i].value, text, strlen(text));
+    }
 }
 
 /* Over the link, the disk and the bus, and back; power is cut in between. */
@@ -160,6 +187,7 @@ static void a_command_is_answered_over_the_bus(void **state)
 
     send_order(1, &manifest);
     await_standing(SLOT_COMMITTED, &manifest);
+    await_telemetry();
     send_as(MAIL_COMMAND, "cam-north", "point", bytes_of("0 0 1"), 1);
     answer = await_answer(MAIL_DONE);
     assert_int_equal(answer.code, 7);

@@ -79,7 +79,7 @@ static noinline struct trust *make_trust(void)
     struct trust *trust = NULL;
 
     grant.expires_ms = 0;
-    grant.total.inbox_bytes = 65536;
+    grant.total.inbox_bytes = grant.total.outbox_bytes = 65536;
     doc_signed(&signed_doc, DOC_ROOT, root_encode, &root, K_ROOT_A, K_ROOT_B);
     assert_rc(trust_new(signed_doc.bytes, &trust, &err), RC_OK);
     doc_signed(&signed_doc, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
@@ -490,6 +490,65 @@ static void a_sealed_payload_takes_sealed_commands(void **state)
     assert_answer(3, &sent, MAIL_DONE, 5, "");
 }
 
+/* ---- telemetry --------------------------------------------------------------------------------
+ */
+
+static void start_with_outbox(uint64_t instance, bool sealed)
+{
+    static struct manifest m;
+
+    memset(&m, 0, sizeof m);
+    (void)snprintf(m.tenant, sizeof m.tenant, "acme");
+    (void)snprintf(m.name, sizeof m.name, "cam");
+    m.limits.outbox_bytes = 65536;
+    m.limits.outbox_bytes_day = 10000;
+    m.sealed = sealed;
+    mail_starting(&a, instance, &m);
+}
+
+/* Within the day, few at a time, after a start too, and behind every message. */
+static void batches_are_few_and_last(void **state)
+{
+    static uint8_t batch[3100];
+    struct mail_file message = {
+        .way = MAIL_SENT, .tenant = "zeta", .payload = "other", .number = 1
+    };
+    uint32_t under_way = 0;
+
+    (void)state;
+    assert_rc(mail_telemetry(&a, 1, bytes_of("x"), &err), RC_MAIL_ADDRESS);
+    start(1, "cam", false); /* without an outbox */
+    assert_rc(mail_telemetry(&a, 1, bytes_of("x"), &err), RC_MAIL_ADDRESS);
+    stop(1);
+    start_with_outbox(2, true);
+    assert_rc(mail_telemetry(&a, 2, bytes_of("x"), &err), RC_MAIL_ADDRESS);
+    mail_not_started(&a, 2);
+    start_with_outbox(3, false);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_rc(mail_telemetry(&a, 3, (struct bytes){ batch, sizeof batch }, &err),
+                  i < 2 ? RC_OK : RC_MAIL_BUDGET);
+    for (uint32_t i = 2; i < MAIL_BATCHES_MAX; i++)
+        assert_rc(mail_telemetry(&a, 3, bytes_of("x"), &err), RC_OK);
+    assert_rc(mail_telemetry(&a, 3, bytes_of("x"), &err), RC_MAIL_FULL);
+    close_agent();
+    open_agent();
+    assert_int_equal(count(MAIL_SENT), MAIL_BATCHES_MAX);
+    start_with_outbox(4, false);
+    assert_rc(mail_telemetry(&a, 4, bytes_of("x"), &err), RC_MAIL_FULL);
+
+    scoped(close_fd) int mem = -1;
+    assert_rc(fs_sealed("test", bytes_of("hello"), &mem, &err), RC_OK);
+    assert_rc(mail_store_put(dir, &message, (struct bytes){ 0 }, mem, 0, 5, NULL, &err), RC_OK);
+    a.mail.item[a.mail.n++] = (struct mail_item){ .f = message };
+    mail_tick(&a, clock_mono_ms());
+    for (uint32_t i = 0; i < a.mail.n; i++) {
+        under_way += a.mail.item[i].under_way;
+        assert_true(a.mail.item[i].under_way || a.mail.item[i].f.telemetry);
+    }
+    assert_int_equal(under_way, 1 + 2);
+    mail_not_started(&a, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -501,6 +560,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flood_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(what_expires_is_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(what_has_expired_is_not_given, setup, teardown),
+        cmocka_unit_test_setup_teardown(batches_are_few_and_last, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sealed_payload_takes_sealed_commands, setup, teardown),
     };
 

@@ -311,6 +311,43 @@ static bool is_done(struct fault_world *w)
     return e.answers > 0;
 }
 
+/* ---- telemetry --------------------------------------------------------------------------------
+ */
+
+/* What could not be kept stays in the ring, and comes again. */
+static enum rc batch_kept(struct fault_world *w, struct err *err)
+{
+    enum rc rc = mail_telemetry(&a, 1, content(), err);
+
+    if (rc == RC_OK)
+        w->told->number[TAKEN]++;
+    return rc;
+}
+
+static void on_batch(void *arg, const struct mail_file *f)
+{
+    struct listed *l = arg;
+    scoped(close_fd) int fd = -1;
+    struct mail m;
+    struct err err;
+
+    assert_true(f->telemetry);
+    assert_rc(mail_store_open(l->dir, f, &fd, &err), RC_OK);
+    assert_rc(mail_head_read(fd, f->size, &m, &err), RC_OK);
+    assert_int_equal(m.direction, MAIL_TELEMETRY);
+    assert_int_equal(m.size, sizeof CONTENT - 1);
+    l->n++;
+}
+
+static bool is_batch(struct fault_world *w)
+{
+    struct listed l = { .dir = w->dir.fd };
+
+    mail_store_list(w->dir.fd, on_batch, &l);
+    assert_true(l.n <= 2 && (l.n >= 1 || w->told->number[TAKEN] == 0));
+    return l.n >= 1;
+}
+
 /* ---- berth-post -------------------------------------------------------------------------------
  */
 
@@ -440,6 +477,9 @@ static const struct fault_row rows[] = {
       .one_way = true, .calls_min = 8 },
     { .name = "command answered", .before = command_before, .open = agent_start, .run = command_done,
       .close = agent_end, .is_new = is_done, .under_way = "acme", .one_way = true,
+      .calls_min = 8 },
+    { .name = "telemetry kept", .before = nothing_before, .open = agent_start, .run = batch_kept,
+      .close = agent_end, .is_new = is_batch, .under_way = "acme", .one_way = true,
       .calls_min = 8 },
     { .name = "message put into an inbox", .before = boxes_before, .open = post_start, .run = post_put,
       .close = post_end_all, .is_new = is_delivered, .one_way = true, .calls_min = 5 },

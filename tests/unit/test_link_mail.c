@@ -9,6 +9,7 @@
 #include "link/mail.h"
 #include "link/seal.h"
 #include "link/status.h"
+#include "link/telemetry.h"
 
 static struct mail good(void)
 {
@@ -259,6 +260,49 @@ static void answers_come_back(void **state)
     }
 }
 
+/* ---- telemetry --------------------------------------------------------------------------------
+ */
+
+static void batches_come_back(void **state)
+{
+    static struct telemetry_batch in, out;
+    static uint8_t buf[TELEMETRY_BYTES_MAX];
+    struct bytes bytes = { 0 };
+    struct err err;
+
+    (void)state;
+    in = (struct telemetry_batch){ .instance = UINT64_MAX,
+                                   .first = UINT64_MAX - TELEMETRY_BATCH_MAX,
+                                   .n = TELEMETRY_BATCH_MAX };
+    for (uint32_t i = 0; i < TELEMETRY_BATCH_MAX; i++) {
+        struct telemetry_sample *s = &in.sample[i];
+
+        s->time_ms = UINT64_MAX;
+        s->n = TELEMETRY_VALUE_MAX;
+        memset(s->key, 'k', NAME_MAX_LEN);
+        memset(s->value, (int)i, TELEMETRY_VALUE_MAX);
+    }
+    assert_rc(telemetry_encode(&in, buf, &bytes, &err), RC_OK); /* the largest fits */
+    assert_rc(telemetry_decode(bytes, &out, &err), RC_OK);
+    assert_memory_equal(&in, &out, sizeof in);
+    for (size_t n = 0; n < bytes.n; n += n < 64 ? 1 : 89)
+        assert_int_not_equal(telemetry_decode((struct bytes){ buf, n }, &out, &err), RC_OK);
+    in.sample[3].key[0] = '/';
+    assert_rc(telemetry_encode(&in, buf, &bytes, &err), RC_OK);
+    assert_rc(telemetry_decode(bytes, &out, &err), RC_MAIL_FORMAT);
+    in.sample[3].key[0] = 'k';
+    in.sample[4].n = 0;
+    assert_rc(telemetry_encode(&in, buf, &bytes, &err), RC_OK);
+    assert_int_not_equal(telemetry_decode(bytes, &out, &err), RC_OK);
+    in.sample[4].n = 1;
+    in.first = 0;
+    assert_rc(telemetry_encode(&in, buf, &bytes, &err), RC_OK);
+    assert_rc(telemetry_decode(bytes, &out, &err), RC_MAIL_FORMAT);
+    in.first = in.n = 0;
+    assert_rc(telemetry_encode(&in, buf, &bytes, &err), RC_OK);
+    assert_int_not_equal(telemetry_decode(bytes, &out, &err), RC_OK);
+}
+
 /* ---- status -----------------------------------------------------------------------------------
  */
 
@@ -304,7 +348,7 @@ int main(void)
         cmocka_unit_test(heads_come_back),    cmocka_unit_test(bad_heads_are_refused),
         cmocka_unit_test(names_of_messages),  cmocka_unit_test(sealed_is_told_from_open),
         cmocka_unit_test(statuses_come_back), cmocka_unit_test(commands_have_names_of_their_own),
-        cmocka_unit_test(answers_come_back),
+        cmocka_unit_test(answers_come_back),  cmocka_unit_test(batches_come_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "orchestrator/command.h"
 #include "orchestrator/mail.h"
+#include "orchestrator/telemetry.h"
 
 static char path[48];
 static struct home home;
@@ -71,7 +72,7 @@ static int teardown(void **state)
 
 static enum rc come(struct mail m, struct bytes content)
 {
-    uint8_t buf[2 * MAIL_HEAD_MAX + MAIL_ANSWER_MAX];
+    static uint8_t buf[MAIL_HEAD_MAX + TELEMETRY_BYTES_MAX];
     struct bytes head = { 0 };
     struct mail got;
     scoped(close_fd) int fd = -1;
@@ -152,11 +153,72 @@ static void answers_nobody_asked_for(void **state)
     assert_rc(command_answer(&home, "aurora-1", &sent, &answer, &err), RC_NOT_FOUND);
 }
 
+/* ---- telemetry --------------------------------------------------------------------------------
+ */
+
+static enum rc report_samples(uint64_t instance, uint64_t first, uint32_t n)
+{
+    static struct telemetry_batch batch;
+    static uint8_t buf[TELEMETRY_BYTES_MAX];
+    struct bytes bytes = { 0 };
+
+    memset(&batch, 0, sizeof batch);
+    batch.instance = instance;
+    batch.first = first;
+    batch.n = n;
+    for (uint32_t i = 0; i < n; i++) {
+        batch.sample[i] = (struct telemetry_sample){ .key = "temp", .n = 1, .value = "2" };
+        batch.sample[i].time_ms = first + i;
+    }
+    assert_rc(telemetry_encode(&batch, buf, &bytes, &err), RC_OK);
+    return come(head_of(MAIL_TELEMETRY, "cam"), bytes);
+}
+
+struct seen_samples {
+    uint64_t instance, last;
+    uint32_t batches;
+};
+
+static bool on_samples(void *arg, const struct telemetry_batch *batch)
+{
+    struct seen_samples *seen = arg;
+
+    assert_true(batch->instance > seen->instance ||
+                (batch->instance == seen->instance && batch->first > seen->last));
+    seen->instance = batch->instance;
+    seen->last = batch->first + batch->n - 1;
+    seen->batches++;
+    return true;
+}
+
+/* Whatever the order in which they came, and once. */
+static void samples_are_in_order(void **state)
+{
+    struct seen_samples seen = { .batches = 0 };
+    uint8_t junk[] = { 0x84, 1, 1 };
+
+    (void)state;
+    assert_rc(telemetry_list(&home, "acme", "aurora-1", "cam", on_samples, &seen, &err),
+              RC_NOT_FOUND);
+    assert_rc(report_samples(5, 1, 3), RC_OK);
+    assert_rc(report_samples(4, 70, 6), RC_OK);
+    assert_rc(report_samples(4, 1, 3), RC_OK);
+    assert_rc(report_samples(4, 1, 3), RC_OK);
+    assert_int_not_equal(come(head_of(MAIL_TELEMETRY, "cam"), (struct bytes){ junk, 3 }), RC_OK);
+    assert_int_not_equal(come(head_of(MAIL_TELEMETRY, "eel"), (struct bytes){ junk, 3 }), RC_OK);
+    assert_rc(telemetry_list(&home, "acme", "aurora-1", "cam", on_samples, &seen, &err), RC_OK);
+    assert_int_equal(seen.batches, 3);
+    assert_int_equal(seen.instance, 5);
+    assert_rc(telemetry_list(&home, "acme", "aurora-1", "dog", on_samples, &seen, &err),
+              RC_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_last_word_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_nobody_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(samples_are_in_order, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <ftw.h>
 
+#include "link/telemetry.h"
 #include "tests/unit/berth_run.h"
 
 #define SECRET "the aperture is f8, do not tell"
@@ -118,6 +119,41 @@ static void commands_too(void **state)
     assert_null(strstr(said, "reboot"));
 }
 
+/* As the ground keeps it: printed in order, with what is missing, and nothing for a terminal. */
+static void telemetry_is_printed(void **state)
+{
+    static const char at[] = "home/mail/.telemetry/acme/sat-1/dog";
+    static struct telemetry_batch batch;
+    static uint8_t buf[TELEMETRY_BYTES_MAX];
+    char path[128];
+    struct bytes bytes = { 0 };
+    scoped(close_fd) int there = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    assert_berth("telemetry acme/dog@sat-1", 1);
+    assert_said("(NOT_FOUND 9)");
+    assert_rc(fs_make_dirs(there, at, 0700, &err), RC_OK);
+    for (uint64_t first = 1; first <= 12; first += 11) {
+        batch = (struct telemetry_batch){ .instance = 5, .first = first, .n = 1 };
+        batch.sample[0] = (struct telemetry_sample){ .key = "temp", .n = 4, .value = "21.5" };
+        if (first > 1)
+            memcpy(batch.sample[0].value, "\x1b[2J", 4);
+        assert_rc(telemetry_encode(&batch, buf, &bytes, &err), RC_OK);
+        print_to(path, sizeof path, "%s/%016x-%016x", at, 5U, (unsigned)first);
+        assert_rc(fs_write_file(there, path, bytes, 0600, &err), RC_OK);
+    }
+    assert_berth("telemetry acme/dog@sat-1", 0);
+    assert_said("21.5");
+    assert_said("10 before the next");
+    assert_said("0x1b5b324a");
+    assert_said("10 dropped");
+    assert_null(strchr(said, '\x1b'));
+    assert_berth("telemetry acme/dog@sat-1 --json", 0);
+    assert_said("\"dropped\": 10");
+    assert_berth("telemetry acme/dog@sat-1 --since-hours 1", 0);
+    assert_null(strstr(said, "21.5"));
+}
+
 static struct bytes looked_for;
 static unsigned found, looked_at;
 
@@ -175,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_sealed_is_refused_early),
         cmocka_unit_test(commands_too),
+        cmocka_unit_test(telemetry_is_printed),
         cmocka_unit_test(the_operator_has_what_is_sealed_only),
     };
 
