@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A payload that answers its mail: what comes into /inbox goes back as NAME.back, and the word of
- * each receipt of such an answer as NAME.back-WORD, so that its ground sees what it saw.
+ * A payload that answers its mail: what comes into /inbox goes back as NAME.back, and once a
+ * receipt says that such an answer was delivered NAME.back-delivered follows, so that its ground
+ * sees what it saw.  Not so that it was taken: two files at once would have no order.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -62,7 +63,8 @@ static void send_back(const char *path, const char *name)
     close(in);
 }
 
-/* "delivered\n" of ping.back becomes the message ping.back-delivered; of other names, nothing. */
+/* "delivered\n" of ping.back becomes the message ping.back-delivered; of other names and words,
+ * nothing. */
 static void send_word(const char *path, const char *name)
 {
     char word[64] = "", to[300];
@@ -73,7 +75,8 @@ static void send_word(const char *path, const char *name)
         exit(11);
     fclose(in);
     word[strcspn(word, " \n")] = '\0';
-    if (n < strlen(BACK) || strncmp(name + n - strlen(BACK), BACK, strlen(BACK)) != 0)
+    if (strcmp(word, "delivered") != 0 || n < strlen(BACK) ||
+        strncmp(name + n - strlen(BACK), BACK, strlen(BACK)) != 0)
         return;
     snprintf(to, sizeof to, "%.*s-%s", (int)n, name, word);
     put(to, -1, word);
