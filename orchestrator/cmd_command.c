@@ -11,11 +11,10 @@
 #include "link/port.h"
 #include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/cmd_mail.h"
 #include "orchestrator/command.h"
 #include "orchestrator/mail.h"
 #include "orchestrator/path.h"
-
-#define HOURS_MAX (24U * 3660U)
 
 /* ---- list -------------------------------------------------------------------------------------
  */
@@ -172,13 +171,10 @@ static const char *send_fix(enum rc rc)
 
 static int run_send(struct cli *cli)
 {
-    scoped(home_close) struct home home = HOME_NONE;
-    scoped(auditing_done) struct auditing audit = { 0 };
     scoped(close_fd) int fd = -1;
     char satellite[NAME_CAP] = "";
     const char *name = cli_value(cli, "name") ? cli_value(cli, "name") : "command";
     struct mail m = { .direction = MAIL_COMMAND };
-    struct digest object = { 0 };
     uint64_t size = 0, hours = 0;
     struct err err = { 0 };
     enum rc rc = mail_parse_to(cli_arg(cli, 0), &m, satellite, &err);
@@ -186,23 +182,14 @@ static int run_send(struct cli *cli)
     if (rc == RC_OK && !name_valid(name))
         rc = err_set(&err, RC_NAME, "%.60s", name);
     if (rc == RC_OK)
-        rc = cli_number(cli, "expires-hours", 24, 1, HOURS_MAX, &hours, &err);
+        rc = cli_number(cli, "expires-hours", 24, 1, CMD_MAIL_HOURS_MAX, &hours, &err);
     if (rc == RC_OK)
         rc = open_content(cli, &fd, &size, &err);
-    if (rc == RC_OK)
-        rc = home_open(cli->home, false, &home, &err);
-    (void)snprintf(m.name, sizeof m.name, "%s", name);
-    m.size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
-    m.expires_ms = clock_unix_ms() + hours * 3600U * 1000U;
-    if (rc == RC_OK)
-        rc = auditing_begin(&audit, cli, &home, NULL, &err);
-    if (rc == RC_OK)
-        rc = mail_queue(&home, satellite, &m, fd, &object, &err);
     if (rc != RC_OK)
         return cli_fail(cli, &err, "%s", send_fix(rc));
-    cli_say(cli, "queued %s for %s/%s on %s", m.name, m.tenant, m.payload, satellite);
-    return cli_json(cli, json_pack("{s:s, s:s, s:o, s:o}", "satellite", satellite, "name", m.name,
-                                   "object", json_digest(&object), "size", json_uint(size)));
+    (void)snprintf(m.name, sizeof m.name, "%s", name);
+    m.size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+    return cmd_mail_queue(cli, &m, satellite, fd, hours, send_fix);
 }
 
 static const struct cli_option list_options[] = {

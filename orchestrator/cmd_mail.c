@@ -13,10 +13,9 @@
 #include "link/port.h"
 #include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
+#include "orchestrator/cmd_mail.h"
 #include "orchestrator/mail.h"
 #include "orchestrator/path.h"
-
-#define HOURS_MAX (24U * 3660U)
 
 /* ---- list -------------------------------------------------------------------------------------
  */
@@ -164,14 +163,32 @@ static const char *send_fix(enum rc rc)
                : "berth mail send TENANT/PAYLOAD@SAT FILE --name NAME";
 }
 
-static int run_send(struct cli *cli)
+int cmd_mail_queue(struct cli *cli, struct mail *m, const char *satellite, int fd, uint64_t hours,
+                   const char *(*fix)(enum rc rc))
 {
     scoped(home_close) struct home home = HOME_NONE;
     scoped(auditing_done) struct auditing audit = { 0 };
+    struct digest object = { 0 };
+    struct err err = { 0 };
+    enum rc rc = home_open(cli->home, false, &home, &err);
+
+    m->expires_ms = clock_unix_ms() + hours * 3600U * 1000U;
+    if (rc == RC_OK)
+        rc = auditing_begin(&audit, cli, &home, NULL, &err);
+    if (rc == RC_OK)
+        rc = mail_queue(&home, satellite, m, fd, &object, &err);
+    if (rc != RC_OK)
+        return cli_fail(cli, &err, "%s", fix(rc));
+    cli_say(cli, "queued %s for %s/%s on %s", m->name, m->tenant, m->payload, satellite);
+    return cli_json(cli, json_pack("{s:s, s:s, s:o, s:o}", "satellite", satellite, "name", m->name,
+                                   "object", json_digest(&object), "size", json_uint(m->size)));
+}
+
+static int run_send(struct cli *cli)
+{
     scoped(close_fd) int fd = -1;
     char satellite[NAME_CAP] = "";
     struct mail m = { .size = 0 };
-    struct digest object = { 0 };
     uint64_t size = 0, hours = 0;
     struct err err = { 0 };
     enum rc rc = mail_parse_to(cli_arg(cli, 0), &m, satellite, &err);
@@ -179,22 +196,13 @@ static int run_send(struct cli *cli)
     if (rc == RC_OK)
         rc = parse_name(cli_arg(cli, 1), cli_value(cli, "name"), &m, &err);
     if (rc == RC_OK)
-        rc = cli_number(cli, "expires-hours", 24U * 30U, 1, HOURS_MAX, &hours, &err);
+        rc = cli_number(cli, "expires-hours", 24U * 30U, 1, CMD_MAIL_HOURS_MAX, &hours, &err);
     if (rc == RC_OK)
         rc = path_open_file(cli_arg(cli, 1), MAIL_CONTENT_MAX, &fd, &size, &err);
-    if (rc == RC_OK)
-        rc = home_open(cli->home, false, &home, &err);
-    m.size = (uint32_t)size;
-    m.expires_ms = clock_unix_ms() + hours * 3600U * 1000U;
-    if (rc == RC_OK)
-        rc = auditing_begin(&audit, cli, &home, NULL, &err);
-    if (rc == RC_OK)
-        rc = mail_queue(&home, satellite, &m, fd, &object, &err);
     if (rc != RC_OK)
         return cli_fail(cli, &err, "%s", send_fix(rc));
-    cli_say(cli, "queued %s for %s/%s on %s", m.name, m.tenant, m.payload, satellite);
-    return cli_json(cli, json_pack("{s:s, s:s, s:o, s:o}", "satellite", satellite, "name", m.name,
-                                   "object", json_digest(&object), "size", json_uint(size)));
+    m.size = (uint32_t)size;
+    return cmd_mail_queue(cli, &m, satellite, fd, hours, send_fix);
 }
 
 static const struct cli_option list_options[] = {
