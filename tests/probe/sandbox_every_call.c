@@ -4,14 +4,18 @@
  * OUTCOME", where the outcome is an errno, 0, "gone" for one that ended its process, or "signal N".
  *
  *     sandbox_every_call native    numbers 0 to 1023, every argument -1
- *     sandbox_every_call x32       every fourth with the bit of the x32 ABI, summed up by outcome
- *     sandbox_every_call int80     every fourth by the 32-bit entry, summed up by outcome
+ *     sandbox_every_call x32       the same with the bit of the x32 ABI, as ranges of one outcome
+ *     sandbox_every_call int80     the same by the 32-bit entry, as ranges
+ *     sandbox_every_call far       numbers around every power of two from 1024 on, by either entry
  *
+ * A range is "FIRST-LAST OUTCOME", a far one "ENTRY NUMBER OUTCOME" (unsigned, 32 bits).
  * One process makes calls until one of them ends it; the next goes on behind that one.
  */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,7 +27,8 @@
 #define X32_BIT 0x40000000L
 #define WAKE_US 20000 /* after which a signal wakes what blocks */
 #define NUMBERS 1024
-#define OUTCOMES 512
+#define FAR_FIRST 10 /* 2^10 is the first number behind those */
+#define FAR_PLACES (3L * (32 - FAR_FIRST))
 
 /* The outcome as one number: below 256 an errno, then what else. */
 #define GONE 301
@@ -92,76 +97,127 @@ static void woken(int signal)
     (void)signal;
 }
 
-static void make_calls(long step, long bit, int old_entry)
+/* What to call, by place: the places of `far` are three around each power of two. */
+struct way {
+    long places;
+    long bit; /* in every number */
+    bool old_entry;
+    bool far;
+};
+
+static long number_at(const struct way *way, long place)
+{
+    if (!way->far)
+        return place | way->bit;
+    return (long)((1UL << (FAR_FIRST + place / 3)) + (unsigned long)(place % 3) - 1) & UINT32_MAX;
+}
+
+static void make_calls(const struct way *way)
 {
     const struct sigaction wake = { .sa_handler = woken };
     const struct itimerval soon = { { 0, WAKE_US }, { 0, WAKE_US } };
     const long self = getpid();
 
     (void)sigaction(SIGALRM, &wake, NULL);
-    while (shared->next < NUMBERS) {
+    while (shared->next < way->places) {
         (void)setitimer(ITIMER_REAL, &soon, NULL);
-        long ret = old_entry ? raw_old(shared->next, -1L) : raw(shared->next | bit, -1L);
+        long nr = number_at(way, shared->next);
+        long ret = way->old_entry ? raw_old(nr, -1L) : raw(nr, -1L);
 
         if (raw(SYS_getpid, 0) != self)
             (void)raw(SYS_exit_group, 0); /* another one, by fork */
         shared->outcome[shared->next] = ret < 0 && ret > -256 ? (int)-ret : 0;
-        shared->next += step;
+        shared->next++;
     }
     _exit(0);
 }
 
 /* Let one process go on until it ends, and note what ended it. */
-static int go_on(long step, long bit, int old_entry)
+static int go_on(const struct way *way)
 {
     int status = 0;
     pid_t pid = fork();
 
     if (pid == 0)
-        make_calls(step, bit, old_entry);
+        make_calls(way);
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return -1;
-    if (shared->next < NUMBERS) {
+    if (shared->next < way->places) {
         shared->outcome[shared->next] = WIFSIGNALED(status) ? SIGNAL + WTERMSIG(status) : GONE;
-        shared->next += step;
+        shared->next++;
     }
     return 0;
 }
 
-static void print_outcome(long nr, int what)
+static void print_outcome(int what)
 {
     if (what >= SIGNAL)
-        printf("%ld signal %d\n", nr, what - SIGNAL);
+        printf(" signal %d\n", what - SIGNAL);
     else if (what == GONE)
-        printf("%ld gone\n", nr);
+        printf(" gone\n");
     else
-        printf("%ld %d\n", nr, what);
+        printf(" %d\n", what);
+}
+
+static int try_all(const struct way *way)
+{
+    shared->next = 0;
+    while (shared->next < way->places) {
+        if (go_on(way) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void print_each(const struct way *way, const char *before)
+{
+    for (long i = 0; i < way->places; i++) {
+        printf("%s%ld", before, number_at(way, i));
+        print_outcome(shared->outcome[i]);
+    }
+}
+
+static void print_ranges(void)
+{
+    long first = 0;
+
+    for (long i = 0; i < NUMBERS; i++) {
+        if (i + 1 < NUMBERS && shared->outcome[i + 1] == shared->outcome[first])
+            continue;
+        printf("%ld-%ld", first, i);
+        print_outcome(shared->outcome[first]);
+        first = i + 1;
+    }
 }
 
 int main(int argc, char **argv)
 {
+    static const struct way native = { NUMBERS, 0, false, false };
+    static const struct way x32 = { NUMBERS, X32_BIT, false, false };
+    static const struct way int80 = { NUMBERS, 0, true, false };
+    static const struct way far[] = { { FAR_PLACES, 0, false, true },
+                                      { FAR_PLACES, 0, true, true } };
     const char *how = argc > 1 ? argv[1] : "native";
-    const int old_entry = strcmp(how, "int80") == 0;
-    const long bit = strcmp(how, "x32") == 0 ? X32_BIT : 0;
-    const long step = bit != 0 || old_entry ? 4 : 1; /* each of these costs a process */
-    int count[OUTCOMES] = { 0 };
 
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return 2;
-    while (shared->next < NUMBERS) {
-        if (go_on(step, bit, old_entry) != 0)
+    if (strcmp(how, "far") == 0) {
+        for (int i = 0; i < 2; i++) {
+            if (try_all(&far[i]) != 0)
+                return 3;
+            print_each(&far[i], i == 0 ? "native " : "int80 ");
+        }
+        return 0;
+    }
+    if (strcmp(how, "native") == 0) {
+        if (try_all(&native) != 0)
             return 3;
+        print_each(&native, "");
+        return 0;
     }
-    for (long nr = 0; nr < NUMBERS; nr += step) {
-        if (strcmp(how, "native") == 0)
-            print_outcome(nr, shared->outcome[nr]);
-        else
-            count[shared->outcome[nr]]++;
-    }
-    for (int what = 0; what < OUTCOMES; what++) {
-        if (count[what] > 0)
-            print_outcome(count[what], what);
-    }
+    if (try_all(strcmp(how, "x32") == 0 ? &x32 : &int80) != 0)
+        return 3;
+    print_ranges();
     return 0;
 }

@@ -179,21 +179,56 @@ static bool old_entry_exists(void)
 #endif
 }
 
+/* All 1024 numbers, in the widest profile and in the narrowest. */
 static void other_entries_are_killed(void **state)
 {
+    static const uint32_t masks[] = { 0, PROFILE_ALL };
     char want[64];
 
     (void)state;
     rig_slot(&rig, "every", "sandbox_every_call");
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
 #if defined(__x86_64__)
-    run_every("x32", PROFILE_ALL);
-    (void)snprintf(want, sizeof want, "%u signal 31\n", NUMBERS / 4);
-    assert_string_equal(run.out, want);
+        run_every("x32", masks[i]);
+        (void)snprintf(want, sizeof want, "0-%u signal %d\n", NUMBERS - 1, SIGSYS);
+        assert_string_equal(run.out, want);
 #endif
-    run_every("int80", PROFILE_ALL);
-    (void)snprintf(want, sizeof want, "%u signal %d\n", NUMBERS / 4,
-                   old_entry_exists() ? SIGSYS : SIGSEGV);
-    assert_string_equal(run.out, want);
+        run_every("int80", masks[i]);
+        (void)snprintf(want, sizeof want, "0-%u signal %d\n", NUMBERS - 1,
+                       old_entry_exists() ? SIGSYS : SIGSEGV);
+        assert_string_equal(run.out, want);
+    }
+}
+
+/* Numbers that no table reaches: around every power of two up to 2^31 (the x32 bit is one, and what
+ * is a negative number to the kernel lies behind it), by both entries. */
+static void far_numbers_are_as_the_table_says(void **state)
+{
+    char *rest = run.out;
+    const char *line;
+    unsigned int native = 0;
+    unsigned int old = 0;
+
+    (void)state;
+    rig_slot(&rig, "every", "sandbox_every_call");
+    run_every("far", PROFILE_ALL);
+    while ((line = strsep(&rest, "\n")) != NULL && line[0] != '\0') {
+        const char *at = strchr(line, ' ');
+        char *outcome;
+
+        assert_non_null(at);
+        unsigned long nr = strtoul(at, &outcome, 10);
+        assert_in_range(nr, NUMBERS - 1, UINT32_MAX);
+        if (strncmp(line, "native ", 7) == 0) {
+            check_outcome(PROFILE_ALL, (uint32_t)nr, outcome + 1);
+            native++;
+        } else {
+            assert_string_equal(outcome, old_entry_exists() ? " signal 31" : " signal 11");
+            old++;
+        }
+    }
+    assert_int_equal(native, 3 * 22);
+    assert_int_equal(old, native);
 }
 
 /* ---- what the host is ----------------------------------------------------------------------- */
@@ -480,6 +515,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ordinary_programs_run, setup, teardown),
         cmocka_unit_test_setup_teardown(every_call_is_as_the_table_says, setup, teardown),
         cmocka_unit_test_setup_teardown(other_entries_are_killed, setup, teardown),
+        cmocka_unit_test_setup_teardown(far_numbers_are_as_the_table_says, setup, teardown),
         cmocka_unit_test_setup_teardown(sees_a_changed_host, setup, teardown),
         cmocka_unit_test_setup_teardown(random_calls_change_nothing, setup, teardown),
     };
