@@ -64,7 +64,7 @@ enum rc store_audit_head(struct store *store, uint64_t *ret_seq, struct digest *
 
 static enum rc root_version(struct store *store, uint64_t *ret, struct err *err)
 {
-    struct query q = query_start(store, "SELECT ifnull(max(version), 0) FROM document "
+    struct query q = query_start(store, "SELECT coalesce(max(version), 0) FROM document "
                                         "WHERE type = ? AND name = 'root'");
 
     query_u64(&q, DOC_ROOT);
@@ -281,8 +281,9 @@ enum rc store_audit_after(struct store *store, uint64_t seq, struct store_audit 
 enum rc store_audit_list(struct store *store, size_t last, struct store_audit **ret, size_t *ret_n,
                          struct err *err)
 {
-    struct query q = query_start(store, "SELECT hash, record FROM (SELECT seq, hash, record "
-                                        "FROM audit ORDER BY seq DESC LIMIT ?) ORDER BY seq");
+    struct query q =
+        query_start(store, "SELECT hash, record FROM (SELECT seq, hash, record "
+                           "FROM audit ORDER BY seq DESC LIMIT ?) AS newest ORDER BY seq");
     scoped(free_ptr) struct store_audit *rows = NULL;
     size_t n = 0, cap = 0;
     enum rc rc = RC_OK, ended;

@@ -22,8 +22,12 @@ static struct bytes view_of(const struct digest *digest)
 
 enum rc store_put_delta(struct store *store, const struct store_delta *row, struct err *err)
 {
-    struct query q = query_start(store, "INSERT OR REPLACE INTO delta (" DELTA_COLUMNS
-                                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    struct query q =
+        query_start(store, "INSERT INTO delta (" DELTA_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+                           "ON CONFLICT (base, manifest) DO UPDATE SET "
+                           "state = excluded.state, object = excluded.object, "
+                           "size = excluded.size, memory = excluded.memory, "
+                           "made_ms = excluded.made_ms, used_ms = excluded.used_ms");
 
     query_row(&q, &delta_row, row);
     return query_run(&q, err);
@@ -80,11 +84,12 @@ enum rc store_is_queued(struct store *store, const struct digest *object, bool *
 enum rc store_names_object(struct store *store, const struct digest *object, bool *ret,
                            struct err *err)
 {
-    struct query q = query_start(store, "SELECT EXISTS (SELECT 1 FROM package WHERE object = ?1)"
-                                        " + EXISTS (SELECT 1 FROM delta WHERE object = ?1)"
-                                        " + EXISTS (SELECT 1 FROM sat_order WHERE object = ?1)"
-                                        " + EXISTS (SELECT 1 FROM token WHERE object = ?1)"
-                                        " + EXISTS (SELECT 1 FROM outgoing WHERE object = ?1)");
+    struct query q = query_start(
+        store, "SELECT CASE WHEN EXISTS (SELECT 1 FROM package WHERE object = ?1)"
+               " OR EXISTS (SELECT 1 FROM delta WHERE object = ?1)"
+               " OR EXISTS (SELECT 1 FROM sat_order WHERE object = ?1)"
+               " OR EXISTS (SELECT 1 FROM token WHERE object = ?1)"
+               " OR EXISTS (SELECT 1 FROM outgoing WHERE object = ?1) THEN 1 ELSE 0 END");
 
     query_blob(&q, view_of(object));
 
@@ -131,8 +136,11 @@ static const struct row_type failed_row = ROW_TYPE(struct store_delta_failed, fa
 enum rc store_put_delta_failed(struct store *store, const struct store_delta_failed *row,
                                struct err *err)
 {
-    struct query q = query_start(store, "INSERT OR REPLACE INTO delta_failed (" FAILED_COLUMNS
-                                        ") VALUES (?, ?, ?, ?, ?)");
+    struct query q =
+        query_start(store, "INSERT INTO delta_failed (" FAILED_COLUMNS ") VALUES (?, ?, ?, ?, ?) "
+                           "ON CONFLICT (base, manifest) DO UPDATE SET "
+                           "code = excluded.code, engine = excluded.engine, "
+                           "at_ms = excluded.at_ms");
 
     query_row(&q, &failed_row, row);
     return query_run(&q, err);
@@ -172,8 +180,9 @@ enum rc store_forget_delta_failed(struct store *store, const struct digest *base
 enum rc store_put_base_changed(struct store *store, const char *satellite,
                                const struct digest *manifest, uint64_t now_ms, struct err *err)
 {
-    struct query q = query_start(
-        store, "INSERT OR IGNORE INTO base_changed (satellite, manifest, at_ms) VALUES (?, ?, ?)");
+    struct query q =
+        query_start(store, "INSERT INTO base_changed (satellite, manifest, at_ms) VALUES (?, ?, ?) "
+                           "ON CONFLICT (satellite, manifest) DO NOTHING");
 
     query_text(&q, satellite);
     query_blob(&q, view_of(manifest));
@@ -210,8 +219,9 @@ static const struct row_type full_only_row = ROW_TYPE(struct store_full_only, fu
 
 enum rc store_put_full_only(struct store *store, const struct store_full_only *row, struct err *err)
 {
-    struct query q = query_start(store, "INSERT OR IGNORE INTO full_only (" FULL_ONLY_COLUMNS
-                                        ") VALUES (?, ?, ?, ?)");
+    struct query q =
+        query_start(store, "INSERT INTO full_only (" FULL_ONLY_COLUMNS ") VALUES (?, ?, ?, ?) "
+                           "ON CONFLICT (satellite, manifest) DO NOTHING");
 
     query_row(&q, &full_only_row, row);
     return query_run(&q, err);

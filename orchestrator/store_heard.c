@@ -51,6 +51,8 @@ static enum rc is_marked(struct store *store, const struct store_heard *row, boo
     return query_end(&q, err);
 }
 
+#define KIND "(CASE WHEN contact = 0 THEN 1 ELSE 0 END)"
+
 static enum rc insert(struct store *store, const struct store_heard *row, struct err *err)
 {
     struct query q =
@@ -61,9 +63,9 @@ static enum rc insert(struct store *store, const struct store_heard *row, struct
 
     if (rc != RC_OK)
         return rc;
-    q = query_start(store, "DELETE FROM heard WHERE satellite = ?1 AND (contact = 0) = ?2 AND "
-                           "id NOT IN (SELECT id FROM heard WHERE satellite = ?1 AND "
-                           "(contact = 0) = ?2 ORDER BY id DESC LIMIT ?3)");
+    q = query_start(store, "DELETE FROM heard WHERE satellite = ?1 AND " KIND " = ?2 AND "
+                           "id NOT IN (SELECT id FROM heard WHERE satellite = ?1 AND " KIND
+                           " = ?2 ORDER BY id DESC LIMIT ?3)");
     query_text(&q, row->satellite);
     query_u64(&q, row->contact == 0);
     query_u64(&q, row->contact == 0 ? STORE_MARKS_MAX : STORE_HEARD_MAX);
@@ -115,8 +117,10 @@ static const struct row_type reserved_row = ROW_TYPE(struct store_reserved, rese
 
 enum rc store_put_reserved(struct store *store, const struct store_reserved *row, struct err *err)
 {
-    struct query q = query_start(store, "INSERT OR REPLACE INTO reserved (" RESERVED_COLUMNS
-                                        ") VALUES (?, ?, ?, ?, ?)");
+    struct query q =
+        query_start(store, "INSERT INTO reserved (" RESERVED_COLUMNS ") VALUES (?, ?, ?, ?, ?) "
+                           "ON CONFLICT (station, satellite, aos_ms) DO UPDATE SET "
+                           "los_ms = excluded.los_ms, antenna = excluded.antenna");
 
     query_row(&q, &reserved_row, row);
     return query_run(&q, err);

@@ -140,8 +140,11 @@ static const struct row_type token_row = ROW_TYPE(struct store_token, token_fiel
 
 enum rc store_put_token(struct store *store, const struct store_token *row, struct err *err)
 {
-    struct query q = query_start(store, "INSERT OR REPLACE INTO token (" TOKEN_COLUMNS
-                                        ") VALUES (?, ?, ?, ?, ?)");
+    struct query q =
+        query_start(store, "INSERT INTO token (" TOKEN_COLUMNS ") VALUES (?, ?, ?, ?, ?) "
+                           "ON CONFLICT (satellite, generation) DO UPDATE SET "
+                           "object = excluded.object, size = excluded.size, "
+                           "expires_ms = excluded.expires_ms");
 
     query_row(&q, &token_row, row);
     return query_run(&q, err);
@@ -195,7 +198,7 @@ enum rc store_queue(struct store *store, const struct store_outgoing *row, bool 
                            "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
                            "ON CONFLICT (satellite, object) DO UPDATE SET kind = excluded.kind, "
                            "class = excluded.class, state = 1, path = excluded.path, sent_ms = 0, "
-                           "queued_ms = excluded.queued_ms WHERE ?11 OR state = 3");
+                           "queued_ms = excluded.queued_ms WHERE ?11 = 1 OR outgoing.state = 3");
     struct store_outgoing fresh = *row;
 
     fresh.state = OUTGOING_QUEUED;
@@ -258,7 +261,8 @@ enum rc store_put_report(struct store *store, const struct store_observed *row, 
         store, "INSERT INTO observed (satellite, epoch, seq, received_ms, report) "
                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (satellite) DO UPDATE SET "
                "epoch = excluded.epoch, seq = excluded.seq, received_ms = excluded.received_ms, "
-               "report = excluded.report WHERE (excluded.epoch, excluded.seq) > (epoch, seq)");
+               "report = excluded.report WHERE (excluded.epoch, excluded.seq) > "
+               "(observed.epoch, observed.seq)");
     enum rc rc;
 
     query_row(&q, &observed_row, row);
@@ -320,7 +324,8 @@ enum rc store_put_event(struct store *store, const struct store_event *row, stru
     struct query q =
         query_start(store, "INSERT INTO event (" EVENT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?) "
                            "ON CONFLICT (satellite, seq) DO UPDATE SET "
-                           "count = max(count, excluded.count)");
+                           "count = CASE WHEN excluded.count > event.count "
+                           "THEN excluded.count ELSE event.count END");
 
     query_row(&q, &event_row, row);
     return query_run(&q, err);
@@ -388,7 +393,7 @@ enum rc store_events(struct store *store, const char *satellite, size_t last,
     struct query q =
         query_start(store, "SELECT * FROM (SELECT " EVENT_COLUMNS " FROM event WHERE ?1 IS NULL OR "
                            "satellite = ?1 ORDER BY received_ms DESC, seq DESC LIMIT ?2) "
-                           "ORDER BY received_ms, satellite, seq");
+                           "AS newest ORDER BY received_ms, satellite, seq");
 
     query_text(&q, satellite);
     query_u64(&q, last);

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/store_query: how the store's own files (store_*.c) talk to SQLite without seeing it.
+ * orchestrator/store_query: how the store's own files (store_*.c) talk to the database without
+ * seeing it.
+ *
+ * SQL has to be what SQLite and PostgreSQL both take.  Tables (store_schema.c): write them as for
+ * SQLite, with the words TEXT, INTEGER, BLOB, PRIMARY KEY AUTOINCREMENT, STRICT, WITHOUT ROWID; no
+ * trigger, no PRAGMA.  Statements: ON CONFLICT (...) DO UPDATE or DO NOTHING, never INSERT OR ...;
+ * there, and wherever two tables are, name columns with their table; an alias behind every (SELECT)
+ * in FROM; a condition is no number (CASE WHEN x THEN 1 ELSE 0 END), and a number no condition (?1
+ * = 1); coalesce, never ifnull; CASE, never max of two values; ? or ?1, ?2, never both.
  *
  * A row type is a table of fields that maps columns to members, in order; binding, reading and
  * listing are then the same code for every kind of row.  A query's failure is sticky: bind, step
@@ -44,10 +52,11 @@ struct row_type {
 struct query {
     struct store *store;
     void *statement;
-    int next_bind;   /* from 1 */
-    int next_column; /* from 0 */
-    bool row;        /* on a row */
-    enum rc rc;      /* first failure, sticky */
+    struct store *own; /* the transaction that it needs of its own */
+    int next_bind;     /* from 1 */
+    int next_column;   /* from 0 */
+    bool row;          /* on a row */
+    enum rc rc;        /* first failure, sticky */
     struct err err;
 };
 

@@ -19,10 +19,11 @@ static enum rc get_number(struct query *q, uint64_t *ret, struct err *err)
 enum rc store_order_ready(struct store *store, const char *satellite, uint64_t generation,
                           bool *ret, struct err *err)
 {
-    struct query q = query_start(
-        store, "SELECT count(*) > 0 AND count(*) = count(*) FILTER (WHERE rollout.state IN (1, 3) "
-               "AND wave.state IN (2, 3)) FROM wave JOIN rollout ON rollout.id = wave.rollout "
-               "WHERE wave.satellite = ? AND wave.generation = ?");
+    struct query q =
+        query_start(store, "SELECT CASE WHEN count(*) > 0 AND count(*) = count(*) FILTER (WHERE "
+                           "rollout.state IN (1, 3) AND wave.state IN (2, 3)) THEN 1 ELSE 0 END "
+                           "FROM wave JOIN rollout ON rollout.id = wave.rollout "
+                           "WHERE wave.satellite = ? AND wave.generation = ?");
     uint64_t ready = 0;
 
     static_assert(ROLLOUT_RUNNING == 1 && ROLLOUT_COMPLETED == 3 && WAVE_ACTIVE == 2 &&

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "orchestrator/store.h"
+#include "orchestrator/store_schema.h"
 
 static char dir[64];
 static char path[96];
@@ -71,25 +72,40 @@ static void missing_file_is_not_made(void **state)
 
 static void another_schema_is_refused(void **state)
 {
-    static const struct {
-        const char *sql, *says;
+    const uint64_t ours = store_schema_number();
+    const struct {
+        uint64_t number;
+        const char *made_by, *use;
     } rows[] = {
-        { "PRAGMA user_version = 2", "an older berth (schema 2, not 8): use a new home" },
-        { "PRAGMA user_version = 9", "a newer berth (schema 9, not 8): use that one" },
+        { SCHEMA_OLDEST - 1, "an older", "a new home" },
+        { ours + 1, "a newer", "that one" },
     };
     struct store *other = NULL;
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char sql[64], says[96];
         sqlite3 *db = NULL;
 
+        (void)snprintf(sql, sizeof sql, "PRAGMA user_version = %llu",
+                       (unsigned long long)rows[i].number);
+        (void)snprintf(says, sizeof says, "%s berth (schema %llu, not %llu): use %s",
+                       rows[i].made_by, (unsigned long long)rows[i].number,
+                       (unsigned long long)ours, rows[i].use);
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, rows[i].sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
         sqlite3_close(db);
         assert_rc(store_open(path, true, &other, &err), RC_STORE);
         assert_null(other);
-        assert_non_null(strstr(err.what, rows[i].says));
+        assert_non_null(strstr(err.what, says));
     }
+}
+
+static void each_step_makes_the_next_number(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < store_schema_n; i++)
+        assert_int_equal(store_schema[i].number, SCHEMA_OLDEST + i);
 }
 
 static void the_schema_before_is_brought_up_to_date(void **state)
@@ -531,6 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(missing_file_is_not_made),
         ROW(another_schema_is_refused),
+        ROW(each_step_makes_the_next_number),
         ROW(the_schema_before_is_brought_up_to_date),
         ROW(deltas),
         ROW(where_only_the_full_package_works),

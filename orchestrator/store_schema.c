@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/store_schema.h"
+
+/* clang-format off */
+static const char schema_3[] =
+    "CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE satellite (id TEXT PRIMARY KEY, node INTEGER NOT NULL UNIQUE CHECK (node > 0),"
+    "  up TEXT NOT NULL, down TEXT NOT NULL, link_keys TEXT NOT NULL, labels TEXT NOT NULL,"
+    "  added_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE document (type INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,"
+    "  envelope BLOB NOT NULL, added_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (type, name, version)) STRICT;"
+    "CREATE TABLE package (tenant TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,"
+    "  release INTEGER NOT NULL, manifest BLOB NOT NULL UNIQUE, object BLOB NOT NULL,"
+    "  size INTEGER NOT NULL, path TEXT NOT NULL, pushed_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (tenant, name, version)) STRICT;"
+    "CREATE TABLE sat_order (satellite TEXT NOT NULL REFERENCES satellite,"
+    "  generation INTEGER NOT NULL CHECK (generation > 0),"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5), payload BLOB NOT NULL,"
+    "  object BLOB NOT NULL, rollout INTEGER NOT NULL, wave INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL, envelope BLOB NOT NULL,"
+    "  PRIMARY KEY (satellite, generation)) STRICT;"
+    "CREATE TABLE token (satellite TEXT NOT NULL, generation INTEGER NOT NULL,"
+    "  object BLOB NOT NULL, size INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (satellite, generation),"
+    "  FOREIGN KEY (satellite, generation) REFERENCES sat_order (satellite, generation))"
+    "  STRICT, WITHOUT ROWID;"
+    "CREATE INDEX sat_order_rollout ON sat_order (rollout) WHERE rollout != 0;"
+    "CREATE TABLE outgoing (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  satellite TEXT NOT NULL REFERENCES satellite, object BLOB NOT NULL, kind INTEGER NOT NULL,"
+    "  class INTEGER NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),"
+    "  size INTEGER NOT NULL, path TEXT NOT NULL,"
+    "  sent_bytes INTEGER NOT NULL, sent_ms INTEGER NOT NULL, queued_ms INTEGER NOT NULL,"
+    "  UNIQUE (satellite, object)) STRICT;"
+    "CREATE INDEX outgoing_state ON outgoing (state, satellite, class, id);"
+    "CREATE TABLE observed (satellite TEXT PRIMARY KEY REFERENCES satellite,"
+    "  epoch INTEGER NOT NULL, seq INTEGER NOT NULL, received_ms INTEGER NOT NULL,"
+    "  report BLOB NOT NULL) STRICT;"
+    "CREATE TABLE event (satellite TEXT NOT NULL REFERENCES satellite, seq INTEGER NOT NULL,"
+    "  code INTEGER NOT NULL, count INTEGER NOT NULL, what TEXT NOT NULL,"
+    "  received_ms INTEGER NOT NULL, PRIMARY KEY (satellite, seq)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE rollout (id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL,"
+    "  name TEXT NOT NULL, from_version TEXT NOT NULL, to_version TEXT NOT NULL,"
+    "  to_manifest BLOB NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),"
+    "  reason TEXT NOT NULL, wave INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    "  changed_ms INTEGER NOT NULL, fail_max INTEGER NOT NULL, soak_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE wave (rollout INTEGER NOT NULL REFERENCES rollout, wave INTEGER NOT NULL,"
+    "  satellite TEXT NOT NULL REFERENCES satellite,"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4), generation INTEGER NOT NULL,"
+    "  healthy_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (rollout, wave, satellite)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX wave_order ON wave (satellite, generation);"
+    "CREATE TABLE audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, who TEXT NOT NULL,"
+    "  action TEXT NOT NULL, detail TEXT NOT NULL, hash BLOB NOT NULL) STRICT;";
+
+/* What schema 4 adds: a new store gets it behind the text above, one of schema 3 when it is opened. */
+static const char schema_4[] =
+    "CREATE TABLE delta (base BLOB NOT NULL, manifest BLOB NOT NULL,"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3), object BLOB NOT NULL,"
+    "  size INTEGER NOT NULL, memory INTEGER NOT NULL, made_ms INTEGER NOT NULL,"
+    "  used_ms INTEGER NOT NULL, PRIMARY KEY (base, manifest)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX outgoing_object ON outgoing (object);"
+    "CREATE TABLE full_only (satellite TEXT NOT NULL REFERENCES satellite,"
+    "  manifest BLOB NOT NULL, code INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (satellite, manifest)) STRICT, WITHOUT ROWID;";
+
+/* What schema 5 adds, likewise. */
+static const char schema_5[] =
+    "CREATE TABLE delta_failed (base BLOB NOT NULL, manifest BLOB NOT NULL,"
+    "  code INTEGER NOT NULL, engine INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (base, manifest)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE base_changed (satellite TEXT NOT NULL REFERENCES satellite,"
+    "  manifest BLOB NOT NULL, at_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (satellite, manifest)) STRICT, WITHOUT ROWID;";
+
+/* What schema 6 adds: the audit log as records.  What was written before stays as it is; the first
+ * record says what it came to. */
+static const char schema_6[] =
+    "ALTER TABLE audit RENAME TO audit_before;"
+    "CREATE TABLE audit (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL,"
+    "  lost_first INTEGER NOT NULL, lost_last INTEGER NOT NULL, record BLOB NOT NULL) STRICT;"
+    "CREATE INDEX audit_lost ON audit (lost_last, lost_first) WHERE lost_last != 0;"
+    "CREATE TABLE audit_head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL,"
+    "  hash BLOB NOT NULL) STRICT;";
+
+/* What schema 7 adds: what came over the links. */
+static const char schema_7[] =
+    "CREATE TABLE heard (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  satellite TEXT NOT NULL REFERENCES satellite, epoch INTEGER NOT NULL,"
+    "  contact INTEGER NOT NULL, received_ms INTEGER NOT NULL, arrived INTEGER NOT NULL,"
+    "  waiting INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX heard_satellite ON heard (satellite, id);";
+
+/* What schema 8 adds: reservations. */
+static const char schema_8[] =
+    "CREATE TABLE reserved (station TEXT NOT NULL, satellite TEXT NOT NULL,"
+    "  aos_ms INTEGER NOT NULL, los_ms INTEGER NOT NULL, antenna INTEGER NOT NULL,"
+    "  PRIMARY KEY (station, satellite, aos_ms)) STRICT, WITHOUT ROWID;";
+/* clang-format on */
+
+/* The audit log is appended to, and never changed: each database says so in its own way. */
+#define APPEND_ONLY(table, trigger)                                                                \
+    "CREATE TRIGGER " trigger "_no_update BEFORE UPDATE ON " table                                 \
+    "  BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;"                          \
+    "CREATE TRIGGER " trigger "_no_delete BEFORE DELETE ON " table                                 \
+    "  BEGIN SELECT RAISE(ABORT, 'the audit table is append-only'); END;"
+#define APPEND_ONLY_PG(table, trigger)                                                             \
+    "CREATE TRIGGER " trigger "_no_change BEFORE UPDATE OR DELETE ON " table                       \
+    " FOR EACH ROW EXECUTE FUNCTION append_only();"                                                \
+    "CREATE TRIGGER " trigger "_no_truncate BEFORE TRUNCATE ON " table                             \
+    " EXECUTE FUNCTION append_only();"
+
+/* In SQLite every table without WITHOUT ROWID has a column rowid, in the order of inserting. */
+static const char schema_3_pg[] =
+    "ALTER TABLE document ADD COLUMN rowid BIGINT GENERATED BY DEFAULT AS IDENTITY;"
+    "CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    "  RAISE EXCEPTION 'the audit table is append-only'; END $$;" APPEND_ONLY_PG("audit", "audit");
+
+const struct schema_step store_schema[] = {
+    { 3, schema_3, APPEND_ONLY("audit", "audit"), schema_3_pg },
+    { 4, schema_4, NULL, NULL },
+    { 5, schema_5, NULL, NULL },
+    { 6, schema_6, APPEND_ONLY("audit", "audit_record"), APPEND_ONLY_PG("audit", "audit_record") },
+    { 7, schema_7, NULL, NULL },
+    { 8, schema_8, NULL, NULL },
+};
+const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
+
+uint64_t store_schema_number(void)
+{
+    return store_schema[store_schema_n - 1].number;
+}
