@@ -5,6 +5,7 @@
 
 #include "base/version.h"
 #include "orchestrator/cli_help.h"
+#include "orchestrator/screen.h"
 #include "orchestrator/suggest.h"
 
 #define HOME_DEFAULT ".berth"
@@ -113,11 +114,18 @@ static bool is_option(const char *word)
     return word[0] == '-' && word[1] != '\0';
 }
 
+static const char *long_form(const char *word)
+{
+    if (strcmp(word, "-h") == 0)
+        return "--help";
+    return strcmp(word, "-o") == 0 ? "--output" : strcmp(word, "-w") == 0 ? "--watch" : word;
+}
+
 /* argv[*at] is an option: take it and its values, and move *at behind them. */
 static enum rc parse_option(struct cli *cli, size_t n, char *const *words, size_t *at,
                             struct err *err)
 {
-    const char *word = strcmp(words[*at], "-h") == 0 ? "--help" : words[*at];
+    const char *word = long_form(words[*at]);
     char name[40];
     size_t len = strcspn(word, "=");
     const struct cli_option *option;
@@ -233,12 +241,57 @@ static const char *home_default(void)
     return env && env[0] != '\0' ? env : HOME_DEFAULT;
 }
 
+/* --output and its alias.  When they are wrong what is said about it goes to people. */
+static enum rc take_form(struct cli *cli, struct err *err)
+{
+    static const char *const forms[] = { [CLI_TABLE] = "table",
+                                         [CLI_WIDE] = "wide",
+                                         [CLI_JSON] = "json",
+                                         [CLI_YAML] = "yaml",
+                                         [CLI_NAME] = "name" };
+    const char *output = cli_value(cli, "output");
+    const bool json = cli_flag(cli, "json");
+    size_t form = json ? CLI_JSON : CLI_TABLE;
+
+    if (output)
+        for (form = 0; form < sizeof forms / sizeof forms[0]; form++)
+            if (strcmp(forms[form], output) == 0)
+                break;
+    cli->json = json;
+    if (form == sizeof forms / sizeof forms[0])
+        return err_set(err, RC_USAGE, "--output is table, wide, json, yaml or name, not '%.20s'",
+                       output);
+    if (json && form != CLI_JSON)
+        return err_set(err, RC_USAGE, "--json and --output %s: give one of them", output);
+    if (form == CLI_NAME && !cli->command->listing)
+        return err_set(err, RC_USAGE, "berth %s lists nothing that has a name", cli->command->name);
+    cli->form = (enum cli_form)form;
+    cli->json = form >= CLI_JSON;
+    return RC_OK;
+}
+
+/* Once, or again every second while it may change and somebody looks. */
+static int run_watching(struct cli *cli)
+{
+    const bool watches = cli->command->watch != CLI_NO_WATCH && cli_flag(cli, "watch");
+    int code = CLI_OK;
+
+    do {
+        if (watches)
+            screen_clear(cli);
+        cli->again = cli->command->watch == CLI_WATCH;
+        code = cli->command->run(cli);
+    } while (watches && cli->again && (code == CLI_OK || code == CLI_PAUSED) && screen_wait(cli));
+    return code;
+}
+
 static int run_command(struct cli *cli, size_t n, char *const *words)
 {
     struct err err;
     enum rc rc = parse(cli, n, words, &err);
 
-    cli->json = cli_flag(cli, "json");
+    if (rc == RC_OK)
+        rc = take_form(cli, &err);
     cli->home = cli_value(cli, "home");
     if (!cli->home)
         cli->home = home_default();
@@ -252,7 +305,7 @@ static int run_command(struct cli *cli, size_t n, char *const *words)
         rc = check_halves(cli, &err);
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth %s --help", cli->command->name);
-    return cli->command->run(cli);
+    return run_watching(cli);
 }
 
 /* Words that are no commands of a table. */

@@ -44,6 +44,22 @@ struct cli_option {
 
 struct cli;
 
+/* How data is printed: -o FORM.  All but the first two are one tree, and errors are in it, too. */
+enum cli_form {
+    CLI_TABLE, /* for people, within the terminal's width */
+    CLI_WIDE,  /* for people, all of it, and more columns where a command has some */
+    CLI_JSON,
+    CLI_YAML,
+    CLI_NAME, /* what a listing calls its things, one a line */
+};
+
+/* Whether a command with --watch in its options is run again every second. */
+enum cli_watch {
+    CLI_NO_WATCH,
+    CLI_WATCH,       /* until interrupted */
+    CLI_WATCH_UNTIL, /* ... or until it leaves cli->again false */
+};
+
 /* What the first positional argument of a command names, for completion. */
 enum cli_names { CLI_NO_NAMES, CLI_SATELLITES, CLI_ROLLOUTS, CLI_TENANTS, CLI_TOKENS };
 
@@ -57,6 +73,10 @@ struct cli_command {
     unsigned args_min;
     unsigned args_max;
     enum cli_names names;
+    enum cli_watch watch;
+    /* For -o name: the answer's list and what names its items, "satellites.id" or, of two parts,
+     * "payloads.tenant/name"; "seq" when all of the answer is the list; NULL = nothing to name. */
+    const char *listing;
     const struct cli_option *options; /* ends with a row whose name is NULL; NULL = none */
     int (*run)(struct cli *cli);      /* returns enum cli_exit */
 };
@@ -66,9 +86,11 @@ struct cli_command {
 /* One invocation.  Views of argv; nothing is owned. */
 struct cli {
     const struct cli_command *command;
-    FILE *out; /* data */
-    FILE *err; /* notes and errors */
-    bool json;
+    FILE *out;  /* data */
+    FILE *err;  /* notes and errors */
+    bool json;  /* data only: the form is JSON, YAML or names */
+    bool again; /* set by what runs: it may still change */
+    enum cli_form form;
     const char *home; /* as given by --home, $BERTH_HOME, or ".berth" */
     size_t n_args;
     const char *args[CLI_VALUES_MAX];
@@ -90,6 +112,12 @@ struct cli {
     {                                                                                              \
         "passphrase-file", CLI_PATH, "FILE",                                                       \
             "read the key's passphrase from FILE (else $BERTH_PASSPHRASE_FILE, else asked for)"    \
+    }
+
+/* ... and each that is worth looking at for a while, with a .watch. */
+#define CLI_OPTION_WATCH                                                                           \
+    {                                                                                              \
+        "watch", CLI_FLAG, NULL, "print again every second while it may change"                    \
     }
 
 /* Whether an option was given. */
@@ -126,12 +154,13 @@ void cli_note(struct cli *cli, const char *fmt, ...) printf_like(2, 3);
 /* A line of data for people: to stdout, not printed with --json. */
 void cli_say(struct cli *cli, const char *fmt, ...) printf_like(2, 3);
 
-/* With --json: print the value and a newline.  Always gives the reference up.  Returns CLI_OK, or
- * CLI_FAILED when stdout cannot be written. */
+/* With -o json, yaml or name: print the value in this form.  Always gives the reference up. Returns
+ * CLI_OK, or CLI_FAILED when stdout cannot be written. */
 int cli_json(struct cli *cli, json_t *value);
 
 /* A table with aligned columns.  Build it row by row, print it, free it.  Cells are copied; control
- * bytes in them become '?'.  Out of memory ends in an empty table, never in a crash. */
+ * bytes in them become '?'.  On a terminal lines end where it ends, unless the form is wide.  Out
+ * of memory ends in an empty table, never in a crash. */
 #define CLI_COLUMNS_MAX 12U
 struct cli_table;
 struct cli_table *cli_table_new(const char *const *headings, size_t n);

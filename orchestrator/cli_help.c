@@ -5,7 +5,10 @@
 
 const struct cli_option cli_common_options[] = {
     { "home", CLI_PATH, "DIR", "the ground's home directory (else $BERTH_HOME, else .berth)" },
-    { "json", CLI_FLAG, NULL, "print data and errors as JSON" },
+    { "output", CLI_TEXT, "FORM",
+      "also -o: table; wide, with nothing cut off; json, yaml: data and errors; name, of "
+      "listings" },
+    { "json", CLI_FLAG, NULL, "the same as --output json" },
     { "help", CLI_FLAG, NULL, "this text" },
     { 0 },
 };

@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "orchestrator/cli.h"
+#include "orchestrator/screen.h"
+#include "orchestrator/yaml_emit.h"
 
 /* Codes whose exit is not that of their range. */
 static const struct {
@@ -90,7 +92,7 @@ int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
         (void)snprintf(text, sizeof text,
                        "begin nothing new; put back a copy of store.sqlite: operator guide, "
                        "\"Copies of the store\"");
-    if (cli->json)
+    if (cli->json && cli->form != CLI_NAME)
         print_json_error(cli, err, text);
     else
         print_text_error(cli, err, text);
@@ -121,17 +123,52 @@ void cli_say(struct cli *cli, const char *fmt, ...)
     (void)fputc('\n', cli->out);
 }
 
+static void put_part(FILE *out, const json_t *item, const char *key, size_t n)
+{
+    const json_t *part = json_object_getn(item, key, n);
+
+    if (!part) /* of a list that tells of different things */
+        part = json_object_get(item, "object");
+    if (json_is_integer(part))
+        (void)fprintf(out, "%lld", (long long)json_integer_value(part));
+    else
+        (void)fputs(json_is_string(part) ? json_string_value(part) : "-", out);
+}
+
+/* One line for each item of the listing: what it is called. */
+static bool print_names(struct cli *cli, const json_t *value)
+{
+    const char *listing = cli->command->listing;
+    const char *dot = strchr(listing, '.');
+    const json_t *list = dot ? json_object_getn(value, listing, (size_t)(dot - listing)) : value;
+    const char *key = dot ? dot + 1 : listing;
+    const size_t n = json_array_size(list);
+
+    for (size_t i = 0; i < n; i++) {
+        put_part(cli->out, json_array_get(list, i), key, strcspn(key, "/"));
+        for (const char *part = strchr(key, '/'); part; part = strchr(part + 1, '/')) {
+            (void)fputc('/', cli->out);
+            put_part(cli->out, json_array_get(list, i), part + 1, strcspn(part + 1, "/"));
+        }
+        (void)fputc('\n', cli->out);
+    }
+    return value && fflush(cli->out) == 0;
+}
+
 int cli_json(struct cli *cli, json_t *value)
 {
-    int code = CLI_OK;
+    bool done = true;
 
-    if (cli->json) {
-        if (!value || json_dumpf(value, cli->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0 ||
-            fputc('\n', cli->out) == EOF || fflush(cli->out) != 0)
-            code = CLI_FAILED;
-    }
+    if (cli->json && cli->form == CLI_YAML)
+        done = yaml_emit(value, cli->out);
+    else if (cli->json && cli->form == CLI_NAME)
+        done = print_names(cli, value);
+    else if (cli->json)
+        done = value &&
+               json_dumpf(value, cli->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) == 0 &&
+               fputc('\n', cli->out) != EOF && fflush(cli->out) == 0;
     json_decref(value);
-    return code;
+    return done ? CLI_OK : CLI_FAILED;
 }
 
 /* ---- tables ---- */
@@ -200,6 +237,41 @@ static size_t shown_width(const char *text)
     return n;
 }
 
+/* Print a cell's beginning of at most room characters; what is cut off shows as such. */
+static void put_cell(FILE *out, const char *text, size_t room)
+{
+    size_t n = 0;
+
+    if (shown_width(text) <= room) {
+        (void)fputs(text, out);
+        return;
+    }
+    for (; *text && n < room; text++) {
+        n += ((unsigned char)text[1] & 0xc0U) != 0x80U;
+        if (n < room)
+            (void)fputc(*text, out);
+    }
+    if (room > 0)
+        (void)fputs("…", out);
+}
+
+static void put_row(struct cli *cli, char *const *cells, const size_t *width, size_t columns)
+{
+    const size_t screen = cli->form == CLI_WIDE ? 0 : screen_width(cli);
+    size_t left = screen > 0 ? screen : SIZE_MAX;
+
+    for (size_t c = 0; c < columns; c++) {
+        const size_t shown = shown_width(cells[c]);
+        const size_t pad = c + 1 < columns ? width[c] - shown + 2 : 0;
+
+        put_cell(cli->out, cells[c], left);
+        left -= shown < left ? shown : left;
+        (void)fprintf(cli->out, "%*s", (int)(pad < left ? pad : left), "");
+        left -= pad < left ? pad : left;
+    }
+    (void)fputc('\n', cli->out);
+}
+
 void cli_table_print(struct cli *cli, const struct cli_table *table)
 {
     size_t width[CLI_COLUMNS_MAX] = { 0 };
@@ -212,16 +284,8 @@ void cli_table_print(struct cli *cli, const struct cli_table *table)
         if (n > width[i % table->columns])
             width[i % table->columns] = n;
     }
-    for (size_t i = 0; i < table->rows * table->columns; i++) {
-        size_t c = i % table->columns;
-        bool last = c + 1 == table->columns;
-
-        (void)fputs(table->cells[i], cli->out);
-        (void)fprintf(cli->out, "%*s",
-                      last ? 0 : (int)(width[c] - shown_width(table->cells[i]) + 2), "");
-        if (last)
-            (void)fputc('\n', cli->out);
-    }
+    for (size_t row = 0; row < table->rows; row++)
+        put_row(cli, &table->cells[row * table->columns], width, table->columns);
 }
 
 void cli_table_free(struct cli_table **table)

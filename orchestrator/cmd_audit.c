@@ -481,6 +481,7 @@ static int run_accept_loss(struct cli *cli)
 
 static const struct cli_option log_options[] = {
     { "last", CLI_TEXT, "N", "how many of the newest (50)" },
+    CLI_OPTION_WATCH,
     { 0 },
 };
 
@@ -507,6 +508,8 @@ const struct cli_command cmd_audit[] = {
       .group = "Audit",
       .args = "",
       .summary = "Who changed what, when and why, the newest last",
+      .watch = CLI_WATCH,
+      .listing = "seq",
       .about = "SIGNED is the id of the operator key that signed the entry, - where none was at\n"
                "hand.  It is read, not checked: berth audit verify does that.",
       .options = log_options,

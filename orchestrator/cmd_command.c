@@ -195,6 +195,7 @@ static int run_send(struct cli *cli)
 static const struct cli_option list_options[] = {
     { "tenant", CLI_TEXT, "TENANT", "only of this tenant" },
     { "state", CLI_TEXT, "STATE", "only in this state; exit code 1 if there is none" },
+    CLI_OPTION_WATCH,
     { 0 },
 };
 static const struct cli_option send_options[] = {
@@ -215,6 +216,8 @@ const struct cli_command cmd_command[] = {
                "Delivered: read.  Done: the payload has dealt with it; its code and words follow. "
                "Expired: it did not in time.  Refused: by the agent; its code follows.",
       .args_max = 0,
+      .watch = CLI_WATCH,
+      .listing = "object",
       .options = list_options,
       .run = run_list },
     { .name = "command send",

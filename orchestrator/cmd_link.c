@@ -265,6 +265,11 @@ static const struct cli_option send_options[] = {
     { 0 },
 };
 
+static const struct cli_option status_options[] = {
+    CLI_OPTION_WATCH,
+    { 0 },
+};
+
 const struct cli_command cmd_link[] = {
     { .name = "link status",
       .group = "Link",
@@ -277,6 +282,9 @@ const struct cli_command cmd_link[] = {
           "share of the bytes of the last\ncontact that brought something new. KEYS is the "
           "epoch of the link's key. A satellite that is\nnamed is shown in full.",
       .args_max = CLI_VALUES_MAX,
+      .watch = CLI_WATCH,
+      .listing = "satellites.id",
+      .options = status_options,
       .run = cmd_link_status },
     { .name = "link send",
       .group = "Link",

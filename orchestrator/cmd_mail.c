@@ -208,6 +208,7 @@ static int run_send(struct cli *cli)
 static const struct cli_option list_options[] = {
     { "tenant", CLI_TEXT, "TENANT", "only of this tenant" },
     { "sent", CLI_FLAG, NULL, "what was sent to payloads, and what became of it" },
+    CLI_OPTION_WATCH,
     { 0 },
 };
 static const struct cli_option get_options[] = {
@@ -230,6 +231,8 @@ const struct cli_command cmd_mail[] = {
       .about = "Messages come down by themselves while berth-ground runs.  Their content is the "
                "tenant's: nobody looks into it.",
       .args_max = 0,
+      .watch = CLI_WATCH,
+      .listing = "id",
       .options = list_options,
       .run = run_list },
     { .name = "mail get",

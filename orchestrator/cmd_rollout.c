@@ -204,8 +204,7 @@ static bool any_running(const struct entry *entries, size_t n)
     return false;
 }
 
-/* Print once.  *ret_running tells whether something may still happen. */
-static int show(struct cli *cli, struct store *store, uint64_t only, bool waves, bool *ret_running)
+static int show(struct cli *cli, struct store *store, uint64_t only, bool waves)
 {
     scoped(free_ptr) struct entry *entries = NULL;
     struct err err = { 0 };
@@ -213,7 +212,7 @@ static int show(struct cli *cli, struct store *store, uint64_t only, bool waves,
 
     if (read_entries(store, only, &entries, &n, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout list");
-    *ret_running = any_running(entries, n);
+    cli->again = any_running(entries, n);
     int paused = any_paused(entries, n) ? CLI_PAUSED : CLI_OK;
 
     if (!cli->json) {
@@ -236,11 +235,10 @@ static int run_list(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
     struct err err = { 0 };
-    bool running = false;
 
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    int code = show(cli, home.store, 0, false, &running);
+    int code = show(cli, home.store, 0, false);
 
     return code == CLI_PAUSED ? CLI_OK : code;
 }
@@ -250,22 +248,12 @@ static int run_rollout_status(struct cli *cli)
     scoped(home_close) struct home home = HOME_NONE;
     struct err err = { 0 };
     uint64_t only = 0;
-    bool running = true;
-    int code = CLI_OK;
 
     if (cli_arg(cli, 0) && cli_rollout(cli, 0, &only, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout list");
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    if (!cli_flag(cli, "watch"))
-        return show(cli, home.store, only, true, &running);
-    while (running) {
-        screen_clear(cli);
-        code = show(cli, home.store, only, true, &running);
-        if (running && !screen_wait(cli))
-            break;
-    }
-    return code;
+    return show(cli, home.store, only, true);
 }
 
 /* What is asked of a rollout. */
@@ -292,7 +280,6 @@ static int enter(struct cli *cli, const struct change *change)
     scoped(store_rollback) struct store *open = NULL;
     struct err err = { 0 };
     uint64_t id = 0;
-    bool running = false;
 
     if (cli_rollout(cli, 0, &id, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout list");
@@ -304,7 +291,7 @@ static int enter(struct cli *cli, const struct change *change)
         make_change(home.store, id, change, &err) != RC_OK || store_commit(&open, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout status %llu%s", (unsigned long long)id,
                         change->promote ? "; a wave is promoted once all of it is healthy" : "");
-    int code = show(cli, home.store, id, true, &running);
+    int code = show(cli, home.store, id, true);
 
     return code == CLI_PAUSED ? CLI_OK : code;
 }
@@ -352,7 +339,7 @@ static int run_abort(struct cli *cli)
 }
 
 static const struct cli_option watch_options[] = {
-    { "watch", CLI_FLAG, NULL, "print again every second until nothing is running" },
+    CLI_OPTION_WATCH,
     { 0 },
 };
 
@@ -381,6 +368,7 @@ const struct cli_command cmd_rollout[] = {
       .group = "Operate",
       .args = "",
       .summary = "List every rollout",
+      .listing = "rollouts.id",
       .run = run_list },
     { .name = "rollout status",
       .group = "Operate",
@@ -388,6 +376,8 @@ const struct cli_command cmd_rollout[] = {
       .names = CLI_ROLLOUTS,
       .summary = "Show rollouts and their waves; ends with 7 while one is paused",
       .args_max = 1,
+      .watch = CLI_WATCH_UNTIL,
+      .listing = "rollouts.id",
       .options = watch_options,
       .run = run_rollout_status },
     { .name = "rollout pause",

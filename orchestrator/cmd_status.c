@@ -505,15 +505,7 @@ static int run_status(struct cli *cli)
         return cli_fail(cli, &err, NULL);
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    if (!cli_flag(cli, "watch"))
-        return status_once(cli, home.store, silent_s * 1000, &err);
-    for (;;) {
-        screen_clear(cli);
-        int code = status_once(cli, home.store, silent_s * 1000, &err);
-
-        if (code != CLI_OK || !screen_wait(cli))
-            return code;
-    }
+    return status_once(cli, home.store, silent_s * 1000, &err);
 }
 
 /* "agent 0.2.0, on trial; the one before it failed: AGENT_DIED" */
@@ -572,7 +564,7 @@ static int run_ps(struct cli *cli)
         print_traffic(cli, &sat->seen->traffic);
         print_usage(cli, sat->seen);
         refused_print(cli, sat->seen);
-        confinement_print(cli, sat->seen, cli_flag(cli, "wide"));
+        confinement_print(cli, sat->seen, cli_flag(cli, "wide") || cli->form == CLI_WIDE);
     }
     if (!cli->json) {
         if (drift_print(cli, home.store, view, sat, &err) != RC_OK)
@@ -585,7 +577,7 @@ static int run_ps(struct cli *cli)
 }
 
 static const struct cli_option status_options[] = {
-    { "watch", CLI_FLAG, NULL, "print again every second until interrupted" },
+    CLI_OPTION_WATCH,
     { "silent-after", CLI_TEXT, "SECONDS", "longest expected gap between reports (600)" },
     { 0 },
 };
@@ -598,13 +590,16 @@ const struct cli_command cmd_status[] = {
       .about = "synced: runs exactly what its newest order names, all of it committed.  pending:\n"
                "not there yet, or failed.  silent: no report for --silent-after; says nothing\n"
                "about its state.  unknown: never heard of.  ORDER is in force/wanted.",
+      .watch = CLI_WATCH,
+      .listing = "satellites.id",
       .options = status_options,
       .run = run_status },
     { 0 },
 };
 
 static const struct cli_option ps_options[] = {
-    { "wide", CLI_FLAG, NULL, "with the receipt of each payload's start" },
+    { "wide", CLI_FLAG, NULL, "with the receipt of each payload's start, as -o wide" },
+    CLI_OPTION_WATCH,
     { 0 },
 };
 
@@ -620,6 +615,8 @@ const struct cli_command cmd_ps[] = {
           "Walls are those that stand around every payload there; what is missing is named.  A\n"
           "receipt (--wide, --json) is the same at every start of a version as long as agent and\n"
           "walls are: where it is not, the audit log says receipt-changed.",
+      .watch = CLI_WATCH,
+      .listing = "payloads.tenant/name",
       .options = ps_options,
       .run = run_ps },
     { 0 },

@@ -153,6 +153,7 @@ const struct cli_command cmd_token[] = {
       .group = "Fleet",
       .args = "",
       .summary = "Who may use the API",
+      .listing = "tokens.name",
       .run = run_list },
     { .name = "token revoke",
       .group = "Fleet",

@@ -288,6 +288,7 @@ static int run_status(struct cli *cli)
 
 const struct cli_command cmd_trust[] = {
     { .name = "trust status",
+      .listing = "satellites.id",
       .group = "Keys and trust",
       .args = "[SAT]",
       .names = CLI_SATELLITES,

@@ -2,6 +2,7 @@
 #include "orchestrator/screen.h"
 
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,6 +11,15 @@ bool screen_is_terminal(const struct cli *cli)
     const char *term = getenv("TERM");
 
     return !cli->json && isatty(fileno(cli->out)) && term && strcmp(term, "dumb") != 0;
+}
+
+size_t screen_width(const struct cli *cli)
+{
+    struct winsize size = { 0 };
+
+    if (!screen_is_terminal(cli))
+        return 0;
+    return ioctl(fileno(cli->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 void screen_clear(struct cli *cli)

@@ -11,6 +11,9 @@
 /* Whether data goes to a terminal that can do more than print. */
 bool screen_is_terminal(const struct cli *cli);
 
+/* Characters in a line of it; 0 = it has no end. */
+size_t screen_width(const struct cli *cli);
+
 /* Start a new picture of --watch. */
 void screen_clear(struct cli *cli);
 
