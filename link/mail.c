@@ -64,7 +64,7 @@ enum rc mail_head_decode(struct bytes in, uint64_t size, struct mail *ret, struc
     (void)cbor_array(&r, "mail", MAIL_ITEMS, MAIL_ITEMS);
     if (cbor_uint(&r, "format", UINT32_MAX) != MAIL_FORMAT)
         cbor_fail(&r, RC_MAIL_FORMAT, "format");
-    m.direction = (enum mail_direction)cbor_uint(&r, "direction", MAIL_TELEMETRY);
+    m.direction = (enum mail_direction)cbor_uint(&r, "direction", MAIL_LOGS_REQUEST);
     m.node = (uint32_t)cbor_uint(&r, "node", UINT32_MAX);
     cbor_text(&r, "tenant", m.tenant, sizeof m.tenant);
     cbor_text(&r, "payload", m.payload, sizeof m.payload);

@@ -35,7 +35,9 @@ enum mail_direction {
     MAIL_UP = 2,
     MAIL_COMMAND = 3,
     MAIL_ANSWER = 4,
-    MAIL_TELEMETRY = 5
+    MAIL_TELEMETRY = 5,
+    MAIL_LOGS = 6,         /* down: what it printed (link/logs) */
+    MAIL_LOGS_REQUEST = 7, /* up: to the agent, which sends more of that */
 };
 
 struct mail {

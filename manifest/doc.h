@@ -123,6 +123,7 @@ struct resources {
     uint64_t outbox_bytes;     /* 0 = no /outbox */
     uint64_t outbox_bytes_day; /* what goes down of it; 0 = outbox_bytes */
     uint64_t core_bytes;       /* each; 0 = no core dumps */
+    uint64_t logs_bytes_day; /* of what it prints, that goes down; 0 = none unasked (agent/logs) */
 };
 
 #define LOG_BYTES_HOUR (1024ULL * 1024U)

@@ -15,7 +15,7 @@
 #define RUN_S_MAX 86400U
 #define FILES_MAX (1U << 24)
 
-#define RESOURCE_KEYS 15U
+#define RESOURCE_KEYS 16U
 #define FIXED_FIELDS 6U /* at the start of the array on the wire, always there */
 #define FILE_BYTES 4096U
 #define TMP_FILES_MIN 64U
@@ -74,6 +74,7 @@ static const struct row {
     SUM("outbox-per-day", outbox_bytes_day, BYTES_MAX, ZERO_OUTBOX, 13),
     EACH("run-per-orbit", run_s_orbit, RUN_S_MAX, ZERO_UNLIMITED, 14),
     EACH("core", core_bytes, BYTES_MAX, ZERO_NOTHING, 15),
+    SUM("logs", logs_bytes_day, BYTES_MAX, ZERO_NOTHING, 16),
     /* clang-format on */
 };
 

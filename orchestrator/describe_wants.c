@@ -76,6 +76,7 @@ json_t *describe_resources(const struct resources *r)
     add(value, "outbox_bytes_day", r->outbox_bytes_day);
     add(value, "run_s_orbit", r->run_s_orbit);
     add(value, "core_bytes", r->core_bytes);
+    add(value, "logs_bytes_day", r->logs_bytes_day);
     return value;
 }
 

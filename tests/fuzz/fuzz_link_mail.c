@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if ((uint64_t)m.head + m.size != size || m.head > in.n || m.size > MAIL_CONTENT_MAX)
         abort();
-    if (m.direction < MAIL_DOWN || m.direction > MAIL_TELEMETRY || !name_valid(m.tenant) ||
+    if (m.direction < MAIL_DOWN || m.direction > MAIL_LOGS_REQUEST || !name_valid(m.tenant) ||
         !name_valid(m.payload) || !mail_name_ok(m.name) || strchr(m.name, '/'))
         abort();
     if (mail_head_encode(&m, buf, &out, &err) != RC_OK ||

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writes the seeds of the corpora of fuzz_link_mail, fuzz_link_status and fuzz_agent_post with the
- * project's own encoders.  Run by hand when a format changes; the seeds are committed:
+ * Writes the seeds of the corpora of fuzz_link_mail, fuzz_link_logs, fuzz_link_status and
+ * fuzz_agent_post with the project's own encoders.  Run by hand when a format changes; the seeds
+ * are committed:
  *
  *     make programs
  *     gcc -std=gnu17 -D_GNU_SOURCE -I. tests/fuzz/seeds_mail.c build/release/lib{link,base}.a \
- *         -Lbuild/deps/lib -lcrypto -lsodium -Wl,--gc-sections -o build/seeds
+ *         -Lbuild/deps/lib -lcrypto -lsodium -lzstd -Wl,--gc-sections -o build/seeds
  *     build/seeds
  */
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include "agent/post.h"
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "link/logs.h"
 #include "link/seal.h"
 #include "link/status.h"
 #include "link/telemetry.h"
@@ -84,6 +86,45 @@ static void telemetry(struct mail head)
     if (telemetry_encode(&batch, buf, &bytes, &err) != RC_OK)
         abort();
     mail("telemetry", head, bytes);
+}
+
+/* Chunks of a log, packed and not, and what the ground asks for. */
+static void logs(void)
+{
+    static struct logs_writer w;
+    static uint8_t buf[LOGS_BYTES_MAX];
+    const struct logs_request request = {
+        .instance = 7, .number = 3, .bytes = 65536, .newest = true
+    };
+    struct logs_record r = { .number = 41,
+                             .offset = 900,
+                             .time_ms = UINT64_C(1764500000000),
+                             .stream = LOGS_NOTE,
+                             .text = bytes_of("started 1.0") };
+    const struct logs_record gap = {
+        .stream = LOGS_GAP, .why = LOGS_RATE, .lines = 12, .bytes = 1204
+    };
+    struct bytes out = { 0 };
+    struct err err;
+
+    for (unsigned lines = 2; lines <= 40; lines += 38) {
+        logs_begin(&w, 7, LOGS_PLAIN_MAX);
+        if (!logs_add(&w, &r) || !logs_add(&w, &gap))
+            abort();
+        for (unsigned i = 0; i < lines; i++) {
+            r.stream = i % 2 == 0 ? LOGS_OUT : LOGS_ERR;
+            r.more = i == 0;
+            r.text = bytes_of("temperature of the sensor 21.5");
+            if (!logs_add(&w, &r))
+                abort();
+        }
+        if (logs_end(&w, buf, &out, &err) != RC_OK)
+            abort();
+        put("fuzz_link_logs", lines == 2 ? "few" : "packed", out);
+    }
+    if (logs_request_encode(&request, buf, &out, &err) != RC_OK)
+        abort();
+    put("fuzz_link_logs", "request", out);
 }
 
 static void mails(void)
@@ -225,6 +266,7 @@ static void posts(void)
 int main(void)
 {
     mails();
+    logs();
     statuses();
     posts();
     return 0;

@@ -4,7 +4,7 @@
 python3-cryptography, ML-DSA by mldsa.py, COSE_Sign by RFC 9052 section 4.4 as written here, form by
 docs/wire/documents.cddl and cddl.py.
 
-    verify_documents.py DIRECTORY       root.cose, grant.cose, manifest.cose, order.cose, ... and report.cbor
+    verify_documents.py DIRECTORY       root.cose, grant.cose, manifest.cose, order.cose, ... report.cbor and log*.cbor
 
 Exit code 0 if all hold and every forgery is refused."""
 import copy
@@ -123,7 +123,7 @@ def rekey(doc, mission, name):
 
 def main(directory):
     grammar = cddl.Grammar(open(os.path.join(HERE, "../../docs/wire/documents.cddl")).read())
-    cddl.Grammar(open(os.path.join(HERE, "../../docs/wire/transfer.cddl")).read())
+    transfer = cddl.Grammar(open(os.path.join(HERE, "../../docs/wire/transfer.cddl")).read())
     envelopes, documents = {}, {}
     for name in TYPES:
         raw = open(os.path.join(directory, name + ".cose"), "rb").read()
@@ -137,6 +137,15 @@ def main(directory):
     report = open(os.path.join(directory, "report.cbor"), "rb").read()
     grammar.check("report", cbor2.loads(report))
     require(cbor2.dumps(cbor2.loads(report), canonical=True) == report, "report: not deterministic")
+
+    for name in ("log", "log-request"):
+        raw = open(os.path.join(directory, name + ".cbor"), "rb").read()
+        transfer.check(name, cbor2.loads(raw))
+        require(cbor2.dumps(cbor2.loads(raw), canonical=True) == raw, f"{name}: not deterministic")
+    chunk = cbor2.loads(open(os.path.join(directory, "log.cbor"), "rb").read())
+    transfer.check("log-lines", cbor2.loads(chunk[3]))
+    require(chunk[1] == 0 and chunk[2] == len(chunk[3]), "log: it is packed, or has another size")
+    require(cbor2.loads(chunk[3]) == [7, 3, 70, 1764500000000, [[2, 0, 0, b"\x1b[2J"], [0, 4, 2, 9]]], "log: other lines")
 
     root, grant = documents["root"], documents["grant"]
     mission = root[2]

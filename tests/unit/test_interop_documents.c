@@ -12,6 +12,7 @@
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "link/logs.h"
 #include "manifest/revocation.h"
 #include "tests/unit/documents.h"
 
@@ -20,7 +21,8 @@ static char directory[] = "/tmp/berth-interop-XXXXXX";
 static const char *const names[] = { "root.cose",          "grant.cose",      "manifest.cose",
                                      "order.cose",         "revocation.cose", "report.cbor",
                                      "token.cose",         "delegation.cose", "withdrawal.cose",
-                                     "team-manifest.cose", "rekey-kem.cose",  "rekey-master.cose" };
+                                     "team-manifest.cose", "rekey-kem.cose",  "rekey-master.cose",
+                                     "log.cbor",           "log-request.cbor" };
 
 static void put(const char *name, struct bytes content)
 {
@@ -148,6 +150,29 @@ static noinline void put_report(void)
     put("report.cbor", one.bytes);
 }
 
+/* Too short to be packed: the other side sees its lines. */
+static noinline void put_logs(void)
+{
+    static struct logs_writer w;
+    static uint8_t buf[LOGS_BYTES_MAX];
+    const struct logs_record line = { .number = 3,
+                                      .offset = 70,
+                                      .time_ms = UINT64_C(1764500000000),
+                                      .stream = LOGS_ERR,
+                                      .text = bytes_of("\x1b[2J") };
+    const struct logs_record gap = { .stream = LOGS_GAP, .why = LOGS_RING, .lines = 2, .bytes = 9 };
+    const struct logs_request request = { .instance = 7, .number = 3, .bytes = 65536 };
+    struct bytes out = { 0 };
+    struct err err;
+
+    logs_begin(&w, 7, LOGS_PLAIN_MAX);
+    assert_true(logs_add(&w, &line) && logs_add(&w, &gap));
+    doc_must(logs_end(&w, buf, &out, &err), &err);
+    put("log.cbor", out);
+    doc_must(logs_request_encode(&request, buf, &out, &err), &err);
+    put("log-request.cbor", out);
+}
+
 static void test_others_agree(void **state)
 {
     (void)state;
@@ -164,6 +189,7 @@ static void test_others_agree(void **state)
     put_delegations();
     put_rekeys();
     put_report();
+    put_logs();
     assert_int_equal(posix_spawn(&pid, python, NULL, NULL, argv, environ), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
