@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "agent/agent.h"
+#include "agent/bus_quota.h"
 #include "agent/platform.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -157,48 +158,19 @@ static enum rc answer_sky(struct agent *a, struct proc *p, const struct bus_ask 
     return RC_OK;
 }
 
-static struct bus_amount limit(uint64_t most)
-{
-    return (struct bus_amount){ .limit = most };
-}
-
-static struct bus_amount used(uint64_t most, uint64_t used_now)
-{
-    return (struct bus_amount){ .limit = most,
-                                .used = used_now,
-                                .left = used_now < most ? most - used_now : 0,
-                                .known = BUS_KNOWN_USED | BUS_KNOWN_LEFT };
-}
-
-static struct bus_amount left(uint64_t most, uint64_t left_now)
-{
-    return used(most, left_now < most ? most - left_now : 0);
-}
-
 static enum rc answer_quota(struct agent *a, struct proc *p, const struct bus_ask *ask,
                             struct bus_answer *ret, struct err *err)
 {
-    const struct resources *r = &p->bus.facts.limits;
-    const struct bus_store *s = p->bus.store;
-    uint64_t now = clock_mono_ms();
-    struct bus_amount *line = ret->quota.line;
+    const struct bus_used used = { .measured = true,
+                                   .memory_bytes = (uint64_t)p->usage.memory_kib * 1024U,
+                                   .cpu_ms = p->usage.cpu_ms,
+                                   .log_hour = p->budget->hour,
+                                   .log_left = p->budget->left / OUTPUT_HOUR_S };
 
     (void)a;
     (void)ask;
     (void)err;
-    line[BUS_QUOTA_MEMORY] = used(r->memory_bytes, (uint64_t)p->usage.memory_kib * 1024U);
-    line[BUS_QUOTA_CPU] = limit(r->cpu_permille);
-    line[BUS_QUOTA_CPU].used = p->usage.cpu_ms;
-    line[BUS_QUOTA_CPU].known = BUS_KNOWN_USED;
-    line[BUS_QUOTA_PIDS] = limit(r->pids);
-    line[BUS_QUOTA_FILES] = limit(r->open_files);
-    line[BUS_QUOTA_TMP] = limit(r->tmp_bytes);
-    line[BUS_QUOTA_DATA] = limit(r->data_bytes);
-    line[BUS_QUOTA_OUTBOX] = limit(r->outbox_bytes_day ? r->outbox_bytes_day : r->outbox_bytes);
-    line[BUS_QUOTA_LOG] = left(p->budget->hour, p->budget->left / OUTPUT_HOUR_S);
-    line[BUS_QUOTA_TELEMETRY] = left(BUS_PUTS_HOUR, bus_hour_left(&s->puts, BUS_PUTS_HOUR, now));
-    line[BUS_QUOTA_SENDS] = left(BUS_SENDS_HOUR, bus_hour_left(&s->sends, BUS_SENDS_HOUR, now));
-    line[BUS_QUOTA_MESSAGES] = used(BUS_MESSAGES_MAX, s->messages.n);
+    bus_quota(&p->bus.facts.limits, &used, p->bus.store, clock_mono_ms(), &ret->quota);
     return RC_OK;
 }
 

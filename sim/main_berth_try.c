@@ -249,6 +249,7 @@ static enum rc prepare(const struct options *o, struct try *t, struct err *err)
         rc = open_dirs(t, err);
     if (rc != RC_OK)
         return rc;
+    try_bus_open(t);
     ordinary_init(&t->launcher, &o->policy, &t->self);
     try_show_walls(t);
     return walls_check(&t->launcher.walls, err);
@@ -319,14 +320,17 @@ static enum rc load(const struct options *o, struct try *t, struct try_scenario 
 
 int main(int argc, char **argv)
 {
-    static struct try t = { .outbox_dirfd = -1,
-                            .house = -1,
-                            .slots = -1,
-                            .store = -1,
-                            .signals = -1,
-                            .watch = -1,
-                            .self = { .data = -1, .mail = -1 },
-                            .input = TRY_INPUT_NONE };
+    static struct try t = {
+        .outbox_dirfd = -1,
+        .house = -1,
+        .slots = -1,
+        .store = -1,
+        .signals = -1,
+        .watch = -1,
+        .bus = { .program = -1, .listen_fd = -1, .process = { .pidfd = -1, .sock = -1 } },
+        .self = { .data = -1, .mail = -1 },
+        .input = TRY_INPUT_NONE
+    };
     scoped(free_ptr) struct try_scenario *scenario = NULL;
     struct options o = { 0 };
     struct sweeper sweeper = { .held = -1 };

@@ -13,6 +13,10 @@
 #ifndef BERTH_SIM_TRY_H
 #define BERTH_SIM_TRY_H
 
+#include <poll.h>
+
+#include "agent/bus_start.h"
+#include "agent/bus_store.h"
 #include "agent/life.h"
 #include "agent/notify.h"
 #include "link/mail.h"
@@ -24,6 +28,7 @@
 #define TRY_SEEN_CAP 65536U
 #define TRY_LINE_CAP 1024U
 #define TRY_MAIL_MAX 64U /* messages at once, either way */
+#define TRY_COMMANDS_MAX 32U
 
 /* A message on its way.  Its content lies in the directory `store`, by its number. */
 struct try_mail {
@@ -33,6 +38,29 @@ struct try_mail {
     bool receipt;    /* it is one, and replaces an older one of its name */
     uint32_t size;
     char name[MAIL_NAME_CAP + sizeof MAIL_RECEIPT];
+};
+
+/* A command for the payload's bus. */
+struct try_command {
+    bool used, on_board, answered;
+    uint64_t id; /* in the queue of this start; 0 = not there */
+    char name[NAME_CAP];
+    char text[STEP_VALUE_CAP];
+};
+
+/* The payload's bus: berth-bus as on board, and what the agent would answer. */
+struct try_bus {
+    int program;   /* berth-bus; -1 = none is installed */
+    int listen_fd; /* -1 = the payload does not run, or its bus has failed */
+    struct bus_process process;
+    struct bus_store store; /* of this start */
+    struct try_command command[TRY_COMMANDS_MAX];
+    char key[BUS_KEYS_MAX][NAME_CAP]; /* that values were put under */
+    uint32_t told[BUS_KEYS_MAX];      /* how many that no wait has looked at */
+    uint32_t batched;                 /* values that wait for a pass */
+    int64_t step_ms;                  /* that the clock has jumped */
+    uint64_t stepped_ms;              /* when, monotonic; 0 = never */
+    uint64_t floor_ms;                /* Unix: the beginning */
 };
 
 struct try_show {
@@ -79,6 +107,7 @@ try {
     char seen[TRY_SEEN_CAP];
     size_t n_seen;
 
+    struct try_bus bus;
     bool pass;
     uint64_t day, day_bytes; /* of the outbox */
     bool day_told;
@@ -115,6 +144,30 @@ must_check enum rc try_mail_send(struct try *t, const char *name, struct bytes t
 must_check enum rc try_mail_turn(struct try *t, struct err *err);
 
 bool try_mail_was(char (*names)[MAIL_NAME_CAP], uint32_t n, const char *name);
+
+/* ---- sim/try_bus */
+
+/* Find berth-bus beside this program; without it nobody serves the bus. */
+void try_bus_open(struct try *t);
+
+/* The payload has started: its bus is listen_fd, which is taken over. */
+void try_bus_begin(struct try *t, int *listen_fd);
+void try_bus_end(struct try *t);
+
+/* What it waits for, into two places of a poll: somebody calls, or its berth-bus asks or ends. */
+void try_bus_wait(const struct try *t, struct pollfd ret[2]);
+void try_bus_turn(struct try *t, const struct pollfd p[2]);
+
+/* In a pass commands go up, and telemetry comes down. */
+void try_bus_pass(struct try *t);
+
+/* A command from the ground waits for a pass.  RC_MAIL_FULL. */
+must_check enum rc try_bus_command(struct try *t, const char *name, const char *text,
+                                   struct err *err);
+void try_bus_step_clock(struct try *t, int64_t by_ms);
+
+bool try_bus_answered(const struct try *t, const char *name);
+bool try_bus_told(struct try *t, const char *key); /* the values are looked at then */
 
 /* ---- sim/try_run */
 

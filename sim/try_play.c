@@ -89,6 +89,10 @@ static bool holds(struct play *p, const struct try_step *s)
         return true;
     case TRY_STARTS:
         return t->starts >= s->number;
+    case TRY_TOLD:
+        return try_bus_told(t, s->name);
+    case TRY_ANSWERED:
+        return try_bus_answered(t, s->name);
     case TRY_CONDITIONS:
         break;
     }
@@ -130,6 +134,8 @@ static enum rc pass(struct play *p, bool begin, struct err *err)
         return err_set(err, RC_SCENARIO, begin ? "a pass is under way" : "there is no pass");
     t->pass = begin;
     try_event(t, "pass", begin ? "AOS" : "LOS");
+    if (begin)
+        try_bus_pass(t);
     enum rc rc = try_mail_turn(t, err);
     if (rc == RC_OK && !t->running && (begin ? s->at_aos : s->at_los))
         rc = try_start(t, err);
@@ -157,6 +163,16 @@ static enum rc run_step(struct play *p, const struct try_step *s, struct err *er
     case TRY_ADVANCE:
         t->show.played_ms += s->number;
         return try_mail_turn(t, err);
+    case TRY_COMMAND:
+        if (t->plan.limits.inbox_bytes == 0)
+            return err_set(err, RC_SCENARIO, "commands are for payloads with an inbox");
+        rc = try_bus_command(t, s->name, s->text, err);
+        if (rc == RC_OK && t->pass)
+            try_bus_pass(t);
+        return rc;
+    case TRY_CLOCK:
+        try_bus_step_clock(t, s->back ? -(int64_t)s->number : (int64_t)s->number);
+        return RC_OK;
     case TRY_WAIT:
         return wait_for(p, s, err);
     case TRY_VERBS:

@@ -124,7 +124,6 @@ enum rc try_start(struct try *t, struct err *err)
         try_event(t, "refused", "the start, at step %s", step);
         return rc;
     }
-    close_fd(&t->result.fds.fd[WIRE_FD_BUS]); /* nobody serves it */
     t->running = t->wanted = true;
     t->ready = t->frozen = t->kill_told = false;
     t->reason = RC_OK;
@@ -134,6 +133,7 @@ enum rc try_start(struct try *t, struct err *err)
     t->starts++;
     try_event(t, "started", "%s/%s %s, process %d here", t->plan.tenant, t->plan.name,
               t->input.unpacked.manifest->version, t->instance.payload);
+    try_bus_begin(t, &t->result.fds.fd[WIRE_FD_BUS]);
     return RC_OK;
 }
 
@@ -144,6 +144,7 @@ static void ended(struct try *t)
     if (t->n_line > 0)
         end_line(t);
     wire_fds_close(&t->result.fds);
+    try_bus_end(t);
     t->last = launch_finish(&t->launcher, &t->instance, clock_mono_ms() + FINISH_MS);
     if (t->reason != RC_OK)
         t->last.rc = (uint32_t)t->reason;
@@ -248,7 +249,7 @@ static void out_of_memory(struct try *t)
 
 enum rc try_turn(struct try *t, uint64_t until_ms, struct err *err)
 {
-    enum { SIGNALS, WATCH, OUTPUT, NOTIFY, OOM, PIDFD, LISTENER, FDS };
+    enum { SIGNALS, WATCH, OUTPUT, NOTIFY, OOM, PIDFD, LISTENER, BUS, BUS_END, FDS };
     const uint64_t due = overdue(t, until_ms);
     const uint64_t now = clock_mono_ms();
     struct pollfd p[FDS] = {
@@ -262,6 +263,7 @@ enum rc try_turn(struct try *t, uint64_t until_ms, struct err *err)
     };
     uint64_t wait_ms = due > now ? due - now : 0;
 
+    try_bus_wait(t, &p[BUS]);
     if (poll(p, FDS, wait_ms > INT32_MAX ? INT32_MAX : (int)wait_ms) < 0 && errno != EINTR)
         return err_sys(err, RC_IO, "poll");
     if (p[SIGNALS].revents != 0)
@@ -278,8 +280,12 @@ enum rc try_turn(struct try *t, uint64_t until_ms, struct err *err)
         close_fd(&t->result.fds.fd[WIRE_FD_OUTPUT]);
     if (p[OOM].revents != 0)
         out_of_memory(t);
+    if (t->running)
+        try_bus_turn(t, &p[BUS]);
     if (p[PIDFD].revents != 0)
         ended(t);
+    if (t->pass)
+        try_bus_pass(t);
     return try_mail_turn(t, err);
 }
 

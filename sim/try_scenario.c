@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/buswire.h"
+#include "base/name.h"
 #include "link/mail.h"
 #include "orchestrator/yaml.h"
 #include "orchestrator/yaml_units.h"
@@ -20,11 +22,13 @@ static const struct verb_row verbs[TRY_VERBS] = {
     [TRY_PASS] = { "pass", "do", { "do" }, { "do" } },
     [TRY_FAULT] = { "fault", "do", { "do" }, { "do" } },
     [TRY_ADVANCE] = { "advance", "by", { "by" }, { "by" } },
+    [TRY_COMMAND] = { "command", NULL, { "name", "text" }, { "name", "text" } },
+    [TRY_CLOCK] = { "clock", "by", { "by" }, { "by" } },
     [TRY_WAIT] = { "wait",
                    NULL,
                    { "check" },
                    { "ready", "output", "status", "taken", "down", "inbox", "ended", "starts",
-                     "within", "check" } },
+                     "telemetry", "answered", "within", "check" } },
 };
 
 static const char *const faults[TRY_FAULTS] = {
@@ -41,9 +45,10 @@ static const char *const faults[TRY_FAULTS] = {
 };
 
 static const char *const conditions[TRY_CONDITIONS] = {
-    [TRY_READY] = "ready", [TRY_OUTPUT] = "output", [TRY_STATUS] = "status",
-    [TRY_TAKEN] = "taken", [TRY_DOWN] = "down",     [TRY_INBOX] = "inbox",
-    [TRY_ENDED] = "ended", [TRY_STARTS] = "starts",
+    [TRY_READY] = "ready",       [TRY_OUTPUT] = "output", [TRY_STATUS] = "status",
+    [TRY_TAKEN] = "taken",       [TRY_DOWN] = "down",     [TRY_INBOX] = "inbox",
+    [TRY_ENDED] = "ended",       [TRY_STARTS] = "starts", [TRY_TOLD] = "telemetry",
+    [TRY_ANSWERED] = "answered",
 };
 
 const char *try_fault_name(unsigned fault)
@@ -104,6 +109,29 @@ static void take_advance(struct yaml_in *r, const struct yaml_node *node, const 
         yaml_fail(r, node, "'by' is a time such as 90m, of a year at most");
 }
 
+/* The queue of the bus takes so much of a command. */
+static_assert(STEP_VALUE_CAP <= BUS_BODY_MAX, "what a step says is no command too long");
+
+static void take_command(struct yaml_in *r, const struct yaml_node *node, const struct step *in,
+                         struct try_step *out)
+{
+    (void)snprintf(out->name, sizeof out->name, "%s", step_arg(in, "name"));
+    (void)snprintf(out->text, sizeof out->text, "%s", step_arg(in, "text"));
+    if (!name_valid(out->name))
+        yaml_fail(r, node, "'%.64s' is no name of a command: a-z, 0-9 and '-'", out->name);
+}
+
+static void take_clock(struct yaml_in *r, const struct yaml_node *node, const struct step *in,
+                       struct try_step *out)
+{
+    const char *by = step_arg(in, "by");
+
+    out->back = by[0] == '-';
+    if (!yaml_unit_parse(YAML_UNIT_TIME, by + (out->back ? 1 : 0), &out->number) ||
+        out->number > ADVANCE_MAX_MS)
+        yaml_fail(r, node, "'by' is a time such as 90m or -90m, of a year at most");
+}
+
 static void take_condition(struct yaml_in *r, const struct yaml_node *node, const char *value,
                            struct try_step *out)
 {
@@ -137,7 +165,9 @@ static void take_wait(struct yaml_in *r, const struct yaml_node *node, const str
         take_condition(r, node, step_arg(in, conditions[i]), out);
     }
     if (given != 1)
-        yaml_fail(r, node, "wait for one thing: ready output status taken down inbox ended starts");
+        yaml_fail(r, node,
+                  "wait for one thing: ready output status taken down inbox ended starts "
+                  "telemetry answered");
 }
 
 static void take_say(struct yaml_in *r, const struct yaml_node *node, const struct step *in,
@@ -155,8 +185,9 @@ static void read_step(struct yaml_in *r, const struct yaml_node *node, struct st
 {
     static void (*const take[TRY_VERBS])(struct yaml_in *, const struct yaml_node *,
                                          const struct step *, struct try_step *) = {
-        [TRY_SAY] = take_say,     [TRY_SEND] = take_send,       [TRY_PASS] = take_pass,
-        [TRY_FAULT] = take_fault, [TRY_ADVANCE] = take_advance, [TRY_WAIT] = take_wait,
+        [TRY_SAY] = take_say,         [TRY_SEND] = take_send,       [TRY_PASS] = take_pass,
+        [TRY_FAULT] = take_fault,     [TRY_ADVANCE] = take_advance, [TRY_WAIT] = take_wait,
+        [TRY_COMMAND] = take_command, [TRY_CLOCK] = take_clock,
     };
 
     memset(raw, 0, sizeof *raw);

@@ -18,6 +18,8 @@ enum try_verb {
     TRY_PASS,    /* a pass begins or ends */
     TRY_FAULT,   /* something happens to the payload or its satellite */
     TRY_ADVANCE, /* so much time goes by on the satellite, at once */
+    TRY_COMMAND, /* the ground has a command for the payload's bus: it goes up in a pass */
+    TRY_CLOCK,   /* the satellite's clock, which the bus tells, jumps */
     TRY_WAIT,    /* until a condition holds, at most `within` */
     TRY_VERBS
 };
@@ -38,14 +40,16 @@ enum try_fault {
 
 /* What a step waits for: exactly one of them is given. */
 enum try_condition {
-    TRY_READY,  /* READY=1, or alive for so long, since the last start */
-    TRY_OUTPUT, /* this text is printed, behind what the last wait found */
-    TRY_STATUS, /* STATUS= has this text in it */
-    TRY_TAKEN,  /* this message has left the outbox */
-    TRY_DOWN,   /* and come down in a pass */
-    TRY_INBOX,  /* this message has been put into the inbox */
-    TRY_ENDED,  /* the payload has ended, for this reason (name of a code) */
-    TRY_STARTS, /* it has been started so often */
+    TRY_READY,    /* READY=1, or alive for so long, since the last start */
+    TRY_OUTPUT,   /* this text is printed, behind what the last wait found */
+    TRY_STATUS,   /* STATUS= has this text in it */
+    TRY_TAKEN,    /* this message has left the outbox */
+    TRY_DOWN,     /* and come down in a pass */
+    TRY_INBOX,    /* this message has been put into the inbox */
+    TRY_ENDED,    /* the payload has ended, for this reason (name of a code) */
+    TRY_STARTS,   /* it has been started so often */
+    TRY_TOLD,     /* a value of this key was put on the bus, since the last wait for it */
+    TRY_ANSWERED, /* the command of this name was answered */
     TRY_CONDITIONS
 };
 
@@ -53,7 +57,8 @@ struct try_step {
     enum try_verb verb;
     unsigned line;
     unsigned choice;           /* of fault or condition; pass: 1 = begin */
-    uint64_t number;           /* ms of advance, starts */
+    uint64_t number;           /* ms of advance or of a jump, starts */
+    bool back;                 /* of a jump */
     uint64_t within_ms;        /* of a wait */
     char name[STEP_VALUE_CAP]; /* of a message; what is waited for */
     char text[STEP_VALUE_CAP]; /* of say, of a message, of a check */

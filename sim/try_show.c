@@ -123,9 +123,14 @@ static void show_missing(const struct try *t)
                   (unsigned long long)files.rlim_max);
     if (t->self.no_proc)
         try_event(t, "note", "/proc: this machine lets no user mount it, it is empty");
-    try_event(t, "note",
-              "refused calls: seen only when they kill; 'berth lint payload' counts them");
-    try_event(t, "note", "bus: nobody serves it here, connections are refused");
+    try_event(
+        t, "note",
+        "refused calls: counted only where they kill, because the kernel tells them to root alone; "
+        "'berth lint payload' counts them all");
+    if (t->bus.program < 0)
+        try_event(t, "note",
+                  "bus: berth-bus is not installed beside this program, connections are "
+                  "refused");
 }
 
 void try_show_walls(const struct try *t)

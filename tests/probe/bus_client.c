@@ -4,7 +4,8 @@
  *   echo            send "hello", print the answer
  *   talk-PEER       ask for everything once and print it, write to PEER if that may be, read what
  *                   others write; then ask for the time five times a second, and print how it went
- *   obey            count to 70 in telemetry, then answer each command with "7 NAME: BODY"
+ *   obey            count to 70 in telemetry, then answer each command with "7 NAME: BODY", one
+ *                   that is called "time" when it has printed what time it is
  *   hostile         everything that a bus must survive, for ever
  * The last three are payloads of an agent: READY=1 first, then WATCHDOG=1.
  */
@@ -171,6 +172,8 @@ static _Noreturn void obey(void)
             snprintf(target, sizeof target, "/v1/commands/%d", (int)strtol(id + 10, NULL, 10));
             snprintf(result, sizeof result, "7 %.*s: %.80s", (int)strcspn(name + 12, "\r"),
                      name + 12, body_of());
+            if (strstr(result, " time: "))
+                show("time", "GET", "/v1/time", NULL);
             show("obeyed", "POST", target, result);
         }
         usleep(50000);
