@@ -250,7 +250,9 @@ static void what_it_asks_for_is_there(void **state)
             "b=/bin/busybox; $b id -u; $b grep CapEff /proc/self/status\n"
             "echo x >/dev/shm/x && echo shared\n"
             "$b ls /dev; $b dd if=/dev/zero of=/tmp/big bs=128k count=1\n"
-            "$b nc -l -p 7777 & $b sh -c 'until echo hello | $0 nc 127.0.0.1 7777; do :; done' $b\n"
+            /* whose input never ends: at its end it would end the client before that has spoken */
+            "$b mkfifo /tmp/open; $b nc -l -p 7777 <>/tmp/open & $b sh -c 'until echo hello | $0 "
+            "nc 127.0.0.1 7777; do :; done' $b\n"
             "wait\n",
             ALIVE);
     put("asks/payload.yaml", text, 0644);
