@@ -32,7 +32,7 @@ HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fno-strict-al
   $(if $(filter aarch64,$(shell uname -m)),-mbranch-protection=standard)
 CPPFLAGS += -I. -D_GNU_SOURCE
 # $(deps_cflags) is asked for after the deps stamp exists, hence the late expansion.
-deps_cflags = $(shell $(PKG_CONFIG) --cflags libcrypto libsodium libarchive liblzma libzstd libseccomp libsystemd sqlite3 yaml-0.1 jansson 2>/dev/null | sed 's,-I,-isystem ,g')
+deps_cflags = $(shell $(PKG_CONFIG) --cflags libcrypto libsodium libarchive liblzma libzstd libseccomp libsystemd sqlite3 libpq yaml-0.1 jansson 2>/dev/null | sed 's,-I,-isystem ,g')
 CFLAGS ?= -g
 CFLAGS += -std=gnu17 $(OPT) $(WARN) $(if $(is_clang),$(WARN_CLANG),$(WARN_GCC)) $(WERROR) $(HARDEN) \
   $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DBERTH_SANITIZED=1 -Wframe-larger-than=262144 $(if $(is_clang),,-Wno-format-truncation))
@@ -170,9 +170,13 @@ endif
 TEST_LDFLAGS = $(filter-out -Wl$(comma)-rpath%,$(LDFLAGS)) -Wl,-rpath,'$$ORIGIN/../../../lib/berth'
 comma := ,
 $(B)/tests/unit/test_flatsat_phase: $(B)/tests/flatsat/phase.o
-$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(call libs,$(MODULES))
+# Stores of tests can be put into PostgreSQL: tests/unit/store_rig.h.
+$(B)/tests/unit/libstorerig.a: $(B)/tests/unit/store_rig.o
+	@rm -f $@
+	$(Q)ar rcsD $@ $<
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(call libs,$(MODULES)) $(B)/tests/unit/libstorerig.a
 	@echo '  LINK    $@'
-	$(Q)$(CC) $(CFLAGS) $(TEST_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(L_all) -lcmocka
+	$(Q)$(CC) $(CFLAGS) $(TEST_LDFLAGS) -Wl,--wrap=store_open -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(L_all) -lcmocka
 $(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(call libs,$(MODULES))
 	@echo '  LINK    $@'
 	$(Q)$(CC) $(CFLAGS) $(TEST_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(L_all) $(BENCH_LIBS)

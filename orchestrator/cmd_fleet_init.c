@@ -184,6 +184,7 @@ static int run(struct cli *cli)
     scoped(home_close) struct home home = HOME_NONE;
     scoped(free_ptr) struct root *root = calloc(1, sizeof *root);
     const char *attach = cli_value(cli, "attach");
+    const char *where = cli_value(cli, "store") ? cli_value(cli, "store") : getenv("BERTH_STORE");
     scoped(free_ptr) uint8_t *envelope = NULL;
     char hex[2 * MISSION_SIZE + 1];
     struct bytes mission;
@@ -200,6 +201,8 @@ static int run(struct cli *cli)
     if (rc == RC_OK)
         rc = attach ? collect_root(attach, root, &envelope, &n, &err)
                     : sign_root(cli, root, &envelope, &n, &err);
+    if (rc == RC_OK && where && where[0])
+        rc = home_place_store(cli->home, where, &err);
     if (rc == RC_OK)
         rc = home_open(cli->home, true, &home, &err);
     if (rc == RC_OK)
@@ -239,6 +242,8 @@ static const struct cli_option options[] = {
     { "safety", CLI_LIST, "PUB",
       "safety keys: co-sign what activates orders, for tenants of grant --safety" },
     { "safety-threshold", CLI_TEXT, "M", "how many safety keys must sign (else the majority)" },
+    { "store", CLI_TEXT, "WHERE",
+      "postgresql:...: keep the store in that database (else $BERTH_STORE, else a file)" },
     { "out", CLI_PATH, "FILE", "write the signed root here too, for the tenants' berth sign" },
     OFFLINE_OPTIONS,
     AUDITING_OPTIONS,

@@ -38,10 +38,107 @@ static enum rc check_owner(const struct home *home, struct err *err)
     return RC_OK;
 }
 
+/* ---- where the store is ----------------------------------------------------------------------
+ */
+
+#define STORE_DEFAULT "store.sqlite"
+#define HOME_WORD "{home}"
+
+#define NAME_SIZE 18U /* "h_" and 8 bytes in hex */
+
+enum rc home_store_name(const char *where, const char *path, char ret[HOME_STORE_CAP],
+                        struct err *err)
+{
+    const char *word = strstr(where, HOME_WORD);
+    const char *rest = word ? word + strlen(HOME_WORD) : where;
+    size_t before = word ? (size_t)(word - where) : 0;
+    char hex[2 * DIGEST_SIZE + 1] = "";
+    struct digest digest;
+
+    if (before + NAME_SIZE + strlen(rest) >= HOME_STORE_CAP)
+        return err_set(err, RC_TOO_LARGE, "where the store is");
+    if (!word) {
+        memcpy(ret, where, strlen(where) + 1);
+        return RC_OK;
+    }
+    enum rc rc = sha256_of(bytes_of(path), digest.b, err);
+
+    if (rc != RC_OK)
+        return rc;
+    (void)bytes_hex((struct bytes){ digest.b, 8 }, hex);
+    memcpy(ret, where, before);
+    memcpy(ret + before, "h_", 2);
+    memcpy(ret + before + 2, hex, 16);
+    memcpy(ret + before + NAME_SIZE, rest, strlen(rest) + 1);
+    return RC_OK;
+}
+
+enum rc home_store_where(int dirfd, const char *path, char ret[HOME_STORE_CAP], struct err *err)
+{
+    uint8_t text[HOME_STORE_CAP];
+    struct bytes line = { .p = text };
+    int n = snprintf(ret, HOME_STORE_CAP, "%s/" STORE_DEFAULT, path);
+
+    if (n < 0 || (size_t)n >= HOME_STORE_CAP)
+        return err_set(err, RC_TOO_LARGE, "%s", path);
+    if (faccessat(dirfd, HOME_STORE_FILE, F_OK, 0) != 0)
+        return RC_OK;
+    enum rc rc = fs_read_file(dirfd, HOME_STORE_FILE, text, sizeof text, &line.n, err);
+
+    if (rc == RC_OK && line.n > 0 && text[line.n - 1] == '\n')
+        line.n--;
+    if (rc == RC_OK &&
+        (line.n == 0 || memchr(text, '\n', line.n) || !bytes_to_text(line, ret, HOME_STORE_CAP) ||
+         (ret[0] != '/' && !store_is_remote(ret))))
+        rc = err_set(err, RC_VALUE,
+                     "%s/" HOME_STORE_FILE ": one line, postgresql:... or an absolute path", path);
+    explicit_bzero(text, sizeof text);
+    return rc;
+}
+
+static enum rc place(int dirfd, const char *path, const char *where, struct err *err)
+{
+    char is[HOME_STORE_CAP], line[HOME_STORE_CAP + 1];
+    enum rc rc = home_store_where(dirfd, path, is, err);
+
+    if (rc != RC_OK || strcmp(is, where) == 0)
+        return rc;
+    if (faccessat(dirfd, HOME_STORE_FILE, F_OK, 0) == 0 ||
+        faccessat(dirfd, STORE_DEFAULT, F_OK, 0) == 0)
+        return err_set(err, RC_EXISTS, "%s has a store elsewhere", path);
+    int n = snprintf(line, sizeof line, "%s\n", where);
+
+    rc = fs_write_file(dirfd, HOME_STORE_FILE, (struct bytes){ (const uint8_t *)line, (size_t)n },
+                       0600, err);
+    explicit_bzero(line, sizeof line);
+    return rc;
+}
+
+enum rc home_place_store(const char *path, const char *where, struct err *err)
+{
+    scoped(close_fd) int dirfd = -1;
+    char absolute[HOME_PATH_CAP], named[HOME_STORE_CAP];
+    enum rc rc;
+
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return err_sys(err, RC_IO, "%s", path);
+    rc = path_open_dir(path, false, &dirfd, err);
+    if (rc == RC_OK)
+        rc = path_absolute(path, absolute, sizeof absolute, err);
+    if (rc == RC_OK)
+        rc = home_store_name(where, absolute, named, err);
+    if (rc == RC_OK && named[0] != '/' && !store_is_remote(named))
+        rc = err_set(err, RC_USAGE, "a store is postgresql:... or an absolute path");
+    if (rc == RC_OK)
+        rc = place(dirfd, absolute, named, err);
+    explicit_bzero(named, sizeof named);
+    return rc;
+}
+
 enum rc home_open(const char *path, bool create, struct home *ret, struct err *err)
 {
     scoped(home_close) struct home home = HOME_NONE;
-    char store[HOME_PATH_CAP + 16];
+    char store[HOME_STORE_CAP];
     enum rc rc = RC_OK;
 
     if (create && mkdir(path, 0700) != 0 && errno != EEXIST)
@@ -51,14 +148,17 @@ enum rc home_open(const char *path, bool create, struct home *ret, struct err *e
         rc = path_absolute(path, home.path, sizeof home.path, err);
     if (rc == RC_OK)
         rc = check_owner(&home, err);
-    if (rc == RC_OK && !create && faccessat(home.dirfd, "store.sqlite", F_OK, 0) != 0)
+    if (rc == RC_OK && !create && faccessat(home.dirfd, STORE_DEFAULT, F_OK, 0) != 0 &&
+        faccessat(home.dirfd, HOME_STORE_FILE, F_OK, 0) != 0)
         rc = err_set(err, RC_NOT_FOUND, "no fleet in %s", home.path);
     if (rc == RC_OK)
         rc = open_tree(&home, create, err);
     if (rc != RC_OK)
         return rc;
-    (void)snprintf(store, sizeof store, "%s/store.sqlite", home.path);
-    rc = store_open(store, create, &home.store, err);
+    rc = home_store_where(home.dirfd, home.path, store, err);
+    if (rc == RC_OK)
+        rc = store_open(store, create, &home.store, err);
+    explicit_bzero(store, sizeof store);
     if (rc == RC_OK) {
         *ret = home;
         home = (struct home)HOME_NONE;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/home: the ground's home directory: store.sqlite, objects/ (files named by the hex of
- * their SHA-256), keys/ (private key files, 0700), sats/ID/ (link keys and, unless given elsewhere,
- * up/ and down/).
+ * orchestrator/home: the ground's home directory: store.sqlite, or a file "store" that says where
+ * the store is (one line: what store_open takes, a path being absolute), objects/ (files named by
+ * the hex of their SHA-256), keys/ (private key files, 0700), sats/ID/ (link keys and, unless given
+ * elsewhere, up/ and down/).
  *
  * What lies in objects/ was verified when it came in by `berth push`, and may be anything when it
  * came in by `berth uplink`; satellites trust neither.
@@ -33,6 +34,19 @@ struct home {
         .dirfd = -1                                                                                \
     }
 must_check enum rc home_open(const char *path, bool create, struct home *ret, struct err *err);
+
+/* Say where the store of a home is to be, before home_open makes it: the directory and its file
+ * "store" (0600: there may be a password in it).  "{home}" in where becomes a name made of the
+ * home's path, for fleets that share a database.  RC_EXISTS if the home has a store elsewhere. */
+#define HOME_STORE_FILE "store"
+#define HOME_STORE_CAP 2048U
+must_check enum rc home_place_store(const char *path, const char *where, struct err *err);
+/* Where the store of the home at that descriptor and absolute path is. */
+must_check enum rc home_store_where(int dirfd, const char *path, char ret[HOME_STORE_CAP],
+                                    struct err *err);
+/* Replace "{home}" in where; RC_TOO_LARGE. */
+must_check enum rc home_store_name(const char *where, const char *path, char ret[HOME_STORE_CAP],
+                                   struct err *err);
 void home_close(struct home *home);
 
 /* Open a directory that the store names, as those of a satellite's link: a path that is not

@@ -339,6 +339,8 @@ static enum rc check_schema(struct store *store, bool create, struct err *err)
         if (rc == RC_OK)
             rc = store->driver->schema_number(store->db, &number, err);
     }
+    if (rc == RC_OK && number == 0)
+        return err_set(err, RC_STORE, "there is no fleet in it");
     if (rc == RC_OK && number != ours)
         rc = err_set(err, RC_STORE, "made by %s berth (schema %llu, not %llu): use %s",
                      number < ours ? "an older" : "a newer", (unsigned long long)number,
@@ -346,14 +348,33 @@ static enum rc check_schema(struct store *store, bool create, struct err *err)
     return rc;
 }
 
-enum rc store_open(const char *path, bool create, struct store **ret, struct err *err)
+#define KEYWORDS "postgresql:"
+
+/* "postgresql:host=... dbname=...", and no URI. */
+static bool is_keywords(const char *where)
+{
+    return strncmp(where, KEYWORDS, strlen(KEYWORDS)) == 0 &&
+           strncmp(where + strlen(KEYWORDS), "//", 2) != 0;
+}
+
+bool store_is_remote(const char *where)
+{
+    return strncmp(where, KEYWORDS, strlen(KEYWORDS)) == 0 ||
+           strncmp(where, "postgres://", strlen("postgres://")) == 0;
+}
+
+enum rc store_open(const char *where, bool create, struct store **ret, struct err *err)
 {
     scoped(store_close) struct store *store = calloc(1, sizeof *store);
 
     if (!store)
         return err_set(err, RC_NO_MEMORY, "store");
     store->driver = &store_sqlite;
-    enum rc rc = store->driver->open(path, create, &store->db, err);
+    if (store_is_remote(where)) {
+        store->driver = &store_pg;
+        where += is_keywords(where) ? strlen(KEYWORDS) : 0;
+    }
+    enum rc rc = store->driver->open(where, create, &store->db, err);
 
     if (rc == RC_OK)
         rc = check_schema(store, create, err);

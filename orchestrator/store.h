@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * orchestrator/store: everything the ground remembers, in one SQLite file that the berth command
- * and the berth-ground daemon share (WAL, busy timeout, STRICT tables, prepared statements only).
+ * and the berth-ground daemon share (WAL, busy timeout, STRICT tables, prepared statements only),
+ * or in a PostgreSQL database that several of them share, also on several machines.
  *
- * The one door to SQLite.  Rows are plain values of fixed size; lists come as one array that the
- * caller frees (scoped(free_ptr)).  Times are Unix milliseconds and always an argument.  Envelopes
- * are kept as the exact bytes that were signed; nobody believes them because they are here, they
- * are verified again where they are used.  Every change that a person asks for is an entry of the
- * hash-chained audit log, written in the same transaction.
+ * The one door to the database.  Rows are plain values of fixed size; lists come as one array that
+ * the caller frees (scoped(free_ptr)).  Times are Unix milliseconds and always an argument.
+ * Envelopes are kept as the exact bytes that were signed; nobody believes them because they are
+ * here, they are verified again where they are used.  Every change that a person asks for is an
+ * entry of the hash-chained audit log, written in the same transaction.
  *
- * Failures are RC_STORE with SQLite's words, RC_NOT_FOUND, RC_EXISTS, and RC_BUSY when the other
- * program held the lock for too long.
+ * Failures are RC_STORE with the database's words, RC_NOT_FOUND, RC_EXISTS, and RC_BUSY when the
+ * other program held the lock for too long.
  */
 #ifndef BERTH_ORCHESTRATOR_STORE_H
 #define BERTH_ORCHESTRATOR_STORE_H
@@ -26,9 +27,13 @@
 
 struct store;
 
-/* Open (and with create, make) the file at path.  One of the schema before is brought up to date,
- * in one transaction; any other schema number is RC_STORE. */
-must_check enum rc store_open(const char *path, bool create, struct store **ret, struct err *err);
+/* Open (and with create, make) the store: where is the path of a file, or how to connect to a
+ * database: "postgresql://..." or "postgresql:" and keywords (PostgreSQL, libpq, connection
+ * strings).  One of a schema before is brought up to date, in one transaction; any other schema
+ * number is RC_STORE.  No error repeats a connection string. */
+must_check enum rc store_open(const char *where, bool create, struct store **ret, struct err *err);
+/* Whether that says how to connect, and is not the path of a file. */
+bool store_is_remote(const char *where);
 void store_close(struct store **store); /* scope cleaner */
 
 /* A transaction, IMMEDIATE.  The scope cleaner rolls back what was not committed:

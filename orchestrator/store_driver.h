@@ -13,6 +13,8 @@
 #include "orchestrator/store_schema.h"
 
 #define STORE_BUSY_MS 30000 /* how long one waits for others that write */
+#define STORE_STILL_MS                                                                             \
+    120000 /* how long one may do nothing in a transaction that others wait for */
 
 struct driver_value {
     enum driver_kind { VALUE_NULL, VALUE_NUMBER, VALUE_TEXT, VALUE_BLOB } kind;
@@ -54,5 +56,6 @@ struct store_driver {
 };
 
 extern const struct store_driver store_sqlite;
+extern const struct store_driver store_pg;
 
 #endif

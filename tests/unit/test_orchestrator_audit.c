@@ -7,7 +7,6 @@
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "orchestrator/audit_file.h"
 #include "orchestrator/store.h"
 #include "tests/unit/documents.h"
+#include "tests/unit/store_rig.h"
 
 static struct err err;
 
@@ -530,13 +530,13 @@ static int close_store(void **state)
 
 static void sql(const char *text)
 {
-    sqlite3 *db = NULL;
-    char *why = NULL;
+    if (!store_rig_sql(path, text))
+        fail_msg("%s", text);
+}
 
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, text, NULL, NULL, &why) != SQLITE_OK)
-        fail_msg("%s: %s", text, why);
-    sqlite3_close(db);
+static void unguard(void)
+{
+    assert_true(store_rig_unguard(path));
 }
 
 static void fill(unsigned n)
@@ -545,13 +545,11 @@ static void fill(unsigned n)
         assert_rc(store_audit(store, "op", "push", i, &err, "number %u", i), RC_OK);
 }
 
-#define FREE "DROP TRIGGER audit_record_no_update; DROP TRIGGER audit_record_no_delete; "
-
 /* Whoever can write into the file can write anything: each is found but the last, for which the
  * store alone is no witness. */
 static void who_writes_into_the_store_is_found_out(void **state)
 {
-    static const struct {
+    const struct {
         const char *sql;
         const char *words; /* NULL = goes unseen */
     } rows[] = {
@@ -562,7 +560,11 @@ static void who_writes_into_the_store_is_found_out(void **state)
         { "UPDATE audit SET seq = 9 WHERE seq = 5; UPDATE audit SET seq = 5 WHERE seq = 4;"
           "UPDATE audit SET seq = 4 WHERE seq = 9",
           "entry 4 is missing" },
-        { "UPDATE audit SET record = CAST(replace(record, x'6e', x'6d') AS BLOB) WHERE seq = 5",
+        { store_rig_is_pg()
+              ? "UPDATE audit SET record = overlay(record placing x'6d' from "
+                "position(x'6e' in record)) WHERE seq = 5"
+              : "UPDATE audit SET record = CAST(replace(record, x'6e', x'6d') AS BLOB) WHERE "
+                "seq = 5",
           "entry 5 was changed" },
         { "UPDATE audit SET record = x'' WHERE seq = 2", "behind entry 1 is no entry" },
         { "UPDATE audit SET hash = zeroblob(32) WHERE seq = 2", "entry 2 was changed" },
@@ -582,7 +584,7 @@ static void who_writes_into_the_store_is_found_out(void **state)
         scoped(audit_walk_done) struct audit_walk walk = { 0 };
 
         fill(5);
-        sql(FREE);
+        unguard();
         sql(rows[i].sql);
         enum rc rc = store_audit_check(store, &walk, &err);
 
@@ -625,9 +627,10 @@ static void the_log_before_goes_on_in_records(void **state)
     assert_rc(store_audit_list(store, 9, &rows, &n, &err), RC_OK);
     assert_string_equal(rows[0].entry.action, "chain-begun");
     assert_non_null(strstr(rows[0].entry.what, hex));
-    sql("DROP TRIGGER audit_no_update; UPDATE audit_before SET detail = 'cat'");
+    unguard();
+    sql("UPDATE audit_before SET detail = 'cat'");
     assert_rc(store_audit_check(store, &again, &err), RC_AUDIT_BROKEN);
-    sql("DROP TRIGGER audit_no_delete; DELETE FROM audit_before");
+    sql("DELETE FROM audit_before");
     assert_rc(store_audit_check(store, &again, &err), RC_AUDIT_BROKEN);
 }
 
@@ -655,8 +658,7 @@ static void a_broken_log_before_is_told(void **state)
         assert_rc(store_audit_list(store, 9, &rows, &n, &err), RC_OK);
         assert_string_equal(rows[0].entry.action, "chain-begun");
         assert_non_null(strstr(rows[0].entry.what, "does not verify from entry 1 on"));
-        sql(FREE);
-        sql("DROP TRIGGER IF EXISTS audit_no_update; DROP TRIGGER IF EXISTS audit_no_delete");
+        unguard();
         sql(later[i]);
         assert_rc(store_audit_check(store, &again, &err), RC_AUDIT_BROKEN);
         assert_int_equal(close_store(state), 0);

@@ -2,7 +2,6 @@
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/fs.h"
 #include "orchestrator/store.h"
 #include "orchestrator/store_schema.h"
+#include "tests/unit/store_rig.h"
 
 static char dir[64];
 static char path[96];
@@ -84,17 +84,12 @@ static void another_schema_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char sql[64], says[96];
-        sqlite3 *db = NULL;
+        char says[96];
 
-        (void)snprintf(sql, sizeof sql, "PRAGMA user_version = %llu",
-                       (unsigned long long)rows[i].number);
         (void)snprintf(says, sizeof says, "%s berth (schema %llu, not %llu): use %s",
                        rows[i].made_by, (unsigned long long)rows[i].number,
                        (unsigned long long)ours, rows[i].use);
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-        sqlite3_close(db);
+        assert_true(store_rig_number(path, rows[i].number));
         assert_rc(store_open(path, true, &other, &err), RC_STORE);
         assert_null(other);
         assert_non_null(strstr(err.what, says));
@@ -114,15 +109,19 @@ static void the_schema_before_is_brought_up_to_date(void **state)
     "DROP TABLE reserved; DROP TABLE heard; DROP TABLE audit; DROP TABLE audit_head; ALTER TABLE " \
     "audit_before RENAME "                                                                         \
     "TO audit;"
-    static const char *const back[] = {
-        "DROP TABLE reserved; PRAGMA user_version = 7;",
-        "DROP TABLE reserved; DROP TABLE heard; PRAGMA user_version = 6;",
-        NO_RECORDS "PRAGMA user_version = 5;",
-        NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; PRAGMA user_version = 4;",
-        NO_RECORDS
-        "DROP TABLE delta_failed; DROP TABLE base_changed; DROP TABLE delta; DROP TABLE full_only; "
-        "DROP INDEX "
-        "outgoing_object; PRAGMA user_version = 3;",
+    static const struct {
+        const char *sql;
+        unsigned number;
+    } back[] = {
+        { "DROP TABLE reserved;", 7 },
+        { "DROP TABLE reserved; DROP TABLE heard; ", 6 },
+        { NO_RECORDS, 5 },
+        { NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; ", 4 },
+        { NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; DROP TABLE delta; DROP "
+                     "TABLE full_only; "
+                     "DROP INDEX "
+                     "outgoing_object; ",
+          3 },
     };
 
     (void)state;
@@ -135,12 +134,10 @@ static void the_schema_before_is_brought_up_to_date(void **state)
         struct store_delta_failed failed;
         const struct digest none = { .b = { 0 } };
         char value[16];
-        sqlite3 *db = NULL;
         size_t n = 9;
 
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, back[i], NULL, NULL, NULL), SQLITE_OK);
-        sqlite3_close(db);
+        assert_true(store_rig_sql(path, back[i].sql));
+        assert_true(store_rig_number(path, back[i].number));
         assert_rc(store_open(path, false, &other, &err), RC_OK);
         assert_rc(store_open(path, false, &third, &err), RC_OK);
         assert_rc(store_get(other, "fleet", value, sizeof value, &err), RC_OK);
@@ -508,7 +505,6 @@ static void audit_is_a_chain(void **state)
     scoped(audit_walk_done) struct audit_walk walk = { 0 }, none = { 0 };
     struct digest head = { 0 };
     uint64_t seq = 0;
-    sqlite3 *db = NULL;
     size_t n = 0;
 
     (void)state;
@@ -526,17 +522,11 @@ static void audit_is_a_chain(void **state)
     assert_memory_equal(&rows[1].hash, &head, sizeof head);
     assert_memory_equal(&walk.head, &head, sizeof head);
 
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_not_equal(sqlite3_exec(db, "DELETE FROM audit WHERE seq = 2", NULL, NULL, NULL),
-                         SQLITE_OK);
+    assert_false(store_rig_sql(path, "DELETE FROM audit WHERE seq = 2"));
     /* Whoever drops the triggers first is found out by the hashes. */
-    assert_int_equal(sqlite3_exec(db,
-                                  "DROP TRIGGER audit_record_no_update;"
-                                  "UPDATE audit SET record = (SELECT record FROM audit WHERE seq ="
-                                  " 1) WHERE seq = 2",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(db);
+    assert_true(store_rig_unguard(path));
+    assert_true(store_rig_sql(path, "UPDATE audit SET record = (SELECT record FROM audit WHERE "
+                                    "seq = 1) WHERE seq = 2"));
     assert_rc(store_audit_check(store, &none, &err), RC_AUDIT_BROKEN);
     assert_non_null(strstr(err.what, "behind entry 1 stands entry 1"));
 }

@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/store_pg: the store in a PostgreSQL database.
+ *
+ * libpq is loaded when the first such store is opened: a ground on SQLite needs none, and programs
+ * that are linked with it would not start on Debian 12 (see load).  Whoever
+ * writes holds an advisory lock until the end of the transaction, so that writers come one after
+ * the other and see what those before them did, as behind SQLite's BEGIN IMMEDIATE.  A fleet is a
+ * schema of the database: the first of the connection's search_path.  A connection that was lost is
+ * made anew before the next transaction, and never inside of one.
+ */
+#include <dlfcn.h>
+#include <endian.h>
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "orchestrator/store_driver.h"
+#include "orchestrator/store_pg_sql.h"
+
+#define PARAMETERS_MAX 64
+#define LIBRARY "libpq.so.5"
+
+/* ---- the library ---- */
+
+#define FUNCTIONS(F)                                                                               \
+    F(PQbackendPID)                                                                                \
+    F(PQclear)                                                                                     \
+    F(PQcmdStatus)                                                                                 \
+    F(PQcmdTuples)                                                                                 \
+    F(PQconnectdbParams)                                                                           \
+    F(PQconninfoFree)                                                                              \
+    F(PQconninfoParse)                                                                             \
+    F(PQconsumeInput)                                                                              \
+    F(PQerrorMessage)                                                                              \
+    F(PQexec)                                                                                      \
+    F(PQexecPrepared)                                                                              \
+    F(PQfinish)                                                                                    \
+    F(PQfreemem)                                                                                   \
+    F(PQftype)                                                                                     \
+    F(PQgetisnull)                                                                                 \
+    F(PQgetlength)                                                                                 \
+    F(PQgetvalue)                                                                                  \
+    F(PQnotifies)                                                                                  \
+    F(PQntuples)                                                                                   \
+    F(PQprepare)                                                                                   \
+    F(PQresultErrorField)                                                                          \
+    F(PQresultStatus)                                                                              \
+    F(PQsetNoticeProcessor)                                                                        \
+    F(PQsocket)                                                                                    \
+    F(PQstatus)
+
+#define MEMBER(name) __typeof__(&(name)) name;
+static struct {
+    FUNCTIONS(MEMBER)
+} pq;
+
+static bool loaded;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* On Debian 12 libpq's libssl needs parts of libcrypto that Berth's own has not, under the same
+ * name: there libpq gets a namespace of its own, with the system's libraries. */
+static void load(void)
+{
+    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+
+    if (!library)
+        library = dlmopen(LM_ID_NEWLM, LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    bool whole = library != NULL;
+
+#define FIND(name)                                                                                 \
+    if (whole) {                                                                                   \
+        void *at = dlsym(library, #name);                                                          \
+        whole = at != NULL;                                                                        \
+        memcpy(&pq.name, &at, sizeof at);                                                          \
+    }
+    FUNCTIONS(FIND)
+    loaded = whole;
+}
+
+/* ---- a connection ---- */
+
+struct prepared {
+    char name[32];
+    char *sql;  /* as the program has it */
+    char *text; /* as PostgreSQL has it */
+    bool known; /* to the server, with these types */
+    int n;
+    Oid types[PARAMETERS_MAX];
+};
+
+struct pg {
+    char *where;
+    PGconn *conn;
+    enum { OUTSIDE, READING, WRITING } in;
+    bool changed; /* in this transaction */
+    bool listens;
+    uint64_t heard; /* how often others changed something, as far as is known */
+    uint64_t changes;
+    uint64_t key; /* of the schema: names the lock and the channel */
+    size_t n_prepared;
+    struct prepared **prepared;
+};
+
+struct statement {
+    struct pg *pg;
+    struct prepared *prepared;
+    PGresult *result; /* NULL = not run yet */
+    int row;          /* -1 = before the first */
+    int n;            /* bound */
+    Oid types[PARAMETERS_MAX];
+    const char *values[PARAMETERS_MAX];
+    int sizes[PARAMETERS_MAX];
+    int binary[PARAMETERS_MAX];
+    uint64_t numbers[PARAMETERS_MAX]; /* in network order */
+};
+
+enum {
+    OID_BOOL = 16,
+    OID_BYTEA = 17,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_TEXT = 25,
+    OID_NUMERIC = 1700
+};
+
+static void clear(PGresult **result)
+{
+    pq.PQclear(*result);
+    *result = NULL;
+}
+
+static bool is_lost(const struct pg *pg)
+{
+    return !pg->conn || pq.PQstatus(pg->conn) != CONNECTION_OK;
+}
+
+/* The database's words, one line of them.  libpq puts no password into these. */
+static enum rc fail_as(enum rc rc, const char *words, struct err *err)
+{
+    static const char severity[] = "ERROR:  ";
+    bool skip = strncmp(words, severity, strlen(severity)) == 0;
+
+    words += skip ? strlen(severity) : 0;
+    return err_set(err, rc, "store: %.*s", (int)strcspn(words, "\n"), words);
+}
+
+static enum rc fail(const struct pg *pg, const PGresult *result, struct err *err)
+{
+    const char *state = result ? pq.PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *words = result ? pq.PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+    if (!words || words[0] == '\0')
+        words = pg->conn ? pq.PQerrorMessage(pg->conn) : "no connection";
+    if (words[0] == '\0')
+        words = "the connection was lost";
+    return fail_as(store_pg_code(state), words, err);
+}
+
+static enum rc run_text(struct pg *pg, const char *sql, struct err *err)
+{
+    scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
+    ExecStatusType status = pq.PQresultStatus(result);
+
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? RC_OK : fail(pg, result, err);
+}
+
+/* One number, as text; *ret stays where there is no row or NULL. */
+static enum rc run_number(struct pg *pg, const char *sql, uint64_t *ret, struct err *err)
+{
+    scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
+
+    if (pq.PQresultStatus(result) != PGRES_TUPLES_OK)
+        return fail(pg, result, err);
+    if (pq.PQntuples(result) == 1 && !pq.PQgetisnull(result, 0, 0))
+        *ret = strtoull(pq.PQgetvalue(result, 0, 0), NULL, 10);
+    return RC_OK;
+}
+
+static void ignore_notice(void *arg, const char *words)
+{
+    (void)arg;
+    (void)words;
+}
+
+/* What a session must be like, whatever the server's defaults are.  A commit that was reported is
+ * on disk; who stands still in a transaction does not hold up all others for ever. */
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x) TEXT_OF_(x)
+static const char session[] =
+    "SELECT set_config('synchronous_commit', 'on', false) "
+    "WHERE current_setting('synchronous_commit') = 'off';"
+    "SET lock_timeout = " TEXT_OF(
+        STORE_BUSY_MS) ";"
+                       "SET idle_in_transaction_session_timeout = " TEXT_OF(
+                           STORE_STILL_MS) ";"
+                                           "SET default_transaction_isolation = 'read committed';"
+                                           "SET default_transaction_read_only = off;"
+                                           "SET client_encoding = 'UTF8';"
+                                           "SET standard_conforming_strings = on;"
+                                           "SET plan_cache_mode = auto";
+
+static void forget_prepared(struct pg *pg)
+{
+    for (size_t i = 0; i < pg->n_prepared; i++)
+        pg->prepared[i]->known = false;
+}
+
+static void disconnect(struct pg *pg)
+{
+    if (pg->conn)
+        pq.PQfinish(pg->conn);
+    pg->conn = NULL;
+    pg->in = OUTSIDE;
+    forget_prepared(pg);
+}
+
+static enum rc listen_here(struct pg *pg, struct err *err)
+{
+    char sql[48];
+
+    (void)snprintf(sql, sizeof sql, "LISTEN berth_%016llx", (unsigned long long)pg->key);
+    return run_text(pg, sql, err);
+}
+
+static enum rc connect_to(struct pg *pg, struct err *err)
+{
+    /* What the string says itself comes later and counts. */
+    const char *const keys[] = { "connect_timeout",           "tcp_user_timeout", "keepalives_idle",
+                                 "fallback_application_name", "dbname",           NULL };
+    const char *const values[] = { "10", "30000", "10", "berth", pg->where, NULL };
+
+    disconnect(pg);
+    pg->conn = pq.PQconnectdbParams(keys, values, 1);
+    if (!pg->conn)
+        return err_set(err, RC_NO_MEMORY, "store");
+    if (is_lost(pg)) {
+        const char *words = pq.PQerrorMessage(pg->conn);
+
+        return fail_as(strstr(words, "starting up") ? RC_BUSY : RC_STORE, words, err);
+    }
+    (void)pq.PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
+    enum rc rc = run_text(pg, session, err);
+
+    pg->heard++; /* whatever was missed meanwhile */
+    return rc == RC_OK && pg->listens ? listen_here(pg, err) : rc;
+}
+
+static void close_db(void *db)
+{
+    struct pg *pg = db;
+
+    disconnect(pg);
+    for (size_t i = 0; i < pg->n_prepared; i++) {
+        free(pg->prepared[i]->sql);
+        free(pg->prepared[i]->text);
+        free(pg->prepared[i]);
+    }
+    free(pg->prepared);
+    if (pg->where)
+        explicit_bzero(pg->where, strlen(pg->where));
+    free(pg->where);
+    free(pg);
+}
+
+static void close_handle(struct pg **pg)
+{
+    if (*pg)
+        close_db(*pg);
+}
+
+/* The words of the parser are not shown: they repeat the string, and with it its password. */
+static enum rc check_string(const char *where, struct err *err)
+{
+    char *words = NULL;
+    PQconninfoOption *options = pq.PQconninfoParse(where, &words);
+    bool fine = options != NULL;
+
+    pq.PQconninfoFree(options);
+    pq.PQfreemem(words);
+    return fine ? RC_OK
+                : err_set(err, RC_VALUE, "store: not a connection string that libpq can read");
+}
+
+static const char make_namespace[] =
+    "BEGIN; SELECT pg_advisory_xact_lock(0);"
+    "DO $$ BEGIN IF current_schema() IS NULL THEN EXECUTE format('CREATE SCHEMA %I',"
+    " trim(both '\" ' from split_part(current_setting('search_path'), ',', 1))); END IF; END $$;"
+    "COMMIT";
+
+static enum rc open_database(const char *where, bool create, void **ret_db, struct err *err)
+{
+    scoped(close_handle) struct pg *pg = NULL;
+
+    (void)pthread_once(&once, load);
+    if (!loaded)
+        return err_set(err, RC_STORE, "store: %s is not installed: apt install libpq5", LIBRARY);
+    pg = calloc(1, sizeof *pg);
+    if (pg)
+        pg->where = strdup(where);
+    if (!pg || !pg->where)
+        return err_set(err, RC_NO_MEMORY, "store");
+    enum rc rc = check_string(where, err);
+
+    if (rc == RC_OK)
+        rc = connect_to(pg, err);
+    if (rc == RC_OK && create)
+        rc = run_text(pg, make_namespace, err);
+    if (rc == RC_OK)
+        rc = run_number(
+            pg, "SELECT hashtextextended(current_schema(), 0)::numeric + 9223372036854775808",
+            &pg->key, err);
+    if (rc == RC_OK && pg->key == 0)
+        rc = err_set(err, RC_STORE, "store: the database has no schema of its search_path");
+    if (rc != RC_OK)
+        return rc;
+    *ret_db = pg;
+    pg = NULL;
+    return RC_OK;
+}
+
+/* ---- transactions ---- */
+
+static bool in_transaction(const void *db)
+{
+    return ((const struct pg *)db)->in != OUTSIDE;
+}
+
+static enum rc run_begin(struct pg *pg, bool writes, struct err *err)
+{
+    char sql[96];
+
+    if (!writes)
+        return run_text(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
+    (void)snprintf(sql, sizeof sql, "BEGIN; SELECT pg_advisory_xact_lock(%lld)",
+                   (long long)(pg->key ^ (1ULL << 63)));
+    enum rc rc = run_text(pg, sql, err);
+
+    if (rc != RC_OK && !is_lost(pg))
+        (void)!run_text(pg, "ROLLBACK", NULL);
+    return rc;
+}
+
+static enum rc begin(void *db, bool writes, struct err *err)
+{
+    struct pg *pg = db;
+    enum rc rc = RC_OK;
+
+    if (pg->in != OUTSIDE)
+        return err_set(err, RC_STORE, "store: a transaction within a transaction");
+    if (!is_lost(pg))
+        rc = run_begin(pg, writes, err);
+    if (is_lost(pg)) { /* perhaps long ago: nothing has been done yet */
+        rc = connect_to(pg, err);
+        if (rc == RC_OK)
+            rc = run_begin(pg, writes, err);
+    }
+    if (rc != RC_OK)
+        return rc;
+    pg->in = writes ? WRITING : READING;
+    pg->changed = false;
+    return RC_OK;
+}
+
+static enum rc commit(void *db, struct err *err)
+{
+    struct pg *pg = db;
+    char sql[64] = "COMMIT";
+
+    if (pg->changed)
+        (void)snprintf(sql, sizeof sql, "NOTIFY berth_%016llx; COMMIT",
+                       (unsigned long long)pg->key);
+    scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
+
+    if (pq.PQresultStatus(result) != PGRES_COMMAND_OK)
+        return fail(pg, result, err);
+    /* One that has failed ends here without an error, and without any effect. */
+    if (strcmp(pq.PQcmdStatus(result), "COMMIT") != 0) {
+        pg->in = OUTSIDE;
+        return err_set(err, RC_STORE, "store: the transaction had failed and was rolled back");
+    }
+    pg->in = OUTSIDE;
+    return RC_OK;
+}
+
+static void rollback(void *db)
+{
+    struct pg *pg = db;
+    struct err ignored;
+
+    if (pg->in != OUTSIDE && !is_lost(pg))
+        (void)!run_text(pg, "ROLLBACK", &ignored);
+    pg->in = OUTSIDE;
+}
+
+/* ---- the schema ---- */
+
+static enum rc schema_number(void *db, uint64_t *ret, struct err *err)
+{
+    uint64_t there = 0, number = 0;
+    enum rc rc = run_number(db,
+                            "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() "
+                            "AND tablename = 'berth_schema'",
+                            &there, err);
+
+    if (rc == RC_OK && there > 0)
+        rc = run_number(db, "SELECT number FROM berth_schema", &number, err);
+    if (rc == RC_OK)
+        *ret = number;
+    return rc;
+}
+
+static enum rc schema_step(void *db, const struct schema_step *step, struct err *err)
+{
+    struct pg *pg = db;
+    scoped(free_ptr) char *text = store_pg_tables(step->both);
+    char number[160];
+    enum rc rc = text ? run_text(pg, text, err) : err_set(err, RC_NO_MEMORY, "store");
+
+    if (rc == RC_OK && step->postgresql)
+        rc = run_text(pg, step->postgresql, err);
+    if (rc == RC_OK)
+        rc = run_text(pg,
+                      "CREATE TABLE IF NOT EXISTS berth_schema (one integer PRIMARY KEY CHECK "
+                      "(one = 1), number bigint NOT NULL)",
+                      err);
+    (void)snprintf(number, sizeof number,
+                   "INSERT INTO berth_schema (one, number) VALUES (1, %llu) ON CONFLICT (one) "
+                   "DO UPDATE SET number = excluded.number",
+                   (unsigned long long)step->number);
+    return rc == RC_OK ? run_text(pg, number, err) : rc;
+}
+
+/* ---- statements ---- */
+
+static struct prepared *remember(struct pg *pg, const char *sql)
+{
+    struct prepared *p = NULL;
+    struct prepared **grown = NULL;
+
+    for (size_t i = 0; i < pg->n_prepared; i++)
+        if (strcmp(pg->prepared[i]->sql, sql) == 0)
+            return pg->prepared[i];
+    p = calloc(1, sizeof *p);
+    grown = p ? reallocarray(pg->prepared, pg->n_prepared + 1, sizeof(struct prepared *)) : NULL;
+    if (grown) {
+        pg->prepared = grown;
+        p->sql = strdup(sql);
+        p->text = store_pg_statement(sql);
+    }
+    if (!grown || !p->sql || !p->text) {
+        if (grown) {
+            free(p->sql);
+            free(p->text);
+        }
+        free(p);
+        return NULL;
+    }
+    (void)snprintf(p->name, sizeof p->name, "berth_%zu", pg->n_prepared);
+    pg->prepared[pg->n_prepared++] = p;
+    return p;
+}
+
+static enum rc prepare(void *db, const char *sql, void **ret_statement, struct err *err)
+{
+    struct statement *s = calloc(1, sizeof *s);
+    struct prepared *prepared = s ? remember(db, sql) : NULL;
+
+    if (!prepared) {
+        free(s);
+        return err_set(err, RC_NO_MEMORY, "store");
+    }
+    s->pg = db;
+    s->prepared = prepared;
+    s->row = -1;
+    *ret_statement = s;
+    return RC_OK;
+}
+
+static enum rc bind(void *statement, int at, const struct driver_value *value, struct err *err)
+{
+    struct statement *s = statement;
+    const int i = at - 1;
+
+    if (i < 0 || i >= PARAMETERS_MAX || value->bytes.n > INT32_MAX)
+        return err_set(err, RC_STORE, "store: too many values, or too large");
+    if (at > s->n)
+        s->n = at;
+    s->binary[i] = 1;
+    switch (value->kind) {
+    case VALUE_NULL:
+        s->types[i] = OID_TEXT;
+        s->values[i] = NULL;
+        break;
+    case VALUE_NUMBER:
+        s->numbers[i] = htobe64((uint64_t)value->number);
+        s->types[i] = OID_INT8;
+        s->values[i] = (const char *)&s->numbers[i];
+        s->sizes[i] = sizeof s->numbers[i];
+        break;
+    case VALUE_TEXT:
+    case VALUE_BLOB:
+        s->types[i] = value->kind == VALUE_TEXT ? OID_TEXT : OID_BYTEA;
+        s->values[i] = value->bytes.n > 0 ? (const char *)value->bytes.p : "";
+        s->sizes[i] = (int)value->bytes.n;
+        break;
+    }
+    return RC_OK;
+}
+
+static enum rc make_known(struct statement *s, struct err *err)
+{
+    struct prepared *p = s->prepared;
+
+    if (p->known && (p->n != s->n || memcmp(p->types, s->types, sizeof p->types) != 0))
+        return err_set(err, RC_STORE, "store: values of other kinds than before");
+    if (p->known)
+        return RC_OK;
+    memcpy(p->types, s->types, sizeof p->types);
+    p->n = s->n;
+    scoped(clear) PGresult *result = pq.PQprepare(s->pg->conn, p->name, p->text, p->n, p->types);
+
+    if (pq.PQresultStatus(result) != PGRES_COMMAND_OK)
+        return fail(s->pg, result, err);
+    p->known = true;
+    return RC_OK;
+}
+
+static enum rc run_once(struct statement *s, struct err *err)
+{
+    struct pg *pg = s->pg;
+    enum rc rc = make_known(s, err);
+
+    if (rc != RC_OK)
+        return rc;
+    scoped(clear) PGresult *result =
+        pq.PQexecPrepared(pg->conn, s->prepared->name, s->n, s->values, s->sizes, s->binary, 1);
+    ExecStatusType status = pq.PQresultStatus(result);
+    const char *rows = pq.PQcmdTuples(result);
+
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        return fail(pg, result, err);
+    if (strncmp(pq.PQcmdStatus(result), "SELECT", strlen("SELECT")) != 0) {
+        pg->changes = strtoull(rows, NULL, 10);
+        pg->changed |= pg->changes > 0;
+    }
+    s->result = result;
+    result = NULL;
+    return RC_OK;
+}
+
+/* Outside of a transaction it only reads (store.c sees to that), so it can be done again on a new
+ * connection. */
+static enum rc run(struct statement *s, struct err *err)
+{
+    struct pg *pg = s->pg;
+    enum rc rc = RC_OK;
+
+    if (!is_lost(pg))
+        rc = run_once(s, err);
+    if (!is_lost(pg))
+        return rc;
+    if (pg->in != OUTSIDE)
+        return rc != RC_OK ? rc : err_set(err, RC_STORE, "store: the connection was lost");
+    rc = connect_to(pg, err);
+    return rc == RC_OK ? run_once(s, err) : rc;
+}
+
+static enum rc step(void *statement, bool *ret_row, struct err *err)
+{
+    struct statement *s = statement;
+    enum rc rc = s->result ? RC_OK : run(s, err);
+
+    if (rc != RC_OK)
+        return rc;
+    *ret_row = ++s->row < pq.PQntuples(s->result);
+    return RC_OK;
+}
+
+static enum rc column(void *statement, int at, struct driver_value *ret, struct err *err)
+{
+    const struct statement *s = statement;
+    struct driver_value value = { .kind = VALUE_NULL };
+    struct bytes bytes;
+
+    if (pq.PQgetisnull(s->result, s->row, at)) {
+        *ret = value;
+        return RC_OK;
+    }
+    bytes.p = (const uint8_t *)pq.PQgetvalue(s->result, s->row, at);
+    bytes.n = (size_t)pq.PQgetlength(s->result, s->row, at);
+    switch (pq.PQftype(s->result, at)) {
+    case OID_BOOL:
+    case OID_INT2:
+    case OID_INT4:
+    case OID_INT8:
+        value = (struct driver_value){ .kind = VALUE_NUMBER, .number = store_pg_integer(bytes) };
+        break;
+    case OID_NUMERIC: /* a sum */
+        value.kind = VALUE_NUMBER;
+        if (!store_pg_numeric(bytes, &value.number))
+            return err_set(err, RC_STORE, "store: a sum that is no number");
+        break;
+    case OID_BYTEA:
+        value = (struct driver_value){ .kind = VALUE_BLOB, .bytes = bytes };
+        break;
+    default: /* text, name, varchar */
+        value = (struct driver_value){ .kind = VALUE_TEXT, .bytes = bytes };
+        break;
+    }
+    *ret = value;
+    return RC_OK;
+}
+
+static void finish(void *statement)
+{
+    struct statement *s = statement;
+
+    if (s)
+        pq.PQclear(s->result);
+    free(s);
+}
+
+static uint64_t changes(const void *db)
+{
+    return ((const struct pg *)db)->changes;
+}
+
+static uint64_t last_id(void *db)
+{
+    struct err ignored;
+    uint64_t id = 0;
+
+    (void)!run_number(db, "SELECT lastval()", &id, &ignored);
+    return id;
+}
+
+/* ---- what others do ---- */
+
+static void take_notices(struct pg *pg)
+{
+    PGnotify *notice;
+
+    while ((notice = pq.PQnotifies(pg->conn))) {
+        pg->heard += notice->be_pid != pq.PQbackendPID(pg->conn);
+        pq.PQfreemem(notice);
+    }
+}
+
+/* What was committed before this was asked is among the notices: the server hands them out before
+ * it answers. */
+static enum rc watch(void *db, uint64_t *ret, struct err *err)
+{
+    struct pg *pg = db;
+    enum rc rc = RC_OK;
+
+    if (pg->in == OUTSIDE) {
+        bool first = !pg->listens;
+
+        pg->listens = true;
+        if (!is_lost(pg))
+            rc = first ? listen_here(pg, err) : run_text(pg, "SELECT 1", err);
+        if (is_lost(pg))
+            rc = connect_to(pg, err);
+        if (rc == RC_OK && pq.PQconsumeInput(pg->conn) == 1)
+            take_notices(pg);
+    }
+    if (rc == RC_OK)
+        *ret = pg->heard;
+    return rc;
+}
+
+const struct store_driver store_pg = {
+    .name = "PostgreSQL",
+    .alone = true,
+    .open = open_database,
+    .close = close_db,
+    .schema_number = schema_number,
+    .schema_step = schema_step,
+    .begin = begin,
+    .commit = commit,
+    .rollback = rollback,
+    .in_transaction = in_transaction,
+    .prepare = prepare,
+    .bind = bind,
+    .step = step,
+    .column = column,
+    .finish = finish,
+    .changes = changes,
+    .last_id = last_id,
+    .watch = watch,
+};
