@@ -304,6 +304,15 @@ bool link_ground_resume(struct link_ground *g, const struct port_transfers *repo
     return pass_counter(g, &report->traffic);
 }
 
+enum rc link_ground_waiting(const struct link_ground *g, uint64_t *ret, struct err *err)
+{
+    size_t n = 0;
+    enum rc rc = outbox_count(g->up_dir, &n, NULL, err);
+
+    *ret = n;
+    return rc;
+}
+
 uint64_t link_ground_written(const struct link_ground *g)
 {
     return g->state.written;

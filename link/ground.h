@@ -66,6 +66,10 @@ bool link_ground_report(struct link_ground *link, const struct port_transfers *r
 bool link_ground_resume(struct link_ground *link, const struct port_transfers *report,
                         uint64_t now_ms);
 
+/* Bundle files that wait in the uplink directory for whoever carries them. */
+must_check enum rc link_ground_waiting(const struct link_ground *link, uint64_t *ret,
+                                       struct err *err);
+
 /* Bytes of bundles written since the link was opened. */
 uint64_t link_ground_written(const struct link_ground *link);
 

@@ -76,6 +76,7 @@ struct sender {
     uint32_t n_complete;           /* of the latest report */
     uint8_t complete[PORT_COMPLETE_MAX][DIGEST_SIZE];
     uint64_t learnt_sent, learnt_lost, learnt_bytes;
+    struct sender_order order; /* pick NULL = its own */
 };
 
 static void entry_free(struct entry **entry)
@@ -599,7 +600,7 @@ static struct choice turn(const struct sender *s, struct entry *e, uint64_t now_
     return wheel_at(e, e->wheel);
 }
 
-static struct choice due(const struct sender *s, struct entry *e, uint64_t now_ms)
+static struct choice choice_of(const struct sender *s, struct entry *e, uint64_t now_ms)
 {
     if (s->options.one_way)
         return turn(s, e, now_ms);
@@ -618,7 +619,7 @@ static unsigned rank_of(const struct entry *e, const struct choice *c)
 }
 
 /* The next object with something due: of the lowest rank, the one that was queued first. */
-static struct entry *choose(const struct sender *s, uint64_t now_ms, struct choice *ret)
+static struct entry *choose_own(const struct sender *s, uint64_t now_ms, struct choice *ret)
 {
     struct entry *best = NULL;
     unsigned rank = UINT_MAX;
@@ -626,7 +627,7 @@ static struct entry *choose(const struct sender *s, uint64_t now_ms, struct choi
     for (struct entry *e = s->first; e != NULL && rank > 0; e = e->next) {
         if (e->complete || e->retry_ms > now_ms)
             continue;
-        const struct choice c = due(s, e, now_ms);
+        const struct choice c = choice_of(s, e, now_ms);
 
         if (c.what == NOTHING || rank_of(e, &c) >= rank)
             continue;
@@ -635,6 +636,94 @@ static struct entry *choose(const struct sender *s, uint64_t now_ms, struct choi
         best = e;
     }
     return best;
+}
+
+/* About what the message comes to: fields around the data are within SENDER_OVERHEAD. */
+static uint64_t message_bytes(const struct entry *e, const struct choice *c)
+{
+    if (c->what == CHUNK)
+        return SENDER_OVERHEAD + transfer_chunk_bytes(e->object.size, e->chunk_size, c->index);
+    if (c->what == REPAIR)
+        return SENDER_OVERHEAD + e->chunk_size;
+    return SENDER_OVERHEAD + (e->chunks > 0 ? (uint64_t)e->chunks * DIGEST_SIZE : e->object.size);
+}
+
+static uint64_t left_of(const struct entry *e)
+{
+    uint64_t left = e->chunks == 0 ? e->object.size : 0;
+
+    for (uint32_t i = 0; i < e->chunks; i++)
+        left += e->missing[i] ? e->chunk_size : 0;
+    return left;
+}
+
+struct candidate {
+    struct entry *entry;
+    struct choice choice;
+};
+
+/* All that is due, in the order in which the sender itself would take it. */
+static size_t list_due(const struct sender *s, uint64_t now_ms, struct candidate *list,
+                       struct sender_due *due)
+{
+    size_t n = 0;
+
+    for (struct entry *e = s->first; e != NULL; e = e->next) {
+        struct choice c = { 0 };
+        size_t at = n;
+
+        if (!e->complete && e->retry_ms <= now_ms)
+            c = choice_of(s, e, now_ms);
+        if (c.what == NOTHING)
+            continue;
+        for (; at > 0 && rank_of(list[at - 1].entry, &list[at - 1].choice) > rank_of(e, &c); at--) {
+            list[at] = list[at - 1];
+            due[at] = due[at - 1];
+        }
+        list[at] = (struct candidate){ .entry = e, .choice = c };
+        due[at] = (struct sender_due){ .kind = e->object.kind,
+                                       .bytes = message_bytes(e, &c),
+                                       .left = left_of(e) };
+        memcpy(due[at].digest, e->object.digest, DIGEST_SIZE);
+        n++;
+    }
+    return n;
+}
+
+static enum rc choose_ordered(const struct sender *s, uint64_t now_ms, struct entry **ret,
+                              struct choice *ret_choice, struct err *err)
+{
+    size_t n = 0;
+
+    for (const struct entry *e = s->first; e != NULL; e = e->next)
+        n++;
+    scoped(free_ptr) struct candidate *list = calloc(n + 1, sizeof *list);
+    scoped(free_ptr) struct sender_due *due = calloc(n + 1, sizeof *due);
+
+    if (list == NULL || due == NULL)
+        return err_set(err, RC_NO_MEMORY, "queue of %zu objects", n);
+    n = list_due(s, now_ms, list, due);
+    const size_t at = n > 0 ? s->order.pick(s->order.arg, due, n) : 0;
+
+    if (at < n) {
+        *ret = list[at].entry;
+        *ret_choice = list[at].choice;
+    }
+    return RC_OK;
+}
+
+static enum rc choose(const struct sender *s, uint64_t now_ms, struct entry **ret,
+                      struct choice *ret_choice, struct err *err)
+{
+    if (s->order.pick != NULL)
+        return choose_ordered(s, now_ms, ret, ret_choice, err);
+    *ret = choose_own(s, now_ms, ret_choice);
+    return RC_OK;
+}
+
+void sender_set_order(struct sender *s, const struct sender_order *order)
+{
+    s->order = order != NULL ? *order : (struct sender_order){ 0 };
 }
 
 /* ---- messages ---------------------------------------------------------------------------------
@@ -751,8 +840,11 @@ enum rc sender_next(struct sender *s, uint64_t now_ms, uint64_t *budget, uint8_t
                     struct bytes *ret, struct err *err)
 {
     struct choice c = { 0 };
-    struct entry *e = choose(s, now_ms, &c);
+    struct entry *e = NULL;
+    enum rc rc = choose(s, now_ms, &e, &c, err);
 
+    if (rc != RC_OK)
+        return rc;
     if (e == NULL)
         return err_set(err, RC_NOT_FOUND, "nothing is due");
 
@@ -762,7 +854,7 @@ enum rc sender_next(struct sender *s, uint64_t now_ms, uint64_t *budget, uint8_t
 
     if (data == NULL)
         return err_set(err, RC_NO_MEMORY, "chunk buffer");
-    enum rc rc = make(e, &c, data, &msg, err);
+    rc = make(e, &c, data, &msg, err);
     if (rc == RC_OK)
         rc = transfer_encode(&msg, buf, cap, &message, err);
     if (rc != RC_OK) {
@@ -773,6 +865,12 @@ enum rc sender_next(struct sender *s, uint64_t now_ms, uint64_t *budget, uint8_t
         return err_set(err, RC_NO_ROOM, "budget");
     *budget -= message.n + SENDER_OVERHEAD;
     sent(s, e, &c, now_ms);
+    if (s->order.sent != NULL) {
+        struct sender_due went = { .kind = e->object.kind, .bytes = message.n + SENDER_OVERHEAD };
+
+        memcpy(went.digest, e->object.digest, DIGEST_SIZE);
+        s->order.sent(s->order.arg, &went);
+    }
     *ret = message;
     return RC_OK;
 }

@@ -57,6 +57,23 @@ struct sender_object {
                    report says what is missing */
 };
 
+/* An object of which something is due: what would go next. */
+struct sender_due {
+    uint8_t digest[DIGEST_SIZE];
+    enum object_kind kind;
+    uint64_t bytes; /* of that message, with SENDER_OVERHEAD; sent tells what it came to */
+    uint64_t left;  /* of the object, as far as the satellite is believed to miss them; sent: 0 */
+};
+
+/* Who says which object goes next, in place of the order that is told above. */
+struct sender_order {
+    /* An index of the list, which is as the sender itself would take them; n = none of these now.
+     */
+    size_t (*pick)(void *arg, const struct sender_due *due, size_t n);
+    void (*sent)(void *arg, const struct sender_due *due);
+    void *arg;
+};
+
 /* How far an object is. */
 struct sender_progress {
     uint8_t digest[DIGEST_SIZE];
@@ -79,6 +96,9 @@ must_check enum rc sender_add(struct sender *sender, const struct sender_object 
 /* Forget an object, queued or complete.  False if there is none. */
 bool sender_remove(struct sender *sender, const uint8_t digest[DIGEST_SIZE]);
 
+/* From now on; NULL = the sender's own order.  What arg points at must live as long. */
+void sender_set_order(struct sender *sender, const struct sender_order *order);
+
 /* What an authentic report says: transfers under way and complete objects.  Ranges beyond an object
  * are ignored. */
 void sender_report(struct sender *sender, const struct port_transfers *report, uint64_t now_ms);
@@ -96,9 +116,9 @@ uint32_t sender_loss(const struct sender *sender);
 void sender_hold(struct sender *sender, uint64_t now_ms);
 
 /* The next message that is due, encoded into buf of cap >= TRANSFER_MESSAGE_MAX bytes.  *budget is
- * lowered by its size and SENDER_OVERHEAD.  RC_NOT_FOUND: nothing is due now; RC_NO_ROOM: the next
- * message does not fit into the budget; another code: the source failed, and the object waits for
- * resend_ms. */
+ * lowered by its size and SENDER_OVERHEAD.  RC_NOT_FOUND: nothing is due now, or nothing that the
+ * order lets go; RC_NO_ROOM: the next message does not fit into the budget; another code: the
+ * source failed, and the object waits for resend_ms. */
 must_check enum rc sender_next(struct sender *sender, uint64_t now_ms, uint64_t *budget,
                                uint8_t *buf, size_t cap, struct bytes *ret, struct err *err);
 

@@ -26,6 +26,8 @@ struct passes {
     struct learnt learnt;
     struct store_reserved *reserved; /* what apply kept, of contacts that are not over; owned */
     size_t n_reserved;
+    struct store_pass *told; /* what became of passes; by beginning; owned */
+    size_t n_told;
     char path[HOME_PATH_CAP]; /* of the fleet file */
     int64_t now_ms, from_ms, to_ms;
 };
@@ -74,6 +76,63 @@ static enum rc find_file(struct passes *p, struct err *err)
     return rc == RC_OK ? store_get(home.store, HOME_FLEET_FILE, p->path, sizeof p->path, err) : rc;
 }
 
+/* What the home has heard and reserved; with --fleet there need not be one. */
+static enum rc learn(struct passes *p, struct err *err)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    struct err none = { 0 };
+
+    p->learnt.fleet = p->fleet;
+    if (home_open(p->cli->home, false, &home, &none) != RC_OK)
+        return RC_OK;
+    const uint64_t since = p->from_ms > 0 ? (uint64_t)p->from_ms : 0;
+    enum rc rc = store_reserved(home.store, (uint64_t)p->now_ms, &p->reserved, &p->n_reserved, err);
+
+    if (rc == RC_OK)
+        rc = store_passes(home.store, since, &p->told, &p->n_told, err);
+    return rc == RC_OK ? learnt_load(p->fleet, p->path, home.store, p->now_ms, &p->learnt, err)
+                       : rc;
+}
+
+static void passes_done(struct passes *p)
+{
+    learnt_done(&p->learnt);
+    free_ptr(&p->reserved);
+    free_ptr(&p->told);
+}
+
+/* What berth-ground tells of a contact; NULL = it has not been handed to. */
+static const struct store_pass *told_of(const struct passes *p, const struct contact *c)
+{
+    for (size_t i = 0; i < p->n_told; i++) {
+        const struct store_pass *t = &p->told[i];
+
+        if ((int64_t)t->aos_ms > c->aos_ms + RESERVED_DRIFT_MS)
+            break;
+        if ((int64_t)t->los_ms > c->aos_ms && (int64_t)t->aos_ms < c->los_ms &&
+            strcmp(t->satellite, p->fleet->satellite[c->satellite].id) == 0 &&
+            strcmp(t->station, p->fleet->station[c->station].station.id) == 0)
+            return t;
+    }
+    return NULL;
+}
+
+/* Contacts take the states that were recorded. */
+static void take_told(const struct passes *p)
+{
+    struct contacts *list = &p->outlook->contacts;
+
+    for (size_t i = 0; p->n_told > 0 && i < list->n; i++) {
+        const struct store_pass *t = told_of(p, &list->at[i]);
+
+        if (!t || t->state >= CONTACT_STATES)
+            continue;
+        list->at[i].state = (enum contact_state)t->state;
+        list->at[i].antenna = t->antenna;
+        contact_clock(&list->at[i], p->now_ms, INT64_MAX);
+    }
+}
+
 /* What was reserved when a plan was applied, instead of what could be. */
 static void recall(struct passes *p)
 {
@@ -85,42 +144,33 @@ static void recall(struct passes *p)
     reserved_recall(p->fleet, p->reserved, p->n_reserved, p->now_ms, list);
 }
 
-/* Every contact of the span may be had: it is a list, not a change. */
+/* Every contact of the span may be had, but for the antennas that satellites of other files have:
+ * it is a list, not a change. */
 static enum rc schedule(struct passes *p, struct err *err)
 {
-    const struct schedule_input in = { .now_ms = p->from_ms - SCHEDULE_FROZEN_MS,
-                                       .station = p->outlook->station,
-                                       .n_stations = p->fleet->n_stations,
-                                       .n_satellites = p->fleet->n_satellites };
+    scoped(free_ptr) struct schedule_taken *taken = calloc(p->n_reserved + 1, sizeof *taken);
+
+    if (!taken)
+        return err_set(err, RC_NO_MEMORY, "%zu reservations", p->n_reserved);
+    const struct schedule_input in = {
+        .now_ms = p->from_ms - SCHEDULE_FROZEN_MS,
+        .station = p->outlook->station,
+        .n_stations = p->fleet->n_stations,
+        .n_satellites = p->fleet->n_satellites,
+        .taken = taken,
+        .n_taken = reserved_others(p->fleet, p->reserved, p->n_reserved, taken),
+    };
+    const bool applied = p->n_reserved > in.n_taken;
     enum rc rc = schedule_antennas(&in, &p->outlook->contacts, err);
 
-    if (rc == RC_OK && p->n_reserved > 0)
+    if (rc == RC_OK && applied)
         recall(p);
     if (rc == RC_OK)
         rc = goodput_settle(&p->outlook->contacts, p->learnt.heard, p->learnt.n_heard,
                             p->fleet->n_satellites, p->now_ms, err);
+    if (rc == RC_OK)
+        take_told(p);
     return rc;
-}
-
-/* What the home has heard and reserved; with --fleet there need not be one. */
-static enum rc learn(struct passes *p, struct err *err)
-{
-    scoped(home_close) struct home home = HOME_NONE;
-    struct err none = { 0 };
-
-    p->learnt.fleet = p->fleet;
-    if (home_open(p->cli->home, false, &home, &none) != RC_OK)
-        return RC_OK;
-    enum rc rc = store_reserved(home.store, (uint64_t)p->now_ms, &p->reserved, &p->n_reserved, err);
-
-    return rc == RC_OK ? learnt_load(p->fleet, p->path, home.store, p->now_ms, &p->learnt, err)
-                       : rc;
-}
-
-static void passes_done(struct passes *p)
-{
-    learnt_done(&p->learnt);
-    free_ptr(&p->reserved);
 }
 
 /* ---- output --------------------------------------------------------------------------------- */
@@ -143,30 +193,62 @@ static void put_state(const struct passes *p, const struct contact *c, char *out
         (void)snprintf(out, cap, "%s, %u", state_of(p, c), c->antenna + 1);
 }
 
+/* At most 999. */
+static unsigned percent(uint64_t part, uint64_t whole)
+{
+    const double p = 100 * (double)part / (double)whole;
+
+    return p < 999 ? (unsigned)p : 999U;
+}
+
+/* "95/88%": of the bytes that are expected to arrive, what was planned and what was handed over. */
+#define FILL_CAP 32U
+static void put_fill(const struct passes *p, const struct contact *c, char out[FILL_CAP])
+{
+    const struct store_pass *t = told_of(p, c);
+
+    if (t && t->capacity > 0)
+        (void)snprintf(out, FILL_CAP, "%u/%u%%", percent(t->planned, t->capacity),
+                       percent(t->sent, t->capacity));
+    else
+        (void)snprintf(out, FILL_CAP, "-");
+}
+
+static void put_top(const struct contact *c, char out[FILL_CAP])
+{
+    (void)snprintf(out, FILL_CAP, "-");
+    if (c->top > 0)
+        (void)snprintf(out, FILL_CAP, "%d", (int)(c->top * DEGREES));
+}
+
+/* As soon as passes have been handed to, what they carry matters more than how high they go. */
 static void print_rows(const struct passes *p)
 {
-    static const char *const headings[] = { "BEGINS (UTC)", "LASTS", "STATION", "SATELLITE",
-                                            "TOP",          "BYTES", "STATE" };
+    const bool fills = p->n_told > 0;
+    const char *const headings[] = { "BEGINS (UTC)",         "LASTS", "STATION", "SATELLITE",
+                                     fills ? "FILL" : "TOP", "BYTES", "STATE" };
     scoped(cli_table_free) struct cli_table *table = cli_table_new(headings, 7);
     const struct contacts *list = &p->outlook->contacts;
 
     for (size_t i = 0; i < list->n && i < ROWS_MAX; i++) {
         const struct contact *c = &list->at[i];
-        char begins[CLI_TIME_CAP], lasts[32], top[16] = "-", size[CLI_SIZE_CAP], state[32];
+        char begins[CLI_TIME_CAP], lasts[32], fill[FILL_CAP], size[CLI_SIZE_CAP], state[32];
         int64_t seconds = (c->los_ms - c->aos_ms) / 1000;
         const char *const cells[] = { begins,
                                       lasts,
                                       p->fleet->station[c->station].station.id,
                                       p->fleet->satellite[c->satellite].id,
-                                      top,
+                                      fill,
                                       size,
                                       state };
 
         (void)cli_time(c->aos_ms, begins);
         (void)snprintf(lasts, sizeof lasts, "%lld:%02lld", (long long)(seconds / 60),
                        (long long)(seconds % 60));
-        if (c->top > 0)
-            (void)snprintf(top, sizeof top, "%d", (int)(c->top * DEGREES));
+        if (fills)
+            put_fill(p, c, fill);
+        else
+            put_top(c, fill);
         (void)cli_size(c->capacity, size);
         put_state(p, c, state, sizeof state);
         cli_table_row(table, cells);
@@ -189,15 +271,19 @@ static json_t *contact_json(const struct passes *p, const struct contact *c)
     const struct contact_goodput g =
         learnt_goodput((void *)(uintptr_t)&p->learnt, c->station, c->satellite);
 
+    const struct store_pass *t = told_of(p, c);
+
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:f, s:i, s:s, s:o}", "station",
-        p->fleet->station[c->station].station.id, "satellite", p->fleet->satellite[c->satellite].id,
-        "begins", cli_time(c->aos_ms, begins), "ends", cli_time(c->los_ms, ends), "begins_ms",
-        (json_int_t)c->aos_ms, "ends_ms", (json_int_t)c->los_ms, "top_degrees", c->top * DEGREES,
-        "room", json_uint(c->room), "bytes", json_uint(c->capacity), "goodput", g.mean_ppm / 1e6,
-        "learnt_from", (int)(g.contacts < INT32_MAX ? g.contacts : INT32_MAX), "state",
-        state_of(p, c), "antenna",
-        c->state == CONTACT_PREDICTED ? json_null() : json_uint(c->antenna + 1U));
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:f, s:i, s:s, s:o, s:o, s:o, s:o}",
+        "station", p->fleet->station[c->station].station.id, "satellite",
+        p->fleet->satellite[c->satellite].id, "begins", cli_time(c->aos_ms, begins), "ends",
+        cli_time(c->los_ms, ends), "begins_ms", (json_int_t)c->aos_ms, "ends_ms",
+        (json_int_t)c->los_ms, "top_degrees", c->top * DEGREES, "room", json_uint(c->room), "bytes",
+        json_uint(c->capacity), "goodput", g.mean_ppm / 1e6, "learnt_from",
+        (int)(g.contacts < INT32_MAX ? g.contacts : INT32_MAX), "state", state_of(p, c), "antenna",
+        c->state == CONTACT_PREDICTED ? json_null() : json_uint(c->antenna + 1U), "planned",
+        t ? json_uint(t->planned) : json_null(), "sent", t ? json_uint(t->sent) : json_null(),
+        "arrived", t ? json_uint(t->arrived) : json_null());
 }
 
 static json_t *passes_json(const struct passes *p)
@@ -297,9 +383,12 @@ const struct cli_command cmd_passes[] = {
       .args = "[SAT]",
       .names = CLI_SATELLITES,
       .summary = "List when stations can talk to satellites, and what that is worth",
-      .about = "Finds the contacts of the fleet file's satellites from elements, ephemerides or\n"
-               "contact plans, gives each an antenna that is free, and says how many bytes are\n"
-               "expected to arrive.  Times are UTC; TOP is the highest elevation in degrees.",
+      .about =
+          "Finds the contacts of the fleet file's satellites from elements, ephemerides or\n"
+          "contact plans, gives each an antenna that is free, and says how many bytes are\n"
+          "expected to arrive.  Times are UTC; TOP is the highest elevation in degrees.  Where\n"
+          "passes have been handed to, FILL says what was planned for one, and what was given\n"
+          "to the link, in parts of BYTES.",
       .args_max = 1,
       .options = options,
       .run = run },

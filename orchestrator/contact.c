@@ -87,6 +87,21 @@ void contacts_sort(struct contacts *list)
         qsort(list->at, list->n, sizeof list->at[0], compare);
 }
 
+size_t contacts_first(const struct contacts *contacts, int64_t from_ms)
+{
+    size_t low = 0, high = contacts->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (contacts->at[middle].aos_ms < from_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* ---- states --------------------------------------------------------------------------------- */
 
 /* clang-format off */

@@ -92,6 +92,9 @@ void contacts_free(struct contacts *list); /* scope cleaner */
  */
 void contacts_sort(struct contacts *list);
 
+/* The first of a sorted list that does not begin before a time; n = none. */
+size_t contacts_first(const struct contacts *list, int64_t from_ms);
+
 /* Let a contact go through an event.  RC_TRANSITION, and nothing changes, where the state does not
  * have it. */
 must_check enum rc contact_move(struct contact *contact, enum contact_event event, struct err *err);

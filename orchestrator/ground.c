@@ -18,6 +18,7 @@
 #include "orchestrator/link_options.h"
 #include "orchestrator/mail.h"
 #include "orchestrator/rekeys.h"
+#include "orchestrator/sending.h"
 #include "orchestrator/view.h"
 
 #define PEERS_MAX ROLLOUT_TASKS_MAX
@@ -46,6 +47,7 @@ struct ground {
     struct ground_counts counts;
     struct err only; /* of options.satellite: what failed in this round */
     struct view *view;
+    struct sending *sending; /* NULL = what is queued goes: somebody asked for it by hand */
     size_t n_peers;
     struct peer peer[PEERS_MAX];
 };
@@ -66,6 +68,7 @@ void ground_close(struct ground **ground)
     for (size_t i = 0; i < g->n_peers; i++)
         link_ground_close(&g->peer[i].link);
     view_free(&g->view);
+    sending_free(&g->sending);
     home_close(&g->home);
     close_fd(&g->lock_fd);
     free(g);
@@ -88,6 +91,8 @@ enum rc ground_open(const struct ground_options *options, struct ground **ret, s
         rc = fs_lock(g->home.dirfd, "ground.lock", &g->lock_fd, err);
     if (rc == RC_OK)
         rc = store_watch(g->home.store, &g->watched, err);
+    if (rc == RC_OK && !options->satellite)
+        rc = sending_new(&g->sending, err);
     if (rc != RC_OK)
         return rc;
     *ret = g;
@@ -265,19 +270,31 @@ static bool may_have_most(const struct ground *g, const struct store_outgoing *r
     return false;
 }
 
-/* The tenant that an object is to count for on board.  Packages were verified when they were
- * pushed, and messages say it themselves. */
+/* The tenant that an object counts for, here and on board: "" = nobody's.  Packages were verified
+ * when they were pushed, and messages say it themselves. */
 static void name_owner(const struct ground *g, const struct store_outgoing *row, int fd,
-                       struct sender_object *object)
+                       uint64_t size, char ret[NAME_CAP])
 {
     struct mail head = { 0 };
     struct err ignored;
 
-    if (object->kind == OBJECT_PACKAGE)
-        (void)snprintf(object->owner, sizeof object->owner, "%s",
-                       view_owner(g->view, &row->object));
-    if (object->kind == OBJECT_MAIL && mail_head_read(fd, object->size, &head, &ignored) == RC_OK)
-        memcpy(object->owner, head.tenant, sizeof object->owner);
+    if (row->kind == OBJECT_PACKAGE)
+        (void)snprintf(ret, NAME_CAP, "%s", view_owner(g->view, &row->object));
+    if (row->kind == OBJECT_MAIL && mail_head_read(fd, size, &head, &ignored) == RC_OK)
+        memcpy(ret, head.tenant, NAME_CAP);
+}
+
+/* The same of one that is not open. */
+static void find_owner(void *arg, const struct store_outgoing *row, char ret[NAME_CAP])
+{
+    const struct ground *g = arg;
+    scoped(close_fd) int fd = -1;
+    struct err ignored;
+    uint64_t size = 0;
+
+    if (row->kind != OBJECT_MAIL ||
+        home_open_object(&g->home, &row->object, &fd, &size, &ignored) == RC_OK)
+        name_owner(g, row, fd, size, ret);
 }
 
 static void feed_one(struct ground *g, struct peer *peer, const struct store_outgoing *row)
@@ -290,7 +307,7 @@ static void feed_one(struct ground *g, struct peer *peer, const struct store_out
     memcpy(object.digest, row->object.b, sizeof object.digest);
     object.offer = may_have_most(g, row);
     if (rc == RC_OK) {
-        name_owner(g, row, fd, &object);
+        name_owner(g, row, fd, object.size, object.owner);
         rc = link_ground_add(peer->link, &object, fd, &err);
     }
     if (rc != RC_EXISTS)
@@ -335,6 +352,10 @@ static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
     size_t n = 0;
     enum rc rc = store_outgoing(g->home.store, NULL, OUTGOING_QUEUED, &rows, &n, err);
 
+    const struct sending_owner owner = { .fn = find_owner, .arg = g };
+
+    if (rc == RC_OK && g->sending)
+        rc = sending_queue(g->sending, g->home.store, g->view, rows, n, &owner, err);
     if (rc != RC_OK)
         return rc;
     for (size_t i = 0; i < g->n_peers; i++)
@@ -355,7 +376,31 @@ static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
     return RC_OK;
 }
 
-static void send_all(struct ground *g, uint64_t mono_ms)
+/* Whether a satellite's sender may go, and if so, how.  While nobody can answer, nothing that was
+ * sent is late. */
+static bool may_send(struct ground *g, struct peer *peer, uint64_t mono_ms, uint64_t unix_ms)
+{
+    struct sender *sender = link_ground_sender(peer->link);
+    uint64_t waiting = 0;
+    struct err err = { 0 };
+
+    if (!g->sending)
+        return true;
+    enum rc rc = link_ground_waiting(peer->link, &waiting, &err);
+
+    if (rc != RC_OK) {
+        complain(g, peer, &err, "send", rc);
+        return false;
+    }
+    const enum sending_gate gate =
+        sending_gate(g->sending, peer->id, sender, (int64_t)unix_ms, waiting);
+
+    if (gate == SENDING_CLOSED || gate == SENDING_EARLY)
+        sender_hold(sender, mono_ms);
+    return gate != SENDING_CLOSED;
+}
+
+static void send_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms)
 {
     for (size_t i = 0; i < g->n_peers; i++) {
         struct peer *peer = &g->peer[i];
@@ -363,7 +408,7 @@ static void send_all(struct ground *g, uint64_t mono_ms)
         uint32_t sent = 0;
         struct err err = { 0 };
 
-        if (!peer->link)
+        if (!peer->link || !may_send(g, peer, mono_ms, unix_ms))
             continue;
         const uint64_t before = link_ground_written(peer->link);
         enum rc rc = link_ground_send(peer->link, mono_ms, &budget, &sent, &err);
@@ -750,11 +795,15 @@ enum rc ground_send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct
         rc = settle_deltas(g, unix_ms, &waits, err);
     if (rc == RC_OK && g->queue_stale)
         rc = feed(g, mono_ms, err);
+    if (rc == RC_OK && g->sending)
+        rc = sending_tick(g->sending, &g->home, (int64_t)unix_ms, err);
     if (rc != RC_OK)
         return rc;
     g->queue_stale = g->queue_stale || waits;
-    send_all(g, mono_ms);
-    return only_well(g, err);
+    send_all(g, mono_ms, unix_ms);
+    if (g->sending)
+        rc = sending_keep(g->sending, g->home.store, err);
+    return rc == RC_OK ? only_well(g, err) : rc;
 }
 
 enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)

@@ -19,26 +19,6 @@ void planning_sky_done(struct planning_sky *sky)
 
 /* ---- what there is to send ------------------------------------------------------------------ */
 
-/* The index of a tenant; one that the file does not list gets one share. */
-static uint32_t tenant_of(struct planning_sky *sky, const char *id)
-{
-    const struct fleet *fleet = sky->p->fleet;
-    struct schedule_tenant tenant = { .weight = 1 };
-
-    for (uint32_t i = 0; i < sky->n_tenants; i++)
-        if (strcmp(sky->tenant_id[i], id) == 0)
-            return i;
-    if (sky->n_tenants == 2U * TENANTS_MAX)
-        return SCHEDULE_OPERATOR;
-    for (uint32_t i = 0; i < fleet->n_tenants; i++)
-        if (strcmp(fleet->tenant[i].id, id) == 0)
-            tenant =
-                (struct schedule_tenant){ fleet->tenant[i].share, fleet->tenant[i].uplink_bytes };
-    (void)snprintf(sky->tenant_id[sky->n_tenants], NAME_CAP, "%s", id);
-    sky->tenant[sky->n_tenants] = tenant;
-    return sky->n_tenants++;
-}
-
 /* When the change must be done: its policy's deadline from now on. */
 static int64_t deadline_of(const struct planning *p, int64_t now_ms, const struct plan_change *c)
 {
@@ -60,7 +40,7 @@ static void add_change(struct planning_sky *sky, const struct plan_change *c)
 
     add_job(sky,
             (struct schedule_job){ .satellite = c->satellite,
-                                   .tenant = tenant_of(sky, c->tenant),
+                                   .tenant = shares_of(&sky->shares, sky->p->fleet, c->tenant),
                                    .class = canary ? SCHEDULE_CANARY : SCHEDULE_ROLLOUT,
                                    .wave = wave,
                                    .bytes = c->bytes,
@@ -167,8 +147,8 @@ static enum rc draw(struct planning_sky *sky, struct err *err)
                                              .station = sky->outlook->station,
                                              .n_stations = p->fleet->n_stations,
                                              .n_satellites = p->fleet->n_satellites,
-                                             .tenant = sky->tenant,
-                                             .n_tenants = sky->n_tenants,
+                                             .tenant = sky->shares.tenant,
+                                             .n_tenants = sky->shares.n,
                                              .job = sky->job,
                                              .n_jobs = sky->n_jobs,
                                              .taken = sky->taken,
@@ -343,8 +323,8 @@ static const char *held_tenant(const struct planning_sky *sky, uint32_t satellit
 {
     for (uint32_t i = 0; i < sky->n_jobs; i++)
         if (sky->job[i].satellite == satellite && sky->ours[i] && sky->forecast.fill.quota[i] &&
-            sky->forecast.fill.left[i] > 0 && sky->job[i].tenant < sky->n_tenants)
-            return sky->tenant_id[sky->job[i].tenant];
+            sky->forecast.fill.left[i] > 0 && sky->job[i].tenant < sky->shares.n)
+            return sky->shares.id[sky->job[i].tenant];
     return "a tenant";
 }
 

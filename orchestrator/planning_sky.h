@@ -13,6 +13,7 @@
 #include "orchestrator/learnt.h"
 #include "orchestrator/outlook.h"
 #include "orchestrator/planning.h"
+#include "orchestrator/shares.h"
 
 #define PLANNING_HORIZON_MS (48LL * 3600 * 1000)
 /* A signed order, as bundles: its lines, and two hybrid signatures of 3.4 kB. */
@@ -23,9 +24,7 @@ struct planning_sky {
     int64_t now_ms, until_ms;
     struct learnt learnt;
     struct outlook *outlook; /* owned, as is what follows; NULL = the file has no stations */
-    struct schedule_tenant tenant[2U * TENANTS_MAX];
-    char tenant_id[2U * TENANTS_MAX][NAME_CAP];
-    uint32_t n_tenants;
+    struct shares shares;
     struct schedule_taken *taken; /* antennas' times of satellites of other files */
     size_t n_taken;
     struct schedule_job *job;

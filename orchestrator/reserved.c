@@ -4,22 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The first contact that does not begin before a time. */
-static size_t first_at(const struct contacts *contacts, int64_t from_ms)
-{
-    size_t low = 0, high = contacts->n;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (contacts->at[middle].aos_ms < from_ms)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static bool is_same(const struct fleet *fleet, const struct contact *c,
                     const struct store_reserved *row)
 {
@@ -30,19 +14,25 @@ static bool is_same(const struct fleet *fleet, const struct contact *c,
            strcmp(fleet->satellite[c->satellite].id, row->satellite) == 0;
 }
 
+static struct contact *find_at(const struct fleet *fleet, const struct store_reserved *row,
+                               int64_t aos_ms, struct contacts *contacts)
+{
+    for (size_t i = contacts_first(contacts, aos_ms - RESERVED_DRIFT_MS);
+         i < contacts->n && contacts->at[i].aos_ms <= aos_ms + RESERVED_DRIFT_MS; i++)
+        if (is_same(fleet, &contacts->at[i], row))
+            return &contacts->at[i];
+    return NULL;
+}
+
 /* One that was under way when the contacts were computed begins with their span. */
 static struct contact *find(const struct fleet *fleet, const struct store_reserved *row,
                             int64_t now_ms, struct contacts *contacts)
 {
-    int64_t aos = (int64_t)row->aos_ms < now_ms && (int64_t)row->los_ms > now_ms
-                      ? now_ms
-                      : (int64_t)row->aos_ms;
+    struct contact *c = find_at(fleet, row, (int64_t)row->aos_ms, contacts);
 
-    for (size_t i = first_at(contacts, aos - RESERVED_DRIFT_MS);
-         i < contacts->n && contacts->at[i].aos_ms <= aos + RESERVED_DRIFT_MS; i++)
-        if (is_same(fleet, &contacts->at[i], row))
-            return &contacts->at[i];
-    return NULL;
+    if (!c && (int64_t)row->aos_ms < now_ms && (int64_t)row->los_ms > now_ms)
+        c = find_at(fleet, row, now_ms, contacts);
+    return c;
 }
 
 void reserved_recall(const struct fleet *fleet, const struct store_reserved *rows, size_t n,
@@ -109,26 +99,85 @@ enum rc reserved_load(const struct fleet *fleet, struct store *store, int64_t no
     return RC_OK;
 }
 
-enum rc reserved_keep(const struct fleet *fleet, const struct contacts *contacts,
-                      struct store *store, int64_t now_ms, struct err *err)
+static int compare_rows(const void *a, const void *b)
 {
-    enum rc rc = RC_OK;
+    const struct store_reserved *x = a, *y = b;
+    int order = strcmp(x->satellite, y->satellite);
 
-    for (uint32_t i = 0; rc == RC_OK && i < fleet->n_satellites; i++)
-        rc = store_drop_reserved(store, fleet->satellite[i].id, (uint64_t)now_ms, err);
-    for (size_t i = 0; rc == RC_OK && i < contacts->n; i++) {
+    if (order == 0)
+        order = strcmp(x->station, y->station);
+    if (order != 0)
+        return order;
+    return x->aos_ms < y->aos_ms ? -1 : x->aos_ms > y->aos_ms;
+}
+
+/* What the contacts have reserved, sorted; free it. */
+static enum rc list_rows(const struct fleet *fleet, const struct contacts *contacts, int64_t now_ms,
+                         struct store_reserved **ret, size_t *ret_n, struct err *err)
+{
+    struct store_reserved *rows = calloc(contacts->n + 1, sizeof *rows);
+    size_t n = 0;
+
+    if (!rows)
+        return err_set(err, RC_NO_MEMORY, "%zu contacts", contacts->n);
+    for (size_t i = 0; i < contacts->n; i++) {
         const struct contact *c = &contacts->at[i];
-        struct store_reserved row = { .aos_ms = (uint64_t)c->aos_ms,
-                                      .los_ms = (uint64_t)c->los_ms,
-                                      .antenna = c->antenna };
+        struct store_reserved *row = &rows[n];
 
         if ((c->state != CONTACT_RESERVED && c->state != CONTACT_EXECUTING) || c->los_ms <= now_ms)
             continue;
-        (void)snprintf(row.station, sizeof row.station, "%s",
+        row->aos_ms = (uint64_t)c->aos_ms;
+        row->los_ms = (uint64_t)c->los_ms;
+        row->antenna = c->antenna;
+        (void)snprintf(row->station, sizeof row->station, "%s",
                        fleet->station[c->station].station.id);
-        (void)snprintf(row.satellite, sizeof row.satellite, "%s",
+        (void)snprintf(row->satellite, sizeof row->satellite, "%s",
                        fleet->satellite[c->satellite].id);
-        rc = store_put_reserved(store, &row, err);
+        n++;
     }
+    if (n > 1)
+        qsort(rows, n, sizeof rows[0], compare_rows);
+    *ret = rows;
+    *ret_n = n;
+    return RC_OK;
+}
+
+/* Whether the store has just these of the file's satellites. */
+static enum rc is_kept(const struct fleet *fleet, struct store *store,
+                       const struct store_reserved *rows, size_t n, int64_t now_ms, bool *ret,
+                       struct err *err)
+{
+    scoped(free_ptr) struct store_reserved *held = NULL;
+    size_t n_held = 0, ours = 0;
+    enum rc rc = store_reserved(store, (uint64_t)now_ms, &held, &n_held, err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < n_held; i++)
+        if (is_ours(fleet, held[i].satellite))
+            held[ours++] = held[i];
+    if (ours > 1)
+        qsort(held, ours, sizeof held[0], compare_rows);
+    *ret = ours == n;
+    for (size_t i = 0; *ret && i < n; i++)
+        *ret = compare_rows(&held[i], &rows[i]) == 0 && held[i].los_ms == rows[i].los_ms &&
+               held[i].antenna == rows[i].antenna;
+    return RC_OK;
+}
+
+enum rc reserved_keep(const struct fleet *fleet, const struct contacts *contacts,
+                      struct store *store, int64_t now_ms, struct err *err)
+{
+    scoped(free_ptr) struct store_reserved *rows = NULL;
+    bool same = false;
+    size_t n = 0;
+    enum rc rc = list_rows(fleet, contacts, now_ms, &rows, &n, err);
+
+    if (rc == RC_OK)
+        rc = is_kept(fleet, store, rows, n, now_ms, &same, err);
+    for (uint32_t i = 0; rc == RC_OK && !same && i < fleet->n_satellites; i++)
+        rc = store_drop_reserved(store, fleet->satellite[i].id, (uint64_t)now_ms, err);
+    for (size_t i = 0; rc == RC_OK && !same && i < n; i++)
+        rc = store_put_reserved(store, &rows[i], err);
     return rc;
 }

@@ -36,6 +36,7 @@ enum schedule_class {
 struct schedule_tenant {
     uint32_t weight;      /* 1 to SCHEDULE_WEIGHT_MAX */
     uint64_t daily_bytes; /* to all satellites in one UTC day; 0 = no limit */
+    uint64_t used_bytes;  /* of them, on the day of now_ms */
 };
 
 struct schedule_job {
@@ -97,6 +98,9 @@ must_check enum rc schedule_fill(const struct schedule_input *in, const struct c
                                  const uint64_t *capacity, struct schedule_fill *ret,
                                  struct err *err);
 void schedule_fill_free(struct schedule_fill *fill); /* scope cleaner */
+
+/* What a tenant with a limit may still send on a day: today, or a later one. */
+uint64_t schedule_allowed(const struct schedule_tenant *tenant, bool today);
 
 /* RC_VALUE unless every index is inside, weights are, and contacts are sorted. */
 must_check enum rc schedule_check(const struct schedule_input *in, const struct contacts *contacts,

@@ -235,6 +235,13 @@ static enum rc book(struct filling *f, uint32_t contact, uint32_t job)
     return RC_OK;
 }
 
+uint64_t schedule_allowed(const struct schedule_tenant *tenant, bool today)
+{
+    uint64_t used = today ? tenant->used_bytes : 0;
+
+    return tenant->daily_bytes > used ? tenant->daily_bytes - used : 0;
+}
+
 /* A new UTC day gives every tenant its quota again. */
 static void set_day(struct filling *f, int64_t at_ms)
 {
@@ -244,7 +251,7 @@ static void set_day(struct filling *f, int64_t at_ms)
         return;
     f->day = day;
     for (uint32_t i = 0; i < f->in->n_tenants; i++)
-        f->quota[i] = f->in->tenant[i].daily_bytes;
+        f->quota[i] = schedule_allowed(&f->in->tenant[i], day == f->in->now_ms / SCHEDULE_DAY_MS);
 }
 
 /* What a contact can still take: one that is under way has a part of its time left. */

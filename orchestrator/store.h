@@ -415,6 +415,33 @@ must_check enum rc store_drop_reserved(struct store *store, const char *satellit
 must_check enum rc store_reserved(struct store *store, uint64_t now_ms, struct store_reserved **ret,
                                   size_t *ret_n, struct err *err);
 
+/* What a pass was to carry, and did.  Made when it is first handed to. */
+#define STORE_PASSES_MS (31ULL * 24 * 3600 * 1000) /* worth keeping for so long */
+struct store_pass {
+    char station[NAME_CAP];
+    char satellite[NAME_CAP];
+    uint64_t aos_ms, los_ms;
+    uint32_t antenna;  /* of the station, from 0 */
+    uint32_t state;    /* enum contact_state */
+    uint64_t capacity; /* bytes that were expected to arrive at most */
+    uint64_t planned;  /* bytes that the schedule had for it when it was first handed to */
+    uint64_t sent;     /* bytes of bundles handed to the link for it */
+    uint64_t arrived;  /* bytes that the satellite has counted; 0 = none, or it has not told */
+};
+
+/* Put it in place of what is known of that pass. */
+must_check enum rc store_put_pass(struct store *store, const struct store_pass *row,
+                                  struct err *err);
+/* Those that end after a time; by beginning. */
+must_check enum rc store_passes(struct store *store, uint64_t since_ms, struct store_pass **ret,
+                                size_t *ret_n, struct err *err);
+/* Those that are neither done nor failed, and those that end after a time; by satellite, then
+ * beginning. */
+must_check enum rc store_passes_open(struct store *store, uint64_t since_ms,
+                                     struct store_pass **ret, size_t *ret_n, struct err *err);
+/* Forget those that were over at a time. */
+must_check enum rc store_forget_passes(struct store *store, uint64_t before_ms, struct err *err);
+
 struct store_event {
     char satellite[NAME_CAP];
     uint64_t seq;

@@ -96,6 +96,16 @@ static const char schema_8[] =
     "CREATE TABLE reserved (station TEXT NOT NULL, satellite TEXT NOT NULL,"
     "  aos_ms INTEGER NOT NULL, los_ms INTEGER NOT NULL, antenna INTEGER NOT NULL,"
     "  PRIMARY KEY (station, satellite, aos_ms)) STRICT, WITHOUT ROWID;";
+
+/* What schema 9 adds: what passes were to carry, and did. */
+static const char schema_9[] =
+    "CREATE TABLE pass (station TEXT NOT NULL, satellite TEXT NOT NULL,"
+    "  aos_ms INTEGER NOT NULL, los_ms INTEGER NOT NULL, antenna INTEGER NOT NULL,"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4), capacity INTEGER NOT NULL,"
+    "  planned INTEGER NOT NULL, sent INTEGER NOT NULL, arrived INTEGER NOT NULL,"
+    "  PRIMARY KEY (station, satellite, aos_ms)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX pass_ends ON pass (los_ms);"
+    "CREATE INDEX pass_open ON pass (state) WHERE state < 3;";
 /* clang-format on */
 
 /* The audit log is appended to, and never changed: each database says so in its own way. */
@@ -123,6 +133,7 @@ const struct schema_step store_schema[] = {
     { 6, schema_6, APPEND_ONLY("audit", "audit_record"), APPEND_ONLY_PG("audit", "audit_record") },
     { 7, schema_7, NULL, NULL },
     { 8, schema_8, NULL, NULL },
+    { 9, schema_9, NULL, NULL },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

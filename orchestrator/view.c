@@ -200,7 +200,7 @@ const struct store_full_only *view_full_only(const struct view *view, const char
     return NULL;
 }
 
-const char *view_owner(const struct view *view, const struct digest *object)
+const struct store_package *view_carried(const struct view *view, const struct digest *object)
 {
     const struct store_package *package = NULL;
 
@@ -210,6 +210,13 @@ const char *view_owner(const struct view *view, const struct digest *object)
     for (size_t i = 0; i < view->n_deltas && !package; i++)
         if (view->deltas[i].state != DELTA_NO_GAIN && digest_same(&view->deltas[i].object, object))
             package = view_package(view, &view->deltas[i].manifest);
+    return package;
+}
+
+const char *view_owner(const struct view *view, const struct digest *object)
+{
+    const struct store_package *package = view_carried(view, object);
+
     return package ? package->tenant : "";
 }
 

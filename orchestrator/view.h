@@ -75,6 +75,9 @@ const struct store_delta *view_delta(const struct view *view, const struct diges
 const struct store_full_only *view_full_only(const struct view *view, const char *satellite,
                                              const struct digest *manifest);
 
+/* The package that an object is, or is a delta to; NULL if it is none that is known. */
+const struct store_package *view_carried(const struct view *view, const struct digest *object);
+
 /* The tenant whose package or delta an object is; "" if it is none that is known. */
 const char *view_owner(const struct view *view, const struct digest *object);
 

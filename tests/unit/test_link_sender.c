@@ -106,6 +106,67 @@ static void an_offer_waits_for_its_answer(void **state)
     free(o.bytes);
 }
 
+struct orderer {
+    const uint8_t *first; /* of these bytes goes what is due; then nothing */
+    uint64_t sent;
+    size_t asked;
+};
+
+static size_t pick_one(void *arg, const struct sender_due *due, size_t n)
+{
+    struct orderer *o = arg;
+
+    o->asked = n;
+    for (size_t i = 0; i < n; i++) {
+        assert_true(due[i].bytes > SENDER_OVERHEAD && due[i].bytes <= 50000 + SENDER_OVERHEAD);
+        assert_true(i == 0 || due[i].kind != OBJECT_ROOT); /* the sender's own order */
+        if (memcmp(due[i].digest, o->first, DIGEST_SIZE) == 0)
+            return i;
+    }
+    return n;
+}
+
+static void count_sent(void *arg, const struct sender_due *due)
+{
+    struct orderer *o = arg;
+
+    assert_memory_equal(due->digest, o->first, DIGEST_SIZE);
+    o->sent += due->bytes;
+}
+
+/* Somebody else says what goes: a package before a root; then nothing, although the root is due;
+ * and when he is gone, the root. */
+static void another_order_is_kept(void **state)
+{
+    struct link_object package = link_object_new(OBJECT_PACKAGE, 50000, 1);
+    struct link_object root = link_object_new(OBJECT_ROOT, 50000, 2);
+    struct orderer who = { .first = package.object.digest };
+    const struct sender_order order = { .pick = pick_one, .sent = count_sent, .arg = &who };
+    struct sender *s = make(16384);
+    struct transfer_message m = { 0 };
+    struct err err;
+    unsigned n = 0;
+
+    (void)state;
+    assert_rc(sender_add(s, &package.object, link_object_source(&package), &err), RC_OK);
+    assert_rc(sender_add(s, &root.object, link_object_source(&root), &err), RC_OK);
+    sender_set_order(s, &order);
+    for (; next(s, 1, &m) == RC_OK; n++) {
+        assert_true(m.type == TRANSFER_DESCRIPTOR || m.type == TRANSFER_CHUNK);
+        assert_memory_equal(m.type == TRANSFER_CHUNK ? m.chunk.object : m.descriptor.object,
+                            package.object.digest, DIGEST_SIZE);
+    }
+    assert_int_equal(n, 5);
+    assert_int_equal(who.asked, 1);
+    assert_true(who.sent > 50000 && who.sent < 50000 + 5 * (SENDER_OVERHEAD + 300));
+    sender_set_order(s, NULL);
+    assert_rc(next(s, 1, &m), RC_OK);
+    assert_memory_equal(m.descriptor.object, root.object.digest, DIGEST_SIZE);
+    sender_free(&s);
+    free(package.bytes);
+    free(root.bytes);
+}
+
 /* Of two packages both descriptors go before any chunk; a document that comes in between goes
  * before what is left. */
 static void descriptors_before_chunks(void **state)
@@ -685,6 +746,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(documents_first),
+        cmocka_unit_test(another_order_is_kept),
         cmocka_unit_test(an_offer_waits_for_its_answer),
         cmocka_unit_test(descriptors_before_chunks),
         cmocka_unit_test(what_waits_is_not_late),

@@ -106,15 +106,17 @@ static void each_step_makes_the_next_number(void **state)
 static void the_schema_before_is_brought_up_to_date(void **state)
 {
 #define NO_RECORDS                                                                                 \
-    "DROP TABLE reserved; DROP TABLE heard; DROP TABLE audit; DROP TABLE audit_head; ALTER TABLE " \
+    "DROP TABLE pass; DROP TABLE reserved; DROP TABLE heard; DROP TABLE audit; DROP TABLE "        \
+    "audit_head; ALTER TABLE "                                                                     \
     "audit_before RENAME "                                                                         \
     "TO audit;"
     static const struct {
         const char *sql;
         unsigned number;
     } back[] = {
-        { "DROP TABLE reserved;", 7 },
-        { "DROP TABLE reserved; DROP TABLE heard; ", 6 },
+        { "DROP TABLE pass;", 8 },
+        { "DROP TABLE pass; DROP TABLE reserved;", 7 },
+        { "DROP TABLE pass; DROP TABLE reserved; DROP TABLE heard; ", 6 },
         { NO_RECORDS, 5 },
         { NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; ", 4 },
         { NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; DROP TABLE delta; DROP "
