@@ -7,27 +7,19 @@
 #include "manifest/envelope.h"
 #include "update/package.h"
 
-/* A line of an order, and what its manifest says. */
-struct use {
-    bool known;
-    char tenant[NAME_CAP];
-    char team[TEAM_CAP];
-    struct resources limits;
-    uint64_t store_bytes; /* of its package, and unpacked */
-};
-
 struct uses {
     uint32_t n;
-    struct use of[PAYLOADS_MAX];
+    struct admit_version of[PAYLOADS_MAX];
 };
 
-/* Open the package of a line; its envelope lives as long as it does.  RC_NO_PACKAGE: not here. */
-static enum rc open_package(const struct home *home, const struct order_line *line,
+/* Open the package of a version; its envelope lives as long as it does.  RC_NO_PACKAGE: not here.
+ */
+static enum rc open_package(const struct home *home, const struct digest *manifest,
                             struct package *ret, int *ret_fd, struct err *err)
 {
     struct store_package row;
     uint64_t size = 0;
-    enum rc rc = store_package_by_manifest(home->store, &line->manifest, &row, err);
+    enum rc rc = store_package_by_manifest(home->store, manifest, &row, err);
 
     if (rc == RC_OK)
         rc = home_open_object(home, &row.object, ret_fd, &size, err);
@@ -35,7 +27,7 @@ static enum rc open_package(const struct home *home, const struct order_line *li
 }
 
 /* The manifest was verified when its package was pushed. */
-static enum rc read_use(struct bytes envelope, struct use *ret, struct err *err)
+static enum rc read_use(struct bytes envelope, struct admit_version *ret, struct err *err)
 {
     scoped(free_ptr) struct manifest *m = calloc(1, sizeof *m);
     struct envelope e;
@@ -45,24 +37,27 @@ static enum rc read_use(struct bytes envelope, struct use *ret, struct err *err)
         rc = manifest_decode(e.payload, m, err);
     if (rc != RC_OK)
         return rc;
-    *ret = (struct use){ .known = true, .limits = m->limits };
+    *ret = (struct admit_version){ .known = true, .limits = m->limits };
     ret->store_bytes = m->content_bytes + m->unpacked_bytes;
     memcpy(ret->tenant, m->tenant, sizeof ret->tenant);
     memcpy(ret->team, m->team, sizeof ret->team);
     return RC_OK;
 }
 
-static enum rc add_line(const struct home *home, const struct order_line *line, struct uses *uses,
-                        struct err *err)
+enum rc admit_version(const struct home *home, const struct digest *manifest,
+                      struct admit_version *ret, struct err *err)
 {
     scoped(package_done) struct package package = { 0 };
     scoped(close_fd) int fd = -1;
-    struct use *use = &uses->of[uses->n++];
-    enum rc rc = open_package(home, line, &package, &fd, err);
+    struct admit_version version = { 0 };
+    enum rc rc = open_package(home, manifest, &package, &fd, err);
 
-    if (rc == RC_NO_PACKAGE || rc == RC_NOT_FOUND)
-        return RC_OK;
-    return rc == RC_OK ? read_use(package_envelope(&package), use, err) : rc;
+    if (rc == RC_OK)
+        rc = read_use(package_envelope(&package), &version, err);
+    if (rc != RC_OK && rc != RC_NO_PACKAGE && rc != RC_NOT_FOUND)
+        return rc;
+    *ret = version;
+    return RC_OK;
 }
 
 static struct admit_use sum_of(const struct uses *uses, const char *tenant, const char *team)
@@ -70,7 +65,7 @@ static struct admit_use sum_of(const struct uses *uses, const char *tenant, cons
     struct admit_use sum = { 0 };
 
     for (uint32_t i = 0; i < uses->n; i++) {
-        const struct use *u = &uses->of[i];
+        const struct admit_version *u = &uses->of[i];
 
         if (!u->known || strcmp(u->tenant, tenant) != 0 || !team_within(team, u->team))
             continue;
@@ -88,7 +83,7 @@ static bool within(const struct admit_use *sum, const struct authority *may)
 static enum rc check_sums(const struct trust *trust, const struct uses *uses, struct err *err)
 {
     for (uint32_t i = 0; i < uses->n; i++) {
-        const struct use *u = &uses->of[i];
+        const struct admit_version *u = &uses->of[i];
         const struct grant *grant = u->known ? trust_grant(trust, u->tenant) : NULL;
         struct chain chain = { 0 };
 
@@ -116,7 +111,7 @@ static enum rc read_uses(const struct home *home, const struct order *order, str
     enum rc rc = RC_OK;
 
     for (uint32_t i = 0; rc == RC_OK && i < order->n_lines; i++)
-        rc = add_line(home, &order->line[i], ret, err);
+        rc = admit_version(home, &order->line[i].manifest, &ret->of[ret->n++], err);
     return rc;
 }
 
@@ -156,7 +151,7 @@ enum rc admit_capacity(const struct home *home, const struct order *order,
         return err_set(err, RC_NO_MEMORY, "order");
     enum rc rc = read_uses(home, order, uses, err);
     for (uint32_t i = 0; i < uses->n; i++) {
-        const struct use *u = &uses->of[i];
+        const struct admit_version *u = &uses->of[i];
 
         sum.memory_bytes += u->limits.memory_bytes;
         sum.cpu_permille += u->limits.cpu_permille;

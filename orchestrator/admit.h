@@ -11,6 +11,17 @@
 #include "orchestrator/fleet.h"
 #include "orchestrator/home.h"
 
+/* What one version takes, as its manifest says. */
+struct admit_version {
+    bool known; /* its package is here */
+    char tenant[NAME_CAP];
+    char team[TEAM_CAP];
+    struct resources limits;
+    uint64_t store_bytes; /* of its package, and unpacked */
+};
+must_check enum rc admit_version(const struct home *home, const struct digest *manifest,
+                                 struct admit_version *ret, struct err *err);
+
 /* RC_OK, or the code with which the satellite would refuse the last of them:
  * RC_DELEGATION_EXCEEDED, RC_GRANT_EXCEEDED, RC_DELEGATION_MISSING. */
 must_check enum rc admit_sums(const struct home *home, const struct trust *trust,

@@ -6,6 +6,7 @@
 
 #include "base/name.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/fleet.h"
 
 #define BIT(role) (1U << (role))
 #define STAFF (BIT(API_VIEWER) | BIT(API_APPROVER) | BIT(API_OPERATOR) | BIT(API_SAFETY))
@@ -39,6 +40,9 @@ const struct api_route api_routes[] = {
     { "GET", "/v1/audit", API_COMMAND, API_NO_VARIABLE, "audit log --last 10000", "entries", "seq",
       STAFF, false },
     { "GET", "/v1/audit/verify", API_COMMAND, API_NO_VARIABLE, "audit verify", NULL, NULL, STAFF,
+      false },
+    { "GET", "/v1/tenants", API_COMMAND, API_NO_VARIABLE, "quota", "tenants", "id", ALL, false },
+    { "GET", "/v1/packages", API_COMMAND, API_NO_VARIABLE, "packages", "packages", "payload", ALL,
       false },
     { "GET", "/v1/links", API_COMMAND, API_NO_VARIABLE, "link status", "satellites", "id", STAFF,
       false },
@@ -158,6 +162,14 @@ static enum rc take_limit(const char *value, struct api_call *ret, struct err *e
     return RC_OK;
 }
 
+/* What lists are in the order of: names, numbers, and tenant/payload. */
+static bool is_cursor(const char *text)
+{
+    char tenant[NAME_CAP], name[NAME_CAP];
+
+    return name_valid(text) || is_number(text) || fleet_split(text, tenant, name);
+}
+
 static enum rc take_param(const struct api_param *p, const struct api_who *who,
                           struct api_call *ret, struct err *err)
 {
@@ -175,7 +187,7 @@ static enum rc take_param(const struct api_param *p, const struct api_who *who,
         return take_limit(p->value, ret, err);
     if (strcmp(p->name, "cursor") == 0) {
         rc = copy(p->name, p->value, ret->cursor, sizeof ret->cursor, err);
-        if (rc == RC_OK && !name_valid(ret->cursor) && !is_number(ret->cursor))
+        if (rc == RC_OK && !is_cursor(ret->cursor))
             rc = err_set(err, RC_API_REQUEST, "parameter 'cursor' is none that was given out");
         return rc;
     }
@@ -346,19 +358,36 @@ static bool own_rollout(const json_t *rollout, const char *tenant)
     return payload && strncmp(payload, tenant, n) == 0 && payload[n] == '/';
 }
 
+/* Whether an item that names its owner in a member is the tenant's. */
+static bool owns(const json_t *item, const char *member, const char *tenant)
+{
+    const char *owner = json_string_value(json_object_get(item, member));
+
+    return owner && strcmp(owner, tenant) == 0;
+}
+
+static bool is_own(const char *list, const json_t *item, const char *tenant)
+{
+    if (strcmp(list, "rollouts") == 0)
+        return own_rollout(item, tenant);
+    if (strcmp(list, "tenants") == 0)
+        return owns(item, "id", tenant);
+    return strcmp(list, "packages") == 0 && owns(item, "tenant", tenant);
+}
+
 static void show_own(const struct api_call *call, const char *tenant, json_t *answer)
 {
     json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
-    const bool rollouts = call->route->list && strcmp(call->route->list, "rollouts") == 0;
+    const bool satellites = call->route->list && strcmp(call->route->list, "satellites") == 0;
 
     if (!list)
         own_satellite(answer, tenant);
     for (size_t i = json_array_size(list); i-- > 0;) {
         json_t *item = json_array_get(list, i);
 
-        if (!rollouts)
+        if (satellites)
             own_satellite(item, tenant);
-        else if (!own_rollout(item, tenant))
+        else if (!is_own(call->route->list, item, tenant))
             (void)json_array_remove(list, i);
     }
 }

@@ -33,6 +33,8 @@ extern const struct cli_command cmd_command[];
 extern const struct cli_command cmd_telemetry[];
 extern const struct cli_command cmd_fleet_export[];
 extern const struct cli_command cmd_passes[];
+extern const struct cli_command cmd_packages[];
+extern const struct cli_command cmd_quota[];
 extern const struct cli_command cmd_plan[];
 extern const struct cli_command cmd_apply[];
 extern const struct cli_command cmd_status[];

@@ -23,6 +23,7 @@
 #include "orchestrator/planning.h"
 #include "orchestrator/planning_sky.h"
 #include "orchestrator/prepare.h"
+#include "orchestrator/quota_check.h"
 #include "orchestrator/strong.h"
 #include "orchestrator/undo.h"
 #include "orchestrator/witness.h"
@@ -691,6 +692,7 @@ static int apply_locked(const struct apply *before, struct planning_sky *sky, st
     scoped(free_ptr) struct fleet *fleet = NULL;
     scoped(store_rollback) struct store *open = NULL;
     scoped(planning_done) struct planning p = { 0 };
+    scoped(quota_verdicts_done) struct quota_verdicts quotas = { 0 };
     scoped(free_ptr) uint64_t *rollout = NULL;
     struct apply a = *before;
 
@@ -699,7 +701,9 @@ static int apply_locked(const struct apply *before, struct planning_sky *sky, st
     if (load_fleet(&a, &fleet, err) != RC_OK || end_undone(&a, err) != RC_OK ||
         planning_make(a.home->store, fleet, a.path, &p, err) != RC_OK ||
         planning_check(&p, a.home, a.trust, a.now_ms, err) != RC_OK ||
-        planning_sky_make(&p, a.home->store, sky, err) != RC_OK)
+        planning_sky_make(&p, a.home->store, sky, err) != RC_OK ||
+        quota_verdicts_make(&p, sky, a.home, a.now_ms, &quotas, err) != RC_OK ||
+        quota_verdicts_refuse(&quotas, err) != RC_OK)
         return fail_plan(&a, err);
     a.p = &p;
     a.sky = sky;

@@ -10,6 +10,7 @@
 #include "orchestrator/planning.h"
 #include "orchestrator/planning_sky.h"
 #include "orchestrator/prepare.h"
+#include "orchestrator/quota_check.h"
 
 /* The command that does exactly this, as it can be pasted here. */
 static void print_command(struct cli *cli, const struct planning *p)
@@ -26,10 +27,11 @@ static void print_command(struct cli *cli, const struct planning *p)
 
 /* The plan, and what the sky makes of it. */
 static json_t *plan_json(const struct planning *p, const struct planning_sky *sky,
-                         const struct cost *cost)
+                         const struct quota_verdicts *quotas, const struct cost *cost)
 {
     json_t *doc = planning_json(p, cost);
 
+    (void)json_object_set_new(doc, "quotas", quota_verdicts_json(quotas));
     (void)json_object_set_new(doc, "sky", planning_sky_json(sky));
     return doc;
 }
@@ -41,6 +43,7 @@ static int run_plan(struct cli *cli)
     scoped(trust_free) struct trust *trust = NULL;
     scoped(planning_done) struct planning p = { 0 };
     scoped(planning_sky_done) struct planning_sky sky = { 0 };
+    scoped(quota_verdicts_done) struct quota_verdicts quotas = { 0 };
     struct cost cost = { 0 };
     struct err err = { 0 };
 
@@ -58,14 +61,18 @@ static int run_plan(struct cli *cli)
     if (planning_make(home.store, fleet, cli_arg(cli, 0), &p, &err) != RC_OK ||
         planning_check(&p, &home, trust, clock_unix_ms(), &err) != RC_OK ||
         planning_sky_look(&p, home.store, (int64_t)clock_unix_ms(), &sky, &err) != RC_OK ||
-        planning_sky_make(&p, home.store, &sky, &err) != RC_OK)
+        planning_sky_make(&p, home.store, &sky, &err) != RC_OK ||
+        quota_verdicts_make(&p, &sky, &home, clock_unix_ms(), &quotas, &err) != RC_OK)
         return planning_fail(cli, &err);
     planning_print(cli, &p, &cost);
     planning_sky_print(cli, &sky);
+    quota_verdicts_print(cli, &quotas);
+    if (quota_verdicts_refuse(&quotas, &err) != RC_OK)
+        return planning_fail(cli, &err);
     planning_print_hash(cli, &p);
     if (planning_acts(&p))
         print_command(cli, &p);
-    int code = cli_json(cli, plan_json(&p, &sky, &cost));
+    int code = cli_json(cli, plan_json(&p, &sky, &quotas, &cost));
 
     return code == CLI_OK && planning_acts(&p) ? CLI_CHANGES : code;
 }

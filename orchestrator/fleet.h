@@ -20,7 +20,11 @@
  *     links:
  *       uhf: {rate: 9600, setup: 20s, overhead: 5%, goodput: 60%, steps: [{from: 30, rate: 19200}]}
  *     tenants:
- *       acme: {share: 2, uplink: 2M}       # of every pass, and a day
+ *       acme:
+ *         share: 2                         # of every pass, beside others
+ *         quota: {memory: 256M, cpu: 0.5, store: 64M, uplink: 2M/day, logs: 64K/pass}
+ *         teams:                           # inside of it; together not more than it
+ *           imaging: {memory: 128M}        # "imaging/raw" is a team of that team
  *
  * and of a satellite then also `link: uhf` and `orbit: {tle: [LINE, LINE]}`, or `tle: FILE`,
  * `oem: FILE`, `contacts: FILE` with the `node` that the file calls it.
@@ -48,6 +52,7 @@
 #define FLEET_PATH_CAP 256U
 #define FLEET_DEADLINE_MAX_MS (31ULL * 24 * 3600 * 1000)
 #define FLEET_UPLINK_MAX (UINT64_C(1) << 50)
+#define FLEET_QUOTAS_MAX (2U * TENANTS_MAX)
 
 /* "key=value".  As a condition: key "" is always true, value "" is true for any value. */
 struct fleet_label {
@@ -139,6 +144,29 @@ struct fleet_tenant {
     uint64_t uplink_bytes; /* to all satellites in one UTC day; 0 = no limit */
 };
 
+/* What a quota may bound.  The first three are sums over what runs, or lies, on one satellite. */
+enum fleet_bound {
+    FLEET_MEMORY, /* bytes */
+    FLEET_CPU,    /* permille of a core */
+    FLEET_STORE,  /* bytes: packages, and unpacked */
+    FLEET_UPLINK, /* bytes to all satellites in one UTC day */
+    FLEET_LOGS,   /* bytes of logs down in one pass */
+    FLEET_BOUNDS
+};
+
+/* What a tenant (team "") or one of its teams may have; it counts what its teams have. */
+struct fleet_quota {
+    char tenant[NAME_CAP];
+    char team[TEAM_CAP];
+    uint64_t most[FLEET_BOUNDS]; /* 0 = not said: what is above it counts */
+    unsigned line[FLEET_BOUNDS]; /* in the file; 0 = not said */
+};
+
+/* How a bound is called in the file, and how much it is: "2.0 MiB/day" into out; returns out. */
+#define FLEET_BOUND_CAP 40U
+const char *fleet_bound_name(enum fleet_bound bound);
+char *fleet_bound_text(enum fleet_bound bound, uint64_t value, char out[FLEET_BOUND_CAP]);
+
 struct fleet {
     char name[NAME_CAP];
     char source[64]; /* file name, for messages */
@@ -148,12 +176,14 @@ struct fleet {
     uint32_t n_stations;
     uint32_t n_links;
     uint32_t n_tenants;
+    uint32_t n_quotas;
     struct fleet_satellite satellite[FLEET_SATELLITES_MAX];
     struct fleet_want want[FLEET_WANTS_MAX];
     struct fleet_policy policy[FLEET_POLICIES_MAX];
     struct fleet_station station[FLEET_STATIONS_MAX];
     struct fleet_link link[FLEET_LINKS_MAX];
     struct fleet_tenant tenant[TENANTS_MAX];
+    struct fleet_quota quota[FLEET_QUOTAS_MAX];
 };
 
 /* Read a parsed document.  source is how messages call the file.  RC_YAML with file, line and
@@ -170,6 +200,10 @@ bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_l
 /* The policy of a payload: its own, the file's default, or the built-in one: a canary, then all. */
 const struct fleet_policy *fleet_policy_of(const struct fleet *fleet, const char *tenant,
                                            const char *name);
+
+/* The quota of a tenant or team itself that says this bound, or NULL. */
+const struct fleet_quota *fleet_quota_of(const struct fleet *fleet, const char *tenant,
+                                         const char *team, enum fleet_bound bound);
 
 /* The whole of it as JSON, which fleet_read reads as the same fleet; a new reference, NULL without
  * memory. */

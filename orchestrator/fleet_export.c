@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "orchestrator/fleet.h"
+#include "orchestrator/fleet_parts.h"
 
 #define MILLIONTHS 1000000
 #define NUMBER_CAP 32U
@@ -191,7 +191,9 @@ json_t *fleet_export(const struct fleet *fleet)
     for (uint32_t i = 0; i < fleet->n_tenants; i++) {
         json_t *one = json_pack("{s:o}", "share", json_uint(fleet->tenant[i].share));
 
-        put_uint(one, "uplink", fleet->tenant[i].uplink_bytes);
+        if (!fleet_quota_of(fleet, fleet->tenant[i].id, "", FLEET_UPLINK))
+            put_uint(one, "uplink", fleet->tenant[i].uplink_bytes);
+        fleet_export_quotas(one, fleet, fleet->tenant[i].id);
         put(tenants, fleet->tenant[i].id, one);
     }
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "fleet", fleet->name, "satellites",

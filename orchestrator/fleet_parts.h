@@ -14,4 +14,10 @@ void fleet_read_sky(struct yaml_in *r, const struct yaml_node *top, struct fleet
 void fleet_read_orbit(struct yaml_in *r, const struct yaml_node *node, const struct fleet *fleet,
                       struct fleet_satellite *sat);
 
+/* 'quota' and 'teams' of the newest tenant; its 'uplink' is read. */
+void fleet_read_quotas(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet);
+
+/* Add both of a tenant to its export. */
+void fleet_export_quotas(json_t *to, const struct fleet *fleet, const char *tenant);
+
 #endif

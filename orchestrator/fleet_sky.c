@@ -157,7 +157,7 @@ static void read_link(struct yaml_in *r, const struct yaml_node *node, struct fl
 
 static void read_tenant(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "share", "uplink", NULL };
+    static const char *const keys[] = { "share", "uplink", "quota", "teams", NULL };
 
     if (fleet->n_tenants == TENANTS_MAX) {
         yaml_fail(r, node, "more than %u tenants", TENANTS_MAX);
@@ -173,6 +173,7 @@ static void read_tenant(struct yaml_in *r, const struct yaml_node *node, struct 
     yaml_keys(r, node, keys);
     t->share = (uint32_t)yaml_uint(r, node, "share", 1, 1, SCHEDULE_WEIGHT_MAX);
     t->uplink_bytes = yaml_size(r, node, "uplink", 0, 1, FLEET_UPLINK_MAX);
+    fleet_read_quotas(r, node, fleet);
 }
 
 void fleet_read_sky(struct yaml_in *r, const struct yaml_node *top, struct fleet *fleet)

@@ -159,6 +159,10 @@ int planning_fail(struct cli *cli, const struct err *err)
                         "have its tenant sign it with another key: berth sign, then berth push");
     case RC_NO_SPACE:
         return cli_fail(cli, err, "order less for it, or correct its capacity in the fleet file");
+    case RC_QUOTA:
+        return cli_fail(cli, err,
+                        "order less, or raise that line of the file: berth quota shows what is "
+                        "used");
     case RC_GRANT_MISSING:
     case RC_GRANT_REVOKED:
     case RC_EXPIRED:

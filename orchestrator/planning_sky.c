@@ -13,11 +13,24 @@ void planning_sky_done(struct planning_sky *sky)
     free_ptr(&sky->taken);
     free_ptr(&sky->job);
     free_ptr(&sky->ours);
+    free(sky->version);
+    quota_book_free(&sky->book);
     free_ptr(&sky->wave);
     forecast_free(&sky->forecast);
 }
 
 /* ---- what there is to send ------------------------------------------------------------------ */
+
+/* The index of a tenant, whose use of this day is known when it is met first. */
+static uint32_t tenant_of(struct planning_sky *sky, const char *id)
+{
+    const uint32_t n = sky->shares.n;
+    const uint32_t index = shares_of(&sky->shares, sky->p->fleet, id);
+
+    if (sky->shares.n > n)
+        sky->shares.tenant[index].used_bytes = quota_book_sent(sky->book, id);
+    return index;
+}
 
 /* When the change must be done: its policy's deadline from now on. */
 static int64_t deadline_of(const struct planning *p, int64_t now_ms, const struct plan_change *c)
@@ -27,9 +40,11 @@ static int64_t deadline_of(const struct planning *p, int64_t now_ms, const struc
     return ms == 0 ? INT64_MAX : now_ms + (int64_t)ms;
 }
 
-static void add_job(struct planning_sky *sky, struct schedule_job job, bool ours)
+static void add_job(struct planning_sky *sky, struct schedule_job job, bool ours,
+                    const struct digest *version)
 {
     sky->ours[sky->n_jobs] = ours;
+    sky->version[sky->n_jobs] = version;
     sky->job[sky->n_jobs++] = job;
 }
 
@@ -40,12 +55,12 @@ static void add_change(struct planning_sky *sky, const struct plan_change *c)
 
     add_job(sky,
             (struct schedule_job){ .satellite = c->satellite,
-                                   .tenant = shares_of(&sky->shares, sky->p->fleet, c->tenant),
+                                   .tenant = tenant_of(sky, c->tenant),
                                    .class = canary ? SCHEDULE_CANARY : SCHEDULE_ROLLOUT,
                                    .wave = wave,
                                    .bytes = c->bytes,
                                    .deadline_ms = deadline_of(sky->p, sky->now_ms, c) },
-            true);
+            true, &c->to_manifest);
 }
 
 /* Whether the plan sends this object to that satellite itself. */
@@ -65,18 +80,19 @@ static bool is_in_plan(const struct planning_sky *sky, uint32_t satellite,
 static void add_waiting(struct planning_sky *sky, const struct store_outgoing *row)
 {
     const struct fleet *fleet = sky->p->fleet;
+    const struct store_package *package = view_carried(sky->p->view, &row->object);
 
     for (uint32_t i = 0; i < fleet->n_satellites; i++) {
         if (strcmp(fleet->satellite[i].id, row->satellite) != 0 || is_in_plan(sky, i, row))
             continue;
         add_job(sky,
                 (struct schedule_job){ .satellite = i,
-                                       .tenant = SCHEDULE_OPERATOR,
+                                       .tenant = tenant_of(sky, package ? package->tenant : ""),
                                        .class = row->class <= CLASS_ORDER ? SCHEDULE_TRUST
                                                                           : SCHEDULE_ROLLOUT,
                                        .bytes = row->size,
                                        .deadline_ms = INT64_MAX },
-                false);
+                false, package ? &package->manifest : NULL);
     }
 }
 
@@ -93,8 +109,9 @@ static enum rc make_jobs(struct planning_sky *sky, struct store *store, struct e
 
     sky->job = calloc(cap, sizeof *sky->job);
     sky->ours = calloc(cap, sizeof *sky->ours);
+    sky->version = calloc(cap, sizeof *sky->version);
     sky->wave = calloc(plan->n_satellites + 1U, sizeof *sky->wave);
-    if (!sky->job || !sky->ours || !sky->wave)
+    if (!sky->job || !sky->ours || !sky->version || !sky->wave)
         return err_set(err, RC_NO_MEMORY, "plan");
     for (uint32_t i = 0; i < plan->n_satellites; i++) {
         sky->wave[i] = plan->satellite[i].changes ? plan->satellite[i].wave : FORECAST_NO_WAVE;
@@ -106,7 +123,7 @@ static enum rc make_jobs(struct planning_sky *sky, struct store *store, struct e
                                            .wave = plan->satellite[i].wave,
                                            .bytes = PLANNING_ORDER_BYTES,
                                            .deadline_ms = INT64_MAX },
-                    true);
+                    true, NULL);
     }
     for (uint32_t i = 0; i < plan->n_changes; i++)
         add_change(sky, &plan->change[i]);
@@ -218,6 +235,8 @@ enum rc planning_sky_make(const struct planning *p, struct store *store, struct 
     if (rc == RC_OK)
         rc = reserved_load(p->fleet, store, sky->now_ms, &sky->outlook->contacts, &sky->taken,
                            &sky->n_taken, err);
+    if (rc == RC_OK)
+        rc = quota_book_load(store, p->view, (uint64_t)sky->now_ms, &sky->book, err);
     if (rc == RC_OK)
         rc = make_jobs(sky, store, err);
     return rc == RC_OK ? draw(sky, err) : rc;

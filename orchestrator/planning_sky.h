@@ -13,6 +13,7 @@
 #include "orchestrator/learnt.h"
 #include "orchestrator/outlook.h"
 #include "orchestrator/planning.h"
+#include "orchestrator/quota_book.h"
 #include "orchestrator/shares.h"
 
 #define PLANNING_HORIZON_MS (48LL * 3600 * 1000)
@@ -29,6 +30,8 @@ struct planning_sky {
     size_t n_taken;
     struct schedule_job *job;
     bool *ours;
+    const struct digest **version; /* that a job brings; views of the plan; NULL = none */
+    struct quota_book *book;
     uint32_t n_jobs;
     uint32_t *wave;
     struct forecast forecast;

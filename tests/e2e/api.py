@@ -119,11 +119,16 @@ def lists():
                 "label=a%3Db%3Dc", "unknown=1", "&".join(f"x{i}=1" for i in range(20)), "cursor=" + "a" * 200, "fields=" + "a," * 200):
         assert get("/v1/satellites?" + bad, status=400)["error"]["code_name"] == "API_REQUEST", bad
     get("/v1/satellites/aurora-1?limit=1", status=400)
+    first = get("/v1/packages?limit=1")
+    assert first["next"] == "acme/beacon" and get("/v1/packages?cursor=acme/beacon")["packages"][0]["payload"] == "zenith/beacon"
+    assert [t["id"] for t in get("/v1/tenants?cursor=acme")["tenants"]] == ["zenith"]
+    for bad in ("cursor=acme/../x", "cursor=a/b/c", "cursor=/", "cursor=acme/", "label=a%3Db"):
+        get("/v1/packages?" + bad, status=400)
 
 
 # ---- who sees what ---------------------------------------------------------------------------------------------
 def roles():
-    for path in ("/v1/satellites", "/v1/satellites/aurora-1", "/v1/rollouts"):
+    for path in ("/v1/satellites", "/v1/satellites/aurora-1", "/v1/rollouts", "/v1/tenants", "/v1/packages"):
         own = json.dumps(get(path, "tenant"))
         assert "acme" in own and "zenith" not in own and "root_version" not in own and "plane" not in own, (path, own)
     other = next(r["id"] for r in get("/v1/rollouts")["rollouts"] if r["payload"].startswith("zenith/"))

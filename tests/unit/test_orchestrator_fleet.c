@@ -95,7 +95,8 @@ static const char with_sky[] =
     "  uhf: {rate: 9600, setup: 20s, overhead: 5%, goodput: 62.5%, steps: [{from: 30, rate: 19200},"
     " {from: 60.5, rate: 0}]}\n"
     "  s-band: {rate: 256000}\n"
-    "tenants: {acme: {share: 2, uplink: 2M}, zeta: {}}\n"
+    "tenants: {acme: {share: 2, uplink: 2M}, zeta: {}, luna: {quota: {uplink: 3M/day, cpu: 25%},"
+    " teams: {a: {memory: 64M, uplink: 1M/day}, a/b: {memory: 64M, logs: 64K/pass, store: 1}}}}\n"
     "satellites:\n"
     "  - id: aurora-1\n"
     "    link: uhf\n"
@@ -139,7 +140,17 @@ static void reads_the_sky(void **state)
     assert_int_equal(l->n_steps, 2);
     assert_true(fabs(l->step[1].from - 60.5 * degree) < 1e-12);
     assert_int_equal(l->step[1].rate, 0);
-    assert_int_equal(fleet->n_tenants, 2);
+    assert_int_equal(fleet->n_tenants, 3);
+    assert_int_equal(fleet->tenant[2].uplink_bytes, 3U << 20); /* of its quota */
+    assert_int_equal(fleet->n_quotas, 3);
+    assert_int_equal(fleet->quota[0].most[FLEET_CPU], 250);
+    assert_int_equal(fleet->quota[0].most[FLEET_MEMORY], 0);
+    assert_string_equal(fleet->quota[2].team, "a/b");
+    assert_int_equal(fleet->quota[2].most[FLEET_LOGS], 65536);
+    assert_int_equal(fleet->quota[2].most[FLEET_STORE], 1);
+    assert_ptr_equal(fleet_quota_of(fleet, "luna", "a", FLEET_UPLINK), &fleet->quota[1]);
+    assert_null(fleet_quota_of(fleet, "luna", "a/b", FLEET_UPLINK));
+    assert_null(fleet_quota_of(fleet, "acme", "", FLEET_UPLINK));
     assert_int_equal(fleet->tenant[0].share, 2);
     assert_int_equal(fleet->tenant[0].uplink_bytes, 2U << 20);
     assert_int_equal(fleet->tenant[1].share, 1);
@@ -164,6 +175,8 @@ static void forget_lines(struct fleet *fleet)
         fleet->want[i].line = 0;
     for (uint32_t i = 0; i < fleet->n_stations; i++)
         fleet->station[i].line = 0;
+    for (uint32_t i = 0; i < fleet->n_quotas; i++)
+        memset(fleet->quota[i].line, 0, sizeof fleet->quota[i].line);
 }
 
 /* What is exported is read as the very same fleet. */
@@ -192,6 +205,8 @@ static void exports_what_it_read(void **state)
 }
 
 #define SKY "fleet: a\ndesired: []\nstations:\n  - {id: k, lat: 1, lon: 2}\nlinks: {l: {rate: 1}}\n"
+
+#define QUOTA "fleet: a\ntenants:\n  {acme: {quota: {"
 
 static void refuses_a_bad_sky(void **state)
 {
@@ -222,6 +237,26 @@ static void refuses_a_bad_sky(void **state)
           "fleet.yaml:1:", "steps must rise" },
         { "tenants: {acme: {share: 0}}", "fleet.yaml:1:", "share" },
         { "tenants: {acme: {uplinks: 1M}}", "fleet.yaml:1:", "did you mean 'uplink'" },
+        { QUOTA "uplink: 2M}}}", "fleet.yaml:3:", "'uplink' wants a size a day such as 2M/day" },
+        { QUOTA "logs: 2K/day}}}", "fleet.yaml:3:", "'logs' wants a size a pass" },
+        { QUOTA "logs: /pass}}}", "fleet.yaml:3:", "'logs' wants a size a pass" },
+        { QUOTA "memory: 0}}}", "fleet.yaml:3:", "'memory' wants a size such as 64M, more than 0" },
+        { QUOTA "memory: [1, 2]}}}", "fleet.yaml:3:", "" },
+        { QUOTA "memory: 9999999999G}}}", "fleet.yaml:3:", "'memory' wants" },
+        { QUOTA "cpu: -1}}}", "fleet.yaml:3:", "'cpu' wants a share" },
+        { QUOTA "disk: 1M}}}", "fleet.yaml:3:", "unknown key 'disk'" },
+        { QUOTA "}}}", "fleet.yaml:3:", "bounds nothing" },
+        { QUOTA "uplink: 2M/day}, uplink: 1M}}", "fleet.yaml:3:", "leave one out" },
+        { "tenants: {acme: {teams: {A: {memory: 1M}}}}", "fleet.yaml:1:", "team: names of" },
+        { "tenants: {acme: {teams: {a: 1M}}}", "fleet.yaml:1:", "expected a quota" },
+        { "tenants:\n  acme:\n    quota: {memory: 100M}\n    teams:\n      a: {memory: 60M}\n"
+          "      b: {memory: 41M}",
+          "fleet.yaml:6:", "memory: teams have 101.0 MiB of acme 100.0 MiB" },
+        { "tenants:\n  acme:\n    quota: {cpu: 1}\n    teams:\n      a: {memory: 60M}\n"
+          "      a/b: {cpu: 1.1}",
+          "fleet.yaml:6:", "cpu: teams have 1.100 of acme 1.000" },
+        { "tenants:\n  acme:\n    teams:\n      a/b: {store: 2M}\n      a: {store: 1M}",
+          "fleet.yaml:4:", "store: teams have 2.0 MiB of a 1.0 MiB" },
         { SKY "satellites:\n  - {id: s, orbit: {}}", "fleet.yaml:7:", "one of tle, oem" },
         { SKY "satellites:\n  - {id: s, orbit: {oem: a, tle: b}}", "fleet.yaml:7:", "one of tle" },
         { SKY "satellites:\n  - {id: s, orbit: {tle: [x]}}", "fleet.yaml:7:", "the two lines" },
