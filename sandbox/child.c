@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "sandbox/caps.h"
+#include "sandbox/guest.h"
 #include "sandbox/landlock.h"
 
 #define FD_PROGRAM 4 /* what is to be exec'd, in the payload's process */
@@ -288,7 +289,12 @@ static int set_stdio(const struct child *c)
 /* The limit on descriptors comes last: until here there are the launcher's, too. */
 static int close_others(const struct child *c)
 {
-    if (syscall(SYS_close_range, CHILD_FD_SYNC + 1U, ~0U, 0U) != 0)
+    const bool guest = c->plan->vm == PLAN_VM_QEMU; /* whose ports are kept */
+
+    if (guest && syscall(SYS_close_range, CHILD_FD_SYNC + 1U, GUEST_PORT_FD - 1U, 0U) != 0)
+        return -1;
+    if (syscall(SYS_close_range, guest ? GUEST_PORT_FD + GUEST_PORTS : CHILD_FD_SYNC + 1U, ~0U,
+                0U) != 0)
         return -1;
     return set_limit(c, RLIMIT_NOFILE, c->plan->limits.open_files);
 }
@@ -402,6 +408,7 @@ static const struct child_step payload_steps[] = {
 #define PAYLOAD_STEPS ((uint32_t)(sizeof payload_steps / sizeof payload_steps[0]))
 #define STEP_FORK (INIT_STEPS + PAYLOAD_STEPS)
 #define STEP_REAPER (STEP_FORK + 1)
+#define STEP_RELAY (STEP_FORK + 2)
 
 const char *child_step_name(uint32_t step)
 {
@@ -411,6 +418,8 @@ const char *child_step_name(uint32_t step)
         return payload_steps[step - INIT_STEPS].name;
     if (step == STEP_FORK)
         return "fork";
+    if (step == STEP_RELAY)
+        return "relay";
     return step == STEP_REAPER ? "reaper" : "?";
 }
 
@@ -446,6 +455,37 @@ void child_run_steps(const struct child *c, const struct child_step *steps, uint
 
 /* ---- process 1 ------------------------------------------------------------------------------ */
 
+/* Of a virtual machine: what carries its ports, with the payload's filter and without the channel,
+ * and the ports where the tender looks for them.  0 = there is none. */
+static pid_t start_relay(const struct child *c)
+{
+    struct guest_ports ports;
+
+    if (c->plan->vm != PLAN_VM_QEMU)
+        return 0;
+    if (guest_ports_make(&ports) != 0)
+        child_fail(c, STEP_FORK);
+    pid_t pid = (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
+
+    if (pid < 0)
+        child_fail(c, STEP_FORK);
+    if (pid > 0) {
+        if (guest_ports_give(&ports) != 0)
+            child_fail(c, STEP_FORK);
+        return pid;
+    }
+    for (int i = 0; i < GUEST_PORTS; i++) {
+        if (dup2(ports.ours[i], i) < 0)
+            child_fail(c, STEP_RELAY);
+    }
+    if (syscall(SYS_close_range, GUEST_PORTS, CHILD_FD_SYNC - 1U, 0U) != 0 ||
+        syscall(SYS_close_range, CHILD_FD_SYNC + 1U, ~0U, 0U) != 0 ||
+        (walls_stand(c->walls, WALL_SECCOMP) && seccomp_apply(c->payload_filter) != 0) ||
+        close(CHILD_FD_SYNC) != 0)
+        child_fail(c, STEP_RELAY);
+    guest_relay(PLAN_NOTIFY_PATH, PLAN_BUS_PATH);
+}
+
 /* Keep the status pipe, lose everything else: last the channel, on which what goes wrong is told
  * until then. */
 static int become_reaper(const struct child *c)
@@ -459,23 +499,48 @@ static int become_reaper(const struct child *c)
     return close(CHILD_FD_SYNC);
 }
 
+/* Who is waited for, and what is known of them. */
+struct waited {
+    pid_t payload, relay;
+    int relay_status;
+    bool asked; /* a signal was passed on */
+};
+
+/* A tender that ends well has not said that its guest did: that is what the relay has heard, which
+ * ends behind it.  One that was asked to end is to blame for nothing. */
+static int last_word(const struct waited *w, int status)
+{
+    int said = w->relay_status;
+
+    if (w->relay == 0 || w->asked || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return status;
+    if (said < 0 && syscall(SYS_wait4, w->relay, &said, 0, NULL) != w->relay)
+        return status;
+    return said;
+}
+
 /* Reap every orphan; pass SIGTERM on; when the payload ends, hand its wait status up and exit,
  * which makes the kernel end whatever is left in the namespace. */
-static _Noreturn void reap(pid_t payload, const sigset_t *signals)
+static _Noreturn void reap(struct waited *w, const sigset_t *signals)
 {
     for (;;) {
         siginfo_t info;
         int signal = sigwaitinfo(signals, &info);
 
-        if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
-            (void)kill(payload, signal);
+        if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP) {
+            (void)kill(w->payload, signal);
+            w->asked = true;
+        }
         for (;;) {
             int status;
             pid_t pid = (pid_t)syscall(SYS_wait4, -1, &status, WNOHANG, NULL);
 
             if (pid <= 0)
                 break;
-            if (pid == payload) {
+            if (w->relay != 0 && pid == w->relay)
+                w->relay_status = status;
+            if (pid == w->payload) {
+                status = last_word(w, status);
                 ssize_t ignored = write(FD_STATUS, &status, sizeof status);
 
                 (void)ignored;
@@ -495,16 +560,17 @@ _Noreturn void child_run(const struct child *c)
     (void)sigfillset(&signals);
     if (sigprocmask(SIG_SETMASK, &signals, NULL) != 0)
         child_fail(c, STEP_FORK);
-    pid_t payload = (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
+    struct waited waited = { .relay = start_relay(c), .relay_status = -1 };
 
-    if (payload < 0)
+    waited.payload = (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
+    if (waited.payload < 0)
         child_fail(c, STEP_FORK);
-    if (payload == 0) {
+    if (waited.payload == 0) {
         child_run_steps(c, payload_steps, PAYLOAD_STEPS, INIT_STEPS);
         _exit(127); /* not reached: exec does not return without failing */
     }
 
     if (become_reaper(c) != 0)
         child_fail(c, STEP_REAPER);
-    reap(payload, &signals);
+    reap(&waited, &signals);
 }

@@ -159,18 +159,19 @@ static enum rc check_limits(const struct resources *want, const struct resources
  * Whoever builds it removes its line. */
 static const char *not_built(const struct manifest *m)
 {
+    const bool solo5 = m->image == IMAGE_SOLO5;
     const struct {
         const char *field;
         bool asked;
     } rows[] = {
         { "isolation: vm with network", m->network != NETWORK_NONE },
-        { "isolation: vm with devices", m->n_devices != 0 && m->image != IMAGE_SOLO5 },
-        { "isolation: vm with inbox or outbox",
-          m->limits.inbox_bytes != 0 || m->limits.outbox_bytes != 0 },
+        { "isolation: vm with devices", m->n_devices != 0 && !solo5 },
+        { "format: solo5 with inbox or outbox",
+          solo5 && (m->limits.inbox_bytes != 0 || m->limits.outbox_bytes != 0) },
         { "isolation: vm with env", m->n_env != 0 },
         { "isolation: vm with core", m->limits.core_bytes != 0 },
-        { "isolation: vm with health: notify", m->health.type == HEALTH_NOTIFY },
-        { "isolation: vm with watchdog", m->health.watchdog_ms != 0 },
+        { "format: solo5 with health: notify", solo5 && m->health.type == HEALTH_NOTIFY },
+        { "format: solo5 with watchdog", solo5 && m->health.watchdog_ms != 0 },
     };
 
     if (m->isolation != ISOLATION_VM)
@@ -596,22 +597,22 @@ static bool file_plain(const char *path)
 static enum rc check_vm(const struct plan *p, struct err *err)
 {
     const struct plan_limits *l = &p->limits;
+    const bool qemu = p->vm == PLAN_VM_QEMU;
     const struct limit limits[] = {
         { "memory_bytes of a vm", l->memory_bytes, PLAN_VM_MEMORY_MIN, UINT64_MAX, UINT64_MAX },
         limit_or_none("data_bytes of a vm", l->data_bytes, PLAN_VM_DATA_MIN, UINT64_MAX),
         limit_or_none("file_bytes of a vm", l->file_bytes, l->data_bytes, UINT64_MAX),
-        { "pids of a vm", l->pids, PLAN_VM_PIDS_MIN, UINT64_MAX, UINT64_MAX },
+        { "pids of a vm", l->pids, PLAN_VM_PIDS_MIN + (qemu ? 1U : 0U), UINT64_MAX, UINT64_MAX },
         { "open_files of a vm", l->open_files, PLAN_VM_FILES_MIN, UINT64_MAX, UINT64_MAX },
     };
-    bool qemu = p->vm == PLAN_VM_QEMU;
     enum rc rc = RC_OK;
 
     for (size_t i = 0; rc == RC_OK && i < sizeof limits / sizeof limits[0]; i++)
         rc = check_limit(&limits[i], err);
     if (rc != RC_OK)
         return rc;
-    if (p->network != PLAN_NETWORK_NONE || p->has_mail != 0 || p->watchdog_ms != 0 ||
-        l->core_bytes != 0 || (qemu && p->n_devices != 0))
+    if (p->network != PLAN_NETWORK_NONE || l->core_bytes != 0 || (qemu && p->n_devices != 0) ||
+        (!qemu && (p->has_mail != 0 || p->watchdog_ms != 0)))
         return err_set(err, RC_LAUNCH_REQUEST, "more than a vm has");
     for (uint32_t i = 0; i < (qemu ? p->n_args : 1); i++) {
         if (i > 1 || !file_plain(p->args[i]))

@@ -68,7 +68,8 @@ struct grant;
 #define PLAN_VM_TENDER_BYTES (64ULL * 1024U * 1024U) /* of memory, not the guest's */
 #define PLAN_VM_MEMORY_MIN (96ULL * 1024U * 1024U)
 #define PLAN_VM_DATA_MIN (16ULL * 1024U * 1024U)
-#define PLAN_VM_PIDS_MIN 10U /* the reaper, and a tender's threads */
+#define PLAN_VM_PIDS_MIN                                                                           \
+    10U /* the reaper, and a tender's threads; QEMU has the relay of its ports, too */
 #define PLAN_VM_FILES_MIN 32U
 
 /* Operations on the payload's file tree, carried out in the order of the list. */

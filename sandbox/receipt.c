@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/sum.h"
+#include "sandbox/guest.h"
 #include "sandbox/kernfile.h"
 #include "sandbox/mounts.h"
 #include "sandbox/seccomp.h"
@@ -606,6 +607,13 @@ static int differs(bool fits)
     return fits ? 0 : FITS_NOT;
 }
 
+/* Standard ones, the channel, the program, and the ports of a virtual machine. */
+static uint32_t descriptors_of(const struct plan *plan, const struct walls *walls)
+{
+    return 4U + (walls_stand(walls, WALL_EXEC_BY_DESCRIPTOR) ? 1U : 0U) +
+           (plan->vm == PLAN_VM_QEMU ? (uint32_t)GUEST_PORTS : 0U);
+}
+
 enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
                       const struct walls *walls, const struct wire_receipt *r, struct err *err)
 {
@@ -624,9 +632,7 @@ enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
         { "ids", differs(ids_fit(r, &of->ids, plan)) },
         { "resource limits", differs(limits_fit(r, plan)) },
         { "namespaces", namespaces_differ(r, walls) },
-        /* Standard ones, the channel, and the program. */
-        { "descriptors",
-          differs(r->descriptors == (walls_stand(walls, WALL_EXEC_BY_DESCRIPTOR) ? 5U : 4U)) },
+        { "descriptors", differs(r->descriptors == descriptors_of(plan, walls)) },
         { "mounts", mounts_differ(proc, of, plan, walls, text) },
         { "control groups", groups_differ(proc, of, text) },
     };

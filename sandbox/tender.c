@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
+#include "sandbox/guest.h"
+
 #define MIB (1024ULL * 1024U)
 #define DISK_KEPT (4U * MIB) /* journal and tables; and a part in 16 */
 
@@ -43,6 +45,14 @@ add(struct tender_args *args, const char *fmt, ...)
     int n = vsnprintf(args->text[args->n++], TENDER_TEXT_CAP, fmt, list);
     va_end(list);
     assert(n > 0 && (size_t)n < TENDER_TEXT_CAP);
+}
+
+static void add_port(struct tender_args *ret, int number, const char *name)
+{
+    add(ret, "-chardev");
+    add(ret, "socket,id=port%d,fd=%d", number, GUEST_PORT_FD + number - 1);
+    add(ret, "-device");
+    add(ret, "virtserialport,chardev=port%d,nr=%d,name=%s", number, number, name);
 }
 
 /* The least machine there is, emulated; a serial line as console, and no monitor.  A guest that
@@ -85,6 +95,10 @@ static void add_qemu(const struct plan *plan, struct tender_args *ret)
         add(ret, "-device");
         add(ret, "virtio-blk-device,drive=data");
     }
+    add(ret, "-device");
+    add(ret, "virtio-serial-device,max_ports=%d", GUEST_PORTS + 1); /* port 0 is for a console */
+    add_port(ret, 1, GUEST_NOTIFY_PORT);
+    add_port(ret, 2, GUEST_BUS_PORT);
 }
 
 static void add_solo5(const struct plan *plan, struct tender_args *ret)

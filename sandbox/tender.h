@@ -14,7 +14,7 @@
 #include "sandbox/plan.h"
 
 #define TENDER_PROGRAM "/usr/bin/tender" /* in its tree: QEMU looks for its parts from there */
-#define TENDER_ARGS_MAX 32U
+#define TENDER_ARGS_MAX 48U
 #define TENDER_TEXT_CAP (PAYLOAD_ARG_CAP + 32U)
 
 struct tender_args {

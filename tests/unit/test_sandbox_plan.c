@@ -601,6 +601,20 @@ static void makes_a_machine(void **state)
         assert_non_null(strstr(json, "\"tender\":\"qemu\""));
     }
 
+    assert_true(has_arg(&args, "-chardev", "socket,id=port1,fd=5"));
+    assert_true(has_arg(&args, "-device", "virtserialport,chardev=port1,nr=1,name=berth.notify"));
+    assert_true(has_arg(&args, "-chardev", "socket,id=port2,fd=6"));
+    assert_true(has_arg(&args, "-device", "virtserialport,chardev=port2,nr=2,name=berth.bus"));
+
+    /* By its ports it has what any payload has. */
+    m.health = (struct health){ .type = HEALTH_NOTIFY, .ready_ms = 1000, .watchdog_ms = 2000 };
+    m.limits.inbox_bytes = m.limits.outbox_bytes = PLAN_MAIL_MIN;
+    g.total.inbox_bytes = g.total.outbox_bytes = 1U << 20;
+    assert_rc(plan_make(&m, &g, 0, true, &p, NULL), RC_OK);
+    assert_int_equal(p.watchdog_ms, 2000);
+    assert_int_equal(p.has_mail, 1);
+    m = vm_manifest();
+
     m.image = IMAGE_SOLO5;
     m.n_devices = 1;
     (void)snprintf(m.device[0], sizeof m.device[0], "kvm");
@@ -640,11 +654,11 @@ static void holds_the_longest_command(void **state)
 CHANGE(vm_not_granted, g->may.vm = false)
 CHANGE(vm_network, m->network = NETWORK_LOOPBACK)
 CHANGE(vm_device, m->n_devices = 1; (void)snprintf(m->device[0], sizeof m->device[0], "kvm"))
-CHANGE(vm_inbox, m->limits.inbox_bytes = g->total.inbox_bytes = 1U << 20)
+CHANGE(vm_inbox, m->image = IMAGE_SOLO5; m->limits.inbox_bytes = g->total.inbox_bytes = 1U << 20)
 CHANGE(vm_env, m->n_env = 1)
 CHANGE(vm_core, m->limits.core_bytes = g->total.core_bytes = 1U << 20)
-CHANGE(vm_notify, m->health.type = HEALTH_NOTIFY)
-CHANGE(vm_watchdog, m->health.watchdog_ms = 2000)
+CHANGE(vm_notify, m->image = IMAGE_SOLO5; m->health.type = HEALTH_NOTIFY)
+CHANGE(vm_watchdog, m->image = IMAGE_SOLO5; m->health.watchdog_ms = 2000)
 CHANGE(vm_small, m->limits.memory_bytes--)
 CHANGE(vm_disk, m->limits.data_bytes--)
 CHANGE(vm_pids, m->limits.pids = PLAN_VM_PIDS_MIN - 2)
@@ -666,11 +680,11 @@ static void refuses_what_a_machine_has_not(void **state)
         { RC_GRANT_EXCEEDED, "isolation", vm_not_granted },
         { RC_NOT_BUILT, "isolation: vm with network", vm_network },
         { RC_NOT_BUILT, "isolation: vm with devices", vm_device },
-        { RC_NOT_BUILT, "isolation: vm with inbox or outbox", vm_inbox },
+        { RC_NOT_BUILT, "format: solo5 with inbox or outbox", vm_inbox },
         { RC_NOT_BUILT, "isolation: vm with env", vm_env },
         { RC_NOT_BUILT, "isolation: vm with core", vm_core },
-        { RC_NOT_BUILT, "isolation: vm with health: notify", vm_notify },
-        { RC_NOT_BUILT, "isolation: vm with watchdog", vm_watchdog },
+        { RC_NOT_BUILT, "format: solo5 with health: notify", vm_notify },
+        { RC_NOT_BUILT, "format: solo5 with watchdog", vm_watchdog },
         { RC_PLAN_LIMIT, "memory_bytes of a vm", vm_small },
         { RC_PLAN_LIMIT, "data_bytes of a vm", vm_disk },
         { RC_PLAN_LIMIT, "pids of a vm", vm_pids },

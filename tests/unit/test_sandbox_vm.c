@@ -5,6 +5,7 @@
  */
 #include "tests/unit/test.h"
 
+#include "sandbox/guest.h"
 #include "sandbox/tender.h"
 #include "tests/unit/sandbox_left.h"
 
@@ -67,7 +68,7 @@ static void fill_slot(void)
     (void)snprintf(from, sizeof from, "%s/tests/probe/vm_guest", rig_build());
     if (access(from, R_OK) == 0)
         rig_copy(from, rig_path(&rig, "slot/guest"), 0755);
-    for (const char *word = "ewmd"; *word != '\0'; word++) {
+    for (const char *word = "ewmdpfs"; *word != '\0'; word++) {
         char name[16] = "slot/";
 
         name[5] = *word;
@@ -199,6 +200,70 @@ static void boots_a_guest(void **state)
     assert_says(&one, "console=ttyS0");
     assert_says(&one, "guest: ends\n");
     assert_rc((enum rc)end.rc, RC_EXITED);
+    assert_int_equal(end.status, 0);
+}
+
+/* A reset is no good end by itself: what ends like that may have panicked.  Only what a guest says
+ * of its end is believed. */
+static void tells_a_guest_that_is_done_from_one_that_died(void **state)
+{
+    struct wire_exited end;
+
+    (void)state;
+    NEEDS_QEMU();
+    end = run_guest('p', -1);
+    assert_says(&one, "guest: ends\n");
+    assert_rc((enum rc)end.rc, RC_EXITED);
+    assert_int_equal(end.status, GUEST_SAID_NOTHING);
+    end = run_guest('f', -1);
+    assert_rc((enum rc)end.rc, RC_EXITED);
+    assert_int_equal(end.status, 3);
+}
+
+static void hear_word(const struct rig_run *run, const char *text)
+{
+    char got[128] = "";
+
+    assert_true(rig_wait(run->fds.fd[WIRE_FD_NOTIFY]));
+    assert_true(recv(run->fds.fd[WIRE_FD_NOTIFY], got, sizeof got - 1, 0) > 0);
+    assert_string_equal(got, text);
+}
+
+/* One connection to the bus: what the guest says, and what it is answered. */
+static void answer_call(const struct rig_run *run, const char *said, const char *answer)
+{
+    char got[16] = "";
+
+    assert_true(rig_wait(run->fds.fd[WIRE_FD_BUS]));
+    scoped(close_fd) int sock = accept4(run->fds.fd[WIRE_FD_BUS], NULL, NULL, SOCK_CLOEXEC);
+    assert_true(sock >= 0 && rig_wait(sock));
+    assert_int_equal(read(sock, got, sizeof got - 1), strlen(said));
+    assert_string_equal(got, said);
+    assert_int_equal(write(sock, answer, strlen(answer)), strlen(answer));
+}
+
+/* The sockets of any payload, by serial ports: readiness, a watchdog, and calls to the bus, each a
+ * connection of its own when the one before was closed. */
+static void gives_a_guest_the_sockets_of_a_payload(void **state)
+{
+    static const char *const args[] = { "/guest", "/s", NULL };
+    struct plan plan = plan_of(PLAN_VM_QEMU, args, 0);
+
+    (void)state;
+    NEEDS_QEMU();
+    plan.watchdog_ms = 60000;
+    start(&one, &plan, -1);
+    hear_word(&one, "READY=1");
+    hear_word(&one, "STATUS=guest on board");
+    answer_call(&one, "hello", "who are you?");
+    await(&one, "guest: bus says who are you?\n");
+    answer_call(&one, "again", "goodbye");
+    await(&one, "guest: bus says goodbye\n");
+    hear_word(&one, "WATCHDOG=1");
+    hear_word(&one, "WATCHDOG=1");
+    rig_stop(&rig, &one, RIG_WAIT_MS);
+    struct wire_exited end = rig_exited(&rig, &one);
+    assert_rc((enum rc)end.rc, RC_EXITED); /* it was asked to end, and did */
     assert_int_equal(end.status, 0);
 }
 
@@ -425,6 +490,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(boots_a_guest),
+        cmocka_unit_test(tells_a_guest_that_is_done_from_one_that_died),
+        cmocka_unit_test(gives_a_guest_the_sockets_of_a_payload),
         cmocka_unit_test(keeps_the_disk_of_a_guest),
         cmocka_unit_test(gives_a_guest_what_its_tender_does_not_need),
         cmocka_unit_test(keeps_the_memory_of_a_running_guest),
