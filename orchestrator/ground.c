@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -45,6 +46,10 @@ struct ground {
     uint64_t watched;  /* number of store_watch */
     uint64_t repaired; /* mono: when ground last looked for losses */
     struct ground_counts counts;
+    char holder[STORE_HOLDER_CAP]; /* this one's name on the lease */
+    bool leads;                    /* it has the lease, as far as it knows */
+    bool stands_by;
+    uint64_t leased; /* mono: since when */
     struct err only; /* of options.satellite: what failed in this round */
     struct view *view;
     struct sending *sending; /* NULL = what is queued goes: somebody asked for it by hand */
@@ -69,10 +74,33 @@ void ground_close(struct ground **ground)
         link_ground_close(&g->peer[i].link);
     view_free(&g->view);
     sending_free(&g->sending);
+    if (g->leads) {
+        struct err ignored;
+
+        (void)!store_drop_lease(g->home.store, &ignored); /* else it runs out */
+    }
     home_close(&g->home);
     close_fd(&g->lock_fd);
     free(g);
     *ground = NULL;
+}
+
+/* Whoever has this home on this machine, which its lock says, is this one. */
+static void name_holder(struct ground *g)
+{
+    char host[65] = "";
+
+    if (gethostname(host, sizeof host - 1) != 0)
+        (void)snprintf(host, sizeof host, "localhost");
+    (void)snprintf(g->holder, sizeof g->holder, "%s:%.180s", host, g->home.path);
+}
+
+/* On a shared file system locks may not reach other machines, or outlast a machine that hangs: the
+ * lease is for those. */
+static enum rc lock_home(struct ground *g, struct err *err)
+{
+    name_holder(g);
+    return fs_lock(g->home.dirfd, "ground.lock", &g->lock_fd, err);
 }
 
 enum rc ground_open(const struct ground_options *options, struct ground **ret, struct err *err)
@@ -88,7 +116,7 @@ enum rc ground_open(const struct ground_options *options, struct ground **ret, s
     enum rc rc = home_open(options->home, false, &g->home, err);
 
     if (rc == RC_OK)
-        rc = fs_lock(g->home.dirfd, "ground.lock", &g->lock_fd, err);
+        rc = lock_home(g, err);
     if (rc == RC_OK)
         rc = store_watch(g->home.store, &g->watched, err);
     if (rc == RC_OK && !options->satellite)
@@ -98,6 +126,39 @@ enum rc ground_open(const struct ground_options *options, struct ground **ret, s
     *ret = g;
     g = NULL;
     return RC_OK;
+}
+
+/* ---- the lease --------------------------------------------------------------------------------
+ */
+
+/* Long before it is over, hold it on; RC_BUSY while it is another one's. */
+static enum rc lead(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    const uint64_t for_ms = g->options.lease_ms != 0 ? g->options.lease_ms : GROUND_LEASE_MS;
+
+    if (g->leads && mono_ms - g->leased < for_ms / 3)
+        return RC_OK;
+    enum rc rc = store_take_lease(g->home.store, g->holder, unix_ms, for_ms, err);
+
+    g->stands_by = rc == RC_BUSY;
+    if (rc == RC_OK && !g->leads)
+        changed(g);
+    g->leads = rc == RC_OK;
+    g->leased = mono_ms;
+    return rc;
+}
+
+/* A round that was refused: somebody else leads. */
+static enum rc after(struct ground *g, enum rc rc)
+{
+    if (rc == RC_FENCED)
+        g->leads = false;
+    return rc;
+}
+
+bool ground_stands_by(const struct ground *g)
+{
+    return g->stands_by;
 }
 
 /* ---- links ------------------------------------------------------------------------------------
@@ -765,10 +826,12 @@ const struct ground_counts *ground_counts(const struct ground *g)
     return &g->counts;
 }
 
-enum rc ground_receive(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+static enum rc receive(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
 {
-    enum rc rc = refresh(g, err);
+    enum rc rc = lead(g, mono_ms, unix_ms, err);
 
+    if (rc == RC_OK)
+        rc = refresh(g, err);
     if (rc != RC_OK)
         return rc;
     g->counts.more = false;
@@ -780,11 +843,18 @@ enum rc ground_receive(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, str
     return rc == RC_OK ? only_well(g, err) : rc;
 }
 
-enum rc ground_send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+enum rc ground_receive(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    return after(g, receive(g, mono_ms, unix_ms, err));
+}
+
+static enum rc send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
 {
     const struct advance_log log = { .fn = log_advance, .arg = g };
-    enum rc rc = refresh(g, err);
+    enum rc rc = lead(g, mono_ms, unix_ms, err);
 
+    if (rc == RC_OK)
+        rc = refresh(g, err);
     if (rc == RC_OK)
         rc = advance_all(g->home.store, g->view, unix_ms, &log, err);
     if (rc == RC_OK)
@@ -804,6 +874,11 @@ enum rc ground_send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct
     if (g->sending)
         rc = sending_keep(g->sending, g->home.store, err);
     return rc == RC_OK ? only_well(g, err) : rc;
+}
+
+enum rc ground_send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    return after(g, send(g, mono_ms, unix_ms, err));
 }
 
 enum rc ground_tick(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)

@@ -23,12 +23,18 @@ struct ground_options {
     uint64_t up_budget;    /* bytes per satellite and tick */
     uint64_t up_files;     /* stop sending to a satellite while so many bundle files wait for the
                               carrier */
+    uint64_t lease_ms;     /* others take over when nothing is heard of this one for so long; 0 =
+                              GROUND_LEASE_MS */
     uint64_t resend_ms; /* send again what no report acknowledged for so long; 0 = the link's own */
     uint64_t flight_ms; /* what was sent so recently may still be on its way when a report says that
                            it is missing; 0 = the link's own */
 };
 
-/* Open the home directory; RC_BUSY when another berth-ground has it. */
+#define GROUND_LEASE_MS 15000U
+
+/* Open the home directory; RC_BUSY when another berth-ground of this machine has it.  One of
+ * another machine, or another home of the same fleet, is met in the rounds: there is one lease
+ * (store_take_lease). */
 must_check enum rc ground_open(const struct ground_options *options, struct ground **ret,
                                struct err *err);
 void ground_close(struct ground **ground); /* scope cleaner */
@@ -56,6 +62,9 @@ must_check enum rc ground_receive(struct ground *ground, uint64_t mono_ms, uint6
  * the uplinks are options.satellite's: rollouts and orders are moved on for all. */
 must_check enum rc ground_send(struct ground *ground, uint64_t mono_ms, uint64_t unix_ms,
                                struct err *err);
+
+/* Whether the last round ended, with RC_BUSY, since another one has the lease. */
+bool ground_stands_by(const struct ground *ground);
 
 /* Borrowed. */
 const struct ground_counts *ground_counts(const struct ground *ground);

@@ -25,6 +25,7 @@ struct program {
     uint64_t tick_ms;
     uint64_t silent_rounds; /* failed in a row */
     bool once;
+    bool stands_by; /* another one reconciles; said once */
     bool verbose;
     struct ground *state;
 };
@@ -36,6 +37,7 @@ enum {
     OPT_FILES,
     OPT_RESEND,
     OPT_FLIGHT,
+    OPT_LEASE,
     OPT_ONCE,
     OPT_VERBOSE
 };
@@ -47,6 +49,7 @@ static const struct option options[] = {
     { "up-files", required_argument, NULL, OPT_FILES },
     { "resend-ms", required_argument, NULL, OPT_RESEND },
     { "flight-ms", required_argument, NULL, OPT_FLIGHT },
+    { "lease-ms", required_argument, NULL, OPT_LEASE },
     { "once", no_argument, NULL, OPT_ONCE },
     { "verbose", no_argument, NULL, OPT_VERBOSE },
     { "help", no_argument, NULL, 'h' },
@@ -62,6 +65,7 @@ static void usage(FILE *out)
                 "  --up-files N      bundle files that may wait for the carrier (256)\n"
                 "  --resend-ms N     send again what is not acknowledged for so long\n"
                 "  --flight-ms N     longest time that a file is on its way (1000)\n"
+                "  --lease-ms N      others of this fleet take over after so long (15000)\n"
                 "  --once            one round, then end\n"
                 "  --verbose         log every file sent\n",
                 out);
@@ -100,6 +104,8 @@ static bool take_option(struct program *p, int option)
         return number(optarg, 1, UINT32_MAX, &p->ground.resend_ms);
     case OPT_FLIGHT:
         return number(optarg, 1, UINT32_MAX, &p->ground.flight_ms);
+    case OPT_LEASE:
+        return number(optarg, 1000, UINT32_MAX, &p->ground.lease_ms);
     case OPT_ONCE:
         p->once = true;
         return true;
@@ -137,6 +143,15 @@ static enum rc round_of(struct program *p)
     struct err err = { 0 };
     enum rc rc = ground_tick(p->state, clock_mono_ms(), clock_unix_ms(), &err);
 
+    const bool stands_by = rc == RC_BUSY && ground_stands_by(p->state);
+
+    if (stands_by && !p->stands_by)
+        log_event(LOG_LEVEL_INFO, "stands-by why=\"%s\"", err.what);
+    if (!stands_by && p->stands_by)
+        log_event(LOG_LEVEL_INFO, "takes-over");
+    p->stands_by = stands_by;
+    if (stands_by && !p->once)
+        rc = RC_OK;
     if (rc != RC_OK)
         log_err(LOG_LEVEL_ERROR, &err, "round-failed");
     p->silent_rounds = rc == RC_OK ? 0 : p->silent_rounds + 1;

@@ -16,6 +16,7 @@ struct store {
     const struct store_driver *driver;
     void *db;
     const struct store_audit_by *by;
+    uint64_t fence; /* of the lease under which this one writes; 0 = of none */
 };
 
 /* ---- queries ---- */
@@ -36,7 +37,7 @@ struct query query_start(struct store *store, const char *sql)
 {
     struct query q = { .store = store, .next_bind = 1 };
 
-    if (store->driver->alone && may_write(sql))
+    if ((store->driver->alone || store->fence != 0) && may_write(sql))
         sticky(&q, store_join(store, &q.own, &q.err));
     if (q.rc == RC_OK)
         q.rc = store->driver->prepare(store->db, sql, &q.statement, &q.err);
@@ -408,13 +409,46 @@ static bool in_transaction(const struct store *store)
     return store->driver->in_transaction(store->db);
 }
 
+/* Nobody can take the lease between this and the commit: whoever does writes. */
+static enum rc check_fence(struct store *store, struct err *err)
+{
+    uint64_t fence = 0;
+    enum rc rc = query_lease_fence(store, &fence, err);
+
+    if (rc == RC_OK && fence != store->fence)
+        rc = err_set(err, RC_FENCED, "lease %llu, and this was number %llu",
+                     (unsigned long long)fence, (unsigned long long)store->fence);
+    return rc;
+}
+
 enum rc store_begin(struct store *store, struct store **ret_open, struct err *err)
 {
     enum rc rc = store->driver->begin(store->db, true, err);
 
+    if (rc == RC_OK && store->fence != 0) {
+        rc = check_fence(store, err);
+        if (rc != RC_OK)
+            store->driver->rollback(store->db);
+    }
     if (rc == RC_OK)
         *ret_open = store;
     return rc;
+}
+
+void query_set_fence(struct store *store, uint64_t fence)
+{
+    store->fence = fence;
+}
+
+uint64_t query_fence(const struct store *store)
+{
+    return store->fence;
+}
+
+enum rc query_now(struct store *store, uint64_t now_ms, uint64_t *ret, struct err *err)
+{
+    *ret = now_ms;
+    return store->driver->now ? store->driver->now(store->db, ret, err) : RC_OK;
 }
 
 enum rc store_begin_read(struct store *store, struct store **ret_open, struct err *err)

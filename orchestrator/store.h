@@ -55,6 +55,26 @@ must_check enum rc store_join(struct store *store, struct store **ret_open, stru
 /* A number that differs from the last call's when another connection changed the file since. */
 must_check enum rc store_watch(struct store *store, uint64_t *ret, struct err *err);
 
+/* ---- the lease: which of several reconcilers works on the fleet ---- */
+
+#define STORE_HOLDER_CAP 256U
+struct store_lease {
+    char holder[STORE_HOLDER_CAP];
+    uint64_t fence; /* rises with each holder */
+    uint64_t expires_ms;
+};
+
+/* Take the lease for so long, or hold it on.  RC_BUSY while it is another holder's, whom the error
+ * names; one of the same name takes it over at once.  From then on every transaction of this store
+ * that writes is refused, RC_FENCED, once somebody else has taken it.  now_ms is the database's
+ * clock where it has one (PostgreSQL), else the argument.  Not within a transaction. */
+must_check enum rc store_take_lease(struct store *store, const char *holder, uint64_t now_ms,
+                                    uint64_t for_ms, struct err *err);
+/* Let go of it, if it is still this store's. */
+must_check enum rc store_drop_lease(struct store *store, struct err *err);
+/* Who has it, also when it is over; RC_NOT_FOUND, without words, if nobody ever had it. */
+must_check enum rc store_lease(struct store *store, struct store_lease *ret, struct err *err);
+
 /* ---- settings: "fleet" (name), "operator-key" (path), "fleet-file" (path) ---- */
 
 must_check enum rc store_set(struct store *store, const char *key, const char *value,

@@ -424,16 +424,20 @@ static const struct row_type rollout_new = { .size = sizeof(struct store_rollout
 enum rc store_add_rollout(struct store *store, const struct store_rollout *row, uint64_t *ret_id,
                           struct err *err)
 {
-    struct query q = query_start(store, "INSERT INTO rollout (" ROLLOUT_COLUMNS
-                                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    /* People count them: no numbers are lost by what was rolled back. */
+    struct query q = query_start(store, "INSERT INTO rollout (id, " ROLLOUT_COLUMNS ") VALUES "
+                                        "((SELECT coalesce(max(id), 0) + 1 FROM rollout), "
+                                        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id");
     struct store_rollout fresh = *row;
     enum rc rc;
 
     fresh.changed_ms = row->created_ms;
     query_row(&q, &rollout_new, &fresh);
-    rc = query_run(&q, err);
+    uint64_t id = query_next(&q) ? query_get_u64(&q) : 0;
+
+    rc = query_end(&q, err);
     if (rc == RC_OK)
-        *ret_id = query_last_id(store);
+        *ret_id = id;
     return rc;
 }
 

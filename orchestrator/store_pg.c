@@ -637,6 +637,11 @@ static uint64_t last_id(void *db)
     return id;
 }
 
+static enum rc now(void *db, uint64_t *ret, struct err *err)
+{
+    return run_number(db, "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)", ret, err);
+}
+
 /* ---- what others do ---- */
 
 static void take_notices(struct pg *pg)
@@ -691,4 +696,5 @@ const struct store_driver store_pg = {
     .changes = changes,
     .last_id = last_id,
     .watch = watch,
+    .now = now,
 };

@@ -94,6 +94,13 @@ must_check enum rc query_end_blob(struct query *q, size_t max, uint8_t **ret, si
 /* What store_audit_by set; NULL = nothing. */
 const struct store_audit_by *query_by(const struct store *store);
 
+/* The lease (store_lease.c): under which number this store writes, 0 = under none, and which is in
+ * force; now_ms by the database's clock where it has one. */
+void query_set_fence(struct store *store, uint64_t fence);
+uint64_t query_fence(const struct store *store);
+must_check enum rc query_lease_fence(struct store *store, uint64_t *ret, struct err *err);
+must_check enum rc query_now(struct store *store, uint64_t now_ms, uint64_t *ret, struct err *err);
+
 /* Rows changed by the last statement that was run on the store. */
 uint64_t query_changes(const struct store *store);
 uint64_t query_last_id(const struct store *store);

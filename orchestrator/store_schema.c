@@ -106,6 +106,11 @@ static const char schema_9[] =
     "  PRIMARY KEY (station, satellite, aos_ms)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX pass_ends ON pass (los_ms);"
     "CREATE INDEX pass_open ON pass (state) WHERE state < 3;";
+
+/* What schema 10 adds: which of several reconcilers works on the fleet. */
+static const char schema_10[] =
+    "CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, fence INTEGER NOT NULL,"
+    "  expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 /* clang-format on */
 
 /* The audit log is appended to, and never changed: each database says so in its own way. */
@@ -134,6 +139,7 @@ const struct schema_step store_schema[] = {
     { 7, schema_7, NULL, NULL },
     { 8, schema_8, NULL, NULL },
     { 9, schema_9, NULL, NULL },
+    { 10, schema_10, NULL, NULL },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

@@ -17,6 +17,7 @@
 #include "delta/apply.h"
 #include "link/port.h"
 #include "orchestrator/delta_cache.h"
+#include "tests/unit/store_rig.h"
 #include "tests/unit/update_kill.h"
 #include "tests/unit/update_signed.h"
 
@@ -582,6 +583,7 @@ static void a_disk_that_fails_is_no_fault_of_the_maker(void **state)
     struct killed k = { .path = home.path };
     struct failing f = { .k = &k };
     struct store_delta want;
+    const unsigned fewest = store_rig_is_pg() ? 6 : 8; /* the store's own are the server's then */
 
     (void)state;
     f.told = mmap(NULL, sizeof *f.told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -590,7 +592,7 @@ static void a_disk_that_fails_is_no_fault_of_the_maker(void **state)
     push(&two, &k.b);
     assert_rc(make(&k.a, &k.b, &want), RC_OK);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-        assert_in_range(fail_at_calls(&f, modes[i], &want), 8U / KILL_STEP, 400);
+        assert_in_range(fail_at_calls(&f, modes[i], &want), fewest / KILL_STEP, 400);
     (void)munmap(f.told, sizeof *f.told);
 }
 

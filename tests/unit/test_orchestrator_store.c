@@ -105,18 +105,21 @@ static void each_step_makes_the_next_number(void **state)
 
 static void the_schema_before_is_brought_up_to_date(void **state)
 {
+/* What was added since schema 8; the newest first. */
+#define SINCE_8 "DROP TABLE lease; DROP TABLE pass; "
 #define NO_RECORDS                                                                                 \
-    "DROP TABLE pass; DROP TABLE reserved; DROP TABLE heard; DROP TABLE audit; DROP TABLE "        \
-    "audit_head; ALTER TABLE "                                                                     \
-    "audit_before RENAME "                                                                         \
-    "TO audit;"
+    SINCE_8 "DROP TABLE reserved; DROP TABLE heard; DROP TABLE audit; DROP TABLE "                 \
+            "audit_head; ALTER TABLE "                                                             \
+            "audit_before RENAME "                                                                 \
+            "TO audit;"
     static const struct {
         const char *sql;
         unsigned number;
     } back[] = {
-        { "DROP TABLE pass;", 8 },
-        { "DROP TABLE pass; DROP TABLE reserved;", 7 },
-        { "DROP TABLE pass; DROP TABLE reserved; DROP TABLE heard; ", 6 },
+        { "DROP TABLE lease;", 9 },
+        { SINCE_8, 8 },
+        { SINCE_8 "DROP TABLE reserved;", 7 },
+        { SINCE_8 "DROP TABLE reserved; DROP TABLE heard; ", 6 },
         { NO_RECORDS, 5 },
         { NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; ", 4 },
         { NO_RECORDS "DROP TABLE delta_failed; DROP TABLE base_changed; DROP TABLE delta; DROP "
