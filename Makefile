@@ -115,7 +115,7 @@ PROBES    := $(patsubst tests/probe/%.c,%,$(wildcard tests/probe/*.c)) escape
 # QEMU's microvm, in which it runs, is an x86 machine
 PROBES    += $(if $(filter x86_64,$(shell uname -m)),vm_guest)
 
-.PHONY: force all deps check unit e2e asan fuzz fuzzers lint analyze prove bench bench-link bench-delta demo guest flatsat flatsat-powercut flatsat-flushes install clean help programs
+.PHONY: force all deps check unit unit-postgresql e2e asan fuzz fuzzers lint analyze prove bench bench-link bench-delta demo guest flatsat flatsat-powercut flatsat-flushes install clean help programs
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -234,10 +234,17 @@ $(B)/examples/signers/%: examples/signers/%.c
 check: ## install what is missing, build, run every test
 	$(Q)tools/deps build check
 	$(Q)$(MAKE) --no-print-directory unit
+	$(Q)$(MAKE) --no-print-directory unit-postgresql
 	$(Q)$(MAKE) --no-print-directory e2e
 
 unit: programs $(addprefix $(B)/tests/unit/,$(UNIT)) $(addprefix $(B)/tests/fuzz/replay_,$(patsubst fuzz_%,%,$(FUZZERS))) ## unit and vector tests, fuzz corpora replayed
 	$(Q)BERTH_BUILD=$(B) tools/run-tests $(addprefix $(B)/tests/unit/,$(UNIT)) $(addprefix $(B)/tests/fuzz/replay_,$(patsubst fuzz_%,%,$(FUZZERS)))
+
+# those that open a store, and the API and the console in front of one
+UNIT_STORE := $(patsubst tests/unit/%.c,%,$(shell grep -lE 'store_open|home_open|assert_berth' tests/unit/test_orchestrator_*.c))
+E2E_STORE  := tests/e2e/api
+unit-postgresql: programs $(addprefix $(B)/tests/unit/,$(UNIT_STORE)) ## the tests that use a store once more, on PostgreSQL
+	$(Q)BERTH_BUILD=$(B) tools/with-postgresql tools/run-tests $(addprefix $(B)/tests/unit/,$(UNIT_STORE)) $(E2E_STORE)
 
 e2e: programs ## end-to-end scenarios
 	$(Q)BERTH_BUILD=$(B) tools/run-e2e
