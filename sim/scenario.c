@@ -15,7 +15,7 @@
 
 static const struct verb_row verbs[VERBS] = {
     [VERB_SAY] = { "say", "text", { "text" }, { "text" } },
-    [VERB_BERTH] = { "berth", "run", { "run" }, { "run", "exit", "within", "check" } },
+    [VERB_BERTH] = { "berth", "run", { "run" }, { "run", "exit", "says", "within", "check" } },
     [VERB_COPY] = { "copy", NULL, { "from", "to" }, { "from", "to" } },
     [VERB_FORGE] = { "forge",
                      NULL,

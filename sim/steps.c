@@ -80,11 +80,18 @@ static void show_command(const struct world *w, const char *line, bool refused)
     world_say(w, "  $ berth %s%s", text, refused ? "   (refused)" : "");
 }
 
+/* NULL is in everything. */
+static bool has_text(const char *out, const char *text)
+{
+    return text == NULL || strstr(out, text) != NULL;
+}
+
 static enum rc berth(struct world *w, const struct step *step, struct err *err)
 {
     const char *line = step_arg(step, "run");
     const char *want = step_arg(step, "exit");
     const char *text = step_arg(step, "check");
+    const char *says = step_arg(step, "says");
     scoped(free_ptr) char *out = NULL;
     const uint64_t within = duration(step_arg(step, "within"), 0);
     int got = 0;
@@ -93,7 +100,8 @@ static enum rc berth(struct world *w, const struct step *step, struct err *err)
     int expected = want ? (int)strtol(want, NULL, 10) : 0;
 
     /* With "within": what cannot be done yet, until it can. */
-    while (rc == RC_OK && got != expected && world_now(w) - began < within) {
+    while (rc == RC_OK && (got != expected || !has_text(out, says)) &&
+           world_now(w) - began < within) {
         const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
 
         (void)nanosleep(&pause, NULL);
@@ -110,12 +118,15 @@ static enum rc berth(struct world *w, const struct step *step, struct err *err)
 
         (void)snprintf(w->check[check].detail, sizeof w->check[check].detail, "exit %d, wanted %d",
                        got, expected);
-        return outcome(w, check, got == expected, began, err);
+        if (got == expected && says)
+            (void)snprintf(w->check[check].detail, sizeof w->check[check].detail,
+                           "it does not say '%.64s'", says);
+        return outcome(w, check, got == expected && has_text(out, says), began, err);
     }
-    if (got != expected) {
+    if (got != expected || !has_text(out, says)) {
         (void)printf("%s", out);
-        return err_set(err, RC_SCENARIO, "'berth %s' ended with %d, wanted %d", line, got,
-                       expected);
+        return err_set(err, RC_SCENARIO, "'berth %s' ended with %d, wanted %d%s%.64s", line, got,
+                       expected, says ? " and the words " : "", says ? says : "");
     }
     return RC_OK;
 }
