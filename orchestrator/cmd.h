@@ -8,6 +8,7 @@
 #include "orchestrator/cli.h"
 
 extern const struct cli_command cmd_key[];
+extern const struct cli_command cmd_store[];
 extern const struct cli_command cmd_fleet_init[];
 extern const struct cli_command cmd_grant[];
 extern const struct cli_command cmd_trust_rekey[];

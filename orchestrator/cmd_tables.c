@@ -43,5 +43,6 @@ const struct cli_command *const cmd_tables[] = {
     cmd_trust_delegate,
     cmd_audit,
     cmd_token,
+    cmd_store,
     NULL,
 };

@@ -20,6 +20,7 @@
 #include "orchestrator/mail.h"
 #include "orchestrator/rekeys.h"
 #include "orchestrator/sending.h"
+#include "orchestrator/store_copy.h"
 #include "orchestrator/view.h"
 
 #define PEERS_MAX ROLLOUT_TASKS_MAX
@@ -117,6 +118,8 @@ enum rc ground_open(const struct ground_options *options, struct ground **ret, s
 
     if (rc == RC_OK)
         rc = lock_home(g, err);
+    if (rc == RC_OK && !options->satellite)
+        rc = store_check(g->home.store, err);
     if (rc == RC_OK)
         rc = store_watch(g->home.store, &g->watched, err);
     if (rc == RC_OK && !options->satellite)

@@ -68,6 +68,25 @@ void query_blob(struct query *q, struct bytes value)
     bind(q, &(struct driver_value){ .kind = VALUE_BLOB, .bytes = value });
 }
 
+void query_pass(struct query *from, struct query *to)
+{
+    struct driver_value value = { .kind = VALUE_NULL };
+
+    if (from->rc == RC_OK && from->row)
+        from->rc =
+            from->store->driver->column(from->statement, from->next_column++, &value, &from->err);
+    if (from->rc != RC_OK && to->rc == RC_OK) {
+        to->rc = from->rc;
+        to->err = from->err;
+    }
+    bind(to, &value);
+}
+
+const struct store_texts *query_texts(const struct store *store)
+{
+    return &store->driver->texts;
+}
+
 static void bind_field(struct query *q, const struct field *field, const uint8_t *row)
 {
     const uint8_t *p = row + field->at;
@@ -364,18 +383,15 @@ bool store_is_remote(const char *where)
            strncmp(where, "postgres://", strlen("postgres://")) == 0;
 }
 
-enum rc store_open(const char *where, bool create, struct store **ret, struct err *err)
+static enum rc open_with(const struct store_driver *driver, const char *where, bool create,
+                         struct store **ret, struct err *err)
 {
     scoped(store_close) struct store *store = calloc(1, sizeof *store);
 
     if (!store)
         return err_set(err, RC_NO_MEMORY, "store");
-    store->driver = &store_sqlite;
-    if (store_is_remote(where)) {
-        store->driver = &store_pg;
-        where += is_keywords(where) ? strlen(KEYWORDS) : 0;
-    }
-    enum rc rc = store->driver->open(where, create, &store->db, err);
+    store->driver = driver;
+    enum rc rc = driver->open(where, create, &store->db, err);
 
     if (rc == RC_OK)
         rc = check_schema(store, create, err);
@@ -384,6 +400,18 @@ enum rc store_open(const char *where, bool create, struct store **ret, struct er
         store = NULL;
     }
     return rc;
+}
+
+enum rc store_open(const char *where, bool create, struct store **ret, struct err *err)
+{
+    const struct store_driver *driver = store_is_remote(where) ? &store_pg : &store_sqlite;
+
+    return open_with(driver, where + (is_keywords(where) ? strlen(KEYWORDS) : 0), create, ret, err);
+}
+
+enum rc store_open_scratch(struct store **ret, struct err *err)
+{
+    return open_with(&store_sqlite, ":memory:", true, ret, err);
 }
 
 void store_close(struct store **store)

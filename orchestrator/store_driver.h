@@ -10,6 +10,7 @@
 #ifndef BERTH_ORCHESTRATOR_STORE_DRIVER_H
 #define BERTH_ORCHESTRATOR_STORE_DRIVER_H
 
+#include "orchestrator/store_query.h"
 #include "orchestrator/store_schema.h"
 
 #define STORE_BUSY_MS 30000 /* how long one waits for others that write */
@@ -25,6 +26,7 @@ struct driver_value {
 /* db is what open gave; statement is what prepare gave. */
 struct store_driver {
     const char *name;
+    struct store_texts texts;
     bool alone; /* a statement that writes outside of a transaction is not serialised with others by
                    itself: the store puts begin and commit around it */
     enum rc (*open)(const char *where, bool create, void **ret_db, struct err *err);

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "orchestrator/store_driver.h"
 #include "orchestrator/store_pg_sql.h"
@@ -59,6 +60,35 @@ static struct {
 static bool loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* The C library of another namespace looks at the environment as it was at its start, which setenv
+ * here may free: it gets a copy, for as long as the process lives. */
+static char **copy_environment(void)
+{
+    static char **copy;
+    size_t n = 0;
+
+    while (environ && environ[n])
+        n++;
+    copy = calloc(n + 1, sizeof *copy);
+    for (size_t i = 0; copy && i < n; i++) {
+        copy[i] = strdup(environ[i]);
+        if (!copy[i])
+            break;
+    }
+    return copy;
+}
+
+static void *open_apart(void)
+{
+    void *library = dlmopen(LM_ID_NEWLM, LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    char ***theirs = library ? dlsym(library, "environ") : NULL;
+    char **copy = theirs ? copy_environment() : NULL;
+
+    if (copy)
+        *theirs = copy;
+    return copy ? library : NULL;
+}
+
 /* On Debian 12 libpq's libssl needs parts of libcrypto that Berth's own has not, under the same
  * name: there libpq gets a namespace of its own, with the system's libraries. */
 static void load(void)
@@ -66,7 +96,7 @@ static void load(void)
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 
     if (!library)
-        library = dlmopen(LM_ID_NEWLM, LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        library = open_apart();
     bool whole = library != NULL;
 
 #define FIND(name)                                                                                 \
@@ -679,6 +709,20 @@ static enum rc watch(void *db, uint64_t *ret, struct err *err)
 
 const struct store_driver store_pg = {
     .name = "PostgreSQL",
+    .texts = {
+        .tables = "SELECT CAST(relname AS text) FROM pg_class WHERE relkind = 'r' AND relnamespace "
+                  "= CAST(current_schema() AS regnamespace) AND relname != 'berth_schema' "
+                  "ORDER BY oid",
+        .columns = "SELECT CAST(attname AS text) FROM pg_attribute JOIN pg_class ON attrelid = "
+                   "pg_class.oid WHERE relname = ? AND relnamespace = CAST(current_schema() AS "
+                   "regnamespace) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        .copied = "DO $$ DECLARE r record; BEGIN FOR r IN SELECT table_name, column_name FROM "
+                  "information_schema.columns WHERE table_schema = current_schema() AND "
+                  "is_identity = 'YES' LOOP EXECUTE format('SELECT setval("
+                  "pg_get_serial_sequence(%L, %L), coalesce((SELECT max(%I) FROM %I), 0) + 1, "
+                  "false)', r.table_name, r.column_name, r.column_name, r.table_name); "
+                  "END LOOP; END $$",
+    },
     .alone = true,
     .open = open_database,
     .close = close_db,

@@ -101,6 +101,22 @@ uint64_t query_fence(const struct store *store);
 must_check enum rc query_lease_fence(struct store *store, uint64_t *ret, struct err *err);
 must_check enum rc query_now(struct store *store, uint64_t now_ms, uint64_t *ret, struct err *err);
 
+/* The next column of one query's row is the next value of another's. */
+void query_pass(struct query *from, struct query *to);
+
+/* Statements about the store as a whole, which each database has its own of. */
+struct store_texts {
+    const char *tables; /* names of the tables, in the order in which they were made */
+    const char
+        *columns;      /* ?: of a table, in order, and what numbers its rows where that is hidden */
+    const char *check; /* "ok", or what is wrong; NULL = the database looks after itself */
+    const char *copied; /* what there is to do after rows came with their ids; NULL = nothing */
+};
+const struct store_texts *query_texts(const struct store *store);
+
+/* An empty store in memory. */
+must_check enum rc store_open_scratch(struct store **ret, struct err *err);
+
 /* Rows changed by the last statement that was run on the store. */
 uint64_t query_changes(const struct store *store);
 uint64_t query_last_id(const struct store *store);

@@ -229,6 +229,13 @@ static enum rc watch(void *db, uint64_t *ret, struct err *err)
 
 const struct store_driver store_sqlite = {
     .name = "SQLite",
+    .texts = {
+        .tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND "
+                  "name NOT LIKE 'sqlite%' ORDER BY rowid",
+        .columns = "SELECT name FROM pragma_table_info(?1) UNION ALL "
+                   "SELECT 'rowid' WHERE ?1 = 'document'",
+        .check = "PRAGMA quick_check(1)",
+    },
     .open = open_file,
     .close = close_db,
     .schema_number = schema_number,
