@@ -464,11 +464,11 @@ static enum rc make_dirs(const struct cgroup_tree *tree, bool disks, struct cgro
     for (enum cgroup_kind kind = 0; kind < CGROUP_KINDS; kind++) {
         if (tree->base[kind] < 0)
             continue;
+        if (kind == CGROUP_BLKIO && !disks)
+            continue;
         enum rc rc = make_tenant(tree, cgroup, kind, err);
         if (rc != RC_OK)
             return rc;
-        if (kind == CGROUP_BLKIO && !disks)
-            continue;
         if (mkdirat(tree->base[kind], cgroup->name, 0755) != 0)
             return err_sys(err, RC_CGROUP, "create %s", cgroup->name);
         cgroup->dir[kind] = open_dir(tree->base[kind], cgroup->name);

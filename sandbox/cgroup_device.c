@@ -153,9 +153,24 @@ static int count_programs(int dir)
     return bpf(BPF_PROG_QUERY, &attr) == 0 ? (int)attr.query.prog_cnt : -1;
 }
 
+/* The program of the last start does for the next one with the same devices: the kernel checks and
+ * compiles each that is loaded. */
+static int program_for(const struct devices *devices)
+{
+    static struct devices last;
+    static int program = -1;
+
+    if (program >= 0 && memcmp(&last, devices, sizeof last) == 0)
+        return program;
+    close_fd(&program);
+    program = load_program(devices);
+    last = *devices;
+    return program;
+}
+
 static enum rc filter_v2(int dir, const struct devices *devices, struct err *err)
 {
-    scoped(close_fd) int program = load_program(devices);
+    int program = program_for(devices);
     union bpf_attr attr;
 
     if (program < 0)
@@ -195,6 +210,13 @@ static size_t lines(const char *text)
     return n;
 }
 
+static void allowed(const struct cgroup_device *d, char line[48])
+{
+    (void)snprintf(line, 48, "c %u:%u %s%s", d->major, d->minor,
+                   (d->access & CGROUP_READ) != 0 ? "r" : "",
+                   (d->access & CGROUP_WRITE) != 0 ? "w" : "");
+}
+
 static enum rc filter_v1(int dir, const struct devices *devices, struct err *err)
 {
     char list[1024] = "";
@@ -202,16 +224,18 @@ static enum rc filter_v1(int dir, const struct devices *devices, struct err *err
     if (kernfile_put(dir, "devices.deny", "a") != 0)
         return err_sys(err, RC_CGROUP, "devices.deny = a");
     for (uint32_t i = 0; i < devices->n; i++) {
-        const struct cgroup_device *d = &devices->of[i];
         char line[48];
 
-        (void)snprintf(line, sizeof line, "c %u:%u %s%s", d->major, d->minor,
-                       (d->access & CGROUP_READ) != 0 ? "r" : "",
-                       (d->access & CGROUP_WRITE) != 0 ? "w" : "");
+        allowed(&devices->of[i], line);
         if (kernfile_put(dir, "devices.allow", line) != 0)
             return err_sys(err, RC_CGROUP, "devices.allow = %s", line);
-        if (cgroup_get(dir, "devices.list", list, sizeof list) != 0)
-            return err_sys(err, RC_CGROUP, "devices.list");
+    }
+    if (cgroup_get(dir, "devices.list", list, sizeof list) != 0)
+        return err_sys(err, RC_CGROUP, "devices.list");
+    for (uint32_t i = 0; i < devices->n; i++) {
+        char line[48];
+
+        allowed(&devices->of[i], line);
         if (strstr(list, line) == NULL)
             return err_set(err, RC_CGROUP, "devices.allow = %s, but it is not listed", line);
     }

@@ -87,17 +87,26 @@ static void disk_line(const char *text, const char *value, char out[VALUE_CAP])
     }
 }
 
-/* What a file says, in the form in which it could be written again.  0, or -1 with errno. */
-static int current(const struct setting *s, char out[VALUE_CAP])
+/* What an open file says, in the form in which it could be written again.  0, or -1 with errno. */
+static int current(const struct setting *s, int fd, char out[VALUE_CAP])
 {
     char text[4096];
-    int failed = cgroup_get(s->dir, s->file, text, sizeof text);
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
 
+    text[n < 0 ? 0 : n] = '\0';
     if (s->reading == READ_DISK)
         disk_line(text, s->value, out);
     else
         copy_line(text, out);
-    return failed;
+    return n < 0 ? -1 : 0;
+}
+
+/* Where there is no such hierarchy, there is no such file either. */
+static int open_setting(const struct setting *s)
+{
+    if (s->dir < 0)
+        errno = ENOENT;
+    return s->dir < 0 ? -1 : openat(s->dir, s->file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 }
 
 static bool as_wanted(const struct setting *s, const char *seen)
@@ -113,20 +122,27 @@ static bool as_wanted(const struct setting *s, const char *seen)
     return strcmp(seen, s->value) == 0;
 }
 
+static int put_text(int fd, const char *value)
+{
+    size_t n = strlen(value);
+
+    return pwrite(fd, value, n, 0) == (ssize_t)n ? 0 : -1;
+}
+
 /* On v2 a limit below what is used would kill at once: let the kernel take back what it can before,
  * and go no further if that is not enough.  v1 refuses by itself.  0, or -1 with errno. */
-static int put_memory_max(const struct setting *s)
+static int put_memory_max(const struct setting *s, int fd)
 {
     uint64_t limit = number(s->value);
     char high[VALUE_CAP];
 
     if (cgroup_get_number(s->dir, "memory.current") <= limit)
-        return kernfile_put(s->dir, s->file, s->value);
+        return put_text(fd, s->value);
     cgroup_get(s->dir, "memory.high", high, sizeof high);
     high[strcspn(high, "\n")] = '\0';
     (void)kernfile_put(s->dir, "memory.high", s->value);
     bool fits = cgroup_get_number(s->dir, "memory.current") <= limit;
-    int failed = fits ? kernfile_put(s->dir, s->file, s->value) : -1;
+    int failed = fits ? put_text(fd, s->value) : -1;
     int error = fits ? errno : EBUSY;
 
     (void)kernfile_put(s->dir, "memory.high", high);
@@ -134,10 +150,9 @@ static int put_memory_max(const struct setting *s)
     return failed;
 }
 
-static int put_value(const struct setting *s)
+static int put_value(const struct setting *s, int fd)
 {
-    return strcmp(s->file, "memory.max") == 0 ? put_memory_max(s)
-                                              : kernfile_put(s->dir, s->file, s->value);
+    return strcmp(s->file, "memory.max") == 0 ? put_memory_max(s, fd) : put_text(fd, s->value);
 }
 
 /* "254:0" of "254:0 and what follows". */
@@ -148,39 +163,38 @@ static const char *disk_name(const char *value, char out[VALUE_CAP])
     return out;
 }
 
-/* What is written to go back to how it was.  0, or -1 with errno. */
-static int before(const struct setting *s, struct setting *ret)
+/* What is written to go back to how it was, which is what was seen. */
+static struct setting before(const struct setting *s, const char seen[VALUE_CAP])
 {
     struct setting was = *s;
     char name[VALUE_CAP];
 
-    if (current(s, was.value) != 0)
-        return -1;
+    copy_line(seen, was.value);
     if (s->reading == READ_DISK && was.value[0] == '\0') /* no line: no limit */
         (void)snprintf(was.value, sizeof was.value, "%.24s %s", disk_name(s->value, name),
                        strcmp(s->file, "io.max") == 0 ? "rbps=max wbps=max" : "0");
-    *ret = was;
-    return 0;
+    return was;
 }
 
+/* What says already what it is to say is not written. */
 static enum rc put_setting(const struct setting *s, struct undo *undo, struct err *err)
 {
     char seen[VALUE_CAP];
+    scoped(close_fd) int fd = open_setting(s);
 
-    if (s->dir < 0 || faccessat(s->dir, s->file, F_OK, 0) != 0) {
-        /* Only what is not there can be done without. */
-        if (s->optional && (s->dir < 0 || errno == ENOENT))
-            return RC_OK;
-        errno = s->dir < 0 ? ENOENT : errno;
-        return err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
-    }
-    assert(undo->n < SETTINGS_MAX);
-    if (before(s, &undo->of[undo->n]) != 0)
+    if (fd < 0) /* only what is not there can be done without */
+        return s->optional && errno == ENOENT
+                   ? RC_OK
+                   : err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
+    if (current(s, fd, seen) != 0)
         return err_sys(err, RC_CGROUP, "%s", s->file);
-    undo->n++;
-    if (put_value(s) != 0)
+    if (as_wanted(s, seen))
+        return RC_OK;
+    assert(undo->n < SETTINGS_MAX);
+    undo->of[undo->n++] = before(s, seen);
+    if (put_value(s, fd) != 0)
         return err_sys(err, RC_CGROUP, "%s = %s", s->file, s->value);
-    if (current(s, seen) != 0)
+    if (current(s, fd, seen) != 0)
         return err_sys(err, RC_CGROUP, "%s = %s, but it cannot be read", s->file, s->value);
     if (!as_wanted(s, seen))
         return err_set(err, RC_CGROUP, "%s = %s, but reads %.40s", s->file, s->value, seen);
@@ -376,24 +390,40 @@ static enum rc falls(const struct setting *s, bool *ret, struct err *err)
     *ret = false;
     if (s->reading == READ_DISK)
         return RC_OK;
-    if (current(s, now) != 0)
-        return s->dir < 0 || errno == ENOENT ? RC_OK : err_sys(err, RC_CGROUP, "%s", s->file);
+    scoped(close_fd) int fd = open_setting(s);
+    if (fd < 0)
+        return errno == ENOENT ? RC_OK : err_sys(err, RC_CGROUP, "%s", s->file);
+    if (current(s, fd, now) != 0)
+        return err_sys(err, RC_CGROUP, "%s", s->file);
     *ret = number(s->value) < number(now);
     return RC_OK;
 }
 
-static enum rc put_share(const struct settings *list, bool falling, struct undo *undo,
-                         struct err *err)
+/* All that does not fall; what does is in *ret_falling, for later. */
+static enum rc put_share(const struct settings *list, struct settings *ret_falling,
+                         struct undo *undo, struct err *err)
 {
     enum rc rc = RC_OK;
 
     for (uint32_t i = 0; rc == RC_OK && i < list->n; i++) {
+        const struct setting *s = &list->of[i];
         bool down = false;
 
-        rc = falls(&list->of[i], &down, err);
-        if (rc == RC_OK && down == falling)
-            rc = put_setting(&list->of[i], undo, err);
+        rc = falls(s, &down, err);
+        if (rc == RC_OK && down)
+            ret_falling->of[ret_falling->n++] = *s;
+        else if (rc == RC_OK)
+            rc = put_setting(s, undo, err);
     }
+    return rc;
+}
+
+static enum rc put_all(const struct settings *list, struct undo *undo, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && i < list->n; i++)
+        rc = put_setting(&list->of[i], undo, err);
     return rc;
 }
 
@@ -401,7 +431,7 @@ static enum rc open_share(const struct cgroup_tree *tree, const struct cgroup *c
                           struct share_dirs *ret, struct err *err)
 {
     for (size_t kind = 0; kind < CGROUP_KINDS; kind++) {
-        if (tree->base[kind] < 0)
+        if (cgroup->dir[kind] < 0)
             continue;
         ret->dir[kind] = openat(tree->base[kind], cgroup->tenant,
                                 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -419,6 +449,7 @@ enum rc cgroup_limits_set(const struct cgroup_tree *tree, const struct cgroup *c
     };
     struct settings share = { 0 };
     struct settings own = { 0 };
+    struct settings falling = { 0 };
     struct undo undo[3] = { 0 };
     enum rc rc = open_share(tree, cgroup, &up, err);
 
@@ -431,11 +462,11 @@ enum rc cgroup_limits_set(const struct cgroup_tree *tree, const struct cgroup *c
         list_share_v1(&share, tree->has, up.dir, limits);
         list_v1(&own, tree->has, cgroup->dir, limits);
     }
-    rc = put_share(&share, false, &undo[0], err);
-    for (uint32_t i = 0; rc == RC_OK && i < own.n; i++)
-        rc = put_setting(&own.of[i], &undo[1], err);
+    rc = put_share(&share, &falling, &undo[0], err);
     if (rc == RC_OK)
-        rc = put_share(&share, true, &undo[2], err);
+        rc = put_all(&own, &undo[1], err);
+    if (rc == RC_OK)
+        rc = put_all(&falling, &undo[2], err);
     for (uint32_t i = 3; rc != RC_OK && i > 0; i--)
         put_back(&undo[i - 1]);
     return rc;

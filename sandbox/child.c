@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -25,7 +26,8 @@
 #include "sandbox/landlock.h"
 
 #define FD_PROGRAM 4 /* what is to be exec'd, in the payload's process */
-#define FD_STATUS 0  /* where the reaper keeps the status pipe: it has nothing else */
+#define PAYLOAD_STACK 65536U
+#define FD_STATUS 0 /* where the reaper keeps the status pipe: it has nothing else */
 
 static_assert(CHILD_FD_SYNC < CHILD_FD_MIN, "no descriptor of the child is overwritten");
 
@@ -34,9 +36,23 @@ static_assert(CHILD_FD_SYNC < CHILD_FD_MIN, "no descriptor of the child is overw
 /* Without our copy of the launcher's end, end of file means that the launcher is gone. */
 int child_take_channel(const struct child *c)
 {
-    if (dup3(c->sync, CHILD_FD_SYNC, O_CLOEXEC) < 0 || close(c->sync) != 0)
+    if ((c->shared != NULL && munmap(c->shared, sizeof(pid_t)) != 0) ||
+        dup3(c->sync, CHILD_FD_SYNC, O_CLOEXEC) < 0 || close(c->sync) != 0)
         return -1;
-    return close(c->sync_launcher);
+    return c->sync_launcher < 0 ? 0 : close(c->sync_launcher);
+}
+
+static int tell(uint32_t kind)
+{
+    const struct child_message m = { .kind = kind };
+
+    return write(CHILD_FD_SYNC, &m, sizeof m) == (ssize_t)sizeof m ? 0 : -1;
+}
+
+static int tell_born(const struct child *c)
+{
+    (void)c;
+    return tell(CHILD_BORN);
 }
 
 int child_read_go(void)
@@ -250,6 +266,7 @@ static int confine_files(const struct child *c)
 
 static const struct child_step init_steps[] = {
     { "channel", child_take_channel, CHILD_ALWAYS },
+    { "channel", tell_born, CHILD_ALWAYS },
     { "wait", child_wait, CHILD_ALWAYS },
     { "memfd-exec", child_forbid_memfd_exec, CHILD_ALWAYS },
     { "inner-root", child_inner_root, CHILD_ALWAYS },
@@ -344,23 +361,25 @@ int child_filter_calls(const struct child *c)
     return seccomp_apply(c->payload_filter);
 }
 
-/* For the launcher, which may look at it then; process 1, which the payload could look at, is a
- * copy of its own and stays as it is. */
+/* For the launcher, which may look at it then.  It is the memory of process 1 that can be looked
+ * into, too: nothing of the tenant's runs until it is hidden again. */
 static int be_seen(const struct child *c)
 {
     (void)c;
     return prctl(PR_SET_DUMPABLE, 1UL, 0UL, 0UL, 0UL);
 }
 
+static int be_hidden(const struct child *c)
+{
+    (void)c;
+    return prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+}
+
 /* Show the launcher the finished process; it looks for itself before it says go. */
 int child_confirm(const struct child *c)
 {
-    const struct child_message m = { .kind = CHILD_CONFINED };
-
     (void)c;
-    if (write(CHILD_FD_SYNC, &m, sizeof m) != sizeof m)
-        return -1;
-    return child_read_go();
+    return tell(CHILD_CONFINED) != 0 ? -1 : child_read_go();
 }
 
 /* The file that runs is the one that was looked up: in the slot's own mount, through no magic link.
@@ -401,6 +420,7 @@ static const struct child_step payload_steps[] = {
     { "seen", be_seen, CHILD_ALWAYS },
     { "seccomp", child_filter_calls, WALL_SECCOMP },
     { "confirm", child_confirm, CHILD_ALWAYS },
+    { "hidden", be_hidden, CHILD_ALWAYS },
     { "exec", execute, CHILD_ALWAYS },
 };
 
@@ -550,8 +570,33 @@ static _Noreturn void reap(struct waited *w, const sigset_t *signals)
     }
 }
 
+/* A tender is given nothing of the environment: what is in it is for a payload's own program. */
+void child_fill_command(struct child *c, struct tender_args *tender)
+{
+    const struct plan *plan = c->plan;
+
+    if (plan->vm != PLAN_VM_NONE) {
+        tender_args(plan, tender);
+        c->disk_bytes = tender_disk(plan);
+        for (uint32_t i = 0; i < tender->n; i++)
+            c->argv[i] = tender->text[i];
+        return;
+    }
+    for (uint32_t i = 0; i < plan->n_args; i++)
+        c->argv[i] = (char *)(uintptr_t)plan->args[i];
+    for (uint32_t i = 0; i < plan->n_env; i++)
+        c->envp[i] = (char *)(uintptr_t)plan->env[i];
+}
+
+static int run_payload(void *arg)
+{
+    child_run_steps(arg, payload_steps, PAYLOAD_STEPS, INIT_STEPS);
+    return 127; /* not reached: exec does not return without failing */
+}
+
 _Noreturn void child_run(const struct child *c)
 {
+    static char stack[PAYLOAD_STACK] __attribute__((aligned(64)));
     sigset_t signals;
 
     child_run_steps(c, init_steps, INIT_STEPS, 0);
@@ -562,13 +607,11 @@ _Noreturn void child_run(const struct child *c)
         child_fail(c, STEP_FORK);
     struct waited waited = { .relay = start_relay(c), .relay_status = -1 };
 
-    waited.payload = (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL, NULL, 0UL);
+    /* In this memory, for the time until exec: it would be copied to be thrown away. */
+    waited.payload = clone(run_payload, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD,
+                           (void *)(uintptr_t)c);
     if (waited.payload < 0)
         child_fail(c, STEP_FORK);
-    if (waited.payload == 0) {
-        child_run_steps(c, payload_steps, PAYLOAD_STEPS, INIT_STEPS);
-        _exit(127); /* not reached: exec does not return without failing */
-    }
 
     if (become_reaper(c) != 0)
         child_fail(c, STEP_REAPER);

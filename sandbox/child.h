@@ -2,7 +2,8 @@
  *
  * sandbox/child: what happens between clone and exec, as a list of named steps.
  *
- * The code runs in a copy of berth-launch's memory, in the new namespaces.  It allocates nothing,
+ * The code runs in a copy of berth-launch's memory (that of its stem), in the new namespaces; the
+ * payload's process in that of process 1, which waits until it has exec'd.  It allocates nothing,
  * calls no library but system-call wrappers, and ends in one of three ways: the payload is exec'd;
  * process 1 of the sandbox stays as its reaper; or the number of the failed step and its errno go
  * to the launcher and the process exits.
@@ -21,6 +22,8 @@
 enum child_message_kind {
     CHILD_FAILED = 1, /* step and error */
     CHILD_CONFINED,   /* everything but exec is done; the credentials name the payload's process */
+    CHILD_BORN,       /* process 1 is there; the credentials name it */
+    CHILD_UNBORN,     /* it will not be: step and error, of the stem (sandbox/stem) */
 };
 
 /* Child to launcher, one packet each. */
@@ -47,7 +50,8 @@ struct child {
     bool one_id; /* an ordinary user's: there is no id but the payload's own, also not 0 */
     struct mounts mounts;
     int sync;          /* SEQPACKET: bytes from the launcher let it go on, messages go back */
-    int sync_launcher; /* the launcher's end, to be closed */
+    int sync_launcher; /* the launcher's end, to be closed; -1: it does not have it */
+    void *shared;      /* a page that the launcher sees, to be unmapped; NULL = none */
     int status;        /* write end: the reaper puts the payload's wait status here */
     int output;        /* write end: stdout and stderr */
     int notify;        /* datagram socket, to be bound inside */
@@ -55,6 +59,10 @@ struct child {
     char *argv[TENDER_ARGS_MAX + 1];
     char *envp[PLAN_ENV_MAX + 1];
 };
+
+/* What is to be exec'd, and with which arguments and environment, of child->plan.  A tender's
+ * arguments are written to *tender, which must live as long. */
+void child_fill_command(struct child *child, struct tender_args *tender);
 
 /* Run the steps; does not return. */
 _Noreturn void child_run(const struct child *child);

@@ -21,6 +21,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/netlink.h"
 #include "sandbox/receipt.h"
+#include "sandbox/stem.h"
 #include "sandbox/tender.h"
 
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer, all of it; a stuck child is killed */
@@ -40,7 +41,7 @@ struct start {
     const char *step;   /* of the child, when it failed */
     uint64_t until_ms;  /* of clock_mono_ms: the child has exec'd by then, or is killed */
     struct launch_result result;
-    struct tender_args tender; /* what child.argv points to, of a virtual machine */
+    struct stem stem; /* of process 1, until that runs */
 };
 
 struct launch_step {
@@ -48,7 +49,8 @@ struct launch_step {
     enum rc (*run)(struct start *s, struct err *err);
 };
 
-/* What is made at clone; the one of control groups comes later. */
+/* What is made at clone; that of time is the stem's already, the one of control groups comes later.
+ */
 static const struct {
     enum wall wall;
     uint64_t flag;
@@ -56,7 +58,6 @@ static const struct {
     { WALL_USER_NAMESPACE, CLONE_NEWUSER }, { WALL_PID_NAMESPACE, CLONE_NEWPID },
     { WALL_MOUNT_NAMESPACE, CLONE_NEWNS },  { WALL_IPC_NAMESPACE, CLONE_NEWIPC },
     { WALL_UTS_NAMESPACE, CLONE_NEWUTS },   { WALL_NET_NAMESPACE, CLONE_NEWNET },
-    { WALL_TIME_NAMESPACE, CLONE_NEWTIME },
 };
 
 /* ---- before clone --------------------------------------------------------------------------- */
@@ -240,27 +241,7 @@ static enum rc make_channels(struct start *s, struct err *err)
         !pass_credentials(s->child.notify) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
         fcntl(s->instance.status, F_SETFL, O_NONBLOCK) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "channels");
-    s->child.sync_launcher = s->sync;
     return RC_OK;
-}
-
-/* A tender is given nothing of the environment: what is in it is for a payload's own program. */
-static void fill_command(struct start *s)
-{
-    const struct plan *plan = &s->request->plan;
-    struct child *c = &s->child;
-
-    if (plan->vm != PLAN_VM_NONE) {
-        tender_args(plan, &s->tender);
-        c->disk_bytes = tender_disk(plan);
-        for (uint32_t i = 0; i < s->tender.n; i++)
-            c->argv[i] = s->tender.text[i];
-        return;
-    }
-    for (uint32_t i = 0; i < plan->n_args; i++)
-        c->argv[i] = (char *)(uintptr_t)plan->args[i];
-    for (uint32_t i = 0; i < plan->n_env; i++)
-        c->envp[i] = (char *)(uintptr_t)plan->env[i];
 }
 
 static void fill_child(struct start *s)
@@ -276,57 +257,175 @@ static void fill_child(struct start *s)
     c->one_id = s->launcher->ordinary != NULL;
     c->mounts.no_proc = c->one_id && s->launcher->ordinary->no_proc;
     c->counts = &s->launcher->counts;
-    fill_command(s);
+}
+
+/* ---- listening to the child ----------------------------------------------------------------- */
+
+union credentials {
+    struct cmsghdr align;
+    char buf[CMSG_SPACE(sizeof(struct ucred))];
+};
+
+/* One message or the end of the channel (*ret_end), within the time allowed.  The kernel names the
+ * sender's process in our numbering. */
+static enum rc hear(const struct start *s, struct child_message *ret, pid_t *ret_pid, bool *ret_end,
+                    struct err *err)
+{
+    struct child_message m = { 0 };
+    union credentials control = { 0 };
+    struct iovec iov = { .iov_base = &m, .iov_len = sizeof m };
+    struct msghdr hdr = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = control.buf,
+                          .msg_controllen = sizeof control.buf };
+    struct pollfd p = { .fd = s->sync, .events = POLLIN };
+    uint64_t now = clock_mono_ms();
+
+    int ready = poll(&p, 1, now < s->until_ms ? (int)(s->until_ms - now) : 0);
+    if (ready < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "wait for the child");
+    if (ready == 0)
+        return err_set(err, RC_TIMEOUT, "sandbox set-up");
+    ssize_t n = recvmsg(s->sync, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    /* A reset is an end that left something of ours unread. */
+    *ret_end = n == 0 || (n < 0 && errno == ECONNRESET);
+    if (*ret_end)
+        return RC_OK;
+    if (n < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "hear the child");
+    if (n != sizeof m)
+        return err_set(err, RC_PROTOCOL, "message of %zd bytes from the child", n);
+
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
+        struct ucred cred;
+
+        memcpy(&cred, CMSG_DATA(c), sizeof cred);
+        *ret_pid = cred.pid;
+    }
+    *ret = m;
+    return RC_OK;
+}
+
+/* What was to be exec'd. */
+static const char *program(const struct plan *plan)
+{
+    return plan->vm != PLAN_VM_NONE ? tender_name(plan->vm) : plan->args[0];
+}
+
+static enum rc child_failed(struct start *s, const struct child_message *m, struct err *err)
+{
+    bool unborn = m->kind == CHILD_UNBORN;
+    bool exec = !unborn && child_step_is_exec(m->step);
+
+    s->step = unborn ? stem_step_name(m->step) : child_step_name(m->step);
+    errno = m->error;
+    return err_sys(err, exec ? RC_LAUNCH_EXEC : RC_LAUNCH_STEP, "%s",
+                   exec ? program(&s->request->plan) : s->step);
+}
+
+/* A child that has failed makes what is done for it fail, too: its own reason came first. */
+static enum rc first_reason(struct start *s, enum rc rc, struct err *err)
+{
+    struct child_message m = { 0 };
+    struct err unheard = { 0 };
+    bool end = false;
+    pid_t pid = 0;
+
+    if (s->step != NULL || s->instance.pid <= 0)
+        return rc;
+    s->until_ms = 0; /* what is there already */
+    if (hear(s, &m, &pid, &end, &unheard) == RC_OK && !end && m.kind == CHILD_FAILED)
+        return child_failed(s, &m, err);
+    return rc;
 }
 
 /* ---- clone, and what only the parent can do for the child ----------------------------------- */
 
-/* Of an ordinary user the network must be the child's own, which sets it up. */
-static enum rc enter_network(const struct start *s, int *ret_back, struct err *err)
+/* One that is ready.  An ordinary user's must be the child's own, which sets it up. */
+static int take_network(const struct launcher *l)
+{
+    return l->ordinary != NULL || !walls_stand(&l->walls, WALL_NET_NAMESPACE)
+               ? -1
+               : network_take(l->networks);
+}
+
+static void fill_order(const struct start *s, struct stem_order *o)
 {
     const struct launcher *l = s->launcher;
+    bool can = walls_stand(&l->walls, WALL_CLONE_INTO_CGROUP);
 
-    if (l->ordinary != NULL || !walls_stand(&l->walls, WALL_NET_NAMESPACE))
-        return RC_OK;
-    return network_enter(l->networks, ret_back, err);
+    *o = (struct stem_order){ .network = -1, .plan = s->request->plan, .child = s->child };
+    o->clone_into = can ? cgroup_clone_fd(&s->instance.cgroup) : -1;
+    for (size_t kind = 0; kind < CGROUP_KINDS; kind++)
+        o->group[kind] =
+            kind == CGROUP_UNIFIED && o->clone_into >= 0 ? -1 : s->instance.cgroup.dir[kind];
+    for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++) {
+        if (walls_stand(&l->walls, namespaces[i].wall))
+            o->namespaces |= namespaces[i].flag;
+    }
+}
+
+/* Whatever it has made is the launcher's child, and known from now on. */
+static int end_stem(struct start *s)
+{
+    pid_t born = 0;
+
+    if (stem_end(&s->stem, &born) != 0)
+        return -1;
+    if (s->instance.pid == 0 && born > 0) {
+        s->instance.pid = born;
+        s->instance.pidfd = (int)syscall(SYS_pidfd_open, born, 0U);
+    }
+    return 0;
+}
+
+/* Process 1 tells that it is there: the kernel says who tells it, and has told the stem. */
+static enum rc hear_birth(struct start *s, struct err *err)
+{
+    struct child_message m = { 0 };
+    bool end = false;
+    pid_t pid = 0;
+    enum rc rc = hear(s, &m, &pid, &end, err);
+
+    if (rc != RC_OK)
+        return rc;
+    if (end)
+        return err_set(err, RC_LAUNCH_STEP, "child died during set-up");
+    if (m.kind == CHILD_FAILED || m.kind == CHILD_UNBORN)
+        return child_failed(s, &m, err);
+    if (m.kind != CHILD_BORN || pid <= 0 || pid != *s->stem.born)
+        return err_set(err, RC_PROTOCOL, "message %u from the child", m.kind);
+    /* A child of ours that nobody has waited for: the number is its own. */
+    s->instance.pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
+    if (s->instance.pidfd < 0)
+        return err_sys(err, RC_LAUNCH_STEP, "pidfd");
+    s->instance.pid = pid;
+    return RC_OK;
 }
 
 static enum rc clone_child(struct start *s, struct err *err)
 {
-    scoped(close_fd) int back = -1;
-    bool can = walls_stand(&s->launcher->walls, WALL_CLONE_INTO_CGROUP);
-    int into = can ? cgroup_clone_fd(&s->instance.cgroup) : -1;
-    struct clone_args args = { .flags = CLONE_PIDFD,
-                               .pidfd = (uint64_t)(uintptr_t)&s->instance.pidfd,
-                               .exit_signal = SIGCHLD };
+    static struct stem_order order; /* large, and there is one thread */
+    const struct launcher *l = s->launcher;
+    scoped(close_fd) int network = take_network(l);
 
+    s->until_ms = clock_mono_ms() + CHILD_WAIT_MS;
     fill_child(s);
-    for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++) {
-        if (walls_stand(&s->launcher->walls, namespaces[i].wall))
-            args.flags |= namespaces[i].flag;
-    }
-    if (into >= 0) {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = (unsigned int)into;
-    }
-
-    if (enter_network(s, &back, err) != RC_OK)
-        return RC_LAUNCH_STEP;
-    if (back >= 0)
-        args.flags &= ~(uint64_t)CLONE_NEWNET;
-    long pid = syscall(SYS_clone3, &args, sizeof args);
-    if (pid == 0)
-        child_run(&s->child);
-    int error = errno;
-    if (back >= 0)
-        netlink_go_back(back);
-    errno = error;
-    if (pid < 0)
-        return err_sys(err, RC_LAUNCH_STEP, "clone3");
-    s->instance.pid = (pid_t)pid;
+    fill_order(s, &order);
+    order.network = network;
+    enum rc rc =
+        stem_give(l->stems, walls_stand(&l->walls, WALL_TIME_NAMESPACE), &order, &s->stem, err);
+    close_fd(&s->child.sync); /* what comes on it, comes from there */
+    if (rc == RC_OK)
+        rc = hear_birth(s, err);
+    if (rc != RC_OK)
+        return rc;
+    if (stem_stop(&s->stem) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "stop the stem");
 
     char path[32];
-    (void)snprintf(path, sizeof path, "/proc/%ld", pid);
+    (void)snprintf(path, sizeof path, "/proc/%d", s->instance.pid);
     s->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return s->proc < 0 ? err_sys(err, RC_LAUNCH_STEP, "%s", path) : RC_OK;
 }
@@ -370,12 +469,6 @@ static enum rc set_oom_score(struct start *s, struct err *err)
     if (kernfile_put(s->proc, "oom_score_adj", OOM_SCORE) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "oom_score_adj");
     return RC_OK;
-}
-
-static enum rc attach_cgroup(struct start *s, struct err *err)
-{
-    return cgroup_attach(&s->instance.cgroup, s->instance.pid,
-                         walls_stand(&s->launcher->walls, WALL_CLONE_INTO_CGROUP), err);
 }
 
 static enum rc shift_data(struct start *s, struct err *err)
@@ -432,80 +525,9 @@ static enum rc say_go(const struct start *s, struct err *err)
 static enum rc release_child(struct start *s, struct err *err)
 {
     close_child(&s->child);
-    s->until_ms = clock_mono_ms() + CHILD_WAIT_MS;
+    if (end_stem(s) != 0) /* it would count among the payload's processes */
+        return err_sys(err, RC_LAUNCH_STEP, "end of the stem");
     return say_go(s, err);
-}
-
-/* ---- listening to the child ----------------------------------------------------------------- */
-
-union credentials {
-    struct cmsghdr align;
-    char buf[CMSG_SPACE(sizeof(struct ucred))];
-};
-
-/* One message or the end of the channel (*ret_end), within the time allowed.  The kernel names the
- * sender's process in our numbering. */
-static enum rc hear(const struct start *s, struct child_message *ret, pid_t *ret_pid, bool *ret_end,
-                    struct err *err)
-{
-    struct child_message m = { 0 };
-    union credentials control = { 0 };
-    struct iovec iov = { .iov_base = &m, .iov_len = sizeof m };
-    struct msghdr hdr = { .msg_iov = &iov,
-                          .msg_iovlen = 1,
-                          .msg_control = control.buf,
-                          .msg_controllen = sizeof control.buf };
-    struct pollfd p = { .fd = s->sync, .events = POLLIN };
-    uint64_t now = clock_mono_ms();
-
-    int ready = poll(&p, 1, now < s->until_ms ? (int)(s->until_ms - now) : 0);
-    if (ready < 0)
-        return err_sys(err, RC_LAUNCH_STEP, "wait for the child");
-    if (ready == 0)
-        return err_set(err, RC_TIMEOUT, "sandbox set-up");
-    ssize_t n = recvmsg(s->sync, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    /* A reset is an end that left something of ours unread. */
-    *ret_end = n == 0 || (n < 0 && errno == ECONNRESET);
-    if (*ret_end)
-        return RC_OK;
-    if (n < 0)
-        return err_sys(err, RC_LAUNCH_STEP, "hear the child");
-    if (n != sizeof m)
-        return err_set(err, RC_PROTOCOL, "message of %zd bytes from the child", n);
-
-    const struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
-    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
-        struct ucred cred;
-
-        memcpy(&cred, CMSG_DATA(c), sizeof cred);
-        *ret_pid = cred.pid;
-    }
-    *ret = m;
-    return RC_OK;
-}
-
-static enum rc child_failed(struct start *s, const struct child_message *m, struct err *err)
-{
-    s->step = child_step_name(m->step);
-    errno = m->error;
-    return err_sys(err, child_step_is_exec(m->step) ? RC_LAUNCH_EXEC : RC_LAUNCH_STEP, "%s",
-                   child_step_is_exec(m->step) ? s->child.argv[0] : s->step);
-}
-
-/* A child that has failed makes what is done for it fail, too: its own reason came first. */
-static enum rc first_reason(struct start *s, enum rc rc, struct err *err)
-{
-    struct child_message m = { 0 };
-    struct err unheard = { 0 };
-    bool end = false;
-    pid_t pid = 0;
-
-    if (s->step != NULL || s->instance.pid <= 0)
-        return rc;
-    s->until_ms = 0; /* what is there already */
-    if (hear(s, &m, &pid, &end, &unheard) == RC_OK && !end && m.kind == CHILD_FAILED)
-        return child_failed(s, &m, err);
-    return rc;
 }
 
 /* ---- looking at the finished process before it may exec ------------------------------------- */
@@ -590,14 +612,11 @@ static enum rc copy_pidfd(struct start *s, struct err *err)
 }
 
 static const struct launch_step steps[] = {
-    { "plan", check_request },     { "mounts", open_tree_mounts },
-    { "data", open_data },         { "mail", open_mail },
-    { "cgroup", make_cgroup },     { "channels", make_channels },
-    { "clone", clone_child },      { "oom-score", set_oom_score },
-    { "id-map", map_ids },         { "cgroup-attach", attach_cgroup },
-    { "network", set_up_network }, { "data-ids", shift_data },
-    { "release", release_child },  { "confirm", confirm },
-    { "exec", await_exec },        { "receipt", look_again },
+    { "plan", check_request },     { "mounts", open_tree_mounts }, { "data", open_data },
+    { "mail", open_mail },         { "cgroup", make_cgroup },      { "channels", make_channels },
+    { "clone", clone_child },      { "oom-score", set_oom_score }, { "id-map", map_ids },
+    { "network", set_up_network }, { "data-ids", shift_data },     { "release", release_child },
+    { "confirm", confirm },        { "exec", await_exec },         { "receipt", look_again },
     { "pidfd", copy_pidfd },
 };
 
@@ -666,6 +685,7 @@ static void undo(struct start *s)
     close_fd(&s->proc);
     wire_fds_close(&s->result.fds);
     uint64_t until_ms = clock_mono_ms() + UNDO_WAIT_MS;
+    (void)end_stem(s);
     if (s->instance.pidfd >= 0) {
         launch_kill(&s->instance);
         reap(&s->instance, until_ms);
@@ -690,6 +710,7 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
                                   .bus = -1 },
                        .sync = -1,
                        .proc = -1,
+                       .stem = STEM_INIT,
                        .result.fds = WIRE_FDS_INIT };
 
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {

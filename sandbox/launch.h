@@ -14,6 +14,7 @@
 #include "sandbox/network.h"
 #include "sandbox/receipt.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/stem.h"
 #include "sandbox/walls.h"
 
 /* A launcher that an ordinary user runs (sandbox/ordinary), in a user namespace of its own: it has
@@ -30,6 +31,7 @@ struct launcher {
     struct cgroup_tree tree;
     struct devices_list listed; /* what may be given by name */
     struct networks *networks;  /* of tenants, the caller's */
+    struct stems *stems;        /* the caller's; NULL: none is made before it is needed */
     int slots;                  /* directory that every slot lies in; the caller's */
     struct seccomp_program payload_filter[PROFILE_MASKS]; /* by calls of the plan */
     struct seccomp_program reaper_filter;

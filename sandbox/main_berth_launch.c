@@ -45,7 +45,7 @@ struct server {
     struct instance instance[INSTANCES_MAX];
     int signals;
     bool ending;
-    bool prepares;   /* networks, while nothing else is to do */
+    bool prepares;   /* stems and networks, while nothing else is to do */
     uint64_t end_ms; /* when all must have ended, once nothing is served any more; else 0 */
 };
 
@@ -90,9 +90,18 @@ static void refuse(struct server *s, uint64_t id, const char *step, const struct
 }
 
 /* For the starts to come, while nothing else is to do. */
-static void prepare_networks(struct server *s)
+static void prepare_starts(struct server *s)
 {
-    s->prepares = s->refused.rc == RC_OK && walls_stand(&s->launcher.walls, WALL_NET_NAMESPACE);
+    s->prepares = s->refused.rc == RC_OK;
+}
+
+/* One thing at a time: somebody may ask for a start meanwhile. */
+static void prepare_one(struct server *s)
+{
+    struct launcher *l = &s->launcher;
+
+    s->prepares = stems_prepare(l->stems, walls_stand(&l->walls, WALL_TIME_NAMESPACE)) ||
+                  (walls_stand(&l->walls, WALL_NET_NAMESPACE) && network_prepare(l->networks));
 }
 
 static void on_launch(struct server *s, const union wire_message *m, const struct wire_fds *fds)
@@ -104,7 +113,7 @@ static void on_launch(struct server *s, const union wire_message *m, const struc
     struct err err = { 0 };
     const char *step = "place";
 
-    prepare_networks(s);
+    prepare_starts(s);
     if (s->refused.rc != RC_OK) {
         refuse(s, m->head.instance, "walls", &s->refused);
         return;
@@ -315,7 +324,7 @@ static void step(struct server *s, struct waiting *w)
         wait_ms = 0; /* if nothing is to do now, the next start can be made shorter */
     int ready = poll(w->fd, w->n, wait_ms);
     if (ready == 0 && s->prepares && !s->ending)
-        s->prepares = network_prepare(s->launcher.networks);
+        prepare_one(s);
     if (ready <= 0)
         return;
 
@@ -417,9 +426,11 @@ static enum rc build_walls(struct server *s, const struct options *o, struct err
     struct launcher *l = &s->launcher;
 
     static struct networks networks;
+    static struct stems stems;
 
     launch_init(l, &o->walls);
     l->networks = &networks;
+    l->stems = &stems;
     l->mail_userns[0] = l->mail_userns[1] = -1;
     cgroup_tree_none(&l->tree);
     enum rc rc = cgroup_tree_open(o->cgroup, LOCK_WAIT_MS, &l->tree, err);
@@ -536,8 +547,9 @@ int main(int argc, char **argv)
     }
     server.launcher.own_filters = receipt_own_filters();
     tell_walls(&server);
-    prepare_networks(&server);
+    prepare_starts(&server);
     serve(&server);
+    stems_close(server.launcher.stems);
     cgroup_tree_close(&server.launcher.tree, server.end_ms + SWEEP_WAIT_MS);
     return any_left(&server) ? 1 : 0;
 }

@@ -59,19 +59,10 @@ bool network_prepare(struct networks *all)
     return ++all->n_ready < NETWORK_READY;
 }
 
-enum rc network_enter(struct networks *all, int *ret_back, struct err *err)
+int network_take(struct networks *all)
 {
-    scoped(close_fd) int ready = all->n_ready == 0 ? -1 : all->ready[--all->n_ready];
-    scoped(close_fd) int own = -1;
-
     all->tired = false;
-    if (ready < 0)
-        return RC_OK;
-    own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (own < 0 || setns(ready, CLONE_NEWNET) != 0)
-        return err_sys(err, RC_LAUNCH_STEP, "network");
-    *ret_back = take_fd(&own);
-    return RC_OK;
+    return all->n_ready == 0 ? -1 : take_fd(&all->ready[--all->n_ready]);
 }
 
 static enum rc new_tenant(const char *tenant, struct tenant_network *ret, struct err *err)

@@ -49,10 +49,8 @@ bool network_name_valid(const char *name);
  * of a start, and the kernel makes one at a time.  True: it may be called again. */
 bool network_prepare(struct networks *all);
 
-/* Enter one that is ready, which is nobody's then: what is cloned now is in it, and its last
- * process takes it along.  *ret_back leads back (sandbox/netlink); it is left alone where none is
- * ready. RC_LAUNCH_STEP. */
-must_check enum rc network_enter(struct networks *all, int *ret_back, struct err *err);
+/* One that is ready, which is the caller's and nobody else's then; -1: there is none. */
+int network_take(struct networks *all);
 
 /* Give the namespace, in which nothing runs yet, what the plan asks for.  RC_NOT_BUILT (an
  * interface that the list does not have), RC_LAUNCH_STEP, RC_LAUNCH_STEP; then *use is as much as

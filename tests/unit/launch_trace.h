@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * tests/unit/launch_trace: follow a berth-launch and what it starts, and make one system call of
- * one launch go wrong: the n-th of the launcher itself, of the sandbox's process 1, or of the
- * payload's process before its exec.  Seen from outside, by ptrace, like fault_rig; but there every
- * call that changes files counts, and here every call.
+ * one launch go wrong: the n-th of the launcher itself, of the stem that it gave its order to, of
+ * the sandbox's process 1, or of the payload's process before its exec.  Seen from outside, by
+ * ptrace, like fault_rig; but there every call that changes files counts, and here every call.
  *
  * A call that is to fail is not made.  Calls to close and to exit do not count: they do what they
  * are for, whatever they return.
@@ -19,6 +19,7 @@
 
 enum trace_role {
     TRACE_LAUNCHER,
+    TRACE_STEM,    /* out of which process 1 is cloned, from its order on */
     TRACE_INIT,    /* process 1 of the sandbox */
     TRACE_PAYLOAD, /* its child, until exec */
     TRACE_ROLES,
@@ -39,7 +40,6 @@ struct trace {
     int sys;              /* with which errno; 0 = it is killed instead */
     bool armed;           /* a request has been heard, and not been answered */
     bool ended;           /* the launcher has */
-    unsigned int began;   /* processes since the request */
     size_t calls;         /* of the role, while armed */
     size_t fired;
     long nr;          /* of the call */
@@ -48,6 +48,30 @@ struct trace {
     bool idle;        /* and it waits for what comes next */
     struct trace_task task[TRACE_TASKS];
 };
+
+/* A stem has one number, in our namespace; a process of the sandbox has one more, of its own: the
+ * payload's process is the second there. */
+static inline enum trace_role trace_role_of(const struct trace *t, pid_t pid)
+{
+    char path[48];
+    char line[256];
+    int numbers[2] = { 0 };
+    int n = 0;
+
+    if (pid == t->launcher)
+        return TRACE_LAUNCHER;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && n <= 0 && fgets(line, sizeof line, f) != NULL)
+        n = sscanf(line, "NSpid: %d %d", &numbers[0], &numbers[1]);
+    if (f != NULL)
+        (void)fclose(f);
+    if (n == 1)
+        return TRACE_STEM;
+    if (n == 2 && numbers[1] <= 2)
+        return numbers[1] == 1 ? TRACE_INIT : TRACE_PAYLOAD;
+    return TRACE_OTHER;
+}
 
 static inline struct trace_task *trace_task_of(struct trace *t, pid_t pid)
 {
@@ -61,12 +85,7 @@ static inline struct trace_task *trace_task_of(struct trace *t, pid_t pid)
     }
     if (spare == NULL)
         rig_die("too many processes to follow");
-    /* The first that a launch makes is process 1, the second the payload. */
-    *spare = (struct trace_task){ .pid = pid, .role = TRACE_OTHER };
-    if (pid == t->launcher)
-        spare->role = TRACE_LAUNCHER;
-    else if (t->began < 2)
-        spare->role = t->began++ == 0 ? TRACE_INIT : TRACE_PAYLOAD;
+    *spare = (struct trace_task){ .pid = pid, .role = trace_role_of(t, pid) };
     return spare;
 }
 

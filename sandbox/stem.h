@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/stem: a copy of the launcher, made while nothing else is to do, out of which process 1 of
+ * one sandbox grows.
+ *
+ * To copy a process's memory is the dearest part of a start (measured: 1 to 2.5 ms of 9).  A stem
+ * has its copy already.  It has no descriptor but its socket, waits there for one order, joins the
+ * sandbox's control groups and network, and clones process 1, which takes the memory over; then it
+ * is ended.  What it joins by itself costs no grace period of the kernel's, as moving another
+ * process does (cgroup_threadgroup_rwsem).
+ *
+ * Orders come from the launcher, whose copy it is: they are believed.  It has the launcher's rights
+ * and ends with it.
+ */
+#ifndef BERTH_SANDBOX_STEM_H
+#define BERTH_SANDBOX_STEM_H
+
+#include <sys/types.h>
+
+#include "sandbox/cgroup.h"
+#include "sandbox/child.h"
+
+#define STEMS_READY 2U
+
+struct stem {
+    pid_t pid; /* 0 = there is none */
+    int sock;
+    pid_t *born; /* shared with it until process 1 runs: its number, or 0 */
+};
+
+#define STEM_INIT ((struct stem){ .sock = -1 })
+
+/* Those that wait for an order. */
+struct stems {
+    uint32_t n;
+    struct stem ready[STEMS_READY];
+    bool tired; /* making one failed: no more until one is taken */
+};
+
+/* What one is to do.  Descriptors are the launcher's, -1 = none. */
+struct stem_order {
+    uint64_t namespaces;     /* CLONE_NEW..., of process 1 */
+    int network;             /* to be entered, instead of a new one */
+    int clone_into;          /* group of the v2 tree */
+    int group[CGROUP_KINDS]; /* to be joined, without that one */
+    struct plan plan;
+    struct child child; /* child.plan: of the launcher, and the same as the one above */
+};
+
+/* Make one more ready.  Whether there is more to make.  own_time: in a time namespace of its own.
+ */
+bool stems_prepare(struct stems *all, bool own_time);
+
+/* End those that wait. */
+void stems_close(struct stems *all);
+
+/* One that waits (all may be NULL: none does), or a new one, has its order, in *ret.  RC_IO,
+ * RC_LAUNCH_STEP. */
+must_check enum rc stem_give(struct stems *all, bool own_time, const struct stem_order *order,
+                             struct stem *ret, struct err *err);
+
+/* It does nothing more.  0, or -1 with errno. */
+must_check int stem_stop(const struct stem *stem);
+
+/* It is gone, and *ret_born is what it made of its order: a child of the launcher's, or 0. 0, or -1
+ * with errno: then the stem is still there. */
+must_check int stem_end(struct stem *stem, pid_t *ret_born);
+
+/* The names of the steps of a stem, in messages of child.sync. */
+const char *stem_step_name(uint32_t step);
+
+#endif
