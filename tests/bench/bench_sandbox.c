@@ -8,11 +8,13 @@
  * filter, no limits); crun with namespaces, a filter list and limits memory           proportional
  * set size of what stays beside a payload that sleeps many             200 payloads that run at
  * once, started and stopped kill             of a tree of 1,000 processes, from the request to the
- * last one reaped
+ * last one reaped; beside the same tree in a bare pid namespace
  */
+#include <linux/sched.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 
 #include "sandbox/seccomp.h"
 #include "tests/bench/bench.h"
@@ -291,14 +293,57 @@ static void measure_many(void)
          (double)(bench_ns(CLOCK_MONOTONIC) - began) / 1e6, "ms", "none", 0, 0);
 }
 
-/* The second time under a small part of a processor, on which it must not have to die. */
+/* Process 1 of a namespace with as many children, all asleep; it says so, and sleeps. */
+static _Noreturn void grow_bare(int ready)
+{
+    for (uint32_t i = 0; i < TREE; i++) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+            _exit(1);
+        while (pid == 0)
+            (void)pause();
+    }
+    if (write(ready, "", 1) != 1)
+        _exit(1);
+    for (;;)
+        (void)pause();
+}
+
+/* What the kernel alone takes to end such a tree: no groups, no limits, no filters. */
+static uint64_t kill_bare(void)
+{
+    struct clone_args how = { .flags = CLONE_NEWPID, .exit_signal = SIGCHLD };
+    int ready[2];
+    char byte;
+
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        rig_die("pipe");
+    pid_t pid = (pid_t)syscall(SYS_clone3, &how, sizeof how);
+    if (pid == 0)
+        grow_bare(ready[1]);
+    (void)close(ready[1]);
+    if (pid < 0 || read(ready[0], &byte, 1) != 1)
+        rig_die("bare tree does not grow");
+    uint64_t began = bench_ns(CLOCK_MONOTONIC);
+    if (kill(pid, SIGKILL) != 0 || waitpid(pid, NULL, 0) != pid)
+        rig_die("bare tree does not end");
+    (void)close(ready[0]);
+    return bench_ns(CLOCK_MONOTONIC) - began;
+}
+
+/* The second time under a small part of a processor, on which it must not have to die.  Beside it,
+ * in turns, the same without a sandbox. */
 static void measure_kill(const char *what)
 {
     static const char *const args[] = { "/bin/probe", "tree", "1000", NULL };
     struct series s = { .n = 0 };
+    struct series bare = { .n = 0 };
 
     for (int i = 0; i < 5; i++) {
         char text[64] = "";
+
+        bare.ns[bare.n++] = kill_bare();
 
         start(args, 0, TREE + 8, &run);
         if (!rig_wait(run.fds.fd[WIRE_FD_NOTIFY]) ||
@@ -311,6 +356,7 @@ static void measure_kill(const char *what)
         s.ns[s.n++] = bench_ns(CLOCK_MONOTONIC) - began;
     }
     tell(what, median_us(&s), "us", "aim", 50000, 1.0);
+    tell(what, median_us(&s), "us", "bare pid namespace", median_us(&bare), 0);
 }
 
 /* ---- set-up --------------------------------------------------------------------------------- */
