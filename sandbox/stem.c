@@ -295,10 +295,8 @@ bool stems_prepare(struct stems *all, bool own_time)
 
 void stems_close(struct stems *all)
 {
-    pid_t none = 0;
-
     while (all->n > 0)
-        (void)!stem_end(&all->ready[--all->n], &none);
+        forget(&all->ready[--all->n]);
 }
 
 /* One that was made ahead of time may have been killed since: it is no reason not to start. */

@@ -51,7 +51,7 @@ struct stem_order {
  */
 bool stems_prepare(struct stems *all, bool own_time);
 
-/* End those that wait. */
+/* Let go of those that wait, which end by themselves; for a launcher that is about to end, too. */
 void stems_close(struct stems *all);
 
 /* One that waits (all may be NULL: none does), or a new one, has its order, in *ret.  RC_IO,
