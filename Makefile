@@ -240,11 +240,10 @@ check: ## install what is missing, build, run every test
 unit: programs $(addprefix $(B)/tests/unit/,$(UNIT)) $(addprefix $(B)/tests/fuzz/replay_,$(patsubst fuzz_%,%,$(FUZZERS))) ## unit and vector tests, fuzz corpora replayed
 	$(Q)BERTH_BUILD=$(B) tools/run-tests $(addprefix $(B)/tests/unit/,$(UNIT)) $(addprefix $(B)/tests/fuzz/replay_,$(patsubst fuzz_%,%,$(FUZZERS)))
 
-# those that open a store, and the API and the console in front of one
+# those that open a store
 UNIT_STORE := $(patsubst tests/unit/%.c,%,$(shell grep -lE 'store_open|home_open|assert_berth' tests/unit/test_orchestrator_*.c))
-E2E_STORE  := tests/e2e/api
 unit-postgresql: programs $(addprefix $(B)/tests/unit/,$(UNIT_STORE)) ## the tests that use a store once more, on PostgreSQL
-	$(Q)BERTH_BUILD=$(B) tools/with-postgresql tools/run-tests $(addprefix $(B)/tests/unit/,$(UNIT_STORE)) $(E2E_STORE)
+	$(Q)BERTH_BUILD=$(B) tools/with-postgresql tools/run-tests $(addprefix $(B)/tests/unit/,$(UNIT_STORE))
 
 e2e: programs ## end-to-end scenarios
 	$(Q)BERTH_BUILD=$(B) tools/run-e2e
