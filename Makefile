@@ -137,6 +137,7 @@ $(B)/%.o: %.c
 
 # What is embedded as it is.
 $(B)/orchestrator/api_console.o: $(wildcard orchestrator/console/*) docs/wire/openapi.json
+$(B)/orchestrator/cmd_init_fleet.o: orchestrator/template/fleet.yaml
 
 # The list changes when a file comes or goes, so that no archive keeps what is not in the tree any more.
 define module_rules

@@ -26,6 +26,8 @@ const struct api_route api_routes[] = {
       false },
     { "GET", "/v1/rollouts/{}", API_COMMAND, API_NUMBER, "rollout status", "rollouts", "id", ALL,
       false },
+    { "GET", "/v1/rollouts/{}/forecast", API_COMMAND, API_NUMBER, "rollout forecast", NULL, NULL,
+      STAFF, false },
     { "POST", "/v1/rollouts/{}/pause", API_COMMAND, API_NUMBER, "rollout pause", "rollouts", "id",
       MAY_STOP, true },
     { "POST", "/v1/rollouts/{}/resume", API_COMMAND, API_NUMBER, "rollout resume", "rollouts", "id",

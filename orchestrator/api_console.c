@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/api_console.h"
 
-/* The assembler puts a file, as it is, between two symbols. */
-#define EMBED(symbol, file)                                                                        \
-    __asm__(".pushsection .rodata\n"                                                               \
-            "embedded_" #symbol ":\n.incbin \"" file "\"\n"                                        \
-            "embedded_" #symbol "_end:\n.byte 0\n.popsection\n");                                  \
-    extern const uint8_t embedded_##symbol[] __attribute__((visibility("hidden")));                \
-    extern const uint8_t embedded_##symbol##_end[] __attribute__((visibility("hidden")))
+#include "orchestrator/embed.h"
+
+#define SCRIPT "text/javascript; charset=utf-8"
 
 EMBED(html, "orchestrator/console/index.html");
 EMBED(js, "orchestrator/console/console.js");
+EMBED(ask, "orchestrator/console/ask.js");
+EMBED(data, "orchestrator/console/data.js");
+EMBED(dom, "orchestrator/console/dom.js");
+EMBED(fleet, "orchestrator/console/fleet.js");
+EMBED(ops, "orchestrator/console/ops.js");
 EMBED(css, "orchestrator/console/console.css");
 EMBED(openapi, "docs/wire/openapi.json");
-
-static struct bytes between(const uint8_t *from, const uint8_t *to)
-{
-    return (struct bytes){ .p = from, .n = (size_t)((uintptr_t)to - (uintptr_t)from) };
-}
 
 const struct api_file *api_console_file(const char *path)
 {
@@ -27,7 +23,12 @@ const struct api_file *api_console_file(const char *path)
         const uint8_t *from, *to;
     } rows[] = {
         { "/", "text/html; charset=utf-8", embedded_html, embedded_html_end },
-        { "/console.js", "text/javascript; charset=utf-8", embedded_js, embedded_js_end },
+        { "/console.js", SCRIPT, embedded_js, embedded_js_end },
+        { "/ask.js", SCRIPT, embedded_ask, embedded_ask_end },
+        { "/data.js", SCRIPT, embedded_data, embedded_data_end },
+        { "/dom.js", SCRIPT, embedded_dom, embedded_dom_end },
+        { "/fleet.js", SCRIPT, embedded_fleet, embedded_fleet_end },
+        { "/ops.js", SCRIPT, embedded_ops, embedded_ops_end },
         { "/console.css", "text/css; charset=utf-8", embedded_css, embedded_css_end },
     };
 
@@ -36,7 +37,7 @@ const struct api_file *api_console_file(const char *path)
             continue;
         found = (struct api_file){ .path = rows[i].path,
                                    .type = rows[i].type,
-                                   .content = between(rows[i].from, rows[i].to) };
+                                   .content = embed_between(rows[i].from, rows[i].to) };
         return &found;
     }
     return NULL;
@@ -44,5 +45,5 @@ const struct api_file *api_console_file(const char *path)
 
 struct bytes api_console_openapi(void)
 {
-    return between(embedded_openapi, embedded_openapi_end);
+    return EMBEDDED(openapi);
 }

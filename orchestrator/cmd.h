@@ -34,6 +34,8 @@ extern const struct cli_command cmd_command[];
 extern const struct cli_command cmd_telemetry[];
 extern const struct cli_command cmd_fleet_export[];
 extern const struct cli_command cmd_passes[];
+extern const struct cli_command cmd_init_fleet[];
+extern const struct cli_command cmd_rollout_forecast[];
 extern const struct cli_command cmd_packages[];
 extern const struct cli_command cmd_quota[];
 extern const struct cli_command cmd_plan[];

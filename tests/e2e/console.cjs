@@ -11,6 +11,42 @@ const base = `http://127.0.0.1:${port}/`;
 const token = (name) => fs.readFileSync(`${work}/${name}.token`, 'utf8').trim();
 const run = (...args) => execFileSync(berth, args, { encoding: 'utf8' });
 
+// What a person must be able to read: nothing wider than the window, and text that stands out from what is behind it.
+function faults() {
+  const found = [];
+  const root = document.documentElement;
+  if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide in a window of ${root.clientWidth}`);
+  const parse = (c) => c.match(/[\d.]+/g).map(Number);
+  const channel = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const behind = (node) => {
+    for (let n = node; n; n = n.parentElement) {
+      const c = parse(getComputedStyle(n).backgroundColor);
+      if (c.length === 3 || c[3] === 1) return c;
+    }
+    return matchMedia('(prefers-color-scheme: dark)').matches ? [0, 0, 0] : [255, 255, 255];
+  };
+  for (const node of document.querySelectorAll('body *')) {
+    const own = [...node.childNodes].some((c) => c.nodeType === 3 && c.textContent.trim() !== '');
+    if (!own || !node.checkVisibility() || node.closest('svg') || node.disabled) continue;
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) found.push(`${ratio.toFixed(2)}: ${node.textContent.trim().slice(0, 40)}`);
+  }
+  return found;
+}
+
+// The same answer with something in every text of it that would do harm if it were taken for markup.
+const HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202e"\'>';
+function poison(value) {
+  if (typeof value === 'string') return value + HOSTILE;
+  if (Array.isArray(value)) return value.map(poison);
+  if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, poison(v)]));
+  return value;
+}
+
+const PAGES = ['overview', 'passes', 'rollouts', 'tenants', 'packages', 'links', 'trust', 'audit', 'satellite/aurora-2'];
+
 async function main() {
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
   const outside = [];
@@ -78,7 +114,7 @@ async function main() {
   assert.match(await page.textContent('#ask-what'), /berth rollout promote 1$/);
   await page.fill('#ask-word', '1');
   await page.click('#ask-yes');
-  await page.waitForFunction(() => document.querySelector('#live').textContent.includes('0 of the 3 satellites'));
+  await page.waitForFunction(() => document.querySelector('#told').textContent.includes('0 of the 3 satellites'));
   errors.splice(0, errors.length, ...errors.filter((e) => !e.includes('409')));
   // ... and nothing happens when it is called off
   await first.getByRole('button', { name: 'abort' }).click();
@@ -90,13 +126,32 @@ async function main() {
   await page.waitForFunction(() => document.querySelector('#page').textContent.includes('api/operator'));
   await shot(page, 'audit');
   assert.match(await text(page), /whole: \d+ entries/);
-  for (const name of ['links', 'trust', 'passes']) {
+  for (const name of ['links', 'trust', 'passes', 'tenants', 'packages']) {
     await page.click(`#nav a[href="#${name}"]`);
     await page.waitForSelector(`#nav a[href="#${name}"][aria-current]`);
     if (name === 'passes') assert((await page.locator('.timeline rect').count()) > 5, 'passes of three satellites');
     assert(!(await text(page)).includes('This did not work'), name);
     await shot(page, name);
   }
+  // quotas as bars that say themselves, of each tenant; every version with where it is
+  await page.click('#nav a[href="#tenants"]');
+  const acme = page.locator('section[aria-label="tenant acme"]');
+  await acme.waitFor();
+  assert.match(await acme.textContent(), /16\.0 MiB of 64\.0 MiB.*25 %.*fleet file/s);
+  assert.match(await acme.textContent(), /acme\/optics.*0 B of 32\.0 MiB/s);
+  assert.strictEqual(await acme.locator('.meter').first().getAttribute('aria-label'), '16.0 MiB of 64.0 MiB');
+  assert.strictEqual(await page.textContent('#cli'), 'berth quota');
+  await page.click('#nav a[href="#packages"]');
+  const beacon = page.locator('section[aria-label="package acme/beacon"]');
+  await beacon.waitFor();
+  assert.match(await beacon.textContent(), /1\.0\.0.*aurora-1, aurora-2, aurora-3/s);
+  assert.strictEqual(await beacon.locator('.matrix tbody tr').count(), 2);
+  assert.match(await beacon.locator('.matrix').textContent(), /not made/);
+  // what is left to send, over the passes to come
+  await page.click('#nav a[href="#rollouts"]');
+  await page.waitForSelector('section[aria-label="rollout 1"] .burndown');
+  assert.match(await text(page), /left to send.*Healthy P50.*Healthy P90/s);
+  assert.match(await text(page), /wave 1 of 1.*3 satellites/s);
   await page.goto(base + '#satellite/aurora-2');
   await page.waitForFunction(() => document.querySelector('#page h2')?.textContent === 'aurora-2');
   assert.strictEqual(await page.textContent('#cli'), 'berth ps aurora-2');
@@ -105,10 +160,9 @@ async function main() {
   // a tenant sees its own and not a word of another
   const tenant = await open('tenant');
   assert.match(await text(tenant), /acme\/beacon/);
-  for (const name of ['overview', 'rollouts', 'satellite/aurora-1', 'links', 'trust', 'audit']) {
+  for (const name of ['overview', 'rollouts', 'satellite/aurora-1', 'tenants', 'packages', 'links', 'trust', 'audit']) {
     await tenant.goto(base + '#' + name);
-    await tenant.waitForTimeout(0);
-    await tenant.waitForFunction((n) => document.querySelector('#page') && location.hash === '#' + n, name);
+    await tenant.waitForFunction((n) => document.title.startsWith('Berth: ' + n.split('/')[0]), name);
     assert(!(await tenant.content()).includes('zenith'), name);
   }
   assert(await tenant.isHidden('#nav a[href="#trust"]'));
@@ -119,14 +173,88 @@ async function main() {
   await viewer.waitForSelector('section[aria-label="rollout 1"]');
   assert.strictEqual(await viewer.locator('section button').count(), 0);
 
-  // dark, and narrow
-  const dark = await browser.newContext({ colorScheme: 'dark', viewport: { width: 420, height: 800 } });
-  const small = await dark.newPage();
-  await small.goto(base);
-  await small.fill('#token', token('viewer'));
-  await small.keyboard.press('Enter');
-  await small.waitForSelector('#page h2');
-  await shot(small, 'narrow-dark');
+  // by keyboard alone: in, to a page, to a button; what has the focus keeps it when the page is drawn anew
+  const keys = await open(null);
+  await keys.keyboard.press('Tab');
+  assert.match(await keys.evaluate(() => document.activeElement.className), /skip/);
+  const until = async (what, wanted) => {
+    for (let i = 0; i < 60; i++) {
+      if (await keys.evaluate(wanted)) return;
+      await keys.keyboard.press('Tab');
+    }
+    throw new Error(`${what} is not reached by Tab`);
+  };
+  await until('the token', () => document.activeElement.id === 'token');
+  await keys.keyboard.type(token('operator'));
+  await keys.keyboard.press('Enter');
+  await keys.waitForSelector('#page h2');
+  await until('the rollouts', () => document.activeElement.getAttribute('href') === '#rollouts');
+  await keys.keyboard.press('Enter');
+  await keys.waitForSelector('section[aria-label="rollout 1"]');
+  await until('pause', () => document.activeElement.dataset.key === 'pause-1');
+  run('rollout', 'pause', '2', '--reason', 'elsewhere');
+  await keys.waitForFunction(() => document.querySelector('section[aria-label="rollout 2"]').textContent.includes('elsewhere'));
+  assert.strictEqual(await keys.evaluate(() => document.activeElement.dataset.key), 'pause-1');
+  await keys.keyboard.press('Enter');
+  await keys.waitForSelector('#ask[open]');
+  await keys.keyboard.type('by keyboard');
+  await keys.keyboard.press('Tab');
+  await keys.keyboard.type('1');
+  await keys.keyboard.press('Enter'); // the first button of a form is what Enter means: it calls off
+  await keys.waitForSelector('#ask:not([open])', { state: 'attached' });
+  assert.match(run('rollout', 'status', '1', '--json'), /"state": ?"running"/);
+  await keys.keyboard.press('Enter');
+  await keys.waitForSelector('#ask[open]');
+  await keys.keyboard.type('by keyboard');
+  await keys.keyboard.press('Tab');
+  await keys.keyboard.type('1');
+  await until('the last step', () => document.activeElement.id === 'ask-yes');
+  await keys.keyboard.press('Enter');
+  await keys.waitForFunction(() => document.querySelector('section[aria-label="rollout 1"]').textContent.includes('by keyboard'));
+
+  // names, reasons, events and lines of logs that are written to do harm are text
+  const bad = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const victim = await bad.newPage();
+  victim.on('pageerror', (e) => errors.push(String(e)));
+  await victim.goto(base);
+  await victim.fill('#token', token('operator'));
+  await victim.keyboard.press('Enter');
+  await victim.waitForSelector('#page h2');
+  await victim.route('**/v1/**', async (route) => {
+    const url = route.request().url();
+    if (url.includes('/v1/events') || url.includes('/v1/openapi.json')) return route.continue();
+    const answer = await route.fetch();
+    const body = await answer.json();
+    const poisoned = poison(body);
+    if ('next' in body) poisoned.next = null;
+    return route.fulfill({ response: answer, json: poisoned });
+  });
+  for (const name of PAGES) {
+    await victim.goto(base + '#' + name);
+    await victim.waitForFunction((n) => document.title.startsWith('Berth: ' + n.split('/')[0]) && document.querySelector('#page').textContent.includes('<img'), name);
+    assert.deepStrictEqual(await victim.evaluate(() => [window.pwned, document.querySelectorAll('#page img, #page script, #page iframe').length]), [undefined, 0], name);
+  }
+  await shot(victim, 'hostile');
+  await bad.close();
+
+  // everything can be read: wide and narrow, light and dark
+  for (const colorScheme of ['light', 'dark'])
+    for (const width of [1280, 400]) {
+      const context = await browser.newContext({ colorScheme, viewport: { width, height: 800 } });
+      const look = await context.newPage();
+      await look.goto(base);
+      assert.deepStrictEqual(await look.evaluate(faults), [], `login, ${width} ${colorScheme}`);
+      await look.fill('#token', token('operator'));
+      await look.keyboard.press('Enter');
+      await look.waitForSelector('#page h2');
+      for (const name of PAGES) {
+        await look.goto(base + '#' + name);
+        await look.waitForFunction((n) => document.title.startsWith('Berth: ' + n.split('/')[0]), name);
+        await shot(look, `${name.split('/')[0]}-${width}-${colorScheme}`);
+        assert.deepStrictEqual(await look.evaluate(faults), [], `${name}, ${width} ${colorScheme}`);
+      }
+      await context.close();
+    }
 
   // a token that is taken back ends the session by itself
   run('token', 'revoke', 'viewer');

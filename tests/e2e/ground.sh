@@ -49,6 +49,8 @@ stations:
   - {id: troll, lat: -72.01, lon: 2.53, mask: 5, turn: 5m}
 links:
   uhf: {rate: 9600, setup: 20s}
+tenants:
+  acme: {share: 2, quota: {memory: 64M, uplink: 8M/day}, teams: {optics: {memory: 32M}}}
 satellites:
 END
     for i in 1 2 3; do
@@ -63,6 +65,10 @@ desired:
       zenith/beacon: 1.0.0
 END
 } >"$w/fleet.yaml"
+# a next version of one payload, which nobody orders yet
+sed -i 's/^version: .*/version: 1.1.0/; s/^release: .*/release: 2/' "$w/acme/payload.yaml"
+quiet build "$w/acme" --key "$w/keys/acme.key" --out "$w/acme.berth"
+quiet push "$w/acme.berth"
 quiet apply "$w/fleet.yaml" --key "$w/keys/operator.key"
 "$b/berth-ground" --once 2>"$w/out" || { cat "$w/out"; exit 1; } # releases the orders of the first wave
 

@@ -253,13 +253,114 @@ static void packages_where_they_are(void **state)
     json_decref(doc);
 }
 
+/* The lines of the template, and of each the example that it belongs to: lines with one sign that
+ * follow each other; 0 = none. */
+#define LINES_MAX 128U
+struct template
+{
+    char *text;
+    size_t n, examples;
+    char *line[LINES_MAX];
+    size_t example[LINES_MAX];
+};
+
+static void read_template(struct template *t)
+{
+    scoped(free_ptr) uint8_t *content = NULL;
+    bool within = false;
+    size_t n = 0;
+
+    assert_rc(fs_read_alloc(dirfd, "new.yaml", 65536, &content, &n, &err), RC_OK);
+    t->text = strndup((const char *)content, n);
+    assert_non_null(t->text);
+    char *rest = t->text;
+
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        const bool is = line[0] == '#' && line[1] != '#';
+
+        assert_true(t->n < LINES_MAX);
+        t->examples += is && !within;
+        t->example[t->n] = is ? t->examples : 0;
+        t->line[t->n++] = line;
+        within = is;
+    }
+}
+
+/* The template with some of its examples put to use. */
+static void put_used(const struct template *t, const bool *use)
+{
+    char out[16384];
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->n; i++)
+        n += (size_t)snprintf(out + n, sizeof out - n, "%s\n",
+                              t->line[i] + (t->example[i] > 0 && use[t->example[i]]));
+    assert_true(n < sizeof out);
+    put("used.yaml", out, 0644);
+}
+
+/* It plans as it is; so does each example, alone beside stations and links, and all of them do. */
+static void a_template_that_is_good(void **state)
+{
+    struct template t = { 0 };
+    bool use[LINES_MAX] = { false };
+
+    (void)state;
+    assert_berth("init fleet new.yaml", 0);
+    assert_berth("init fleet new.yaml", 4);
+    assert_said("berth init fleet OTHER.yaml");
+    assert_berth("plan new.yaml --json", 3); /* it ends what was ordered before */
+    assert_said("\"fleet\": \"aurora\"");
+    assert_said("sat-2");
+    read_template(&t);
+    assert_int_equal(t.examples, 5);
+    for (size_t i = 1; i <= t.examples; i++) {
+        memset(use, 0, sizeof use);
+        use[1] = use[i] = true;
+        put_used(&t, use);
+        assert_berth("fleet export used.yaml", i == 4 ? 1 : 0);
+        if (i == 4) /* wants a label of one's own */
+            assert_said("selects no satellite");
+    }
+    memset(use, 1, sizeof use);
+    for (size_t i = 0; i < t.n; i++) {
+        char *select = strstr(t.line[i], "label=value");
+
+        if (select)
+            memcpy(select, "plane=a    ", 11);
+    }
+    put_used(&t, use);
+    assert_berth("fleet export used.yaml", 0);
+    static const char *const parts[] = { "stations", "links", "tenants", "teams",   "tle",
+                                         "rollout",  "soak",  "hold",    "capacity" };
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        assert_said(parts[i]);
+    free(t.text);
+}
+
+/* A fleet file may be JSON, and is then read just as strictly. */
+static void json_is_a_fleet_file_too(void **state)
+{
+    (void)state;
+    put_fleet("quota: {memory: 48M, uplink: 1M/day}, teams: {flight: {memory: 16M}}");
+    assert_berth("fleet export fleet.yaml", 0);
+    put("fleet.json", said, 0644);
+    assert_berth("plan fleet.json --json", 0);
+    assert_berth("fleet export fleet.json", 0);
+    put("again.json", said, 0644);
+    assert_run("cmp fleet.json again.json", 0);
+    put("bad.json", "{\"fleet\": \"a\", \"fleet\": \"b\"}", 0644);
+    assert_berth("plan bad.json", 1);
+    assert_said("bad.json:1:");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_keep_to_quotas),
-        cmocka_unit_test(plans_tell_each_verdict),
-        cmocka_unit_test(used_and_left),
-        cmocka_unit_test(packages_where_they_are),
+        cmocka_unit_test(plans_keep_to_quotas),    cmocka_unit_test(plans_tell_each_verdict),
+        cmocka_unit_test(used_and_left),           cmocka_unit_test(packages_where_they_are),
+        cmocka_unit_test(a_template_that_is_good), cmocka_unit_test(json_is_a_fleet_file_too),
     };
 
     return cmocka_run_group_tests(tests, begin_fleet, end);
