@@ -27,8 +27,10 @@ enum doc_type {
     DOC_TOKEN = 7,
     DOC_REKEY = 8,
     DOC_DELEGATION = 9,
-    DOC_AUDIT = 10, /* of the ground's own log (manifest/audit); nothing on board takes one */
-    DOC_BRIEF = 11, /* instead of a report (manifest/brief) */
+    DOC_AUDIT = 10,    /* of the ground's own log (manifest/audit); nothing on board takes one */
+    DOC_BRIEF = 11,    /* instead of a report (manifest/brief) */
+    DOC_APPROVAL = 12, /* of a rollout (manifest/approval); nothing on board takes one */
+    DOC_APPROVER = 13, /* who may approve; the same */
 };
 
 #define DOC_FORMAT 1U /* version of the format of every type */

@@ -13,10 +13,11 @@ static const char *const slot_names[SLOT_STATES] = {
 };
 
 static const char *const type_names[] = {
-    [DOC_ROOT] = "root",   [DOC_GRANT] = "grant",   [DOC_MANIFEST] = "manifest",
-    [DOC_ORDER] = "order", [DOC_REPORT] = "report", [DOC_REVOCATION] = "revocation",
-    [DOC_TOKEN] = "token", [DOC_REKEY] = "rekey",   [DOC_DELEGATION] = "delegation",
-    [DOC_AUDIT] = "audit", [DOC_BRIEF] = "brief",
+    [DOC_ROOT] = "root",         [DOC_GRANT] = "grant",   [DOC_MANIFEST] = "manifest",
+    [DOC_ORDER] = "order",       [DOC_REPORT] = "report", [DOC_REVOCATION] = "revocation",
+    [DOC_TOKEN] = "token",       [DOC_REKEY] = "rekey",   [DOC_DELEGATION] = "delegation",
+    [DOC_AUDIT] = "audit",       [DOC_BRIEF] = "brief",   [DOC_APPROVAL] = "approval",
+    [DOC_APPROVER] = "approver",
 };
 
 #define TYPE_NAMES (sizeof type_names / sizeof type_names[0])

@@ -6,13 +6,14 @@
 #include <stdlib.h>
 
 #include "link/port.h"
+#include "orchestrator/approvals.h"
 #include "orchestrator/deliver.h"
 #include "orchestrator/witness.h"
 
 /* Rollouts that one abort can end: those of one apply, each with another payload or version. */
 #define ABORTS_MAX 512U
-/* Enough for every wave to settle, pass and open, and the end; more is a bug. */
-#define STEPS_MAX (4U * ROLLOUT_WAVES_MAX + 4U)
+/* Enough to start, for every wave to settle, pass and open, and the end; more is a bug. */
+#define STEPS_MAX (4U * ROLLOUT_WAVES_MAX + 6U)
 
 static enum rc add_task(struct rollout *r, const struct store_wave *row, struct err *err)
 {
@@ -42,7 +43,10 @@ enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret
         rc = store_waves(store, id, &waves, &n, err);
     if (rc != RC_OK)
         return rc;
-    *ret = (struct rollout){ .state = row.state, .fail_max = row.fail_max, .soak_ms = row.soak_ms };
+    *ret = (struct rollout){ .state = row.state,
+                             .fail_max = row.fail_max,
+                             .soak_ms = row.soak_ms,
+                             .approved = row.approve == 0 };
     (void)snprintf(ret->reason, sizeof ret->reason, "%.*s", (int)sizeof ret->reason - 1,
                    row.reason);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
@@ -78,6 +82,24 @@ static enum rc write_back(struct store *store, struct store_rollout *row, const 
 /* ---- rollouts ---------------------------------------------------------------------------------
  */
 
+/* Whether everybody has approved, by what was signed. */
+static enum rc ask_approvals(struct store *store, const struct store_rollout *row, uint64_t now_ms,
+                             struct rollout *r, struct err *err)
+{
+    scoped(trust_free) struct trust *trust = NULL;
+    struct approvals a;
+    enum rc rc = RC_OK;
+
+    if (row->approve == 0)
+        return RC_OK;
+    rc = approvals_trust(store, now_ms, &trust, err);
+    if (rc == RC_OK)
+        rc = approvals_of(store, trust, row, &a, err);
+    if (rc == RC_OK)
+        r->approved = approvals_complete(&a);
+    return rc;
+}
+
 static void look(const struct view *view, const struct store_rollout *row, const struct rollout *r,
                  const uint64_t *generation, struct rollout_seen *ret)
 {
@@ -102,6 +124,8 @@ static void tell(const struct advance_log *log, uint64_t id, const struct rollou
         [ROLLOUT_DO_RELEASE] = "wave-open",
         [ROLLOUT_DO_PAUSE] = "paused",
         [ROLLOUT_DO_COMPLETE] = "completed",
+        [ROLLOUT_DO_AWAIT] = "awaiting-approval",
+        [ROLLOUT_DO_START] = "approved",
     };
     size_t verb = (size_t)action->verb;
     struct advance_event event = { .rollout = id, .detail = action->reason };
@@ -109,7 +133,10 @@ static void tell(const struct advance_log *log, uint64_t id, const struct rollou
     if (verb >= sizeof names / sizeof names[0] || !names[verb])
         return;
     event.what = names[verb];
-    event.number = action->verb == ROLLOUT_DO_COMPLETE ? 0 : action->wave + 1;
+    event.number = action->verb == ROLLOUT_DO_COMPLETE || action->verb == ROLLOUT_DO_AWAIT ||
+                           action->verb == ROLLOUT_DO_START
+                       ? 0
+                       : action->wave + 1;
     log->fn(log->arg, &event);
 }
 
@@ -127,6 +154,12 @@ static enum rc audit_action(struct store *store, uint64_t id, const struct rollo
     if (action->verb == ROLLOUT_DO_COMPLETE)
         return store_audit(store, "berth-ground", "rollout-complete", now_ms, err, "rollout %llu",
                            n);
+    if (action->verb == ROLLOUT_DO_AWAIT)
+        return store_audit(store, "berth-ground", "rollout-await", now_ms, err,
+                           "rollout %llu: an approval is missing", n);
+    if (action->verb == ROLLOUT_DO_START)
+        return store_audit(store, "berth-ground", "rollout-start", now_ms, err,
+                           "rollout %llu: approved", n);
     return RC_OK;
 }
 
@@ -146,6 +179,8 @@ static enum rc advance_one(struct store *store, const struct view *view, uint64_
         return err_set(err, RC_NO_MEMORY, "rollout");
     enum rc rc = advance_read(store, id, &row, r, generation, err);
 
+    if (rc == RC_OK)
+        rc = ask_approvals(store, &row, now_ms, r, err);
     if (rc != RC_OK)
         return rc;
     look(view, &row, r, generation, seen);
@@ -155,6 +190,8 @@ static enum rc advance_one(struct store *store, const struct view *view, uint64_
     rc = store_begin(store, &open, err);
     if (rc == RC_OK) /* again: a person may have paused it since */
         rc = advance_read(store, id, &row, r, generation, err);
+    if (rc == RC_OK)
+        rc = ask_approvals(store, &row, now_ms, r, err);
     if (rc != RC_OK)
         return rc;
     r[1] = r[0];
@@ -273,10 +310,13 @@ static enum rc pause_expired(struct store *store, const struct store_order *orde
     return rc == RC_ROLLOUT_STATE ? RC_OK : rc; /* nothing runs that could be paused */
 }
 
-/* Give way to the one that is let go: order, or token of an order that was sent before. */
-static enum rc let_go(struct store *store, const struct store_order *order, uint64_t now_ms,
-                      bool *ret_expired, struct err *err)
+/* Give way to the one that is let go: order, or token of an order that was sent before.  approved
+ * is about this order. */
+static enum rc let_go(struct store *store, const struct approved *approved,
+                      const struct store_order *order, uint64_t now_ms, bool *ret_expired,
+                      struct err *err)
 {
+    assert(approved_names(approved, order->satellite, order->generation));
     bool staged = false;
     enum rc rc = queue_token(store, order, now_ms, &staged, ret_expired, err);
 
@@ -294,6 +334,7 @@ static enum rc let_go(struct store *store, const struct store_order *order, uint
 static enum rc release_one(struct store *store, const struct store_order *order, uint64_t now_ms,
                            const struct advance_log *log, struct err *err)
 {
+    scoped(approved_free) struct approved *approved = NULL;
     scoped(store_rollback) struct store *open = NULL;
     struct advance_event event = { .what = "order-released",
                                    .detail = order->satellite,
@@ -310,7 +351,11 @@ static enum rc release_one(struct store *store, const struct store_order *order,
         return rc;
     bool expired = false;
 
-    rc = let_go(store, order, now_ms, &expired, err);
+    rc = approvals_order(store, order->satellite, order->generation, now_ms, &approved, err);
+    if (rc == RC_APPROVAL_MISSING) /* the next round stops the rollout */
+        return RC_OK;
+    if (rc == RC_OK)
+        rc = let_go(store, approved, order, now_ms, &expired, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     if (rc == RC_OK && expired)
@@ -348,13 +393,18 @@ static enum rc release_ready(struct store *store, const struct view *view, uint6
 enum rc advance_all(struct store *store, const struct view *view, uint64_t now_ms,
                     const struct advance_log *log, struct err *err)
 {
-    scoped(free_ptr) struct store_rollout *rows = NULL;
+    static const enum rollout_state moving[] = { ROLLOUT_AWAITING, ROLLOUT_RUNNING };
     struct witness_alarm alarm = { 0 };
-    size_t n = 0;
-    enum rc rc = store_rollouts(store, ROLLOUT_RUNNING, &rows, &n, err);
+    enum rc rc = RC_OK;
 
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
-        rc = advance_one(store, view, rows[i].id, now_ms, log, err);
+    for (size_t s = 0; rc == RC_OK && s < sizeof moving / sizeof moving[0]; s++) {
+        scoped(free_ptr) struct store_rollout *rows = NULL;
+        size_t n = 0;
+
+        rc = store_rollouts(store, moving[s], &rows, &n, err);
+        for (size_t i = 0; rc == RC_OK && i < n; i++)
+            rc = advance_one(store, view, rows[i].id, now_ms, log, err);
+    }
     /* What is held in a store that was rolled back may have been withdrawn since. */
     if (rc == RC_OK)
         rc = witness_fleet(store, view, &alarm, err);
@@ -395,10 +445,9 @@ static enum rc enter_one(struct store *store, uint64_t id, enum rollout_event ev
                          const char *reason, uint64_t now_ms, struct err *err)
 {
     static const char *const actions[ROLLOUT_EVENTS] = {
-        [ROLLOUT_EV_PAUSE] = "rollout-pause",
-        [ROLLOUT_EV_RESUME] = "rollout-resume",
-        [ROLLOUT_EV_ABORT] = "rollout-abort",
-        [ROLLOUT_EV_COMPLETE] = "rollout-complete",
+        [ROLLOUT_EV_PAUSE] = "rollout-pause", [ROLLOUT_EV_RESUME] = "rollout-resume",
+        [ROLLOUT_EV_ABORT] = "rollout-abort", [ROLLOUT_EV_COMPLETE] = "rollout-complete",
+        [ROLLOUT_EV_AWAIT] = "rollout-await", [ROLLOUT_EV_START] = "rollout-start",
     };
     scoped(free_ptr) struct rollout *r = calloc(2, sizeof *r);
     struct store_rollout row;

@@ -12,43 +12,50 @@
 #define STAFF (BIT(API_VIEWER) | BIT(API_APPROVER) | BIT(API_OPERATOR) | BIT(API_SAFETY))
 #define ALL (STAFF | BIT(API_TENANT))
 #define MAY_STOP (BIT(API_OPERATOR) | BIT(API_SAFETY))
+#define MAY_APPROVE (MAY_STOP | BIT(API_APPROVER))
 #define LEVELS_MAX 32U
 
 const struct api_route api_routes[] = {
-    { "GET", "/v1/me", API_ME, API_NO_VARIABLE, NULL, NULL, NULL, ALL, false },
-    { "GET", "/v1/openapi.json", API_OPENAPI, API_NO_VARIABLE, NULL, NULL, NULL, ALL, false },
-    { "GET", "/v1/events", API_EVENTS, API_NO_VARIABLE, NULL, NULL, NULL, ALL, false },
-    { "GET", "/metrics", API_METRICS, API_NO_VARIABLE, NULL, NULL, NULL, STAFF, false },
+    { "GET", "/v1/me", API_ME, API_NO_VARIABLE, NULL, NULL, NULL, ALL, API_NO_BODY },
+    { "GET", "/v1/openapi.json", API_OPENAPI, API_NO_VARIABLE, NULL, NULL, NULL, ALL, API_NO_BODY },
+    { "GET", "/v1/events", API_EVENTS, API_NO_VARIABLE, NULL, NULL, NULL, ALL, API_NO_BODY },
+    { "GET", "/metrics", API_METRICS, API_NO_VARIABLE, NULL, NULL, NULL, STAFF, API_NO_BODY },
     { "GET", "/v1/satellites", API_COMMAND, API_NO_VARIABLE, "status", "satellites", "id", ALL,
-      false },
-    { "GET", "/v1/satellites/{}", API_COMMAND, API_NAME, "ps", NULL, NULL, ALL, false },
+      API_NO_BODY },
+    { "GET", "/v1/satellites/{}", API_COMMAND, API_NAME, "ps", NULL, NULL, ALL, API_NO_BODY },
     { "GET", "/v1/rollouts", API_COMMAND, API_NO_VARIABLE, "rollout list", "rollouts", "id", ALL,
-      false },
+      API_NO_BODY },
     { "GET", "/v1/rollouts/{}", API_COMMAND, API_NUMBER, "rollout status", "rollouts", "id", ALL,
-      false },
+      API_NO_BODY },
     { "GET", "/v1/rollouts/{}/forecast", API_COMMAND, API_NUMBER, "rollout forecast", NULL, NULL,
-      STAFF, false },
+      STAFF, API_NO_BODY },
     { "POST", "/v1/rollouts/{}/pause", API_COMMAND, API_NUMBER, "rollout pause", "rollouts", "id",
-      MAY_STOP, true },
+      MAY_STOP, API_REASON },
     { "POST", "/v1/rollouts/{}/resume", API_COMMAND, API_NUMBER, "rollout resume", "rollouts", "id",
-      BIT(API_OPERATOR), false },
+      BIT(API_OPERATOR), API_NO_BODY },
     { "POST", "/v1/rollouts/{}/promote", API_COMMAND, API_NUMBER, "rollout promote", "rollouts",
-      "id", BIT(API_OPERATOR), false },
+      "id", BIT(API_OPERATOR), API_NO_BODY },
     { "POST", "/v1/rollouts/{}/abort", API_COMMAND, API_NUMBER, "rollout abort", "rollouts", "id",
-      MAY_STOP, true },
-    { "GET", "/v1/passes", API_COMMAND, API_NO_VARIABLE, "passes", NULL, NULL, STAFF, false },
+      MAY_STOP, API_REASON },
+    { "POST", "/v1/rollouts/{}/approve", API_COMMAND, API_NUMBER, "rollout approve", "rollouts",
+      "id", MAY_APPROVE, API_WHY },
+    { "POST", "/v1/rollouts/{}/deny", API_COMMAND, API_NUMBER, "rollout deny", "rollouts", "id",
+      MAY_APPROVE, API_WHY_NEEDED },
+    { "GET", "/v1/passes", API_COMMAND, API_NO_VARIABLE, "passes", NULL, NULL, STAFF, API_NO_BODY },
     { "GET", "/v1/satellites/{}/passes", API_COMMAND, API_NAME, "passes", NULL, NULL, STAFF,
-      false },
+      API_NO_BODY },
     { "GET", "/v1/audit", API_COMMAND, API_NO_VARIABLE, "audit log --last 10000", "entries", "seq",
-      STAFF, false },
+      STAFF, API_NO_BODY },
     { "GET", "/v1/audit/verify", API_COMMAND, API_NO_VARIABLE, "audit verify", NULL, NULL, STAFF,
-      false },
-    { "GET", "/v1/tenants", API_COMMAND, API_NO_VARIABLE, "quota", "tenants", "id", ALL, false },
+      API_NO_BODY },
+    { "GET", "/v1/tenants", API_COMMAND, API_NO_VARIABLE, "quota", "tenants", "id", ALL,
+      API_NO_BODY },
     { "GET", "/v1/packages", API_COMMAND, API_NO_VARIABLE, "packages", "packages", "payload", ALL,
-      false },
+      API_NO_BODY },
     { "GET", "/v1/links", API_COMMAND, API_NO_VARIABLE, "link status", "satellites", "id", STAFF,
-      false },
-    { "GET", "/v1/trust", API_COMMAND, API_NO_VARIABLE, "trust status", NULL, NULL, STAFF, false },
+      API_NO_BODY },
+    { "GET", "/v1/trust", API_COMMAND, API_NO_VARIABLE, "trust status", NULL, NULL, STAFF,
+      API_NO_BODY },
     { 0 },
 };
 
@@ -211,28 +218,32 @@ static bool is_printable(const char *text)
     return true;
 }
 
-/* {"reason": TEXT} or {} or nothing. */
+/* {NAME: TEXT}, or, unless it is needed, {} or nothing. */
 static enum rc take_body(struct bytes body, struct api_call *ret, struct err *err)
 {
+    static const char *const names[] = { "", "reason", "why", "why" };
+    const char *name = names[ret->route->body];
+    bool needed = ret->route->body == API_WHY_NEEDED;
     json_error_t why;
 
-    if (body.n == 0)
+    if (body.n == 0 && !needed)
         return RC_OK;
-    if (!ret->route->reason || body.n > API_BODY_MAX)
+    if (ret->route->body == API_NO_BODY || body.n > API_BODY_MAX)
         return err_set(err, RC_API_REQUEST, "this takes no body, or none so large");
     json_t *root = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &why);
-    json_t *reason = json_object_get(root, "reason");
-    const char *text = json_string_value(reason);
+    json_t *value = json_object_get(root, name);
+    const char *text = json_string_value(value);
     enum rc rc = RC_OK;
 
-    if (!json_is_object(root) || json_object_size(root) != (reason ? 1U : 0U) ||
-        (reason && (!text || json_string_length(reason) != strlen(text) || *text == '\0' ||
-                    strlen(text) > API_REASON_MAX || !is_printable(text))))
+    if (!json_is_object(root) || json_object_size(root) != (value ? 1U : 0U) ||
+        (needed && !value) ||
+        (value && (!text || json_string_length(value) != strlen(text) || *text == '\0' ||
+                   strlen(text) > API_REASON_MAX || !is_printable(text))))
         rc = err_set(err, RC_API_REQUEST,
-                     "the body is {\"reason\": \"...\"}, of 1 to %u printable characters",
+                     "the body is {\"%s\": \"...\"}, of 1 to %u printable characters", name,
                      API_REASON_MAX);
     else if (text)
-        (void)snprintf(ret->reason, sizeof ret->reason, "--reason=%s", text);
+        (void)snprintf(ret->text, sizeof ret->text, "--%s=%s", name, text);
     json_decref(root);
     return rc;
 }
@@ -248,8 +259,8 @@ static void compose(struct api_call *c)
     for (char *word = strtok_r(rest, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
         c->word[c->n_words++] = word;
     c->word[c->n_words++] = "--json";
-    if (c->reason[0] != '\0')
-        c->word[c->n_words++] = c->reason;
+    if (c->text[0] != '\0')
+        c->word[c->n_words++] = c->text;
     c->word[c->n_words++] = "--"; /* no option comes behind it */
     if (c->variable[0] != '\0')
         c->word[c->n_words++] = c->variable;
@@ -499,11 +510,24 @@ unsigned api_status(enum rc rc)
         enum rc rc;
         unsigned status;
     } rows[] = {
-        { RC_OK, 200 },           { RC_API_REQUEST, 400 }, { RC_USAGE, 400 },
-        { RC_API_AUTH, 401 },     { RC_API_ROLE, 403 },    { RC_NOT_FOUND, 404 },
-        { RC_NO_SATELLITE, 404 }, { RC_NO_PACKAGE, 404 },  { RC_ROLLOUT_STATE, 409 },
-        { RC_PLAN_STALE, 409 },   { RC_EXISTS, 409 },      { RC_API_LIMIT, 429 },
-        { RC_BUSY, 503 },         { RC_NO_SPACE, 507 },    { RC_TIMEOUT, 504 },
+        { RC_OK, 200 },
+        { RC_API_REQUEST, 400 },
+        { RC_USAGE, 400 },
+        { RC_API_AUTH, 401 },
+        { RC_API_ROLE, 403 },
+        { RC_NOT_FOUND, 404 },
+        { RC_NO_SATELLITE, 404 },
+        { RC_NO_PACKAGE, 404 },
+        { RC_ROLLOUT_STATE, 409 },
+        { RC_PLAN_STALE, 409 },
+        { RC_EXISTS, 409 },
+        { RC_API_LIMIT, 429 },
+        { RC_APPROVAL_ROLE, 409 },
+        { RC_APPROVAL_PERSON, 409 },
+        { RC_APPROVAL_VOID, 403 },
+        { RC_BUSY, 503 },
+        { RC_NO_SPACE, 507 },
+        { RC_TIMEOUT, 504 },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

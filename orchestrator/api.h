@@ -26,7 +26,7 @@
 enum api_role {
     API_VIEWER,   /* sees the whole fleet, changes nothing */
     API_TENANT,   /* sees its own payloads only */
-    API_APPROVER, /* as viewer; approvals are its */
+    API_APPROVER, /* as viewer, and approves of rollouts or denies them */
     API_OPERATOR, /* as viewer, and steers rollouts */
     API_SAFETY,   /* as viewer, and may stop: pause and abort */
     API_ROLES
@@ -51,6 +51,14 @@ enum api_what {
     API_OPENAPI, /* the description of all this */
 };
 
+/* What may come with a request. */
+enum api_body {
+    API_NO_BODY,
+    API_REASON,    /* {"reason": TEXT}, or none */
+    API_WHY,       /* {"why": TEXT}, or none */
+    API_WHY_NEEDED /* {"why": TEXT} */
+};
+
 enum api_variable { API_NO_VARIABLE, API_NAME, API_NUMBER };
 
 struct api_route {
@@ -62,7 +70,7 @@ struct api_route {
     const char *list;    /* the answer's member that is a list, or NULL */
     const char *key;     /* of its items: in this order, and what a cursor names */
     unsigned roles;      /* bits 1 << enum api_role */
-    bool reason;         /* a body {"reason": TEXT} may come */
+    enum api_body body;
 };
 
 /* The table, for whoever describes or tests it; ends with a row without a path. */
@@ -86,7 +94,7 @@ struct api_call {
     const struct api_route *route;
     char command[64];
     char variable[NAME_CAP];
-    char reason[16U + API_REASON_MAX + 1U]; /* "--reason=TEXT", or "" */
+    char text[16U + API_REASON_MAX + 1U]; /* "--reason=TEXT", "--why=TEXT", or "" */
     size_t n_words;
     const char *word[API_WORDS_MAX]; /* of the command line, without the program's name */
     uint32_t limit;

@@ -21,6 +21,7 @@
 #include "orchestrator/api_events.h"
 #include "orchestrator/api_metrics.h"
 #include "orchestrator/api_token.h"
+#include "orchestrator/approvals.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 
@@ -197,7 +198,7 @@ static void end_command(struct api_http *h)
 }
 
 /* Run a command of berth in this process; *ret is what it printed, NULL if that is no JSON. */
-static int run_command(struct api_http *h, const struct api_call *call, const struct api_who *who,
+static int run_command(struct api_http *h, const struct api_call *call, const struct acting *who,
                        json_t **ret)
 {
     char name[] = "berth", home_option[] = "--home", json_option[] = "--json";
@@ -213,10 +214,12 @@ static int run_command(struct api_http *h, const struct api_call *call, const st
     for (size_t i = 0; i < call->n_words; i++)
         argv[argc++] = (char *)(uintptr_t)call->word[i];
     if (out && err) {
-        (void)snprintf(as, sizeof as, "api/%.50s", who->name);
+        (void)snprintf(as, sizeof as, APPROVALS_API "%.50s", who->who.name);
         begin_command(h, strcmp(call->route->method, "GET") != 0);
         store_act_as(as);
+        acting_set(who);
         code = cli_main(cmd_tables, argc, argv, out, err);
+        acting_set(NULL);
         store_act_as("");
         end_command(h);
     }
@@ -232,7 +235,7 @@ static int run_command(struct api_http *h, const struct api_call *call, const st
 }
 
 static enum MHD_Result answer_command(struct api_http *h, struct MHD_Connection *c,
-                                      const struct api_call *call, const struct api_who *who)
+                                      const struct api_call *call, const struct acting *who)
 {
     json_t *answer;
     int code = run_command(h, call, who, &answer);
@@ -251,7 +254,7 @@ static enum MHD_Result answer_command(struct api_http *h, struct MHD_Connection 
                            api_status(rc_from_number(
                                (uint32_t)json_integer_value(json_object_get(error, "code")))),
                            answer);
-    answer = api_shape(call, who, answer);
+    answer = api_shape(call, &who->who, answer);
     if (api_nothing(call, answer)) {
         struct err err = { 0 };
 
@@ -715,7 +718,7 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
         (void)!err_set(&err, RC_API_LIMIT, "requests of a token at once");
         return answer_error(h, c, &err);
     }
-    return answer_command(h, c, &call, &who);
+    return answer_command(h, c, &call, &(struct acting){ .who = who, .secret = secret });
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,

@@ -14,6 +14,7 @@
 #include "link/port.h"
 #include "orchestrator/activation.h"
 #include "orchestrator/advance.h"
+#include "orchestrator/approvals.h"
 #include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/deliver.h"
@@ -141,9 +142,11 @@ static enum rc add_rollouts(const struct apply *a, struct err *err)
     for (uint32_t i = 0; rc == RC_OK && i < a->p->plan->n_rollouts; i++) {
         const struct plan_rollout *r = &a->p->plan->rollout[i];
         struct store_rollout row = { .to_manifest = r->to_manifest,
-                                     .state = ROLLOUT_RUNNING,
+                                     .state = r->approve != 0 ? ROLLOUT_AWAITING : ROLLOUT_RUNNING,
                                      .fail_max = r->fail_max,
                                      .soak_ms = r->soak_ms,
+                                     .plan = a->p->plan->hash,
+                                     .approve = r->approve,
                                      .created_ms = a->now_ms };
 
         (void)snprintf(row.tenant, sizeof row.tenant, "%s", r->tenant);
@@ -494,6 +497,9 @@ static int done(const struct apply *a)
         (void)json_array_append_new(ids, json_uint(a->rollout[i]));
         cli_say(a->cli, "rollout %llu: %s/%s %s -> %s", (unsigned long long)a->rollout[i],
                 r->tenant, r->name, r->from[0] ? r->from : "(new)", r->to[0] ? r->to : "(stop)");
+        if (r->approve != 0)
+            cli_note(a->cli, "waits for approval by %s: berth rollout approve %llu",
+                     approvals_text(r->approve), (unsigned long long)a->rollout[i]);
     }
     if (a->p->plan->n_rollouts > 0)
         cli_note(a->cli, "follow it with: berth rollout status --watch");
@@ -601,7 +607,8 @@ static enum rc end_undone(const struct apply *a, struct err *err)
     enum rc rc = a->undo != 0 ? store_rollout(a->home->store, a->undo, &row, err) : RC_OK;
 
     if (rc != RC_OK || a->undo == 0 ||
-        (row.state != ROLLOUT_RUNNING && row.state != ROLLOUT_PAUSED))
+        (row.state != ROLLOUT_RUNNING && row.state != ROLLOUT_PAUSED &&
+         row.state != ROLLOUT_AWAITING))
         return rc;
     return advance_enter(a->home->store, a->undo, ROLLOUT_EV_ABORT, "undone", a->now_ms, err);
 }

@@ -9,224 +9,7 @@
 #include "orchestrator/auditing.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
-#include "orchestrator/screen.h"
-
-/* One rollout as read from the store. */
-struct entry {
-    struct store_rollout row;
-    struct rollout rollout;
-};
-
-static void payload_name(const struct store_rollout *row, char out[2U * NAME_CAP + 1U])
-{
-    (void)snprintf(out, 2U * NAME_CAP + 1U, "%s/%s", row->tenant, row->name);
-}
-
-/* ---- JSON -------------------------------------------------------------------------------------
- */
-
-static json_t *wave_json(const struct rollout *r, uint32_t wave)
-{
-    json_t *members = json_array();
-
-    for (uint32_t i = 0; i < r->n_tasks; i++)
-        if (r->task[i].wave == wave)
-            (void)json_array_append_new(members, json_string(r->task[i].satellite));
-    return json_pack("{s:i, s:s, s:o}", "index", (int)wave + 1, "state",
-                     wave_state_name(r->wave[wave].state), "satellites", members);
-}
-
-static json_t *entry_json(const struct entry *e)
-{
-    char payload[2U * NAME_CAP + 1U];
-    json_t *waves = json_array();
-
-    payload_name(&e->row, payload);
-    for (uint32_t w = 0; w < e->rollout.n_waves; w++)
-        (void)json_array_append_new(waves, wave_json(&e->rollout, w));
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:i, s:o}", "id", json_uint(e->row.id),
-                     "payload", payload, "from", e->row.from, "to", e->row.to, "state",
-                     rollout_state_name(e->rollout.state), "reason", json_safe(e->rollout.reason),
-                     "wave", (int)rollout_wave_now(&e->rollout), "waves", waves);
-}
-
-/* ---- for people -------------------------------------------------------------------------------
- */
-
-static enum screen_mark state_mark(enum rollout_state state)
-{
-    static const enum screen_mark marks[ROLLOUT_STATES] = {
-        [ROLLOUT_RUNNING] = MARK_BUSY,
-        [ROLLOUT_PAUSED] = MARK_BAD,
-        [ROLLOUT_COMPLETED] = MARK_GOOD,
-        [ROLLOUT_ABORTED] = MARK_UNKNOWN,
-    };
-
-    return marks[state];
-}
-
-static enum screen_mark wave_mark(enum wave_state state)
-{
-    static const enum screen_mark marks[WAVE_STATES] = {
-        [WAVE_WAITING] = MARK_UNKNOWN,
-        [WAVE_ACTIVE] = MARK_BUSY,
-        [WAVE_DONE] = MARK_GOOD,
-        [WAVE_FAILED] = MARK_BAD,
-    };
-
-    return marks[state];
-}
-
-static void print_line(struct cli *cli, struct cli_table *table, const struct entry *e)
-{
-    char id[24];
-    char payload[2U * NAME_CAP + 1U];
-    char change[2U * VERSION_CAP + 16U];
-    char state[24];
-    char wave[32];
-    char age[CLI_SIZE_CAP];
-    const char *const cells[] = { id, payload, change, state, wave, age, e->rollout.reason };
-    uint64_t now = clock_unix_ms();
-
-    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)e->row.id);
-    payload_name(&e->row, payload);
-    (void)snprintf(change, sizeof change, "%s -> %s", e->row.from[0] ? e->row.from : "(new)",
-                   e->row.to[0] ? e->row.to : "(stop)");
-    (void)screen_word(cli, state_mark(e->rollout.state), rollout_state_name(e->rollout.state),
-                      state, sizeof state);
-    (void)snprintf(wave, sizeof wave, "%u/%u", rollout_wave_now(&e->rollout), e->rollout.n_waves);
-    (void)cli_age(now > e->row.changed_ms ? now - e->row.changed_ms : 0, age);
-    cli_table_row(table, cells);
-}
-
-/* Whose order is released and whose waits. */
-static void add_waves(struct cli *cli, struct cli_table *table, const struct entry *e)
-{
-    for (uint32_t i = 0; i < e->rollout.n_tasks; i++) {
-        const struct rollout_task *task = &e->rollout.task[i];
-        enum wave_state state = e->rollout.wave[task->wave].state;
-        char word[24];
-        char id[24];
-        char wave[12];
-        const char *const cells[] = { id, wave, word, task->satellite };
-
-        (void)snprintf(id, sizeof id, "%llu", (unsigned long long)e->row.id);
-        (void)snprintf(wave, sizeof wave, "%u", task->wave + 1);
-        (void)screen_word(cli, wave_mark(state), wave_state_name(state), word, sizeof word);
-        cli_table_row(table, cells);
-    }
-}
-
-/* Of rollouts that may still move; of all of them when there is one. */
-static void print_waves(struct cli *cli, const struct entry *entries, size_t n)
-{
-    static const char *const headings[] = { "ROLLOUT", "WAVE", "STATE", "SATELLITE" };
-    scoped(cli_table_free) struct cli_table *table = cli_table_new(headings, 4);
-    bool any = false;
-
-    for (size_t i = 0; i < n; i++) {
-        enum rollout_state state = entries[i].rollout.state;
-
-        if (n > 1 && state != ROLLOUT_RUNNING && state != ROLLOUT_PAUSED)
-            continue;
-        any = true;
-        add_waves(cli, table, &entries[i]);
-    }
-    if (!any)
-        return;
-    cli_say(cli, "%s", "");
-    cli_table_print(cli, table);
-}
-
-static void print_entries(struct cli *cli, const struct entry *entries, size_t n, bool waves)
-{
-    static const char *const headings[] = { "ID",   "PAYLOAD", "CHANGE", "STATE",
-                                            "WAVE", "SINCE",   "REASON" };
-    scoped(cli_table_free) struct cli_table *table = cli_table_new(headings, 7);
-
-    for (size_t i = 0; i < n; i++)
-        print_line(cli, table, &entries[i]);
-    if (n == 0)
-        cli_say(cli, "no rollouts");
-    else
-        cli_table_print(cli, table);
-    if (waves)
-        print_waves(cli, entries, n);
-}
-
-/* ---- reading ----------------------------------------------------------------------------------
- */
-
-/* Rollout `only`, or all of them when it is 0; the caller frees *ret. */
-static enum rc read_entries(struct store *store, uint64_t only, struct entry **ret, size_t *ret_n,
-                            struct err *err)
-{
-    scoped(free_ptr) struct store_rollout *rows = NULL;
-    scoped(free_ptr) struct entry *entries = NULL;
-    size_t n = 0;
-    size_t used = 0;
-    enum rc rc = store_rollouts(store, 0, &rows, &n, err);
-
-    if (rc != RC_OK)
-        return rc;
-    entries = calloc(n + 1, sizeof *entries);
-    if (!entries)
-        return err_set(err, RC_NO_MEMORY, "rollouts");
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        if (only != 0 && rows[i].id != only)
-            continue;
-        rc = advance_read(store, rows[i].id, &entries[used].row, &entries[used].rollout, NULL, err);
-        used += rc == RC_OK;
-    }
-    if (rc == RC_OK && only != 0 && used == 0)
-        rc = err_set(err, RC_NOT_FOUND, "rollout %llu", (unsigned long long)only);
-    if (rc != RC_OK)
-        return rc;
-    *ret_n = used;
-    *ret = entries;
-    entries = NULL;
-    return RC_OK;
-}
-
-static bool any_paused(const struct entry *entries, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (entries[i].rollout.state == ROLLOUT_PAUSED)
-            return true;
-    return false;
-}
-
-static bool any_running(const struct entry *entries, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (entries[i].rollout.state == ROLLOUT_RUNNING)
-            return true;
-    return false;
-}
-
-static int show(struct cli *cli, struct store *store, uint64_t only, bool waves)
-{
-    scoped(free_ptr) struct entry *entries = NULL;
-    struct err err = { 0 };
-    size_t n = 0;
-
-    if (read_entries(store, only, &entries, &n, &err) != RC_OK)
-        return cli_fail(cli, &err, "berth rollout list");
-    cli->again = any_running(entries, n);
-    int paused = any_paused(entries, n) ? CLI_PAUSED : CLI_OK;
-
-    if (!cli->json) {
-        print_entries(cli, entries, n, waves);
-        return paused;
-    }
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < n; i++)
-        (void)json_array_append_new(list, entry_json(&entries[i]));
-    int code = cli_json(cli, json_pack("{s:o}", "rollouts", list));
-
-    return code == CLI_OK ? paused : code;
-}
+#include "orchestrator/rollout_show.h"
 
 /* ---- commands ---------------------------------------------------------------------------------
  */
@@ -238,7 +21,7 @@ static int run_list(struct cli *cli)
 
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    int code = show(cli, home.store, 0, false);
+    int code = rollout_show(cli, home.store, 0, false);
 
     return code == CLI_PAUSED ? CLI_OK : code;
 }
@@ -253,7 +36,7 @@ static int run_rollout_status(struct cli *cli)
         return cli_fail(cli, &err, "berth rollout list");
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    return show(cli, home.store, only, true);
+    return rollout_show(cli, home.store, only, true);
 }
 
 /* What is asked of a rollout. */
@@ -291,7 +74,7 @@ static int enter(struct cli *cli, const struct change *change)
         make_change(home.store, id, change, &err) != RC_OK || store_commit(&open, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout status %llu%s", (unsigned long long)id,
                         change->promote ? "; a wave is promoted once all of it is healthy" : "");
-    int code = show(cli, home.store, id, true);
+    int code = rollout_show(cli, home.store, id, true);
 
     return code == CLI_PAUSED ? CLI_OK : code;
 }

@@ -279,9 +279,30 @@ static uint32_t read_waves(struct yaml_in *r, const struct yaml_node *map, const
     return n;
 }
 
+/* [operator, safety]: each once. */
+static uint32_t read_approve(struct yaml_in *r, const struct yaml_node *map)
+{
+    const struct yaml_node *list = yaml_list(r, map, "approve", false);
+    uint32_t bits = 0;
+
+    for (const struct yaml_node *node = yaml_first(r, list); node; node = yaml_next(r, node)) {
+        char text[NAME_CAP] = "";
+        enum approval_role role = APPROVAL_OPERATOR;
+
+        yaml_scalar(r, node, text, sizeof text);
+        if (r->err.rc == RC_OK && !approval_role_parse(text, &role))
+            yaml_fail(r, node, "approve: '%s' is no role: operator, safety or approver", text);
+        else if (r->err.rc == RC_OK && (bits & APPROVAL_BIT(role)) != 0)
+            yaml_fail(r, node, "approve: %s is there twice: name each role once", text);
+        bits |= APPROVAL_BIT(role);
+    }
+    return bits;
+}
+
 static void read_policy(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "waves", "first", "fail", "soak", "deadline", NULL };
+    static const char *const keys[] = { "waves",    "first",   "fail", "soak",
+                                        "deadline", "approve", NULL };
 
     if (fleet->n_policies == FLEET_POLICIES_MAX) {
         yaml_fail(r, node, "more than %u rollout entries", FLEET_POLICIES_MAX);
@@ -302,6 +323,7 @@ static void read_policy(struct yaml_in *r, const struct yaml_node *node, struct 
     p->fail_max = (uint32_t)yaml_uint(r, node, "fail", built_in.fail_max, 1, FLEET_FAIL_MAX);
     p->soak_ms = yaml_time(r, node, "soak", built_in.soak_ms, 0, UINT32_MAX);
     p->deadline_ms = yaml_time(r, node, "deadline", 0, 0, FLEET_DEADLINE_MAX_MS);
+    p->approve = read_approve(r, node);
     fleet->n_policies++;
 }
 

@@ -14,7 +14,8 @@
  *           acme/beacon: 1.0.0             # or {version: 1.0.0, digest: HEX, hold: true}
  *     rollout:                             # all of it optional
  *       default: {waves: [{n: 1, label: canary}, 100%], fail: 1, soak: 0}
- *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 10s, deadline: 3d}
+ *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 10s, deadline: 3d,
+ *                     approve: [operator, safety]}
  *     stations:                            # with these, plans know passes
  *       - {id: kiruna, lat: 67.86, lon: 20.96, height: 400, mask: 10, antennas: 2, turn: 3m}
  *     links:
@@ -35,7 +36,7 @@
 #ifndef BERTH_ORCHESTRATOR_FLEET_H
 #define BERTH_ORCHESTRATOR_FLEET_H
 
-#include "manifest/doc.h"
+#include "manifest/approval.h"
 #include "orchestrator/contact.h"
 #include "orchestrator/json.h"
 #include "orchestrator/rollout.h"
@@ -121,6 +122,7 @@ struct fleet_policy {
     uint32_t fail_max; /* pause at this many failed satellites */
     uint64_t soak_ms;
     uint64_t deadline_ms; /* from the plan on; 0 = none.  Plans are held against it */
+    uint32_t approve;     /* roles that must approve: APPROVAL_BITs (manifest/approval) */
 };
 
 /* As it is written: millionths of a degree, so that what is exported is what was read. */

@@ -134,6 +134,17 @@ static json_t *waves_json(const struct fleet_wave *wave, uint32_t n)
     return list;
 }
 
+static json_t *roles_json(uint32_t bits)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = APPROVAL_OPERATOR; i < APPROVAL_ROLES; i++)
+        if ((bits & APPROVAL_BIT(i)) != 0)
+            (void)json_array_append_new(list,
+                                        json_string(approval_role_name((enum approval_role)i)));
+    return list;
+}
+
 static void put_policy(json_t *to, const struct fleet_policy *p)
 {
     char payload[2U * NAME_CAP + 1U];
@@ -143,6 +154,7 @@ static void put_policy(json_t *to, const struct fleet_policy *p)
     (void)snprintf(payload, sizeof payload, "%s/%s", p->tenant, p->name);
     put_ms(one, "soak", p->soak_ms);
     put_ms(one, "deadline", p->deadline_ms);
+    put(one, "approve", roles_json(p->approve));
     put(to, p->tenant[0] ? payload : "default", one);
 }
 

@@ -246,7 +246,8 @@ static uint32_t rollout_of(const struct plan_input *in, struct plan *plan,
 
     *r = (struct plan_rollout){ .to_manifest = change->to_manifest,
                                 .fail_max = policy->fail_max,
-                                .soak_ms = policy->soak_ms };
+                                .soak_ms = policy->soak_ms,
+                                .approve = policy->approve };
     (void)snprintf(r->tenant, sizeof r->tenant, "%s", change->tenant);
     (void)snprintf(r->name, sizeof r->name, "%s", change->name);
     (void)snprintf(r->from, sizeof r->from, "%s", change->from);
@@ -512,7 +513,7 @@ static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct
     struct cbor_out w = { .p = buf, .cap = sizeof buf };
     enum rc rc = sha256_new(&hash, err);
 
-    cbor_put_text(&w, "berth plan 2");
+    cbor_put_text(&w, "berth plan 3");
     cbor_put_text(&w, in->fleet->name);
     cbor_put_uint(&w, in->rollouts);
     cbor_put_uint(&w, plan->n_waves);
@@ -528,6 +529,7 @@ static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct
         w.n = 0;
         cbor_put_uint(&w, r->fail_max);
         cbor_put_uint(&w, r->soak_ms);
+        cbor_put_uint(&w, r->approve);
         cbor_put_uint(&w, fleet_policy_of(in->fleet, r->tenant, r->name)->deadline_ms);
         rc = add_record(hash, &w, err);
     }

@@ -77,6 +77,7 @@ struct plan_rollout {
     struct digest to_manifest;
     uint32_t fail_max;
     uint64_t soak_ms;
+    uint32_t approve; /* APPROVAL_BITs */
 };
 
 struct plan {

@@ -89,7 +89,8 @@ enum rc request_check(const struct request *request, struct err *err)
     if (rc == RC_OK && type != request->type)
         rc = err_set(err, RC_DOC_TYPE, "asked to sign a %s, but it holds a %s",
                      doc_type_name(request->type), doc_type_name(type));
-    if (rc == RC_OK && (type == DOC_REPORT || type == DOC_AUDIT || type == DOC_BRIEF))
+    if (rc == RC_OK && (type == DOC_REPORT || type == DOC_AUDIT || type == DOC_BRIEF ||
+                        type == DOC_APPROVAL || type == DOC_APPROVER))
         rc = err_set(err, RC_DOC_TYPE, "a %s is not signed by request", doc_type_name(type));
     if (rc == RC_OK && type == DOC_ROOT)
         rc = check_root_mission(request, err);

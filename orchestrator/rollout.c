@@ -2,7 +2,6 @@
 #include "orchestrator/rollout.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdio.h>
 
 /* A move of the table; absent cells are refused. */
@@ -18,6 +17,12 @@ static const struct move moves[ROLLOUT_STATES][ROLLOUT_EVENTS] = {
         [ROLLOUT_EV_PAUSE]    = TO(ROLLOUT_PAUSED),
         [ROLLOUT_EV_ABORT]    = TO(ROLLOUT_ABORTED),
         [ROLLOUT_EV_COMPLETE] = TO(ROLLOUT_COMPLETED),
+        [ROLLOUT_EV_AWAIT]    = TO(ROLLOUT_AWAITING),
+    },
+    [ROLLOUT_AWAITING] = {
+        [ROLLOUT_EV_PAUSE]    = TO(ROLLOUT_PAUSED),
+        [ROLLOUT_EV_ABORT]    = TO(ROLLOUT_ABORTED),
+        [ROLLOUT_EV_START]    = TO(ROLLOUT_RUNNING),
     },
     [ROLLOUT_PAUSED] = {
         [ROLLOUT_EV_RESUME]   = TO(ROLLOUT_RUNNING),
@@ -34,6 +39,7 @@ const char *rollout_state_name(enum rollout_state state)
         [ROLLOUT_RUNNING] = "running",
         [ROLLOUT_COMPLETED] = "completed",
         [ROLLOUT_ABORTED] = "aborted",
+        [ROLLOUT_AWAITING] = "awaiting-approval",
     };
 
     return (unsigned)state < ROLLOUT_STATES && names[state] ? names[state] : "?";
@@ -168,7 +174,11 @@ struct rollout_action rollout_next(const struct rollout *r, const struct rollout
     struct rollout_action action = { .verb = ROLLOUT_DO_NOTHING };
     uint32_t open = rollout_wave_now(r);
 
-    if (r->state != ROLLOUT_RUNNING)
+    if (r->state == ROLLOUT_AWAITING && r->approved)
+        action.verb = ROLLOUT_DO_START;
+    if (r->state == ROLLOUT_RUNNING && !r->approved)
+        action.verb = ROLLOUT_DO_AWAIT;
+    if (r->state != ROLLOUT_RUNNING || !r->approved)
         return action;
     if (open == 0) {
         action.verb = ROLLOUT_DO_RELEASE;
@@ -255,6 +265,12 @@ void rollout_took(struct rollout *r, const struct rollout_action *action, uint64
         break;
     case ROLLOUT_DO_COMPLETE:
         rc = rollout_enter(r, ROLLOUT_EV_COMPLETE, NULL, NULL);
+        break;
+    case ROLLOUT_DO_AWAIT:
+        rc = rollout_enter(r, ROLLOUT_EV_AWAIT, NULL, NULL);
+        break;
+    case ROLLOUT_DO_START:
+        rc = rollout_enter(r, ROLLOUT_EV_START, NULL, NULL);
         break;
     }
     assert(rc == RC_OK);

@@ -8,11 +8,13 @@
  * says nothing is waited for; silence is never a failure.
  *
  * Rules, each with its test: wave k+1 opens only while every satellite of the waves before is
- * healthy; a rollout that is not running opens nothing; a wave opens once.  A person may end a soak
- * early (rollout_promote), and nothing else.
+ * healthy; a rollout that is not running, or not approved, opens nothing; a wave opens once.  A
+ * person may end a soak early (rollout_promote), and nothing else.
  */
 #ifndef BERTH_ORCHESTRATOR_ROLLOUT_H
 #define BERTH_ORCHESTRATOR_ROLLOUT_H
+
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "base/limits.h"
@@ -27,6 +29,7 @@ enum rollout_state {
     ROLLOUT_PAUSED = 2,
     ROLLOUT_COMPLETED = 3,
     ROLLOUT_ABORTED = 4,
+    ROLLOUT_AWAITING = 5, /* somebody has yet to approve of it */
     ROLLOUT_STATES
 };
 
@@ -35,6 +38,8 @@ enum rollout_event {
     ROLLOUT_EV_RESUME,
     ROLLOUT_EV_ABORT,
     ROLLOUT_EV_COMPLETE,
+    ROLLOUT_EV_AWAIT,
+    ROLLOUT_EV_START,
     ROLLOUT_EVENTS
 };
 
@@ -61,6 +66,7 @@ struct rollout_task {
 };
 
 struct rollout {
+    bool approved; /* by everybody whose approval it needs, now; false opens nothing */
     enum rollout_state state;
     char reason[ROLLOUT_REASON_CAP]; /* paused, aborted: why */
     uint32_t fail_max;               /* pause at this many failed satellites; at least 1 */
@@ -79,6 +85,8 @@ enum rollout_verb {
     ROLLOUT_DO_RELEASE,  /* open wave: its orders may be sent */
     ROLLOUT_DO_PAUSE,    /* with reason */
     ROLLOUT_DO_COMPLETE,
+    ROLLOUT_DO_AWAIT, /* an approval that it needs is not there, or counts no longer */
+    ROLLOUT_DO_START, /* everybody has approved */
 };
 
 struct rollout_action {
@@ -87,7 +95,7 @@ struct rollout_action {
     char reason[ROLLOUT_REASON_CAP];
 };
 
-/* "paused", "running", "completed", "aborted". */
+/* "paused", "running", "completed", "aborted", "awaiting-approval". */
 const char *rollout_state_name(enum rollout_state state);
 /* "waiting", "active", "done", "failed". */
 const char *wave_state_name(enum wave_state state);

@@ -504,6 +504,12 @@ struct store_rollout {
     uint64_t soak_ms;            /* how long a wave stays healthy before it is done */
     uint64_t created_ms;
     uint64_t changed_ms;
+    struct digest plan; /* hash of the plan that made it; all zero: made before it was kept */
+    uint32_t approve;   /* roles that must approve, APPROVAL_BITs (manifest/approval); 0 = none */
+    uint32_t fail_pct, fail_min, success_pct, silent_passes; /* as in struct rollout */
+    uint64_t silent_ms;
+    uint32_t silent_skip;
+    uint64_t deadline_ms;
 };
 
 struct store_wave {
@@ -513,12 +519,13 @@ struct store_wave {
     enum wave_state state; /* of the wave; the same in all its rows */
     uint64_t generation;   /* of the order that this satellite gets */
     uint64_t healthy_ms;   /* of the wave: since when it soaks, 0 = it does not */
+    uint32_t excused;      /* 1: a person has said that the rollout goes on without this one */
 };
 
 /* Add a rollout; gives its id.  Fields id and changed_ms of row are ignored. */
 must_check enum rc store_add_rollout(struct store *store, const struct store_rollout *row,
                                      uint64_t *ret_id, struct err *err);
-/* Write back state, reason, wave, changed_ms. */
+/* Write back state, reason, wave, changed_ms, deadline_ms. */
 must_check enum rc store_update_rollout(struct store *store, const struct store_rollout *row,
                                         struct err *err);
 must_check enum rc store_rollout(struct store *store, uint64_t id, struct store_rollout *ret,
@@ -541,11 +548,24 @@ must_check enum rc store_waves(struct store *store, uint64_t rollout, struct sto
  * there is active or done.  False for an order that no rollout has. */
 must_check enum rc store_order_ready(struct store *store, const char *satellite,
                                      uint64_t generation, bool *ret, struct err *err);
-/* The lowest rollout that is running or paused and shares with this one (not itself) an
+/* The rollouts that have an order, by id; the caller frees *ret. */
+must_check enum rc store_rollouts_of(struct store *store, const char *satellite,
+                                     uint64_t generation, uint64_t **ret, size_t *ret_n,
+                                     struct err *err);
+
+/* Keep what a person signed (manifest/approval) in a role, in place of what there may be. */
+must_check enum rc store_put_approval(struct store *store, uint64_t rollout, uint32_t role,
+                                      struct bytes envelope, struct err *err);
+/* RC_NOT_FOUND, without words.  The caller frees *ret.  It is worth nothing before
+ * orchestrator/approvals has looked at it. */
+must_check enum rc store_approval(struct store *store, uint64_t rollout, uint32_t role,
+                                  uint8_t **ret, size_t *ret_n, struct err *err);
+
+/* The lowest rollout that has not ended and shares with this one (not itself) an
  * order that was never released; 0 = none. */
 must_check enum rc store_rollout_shared(struct store *store, uint64_t rollout, uint64_t *ret,
                                         struct err *err);
-/* The lowest rollout that is running or paused and has a wave for this satellite; 0 = none. */
+/* The lowest rollout that has not ended and has a wave for this satellite; 0 = none. */
 must_check enum rc store_rollout_on(struct store *store, const char *satellite, uint64_t *ret,
                                     struct err *err);
 
@@ -568,6 +588,9 @@ void store_audit_by(struct store *store, const struct store_audit_by *by);
 
 /* Who the entries of this thread are from that name nobody: "" = the login name of the process. */
 void store_act_as(const char *who);
+
+/* Whom that is: what entries of this thread say that name nobody. */
+void store_who(char out[AUDIT_WHO_CAP]);
 
 /* Append an entry, in the open transaction if there is one.  detail is cut to fit, and what is not
  * printable ASCII in it becomes '?'.  who NULL = the login name of the process. */

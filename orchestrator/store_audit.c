@@ -35,6 +35,14 @@ void store_act_as(const char *who)
     (void)snprintf(acting, sizeof acting, "%s", who);
 }
 
+void store_who(char out[AUDIT_WHO_CAP])
+{
+    if (acting[0] != '\0')
+        (void)snprintf(out, AUDIT_WHO_CAP, "%s", acting);
+    else
+        login_name(out, AUDIT_WHO_CAP);
+}
+
 static void keep_printable(char *text)
 {
     for (; *text; text++)
@@ -171,10 +179,8 @@ enum rc store_audit(struct store *store, const char *who, const char *action, ui
 
     if (who)
         (void)snprintf(entry.who, sizeof entry.who, "%s", who);
-    else if (acting[0] != '\0')
-        (void)snprintf(entry.who, sizeof entry.who, "%s", acting);
     else
-        login_name(entry.who, sizeof entry.who);
+        store_who(entry.who);
     (void)snprintf(entry.action, sizeof entry.action, "%s", action);
     va_start(args, detail);
     (void)vsnprintf(entry.what, sizeof entry.what, detail, args);

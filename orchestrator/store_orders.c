@@ -404,13 +404,28 @@ enum rc store_events(struct store *store, const char *satellite, size_t last,
 
 #define ROLLOUT(kind, member) FIELD(kind, struct store_rollout, member)
 static const struct field rollout_fields[] = {
-    ROLLOUT(FIELD_U64, id),         ROLLOUT(FIELD_TEXT, tenant),
-    ROLLOUT(FIELD_TEXT, name),      ROLLOUT(FIELD_TEXT, from),
-    ROLLOUT(FIELD_TEXT, to),        ROLLOUT(FIELD_DIGEST, to_manifest),
-    ROLLOUT(FIELD_U32, state),      ROLLOUT(FIELD_TEXT, reason),
-    ROLLOUT(FIELD_U32, wave),       ROLLOUT(FIELD_U64, created_ms),
-    ROLLOUT(FIELD_U64, changed_ms), ROLLOUT(FIELD_U32, fail_max),
+    ROLLOUT(FIELD_U64, id),
+    ROLLOUT(FIELD_TEXT, tenant),
+    ROLLOUT(FIELD_TEXT, name),
+    ROLLOUT(FIELD_TEXT, from),
+    ROLLOUT(FIELD_TEXT, to),
+    ROLLOUT(FIELD_DIGEST, to_manifest),
+    ROLLOUT(FIELD_U32, state),
+    ROLLOUT(FIELD_TEXT, reason),
+    ROLLOUT(FIELD_U32, wave),
+    ROLLOUT(FIELD_U64, created_ms),
+    ROLLOUT(FIELD_U64, changed_ms),
+    ROLLOUT(FIELD_U32, fail_max),
     ROLLOUT(FIELD_U64, soak_ms),
+    ROLLOUT(FIELD_DIGEST, plan),
+    ROLLOUT(FIELD_U32, approve),
+    ROLLOUT(FIELD_U32, fail_pct),
+    ROLLOUT(FIELD_U32, fail_min),
+    ROLLOUT(FIELD_U32, success_pct),
+    ROLLOUT(FIELD_U32, silent_passes),
+    ROLLOUT(FIELD_U64, silent_ms),
+    ROLLOUT(FIELD_U32, silent_skip),
+    ROLLOUT(FIELD_U64, deadline_ms),
 };
 static const struct row_type rollout_row = ROW_TYPE(struct store_rollout, rollout_fields);
 static const struct row_type rollout_new = { .size = sizeof(struct store_rollout),
@@ -419,7 +434,8 @@ static const struct row_type rollout_new = { .size = sizeof(struct store_rollout
                                              .fields = rollout_fields + 1 };
 #define ROLLOUT_COLUMNS                                                                            \
     "tenant, name, from_version, to_version, to_manifest, state, reason, wave, created_ms, "       \
-    "changed_ms, fail_max, soak_ms"
+    "changed_ms, fail_max, soak_ms, plan, approve, fail_pct, fail_min, success_pct, "              \
+    "silent_passes, silent_ms, silent_skip, deadline_ms"
 
 enum rc store_add_rollout(struct store *store, const struct store_rollout *row, uint64_t *ret_id,
                           struct err *err)
@@ -427,7 +443,8 @@ enum rc store_add_rollout(struct store *store, const struct store_rollout *row, 
     /* People count them: no numbers are lost by what was rolled back. */
     struct query q = query_start(store, "INSERT INTO rollout (id, " ROLLOUT_COLUMNS ") VALUES "
                                         "((SELECT coalesce(max(id), 0) + 1 FROM rollout), "
-                                        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id");
+                                        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                                        "?, ?, ?, ?) RETURNING id");
     struct store_rollout fresh = *row;
     enum rc rc;
 
@@ -444,13 +461,14 @@ enum rc store_add_rollout(struct store *store, const struct store_rollout *row, 
 enum rc store_update_rollout(struct store *store, const struct store_rollout *row, struct err *err)
 {
     struct query q = query_start(store, "UPDATE rollout SET state = ?, reason = ?, wave = ?, "
-                                        "changed_ms = ? WHERE id = ?");
+                                        "changed_ms = ?, deadline_ms = ? WHERE id = ?");
     enum rc rc;
 
     query_u64(&q, (uint64_t)row->state);
     query_text(&q, row->reason);
     query_u64(&q, row->wave);
     query_u64(&q, row->changed_ms);
+    query_u64(&q, row->deadline_ms);
     query_u64(&q, row->id);
     rc = query_run(&q, err);
     if (rc == RC_OK && query_changes(store) != 1)
@@ -482,14 +500,15 @@ enum rc store_rollouts(struct store *store, enum rollout_state state, struct sto
 static const struct field wave_fields[] = {
     WAVE(FIELD_U64, rollout), WAVE(FIELD_U32, index),      WAVE(FIELD_TEXT, satellite),
     WAVE(FIELD_U32, state),   WAVE(FIELD_U64, generation), WAVE(FIELD_U64, healthy_ms),
+    WAVE(FIELD_U32, excused),
 };
 static const struct row_type wave_row = ROW_TYPE(struct store_wave, wave_fields);
-#define WAVE_COLUMNS "rollout, wave, satellite, state, generation, healthy_ms"
+#define WAVE_COLUMNS "rollout, wave, satellite, state, generation, healthy_ms, excused"
 
 enum rc store_add_wave(struct store *store, const struct store_wave *row, struct err *err)
 {
     struct query q =
-        query_start(store, "INSERT INTO wave (" WAVE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)");
+        query_start(store, "INSERT INTO wave (" WAVE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?)");
 
     query_row(&q, &wave_row, row);
     return query_run(&q, err);

@@ -46,10 +46,10 @@ enum rc store_rollout_shared(struct store *store, uint64_t rollout, uint64_t *re
                "JOIN sat_order ON sat_order.satellite = ours.satellite AND "
                "sat_order.generation = ours.generation AND sat_order.state IN (1, 5) "
                "JOIN rollout ON rollout.id = theirs.rollout WHERE ours.rollout = ?1 AND "
-               "theirs.rollout != ?1 AND rollout.state IN (1, 2) HAVING count(*) > 0");
+               "theirs.rollout != ?1 AND rollout.state IN (1, 2, 5) HAVING count(*) > 0");
 
-    static_assert(ROLLOUT_RUNNING == 1 && ROLLOUT_PAUSED == 2 && ORDER_HELD == 1 &&
-                      ORDER_CANCELLED == 5,
+    static_assert(ROLLOUT_RUNNING == 1 && ROLLOUT_PAUSED == 2 && ROLLOUT_AWAITING == 5 &&
+                      ORDER_HELD == 1 && ORDER_CANCELLED == 5,
                   "the numbers in the statement");
     query_u64(&q, rollout);
     return get_number(&q, ret, err);
@@ -59,9 +59,50 @@ enum rc store_rollout_on(struct store *store, const char *satellite, uint64_t *r
 {
     struct query q = query_start(
         store, "SELECT min(rollout.id) FROM wave JOIN rollout ON rollout.id = wave.rollout WHERE "
-               "wave.satellite = ? AND rollout.state IN (1, 2) HAVING count(*) > 0");
+               "wave.satellite = ? AND rollout.state IN (1, 2, 5) HAVING count(*) > 0");
 
-    static_assert(ROLLOUT_RUNNING == 1 && ROLLOUT_PAUSED == 2, "the numbers in the statement");
+    static_assert(ROLLOUT_RUNNING == 1 && ROLLOUT_PAUSED == 2 && ROLLOUT_AWAITING == 5,
+                  "the numbers in the statement");
     query_text(&q, satellite);
     return get_number(&q, ret, err);
+}
+
+/* ---- approvals: what people signed ---- */
+
+enum rc store_rollouts_of(struct store *store, const char *satellite, uint64_t generation,
+                          uint64_t **ret, size_t *ret_n, struct err *err)
+{
+    static const struct field field = { .kind = FIELD_U64, .at = 0, .size = sizeof(uint64_t) };
+    static const struct row_type type = { .size = sizeof(uint64_t), .n = 1, .fields = &field };
+    struct query q = query_start(store, "SELECT DISTINCT rollout FROM wave WHERE satellite = ? AND "
+                                        "generation = ? ORDER BY rollout");
+
+    query_text(&q, satellite);
+    query_u64(&q, generation);
+    return query_list(&q, &type, (void **)ret, ret_n, err);
+}
+
+enum rc store_put_approval(struct store *store, uint64_t rollout, uint32_t role,
+                           struct bytes envelope, struct err *err)
+{
+    struct query q = query_start(store, "INSERT INTO approval (rollout, role, envelope) VALUES "
+                                        "(?, ?, ?) ON CONFLICT (rollout, role) DO UPDATE SET "
+                                        "envelope = excluded.envelope");
+
+    query_u64(&q, rollout);
+    query_u64(&q, role);
+    query_blob(&q, envelope);
+    return query_run(&q, err);
+}
+
+enum rc store_approval(struct store *store, uint64_t rollout, uint32_t role, uint8_t **ret,
+                       size_t *ret_n, struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT envelope FROM approval WHERE rollout = ? AND role = ?");
+
+    query_u64(&q, rollout);
+    query_u64(&q, role);
+    (void)query_next(&q);
+    return query_end_blob(&q, DOCUMENT_MAX, ret, ret_n, err);
 }

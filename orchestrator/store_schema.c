@@ -111,6 +111,48 @@ static const char schema_9[] =
 static const char schema_10[] =
     "CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, fence INTEGER NOT NULL,"
     "  expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
+/* What schema 11 changes: rollouts wait for approvals, and know budgets of success and silence. */
+static const char schema_11[] =
+    "CREATE TABLE approval (rollout INTEGER NOT NULL REFERENCES rollout,"
+    "  role INTEGER NOT NULL CHECK (role BETWEEN 1 AND 3), envelope BLOB NOT NULL,"
+    "  PRIMARY KEY (rollout, role)) STRICT, WITHOUT ROWID;";
+/* A CHECK cannot be changed in SQLite, so the tables are made anew; numbers go on where they were.
+ */
+static const char schema_11_sqlite[] =
+    "CREATE TABLE rollout_11 (id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL,"
+    "  name TEXT NOT NULL, from_version TEXT NOT NULL, to_version TEXT NOT NULL,"
+    "  to_manifest BLOB NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5),"
+    "  reason TEXT NOT NULL, wave INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    "  changed_ms INTEGER NOT NULL, fail_max INTEGER NOT NULL, soak_ms INTEGER NOT NULL,"
+    "  plan BLOB NOT NULL, approve INTEGER NOT NULL, fail_pct INTEGER NOT NULL,"
+    "  fail_min INTEGER NOT NULL, success_pct INTEGER NOT NULL, silent_passes INTEGER NOT NULL,"
+    "  silent_ms INTEGER NOT NULL, silent_skip INTEGER NOT NULL, deadline_ms INTEGER NOT NULL)"
+    "  STRICT;"
+    "INSERT INTO rollout_11 SELECT id, tenant, name, from_version, to_version, to_manifest, state,"
+    "  reason, wave, created_ms, changed_ms, fail_max, soak_ms, zeroblob(32), 0, 0, 0, 0, 0, 0, 0, 0"
+    "  FROM rollout;"
+    "CREATE TABLE wave_11 (rollout INTEGER NOT NULL REFERENCES rollout_11, wave INTEGER NOT NULL,"
+    "  satellite TEXT NOT NULL REFERENCES satellite,"
+    "  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4), generation INTEGER NOT NULL,"
+    "  healthy_ms INTEGER NOT NULL, excused INTEGER NOT NULL,"
+    "  PRIMARY KEY (rollout, wave, satellite)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO wave_11 SELECT rollout, wave, satellite, state, generation, healthy_ms, 0"
+    "  FROM wave;"
+    "DROP TABLE wave;"
+    "DROP TABLE rollout;"
+    "ALTER TABLE rollout_11 RENAME TO rollout;"
+    "ALTER TABLE wave_11 RENAME TO wave;"
+    "CREATE INDEX wave_order ON wave (satellite, generation);";
+#define NUMBER_PG(column) " ADD COLUMN " column " BIGINT NOT NULL DEFAULT 0"
+static const char schema_11_pg[] =
+    "ALTER TABLE rollout DROP CONSTRAINT rollout_state_check,"
+    "  ADD CONSTRAINT rollout_state_check CHECK (state BETWEEN 1 AND 5),"
+    "  ADD COLUMN plan BYTEA NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),"
+    NUMBER_PG("approve") "," NUMBER_PG("fail_pct") "," NUMBER_PG("fail_min") ","
+    NUMBER_PG("success_pct") "," NUMBER_PG("silent_passes") "," NUMBER_PG("silent_ms") ","
+    NUMBER_PG("silent_skip") "," NUMBER_PG("deadline_ms") ";"
+    "ALTER TABLE wave" NUMBER_PG("excused") ";";
 /* clang-format on */
 
 /* The audit log is appended to, and never changed: each database says so in its own way. */
@@ -140,6 +182,7 @@ const struct schema_step store_schema[] = {
     { 8, schema_8, NULL, NULL },
     { 9, schema_9, NULL, NULL },
     { 10, schema_10, NULL, NULL },
+    { 11, schema_11, schema_11_sqlite, schema_11_pg },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

@@ -15,10 +15,10 @@ quiet() { "$b/berth" "$@" >"$w/out" 2>&1 || { echo "berth $* failed:"; cat "$w/o
 
 # ---- a fleet of three with two tenants ----
 mkdir "$w/keys" "$w/acme" "$w/zenith"
-for k in root:root operator:operator acme:tenant zenith:tenant; do
+for k in root:root operator:operator safety:operator acme:tenant zenith:tenant; do
     quiet key new "${k%:*}" --role "${k#*:}" --out "$w/keys"
 done
-quiet fleet init aurora --root "$w/keys/root.key" --operator "$w/keys/operator.key" --out "$w/root.cose"
+quiet fleet init aurora --root "$w/keys/root.key" --operator "$w/keys/operator.key" --safety "$w/keys/safety.pub" --out "$w/root.cose"
 for t in acme zenith; do
     quiet grant $t --keys "$w/keys/$t.pub" --quota "$top/examples/quotas/tenant.yaml"
     cp "$b/examples/beacon" "$w/$t/beacon"
@@ -73,7 +73,8 @@ quiet apply "$w/fleet.yaml" --key "$w/keys/operator.key"
 "$b/berth-ground" --once 2>"$w/out" || { cat "$w/out"; exit 1; } # releases the orders of the first wave
 
 # ---- tokens ----
-for r in viewer operator safety approver; do "$b/berth" token new $r --role $r >"$w/$r.token" 2>/dev/null || exit 1; done
+for r in viewer operator approver; do "$b/berth" token new $r --role $r >"$w/$r.token" 2>/dev/null || exit 1; done
+"$b/berth" token new safety --role safety --vouch "$w/keys/safety.key" >"$w/safety.token" 2>/dev/null || exit 1
 "$b/berth" token new acme-eyes --role tenant --tenant acme >"$w/tenant.token" 2>/dev/null || exit 1
 if "$b/berth" token new bad --role tenant >/dev/null 2>&1 || "$b/berth" token new acme-eyes --role viewer >/dev/null 2>&1; then
     echo 'api: a tenant without a name, or a name twice'

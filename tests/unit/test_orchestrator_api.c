@@ -45,13 +45,20 @@ static void lets_in_whom_the_table_says(void **state)
         memcpy(path, r->path, n_before);
         if (at)
             (void)snprintf(path + n_before, sizeof path - n_before, "7%s", at + 2);
+        bool needs = r->body == API_WHY_NEEDED;
+
         for (unsigned role = 0; role < API_ROLES; role++)
-            assert_rc(match(r->method, path, "", (enum api_role)role, &call),
-                      (r->roles & (1U << role)) != 0 ? RC_OK : RC_API_ROLE);
+            assert_rc(
+                match(r->method, path, needs ? "{\"why\": \"x\"}" : "", (enum api_role)role, &call),
+                (r->roles & (1U << role)) != 0 ? RC_OK : RC_API_ROLE);
         assert_rc(match("HEAD", path, "", API_OPERATOR, &call), RC_API_REQUEST);
-        /* only an operator changes anything, but for who may stop things */
+        /* only an operator changes anything, but for who may stop things, or approve */
+        unsigned may = 1U << API_OPERATOR | 1U << API_SAFETY;
+
+        if (strstr(r->path, "/approve") || strstr(r->path, "/deny"))
+            may |= 1U << API_APPROVER;
         if (strcmp(r->method, "GET") != 0)
-            assert_int_equal(r->roles & ~(1U << API_OPERATOR | 1U << API_SAFETY), 0);
+            assert_int_equal(r->roles & ~may, 0);
     }
     assert_true(n >= 12);
 }

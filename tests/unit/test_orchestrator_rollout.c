@@ -16,7 +16,9 @@
 /* Three satellites: one canary, then two. */
 static struct rollout three(enum wave_state first, enum wave_state second)
 {
-    struct rollout r = { .state = ROLLOUT_RUNNING, .fail_max = 1, .n_waves = 2, .n_tasks = 3 };
+    struct rollout r = {
+        .approved = true, .state = ROLLOUT_RUNNING, .fail_max = 1, .n_waves = 2, .n_tasks = 3
+    };
 
     r.wave[0].state = first;
     r.wave[1].state = second;
@@ -185,7 +187,11 @@ static void every_state_and_event(void **state)
     static const int to[ROLLOUT_STATES][ROLLOUT_EVENTS] = {
         [ROLLOUT_RUNNING] = { [ROLLOUT_EV_PAUSE] = ROLLOUT_PAUSED,
                               [ROLLOUT_EV_ABORT] = ROLLOUT_ABORTED,
-                              [ROLLOUT_EV_COMPLETE] = ROLLOUT_COMPLETED },
+                              [ROLLOUT_EV_COMPLETE] = ROLLOUT_COMPLETED,
+                              [ROLLOUT_EV_AWAIT] = ROLLOUT_AWAITING },
+        [ROLLOUT_AWAITING] = { [ROLLOUT_EV_PAUSE] = ROLLOUT_PAUSED,
+                               [ROLLOUT_EV_ABORT] = ROLLOUT_ABORTED,
+                               [ROLLOUT_EV_START] = ROLLOUT_RUNNING },
         [ROLLOUT_PAUSED] = { [ROLLOUT_EV_RESUME] = ROLLOUT_RUNNING,
                              [ROLLOUT_EV_ABORT] = ROLLOUT_ABORTED },
     };
@@ -246,7 +252,7 @@ static uint32_t dice(uint32_t sides)
 
 static struct rollout random_rollout(void)
 {
-    struct rollout r = { .state = ROLLOUT_RUNNING };
+    struct rollout r = { .approved = true, .state = ROLLOUT_RUNNING };
 
     r.fail_max = 1 + dice(3);
     r.soak_ms = dice(3) * 10;

@@ -105,8 +105,15 @@ static void each_step_makes_the_next_number(void **state)
 
 static void the_schema_before_is_brought_up_to_date(void **state)
 {
+#define WITHOUT(table, column) "ALTER TABLE " table " DROP COLUMN " column ";"
+#define NO_11                                                                                      \
+    "DROP TABLE approval;" WITHOUT("wave", "excused") WITHOUT("rollout", "plan")                   \
+        WITHOUT("rollout", "approve") WITHOUT("rollout", "fail_pct")                               \
+            WITHOUT("rollout", "fail_min") WITHOUT("rollout", "success_pct")                       \
+                WITHOUT("rollout", "silent_passes") WITHOUT("rollout", "silent_ms")                \
+                    WITHOUT("rollout", "silent_skip") WITHOUT("rollout", "deadline_ms")
 /* What was added since schema 8; the newest first. */
-#define SINCE_8 "DROP TABLE lease; DROP TABLE pass; "
+#define SINCE_8 NO_11 "DROP TABLE lease; DROP TABLE pass; "
 #define NO_RECORDS                                                                                 \
     SINCE_8 "DROP TABLE reserved; DROP TABLE heard; DROP TABLE audit; DROP TABLE "                 \
             "audit_head; ALTER TABLE "                                                             \
@@ -116,7 +123,8 @@ static void the_schema_before_is_brought_up_to_date(void **state)
         const char *sql;
         unsigned number;
     } back[] = {
-        { "DROP TABLE lease;", 9 },
+        { NO_11, 10 },
+        { NO_11 "DROP TABLE lease;", 9 },
         { SINCE_8, 8 },
         { SINCE_8 "DROP TABLE reserved;", 7 },
         { SINCE_8 "DROP TABLE reserved; DROP TABLE heard; ", 6 },
@@ -130,7 +138,15 @@ static void the_schema_before_is_brought_up_to_date(void **state)
     };
 
     (void)state;
+    struct store_rollout row = { .tenant = "acme", .name = "cam", .state = 2, .fail_max = 3 };
+    struct store_wave wave = { .index = 1, .satellite = "sat-1", .state = 2, .generation = 7 };
+
     assert_rc(store_set(store, "fleet", "aurora", &err), RC_OK);
+    assert_rc(store_add_rollout(store, &row, &wave.rollout, &err), RC_OK);
+    assert_rc(
+        store_put_satellite(store, &(struct store_satellite){ .id = "sat-1", .node = 9 }, &err),
+        RC_OK);
+    assert_rc(store_add_wave(store, &wave, &err), RC_OK);
     store_close(&store);
     for (size_t i = 0; i < sizeof back / sizeof back[0]; i++) {
         scoped(store_close) struct store *other = NULL;
@@ -147,6 +163,16 @@ static void the_schema_before_is_brought_up_to_date(void **state)
         assert_rc(store_open(path, false, &third, &err), RC_OK);
         assert_rc(store_get(other, "fleet", value, sizeof value, &err), RC_OK);
         assert_string_equal(value, "aurora");
+        scoped(free_ptr) struct store_wave *waves = NULL;
+        uint64_t next = 0;
+
+        assert_rc(store_rollout(other, wave.rollout, &row, &err), RC_OK);
+        assert_int_equal(row.fail_max, 3);
+        assert_true(digest_is_none(&row.plan) && row.approve == 0);
+        assert_rc(store_waves(other, wave.rollout, &waves, &n, &err), RC_OK);
+        assert_true(n == 1 && waves[0].generation == 7);
+        assert_rc(store_add_rollout(other, &row, &next, &err), RC_OK);
+        assert_int_equal(next, wave.rollout + i + 1); /* no number comes twice */
         assert_rc(store_deltas(other, &rows, &n, &err), RC_OK);
         assert_int_equal(n, 0);
         assert_rc(store_delta_failed(other, &none, &none, &failed, &err), RC_NOT_FOUND);
