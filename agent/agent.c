@@ -259,6 +259,7 @@ void agent_tell_frozen(struct agent *a)
 
 void agent_contact(struct agent *a)
 {
+    logs_contact(a);
     if (a->state.passes_order < UINT32_MAX) {
         a->state.passes_order++;
         a->state.passes_document++;
@@ -497,6 +498,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
     used_tick(a, now);
     platform_tick(a);
     refused_tick(a);
+    logs_tick(a, now);
     mail_tick(a, now);
     receive_kick(a);
     agent_step(a);
@@ -599,6 +601,8 @@ enum rc agent_open(struct agent *a, struct err *err)
         rc = receive_open(a, err);
     if (rc == RC_OK)
         rc = mail_open(a, err);
+    if (rc == RC_OK)
+        logs_open_all(a);
     if (rc == RC_OK)
         rc = platform_open(a, err);
     if (rc == RC_OK)

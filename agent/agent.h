@@ -16,6 +16,7 @@
 #include "agent/bus.h"
 #include "agent/events.h"
 #include "agent/inputs.h"
+#include "agent/logs.h"
 #include "agent/mail.h"
 #include "agent/output.h"
 #include "agent/place.h"
@@ -285,6 +286,7 @@ struct agent {
     struct output_budget budget[UNITS_MAX]; /* of what payloads print */
     struct copying copying[UNITS_MAX];
     struct mail_agent mail;
+    struct logs_agent logs;
 
     struct queue queue;
     bool taking; /* a package of the queue, step by step, into the store */

@@ -87,7 +87,7 @@ static struct load load_of(const struct agent *a, const struct mail_file *like, 
     for (uint32_t i = 0; i < a->mail.n; i++) {
         const struct mail_file *f = &a->mail.item[i].f;
 
-        if (f->way != like->way || strcmp(f->tenant, like->tenant) != 0 ||
+        if (f->way != like->way || f->log != like->log || strcmp(f->tenant, like->tenant) != 0 ||
             (payload && strcmp(f->payload, like->payload) != 0))
             continue;
         load.files++;
@@ -112,7 +112,7 @@ bool mail_has_room(const struct agent *a, const struct mail_file *like)
     return has_place(a, like->tenant) && load_of(a, like, true).files < MAIL_PAYLOAD_MAX;
 }
 
-static bool is_on_board(const struct agent *a, const char *tenant, const char *payload)
+bool mail_is_on_board(const struct agent *a, const char *tenant, const char *payload)
 {
     for (uint32_t i = 0; i < a->table.n_units; i++) {
         if (strcmp(a->table.unit[i].kept.tenant, tenant) == 0 &&
@@ -130,7 +130,7 @@ static bool has_inbox(struct agent *a, const struct mail_file *f)
 
     if (b)
         return b->inbox_bytes > 0;
-    return grant && grant->total.inbox_bytes > 0 && is_on_board(a, f->tenant, f->payload);
+    return grant && grant->total.inbox_bytes > 0 && mail_is_on_board(a, f->tenant, f->payload);
 }
 
 /* Whether a message on disk is gone for good; any other error may pass. */
@@ -614,7 +614,7 @@ static enum rc check_came(const struct agent *a, const struct mail *m, const str
     if ((m->direction != MAIL_UP && m->direction != MAIL_COMMAND) || m->node != a->config.node ||
         !grant || grant->total.inbox_bytes == 0)
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s", m->tenant, m->payload);
-    if (!is_on_board(a, m->tenant, m->payload))
+    if (!mail_is_on_board(a, m->tenant, m->payload))
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s is not on board", m->tenant, m->payload);
     if (m->direction == MAIL_COMMAND && m->size > MAIL_COMMAND_MAX)
         return err_set(err, RC_BUS_TOO_LARGE, "command for %s/%s", m->tenant, m->payload);
@@ -665,6 +665,11 @@ enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *d
         add_recent(&s, digest);
         return mail_state_save(a->data_dir, m.tenant, m.payload, &s, err);
     }
+    if (m.direction == MAIL_LOGS_REQUEST) {
+        rc = logs_asked(a, &m, fd, err);
+        add_recent(&s, digest);
+        return rc == RC_OK ? mail_state_save(a->data_dir, m.tenant, m.payload, &s, err) : rc;
+    }
     rc = check_came(a, &m, &f, err);
     const struct mail_box *b = mail_box_of(a, &f);
     if (rc == RC_OK && b && b->sealed) {
@@ -674,7 +679,7 @@ enum rc mail_take(struct agent *a, int fd, uint64_t size, const struct digest *d
                       m.payload); /* whose it was: the object's own event has no name */
     }
     if (rc_class(rc) == RC_CLASS_REFUSED && m.direction == MAIL_COMMAND &&
-        m.node == a->config.node && is_on_board(a, m.tenant, m.payload))
+        m.node == a->config.node && mail_is_on_board(a, m.tenant, m.payload))
         mail_command_refuse(a, &m, digest, rc);
     if (rc != RC_OK)
         return rc;
@@ -749,8 +754,16 @@ static enum rc offer(struct agent *a, struct mail_item *item, uint64_t now_ms, s
     return rc;
 }
 
+/* Messages, and behind them what nobody waits for. */
+enum out_class { OUT_MESSAGE, OUT_TELEMETRY, OUT_LOG, OUT_CLASSES };
+
+static enum out_class class_of(const struct mail_file *f)
+{
+    return f->log ? OUT_LOG : f->telemetry ? OUT_TELEMETRY : OUT_MESSAGE;
+}
+
 /* The next message by turns: of the tenant that comes after the one before, its oldest. */
-static struct mail_item *next_out(struct agent *a, uint64_t now_ms, bool telemetry)
+static struct mail_item *next_out(struct agent *a, uint64_t now_ms, enum out_class class)
 {
     struct mail_item *best = NULL;
     bool best_behind = false;
@@ -759,8 +772,7 @@ static struct mail_item *next_out(struct agent *a, uint64_t now_ms, bool telemet
         struct mail_item *item = &a->mail.item[i];
         const bool behind = strcmp(item->f.tenant, a->mail.turn) > 0;
 
-        if (item->f.way != MAIL_SENT || item->f.telemetry != telemetry ||
-            now_ms < item->not_before_ms)
+        if (item->f.way != MAIL_SENT || class_of(&item->f) != class || now_ms < item->not_before_ms)
             continue;
         const int order = best ? strcmp(item->f.tenant, best->f.tenant) : -1;
         if (!best || (behind && !best_behind) || (behind == best_behind && order < 0)) {
@@ -771,27 +783,30 @@ static struct mail_item *next_out(struct agent *a, uint64_t now_ms, bool telemet
     return best;
 }
 
-static uint32_t out_under_way(const struct agent *a, bool all)
+/* Of one class, or OUT_CLASSES: of all. */
+static uint32_t out_under_way(const struct agent *a, enum out_class class)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < a->mail.n; i++)
         n += a->mail.item[i].f.way == MAIL_SENT && a->mail.item[i].under_way &&
-             (all || a->mail.item[i].f.telemetry);
+             (class == OUT_CLASSES || class_of(&a->mail.item[i].f) == class);
     return n;
 }
 
 static void offer_due(struct agent *a, uint64_t now_ms)
 {
     for (uint32_t turns = 0; turns < PORT_MAILS_MAX; turns++) {
-        struct mail_item *item = next_out(a, now_ms, false);
+        struct mail_item *item = next_out(a, now_ms, OUT_MESSAGE);
         struct err err = { 0 };
 
-        /* Telemetry when nothing else waits, and never in all places that others may need next. */
-        if (!item && out_under_way(a, false) < BATCHES_UNDER_WAY)
-            item = next_out(a, now_ms, true);
+        /* Telemetry when nothing else waits, logs behind it, and neither ever in all places that
+         * others may need next. */
+        for (unsigned c = OUT_TELEMETRY; !item && c < OUT_CLASSES; c++)
+            if (out_under_way(a, (enum out_class)c) < BATCHES_UNDER_WAY)
+                item = next_out(a, now_ms, (enum out_class)c);
 
-        if (!item || (!item->under_way && out_under_way(a, true) >= PORT_MAILS_MAX))
+        if (!item || (!item->under_way && out_under_way(a, OUT_CLASSES) >= PORT_MAILS_MAX))
             return;
         memcpy(a->mail.turn, item->f.tenant, sizeof a->mail.turn);
         enum rc rc = offer(a, item, now_ms, &err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * agent/mail_inside: what agent/mail and agent/mail_command share of the messages on board; for
- * these two alone.
+ * agent/mail_inside: what agent/mail, its parts and agent/logs share of the messages on board; for
+ * these alone.
  */
 #ifndef BERTH_AGENT_MAIL_INSIDE_H
 #define BERTH_AGENT_MAIL_INSIDE_H
@@ -12,6 +12,9 @@
 
 /* What time it is, in Unix ms, as far as the trust believes the clock (manifest/trust). */
 uint64_t mail_today_ms(const struct agent *a);
+
+/* Whether a payload is in the table of units. */
+bool mail_is_on_board(const struct agent *a, const char *tenant, const char *payload);
 
 /* The box of an instance, NULL: it does not run with mail. */
 struct mail_box *mail_find_box(struct agent *a, uint64_t instance);

@@ -44,6 +44,7 @@ static void file_path(const struct mail_file *f, char out[PATH_CAP])
                    f->receipt     ? ".r"
                    : f->command   ? ".c"
                    : f->telemetry ? ".t"
+                   : f->log       ? ".l"
                                   : "");
     dir_path(f->tenant, f->payload, name, out);
 }
@@ -272,7 +273,7 @@ static bool parse_hex(const char *text, struct digest *ret)
     return true;
 }
 
-/* NUMBER-DIGEST[.r|.c|.t]; anything else was not made here, or not to its end. */
+/* NUMBER-DIGEST[.r|.c|.t|.l]; anything else was not made here, or not to its end. */
 static bool on_file(void *arg, const char *name)
 {
     struct lister *l = arg;
@@ -290,7 +291,8 @@ static bool on_file(void *arg, const char *name)
     l->f.receipt = strcmp(rest, ".r") == 0;
     l->f.command = strcmp(rest, ".c") == 0;
     l->f.telemetry = strcmp(rest, ".t") == 0;
-    if (*rest != '\0' && !l->f.receipt && !l->f.command && !l->f.telemetry)
+    l->f.log = strcmp(rest, ".l") == 0;
+    if (*rest != '\0' && !l->f.receipt && !l->f.command && !l->f.telemetry && !l->f.log)
         (void)unlinkat(l->dir, name, 0);
     else {
         l->f.size = (uint64_t)st.st_size;

@@ -3,10 +3,9 @@
  * agent/mail_store: messages on disk, on their way down or waiting for their payload, and what must
  * be known of them after a power cut.
  *
- *     data/TENANT/PAYLOAD/sent/NUMBER-DIGEST[.t]    taken out of the outbox, until the ground has
- * it data/TENANT/PAYLOAD/came/NUMBER-DIGEST[.r|.c] until it is in the inbox; .r = a receipt,
- *                                                  .c = a command, until it is answered
- *     data/TENANT/PAYLOAD/mail.{a,b}                state file
+ *     data/TENANT/PAYLOAD/sent/NUMBER-DIGEST[.t|.l]    taken out of the outbox, until the ground
+ * has it data/TENANT/PAYLOAD/came/NUMBER-DIGEST[.r|.c] until it is in the inbox; .r = a receipt, .c
+ * = a command, until it is answered data/TENANT/PAYLOAD/mail.{a,b}                state file
  *
  * Each file is an object of the link (link/mail) whose SHA-256 is in its name; a file appears under
  * its name when it is whole and durable.
@@ -49,6 +48,7 @@ struct mail_file {
     bool receipt;
     bool command;   /* for the payload's bus */
     bool telemetry; /* of its bus */
+    bool log;       /* what it printed */
 };
 
 /* Load; one that is not there is a fresh one.  RC_STATE_DAMAGED: *ret can be used, and saved; it

@@ -56,9 +56,14 @@ void output_budget_leave(struct output_budget *b)
         b->used = false;
 }
 
+uint64_t output_budget_left(const struct output_budget *b)
+{
+    return b->left / OUTPUT_HOUR_S;
+}
+
 size_t output_budget_take(struct output_budget *b, size_t n)
 {
-    uint64_t left = b->left / OUTPUT_HOUR_S;
+    const uint64_t left = output_budget_left(b);
 
     if (n > left)
         n = (size_t)left;

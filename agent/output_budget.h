@@ -31,6 +31,9 @@ void output_budget_leave(struct output_budget *b);
 /* How many of so many bytes may be kept; they are taken out. */
 size_t output_budget_take(struct output_budget *b, size_t n);
 
+/* How many bytes may be kept now. */
+uint64_t output_budget_left(const struct output_budget *b);
+
 /* A second has passed. */
 void output_budget_tick(struct output_budget *table, size_t n);
 

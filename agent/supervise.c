@@ -12,6 +12,7 @@
 #include "agent/copying.h"
 #include "agent/data.h"
 #include "agent/notify.h"
+#include "agent/platform.h"
 #include "agent/recorded.h"
 #include "agent/room.h"
 #include "base/clock.h"
@@ -344,6 +345,8 @@ static enum rc send_launch(struct agent *a, const struct action *action, struct 
         mail_starting(a, action->instance, m);
     else
         proc_close(p);
+    if (rc == RC_OK)
+        logs_starting(a, m);
     return rc;
 }
 
@@ -620,7 +623,7 @@ static int on_pipe(sd_event_source *source, int fd, uint32_t events, void *arg)
 
         if (p->instance == 0 || p->pipe != fd)
             continue;
-        enum rc rc = output_pump(&p->output, fd, &err);
+        enum rc rc = output_pump(&p->output, fd, LOGS_OUT, platform_now_ms(a, NULL), &err);
         if (rc == RC_SHORT)
             p->on_pipe = sd_event_source_disable_unref(p->on_pipe);
         else if (rc == RC_BUSY)
@@ -671,6 +674,8 @@ void supervise_tick(struct agent *a)
         supervise_recheck(a);
     stop_expired(a);
     output_budget_tick(a->budget, UNITS_MAX);
+
+    const uint64_t now_ms = platform_now_ms(a, NULL);
     for (uint32_t i = 0; i < UNITS_MAX; i++) {
         struct proc *p = &a->proc[i];
         struct err err = { 0 };
@@ -684,7 +689,7 @@ void supervise_tick(struct agent *a)
         if (p->freeze_open)
             ask_frozen(a, p);
         audit_tick(a, p);
-        output_tick(&p->output);
+        output_tick(&p->output, now_ms);
         if (p->on_pipe)
             (void)sd_event_source_set_enabled(p->on_pipe, SD_EVENT_ON);
     }
@@ -750,6 +755,28 @@ struct usage supervise_usage(const struct agent *a, const struct unit *unit)
 /* ---- listening to berth-launch ------------------------------------------------------------------
  */
 
+/* So that who reads the log sees one start from the next, and that nothing is missing between. */
+static void begin_output(struct agent *a, struct proc *p)
+{
+    char text[VERSION_CAP + 16];
+    const uint64_t now_ms = platform_now_ms(a, NULL);
+
+    output_open(&p->output, a->log_dir, p->tenant, p->name, p->instance, p->budget, now_ms);
+    (void)snprintf(text, sizeof text, "started %s", p->usage.version);
+    output_note(&p->output, text, now_ms);
+}
+
+static void end_output(struct agent *a, struct proc *p, enum rc code, int status)
+{
+    char text[64];
+
+    if (p->output.instance == 0)
+        return; /* it ended before it was heard of */
+    (void)snprintf(text, sizeof text, "ended %.32s %d", rc_name(code), status);
+    output_note(&p->output, text, platform_now_ms(a, NULL));
+    logs_ended(a, p->tenant, p->name);
+}
+
 static void on_launched(struct agent *a, const struct wire_launched *m, struct wire_fds *fds)
 {
     struct proc *p = find_proc(a, m->head.instance);
@@ -758,7 +785,7 @@ static void on_launched(struct agent *a, const struct wire_launched *m, struct w
         return; /* fds are closed by the caller */
     p->notify = take_fd(&fds->fd[WIRE_FD_NOTIFY]);
     p->pipe = take_fd(&fds->fd[WIRE_FD_OUTPUT]);
-    output_open(&p->output, a->log_dir, p->tenant, p->name, p->budget);
+    begin_output(a, p);
     struct err err = { 0 };
     if (sd_event_add_io(a->loop, &p->on_notify, p->notify, EPOLLIN, on_notify, a) < 0 ||
         sd_event_add_io(a->loop, &p->on_pipe, p->pipe, EPOLLIN, on_pipe, a) < 0 ||
@@ -801,8 +828,9 @@ static void on_exited(struct agent *a, const struct wire_exited *m)
     tell_abuse(a, p, true);
     bus_tick(a, p, true);
     for (uint32_t n = 0; n < LAST_WORDS_MAX / 4096U && p->pipe >= 0; n++)
-        if (output_pump(&p->output, p->pipe, &err) != RC_OK)
+        if (output_pump(&p->output, p->pipe, LOGS_OUT, platform_now_ms(a, NULL), &err) != RC_OK)
             break;
+    end_output(a, p, code, (int)m->status);
     log_event(LOG_LEVEL_INFO, "ended payload=%s/%s instance=%llu code=%s status=%d", p->tenant,
               p->name, (unsigned long long)p->instance, rc_name(code), (int)m->status);
     proc_close(p);

@@ -16,6 +16,7 @@
 #include "link/port.h"
 #include "orchestrator/checking.h"
 #include "orchestrator/command.h"
+#include "orchestrator/logs.h"
 #include "orchestrator/telemetry.h"
 
 #define MAIL_DIR "mail"
@@ -124,13 +125,15 @@ enum rc mail_keep(const struct home *home, const struct view_satellite *sat, int
     if (rc != RC_OK)
         return rc;
     if ((ret->direction != MAIL_DOWN && ret->direction != MAIL_ANSWER &&
-         ret->direction != MAIL_TELEMETRY) ||
+         ret->direction != MAIL_TELEMETRY && ret->direction != MAIL_LOGS) ||
         ret->node != sat->row.node || !has_payload(sat, ret))
         return err_set(err, RC_MAIL_ADDRESS, "%s/%s", ret->tenant, ret->payload);
     if (ret->direction == MAIL_ANSWER)
         return command_keep(home, sat->row.id, ret, fd, err);
     if (ret->direction == MAIL_TELEMETRY)
         return telemetry_keep(home, sat->row.id, ret, fd, err);
+    if (ret->direction == MAIL_LOGS)
+        return logs_keep(home, sat->row.id, ret, fd, err);
     (void)snprintf(path, sizeof path, MAIL_DIR "/%s/%s/%s", ret->tenant, sat->row.id, ret->payload);
     (void)snprintf(name, sizeof name, "%016" PRIx64 "-%s", ret->number, ret->name);
     rc = fs_make_dirs(home->dirfd, path, 0700, err);
@@ -325,6 +328,11 @@ static enum rc check_sealed(const struct home *home, const char *satellite, cons
     if (rc != RC_OK)
         return rc;
     const struct view_satellite *sat = view_find(view, satellite);
+    if (m->direction == MAIL_LOGS_REQUEST)
+        return sat && any_wants_sealed(home, sat, m)
+                   ? err_set(err, RC_MAIL_SEALED, "%s/%s: no log of it comes down", m->tenant,
+                             m->payload)
+                   : RC_OK;
     if (!sat || !any_wants_sealed(home, sat, m))
         return RC_OK;
     rc = mail_eid(GROUND_NODE, m->tenant, "", &src, err);
@@ -362,7 +370,7 @@ enum rc mail_queue(const struct home *home, const char *satellite, struct mail *
 
     if (rc != RC_OK)
         return rc;
-    if (m->direction != MAIL_COMMAND)
+    if (m->direction != MAIL_COMMAND && m->direction != MAIL_LOGS_REQUEST)
         m->direction = MAIL_UP;
     else if (m->size > MAIL_COMMAND_MAX)
         return err_set(err, RC_BUS_TOO_LARGE, "command: %u bytes at most", MAIL_COMMAND_MAX);
@@ -383,9 +391,11 @@ enum rc mail_queue(const struct home *home, const char *satellite, struct mail *
         rc = store_queue(home->store, &row, true, err);
     if (rc == RC_OK)
         rc = store_audit(home->store, NULL,
-                         m->direction == MAIL_COMMAND ? "command-send" : "mail-send", m->time_ms,
-                         err, "%s to %s/%s@%s, %u B", m->name, m->tenant, m->payload, satellite,
-                         m->size);
+                         m->direction == MAIL_COMMAND        ? "command-send"
+                         : m->direction == MAIL_LOGS_REQUEST ? "logs-request"
+                                                             : "mail-send",
+                         m->time_ms, err, "%s to %s/%s@%s, %u B", m->name, m->tenant, m->payload,
+                         satellite, m->size);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     if (rc == RC_OK)

@@ -51,7 +51,8 @@ must_check enum rc mail_parse_to(const char *to, struct mail *m, char satellite[
                                  struct err *err);
 
 /* Queue the file of a descriptor for a payload; m has payload, tenant, name, expiry, size, and
- * direction if it is a MAIL_COMMAND (RC_BUS_TOO_LARGE above MAIL_COMMAND_MAX); the rest is set
+ * direction if it is a MAIL_COMMAND (RC_BUS_TOO_LARGE above MAIL_COMMAND_MAX) or a
+ * MAIL_LOGS_REQUEST; the rest is set
  * here. *ret_object is what the satellite will report.  RC_MAIL_SEALED, RC_MAIL_ADDRESS: the
  * payload's manifest wants its mail sealed, and it is not, or not for this payload. */
 must_check enum rc mail_queue(const struct home *home, const char *satellite, struct mail *m,

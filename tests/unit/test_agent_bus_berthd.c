@@ -59,6 +59,25 @@ static bool all_run(const struct report *r, const void *arg)
     return r->n_payloads == VERSIONS;
 }
 
+/* What is before the text of each line (agent/logline) goes. */
+static void strip_heads(char *text)
+{
+    char *to = text;
+
+    for (const char *at = text; *at != '\0';) {
+        const char *end = strchr(at, '\n');
+        const size_t n = end ? (size_t)(end - at) + 1 : strlen(at);
+        const char *body = at;
+
+        for (unsigned space = 0; space < 3 && body < at + n; body++)
+            space += *body == ' ';
+        memmove(to, body, (size_t)(at + n - body));
+        to += at + n - body;
+        at += n;
+    }
+    *to = '\0';
+}
+
 /* What a payload has printed. */
 static char *printed(const char *name)
 {
@@ -71,6 +90,7 @@ static char *printed(const char *name)
     if (fs_read_file(sky->state, path, (uint8_t *)text, sizeof text - 1, &n, &err) != RC_OK)
         n = 0;
     text[n] = '\0';
+    strip_heads(text);
     return text;
 }
 

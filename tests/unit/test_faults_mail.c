@@ -348,6 +348,83 @@ static bool is_batch(struct fault_world *w)
     return l.n >= 1;
 }
 
+/* ---- logs -------------------------------------------------------------------------------------
+ */
+
+#define LOG_LINES 3U
+
+/* Three lines lie there. */
+static void log_before(struct fault_world *w)
+{
+    struct err err;
+
+    assert_rc(fs_write_file(w->dir.fd, "acme.cam.log",
+                            bytes_of("5.1.0 10 n started\n5.2.8 11 o one\n5.3.12 11 e two\n"), 0600,
+                            &err),
+              RC_OK);
+}
+
+static enum rc log_start(struct fault_world *w, struct err *err)
+{
+    static struct manifest m = { .tenant = "acme", .name = "cam", .limits.logs_bytes_day = 65536 };
+    enum rc rc = agent_start(w, err);
+
+    a.log_dir = w->dir.fd;
+    a.table.n_units = 1;
+    memcpy(a.table.unit[0].kept.tenant, m.tenant, sizeof m.tenant);
+    memcpy(a.table.unit[0].kept.name, m.name, sizeof m.name);
+    logs_open_all(&a);
+    logs_starting(&a, &m);
+    logs_ended(&a, "acme", "cam");
+    return rc;
+}
+
+/* A chunk is made, or its lines go into the next one. */
+static enum rc log_sent(struct fault_world *w, struct err *err)
+{
+    static uint64_t now_ms;
+
+    if (a.mail.n == 0 || a.logs.unit[0].unsaved)
+        logs_tick(&a, now_ms += 100000);
+    if (a.mail.n == 0 || a.logs.unit[0].unsaved)
+        return err_set(err, RC_BUSY, "to come again");
+    w->told->number[TAKEN]++;
+    return RC_OK;
+}
+
+static void on_log(void *arg, const struct mail_file *f)
+{
+    static uint8_t buf[LOGS_BYTES_MAX], plain[LOGS_PLAIN_MAX];
+    struct listed *l = arg;
+    scoped(close_fd) int fd = -1;
+    struct logs_reader r;
+    struct mail m;
+    struct err err;
+
+    assert_true(f->log);
+    assert_rc(mail_store_open(l->dir, f, &fd, &err), RC_OK);
+    assert_rc(mail_head_read(fd, f->size, &m, &err), RC_OK);
+    assert_int_equal(m.direction, MAIL_LOGS);
+    assert_rc(fs_pread_exact(fd, buf, m.size, m.head, &err), RC_OK);
+    assert_rc(logs_open((struct bytes){ buf, m.size }, plain, &r, &err), RC_OK);
+    assert_true(r.instance == 5 && r.first == 1 && r.last == LOG_LINES);
+    l->n++;
+}
+
+/* All of them, in one chunk; cut off in between in two that say the same. */
+static bool is_log_sent(struct fault_world *w)
+{
+    struct listed l = { .dir = w->dir.fd };
+    struct logs_state s;
+    struct err err;
+
+    mail_store_list(w->dir.fd, on_log, &l);
+    assert_rc(logs_state_load(w->dir.fd, "acme", "cam", 0, &s, &err), RC_OK);
+    assert_true(s.next.number == 0 || (s.next.number == LOG_LINES + 1 && l.n >= 1));
+    assert_true(l.n <= 2 && (l.n >= 1 || w->told->number[TAKEN] == 0));
+    return l.n >= 1;
+}
+
 /* ---- berth-post -------------------------------------------------------------------------------
  */
 
@@ -481,6 +558,9 @@ static const struct fault_row rows[] = {
     { .name = "telemetry kept", .before = nothing_before, .open = agent_start, .run = batch_kept,
       .close = agent_end, .is_new = is_batch, .under_way = "acme", .one_way = true,
       .calls_min = 8 },
+    { .name = "chunk of a log", .before = log_before, .open = log_start, .run = log_sent,
+      .close = agent_end, .is_new = is_log_sent, .under_way = "acme", .one_way = true,
+      .calls_min = 12 },
     { .name = "message put into an inbox", .before = boxes_before, .open = post_start, .run = post_put,
       .close = post_end_all, .is_new = is_delivered, .one_way = true, .calls_min = 5 },
     { .name = "file removed that was taken", .before = boxes_before, .open = post_start,
