@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/api.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,6 +55,7 @@ const struct api_route api_routes[] = {
       API_NO_BODY },
     { "GET", "/v1/links", API_COMMAND, API_NO_VARIABLE, "link status", "satellites", "id", STAFF,
       API_NO_BODY },
+    { "GET", "/v1/logs/{}/{}/{}", API_COMMAND, API_PAYLOAD, "logs", NULL, NULL, ALL, API_NO_BODY },
     { "GET", "/v1/trust", API_COMMAND, API_NO_VARIABLE, "trust status", NULL, NULL, STAFF,
       API_NO_BODY },
     { 0 },
@@ -81,16 +83,25 @@ bool api_role_from(const char *name, enum api_role *ret)
 /* ---- matching ---------------------------------------------------------------------------------
  */
 
-/* Whether path is of this form; *ret_variable is then what stands for "{}". */
-static bool is_path(const char *form, const char *path, const char **ret_variable, size_t *ret_len)
+#define PARTS_MAX 3U
+
+/* What stands for each "{}" of a path; views. */
+struct parts {
+    size_t n;
+    struct bytes part[PARTS_MAX];
+};
+
+/* Whether path is of this form. */
+static bool is_path(const char *form, const char *path, struct parts *ret)
 {
-    *ret_variable = "";
-    *ret_len = 0;
+    ret->n = 0;
     while (*form != '\0') {
         if (form[0] == '{' && form[1] == '}') {
-            *ret_variable = path;
-            *ret_len = strcspn(path, "/");
-            path += *ret_len;
+            const struct bytes part = { (const uint8_t *)path, strcspn(path, "/") };
+
+            assert(ret->n < PARTS_MAX);
+            ret->part[ret->n++] = part;
+            path += part.n;
             form += 2;
         } else if (*form++ != *path++) {
             return false;
@@ -107,12 +118,11 @@ static bool is_number(const char *text)
 }
 
 /* Of routes with this path the one of the method; *ret_path tells whether there is any. */
-static const struct api_route *find(const struct api_request *q, const char **ret_variable,
-                                    size_t *ret_len, bool *ret_path)
+static const struct api_route *find(const struct api_request *q, struct parts *ret, bool *ret_path)
 {
     *ret_path = false;
     for (const struct api_route *r = api_routes; r->path; r++) {
-        if (!is_path(r->path, q->path, ret_variable, ret_len))
+        if (!is_path(r->path, q->path, ret))
             continue;
         *ret_path = true;
         if (strcmp(r->method, q->method) == 0)
@@ -121,16 +131,33 @@ static const struct api_route *find(const struct api_request *q, const char **re
     return NULL;
 }
 
-static enum rc take_variable(const char *text, size_t len, struct api_call *ret, struct err *err)
+/* Of another tenant's payload not even whether it is there is told. */
+static enum rc take_payload(const struct parts *parts, const struct api_who *who,
+                            struct api_call *ret, struct err *err)
+{
+    char name[PARTS_MAX][NAME_CAP];
+
+    for (size_t i = 0; i < PARTS_MAX; i++)
+        if (!bytes_to_text(parts->part[i], name[i], NAME_CAP) || !name_valid(name[i]))
+            return err_set(err, RC_NOT_FOUND, "path");
+    if (who->role == API_TENANT && strcmp(who->tenant, name[1]) != 0)
+        return err_set(err, RC_NOT_FOUND, "path");
+    (void)snprintf(ret->variable, sizeof ret->variable, "%s/%s@%s", name[1], name[2], name[0]);
+    return RC_OK;
+}
+
+static enum rc take_variable(const struct parts *parts, const struct api_who *who,
+                             struct api_call *ret, struct err *err)
 {
     enum api_variable kind = ret->route->variable;
 
     if (kind == API_NO_VARIABLE)
         return RC_OK;
-    if (len == 0 || len >= sizeof ret->variable)
+    if (kind == API_PAYLOAD)
+        return take_payload(parts, who, ret, err);
+    if (parts->part[0].n == 0 || parts->part[0].n >= NAME_CAP ||
+        !bytes_to_text(parts->part[0], ret->variable, NAME_CAP))
         return err_set(err, RC_NOT_FOUND, "path");
-    memcpy(ret->variable, text, len);
-    ret->variable[len] = '\0';
     if (kind == API_NUMBER ? !is_number(ret->variable) : !name_valid(ret->variable))
         return err_set(err, RC_NOT_FOUND, "path");
     return RC_OK;
@@ -179,6 +206,31 @@ static bool is_cursor(const char *text)
     return name_valid(text) || is_number(text) || fleet_split(text, tenant, name);
 }
 
+/* An option of berth logs, of characters that cannot be taken for anything else. */
+static enum rc take_log_param(const struct api_param *p, struct api_call *ret, struct err *err)
+{
+    static const struct {
+        const char *name, *option;
+    } rows[] = { { "limit", "last" }, { "cursor", "cursor" }, { "since", "since" } };
+    const char *option = NULL;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].name, p->name) == 0)
+            option = rows[i].option;
+    if (!option || !p->value || strlen(p->value) > 40 || ret->n_options == API_OPTIONS_MAX ||
+        p->value[strspn(p->value, "0123456789abcdefghijklmnopqrstuvwxyzTZ:-")] != '\0')
+        return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
+    if (strcmp(option, "last") == 0) {
+        enum rc rc = take_limit(p->value, ret, err);
+
+        if (rc != RC_OK)
+            return rc;
+    }
+    (void)snprintf(ret->option[ret->n_options++], sizeof ret->option[0], "--%s=%s", option,
+                   p->value);
+    return RC_OK;
+}
+
 static enum rc take_param(const struct api_param *p, const struct api_who *who,
                           struct api_call *ret, struct err *err)
 {
@@ -190,6 +242,8 @@ static enum rc take_param(const struct api_param *p, const struct api_who *who,
             rc = err_set(err, RC_API_REQUEST, "parameter 'fields' is names with commas");
         return rc;
     }
+    if (ret->route->variable == API_PAYLOAD)
+        return take_log_param(p, ret, err);
     if (!ret->route->list || ret->route->variable != API_NO_VARIABLE)
         return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
     if (strcmp(p->name, "limit") == 0)
@@ -261,6 +315,8 @@ static void compose(struct api_call *c)
     c->word[c->n_words++] = "--json";
     if (c->text[0] != '\0')
         c->word[c->n_words++] = c->text;
+    for (size_t i = 0; i < c->n_options; i++)
+        c->word[c->n_words++] = c->option[i];
     c->word[c->n_words++] = "--"; /* no option comes behind it */
     if (c->variable[0] != '\0')
         c->word[c->n_words++] = c->variable;
@@ -269,21 +325,20 @@ static void compose(struct api_call *c)
 enum rc api_match(const struct api_request *request, const struct api_who *who,
                   struct api_call *ret, struct err *err)
 {
-    const char *variable;
-    size_t len;
+    struct parts parts;
     bool known;
     enum rc rc = RC_OK;
 
     *ret = (struct api_call){ 0 };
     if (strlen(request->path) > API_PATH_MAX)
         return err_set(err, RC_NOT_FOUND, "path");
-    ret->route = find(request, &variable, &len, &known);
+    ret->route = find(request, &parts, &known);
     if (!ret->route)
         return known ? err_set(err, RC_API_REQUEST, "method of this path")
                      : err_set(err, RC_NOT_FOUND, "path");
     if ((ret->route->roles & BIT(who->role)) == 0)
         return err_set(err, RC_API_ROLE, "%s", api_role_name(who->role));
-    rc = take_variable(variable, len, ret, err);
+    rc = take_variable(&parts, who, ret, err);
     for (size_t i = 0; rc == RC_OK && i < request->n_params; i++)
         rc = take_param(&request->param[i], who, ret, err);
     if (rc == RC_OK)
@@ -484,7 +539,7 @@ json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t
         answer = json_pack("{s:o}", call->route->list, answer);
     json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
 
-    if (who->role == API_TENANT)
+    if (who->role == API_TENANT && call->route->variable != API_PAYLOAD)
         show_own(call, who->tenant, answer);
     if (list && call->route->variable == API_NO_VARIABLE) {
         json_t *shaped = page(call, list);

@@ -17,7 +17,8 @@
 
 #define API_PATH_MAX 256U
 #define API_PARAMS_MAX 8U
-#define API_WORDS_MAX 8U
+#define API_WORDS_MAX 12U
+#define API_OPTIONS_MAX 3U
 #define API_LIST_DEFAULT 100U
 #define API_LIST_MAX 1000U
 #define API_BODY_MAX 4096U
@@ -59,11 +60,13 @@ enum api_body {
     API_WHY_NEEDED /* {"why": TEXT} */
 };
 
-enum api_variable { API_NO_VARIABLE, API_NAME, API_NUMBER };
+/* API_PAYLOAD is three names, of a satellite, a tenant and a payload: the tenant's own or nobody's.
+ */
+enum api_variable { API_NO_VARIABLE, API_NAME, API_NUMBER, API_PAYLOAD };
 
 struct api_route {
     const char *method;
-    const char *path; /* "{}" is the variable */
+    const char *path; /* "{}" is the variable, or a part of it */
     enum api_what what;
     enum api_variable variable;
     const char *command; /* words before the variable: "rollout pause" */
@@ -93,8 +96,10 @@ struct api_request {
 struct api_call {
     const struct api_route *route;
     char command[64];
-    char variable[NAME_CAP];
+    char variable[3U * NAME_CAP];         /* of API_PAYLOAD TENANT/PAYLOAD@SATELLITE */
     char text[16U + API_REASON_MAX + 1U]; /* "--reason=TEXT", "--why=TEXT", or "" */
+    size_t n_options;
+    char option[API_OPTIONS_MAX][64]; /* of a log: "--since=2h" */
     size_t n_words;
     const char *word[API_WORDS_MAX]; /* of the command line, without the program's name */
     uint32_t limit;

@@ -26,6 +26,7 @@ const struct cli_command *const cmd_tables[] = {
     cmd_mail,
     cmd_command,
     cmd_telemetry,
+    cmd_logs,
     cmd_fleet_export,
     cmd_init_fleet,
     cmd_plan,

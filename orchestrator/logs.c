@@ -152,8 +152,9 @@ struct merge {
     const struct names *names;
     size_t at; /* the next name */
     uint64_t instance;
-    uint64_t next, offset; /* what should come next */
-    uint64_t after;        /* nothing up to this line is told */
+    uint64_t next, offset;    /* what should come next */
+    uint64_t after;           /* nothing up to this line is told */
+    uint64_t end, end_offset; /* behind all that chunks tell of */
     struct source source[OPEN_MAX];
     struct note note[NOTES_MAX];
     uint32_t n_notes; /* ever; the newest are there */
@@ -191,6 +192,10 @@ static void open_next(struct merge *m, struct source *s)
         return;
     if (fstatat(m->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         s->came_ms = (uint64_t)st.st_mtim.tv_sec * 1000U;
+    if (s->r.last >= m->end) {
+        m->end = s->r.last + 1;
+        m->end_offset = s->r.end;
+    }
     s->open = true;
     (void)advance(m, s);
 }
@@ -278,17 +283,11 @@ static bool tell_gap(struct merge *m, const struct source *s, const struct logs_
     return true;
 }
 
-/* What a chunk says is missing behind all lines that are here. */
+/* What chunks say is missing behind all lines that are here. */
 static bool tell_end(struct merge *m)
 {
-    struct logs_record end = { .number = m->next, .offset = m->offset };
+    const struct logs_record end = { .number = m->end, .offset = m->end_offset };
 
-    for (uint32_t i = 0; i < NOTES_MAX && i < m->n_notes; i++) {
-        if (m->note[i].to <= end.number)
-            continue;
-        end.number = m->note[i].to;
-        end.offset = m->offset + m->note[i].bytes;
-    }
     return tell_gap(m, NULL, &end);
 }
 
@@ -325,6 +324,7 @@ static bool tell_all(struct merge *m, const struct logs_cursor *after)
         m->next = begin == 0 ? part_of(m->names->name[0], 1) : 1;
         m->offset = 0;
         m->n_notes = 0;
+        m->end = m->end_offset = 0;
         m->after = m->instance == after->instance ? after->number : 0;
         for (size_t i = 0; i < OPEN_MAX; i++)
             m->source[i].open = false;

@@ -2,6 +2,7 @@
 """Clients of tests/e2e/api: api.py PORT DIR OPENAPI BERTH"""
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -62,11 +63,31 @@ def check(value, schema, where):
         check(item, schema["items"], f"{where}[{i}]")
 
 
+def keep_log(tenant):
+    """A chunk as a satellite would have sent it: one line of the first start, "hello"."""
+    at = f"{work}/home/mail/.logs/{tenant}/aurora-1/cam"
+    os.makedirs(at, exist_ok=True)
+    with open(f"{at}/{7:016x}-{1:016x}-{1:016x}", "wb") as f:
+        f.write(bytes.fromhex("8401001050" "85070100008184010000" "4568656c6c6f"))
+
+
+def logs():
+    for tenant in ("acme", "luna"):
+        keep_log(tenant)
+    log = get("/v1/logs/aurora-1/acme/cam?limit=5&cursor=0-0", "tenant")
+    assert [(l["instance"], l["number"], l["text"]) for l in log["lines"]] == [(7, 1, "hello")] and log["next"] == "7-1", log
+    assert get("/v1/logs/aurora-1/acme/cam?cursor=7-1")["lines"] == []
+    get("/v1/logs/aurora-1/luna/cam")
+    get("/v1/logs/aurora-1/luna/cam", "tenant", 404)
+    get("/v1/logs/aurora-1/acme/dog", "viewer", 404)
+    get("/v1/logs/aurora-1/acme/cam?cursor=--home", "viewer", 400)
+
+
 def contract():
     rollout = get("/v1/rollouts")["rollouts"][0]["id"]
     n = 0
     for path, methods in spec["paths"].items():
-        real = path.replace("/v1/satellites/{id}", "/v1/satellites/aurora-1").replace("{id}", str(rollout))
+        real = path.replace("/v1/satellites/{id}", "/v1/satellites/aurora-1").replace("{id}", str(rollout)).replace("{satellite}/{tenant}/{payload}", "aurora-1/acme/cam")
         for method, operation in methods.items():
             n += 1
             if path == "/v1/events":
@@ -408,6 +429,6 @@ def approvals():
     assert actions.count("rollout-approve") == 2 and actions.count("rollout-deny") == 1, actions
 
 
-for step in (contract, same_as_cli, lists, roles, changes, revocation, hostile, held_open, streams, crowd, metrics, approvals, wrong_tokens):
+for step in (logs, contract, same_as_cli, lists, roles, changes, revocation, hostile, held_open, streams, crowd, metrics, approvals, wrong_tokens):
     step()
     print("api:", step.__name__, "ok", flush=True)

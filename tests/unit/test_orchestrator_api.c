@@ -39,12 +39,18 @@ static void lets_in_whom_the_table_says(void **state)
     (void)state;
     for (const struct api_route *r = api_routes; r->path; r++, n++) {
         char path[API_PATH_MAX] = "";
-        const char *at = strstr(r->path, "{}");
-        size_t n_before = at ? (size_t)(at - r->path) : strlen(r->path);
+        static const char *const parts[] = { "7", "acme", "cam" };
+        size_t len = 0, part = 0;
 
-        memcpy(path, r->path, n_before);
-        if (at)
-            (void)snprintf(path + n_before, sizeof path - n_before, "7%s", at + 2);
+        for (const char *p = r->path; *p; p++) {
+            if (*p != '{') {
+                path[len++] = *p;
+                continue;
+            }
+            len += (size_t)snprintf(path + len, sizeof path - len, "%s", parts[part++]);
+            p++;
+        }
+        path[len] = '\0';
         bool needs = r->body == API_WHY_NEEDED;
 
         for (unsigned role = 0; role < API_ROLES; role++)
@@ -76,6 +82,44 @@ static void makes_the_words_of_a_command(void **state)
     assert_int_equal(call.n_words, sizeof words / sizeof words[0]);
     for (size_t i = 0; i < call.n_words; i++)
         assert_string_equal(call.word[i], words[i]);
+}
+
+/* A log, of its own tenant only, with the options that it has. */
+static void asks_for_a_log(void **state)
+{
+    struct api_request q = { .method = "GET",
+                             .path = "/v1/logs/aurora-1/acme/cam",
+                             .n_params = 3,
+                             .param = {
+                                 { "since", "pass-2" }, { "limit", "50" }, { "cursor", "7-41" } } };
+    static const struct api_who zeta = { .name = "z", .role = API_TENANT, .tenant = "zeta" };
+    static const char *const words[] = { "logs",          "--json", "--since=pass-2",   "--last=50",
+                                         "--cursor=7-41", "--",     "acme/cam@aurora-1" };
+    static const struct api_param bad[] = {
+        { "since", "2h --home x" }, { "since", NULL }, { "limit", "1001" },
+        { "limit", "x" },           { "grep", "x" },   { "label", "a=b" }
+    };
+    static const char *const paths[] = {
+        "/v1/logs/aurora-1/acme", "/v1/logs/aurora-1/acme/", "/v1/logs/aurora-1/acme/cam/x",
+        "/v1/logs/a@b/acme/cam",  "/v1/logs//acme/cam",      "/v1/logs/aurora-1/acme/--follow"
+    };
+    struct api_call call;
+    struct err err;
+
+    (void)state;
+    assert_rc(api_match(&q, &acme, &call, &err), RC_OK);
+    assert_int_equal(call.n_words, sizeof words / sizeof words[0]);
+    for (size_t i = 0; i < call.n_words; i++)
+        assert_string_equal(call.word[i], words[i]);
+    assert_rc(api_match(&q, &viewer, &call, &err), RC_OK);
+    assert_rc(api_match(&q, &zeta, &call, &err), RC_NOT_FOUND);
+    q.n_params = 1;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        q.param[0] = bad[i];
+        assert_rc(api_match(&q, &viewer, &call, &err), RC_API_REQUEST);
+    }
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        assert_rc(match("GET", paths[i], "", API_OPERATOR, &call), RC_NOT_FOUND);
 }
 
 /* What is variable in a path is a name or a number, of their lengths, or it is not there. */
@@ -367,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lets_in_whom_the_table_says),
+        cmocka_unit_test(asks_for_a_log),
         cmocka_unit_test(makes_the_words_of_a_command),
         cmocka_unit_test(takes_no_other_path),
         cmocka_unit_test(shows_a_tenant_its_own),
