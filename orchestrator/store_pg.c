@@ -22,6 +22,7 @@
 
 #define PARAMETERS_MAX 64
 #define LIBRARY "libpq.so.5"
+#define OLDEST 12 /* of PostgreSQL */
 
 /* ---- the library ---- */
 
@@ -35,6 +36,7 @@
     F(PQconninfoParse)                                                                             \
     F(PQconsumeInput)                                                                              \
     F(PQerrorMessage)                                                                              \
+    F(PQescapeIdentifier)                                                                          \
     F(PQexec)                                                                                      \
     F(PQexecPrepared)                                                                              \
     F(PQfinish)                                                                                    \
@@ -45,9 +47,11 @@
     F(PQgetvalue)                                                                                  \
     F(PQnotifies)                                                                                  \
     F(PQntuples)                                                                                   \
+    F(PQparameterStatus)                                                                           \
     F(PQprepare)                                                                                   \
     F(PQresultErrorField)                                                                          \
     F(PQresultStatus)                                                                              \
+    F(PQserverVersion)                                                                             \
     F(PQsetNoticeProcessor)                                                                        \
     F(PQsocket)                                                                                    \
     F(PQstatus)
@@ -122,9 +126,11 @@ struct prepared {
 
 struct pg {
     char *where;
+    char *schema; /* as its identifier is written; NULL = not known yet */
     PGconn *conn;
     enum { OUTSIDE, READING, WRITING } in;
     bool changed; /* in this transaction */
+    bool marked;  /* ... nothing since the savepoint */
     bool listens;
     uint64_t heard; /* how often others changed something, as far as is known */
     uint64_t changes;
@@ -197,13 +203,42 @@ static enum rc run_text(struct pg *pg, const char *sql, struct err *err)
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? RC_OK : fail(pg, result, err);
 }
 
+/* A statement that fails takes the whole transaction along, and in SQLite only itself.  Callers
+ * know the latter: there is always a savepoint between what was written and the next statement.
+ * Many of those begin without a trip to the server of their own: run_begin sets the first, and
+ * reading needs none. */
+static enum rc mark(struct pg *pg, struct err *err)
+{
+    if (pg->in == OUTSIDE || pg->marked)
+        return RC_OK;
+    enum rc rc = run_text(pg, "RELEASE SAVEPOINT berth; SAVEPOINT berth", err);
+
+    pg->marked = rc == RC_OK;
+    return rc;
+}
+
+/* Undo the statement that failed, and nothing else.  Where that fails, commit will. */
+static enum rc fail_alone(struct pg *pg, const PGresult *result, struct err *err)
+{
+    enum rc rc = fail(pg, result, err);
+    struct err ignored;
+
+    if (pg->in != OUTSIDE && !is_lost(pg))
+        (void)!run_text(pg, "ROLLBACK TO SAVEPOINT berth", &ignored);
+    return rc;
+}
+
 /* One number, as text; *ret stays where there is no row or NULL. */
 static enum rc run_number(struct pg *pg, const char *sql, uint64_t *ret, struct err *err)
 {
+    enum rc rc = mark(pg, err);
+
+    if (rc != RC_OK)
+        return rc;
     scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
 
     if (pq.PQresultStatus(result) != PGRES_TUPLES_OK)
-        return fail(pg, result, err);
+        return fail_alone(pg, result, err);
     if (pq.PQntuples(result) == 1 && !pq.PQgetisnull(result, 0, 0))
         *ret = strtoull(pq.PQgetvalue(result, 0, 0), NULL, 10);
     return RC_OK;
@@ -220,6 +255,7 @@ static void ignore_notice(void *arg, const char *words)
 #define TEXT_OF_(x) #x
 #define TEXT_OF(x) TEXT_OF_(x)
 static const char session[] =
+    "SET search_path = pg_catalog, pg_temp;"
     "SELECT set_config('synchronous_commit', 'on', false) "
     "WHERE current_setting('synchronous_commit') = 'off';"
     "SET lock_timeout = " TEXT_OF(
@@ -255,7 +291,89 @@ static enum rc listen_here(struct pg *pg, struct err *err)
     return run_text(pg, sql, err);
 }
 
-static enum rc connect_to(struct pg *pg, struct err *err)
+/* One value, copied; *ret stays NULL where there is none. */
+static enum rc run_value(struct pg *pg, const char *sql, char **ret, struct err *err)
+{
+    scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
+
+    if (pq.PQresultStatus(result) != PGRES_TUPLES_OK)
+        return fail(pg, result, err);
+    if (pq.PQntuples(result) == 1 && !pq.PQgetisnull(result, 0, 0)) {
+        *ret = strdup(pq.PQgetvalue(result, 0, 0));
+        if (!*ret)
+            return err_set(err, RC_NO_MEMORY, "store");
+    }
+    return RC_OK;
+}
+
+/* What the program's SQL is written for. */
+static enum rc check_server(const struct pg *pg, struct err *err)
+{
+    const char *encoding = pq.PQparameterStatus(pg->conn, "server_encoding");
+    int version = pq.PQserverVersion(pg->conn);
+
+    if (version < OLDEST * 10000)
+        return err_set(err, RC_STORE, "store: PostgreSQL %d, and it has to be %d or newer",
+                       version / 10000, OLDEST);
+    if (!encoding || strcmp(encoding, "UTF8") != 0)
+        return err_set(err, RC_STORE, "store: a database in %s: createdb -T template0 -E UTF8 NAME",
+                       encoding ? encoding : "no encoding");
+    return RC_OK;
+}
+
+static const char make_namespace[] =
+    "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(0);"
+    "DO $$ BEGIN IF pg_catalog.current_schema() IS NULL THEN"
+    " EXECUTE pg_catalog.format('CREATE SCHEMA %I', pg_catalog.btrim(pg_catalog.split_part("
+    "pg_catalog.current_setting('search_path'), ',', 1), '\" ')); END IF; END $$;"
+    "COMMIT";
+
+/* The fleet's schema is the first that there is of the search_path that the session began with.
+ * From now on it is all of the path: nobody's objects elsewhere stand before the store's or, as an
+ * overload, before the database's own functions. */
+static enum rc find_schema(struct pg *pg, bool create, struct err *err)
+{
+    scoped(free_ptr) char *name = NULL;
+    scoped(free_ptr) char *open = NULL;
+    enum rc rc = create ? run_text(pg, make_namespace, err) : RC_OK;
+
+    if (rc == RC_OK)
+        rc = run_value(pg, "SELECT pg_catalog.current_schema()", &name, err);
+    if (rc == RC_OK && !name)
+        rc = err_set(err, RC_STORE, "store: the database has no schema of its search_path");
+    if (rc != RC_OK)
+        return rc;
+    char *quoted = name ? pq.PQescapeIdentifier(pg->conn, name, strlen(name)) : NULL;
+
+    if (quoted)
+        pg->schema = strdup(quoted);
+    pq.PQfreemem(quoted);
+    if (!pg->schema)
+        return err_set(err, RC_NO_MEMORY, "store");
+    rc = run_value(
+        pg,
+        "SELECT n.nspname FROM pg_catalog.pg_namespace n,"
+        " LATERAL pg_catalog.aclexplode(n.nspacl) a WHERE n.nspname OPERATOR(pg_catalog.=)"
+        " pg_catalog.current_schema() AND a.grantee OPERATOR(pg_catalog.=) 0"
+        " AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'",
+        &open, err);
+    if (rc == RC_OK && open)
+        rc = err_set(
+            err, RC_STORE,
+            "store: others can shadow its tables: REVOKE CREATE ON SCHEMA %.32s FROM PUBLIC",
+            pg->schema);
+    return rc;
+}
+
+static enum rc set_path(struct pg *pg, struct err *err)
+{
+    char sql[256]; /* an identifier has 63 bytes */
+
+    (void)snprintf(sql, sizeof sql, "SET search_path = %s, pg_temp", pg->schema);
+    return run_text(pg, sql, err);
+}
+
+static enum rc connect_to(struct pg *pg, bool create, struct err *err)
 {
     /* What the string says itself comes later and counts. */
     const char *const keys[] = { "connect_timeout",           "tcp_user_timeout", "keepalives_idle",
@@ -272,8 +390,14 @@ static enum rc connect_to(struct pg *pg, struct err *err)
         return fail_as(strstr(words, "starting up") ? RC_BUSY : RC_STORE, words, err);
     }
     (void)pq.PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
-    enum rc rc = run_text(pg, session, err);
+    enum rc rc = check_server(pg, err);
 
+    if (rc == RC_OK && !pg->schema)
+        rc = find_schema(pg, create, err);
+    if (rc == RC_OK)
+        rc = run_text(pg, session, err);
+    if (rc == RC_OK)
+        rc = set_path(pg, err);
     pg->heard++; /* whatever was missed meanwhile */
     return rc == RC_OK && pg->listens ? listen_here(pg, err) : rc;
 }
@@ -292,6 +416,7 @@ static void close_db(void *db)
     if (pg->where)
         explicit_bzero(pg->where, strlen(pg->where));
     free(pg->where);
+    free(pg->schema);
     free(pg);
 }
 
@@ -314,12 +439,6 @@ static enum rc check_string(const char *where, struct err *err)
                 : err_set(err, RC_VALUE, "store: not a connection string that libpq can read");
 }
 
-static const char make_namespace[] =
-    "BEGIN; SELECT pg_advisory_xact_lock(0);"
-    "DO $$ BEGIN IF current_schema() IS NULL THEN EXECUTE format('CREATE SCHEMA %I',"
-    " trim(both '\" ' from split_part(current_setting('search_path'), ',', 1))); END IF; END $$;"
-    "COMMIT";
-
 static enum rc open_database(const char *where, bool create, void **ret_db, struct err *err)
 {
     scoped(close_handle) struct pg *pg = NULL;
@@ -335,15 +454,11 @@ static enum rc open_database(const char *where, bool create, void **ret_db, stru
     enum rc rc = check_string(where, err);
 
     if (rc == RC_OK)
-        rc = connect_to(pg, err);
-    if (rc == RC_OK && create)
-        rc = run_text(pg, make_namespace, err);
+        rc = connect_to(pg, create, err);
     if (rc == RC_OK)
         rc = run_number(
             pg, "SELECT hashtextextended(current_schema(), 0)::numeric + 9223372036854775808",
             &pg->key, err);
-    if (rc == RC_OK && pg->key == 0)
-        rc = err_set(err, RC_STORE, "store: the database has no schema of its search_path");
     if (rc != RC_OK)
         return rc;
     *ret_db = pg;
@@ -363,8 +478,9 @@ static enum rc run_begin(struct pg *pg, bool writes, struct err *err)
     char sql[96];
 
     if (!writes)
-        return run_text(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
-    (void)snprintf(sql, sizeof sql, "BEGIN; SELECT pg_advisory_xact_lock(%lld)",
+        return run_text(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SAVEPOINT berth",
+                        err);
+    (void)snprintf(sql, sizeof sql, "BEGIN; SELECT pg_advisory_xact_lock(%lld); SAVEPOINT berth",
                    (long long)(pg->key ^ (1ULL << 63)));
     enum rc rc = run_text(pg, sql, err);
 
@@ -383,7 +499,7 @@ static enum rc begin(void *db, bool writes, struct err *err)
     if (!is_lost(pg))
         rc = run_begin(pg, writes, err);
     if (is_lost(pg)) { /* perhaps long ago: nothing has been done yet */
-        rc = connect_to(pg, err);
+        rc = connect_to(pg, false, err);
         if (rc == RC_OK)
             rc = run_begin(pg, writes, err);
     }
@@ -391,6 +507,7 @@ static enum rc begin(void *db, bool writes, struct err *err)
         return rc;
     pg->in = writes ? WRITING : READING;
     pg->changed = false;
+    pg->marked = true;
     return RC_OK;
 }
 
@@ -447,6 +564,8 @@ static enum rc schema_step(void *db, const struct schema_step *step, struct err 
     struct pg *pg = db;
     scoped(free_ptr) char *text = store_pg_tables(step->both);
     char number[160];
+
+    pg->marked = false;
     enum rc rc = text ? run_text(pg, text, err) : err_set(err, RC_NO_MEMORY, "store");
 
     if (rc == RC_OK && step->postgresql)
@@ -553,7 +672,7 @@ static enum rc make_known(struct statement *s, struct err *err)
     scoped(clear) PGresult *result = pq.PQprepare(s->pg->conn, p->name, p->text, p->n, p->types);
 
     if (pq.PQresultStatus(result) != PGRES_COMMAND_OK)
-        return fail(s->pg, result, err);
+        return fail_alone(s->pg, result, err);
     p->known = true;
     return RC_OK;
 }
@@ -561,8 +680,10 @@ static enum rc make_known(struct statement *s, struct err *err)
 static enum rc run_once(struct statement *s, struct err *err)
 {
     struct pg *pg = s->pg;
-    enum rc rc = make_known(s, err);
+    enum rc rc = mark(pg, err);
 
+    if (rc == RC_OK)
+        rc = make_known(s, err);
     if (rc != RC_OK)
         return rc;
     scoped(clear) PGresult *result =
@@ -571,8 +692,9 @@ static enum rc run_once(struct statement *s, struct err *err)
     const char *rows = pq.PQcmdTuples(result);
 
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        return fail(pg, result, err);
+        return fail_alone(pg, result, err);
     if (strncmp(pq.PQcmdStatus(result), "SELECT", strlen("SELECT")) != 0) {
+        pg->marked = false;
         pg->changes = strtoull(rows, NULL, 10);
         pg->changed |= pg->changes > 0;
     }
@@ -594,7 +716,7 @@ static enum rc run(struct statement *s, struct err *err)
         return rc;
     if (pg->in != OUTSIDE)
         return rc != RC_OK ? rc : err_set(err, RC_STORE, "store: the connection was lost");
-    rc = connect_to(pg, err);
+    rc = connect_to(pg, false, err);
     return rc == RC_OK ? run_once(s, err) : rc;
 }
 
@@ -698,7 +820,7 @@ static enum rc watch(void *db, uint64_t *ret, struct err *err)
         if (!is_lost(pg))
             rc = first ? listen_here(pg, err) : run_text(pg, "SELECT 1", err);
         if (is_lost(pg))
-            rc = connect_to(pg, err);
+            rc = connect_to(pg, false, err);
         if (rc == RC_OK && pq.PQconsumeInput(pg->conn) == 1)
             take_notices(pg);
     }

@@ -494,6 +494,53 @@ static void abandoned_transaction_leaves_nothing(void **state)
 }
 
 /* What a command shows is of one moment, also while the daemon writes. */
+/* Whoever asked may go on: what the statement did is undone, and nothing else. */
+static void failed_statement_undoes_itself_only(void **state)
+{
+    struct store_rollout row = { .fail_max = 2,
+                                 .tenant = "acme",
+                                 .name = "cam",
+                                 .from = "1",
+                                 .to = "2",
+                                 .state = ROLLOUT_RUNNING,
+                                 .wave = 1,
+                                 .created_ms = 50 };
+    struct store_wave wave = { .index = 1, .satellite = "sat-1", .state = WAVE_WAITING };
+    struct store_wave nobodys = { .rollout = 77, .index = 1, .satellite = "sat-9" };
+    scoped(store_rollback) struct store *open = NULL;
+    scoped(free_ptr) struct store_wave *waves = NULL;
+    char value[8];
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(store_add_rollout(store, &row, &wave.rollout, &err), RC_OK);
+    assert_rc(store_add_wave(store, &wave, &err), RC_OK);
+    assert_rc(store_add_wave(store, &wave, &err), RC_EXISTS);
+    assert_rc(store_add_wave(store, &wave, &err), RC_EXISTS); /* right behind one that failed */
+    assert_rc(store_set(store, "fleet", "x", &err), RC_OK);
+    assert_rc(store_add_wave(store, &nobodys, &err), RC_EXISTS); /* a foreign key */
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
+    wave.index = 2;
+    assert_rc(store_add_wave(store, &wave, &err), RC_OK);
+    assert_rc(store_add_wave(store, &wave, &err), RC_EXISTS);
+    assert_rc(store_audit(store, "me", "apply", 1, &err, "one"), RC_OK);
+    assert_rc(store_add_wave(store, &wave, &err), RC_EXISTS);
+    assert_rc(store_commit(&open, &err), RC_OK); /* right behind one that failed */
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
+    assert_string_equal(value, "x");
+    assert_rc(store_waves(store, wave.rollout, &waves, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    /* none of it ends up outside of the transaction */
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(store_set(store, "fleet", "y", &err), RC_OK);
+    assert_rc(store_add_wave(store, &wave, &err), RC_EXISTS);
+    assert_rc(store_set(store, "fleet", "z", &err), RC_OK);
+    store_rollback(&open);
+    assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
+    assert_string_equal(value, "x");
+}
+
 static void reading_is_of_one_moment(void **state)
 {
     scoped(store_rollback) struct store *open = NULL;
@@ -582,6 +629,7 @@ int main(void)
         ROW(events_are_merged),
         ROW(rollouts_and_waves),
         ROW(abandoned_transaction_leaves_nothing),
+        ROW(failed_statement_undoes_itself_only),
         ROW(reading_is_of_one_moment),
         ROW(others_changes_are_seen),
         ROW(audit_is_a_chain),
