@@ -10,13 +10,19 @@
  *   migrate       changes /data/word and never says anything
  *   migrate-exit  changes it, says READY=1 and ends with status 3
  *   migrate-good  changes it, and goes on like good
+ *   crash   says READY=1 and aborts where it was started
+ *   core    prints what is at /data/core, and goes on like good
+ *   shm     fills /dev/shm, prints how that ended, and goes on like good
+ *   who     prints who it is and whether it can become somebody else, and goes on like good
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
@@ -76,6 +82,81 @@ static void use_data(const char *how)
         print_word();
 }
 
+/* With more in memory than any dump may have. */
+static void crash(void)
+{
+    static volatile char block[1U << 20];
+
+    for (size_t i = 0; i < sizeof block; i += 512)
+        block[i] = 1;
+    abort();
+}
+
+/* What the kernel has left; pages that were never used are holes, which take no space. */
+static void print_core(void)
+{
+    char magic[4] = "";
+    struct stat st;
+    int fd = open("/data/core", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        printf("core errno=%d\n", errno);
+        return;
+    }
+    int elf = read(fd, magic, sizeof magic) == sizeof magic && memcmp(magic, "\177ELF", 4) == 0;
+    printf("core bytes=%lld elf=%d\n", (long long)st.st_blocks * 512, elf);
+    close(fd);
+}
+
+static void fill_shm(void)
+{
+    static char block[4096];
+    int fd = open("/dev/shm/x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    size_t n = 0;
+    ssize_t got = 0;
+
+    memset(block, 1, sizeof block);
+    while (fd >= 0 && (got = write(fd, block, sizeof block)) > 0)
+        n += (size_t)got;
+    printf("shm errno=%d bytes=%zu\n", errno, n);
+}
+
+/* Its ids, whose a file is that it makes, and the errno of becoming another or giving it away. */
+static void print_who(void)
+{
+    struct stat st = { .st_uid = 99 };
+    char path[32], line[128], caps[32] = "?";
+    FILE *in = fopen("/proc/self/status", "r");
+
+    snprintf(path, sizeof path, "/data/of-%u", getuid());
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int older = open("/data/of-1000", O_RDONLY | O_CLOEXEC);
+    int theirs = older < 0 ? errno : 0;
+    while (in && fgets(line, sizeof line, in))
+        (void)sscanf(line, "CapEff: %31s", caps);
+    if (in)
+        fclose(in);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        exit(8);
+    int given = fchown(fd, 7, 7) == 0 ? 0 : errno;
+    int become = setuid(7) == 0 ? 0 : errno;
+    printf("who uid=%u gid=%u file=%u caps=%s chown=%d setuid=%d of-1000=%d\n", getuid(), getgid(),
+           st.st_uid, caps, given, become, theirs);
+    close(older);
+    close(fd);
+}
+
+static void look(const char *how)
+{
+    if (strcmp(how, "core") == 0)
+        print_core();
+    if (strcmp(how, "shm") == 0)
+        fill_shm();
+    if (strcmp(how, "who") == 0)
+        print_who();
+    fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "good";
@@ -88,6 +169,7 @@ int main(int argc, char **argv)
         fclose(log);
     }
     use_data(how);
+    look(how);
     int silent = strcmp(how, "silent") == 0 || strcmp(how, "migrate") == 0;
     if (!silent)
         tell("STATUS=at work\nREADY=1");
@@ -97,6 +179,8 @@ int main(int argc, char **argv)
         (void)umount2("/", 0);
     while (strcmp(how, "storm") == 0)
         (void)umount2("/", 0);
+    if (strcmp(how, "crash") == 0)
+        crash();
     if (strcmp(how, "exit") == 0 || strcmp(how, "migrate-exit") == 0)
         return 3;
     for (;;) {

@@ -264,6 +264,9 @@ struct version {
     bool mail;          /* it has /inbox and /outbox, of 1 MiB each, and 300,000 bytes a day */
     bool vm;            /* it is a unikernel, of 96 MiB with the tender, that is ready when alive */
     bool sealed;        /* and its mail is sealed, with the berth-seal that it brings */
+    uint64_t core;      /* bytes of a core dump that it may leave */
+    uint64_t shm;       /* bytes of its /dev/shm; 0: it has none */
+    bool inner_root;    /* it is uid 0 of its own range */
 };
 
 static maybe_unused noinline struct manifest manifest_of(const struct version *v,
@@ -303,6 +306,9 @@ static maybe_unused noinline struct manifest manifest_of(const struct version *v
         m.limits.data_bytes = 16U << 20;
         m.limits.pids = 9;
     }
+    m.limits.core_bytes = v->core;
+    m.limits.shm_bytes = v->shm;
+    m.inner_root = v->inner_root;
     if (v->no_data)
         m.limits.data_bytes = 0;
     if (v->tenant)
@@ -638,6 +644,55 @@ static maybe_unused void await_no_staging(void)
         assert_true(clock_mono_ms() < until);
         exchange();
     }
+}
+
+/* What is before the text of each line (agent/logline) goes. */
+static maybe_unused void strip_heads(char *text)
+{
+    char *to = text;
+
+    for (const char *at = text; *at != '\0';) {
+        const char *end = strchr(at, '\n');
+        const size_t n = end ? (size_t)(end - at) + 1 : strlen(at);
+        const char *body = at;
+
+        for (unsigned space = 0; space < 3 && body < at + n; body++)
+            space += *body == ' ';
+        memmove(to, body, (size_t)(at + n - body));
+        to += at + n - body;
+        at += n;
+    }
+    *to = '\0';
+}
+
+/* What a payload of acme has printed. */
+static maybe_unused char *printed(const char *name)
+{
+    static char text[OUTPUT_FILE_MAX + 1];
+    char path[64];
+    size_t n = 0;
+    struct err err = { 0 };
+
+    (void)snprintf(path, sizeof path, "log/acme.%s.log", name);
+    if (fs_read_file(sky->state, path, (uint8_t *)text, sizeof text - 1, &n, &err) != RC_OK)
+        n = 0;
+    text[n] = '\0';
+    strip_heads(text);
+    return text;
+}
+
+/* Until a payload has printed this; from there on. */
+static maybe_unused char *await_said(const char *name, const char *line)
+{
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+    char *at = NULL;
+
+    while ((at = strstr(printed(name), line)) == NULL) {
+        if (clock_mono_ms() > until)
+            fail_msg("%s: no \"%s\" in:\n%.3000s", name, line, printed(name));
+        exchange();
+    }
+    return at;
 }
 
 struct standing {
