@@ -155,6 +155,8 @@ struct merge {
     uint64_t next, offset;    /* what should come next */
     uint64_t after;           /* nothing up to this line is told */
     uint64_t end, end_offset; /* behind all that chunks tell of */
+    uint64_t end_came_ms;     /* when that came */
+    uint64_t last_ms;         /* the latest time that a record had */
     struct source source[OPEN_MAX];
     struct note note[NOTES_MAX];
     uint32_t n_notes; /* ever; the newest are there */
@@ -167,6 +169,8 @@ struct merge {
 static bool advance(struct merge *m, struct source *s)
 {
     while (logs_next(&s->r, &s->line)) {
+        if (s->line.time_ms > m->last_ms)
+            m->last_ms = s->line.time_ms;
         if (s->line.stream == LOGS_GAP)
             m->note[m->n_notes++ % NOTES_MAX] =
                 (struct note){ s->line.number, s->line.number + s->line.lines, s->line.why,
@@ -195,6 +199,7 @@ static void open_next(struct merge *m, struct source *s)
     if (s->r.last >= m->end) {
         m->end = s->r.last + 1;
         m->end_offset = s->r.end;
+        m->end_came_ms = s->came_ms;
     }
     s->open = true;
     (void)advance(m, s);
@@ -258,14 +263,14 @@ static struct note part_of_gap(const struct merge *m, uint64_t from, uint64_t to
 
 /* What is missing before a line, reason by reason; the bytes that no reason accounts for are those
  * of the last. */
-static bool tell_gap(struct merge *m, const struct source *s, const struct logs_record *line)
+static bool tell_gap(struct merge *m, uint64_t came_ms, const struct logs_record *line)
 {
     while (m->next < line->number) {
         const struct note part = part_of_gap(m, m->next, line->number);
         const uint64_t left = line->offset > m->offset ? line->offset - m->offset : 0;
         const struct logs_told gap = {
             .instance = m->instance,
-            .came_ms = s ? s->came_ms : 0,
+            .came_ms = came_ms,
             .record = { .number = m->next,
                         .offset = m->offset,
                         .time_ms = line->time_ms,
@@ -286,9 +291,11 @@ static bool tell_gap(struct merge *m, const struct source *s, const struct logs_
 /* What chunks say is missing behind all lines that are here. */
 static bool tell_end(struct merge *m)
 {
-    const struct logs_record end = { .number = m->end, .offset = m->end_offset };
+    const struct logs_record end = { .number = m->end,
+                                     .offset = m->end_offset,
+                                     .time_ms = m->last_ms };
 
-    return tell_gap(m, NULL, &end);
+    return tell_gap(m, m->end_came_ms, &end);
 }
 
 /* All chunks of one instance, which end at `end`. */
@@ -300,7 +307,7 @@ static bool tell_instance(struct merge *m, size_t end)
         const struct logs_told line = { m->instance, s->line, s->came_ms };
 
         if (line.record.number >= m->next) {
-            if (!tell_gap(m, s, &s->line) ||
+            if (!tell_gap(m, s->came_ms, &s->line) ||
                 (line.record.number > m->after && !m->fn(m->arg, &line)))
                 return false;
             m->next = line.record.number + 1;
@@ -324,7 +331,7 @@ static bool tell_all(struct merge *m, const struct logs_cursor *after)
         m->next = begin == 0 ? part_of(m->names->name[0], 1) : 1;
         m->offset = 0;
         m->n_notes = 0;
-        m->end = m->end_offset = 0;
+        m->end = m->end_offset = m->end_came_ms = m->last_ms = 0;
         m->after = m->instance == after->instance ? after->number : 0;
         for (size_t i = 0; i < OPEN_MAX; i++)
             m->source[i].open = false;

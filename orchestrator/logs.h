@@ -26,10 +26,10 @@ must_check enum rc logs_keep(const struct home *home, const char *satellite,
 /* A line, or what is missing before the next one. */
 struct logs_told {
     uint64_t instance;
-    struct logs_record record; /* of a gap: time_ms is that of the line behind it; why is
-                                * LOGS_UNKNOWN if nobody has said */
+    struct logs_record record; /* of a gap: time_ms is that of the line behind it, or, at the end,
+                                * of the last there is; why is LOGS_UNKNOWN if nobody has said */
     uint64_t came_ms;          /* Unix time at which its chunk came; of a gap that of the line
-                                * behind it */
+                                * behind it, or, at the end, of the chunk that tells of it */
 };
 
 /* Where to begin: behind this line. */

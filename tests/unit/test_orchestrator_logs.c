@@ -102,6 +102,9 @@ static bool on_told(void *arg, const struct logs_told *t)
     const struct logs_record *r = &t->record;
     const size_t n = strlen(s->text);
 
+    /* What has no time, or came at none, would be left out of all that is listed since one. */
+    assert_true(t->came_ms > 0);
+    assert_true(r->time_ms >= 10000);
     if (r->stream == LOGS_GAP)
         (void)snprintf(s->text + n, sizeof s->text - n, " %u:(%u+%u %s %u)", (unsigned)t->instance,
                        (unsigned)r->number, (unsigned)r->lines, logs_why_text(r->why),
