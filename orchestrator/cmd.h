@@ -33,6 +33,7 @@ extern const struct cli_command cmd_mail[];
 extern const struct cli_command cmd_command[];
 extern const struct cli_command cmd_telemetry[];
 extern const struct cli_command cmd_logs[];
+extern const struct cli_command cmd_events[];
 extern const struct cli_command cmd_fleet_export[];
 extern const struct cli_command cmd_passes[];
 extern const struct cli_command cmd_init_fleet[];
