@@ -367,11 +367,11 @@ static void fill_order(const struct start *s, struct stem_order *o)
 }
 
 /* Whatever it has made is the launcher's child, and known from now on. */
-static int end_stem(struct start *s)
+static int end_stem(struct start *s, uint64_t until_ms)
 {
     pid_t born = 0;
 
-    if (stem_end(&s->stem, &born) != 0)
+    if (stem_end(&s->stem, until_ms, &born) != 0)
         return -1;
     if (s->instance.pid == 0 && born > 0) {
         s->instance.pid = born;
@@ -416,7 +416,8 @@ static enum rc clone_child(struct start *s, struct err *err)
     order.network = network;
     enum rc rc =
         stem_give(l->stems, walls_stand(&l->walls, WALL_TIME_NAMESPACE), &order, &s->stem, err);
-    close_fd(&s->child.sync); /* what comes on it, comes from there */
+    explicit_bzero(&order, sizeof order); /* nothing of it for the stems to come */
+    close_fd(&s->child.sync);             /* what comes on it, comes from there */
     if (rc == RC_OK)
         rc = hear_birth(s, err);
     if (rc != RC_OK)
@@ -525,7 +526,7 @@ static enum rc say_go(const struct start *s, struct err *err)
 static enum rc release_child(struct start *s, struct err *err)
 {
     close_child(&s->child);
-    if (end_stem(s) != 0) /* it would count among the payload's processes */
+    if (end_stem(s, s->until_ms) != 0) /* it would count among the payload's processes */
         return err_sys(err, RC_LAUNCH_STEP, "end of the stem");
     return say_go(s, err);
 }
@@ -685,7 +686,8 @@ static void undo(struct start *s)
     close_fd(&s->proc);
     wire_fds_close(&s->result.fds);
     uint64_t until_ms = clock_mono_ms() + UNDO_WAIT_MS;
-    (void)end_stem(s);
+    (void)end_stem(s, until_ms);
+    stem_leave(&s->stem);
     if (s->instance.pidfd >= 0) {
         launch_kill(&s->instance);
         reap(&s->instance, until_ms);

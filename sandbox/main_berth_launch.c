@@ -236,6 +236,7 @@ static void on_socket(struct server *s)
         for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
             if (handlers[i].type == m.head.type) {
                 handlers[i].run(s, &m, &fds);
+                explicit_bzero(&m, sizeof m); /* stems that are made now become another's */
                 return;
             }
         }

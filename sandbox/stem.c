@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -13,11 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/passed.h"
 #include "sandbox/kernfile.h"
+#include "sandbox/wire.h"
 
 #define SOCK 0 /* of a stem; also all others below CHILD_FD_MIN, so that none is given out */
+#define READY_WAIT_MS 10000U /* for one that is new; longer is not waited for any */
+#define END_WAIT_MS 4000U    /* for one that takes no order */
 #define FDS_MAX (13U + CGROUP_KINDS + PLAN_DEVICES_MAX + MOUNTS_NODES)
 
 enum step { STEP_NETWORK, STEP_GROUPS, STEP_CLONE, STEPS };
@@ -83,7 +89,9 @@ static bool send_order(int sock, const struct stem_order *order)
     for (size_t i = 0; i < n; i++)
         fds[i] = *at[i];
     passed_put(&hdr, control.buf, fds, n);
-    return sendmsg(sock, &hdr, MSG_NOSIGNAL) == (ssize_t)sizeof o;
+    bool sent = sendmsg(sock, &hdr, MSG_NOSIGNAL) == (ssize_t)sizeof o;
+    explicit_bzero(&o, sizeof o); /* the next stem would begin with it, of another tenant */
+    return sent;
 }
 
 /* Of the launcher's plan to that of the order. */
@@ -135,8 +143,31 @@ static int join_groups(const struct stem_order *o)
     return 0;
 }
 
-/* Process 1 runs on in this memory and on this stack.  The stem, which waits in the call until
- * process 1 has ended, is ended before and never uses them again. */
+/* clone3, in the frame that it is written in.  A function of the C library would be come back from
+ * twice: by process 1, and, when that has ended before the stem, by the stem, to an address that
+ * process 1 has long overwritten. */
+static inline __attribute__((always_inline)) long clone_here(const struct clone_args *args)
+{
+#if defined(__x86_64__)
+    long ret = SYS_clone3;
+
+    __asm__ volatile("syscall" : "+a"(ret) : "D"(args), "S"(sizeof *args) : "rcx", "r11", "memory");
+    return ret;
+#elif defined(__aarch64__)
+    register long nr __asm__("x8") = SYS_clone3;
+    register long ret __asm__("x0") = (long)(uintptr_t)args;
+    register long size __asm__("x1") = sizeof *args;
+
+    __asm__ volatile("svc #0" : "+r"(ret) : "r"(nr), "r"(size) : "memory");
+    return ret;
+#else
+#error "no clone3 for this architecture"
+#endif
+}
+
+/* Process 1 runs on in this memory and on this stack.  The stem waits in the call until process 1
+ * has ended, and is ended before; where process 1 was faster it ends by itself, with nothing that
+ * was on the stack.  -1 with errno: there is no process 1, and never was. */
 static int clone_init(struct stem_order *o, pid_t *born)
 {
     struct clone_args args = { .flags = o->namespaces | CLONE_VM | CLONE_VFORK | CLONE_PARENT |
@@ -149,12 +180,15 @@ static int clone_init(struct stem_order *o, pid_t *born)
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (unsigned int)o->clone_into;
     }
-    long pid = syscall(SYS_clone3, &args, sizeof args);
+    long pid = clone_here(&args);
     if (pid == 0) {
         o->child.shared = born;
         child_run(&o->child);
     }
-    return (int)pid;
+    if (pid > 0)
+        _exit(0);
+    errno = (int)-pid;
+    return -1;
 }
 
 static int grow(struct stem_order *o, pid_t *born, uint32_t *ret_step)
@@ -212,8 +246,9 @@ static pid_t *share_number(void)
     return at == MAP_FAILED ? NULL : at;
 }
 
-static void forget(struct stem *stem)
+void stem_leave(struct stem *stem)
 {
+    close_fd(&stem->pidfd);
     close_fd(&stem->sock);
     if (stem->born != NULL)
         (void)munmap(stem->born, sizeof *stem->born);
@@ -225,16 +260,37 @@ int stem_stop(const struct stem *stem)
     return kill(stem->pid, SIGKILL);
 }
 
-int stem_end(struct stem *stem, pid_t *ret_born)
+/* 0, or -1 with errno. */
+static int await(int fd, uint64_t until_ms)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    uint64_t now = clock_mono_ms();
+    int ready = poll(&p, 1, now < until_ms ? (int)(until_ms - now) : 0);
+
+    if (ready == 0)
+        errno = ETIMEDOUT;
+    return ready > 0 ? 0 : -1;
+}
+
+int stem_end(struct stem *stem, uint64_t until_ms, pid_t *ret_born)
 {
     *ret_born = 0;
     if (stem->pid == 0)
         return 0;
-    if (stem_stop(stem) != 0 || waitpid(stem->pid, NULL, 0) != stem->pid)
+    if (stem_stop(stem) != 0 || await(stem->pidfd, until_ms) != 0 ||
+        waitpid(stem->pid, NULL, 0) != stem->pid)
         return -1;
     *ret_born = *stem->born;
-    forget(stem);
+    stem_leave(stem);
     return 0;
+}
+
+static void give_up(struct stem *stem)
+{
+    pid_t none = 0;
+
+    (void)!stem_end(stem, clock_mono_ms() + END_WAIT_MS, &none);
+    stem_leave(stem);
 }
 
 /* Until it has let go of what the launcher has open: a loop device, say, that is to be given back.
@@ -244,20 +300,28 @@ static bool await_ready(int sock)
     char ready;
 
     errno = 0;
-    return recv(sock, &ready, sizeof ready, 0) == sizeof ready;
+    return await(sock, clock_mono_ms() + READY_WAIT_MS) == 0 &&
+           recv(sock, &ready, sizeof ready, MSG_DONTWAIT) == sizeof ready;
 }
 
 static enum rc make(bool own_time, struct stem *ret, struct err *err)
 {
-    struct clone_args args = { .flags = own_time ? CLONE_NEWTIME : 0, .exit_signal = SIGCHLD };
+    scoped(stem_leave) struct stem stem = STEM_INIT;
+    struct clone_args args = { .flags = CLONE_PIDFD | (own_time ? CLONE_NEWTIME : 0U),
+                               .pidfd = (uint64_t)(uintptr_t)&stem.pidfd,
+                               .exit_signal = SIGCHLD };
     const pid_t launcher = getpid();
-    scoped(forget) struct stem stem = STEM_INIT;
     int pair[2];
 
     stem.born = share_number();
     if (stem.born == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "stem");
     stem.sock = pair[0];
+    if (wire_make_room(stem.sock, err) !=
+        RC_OK) { /* the host's default may be less than an order */
+        (void)close(pair[1]);
+        return RC_LAUNCH_STEP;
+    }
     long pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid == 0)
         run(pair[1], launcher, stem.born);
@@ -267,11 +331,11 @@ static enum rc make(bool own_time, struct stem *ret, struct err *err)
     if (pid < 0)
         return err_sys(err, RC_LAUNCH_STEP, "stem");
     stem.pid = (pid_t)pid;
-    if (!await_ready(stem.sock)) {
-        pid_t none = 0;
-
+    /* The next stems are no part of it: what a process 1 keeps of another's would be a way to name
+     * it a process that is to be killed. */
+    if (madvise(stem.born, sizeof *stem.born, MADV_DONTFORK) != 0 || !await_ready(stem.sock)) {
         (void)err_sys(err, RC_LAUNCH_STEP, "stem");
-        (void)!stem_end(&stem, &none);
+        give_up(&stem);
         return RC_LAUNCH_STEP;
     }
     *ret = stem;
@@ -296,7 +360,7 @@ bool stems_prepare(struct stems *all, bool own_time)
 void stems_close(struct stems *all)
 {
     while (all->n > 0)
-        forget(&all->ready[--all->n]);
+        stem_leave(&all->ready[--all->n]);
 }
 
 /* One that was made ahead of time may have been killed since: it is no reason not to start. */
@@ -304,13 +368,12 @@ static bool order_ready(struct stems *all, const struct stem_order *order, struc
 {
     while (all != NULL && all->n > 0) {
         struct stem stem = all->ready[--all->n];
-        pid_t none = 0;
 
         if (send_order(stem.sock, order)) {
             *ret = stem;
             return true;
         }
-        (void)!stem_end(&stem, &none);
+        give_up(&stem);
     }
     return false;
 }

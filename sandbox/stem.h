@@ -24,11 +24,12 @@
 
 struct stem {
     pid_t pid; /* 0 = there is none */
+    int pidfd;
     int sock;
     pid_t *born; /* shared with it until process 1 runs: its number, or 0 */
 };
 
-#define STEM_INIT ((struct stem){ .sock = -1 })
+#define STEM_INIT ((struct stem){ .pidfd = -1, .sock = -1 })
 
 /* Those that wait for an order. */
 struct stems {
@@ -62,9 +63,14 @@ must_check enum rc stem_give(struct stems *all, bool own_time, const struct stem
 /* It does nothing more.  0, or -1 with errno. */
 must_check int stem_stop(const struct stem *stem);
 
-/* It is gone, and *ret_born is what it made of its order: a child of the launcher's, or 0. 0, or -1
- * with errno: then the stem is still there. */
-must_check int stem_end(struct stem *stem, pid_t *ret_born);
+/* It is gone, and *ret_born is what it made of its order: a child of the launcher's, or 0.  0, or
+ * -1 with errno: then the stem is still there, as it is when it cannot end before until_ms (of
+ * clock_mono_ms; ETIMEDOUT): one that hangs in the kernel, or is frozen. */
+must_check int stem_end(struct stem *stem, uint64_t until_ms, pid_t *ret_born);
+
+/* Wait for it no longer, whether it is gone or not: it has been told to end, and does when it can.
+ */
+void stem_leave(struct stem *stem);
 
 /* The names of the steps of a stem, in messages of child.sync. */
 const char *stem_step_name(uint32_t step);

@@ -31,6 +31,7 @@ struct trace_task {
     enum trace_role role;
     int error;         /* to give to the call that it is in, 0 = none */
     bool hears, tells; /* it is in a call on the socket */
+    bool clones, done; /* a stem: it is in clone3; it has come back from there, and has to end */
 };
 
 struct trace {
@@ -42,6 +43,7 @@ struct trace {
     bool ended;           /* the launcher has */
     size_t calls;         /* of the role, while armed */
     size_t fired;
+    size_t strayed;   /* calls of stems that had to end */
     long nr;          /* of the call */
     uint64_t arg[6];  /* of the same */
     unsigned answers; /* that were sent */
@@ -120,19 +122,23 @@ static inline void trace_on_entry(struct trace *t, struct trace_task *task, cons
     bool on_socket = task->role == TRACE_LAUNCHER && info->entry.args[0] == TRACE_SOCKET;
 
     task->error = 0;
+    if (task->done && info->entry.nr != SYS_exit_group)
+        t->strayed++;
+    task->clones = task->role == TRACE_STEM && info->entry.nr == SYS_clone3;
     task->hears = on_socket && info->entry.nr == SYS_recvmsg;
     task->tells = on_socket && info->entry.nr == SYS_sendmsg;
     if (task->tells)
         t->armed = false;
     if (task->role == TRACE_LAUNCHER)
         t->idle = info->entry.nr == SYS_restart_syscall ||
-                  (info->entry.nr == SYS_poll && (int)info->entry.args[2] != 0);
+                  (info->entry.nr == SYS_poll && (int)info->entry.args[2] < 0);
     if (t->armed && task->role == t->role && trace_counts(info) && ++t->calls == t->n)
         trace_fire(t, task, info);
 }
 
 static inline void trace_on_exit(struct trace *t, struct trace_task *task, const fault_info *info)
 {
+    task->done = task->done || (task->clones && task->error == 0 && !info->exit.is_error);
     if (task->error != 0)
         fault_set_result(task->pid, -task->error);
     if (task->hears && !info->exit.is_error)

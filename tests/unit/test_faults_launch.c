@@ -247,6 +247,7 @@ static void start_again(void)
     trace_begin(&trace, rig.launch);
     trace.role = was.role;
     trace.sys = was.sys;
+    trace.strayed = was.strayed;
     trace_settle(&trace);
     descriptors = count_descriptors();
 }
@@ -272,6 +273,8 @@ static bool one_fault(size_t n)
         end();
     }
     assert_nothing_left();
+    if (trace.strayed != 0)
+        fail_msg("%s: the stem goes on where process 1 has been", fault_text());
     if (n % WORKS_EACH == 0) /* the next one comes as far as this one at least */
         assert_works();
     return true;

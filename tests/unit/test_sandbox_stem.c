@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Stems of a real berth-launch (sandbox/stem): what they bring into a sandbox from those before it,
+ * and what becomes of a launcher whose stems are stopped, killed, or cannot end.  Needs root.
+ */
+#include "tests/unit/test.h"
+
+#include <sys/syscall.h>
+
+#include "base/walls.h"
+#include "sandbox/stem.h"
+#include "tests/unit/sandbox_left.h"
+
+/* Built up at run time: the test's own memory and the launcher's program have it nowhere whole. */
+#define MARK_HALF "-tenant-secret-of-"
+
+static struct rig rig;
+static struct rig_run run;
+static struct plan plan;
+
+static int setup(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "polite", NULL };
+
+    (void)state;
+    if (geteuid() != 0) {
+        print_error("the sandbox tests need root\n");
+        return -1;
+    }
+    rig_open(&rig, "stem");
+    rig_slot(&rig, "slot", "sandbox_hog");
+    plan = rig_plan(&rig, args, 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    int status = rig_end(&rig);
+
+    (void)state;
+    if (status != 0) {
+        print_error("berth-launch ended with %d\n", status);
+        return -1;
+    }
+    assert_int_equal(left_cgroups(&rig), 0);
+    assert_int_equal(left_processes(&rig), 0);
+    return rig_remove(&rig) ? 0 : -1;
+}
+
+static void try_start(void)
+{
+    scoped(close_fd) int root = open(rig_path(&rig, "slot"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(root >= 0);
+    rig_launch(&rig, &plan, root, -1, &run);
+}
+
+static void start(void)
+{
+    try_start();
+    if (!run.started)
+        fail_msg("%s at %s: %s, errno %d", rc_name((enum rc)run.first.failed.rc),
+                 run.first.failed.step, run.first.failed.what, run.first.failed.sys);
+}
+
+static void stop(void)
+{
+    rig_stop(&rig, &run, 0);
+    (void)rig_exited(&rig, &run);
+}
+
+/* ---- looking at processes ------------------------------------------------------------------- */
+
+static FILE *proc(pid_t pid, const char *name)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    return fopen(path, "re");
+}
+
+/* -1: there is no such process. */
+static pid_t parent_of(pid_t pid)
+{
+    FILE *f = proc(pid, "status");
+    char line[256];
+    pid_t parent = -1;
+
+    while (f != NULL && parent < 0 && fgets(line, sizeof line, f) != NULL)
+        (void)sscanf(line, "PPid: %d", &parent);
+    if (f != NULL)
+        (void)fclose(f);
+    return parent;
+}
+
+static bool waits_for_order(pid_t pid)
+{
+    FILE *f = proc(pid, "syscall");
+    long nr = -1;
+
+    if (f != NULL) {
+        (void)!fscanf(f, "%ld", &nr);
+        (void)fclose(f);
+    }
+    return nr == SYS_recvmsg;
+}
+
+/* Children of the launcher's that wait for an order. */
+static size_t find_stems(pid_t ret[STEMS_READY])
+{
+    DIR *dir = opendir("/proc");
+    size_t n = 0;
+
+    assert_non_null(dir);
+    for (const struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+        if (pid > 0 && n < STEMS_READY && parent_of(pid) == rig.launch && waits_for_order(pid))
+            ret[n++] = pid;
+    }
+    assert_int_equal(closedir(dir), 0);
+    return n;
+}
+
+/* All that the launcher keeps; they stay until a start takes them. */
+static void await_stems(pid_t ret[STEMS_READY])
+{
+    uint64_t until = clock_mono_ms() + RIG_WAIT_MS;
+
+    while (find_stems(ret) < STEMS_READY) {
+        if (clock_mono_ms() > until)
+            fail_msg("the launcher makes no stems");
+        (void)sched_yield();
+    }
+}
+
+struct map {
+    unsigned long begin, end;
+    char mode[5];
+};
+
+/* Where a text lies in the memory of a process, and how much of it is shared with others. */
+static bool remembers(pid_t pid, const char *text, size_t *ret_shared)
+{
+    static char part[1U << 16];
+    const size_t len = strlen(text);
+    char path[64];
+    char line[512];
+    FILE *maps = proc(pid, "maps");
+    bool found = false;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    scoped(close_fd) int mem = open(path, O_RDONLY | O_CLOEXEC);
+    assert_non_null(maps);
+    assert_true(mem >= 0);
+    *ret_shared = 0;
+    while (fgets(line, sizeof line, maps) != NULL) {
+        struct map m;
+
+        assert_int_equal(sscanf(line, "%lx-%lx %4s", &m.begin, &m.end, m.mode), 3);
+        *ret_shared += m.mode[3] == 's';
+        if (m.mode[1] != 'w')
+            continue;
+        for (unsigned long at = m.begin; at < m.end; at += sizeof part - len) {
+            ssize_t n = pread(mem, part, sizeof part, (off_t)at);
+
+            found = found || (n > 0 && memmem(part, (size_t)n, text, len) != NULL);
+        }
+    }
+    (void)fclose(maps);
+    return found;
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+/* Process 1 stays in the sandbox with the memory of its stem, and that was the launcher's. */
+static void brings_nothing_of_another(void **state)
+{
+    pid_t stems[STEMS_READY];
+    char mark[64];
+    size_t shared = 0;
+
+    (void)state;
+    (void)snprintf(mark, sizeof mark, "%d%s%d", getpid(), MARK_HALF, getppid());
+    (void)snprintf(plan.env[plan.n_env++], PAYLOAD_ARG_CAP, "KEY=%s", mark);
+    start();
+    assert_true(remembers(parent_of((pid_t)run.first.launched.pid), mark, &shared));
+    stop();
+    memset(plan.env[--plan.n_env], 0, PAYLOAD_ARG_CAP);
+
+    for (size_t i = 0; i <= STEMS_READY; i++) {
+        await_stems(stems);
+        for (size_t k = 0; k < STEMS_READY; k++)
+            assert_false(remembers(stems[k], mark, &shared));
+        start();
+        assert_false(remembers(parent_of((pid_t)run.first.launched.pid), mark, &shared));
+        assert_int_equal(shared, 0); /* neither with the launcher nor with another's process 1 */
+        stop();
+    }
+}
+
+static void starts_without_the_killed(void **state)
+{
+    pid_t stems[STEMS_READY];
+
+    (void)state;
+    await_stems(stems);
+    for (size_t i = 0; i < STEMS_READY; i++)
+        assert_int_equal(kill(stems[i], SIGKILL), 0);
+    while (find_stems(stems) > 0) /* one that is about to end would take its order along */
+        (void)sched_yield();
+    start();
+    stop();
+}
+
+/* Held where not even SIGKILL ends it: by a freezer of v1.  Elsewhere it is stopped, no more. */
+static bool freeze(const pid_t stems[STEMS_READY], char dir[128])
+{
+    char path[200];
+    char pid[16];
+
+    (void)snprintf(dir, 128, "/sys/fs/cgroup/freezer/%s-held", rig.cgroup);
+    if (access("/sys/fs/cgroup/freezer/tasks", W_OK) != 0) {
+        for (size_t i = 0; i < STEMS_READY; i++)
+            assert_int_equal(kill(stems[i], SIGSTOP), 0);
+        return false;
+    }
+    assert_int_equal(mkdir(dir, 0755), 0);
+    (void)snprintf(path, sizeof path, "%s/cgroup.procs", dir);
+    for (size_t i = 0; i < STEMS_READY; i++) {
+        (void)snprintf(pid, sizeof pid, "%d", stems[i]);
+        rig_write(path, pid);
+    }
+    (void)snprintf(path, sizeof path, "%s/freezer.state", dir);
+    rig_write(path, "FROZEN");
+    return true;
+}
+
+/* What is to end, does now; what waits for an order still, goes on. */
+static void thaw(const pid_t stems[STEMS_READY], const char *dir)
+{
+    char path[200];
+    char pid[16];
+    uint64_t until = clock_mono_ms() + RIG_WAIT_MS;
+
+    (void)snprintf(path, sizeof path, "%s/freezer.state", dir);
+    rig_write(path, "THAWED");
+    scoped(close_fd) int out = open("/sys/fs/cgroup/freezer/cgroup.procs", O_WRONLY | O_CLOEXEC);
+    for (size_t i = 0; i < STEMS_READY; i++) {
+        int n = snprintf(pid, sizeof pid, "%d", stems[i]);
+
+        assert_true(write(out, pid, (size_t)n) == n || errno == ESRCH);
+    }
+    while (rmdir(dir) != 0) {
+        if (errno != EBUSY || clock_mono_ms() > until)
+            fail_msg("%s stays", dir);
+        (void)sched_yield();
+    }
+}
+
+/* Each may lose one start, and no more: the launcher has others to serve. */
+static void does_not_wait_for_the_held(void **state)
+{
+    pid_t stems[STEMS_READY];
+    char dir[128];
+
+    (void)state;
+    await_stems(stems);
+    bool frozen = freeze(stems, dir);
+    for (size_t i = 0; i <= STEMS_READY; i++) {
+        try_start();
+        if (run.started)
+            break;
+        assert_rc((enum rc)run.first.failed.rc, RC_TIMEOUT);
+        assert_string_equal(run.first.failed.step, "clone");
+        assert_int_equal(left_processes(&rig), 0);
+    }
+    assert_true(run.started && run.id > 1); /* by one that was made since; the first was held */
+    stop();
+    if (frozen)
+        thaw(stems, dir);
+    for (size_t i = 0; !frozen && i < STEMS_READY; i++)
+        (void)kill(stems[i], SIGCONT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(brings_nothing_of_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(starts_without_the_killed, setup, teardown),
+        cmocka_unit_test_setup_teardown(does_not_wait_for_the_held, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
