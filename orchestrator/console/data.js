@@ -8,7 +8,7 @@ export async function api(path, options = {}) {
   const value = await answer.json();
   if (!answer.ok) {
     const e = value.error || { what: answer.statusText, code_name: String(answer.status), why: '', fix: '' };
-    throw Object.assign(new Error(`${e.what ? e.what + ': ' : ''}${e.why} (${e.code_name})`), { status: answer.status, fix: e.fix });
+    throw Object.assign(new Error(`${e.what ? e.what + ': ' : ''}${e.why} (${e.code_name})`), { status: answer.status, code: e.code_name, fix: e.fix });
   }
   return value;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pages about what there is: the fleet, one satellite, tenants, packages.
-import { ago, el, gauge, mark, quiet, said, satelliteLink, short, size, table, tree } from './dom.js';
-import { all, api, serves, staff } from './data.js';
+import { ago, el, gauge, mark, quiet, said, satelliteLink, short, size, table, tree, utc } from './dom.js';
+import { all, api, staff } from './data.js';
 
 const LISTED = 200; // rows of a table; the command lists all
 
@@ -81,19 +81,30 @@ function vector(s) {
 
 const part = (s, name, title) => (s[name] && (!Array.isArray(s[name]) || s[name].length) ? el('details', { key: 'part-' + name }, el('summary', {}, title), tree(s[name])) : null);
 
-const LOGS = '/v1/logs/{satellite}/{tenant}/{payload}';
-const lineOf = (l) => (typeof l === 'string' ? l : [l.at || (l.at_ms ? utcOf(l.at_ms) : ''), l.level || '', l.text ?? l.line ?? l.message ?? JSON.stringify(l)].filter((x) => x !== '').join(' '));
-const utcOf = (ms) => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
+// ---- logs: lines and gaps in the order in which they were printed, each with its time by the satellite's clock -----
+const LOG_LINES = 500;
+const streams = { stdout: 'out', stderr: 'err', note: '---' };
 
-async function logs(s) {
-  if (!(s.payloads || []).length || !(await serves(LOGS))) return null;
-  const of = await Promise.all(s.payloads.map((p) => api(`/v1/logs/${encodeURIComponent(s.id)}/${encodeURIComponent(p.tenant)}/${encodeURIComponent(p.name)}`).catch((e) => ({ error: e.message }))));
-  return [el('h2', {}, 'Logs'), s.payloads.map((p, i) => {
-    const lines = of[i].lines || of[i].entries || [];
-    return el('details', { key: `log-${p.tenant}/${p.name}` }, el('summary', {}, `${p.tenant}/${p.name}: ${of[i].error ? of[i].error : `${lines.length} lines`}${of[i].dropped ? `, ${of[i].dropped} dropped` : ''}`),
-      el('pre', { tabindex: '0' }, lines.slice(-500).map((l) => lineOf(l) + '\n').join('')));
-  })];
+function logLine(l) {
+  if (l.stream === 'gap') return el('span', { class: 'bad' }, `! ${size(l.bytes)} missing here, ${l.lines} line${l.lines === 1 ? '' : 's'}: ${l.why}\n`);
+  const text = `${utc(l.time_ms)} ${streams[l.stream] || l.stream} ${l.text}${l.more ? ' \\' : ''}\n`;
+  return l.stream === 'note' ? el('span', { class: 'quiet' }, text) : text;
 }
+
+async function logOf(s, p) {
+  const name = `${p.tenant}/${p.name}`;
+  const box = (title, ...inside) => el('details', { key: 'log-' + name }, el('summary', {}, `${name}: ${title}`), inside);
+  try {
+    const log = await api(`/v1/logs/${[s.id, p.tenant, p.name].map(encodeURIComponent).join('/')}?limit=${LOG_LINES}`);
+    const lines = log.lines.filter((l) => l.stream !== 'gap').length;
+    return box(`${lines} line${lines === 1 ? '' : 's'}${log.dropped_lines ? `, ${log.dropped_lines} missing (${size(log.dropped_bytes)})` : ''}`,
+      el('pre', { tabindex: '0', 'aria-label': 'log of ' + name }, log.lines.map(logLine)), quiet(`The newest ${LOG_LINES} at most: berth logs ${name}@${s.id} has all, and --request asks for more.`));
+  } catch (e) {
+    return box(e.code === 'NOT_FOUND' ? 'nothing has come' : '! ' + e.message, quiet(e.fix || ''));
+  }
+}
+
+const logs = async (s) => ((s.payloads || []).length ? [el('h2', {}, 'Logs'), await Promise.all(s.payloads.map((p) => logOf(s, p)))] : null);
 
 export async function satellite(id) {
   const s = await api('/v1/satellites/' + encodeURIComponent(id));

@@ -2,7 +2,7 @@
 // The browser of tests/e2e/console: console.cjs PORT DIR BERTH [DIRECTORY FOR SCREENSHOTS]
 'use strict';
 const assert = require('node:assert');
-const { execFileSync } = require('node:child_process');
+const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const { chromium } = require('playwright-core');
 
@@ -10,6 +10,18 @@ const [port, work, berth, shots] = process.argv.slice(2);
 const base = `http://127.0.0.1:${port}/`;
 const token = (name) => fs.readFileSync(`${work}/${name}.token`, 'utf8').trim();
 const run = (...args) => execFileSync(berth, args, { encoding: 'utf8' });
+
+// A chunk of a payload's log (docs/wire/transfer.cddl), as if it had come: numbers and lines of start 7 of acme/beacon.
+function keepLog(satellite) {
+  const line = (stream, more, words) => Buffer.concat([Buffer.from([0x84, stream, 0, more, 0x40 + words.length]), Buffer.from(words, 'latin1')]); // below 24 bytes
+  const gap = Buffer.from([0x84, 0, 1, 0x18, 34, 0x19, 0x0c, 0x00]); // too fast: 34 lines, 3072 bytes
+  const records = [line(3, 0, 'started 1.0.0'), line(1, 0, 'hello'), gap, line(2, 1, 'a long <b>line</b>'), line(2, 0, 'and its end \x1b[2J')];
+  const plain = Buffer.concat([Buffer.from([0x85, 7, 1, 0, 0x1b, 0, 0, 0x01, 0x9a, 0, 0, 0, 0, 0x80 + records.length]), ...records]);
+  const hex = (n) => n.toString(16).padStart(16, '0');
+  const dir = `${work}/home/mail/.logs/acme/${satellite}/beacon`;
+  fs.mkdirSync(dir, { recursive: true });
+  fs.writeFileSync(`${dir}/${hex(7)}-${hex(1)}-${hex(38)}`, Buffer.concat([Buffer.from([0x84, 1, 0, 0x18, plain.length, 0x58, plain.length]), plain]));
+}
 
 // What a person must be able to read: nothing wider than the window, and text that stands out from what is behind it.
 function faults() {
@@ -45,16 +57,26 @@ function poison(value) {
   return value;
 }
 
+const PATIENCE_MS = 300000; // against hanging only: the machine may be busy with something else
+
 const PAGES = ['overview', 'passes', 'rollouts', 'tenants', 'packages', 'links', 'trust', 'audit', 'satellite/aurora-2'];
 
+let doing = 'start';
+
 async function main() {
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+  keepLog('aurora-2');
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', timeout: PATIENCE_MS, args: ['--no-sandbox', '--disable-gpu'] });
   const outside = [];
   const errors = [];
 
+  async function pageOf(options) {
+    const context = await browser.newContext(options);
+    context.setDefaultTimeout(PATIENCE_MS);
+    context.setDefaultNavigationTimeout(PATIENCE_MS);
+    return context.newPage();
+  }
   async function open(who) {
-    const context = await browser.newContext({ viewport: { width: 1180, height: 760 } });
-    const page = await context.newPage();
+    const page = await pageOf({ viewport: { width: 1180, height: 760 } });
     page.on('request', (r) => { if (!r.url().startsWith(base)) outside.push(r.url()); });
     page.on('console', (m) => { if (m.type() === 'error') errors.push(m.text()); });
     page.on('pageerror', (e) => errors.push(String(e)));
@@ -69,7 +91,7 @@ async function main() {
   const shot = (page, name) => (shots ? page.screenshot({ path: `${shots}/${name}.png`, fullPage: true }) : null);
   const text = (page) => page.textContent('main');
 
-  // the login page says nothing of the fleet, and a wrong token opens nothing
+  doing = 'the login page says nothing of the fleet, and a wrong token opens nothing';
   const nobody = await open(null);
   assert(!(await nobody.content()).includes('aurora'));
   await shot(nobody, 'login');
@@ -79,7 +101,7 @@ async function main() {
   assert(await nobody.isHidden('#page'));
   errors.length = 0; // the browser tells of the 401
 
-  // first paint: every satellite, with its verdict in words
+  doing = 'first paint: every satellite, with its verdict in words';
   const page = await open('operator');
   assert(/aurora-1[^]*aurora-2[^]*aurora-3/.test(await text(page)));
   assert.match(await page.textContent('#age'), /read from the ground's store/);
@@ -88,14 +110,14 @@ async function main() {
   await page.waitForFunction(() => document.querySelector('#live').textContent.includes('live') && !document.querySelector('#live').textContent.includes('not'));
   await shot(page, 'overview');
 
-  // live: what the command line does shows by itself
+  doing = 'live: what the command line does shows by itself';
   await page.click('#nav a[href="#rollouts"]');
   await page.waitForSelector('section[aria-label="rollout 1"]');
   run('rollout', 'pause', '1', '--reason', 'seen live');
   await page.waitForFunction(() => document.querySelector('section[aria-label="rollout 1"]').textContent.includes('seen live'));
   await shot(page, 'rollouts');
 
-  // a change needs its number typed; by keyboard
+  doing = 'a change needs its number typed; by keyboard';
   const first = page.locator('section[aria-label="rollout 1"]');
   await first.getByRole('button', { name: 'resume' }).focus();
   await page.keyboard.press('Enter');
@@ -108,7 +130,7 @@ async function main() {
   await page.click('#ask-yes');
   await page.waitForFunction(() => document.querySelector('section[aria-label="rollout 1"] h3').textContent.includes('running'));
   assert.match(run('rollout', 'status', '1', '--json'), /"state": ?"running"/);
-  // what the rules refuse is said: no satellite has reported anything
+  doing = 'what the rules refuse is said: no satellite has reported anything';
   await first.getByRole('button', { name: 'promote' }).click();
   assert(await page.isHidden('#ask-reason'));
   assert.match(await page.textContent('#ask-what'), /berth rollout promote 1$/);
@@ -133,7 +155,7 @@ async function main() {
     assert(!(await text(page)).includes('This did not work'), name);
     await shot(page, name);
   }
-  // quotas as bars that say themselves, of each tenant; every version with where it is
+  doing = 'quotas as bars that say themselves, of each tenant; every version with where it is';
   await page.click('#nav a[href="#tenants"]');
   const acme = page.locator('section[aria-label="tenant acme"]');
   await acme.waitFor();
@@ -147,7 +169,7 @@ async function main() {
   assert.match(await beacon.textContent(), /1\.0\.0.*aurora-1, aurora-2, aurora-3/s);
   assert.strictEqual(await beacon.locator('.matrix tbody tr').count(), 2);
   assert.match(await beacon.locator('.matrix').textContent(), /not made/);
-  // what is left to send, over the passes to come
+  doing = 'what is left to send, over the passes to come';
   await page.click('#nav a[href="#rollouts"]');
   await page.waitForSelector('section[aria-label="rollout 1"] .burndown');
   assert.match(await text(page), /left to send.*Healthy P50.*Healthy P90/s);
@@ -155,9 +177,17 @@ async function main() {
   await page.goto(base + '#satellite/aurora-2');
   await page.waitForFunction(() => document.querySelector('#page h2')?.textContent === 'aurora-2');
   assert.strictEqual(await page.textContent('#cli'), 'berth ps aurora-2');
+  doing = 'what its payloads have printed, with what is missing; nothing in it is taken for markup or for a terminal';
+  const log = page.locator('details[data-key="log-acme/beacon"]');
+  await log.locator('summary').click();
+  assert.match(await log.locator('summary').textContent(), /^acme\/beacon: 4 lines, 34 missing \(3\.0 KiB\)$/);
+  const at = new Date(0x19a00000000).toISOString().slice(0, 19).replace('T', ' ');
+  assert.deepStrictEqual((await log.locator('pre').textContent()).split('\n'), [`${at} --- started 1.0.0`, `${at} out hello`,
+    '! 3.0 KiB missing here, 34 lines: too fast', `${at} err a long <b>line</b> \\`, `${at} err and its end \\x1b[2J`, '']);
+  assert.match(await page.locator('details[data-key="log-zenith/beacon"] summary').textContent(), /^zenith\/beacon: nothing has come$/);
   await shot(page, 'satellite');
 
-  // a tenant sees its own and not a word of another
+  doing = 'a tenant sees its own and not a word of another';
   const tenant = await open('tenant');
   assert.match(await text(tenant), /acme\/beacon/);
   for (const name of ['overview', 'rollouts', 'satellite/aurora-1', 'tenants', 'packages', 'links', 'trust', 'audit']) {
@@ -167,13 +197,13 @@ async function main() {
   }
   assert(await tenant.isHidden('#nav a[href="#trust"]'));
   errors.splice(0, errors.length, ...errors.filter((e) => !e.includes('403')));
-  // viewers are offered nothing to change
+  doing = 'viewers are offered nothing to change';
   const viewer = await open('viewer');
   await viewer.goto(base + '#rollouts');
   await viewer.waitForSelector('section[aria-label="rollout 1"]');
   assert.strictEqual(await viewer.locator('section button').count(), 0);
 
-  // by keyboard alone: in, to a page, to a button; what has the focus keeps it when the page is drawn anew
+  doing = 'by keyboard alone: in, to a page, to a button; what has the focus keeps it when the page is drawn anew';
   const keys = await open(null);
   await keys.keyboard.press('Tab');
   assert.match(await keys.evaluate(() => document.activeElement.className), /skip/);
@@ -212,9 +242,8 @@ async function main() {
   await keys.keyboard.press('Enter');
   await keys.waitForFunction(() => document.querySelector('section[aria-label="rollout 1"]').textContent.includes('by keyboard'));
 
-  // names, reasons, events and lines of logs that are written to do harm are text
-  const bad = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  const victim = await bad.newPage();
+  doing = 'names, reasons, events and lines of logs that are written to do harm are text';
+  const victim = await pageOf({ viewport: { width: 1280, height: 800 } });
   victim.on('pageerror', (e) => errors.push(String(e)));
   await victim.goto(base);
   await victim.fill('#token', token('operator'));
@@ -235,13 +264,12 @@ async function main() {
     assert.deepStrictEqual(await victim.evaluate(() => [window.pwned, document.querySelectorAll('#page img, #page script, #page iframe').length]), [undefined, 0], name);
   }
   await shot(victim, 'hostile');
-  await bad.close();
+  await victim.context().close();
 
-  // everything can be read: wide and narrow, light and dark
+  doing = 'everything can be read: wide and narrow, light and dark';
   for (const colorScheme of ['light', 'dark'])
     for (const width of [1280, 400]) {
-      const context = await browser.newContext({ colorScheme, viewport: { width, height: 800 } });
-      const look = await context.newPage();
+      const look = await pageOf({ colorScheme, viewport: { width, height: 800 } });
       await look.goto(base);
       assert.deepStrictEqual(await look.evaluate(faults), [], `login, ${width} ${colorScheme}`);
       await look.fill('#token', token('operator'));
@@ -253,10 +281,51 @@ async function main() {
         await shot(look, `${name.split('/')[0]}-${width}-${colorScheme}`);
         assert.deepStrictEqual(await look.evaluate(faults), [], `${name}, ${width} ${colorScheme}`);
       }
-      await context.close();
+      await look.context().close();
     }
 
-  // a token that is taken back ends the session by itself
+  doing = 'two people, each at a browser of their own: nothing goes before both have approved';
+  fs.writeFileSync(`${work}/two.yaml`, fs.readFileSync(`${work}/fleet.yaml`, 'utf8').replace('      zenith/beacon: 1.0.0\n', '') + 'rollout:\n  default: {approve: [operator, safety]}\n');
+  const [two] = JSON.parse(run('apply', `${work}/two.yaml`, '--supersede', '--no-deltas', '--key', `${work}/keys/operator.key`, '--json')).rollouts;
+  const state = () => JSON.parse(spawnSync(berth, ['rollout', 'status', String(two), '--json'], { encoding: 'utf8' }).stdout).rollouts[0].state; // it ends with 7 when paused
+  const part = `section[aria-label="rollout ${two}"]`;
+  const says = (p, words) => p.waitForFunction(([at, w]) => document.querySelector(at)?.textContent.includes(w), [part, words]);
+  const approve = async (p, why) => {
+    await p.locator(part).getByRole('button', { name: 'approve' }).click();
+    await p.fill('#ask-reason', why);
+    assert(await p.isDisabled('#ask-yes'));
+    await p.fill('#ask-word', String(two));
+    await p.click('#ask-yes');
+  };
+  await page.goto(base + '#rollouts');
+  await says(page, 'Approvals: 0 of 2');
+  await approve(page, 'seen on the bench');
+  await says(page, 'Approvals: 1 of 2');
+  await says(page, 'somebody else must, as safety');
+  assert.strictEqual(await page.locator(part).getByRole('button', { name: 'approve' }).count(), 0);
+  assert.strictEqual(state(), 'awaiting-approval');
+  const safety = await open('safety');
+  await safety.goto(base + '#rollouts');
+  await says(safety, 'by api/operator');
+  assert.match(await safety.textContent(part), /seen on the bench/);
+  await shot(safety, 'approve');
+  await approve(safety, 'the range is clear');
+  await says(safety, 'Approvals: 2 of 2');
+  await says(page, 'the range is clear'); // at the other browser it shows by itself
+  execFileSync(`${berth}-ground`, ['--once'], { stdio: 'ignore' });
+  assert.strictEqual(state(), 'running');
+  await safety.locator('#nav a[href="#overview"]').click();
+  await safety.locator('#nav a[href="#rollouts"]').click();
+  await safety.locator(part).getByRole('button', { name: 'pause' }).click();
+  await safety.fill('#ask-reason', 'a ship in the range');
+  await safety.fill('#ask-word', String(two));
+  await safety.click('#ask-yes');
+  await says(page, 'a ship in the range');
+  assert.strictEqual(state(), 'paused');
+  await shot(page, 'two');
+  await safety.context().close();
+
+  doing = 'a token that is taken back ends the session by itself';
   run('token', 'revoke', 'viewer');
   await viewer.waitForSelector('#login', { state: 'visible' });
   errors.splice(0, errors.length, ...errors.filter((e) => !e.includes('401') && !e.includes('403')));
@@ -267,7 +336,10 @@ async function main() {
   console.log('console: ok');
 }
 
-main().catch((e) => {
+// Node ends with 0 when nothing is left to wait for, even in the middle: only the end of main is success.
+process.exitCode = 1;
+process.on('exit', (code) => { if (code) console.error(`console: not to the end: ${doing}`); });
+main().then(() => { process.exitCode = 0; }, (e) => {
   console.error(e);
   process.exit(1);
 });
