@@ -24,6 +24,7 @@ static enum rc add_task(struct rollout *r, const struct store_wave *row, struct 
 
     (void)snprintf(task->satellite, sizeof task->satellite, "%s", row->satellite);
     task->wave = row->index - 1;
+    task->excused = row->excused != 0;
     r->wave[task->wave] =
         (struct rollout_wave){ .state = row->state, .healthy_ms = row->healthy_ms };
     if (row->index > r->n_waves)
@@ -45,6 +46,13 @@ enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret
         return rc;
     *ret = (struct rollout){ .state = row.state,
                              .fail_max = row.fail_max,
+                             .fail_pct = row.fail_pct,
+                             .fail_min = row.fail_min,
+                             .success_pct = row.success_pct,
+                             .silent_passes = row.silent_passes,
+                             .silent_ms = row.silent_ms,
+                             .silent_skip = row.silent_skip != 0,
+                             .deadline_ms = row.deadline_ms,
                              .soak_ms = row.soak_ms,
                              .approved = row.approve == 0 };
     (void)snprintf(ret->reason, sizeof ret->reason, "%.*s", (int)sizeof ret->reason - 1,
@@ -70,6 +78,7 @@ static enum rc write_back(struct store *store, struct store_rollout *row, const 
     row->state = r->state;
     row->wave = rollout_wave_now(r);
     row->changed_ms = now_ms;
+    row->deadline_ms = r->deadline_ms;
     (void)snprintf(row->reason, sizeof row->reason, "%s", r->reason);
     for (uint32_t i = 0; rc == RC_OK && i < r->n_waves; i++)
         if (r->wave[i].state != before->wave[i].state ||
@@ -100,8 +109,19 @@ static enum rc ask_approvals(struct store *store, const struct store_rollout *ro
     return rc;
 }
 
+/* How long nothing was heard, by passes and by the clock. */
+static void look_for_silence(const struct view_satellite *sat, const struct store_rollout *row,
+                             uint64_t now_ms, struct rollout_seen *ret)
+{
+    uint64_t last = sat->received_ms > row->created_ms ? sat->received_ms : row->created_ms;
+
+    ret->predicted = sat->predicted;
+    ret->missed = sat->missed;
+    ret->age_ms = now_ms > last ? now_ms - last : 0;
+}
+
 static void look(const struct view *view, const struct store_rollout *row, const struct rollout *r,
-                 const uint64_t *generation, struct rollout_seen *ret)
+                 const uint64_t *generation, uint64_t now_ms, struct rollout_seen *ret)
 {
     struct verdict_change change = { 0 };
 
@@ -114,6 +134,8 @@ static void look(const struct view *view, const struct store_rollout *row, const
         /* Another order than this rollout's: not released yet, or replaced since. */
         if (sat && sat->order.generation == generation[i])
             ret[i] = verdict_outcome(&sat->order, &change, 1, sat->seen);
+        if (sat)
+            look_for_silence(sat, row, now_ms, &ret[i]);
     }
 }
 
@@ -183,7 +205,7 @@ static enum rc advance_one(struct store *store, const struct view *view, uint64_
         rc = ask_approvals(store, &row, now_ms, r, err);
     if (rc != RC_OK)
         return rc;
-    look(view, &row, r, generation, seen);
+    look(view, &row, r, generation, now_ms, seen);
     if (rollout_next(r, seen, now_ms).verb == ROLLOUT_DO_NOTHING)
         return RC_OK;
 
@@ -511,7 +533,7 @@ enum rc advance_promote(struct store *store, uint64_t id, uint32_t wave, uint64_
         rc = view_load(store, &view, err);
     if (rc != RC_OK)
         return rc;
-    look(view, &row, r, generation, seen);
+    look(view, &row, r, generation, now_ms, seen);
     r[1] = r[0];
     rc = rollout_promote(r, seen, wave, err);
     if (rc == RC_OK)

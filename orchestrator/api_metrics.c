@@ -15,7 +15,7 @@ static void print_verdicts(FILE *out, const struct view *view, uint64_t now_ms, 
     for (size_t i = 0; i < view->n; i++) {
         const struct view_satellite *s = &view->satellite[i];
 
-        n[verdict_of(view_want(s), s->seen, view_age_ms(s, now_ms), silent_ms)]++;
+        n[view_verdict(s, now_ms, silent_ms)]++;
     }
     head(out, "berth_satellites", "gauge", "Satellites by verdict.");
     for (unsigned v = 0; v < VERDICTS; v++)

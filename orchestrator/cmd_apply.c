@@ -144,11 +144,19 @@ static enum rc add_rollouts(const struct apply *a, struct err *err)
         struct store_rollout row = { .to_manifest = r->to_manifest,
                                      .state = r->approve != 0 ? ROLLOUT_AWAITING : ROLLOUT_RUNNING,
                                      .fail_max = r->fail_max,
+                                     .fail_pct = r->policy->fail_pct,
+                                     .fail_min = r->policy->fail_min,
+                                     .success_pct = r->policy->success_pct,
+                                     .silent_passes = r->policy->silent_passes,
+                                     .silent_ms = r->policy->silent_ms,
+                                     .silent_skip = r->policy->silent_skip,
                                      .soak_ms = r->soak_ms,
                                      .plan = a->p->plan->hash,
                                      .approve = r->approve,
                                      .created_ms = a->now_ms };
 
+        if (r->policy->deadline_ms > 0)
+            row.deadline_ms = a->now_ms + r->policy->deadline_ms;
         (void)snprintf(row.tenant, sizeof row.tenant, "%s", r->tenant);
         (void)snprintf(row.name, sizeof row.name, "%s", r->name);
         (void)snprintf(row.from, sizeof row.from, "%s", r->from);

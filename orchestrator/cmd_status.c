@@ -227,9 +227,9 @@ static json_t *satellite_json(struct store *store, const struct view *view,
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
                      "s:o, s:o, s:o, s:o, s:o, s:o}",
                      "id", sat->row.id, "alarm", alarm, "verdict",
-                     verdict_name(verdict_of(view_want(sat), sat->seen, age, silent_ms)),
-                     "root_version", json_uint(sat->seen ? sat->seen->root_version : 0),
-                     "generation_wanted", json_uint(sat->order.generation), "generation_observed",
+                     verdict_name(view_verdict(sat, now_ms, silent_ms)), "root_version",
+                     json_uint(sat->seen ? sat->seen->root_version : 0), "generation_wanted",
+                     json_uint(sat->order.generation), "generation_observed",
                      json_uint(sat->seen ? sat->seen->generation : 0), "report_age_ms",
                      sat->seen ? json_uint(age) : json_null(), "lost", lost_json(sat->seen),
                      "passes_since_order", json_uint(sat->seen ? sat->seen->passes_order : 0),
@@ -428,7 +428,7 @@ static void add_satellite(struct cli *cli, struct cli_table *table,
     uint32_t ok = 0;
     const char *const cells[] = { sat->row.id, verdict, order, synced, age, problem };
 
-    enum verdict is = verdict_of(want, sat->seen, age_ms, silent_ms);
+    enum verdict is = view_verdict(sat, now_ms, silent_ms);
 
     (void)screen_word(cli, verdict_mark(is), verdict_name(is), verdict, sizeof verdict);
     if (sat->seen && sat->seen->staged > 0)

@@ -221,21 +221,20 @@ static void read_desired(struct yaml_in *r, const struct yaml_node *node, struct
         read_want(r, n, &select, fleet);
 }
 
-/* "25%" */
-static void read_percent(struct yaml_in *r, const struct yaml_node *node, struct fleet_wave *wave)
+/* "25%"; else a failure, and 0. */
+static uint32_t percent_of(struct yaml_in *r, const struct yaml_node *node, const char *expected)
 {
     char text[8] = "";
     char *end = text;
 
     yaml_scalar(r, node, text, sizeof text);
     if (r->err.rc != RC_OK)
-        return;
+        return 0;
     unsigned long value = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
 
     if (value == 0 || value > 100 || strcmp(end, "%") != 0)
-        yaml_fail(r, node, "expected 1%% to 100%%, or {n: N, label: L}");
-    else
-        wave->percent = (uint32_t)value;
+        yaml_fail(r, node, "%s", expected);
+    return r->err.rc == RC_OK ? (uint32_t)value : 0;
 }
 
 static void read_wave(struct yaml_in *r, const struct yaml_node *node, struct fleet_wave *wave)
@@ -243,7 +242,7 @@ static void read_wave(struct yaml_in *r, const struct yaml_node *node, struct fl
     static const char *const keys[] = { "n", "label", NULL };
 
     if (node->type == YAML_SCALAR) {
-        read_percent(r, node, wave);
+        wave->percent = percent_of(r, node, "expected 1% to 100%, or {n: N, label: L}");
         return;
     }
     yaml_keys(r, node, keys);
@@ -299,10 +298,64 @@ static uint32_t read_approve(struct yaml_in *r, const struct yaml_node *map)
     return bits;
 }
 
+/* fail: 2, or fail: {pct: 10%, min: 2}. */
+static void read_fail(struct yaml_in *r, const struct yaml_node *map, struct fleet_policy *p)
+{
+    static const char *const keys[] = { "pct", "min", NULL };
+    const struct yaml_node *node = yaml_get(r, map, "fail");
+
+    if (!node || node->type == YAML_SCALAR) {
+        p->fail_max = (uint32_t)yaml_uint(r, map, "fail", built_in.fail_max, 1, FLEET_FAIL_MAX);
+        return;
+    }
+    yaml_keys(r, node, keys);
+    const struct yaml_node *pct = yaml_get(r, node, "pct");
+
+    if (!pct)
+        yaml_fail(r, node, "fail needs pct: {pct: 10%%, min: 2}, or is a number of satellites");
+    else
+        p->fail_pct = percent_of(r, pct, "fail: pct: expected 1% to 100%");
+    p->fail_min = (uint32_t)yaml_uint(r, node, "min", 1, 1, FLEET_FAIL_MAX);
+    p->fail_max = FLEET_FAIL_MAX;
+}
+
+/* success: 90% */
+static void read_success(struct yaml_in *r, const struct yaml_node *map, struct fleet_policy *p)
+{
+    const struct yaml_node *node = yaml_get(r, map, "success");
+
+    if (!node)
+        return;
+    p->success_pct = percent_of(r, node, "success: expected 1% to 100%");
+    if (p->success_pct > 0 && p->success_pct < 100 && p->fail_pct == 0 && p->fail_max == 1)
+        yaml_fail(r, node, "success: %u%% lets some fail, and fail: 1 none: say fail, too",
+                  p->success_pct);
+}
+
+/* silent: {passes: 3, after: 12h, action: skip} */
+static void read_silent(struct yaml_in *r, const struct yaml_node *map, struct fleet_policy *p)
+{
+    static const char *const keys[] = { "passes", "after", "action", NULL };
+    const struct yaml_node *node = yaml_map(r, map, "silent", false);
+    char action[NAME_CAP] = "";
+
+    if (!node)
+        return;
+    yaml_keys(r, node, keys);
+    p->silent_passes = (uint32_t)yaml_uint(r, node, "passes", 0, 1, FLEET_SILENT_PASSES_MAX);
+    p->silent_ms = yaml_time(r, node, "after", 0, 1000, FLEET_DEADLINE_MAX_MS);
+    yaml_text(r, node, "action", "pause", action, sizeof action);
+    p->silent_skip = strcmp(action, "skip") == 0;
+    if (p->silent_passes == 0 && p->silent_ms == 0)
+        yaml_fail(r, node, "silent needs passes: N, or after: TIME, or both");
+    else if (!p->silent_skip && strcmp(action, "pause") != 0)
+        yaml_fail(r, yaml_get(r, node, "action"), "action: '%s' is neither pause nor skip", action);
+}
+
 static void read_policy(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "waves",    "first",   "fail", "soak",
-                                        "deadline", "approve", NULL };
+    static const char *const keys[] = { "waves",    "first",   "fail",   "success", "soak",
+                                        "deadline", "approve", "silent", NULL };
 
     if (fleet->n_policies == FLEET_POLICIES_MAX) {
         yaml_fail(r, node, "more than %u rollout entries", FLEET_POLICIES_MAX);
@@ -320,7 +373,9 @@ static void read_policy(struct yaml_in *r, const struct yaml_node *node, struct 
         p->n_waves = read_waves(r, node, "waves", p->wave);
     if (yaml_get(r, node, "first"))
         p->n_first = read_waves(r, node, "first", p->first);
-    p->fail_max = (uint32_t)yaml_uint(r, node, "fail", built_in.fail_max, 1, FLEET_FAIL_MAX);
+    read_fail(r, node, p);
+    read_success(r, node, p);
+    read_silent(r, node, p);
     p->soak_ms = yaml_time(r, node, "soak", built_in.soak_ms, 0, UINT32_MAX);
     p->deadline_ms = yaml_time(r, node, "deadline", 0, 0, FLEET_DEADLINE_MAX_MS);
     p->approve = read_approve(r, node);

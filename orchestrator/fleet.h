@@ -48,6 +48,7 @@
 #define FLEET_WANTS_MAX 512U
 #define FLEET_POLICIES_MAX 64U
 #define FLEET_FAIL_MAX 1000U
+#define FLEET_SILENT_PASSES_MAX 100U
 #define FLEET_STATIONS_MAX SKY_STATIONS_MAX
 #define FLEET_LINKS_MAX 32U
 #define FLEET_PATH_CAP 256U
@@ -120,6 +121,9 @@ struct fleet_policy {
     uint32_t n_first; /* for a payload that runs nowhere yet: one wave of all, unless given */
     struct fleet_wave first[ROLLOUT_WAVES_MAX];
     uint32_t fail_max; /* pause at this many failed satellites */
+    uint32_t fail_pct, fail_min, success_pct, silent_passes; /* as in struct rollout */
+    uint64_t silent_ms;
+    bool silent_skip;
     uint64_t soak_ms;
     uint64_t deadline_ms; /* from the plan on; 0 = none.  Plans are held against it */
     uint32_t approve;     /* roles that must approve: APPROVAL_BITs (manifest/approval) */

@@ -115,20 +115,26 @@ static json_t *want_json(const struct fleet_want *want)
                      what);
 }
 
+static json_t *percent_json(uint32_t percent)
+{
+    char text[NUMBER_CAP];
+
+    (void)snprintf(text, sizeof text, "%u%%", percent);
+    return json_string(text);
+}
+
 static json_t *waves_json(const struct fleet_wave *wave, uint32_t n)
 {
     json_t *list = json_array();
 
     for (uint32_t i = 0; i < n; i++) {
-        char percent[NUMBER_CAP];
         json_t *one = json_object();
 
-        (void)snprintf(percent, sizeof percent, "%u%%", wave[i].percent);
         put_uint(one, "n", wave[i].n);
         if (wave[i].label.key[0])
             put(one, "label", condition(&wave[i].label));
-        (void)json_array_append_new(list,
-                                    wave[i].percent ? json_string(percent) : json_incref(one));
+        (void)json_array_append_new(list, wave[i].percent ? percent_json(wave[i].percent)
+                                                          : json_incref(one));
         json_decref(one);
     }
     return list;
@@ -145,15 +151,37 @@ static json_t *roles_json(uint32_t bits)
     return list;
 }
 
+static json_t *fail_json(const struct fleet_policy *p)
+{
+    return p->fail_pct == 0 ? json_uint(p->fail_max)
+                            : json_pack("{s:o, s:o}", "pct", percent_json(p->fail_pct), "min",
+                                        json_uint(p->fail_min));
+}
+
+static void put_silent(json_t *to, const struct fleet_policy *p)
+{
+    json_t *one;
+
+    if (p->silent_passes == 0 && p->silent_ms == 0)
+        return;
+    one = json_pack("{s:s}", "action", p->silent_skip ? "skip" : "pause");
+    put_uint(one, "passes", p->silent_passes);
+    put_ms(one, "after", p->silent_ms);
+    put(to, "silent", one);
+}
+
 static void put_policy(json_t *to, const struct fleet_policy *p)
 {
     char payload[2U * NAME_CAP + 1U];
     json_t *one = json_pack("{s:o, s:o, s:o}", "waves", waves_json(p->wave, p->n_waves), "first",
-                            waves_json(p->first, p->n_first), "fail", json_uint(p->fail_max));
+                            waves_json(p->first, p->n_first), "fail", fail_json(p));
 
     (void)snprintf(payload, sizeof payload, "%s/%s", p->tenant, p->name);
     put_ms(one, "soak", p->soak_ms);
     put_ms(one, "deadline", p->deadline_ms);
+    if (p->success_pct > 0)
+        put(one, "success", percent_json(p->success_pct));
+    put_silent(one, p);
     put(one, "approve", roles_json(p->approve));
     put(to, p->tenant[0] ? payload : "default", one);
 }

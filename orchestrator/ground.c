@@ -862,14 +862,15 @@ static enum rc send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct
         rc = advance_all(g->home.store, g->view, unix_ms, &log, err);
     if (rc == RC_OK)
         rc = repair(g, mono_ms, unix_ms, err);
-    bool waits = false;
+    bool waits = false, settled = false;
 
     if (rc == RC_OK && g->queue_stale)
         rc = settle_deltas(g, unix_ms, &waits, err);
     if (rc == RC_OK && g->queue_stale)
         rc = feed(g, mono_ms, err);
     if (rc == RC_OK && g->sending)
-        rc = sending_tick(g->sending, &g->home, (int64_t)unix_ms, err);
+        rc = sending_tick(g->sending, &g->home, (int64_t)unix_ms, &settled, err);
+    g->view_stale = g->view_stale || settled;
     if (rc != RC_OK)
         return rc;
     g->queue_stale = g->queue_stale || waits;

@@ -245,6 +245,7 @@ static uint32_t rollout_of(const struct plan_input *in, struct plan *plan,
     struct plan_rollout *r = &plan->rollout[plan->n_rollouts];
 
     *r = (struct plan_rollout){ .to_manifest = change->to_manifest,
+                                .policy = policy,
                                 .fail_max = policy->fail_max,
                                 .soak_ms = policy->soak_ms,
                                 .approve = policy->approve };
@@ -506,6 +507,21 @@ static enum rc hash_sky(const struct fleet *fleet, struct sha256 *hash, struct e
     return rc;
 }
 
+static void put_policy(struct cbor_out *w, const struct fleet_policy *p)
+{
+    cbor_put_array(w, 10);
+    cbor_put_uint(w, p->fail_max);
+    cbor_put_uint(w, p->soak_ms);
+    cbor_put_uint(w, p->approve);
+    cbor_put_uint(w, p->deadline_ms);
+    cbor_put_uint(w, p->fail_pct);
+    cbor_put_uint(w, p->fail_min);
+    cbor_put_uint(w, p->success_pct);
+    cbor_put_uint(w, p->silent_passes);
+    cbor_put_uint(w, p->silent_ms);
+    cbor_put_bool(w, p->silent_skip);
+}
+
 static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct err *err)
 {
     scoped(sha256_free) struct sha256 *hash = NULL;
@@ -513,7 +529,7 @@ static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct
     struct cbor_out w = { .p = buf, .cap = sizeof buf };
     enum rc rc = sha256_new(&hash, err);
 
-    cbor_put_text(&w, "berth plan 3");
+    cbor_put_text(&w, "berth plan 4");
     cbor_put_text(&w, in->fleet->name);
     cbor_put_uint(&w, in->rollouts);
     cbor_put_uint(&w, plan->n_waves);
@@ -527,10 +543,7 @@ static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct
         const struct plan_rollout *r = &plan->rollout[i];
 
         w.n = 0;
-        cbor_put_uint(&w, r->fail_max);
-        cbor_put_uint(&w, r->soak_ms);
-        cbor_put_uint(&w, r->approve);
-        cbor_put_uint(&w, fleet_policy_of(in->fleet, r->tenant, r->name)->deadline_ms);
+        put_policy(&w, r->policy);
         rc = add_record(hash, &w, err);
     }
     if (rc == RC_OK)

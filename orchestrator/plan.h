@@ -75,6 +75,7 @@ struct plan_rollout {
     char from[VERSION_CAP]; /* of the first satellite */
     char to[VERSION_CAP];
     struct digest to_manifest;
+    const struct fleet_policy *policy; /* of the fleet file, or the built-in one */
     uint32_t fail_max;
     uint64_t soak_ms;
     uint32_t approve; /* APPROVAL_BITs */

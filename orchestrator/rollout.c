@@ -83,6 +83,8 @@ enum rc rollout_check(const struct rollout *r, struct err *err)
         return err_set(err, RC_ROLLOUT_STATE, "state");
     if (r->fail_max == 0)
         return err_set(err, RC_ROLLOUT_STATE, "the number of failures to pause at is 0");
+    if (r->fail_pct > 100 || r->success_pct > 100 || (r->fail_pct > 0) != (r->fail_min > 0))
+        return err_set(err, RC_ROLLOUT_STATE, "shares of failures and success");
     if (r->n_waves == 0 || r->n_waves > ROLLOUT_WAVES_MAX)
         return err_set(err, RC_ROLLOUT_STATE, "number of waves");
     if (r->n_tasks == 0 || r->n_tasks > ROLLOUT_TASKS_MAX)
@@ -99,58 +101,151 @@ uint32_t rollout_wave_now(const struct rollout *r)
     return now;
 }
 
-/* The satellites whose orders were released, and those of the newest wave alone. */
+/* Those of one open wave, or of all, that nobody excused. */
 struct tally {
-    uint32_t released, healthy, failed;
-    uint32_t wave, wave_healthy, wave_failed;
-    const struct rollout_seen *first_failed; /* NULL = none */
-    const char *first_satellite;
+    uint32_t members, healthy, failed;
+    uint32_t gone;                       /* silent, and to be gone without */
+    uint32_t first_failed, first_silent; /* index + 1; 0 = none */
 };
 
-static void count_one(struct tally *t, const struct rollout_task *task,
-                      const struct rollout_seen *seen, bool newest)
+bool rollout_silent(const struct rollout *r, const struct rollout_seen *seen)
 {
-    bool healthy = seen->outcome == OUTCOME_HEALTHY;
-    bool failed = seen->outcome == OUTCOME_FAILED;
-
-    t->released++;
-    t->healthy += healthy;
-    t->failed += failed;
-    t->wave += newest;
-    t->wave_healthy += newest && healthy;
-    t->wave_failed += newest && failed;
-    if (failed && !t->first_failed) {
-        t->first_failed = seen;
-        t->first_satellite = task->satellite;
-    }
+    if (seen->outcome == OUTCOME_FAILED) /* it has spoken */
+        return false;
+    if (seen->predicted && r->silent_passes > 0)
+        return seen->missed > r->silent_passes;
+    return r->silent_ms > 0 && seen->age_ms > r->silent_ms;
 }
 
-static struct tally count(const struct rollout *r, const struct rollout_seen *seen, uint32_t open)
+static void count_one(const struct rollout *r, uint32_t index, const struct rollout_seen *seen,
+                      struct tally *t)
+{
+    bool silent = rollout_silent(r, seen);
+
+    t->members++;
+    t->failed += seen->outcome == OUTCOME_FAILED;
+    t->gone += silent && r->silent_skip;
+    t->healthy += seen->outcome == OUTCOME_HEALTHY && !(silent && r->silent_skip);
+    if (seen->outcome == OUTCOME_FAILED && t->first_failed == 0)
+        t->first_failed = index + 1;
+    if (silent && t->first_silent == 0)
+        t->first_silent = index + 1;
+}
+
+/* Of the waves from `from` on that are below `to`. */
+static struct tally count(const struct rollout *r, const struct rollout_seen *seen, uint32_t from,
+                          uint32_t to)
 {
     struct tally t = { 0 };
 
     for (uint32_t i = 0; i < r->n_tasks; i++)
-        if (r->task[i].wave < open)
-            count_one(&t, &r->task[i], &seen[i], r->task[i].wave + 1 == open);
+        if (r->task[i].wave >= from && r->task[i].wave < to && !r->task[i].excused)
+            count_one(r, i, &seen[i], &t);
     return t;
 }
 
-static struct rollout_action pause_for(const struct tally *t, uint32_t wave)
+/* Whether nothing more is to come of it by itself. */
+static bool is_decided(const struct tally *t)
 {
-    struct rollout_action action = { .verb = ROLLOUT_DO_PAUSE, .wave = wave };
-    const struct rollout_seen *seen = t->first_failed;
-
-    assert(seen);
-    if (t->failed == 1)
-        (void)snprintf(action.reason, sizeof action.reason, "%s: %s %s", t->first_satellite,
-                       seen->what, rc_name(rc_from_number(seen->code)));
-    else
-        (void)snprintf(action.reason, sizeof action.reason, "%u satellites failed, first %s: %s",
-                       t->failed, t->first_satellite, rc_name(rc_from_number(seen->code)));
-    return action;
+    return t->healthy + t->failed + t->gone == t->members;
 }
 
-/* The newest open wave is healthy as a whole: soak, pass, then the next one or the end. */
+/* Of those that decided enough are healthy, and not nobody.  A wave that is excused as a whole
+ * holds: a person has said so. */
+static bool is_enough(const struct rollout *r, const struct tally *t)
+{
+    uint32_t pct = r->success_pct > 0 ? r->success_pct : 100;
+
+    return t->members == 0 ||
+           (t->healthy > 0 && 100U * t->healthy >= pct * (t->healthy + t->failed));
+}
+
+static bool is_over_budget(const struct rollout *r, const struct tally *all)
+{
+    if (all->failed >= r->fail_max)
+        return true;
+    return r->fail_pct > 0 && all->failed >= r->fail_min &&
+           100U * all->failed >= r->fail_pct * (all->healthy + all->failed);
+}
+
+static void say_failed(const struct rollout *r, const struct rollout_seen *seen,
+                       const struct tally *all, struct rollout_action *action)
+{
+    const struct rollout_seen *first = &seen[all->first_failed - 1];
+    const char *satellite = r->task[all->first_failed - 1].satellite;
+    const char *name = rc_name(rc_from_number(first->code));
+
+    if (all->failed == 1)
+        (void)snprintf(action->reason, sizeof action->reason, "%s: %s %s", satellite, first->what,
+                       name);
+    else
+        (void)snprintf(action->reason, sizeof action->reason, "%u satellites failed, first %s: %s",
+                       all->failed, satellite, name);
+}
+
+static void say_silent(const struct rollout *r, const struct rollout_seen *seen, uint32_t first,
+                       struct rollout_action *action)
+{
+    const struct rollout_seen *s = &seen[first];
+    const char *satellite = r->task[first].satellite;
+
+    if (s->predicted && r->silent_passes > 0)
+        (void)snprintf(action->reason, sizeof action->reason, "%s is silent: %llu passes missed",
+                       satellite, (unsigned long long)s->missed);
+    else
+        (void)snprintf(action->reason, sizeof action->reason, "%s is silent for %llu s", satellite,
+                       (unsigned long long)(s->age_ms / 1000U));
+}
+
+/* What all open waves have come to. */
+struct standing {
+    struct tally all;
+    uint32_t short_of; /* the first wave with too few healthy ones; from 1; 0 = none */
+    bool decided;      /* the newest one */
+    bool holds;        /* every one has decided, and has enough */
+};
+
+static struct standing stand(const struct rollout *r, const struct rollout_seen *seen,
+                             uint32_t open)
+{
+    struct standing ret = { .all = count(r, seen, 0, open), .holds = true };
+
+    for (uint32_t w = 0; w < open; w++) {
+        struct tally t = count(r, seen, w, w + 1);
+
+        ret.decided = is_decided(&t);
+        ret.holds = ret.holds && ret.decided && is_enough(r, &t);
+        if (is_decided(&t) && !is_enough(r, &t) && ret.short_of == 0)
+            ret.short_of = w + 1;
+    }
+    return ret;
+}
+
+/* Whether there is reason to pause, and it.  Below a budget a failure does not pause at once; but
+ * once every satellite of the newest wave has decided, nothing more can happen by itself. */
+static bool must_pause(const struct rollout *r, const struct rollout_seen *seen,
+                       const struct standing *s, uint64_t now_ms, struct rollout_action *action)
+{
+    if (is_over_budget(r, &s->all) || (s->decided && s->short_of > 0 && s->all.failed > 0)) {
+        say_failed(r, seen, &s->all, action);
+        return true;
+    }
+    if (s->decided && s->short_of > 0) {
+        (void)snprintf(action->reason, sizeof action->reason, "wave %u: all are silent",
+                       s->short_of);
+        return true;
+    }
+    if (s->all.first_silent > 0 && !r->silent_skip) {
+        say_silent(r, seen, s->all.first_silent - 1, action);
+        return true;
+    }
+    action->late = r->deadline_ms > 0 && now_ms >= r->deadline_ms;
+    if (action->late)
+        (void)snprintf(action->reason, sizeof action->reason, "its deadline has passed");
+    return action->late;
+}
+
+/* Every open wave holds: soak the newest, pass it, then the next one or the end. */
 static struct rollout_action forward(const struct rollout *r, uint32_t wave, uint64_t now_ms)
 {
     const struct rollout_wave *w = &r->wave[wave];
@@ -168,35 +263,42 @@ static struct rollout_action forward(const struct rollout *r, uint32_t wave, uin
     return action;
 }
 
+/* Of one that runs, and that everybody has approved. */
+static struct rollout_action run(const struct rollout *r, const struct rollout_seen *seen,
+                                 uint64_t now_ms)
+{
+    uint32_t open = rollout_wave_now(r);
+    struct rollout_action action = { .wave = open > 0 ? open - 1 : 0 };
+    struct standing s = stand(r, seen, open);
+
+    bool over = s.holds && open == r->n_waves && r->wave[open - 1].state == WAVE_DONE;
+
+    if (must_pause(r, seen, &s, over ? 0 : now_ms, &action)) { /* what is over is not late */
+        action.verb = ROLLOUT_DO_PAUSE;
+        return action;
+    }
+    if (open == 0) {
+        action.verb = ROLLOUT_DO_RELEASE;
+        return action;
+    }
+    if (s.holds)
+        return forward(r, open - 1, now_ms);
+    if (r->wave[open - 1].state == WAVE_ACTIVE && r->wave[open - 1].healthy_ms != 0)
+        action.verb = ROLLOUT_DO_UNSETTLE;
+    return action;
+}
+
 struct rollout_action rollout_next(const struct rollout *r, const struct rollout_seen *seen,
                                    uint64_t now_ms)
 {
     struct rollout_action action = { .verb = ROLLOUT_DO_NOTHING };
-    uint32_t open = rollout_wave_now(r);
 
     if (r->state == ROLLOUT_AWAITING && r->approved)
         action.verb = ROLLOUT_DO_START;
     if (r->state == ROLLOUT_RUNNING && !r->approved)
         action.verb = ROLLOUT_DO_AWAIT;
-    if (r->state != ROLLOUT_RUNNING || !r->approved)
-        return action;
-    if (open == 0) {
-        action.verb = ROLLOUT_DO_RELEASE;
-        return action;
-    }
-
-    struct tally t = count(r, seen, open);
-    /* Below the limit a failure does not pause at once; but once every satellite of the wave has
-     * decided, nothing more can happen by itself. */
-    bool decided = t.wave_healthy + t.wave_failed == t.wave;
-    if (t.failed >= r->fail_max || (t.failed > 0 && decided))
-        return pause_for(&t, open - 1);
-    if (t.healthy == t.released)
-        return forward(r, open - 1, now_ms);
-    if (r->wave[open - 1].state == WAVE_ACTIVE && r->wave[open - 1].healthy_ms != 0) {
-        action.verb = ROLLOUT_DO_UNSETTLE;
-        action.wave = open - 1;
-    }
+    if (r->state == ROLLOUT_RUNNING && r->approved)
+        action = run(r, seen, now_ms);
     return action;
 }
 
@@ -230,12 +332,12 @@ enum rc rollout_promote(struct rollout *r, const struct rollout_seen *seen, uint
     if (r->wave[open - 1].state != WAVE_ACTIVE)
         return err_set(err, RC_ROLLOUT_STATE, "wave %u is %s already", open,
                        wave_state_name(r->wave[open - 1].state));
-    struct tally t = count(r, seen, open);
+    struct tally t = count(r, seen, 0, open);
 
-    if (t.healthy != t.released)
+    if (t.healthy != t.members)
         return err_set(err, RC_ROLLOUT_STATE,
                        "%u of the %u satellites that got their order are healthy, %u have failed",
-                       t.healthy, t.released, t.failed);
+                       t.healthy, t.members, t.failed);
     r->wave[open - 1].state = WAVE_DONE;
     return RC_OK;
 }
@@ -260,7 +362,10 @@ void rollout_took(struct rollout *r, const struct rollout_action *action, uint64
         r->wave[action->wave].state = WAVE_ACTIVE;
         break;
     case ROLLOUT_DO_PAUSE:
-        r->wave[action->wave].state = WAVE_FAILED;
+        if (r->wave[action->wave].state == WAVE_ACTIVE || !action->late)
+            r->wave[action->wave].state = WAVE_FAILED;
+        if (action->late)
+            r->deadline_ms = 0;
         rc = rollout_enter(r, ROLLOUT_EV_PAUSE, action->reason, NULL);
         break;
     case ROLLOUT_DO_COMPLETE:

@@ -5,11 +5,13 @@
  * clock go in, one action comes out; the caller carries it out and records it.
  *
  * What was seen comes from authenticated reports only (orchestrator/verdict).  A satellite that
- * says nothing is waited for; silence is never a failure.
+ * says nothing is waited for, unless the policy bounds how long; silence is never health.
  *
- * Rules, each with its test: wave k+1 opens only while every satellite of the waves before is
- * healthy; a rollout that is not running, or not approved, opens nothing; a wave opens once.  A
- * person may end a soak early (rollout_promote), and nothing else.
+ * Rules, each with its test: wave k+1 opens only while every wave before holds: all its satellites
+ * have decided, are silent and to be gone without, or excused, and of those that decided the share
+ * that the policy asks for, and at least one, is healthy.  A rollout that is not running, not
+ * approved, past its deadline or over a budget opens nothing; a wave opens once.  All open waves
+ * are counted before one thing is done.  A person may end a soak early (rollout_promote).
  */
 #ifndef BERTH_ORCHESTRATOR_ROLLOUT_H
 #define BERTH_ORCHESTRATOR_ROLLOUT_H
@@ -53,6 +55,9 @@ struct rollout_seen {
     enum outcome outcome;
     uint32_t code;                 /* failed: the rc number in the report */
     char what[2U * NAME_CAP + 1U]; /* failed: "acme/beacon" */
+    bool predicted;                /* whether its passes are known, and `missed` counts */
+    uint64_t missed;               /* passes since it was heard of last */
+    uint64_t age_ms; /* how long ago that was, or the rollout was made if that is less */
 };
 
 struct rollout_wave {
@@ -63,6 +68,7 @@ struct rollout_wave {
 struct rollout_task {
     char satellite[NAME_CAP];
     uint32_t wave; /* below n_waves */
+    bool excused;  /* a person has said that it does not count */
 };
 
 struct rollout {
@@ -70,7 +76,14 @@ struct rollout {
     enum rollout_state state;
     char reason[ROLLOUT_REASON_CAP]; /* paused, aborted: why */
     uint32_t fail_max;               /* pause at this many failed satellites; at least 1 */
-    uint64_t soak_ms;                /* how long a wave stays healthy before it has passed */
+    uint32_t fail_pct;               /* or at this share of those that decided, ... */
+    uint32_t fail_min;               /* ... once so many have failed; both 0 = no share */
+    uint32_t success_pct;            /* of a wave's that decided, so many are healthy; 0 = all */
+    uint32_t silent_passes;          /* silent is who missed more passes than that, ... */
+    uint64_t silent_ms;   /* ... or, where none are known, was not heard of for longer; 0 = never */
+    bool silent_skip;     /* go on without who is silent; else pause */
+    uint64_t deadline_ms; /* Unix time; pause once then; 0 = none */
+    uint64_t soak_ms;     /* how long a wave stays healthy before it has passed */
     uint32_t n_waves;
     uint32_t n_tasks;
     struct rollout_wave wave[ROLLOUT_WAVES_MAX];
@@ -92,6 +105,7 @@ enum rollout_verb {
 struct rollout_action {
     enum rollout_verb verb;
     uint32_t wave;
+    bool late; /* pause: for the deadline, which has served then */
     char reason[ROLLOUT_REASON_CAP];
 };
 
@@ -100,7 +114,10 @@ const char *rollout_state_name(enum rollout_state state);
 /* "waiting", "active", "done", "failed". */
 const char *wave_state_name(enum wave_state state);
 
-/* Whether the values fit together: limits, every task in a wave, no empty wave, no wave
+/* Whether a satellite is silent, as the policy of the rollout has it. */
+bool rollout_silent(const struct rollout *r, const struct rollout_seen *seen);
+
+/* Whether the values fit together: limits, shares, every task in a wave, no empty wave, no wave
  * active before the ones ahead of it are done.  RC_ROLLOUT_STATE. */
 must_check enum rc rollout_check(const struct rollout *r, struct err *err);
 
@@ -121,7 +138,8 @@ must_check enum rc rollout_enter(struct rollout *r, enum rollout_event event, co
 /* End the soak of the newest open wave now: it is done, and rollout_next opens the one behind it,
  * if all are healthy then, too.  seen as in rollout_next.  wave: which one is meant, from 1; 0 =
  * the newest.  RC_ROLLOUT_STATE and nothing changed when the rollout does not run, the wave is
- * another or done, or a satellite that got its order is not healthy; silence is not health. */
+ * another or done, or a satellite that got its order and is not excused is not healthy; silence is
+ * not health. */
 must_check enum rc rollout_promote(struct rollout *r, const struct rollout_seen *seen,
                                    uint32_t wave, struct err *err);
 

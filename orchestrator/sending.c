@@ -379,12 +379,13 @@ static void move_pass(struct sending *s, struct lane *lane, int64_t now_ms)
 }
 
 /* What passes have come to, and those that nobody wants to know of any more. */
-static enum rc settle(struct sending *s, struct store *store, int64_t now_ms, struct err *err)
+static enum rc settle(struct sending *s, struct store *store, int64_t now_ms, bool *ret_changed,
+                      struct err *err)
 {
     enum rc rc = RC_OK;
 
     if (is_due(s->settled_ms, now_ms, SETTLE_MS)) {
-        rc = settle_passes(store, now_ms, err);
+        rc = settle_passes(store, now_ms, ret_changed, err);
         s->settled_ms = now_ms;
     }
     if (rc == RC_OK && is_due(s->forgot_ms, now_ms, FORGET_MS) &&
@@ -395,7 +396,8 @@ static enum rc settle(struct sending *s, struct store *store, int64_t now_ms, st
     return rc;
 }
 
-enum rc sending_tick(struct sending *s, const struct home *home, int64_t now_ms, struct err *err)
+enum rc sending_tick(struct sending *s, const struct home *home, int64_t now_ms, bool *ret_settled,
+                     struct err *err)
 {
     bool changed = false;
     enum rc rc = timetable_look(s->timetable, home, now_ms, &changed, err);
@@ -414,7 +416,7 @@ enum rc sending_tick(struct sending *s, const struct home *home, int64_t now_ms,
         move_pass(s, s->lane[i], now_ms);
     if (rc == RC_OK)
         rc = sending_keep(s, home->store, err);
-    return rc == RC_OK ? settle(s, home->store, now_ms, err) : rc;
+    return rc == RC_OK ? settle(s, home->store, now_ms, ret_settled, err) : rc;
 }
 
 enum rc sending_keep(struct sending *s, struct store *store, struct err *err)

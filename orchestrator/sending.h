@@ -33,9 +33,10 @@ must_check enum rc sending_queue(struct sending *sending, struct store *store,
                                  size_t n, const struct sending_owner *owner, struct err *err);
 
 /* What the time brings: files are read again, passes reserved, begun and ended; what changed is
- * kept.  Once a round, before sending_gate. */
+ * kept.  *ret_settled is set when a pass has come to an end, and else left alone.  Once a round,
+ * before sending_gate. */
 must_check enum rc sending_tick(struct sending *sending, const struct home *home, int64_t now_ms,
-                                struct err *err);
+                                bool *ret_settled, struct err *err);
 
 enum sending_gate {
     SENDING_FREE,   /* not governed */

@@ -57,7 +57,7 @@ void settle_move(struct store_pass *pass, size_t n, const struct store_heard *he
 }
 
 static enum rc settle_satellite(struct store *store, struct store_pass *pass, size_t n,
-                                int64_t now_ms, struct err *err)
+                                int64_t now_ms, bool *ret_changed, struct err *err)
 {
     scoped(free_ptr) struct store_heard *heard = NULL;
     scoped(free_ptr) bool *changed = calloc(n, sizeof *changed);
@@ -70,12 +70,14 @@ static enum rc settle_satellite(struct store *store, struct store_pass *pass, si
     if (rc == RC_OK)
         settle_move(pass, n, heard, n_heard, now_ms, changed);
     for (size_t i = 0; rc == RC_OK && i < n; i++)
-        if (changed[i] && (int64_t)pass[i].los_ms <= now_ms) /* before, they are berth-ground's */
+        if (changed[i] && (int64_t)pass[i].los_ms <= now_ms) { /* before, they are berth-ground's */
             rc = store_put_pass(store, &pass[i], err);
+            *ret_changed = true;
+        }
     return rc;
 }
 
-enum rc settle_passes(struct store *store, int64_t now_ms, struct err *err)
+enum rc settle_passes(struct store *store, int64_t now_ms, bool *ret_changed, struct err *err)
 {
     scoped(free_ptr) struct store_pass *rows = NULL;
     scoped(store_rollback) struct store *open = NULL;
@@ -89,7 +91,7 @@ enum rc settle_passes(struct store *store, int64_t now_ms, struct err *err)
     for (size_t i = 0, to = 0; rc == RC_OK && i < n; i = to) {
         for (to = i; to < n && strcmp(rows[to].satellite, rows[i].satellite) == 0;)
             to++;
-        rc = settle_satellite(store, rows + i, to - i, now_ms, err);
+        rc = settle_satellite(store, rows + i, to - i, now_ms, ret_changed, err);
     }
     return rc == RC_OK ? store_commit(&open, err) : rc;
 }

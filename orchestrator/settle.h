@@ -14,7 +14,9 @@
 void settle_move(struct store_pass *pass, size_t n, const struct store_heard *heard, size_t n_heard,
                  int64_t now_ms, bool *ret);
 
-/* The same with all that the store has, and what changed is kept. */
-must_check enum rc settle_passes(struct store *store, int64_t now_ms, struct err *err);
+/* The same with all that the store has, and what changed is kept.  *ret_changed is set when
+ * something did, and else left alone. */
+must_check enum rc settle_passes(struct store *store, int64_t now_ms, bool *ret_changed,
+                                 struct err *err);
 
 #endif

@@ -459,6 +459,14 @@ must_check enum rc store_passes(struct store *store, uint64_t since_ms, struct s
  * beginning. */
 must_check enum rc store_passes_open(struct store *store, uint64_t since_ms,
                                      struct store_pass **ret, size_t *ret_n, struct err *err);
+/* One row for each satellite that a pass is kept of: how many that began after its newest report
+ * have failed; by satellite. */
+struct store_silence {
+    char satellite[NAME_CAP];
+    uint64_t missed;
+};
+must_check enum rc store_silences(struct store *store, struct store_silence **ret, size_t *ret_n,
+                                  struct err *err);
 /* Forget those that were over at a time. */
 must_check enum rc store_forget_passes(struct store *store, uint64_t before_ms, struct err *err);
 

@@ -2,6 +2,7 @@
  *
  * orchestrator/store_pass: what passes were to carry, and what they did.
  */
+#include "orchestrator/contact.h"
 #include "orchestrator/store_query.h"
 
 #define PASS(kind, member) FIELD(kind, struct store_pass, member)
@@ -46,6 +47,26 @@ enum rc store_passes_open(struct store *store, uint64_t since_ms, struct store_p
 
     query_u64(&q, since_ms);
     return query_list(&q, &pass_row, (void **)ret, ret_n, err);
+}
+
+#define SILENCE(kind, member) FIELD(kind, struct store_silence, member)
+static const struct field silence_fields[] = {
+    SILENCE(FIELD_TEXT, satellite),
+    SILENCE(FIELD_U64, missed),
+};
+static const struct row_type silence_row = ROW_TYPE(struct store_silence, silence_fields);
+
+enum rc store_silences(struct store *store, struct store_silence **ret, size_t *ret_n,
+                       struct err *err)
+{
+    struct query q =
+        query_start(store, "SELECT p.satellite, COUNT(CASE WHEN p.state = ? AND "
+                           "p.aos_ms > coalesce(o.received_ms, 0) THEN 1 END) FROM pass p "
+                           "LEFT JOIN observed o ON o.satellite = p.satellite GROUP BY p.satellite "
+                           "ORDER BY p.satellite");
+
+    query_u64(&q, CONTACT_FAILED);
+    return query_list(&q, &silence_row, (void **)ret, ret_n, err);
 }
 
 enum rc store_forget_passes(struct store *store, uint64_t before_ms, struct err *err)

@@ -103,6 +103,24 @@ static enum rc load_satellites(struct store *store, struct view *view, struct er
     return rc;
 }
 
+/* Both lists are by id. */
+static enum rc load_silences(struct store *store, struct view *view, struct err *err)
+{
+    scoped(free_ptr) struct store_silence *rows = NULL;
+    size_t n = 0;
+    enum rc rc = store_silences(store, &rows, &n, err);
+
+    for (size_t i = 0, k = 0; rc == RC_OK && i < view->n; i++) {
+        struct view_satellite *sat = &view->satellite[i];
+
+        while (k < n && strcmp(rows[k].satellite, sat->row.id) < 0)
+            k++;
+        sat->predicted = k < n && strcmp(rows[k].satellite, sat->row.id) == 0;
+        sat->missed = sat->predicted ? rows[k].missed : 0;
+    }
+    return rc;
+}
+
 static enum rc load_root(struct store *store, struct view *view, struct err *err)
 {
     scoped(free_ptr) struct root *root = malloc(sizeof *root);
@@ -141,6 +159,8 @@ enum rc view_load(struct store *store, struct view **ret, struct err *err)
     if (rc == RC_OK)
         rc = load_satellites(store, view, err);
     if (rc == RC_OK)
+        rc = load_silences(store, view, err);
+    if (rc == RC_OK)
         rc = store_packages(store, &view->packages, &view->n_packages, err);
     if (rc == RC_OK)
         rc = store_deltas(store, &view->deltas, &view->n_deltas, err);
@@ -155,6 +175,14 @@ enum rc view_load(struct store *store, struct view **ret, struct err *err)
     *ret = view;
     view = NULL;
     return RC_OK;
+}
+
+enum verdict view_verdict(const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms)
+{
+    const struct order *want = view_want(sat);
+
+    return sat->predicted ? verdict_by_passes(want, sat->seen, sat->missed, VIEW_SILENT_PASSES)
+                          : verdict_of(want, sat->seen, view_age_ms(sat, now_ms), silent_ms);
 }
 
 const struct view_satellite *view_find(const struct view *view, const char *id)

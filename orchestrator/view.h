@@ -15,7 +15,8 @@
 #include "orchestrator/verdict.h"
 
 #define VIEW_SILENT_MS (10ULL * 60U * 1000U) /* default: longest expected gap between reports */
-#define VIEW_AHEAD_MAX 4096U /* generations that a report is believed to be ahead of the store */
+#define VIEW_SILENT_PASSES 2U /* the same where passes are predicted: so many may be missed */
+#define VIEW_AHEAD_MAX 4096U  /* generations that a report is believed to be ahead of the store */
 
 struct view_satellite {
     struct store_satellite row;
@@ -24,6 +25,8 @@ struct view_satellite {
     uint64_t newest;      /* highest generation in any order or believable report */
     struct report *seen;  /* newest report, NULL = none */
     uint64_t received_ms; /* of the report, Unix time */
+    bool predicted;       /* passes of it are kept, and what follows counts */
+    uint64_t missed;      /* passes that began since the report, and were over with nothing heard */
 };
 
 /* The delta that is being made now, by whichever program; set by who can look (delta_cache). */
@@ -91,6 +94,10 @@ struct ride view_ride(const struct view *view, const struct view_satellite *sat,
 
 /* The order as an argument of verdict functions: NULL when nothing was ever released. */
 const struct order *view_want(const struct view_satellite *sat);
+
+/* The verdict on a satellite now: silent by the passes that it missed where they are known, by the
+ * age of its report where not. */
+enum verdict view_verdict(const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms);
 
 /* Age of the newest report; UINT64_MAX when there is none. */
 uint64_t view_age_ms(const struct view_satellite *sat, uint64_t now_ms);

@@ -16,6 +16,7 @@
 #include "link/port.h"
 #include "manifest/envelope.h"
 #include "orchestrator/advance.h"
+#include "orchestrator/contact.h"
 #include "orchestrator/ingest.h"
 #include "orchestrator/witness.h"
 #include "tests/unit/stored_order.h"
@@ -296,6 +297,115 @@ static void shared_order_waits_for_both(void **state)
     assert_int_equal(rollout_state(camera), ROLLOUT_ABORTED); /* it could never end */
     step();
     assert_int_equal(order_state("sat-2", 1), ORDER_CANCELLED);
+}
+
+static void put_pass(const char *sat, uint64_t aos_ms, uint32_t pass_state)
+{
+    struct store_pass row = {
+        .station = "kiruna", .aos_ms = aos_ms, .los_ms = aos_ms + 10, .state = pass_state
+    };
+
+    (void)snprintf(row.satellite, sizeof row.satellite, "%s", sat);
+    assert_rc(store_put_pass(store, &row, &err), RC_OK);
+}
+
+static uint64_t add_silent_rollout(bool skip)
+{
+    uint64_t id = add_rollout("beacon", 1, false), again = 0;
+    scoped(free_ptr) struct store_wave *waves = NULL;
+    struct store_rollout row;
+    size_t n = 0;
+
+    assert_rc(store_rollout(store, id, &row, &err), RC_OK);
+    row.silent_passes = 1;
+    row.silent_skip = skip;
+    assert_rc(store_waves(store, id, &waves, &n, &err), RC_OK);
+    row.state = ROLLOUT_ABORTED; /* the one without such a policy */
+    assert_rc(store_update_rollout(store, &row, &err), RC_OK);
+    row.state = ROLLOUT_RUNNING;
+    assert_rc(store_add_rollout(store, &row, &again, &err), RC_OK);
+    for (size_t i = 0; i < n; i++) {
+        waves[i].rollout = again;
+        waves[i].generation = 2;
+        assert_rc(store_add_wave(store, &waves[i], &err), RC_OK);
+    }
+    add_order("sat-1", 2, 1);
+    add_order("sat-2", 2, 1);
+    return again;
+}
+
+/* sat-2 was to be spoken to three times since its report, and twice nothing was heard; the pass in
+ * which the report came and the one under way do not count. */
+static void miss_passes(void)
+{
+    put_pass("sat-1", NOW - 500, CONTACT_FAILED);
+    assert_rc(report("sat-1", "sat-1", 1, 2, 1, SLOT_COMMITTED), RC_OK);
+    assert_rc(report("sat-2", "sat-2", 1, 0, 0, SLOT_COMMITTED), RC_OK);
+    put_pass("sat-2", NOW - 5, CONTACT_FAILED);
+    put_pass("sat-2", NOW + 100, CONTACT_FAILED);
+    put_pass("sat-2", NOW + 200, CONTACT_EXECUTING);
+}
+
+static void missed_passes_pause(void **state)
+{
+    uint64_t id = add_silent_rollout(false);
+    struct store_rollout row;
+
+    (void)state;
+    step();
+    miss_passes();
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_RUNNING); /* one may be missed */
+    put_pass("sat-2", NOW + 200, CONTACT_FAILED);
+    step();
+    assert_rc(store_rollout(store, id, &row, &err), RC_OK);
+    assert_int_equal(row.state, ROLLOUT_PAUSED);
+    assert_string_equal(row.reason, "sat-2 is silent: 2 passes missed");
+}
+
+static void who_missed_passes_is_gone_without(void **state)
+{
+    scoped(view_free) struct view *view = NULL;
+    uint64_t id = add_silent_rollout(true);
+
+    (void)state;
+    step();
+    miss_passes();
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_RUNNING);
+    put_pass("sat-2", NOW + 200, CONTACT_FAILED);
+    put_pass("sat-2", NOW + 300, CONTACT_FAILED);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_COMPLETED);
+    assert_int_equal(order_state("sat-2", 2), ORDER_RELEASED); /* for when it comes back */
+
+    /* What status says of them, however long ago that was. */
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_int_equal(view_verdict(view_find(view, "sat-1"), NOW + 3600000, 1), VERDICT_SYNCED);
+    assert_int_equal(view_verdict(view_find(view, "sat-2"), NOW, 1000000), VERDICT_SILENT);
+}
+
+static void a_deadline_pauses_once(void **state)
+{
+    uint64_t id = add_rollout("beacon", 1, true);
+    struct store_rollout row;
+    struct store *open = NULL;
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    assert_rc(store_rollout(store, id, &row, &err), RC_OK);
+    row.deadline_ms = NOW;
+    assert_rc(store_update_rollout(store, &row, &err), RC_OK);
+    step();
+    assert_rc(store_rollout(store, id, &row, &err), RC_OK);
+    assert_int_equal(row.state, ROLLOUT_PAUSED);
+    assert_string_equal(row.reason, "its deadline has passed");
+    assert_int_equal(order_state("sat-1", 1), ORDER_HELD);
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(advance_enter(store, id, ROLLOUT_EV_RESUME, NULL, NOW, &err), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    step();
+    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
 }
 
 static void newer_order_replaces_what_was_sent(void **state)
@@ -789,6 +899,9 @@ int main(void)
         ROW(a_satellite_that_lies_holds_itself_up),
         ROW(failure_holds_the_rest),
         ROW(shared_order_waits_for_both),
+        ROW(missed_passes_pause),
+        ROW(who_missed_passes_is_gone_without),
+        ROW(a_deadline_pauses_once),
         ROW(newer_order_replaces_what_was_sent),
         ROW(pause_and_resume),
         ROW(promote_ends_the_soak),

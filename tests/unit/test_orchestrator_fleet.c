@@ -106,7 +106,10 @@ static const char with_sky[] =
     "  - {id: aurora-4, link: s-band, orbit: {contacts: plan.ionrc}, node: 104}\n"
     "  - {id: aurora-5}\n"
     "desired: []\n"
-    "rollout: {default: {deadline: 3d}}\n";
+    "rollout:\n"
+    "  default: {deadline: 3d}\n"
+    "  acme/cam: {fail: {pct: 20%, min: 3}, success: 75%, silent: {passes: 4, action: skip}}\n"
+    "  acme/log: {fail: {pct: 5%}, silent: {after: 12h, passes: 2}}\n";
 
 static void reads_the_sky(void **state)
 {
@@ -165,6 +168,20 @@ static void reads_the_sky(void **state)
     assert_int_equal(fleet->satellite[2].link, 1);
     assert_int_equal(fleet->satellite[3].node, 104);
     assert_true(fleet_policy_of(fleet, "x", "y")->deadline_ms == 3ULL * 24 * 3600 * 1000);
+    const struct fleet_policy *p = fleet_policy_of(fleet, "acme", "cam");
+
+    assert_int_equal(p->fail_max, FLEET_FAIL_MAX);
+    assert_int_equal(p->fail_pct, 20);
+    assert_int_equal(p->fail_min, 3);
+    assert_int_equal(p->success_pct, 75);
+    assert_int_equal(p->silent_passes, 4);
+    assert_true(p->silent_skip);
+    assert_true(p->silent_ms == 0);
+    p = fleet_policy_of(fleet, "acme", "log");
+    assert_int_equal(p->fail_min, 1);
+    assert_int_equal(p->success_pct, 0);
+    assert_false(p->silent_skip);
+    assert_true(p->silent_ms == 12ULL * 3600 * 1000);
 }
 
 static void forget_lines(struct fleet *fleet)
@@ -274,6 +291,22 @@ static void refuses_a_bad_sky(void **state)
           "fleet.yaml:3:", "'link' is missing" },
         { "rollout: {default: {deadline: 32d}}\nsatellites: [{id: s}]\nfleet: a\ndesired: []",
           "fleet.yaml:1:", "deadline" },
+#define POLICY(text) "rollout: {default: {" text "}}\nsatellites: [{id: s}]\nfleet: a\ndesired: []"
+        { POLICY("fail: {min: 2}"), "fleet.yaml:1:", "fail needs pct" },
+        { POLICY("fail: {pct: 10}"), "fleet.yaml:1:", "expected 1% to 100%" },
+        { POLICY("fail: {pct: 101%}"), "fleet.yaml:1:", "expected 1% to 100%" },
+        { POLICY("fail: {pct: 10%, min: 0}"), "fleet.yaml:1:", "min" },
+        { POLICY("fail: {pct: 10%, max: 2}"), "fleet.yaml:1:", "max" },
+        { POLICY("fail: [2]"), "fleet.yaml:1:", "" },
+        { POLICY("success: 0%"), "fleet.yaml:1:", "success: expected 1% to 100%" },
+        { POLICY("success: 90%"), "fleet.yaml:1:", "say fail, too" },
+        { POLICY("silent: {}"), "fleet.yaml:1:", "silent needs passes" },
+        { POLICY("silent: {action: skip}"), "fleet.yaml:1:", "silent needs passes" },
+        { POLICY("silent: {passes: 0}"), "fleet.yaml:1:", "passes" },
+        { POLICY("silent: {passes: 101}"), "fleet.yaml:1:", "passes" },
+        { POLICY("silent: {after: 3}"), "fleet.yaml:1:", "after" },
+        { POLICY("silent: {passes: 3, action: abort}"), "fleet.yaml:1:", "neither pause nor skip" },
+        { POLICY("silent: 3"), "fleet.yaml:1:", "silent" },
     };
 
     (void)state;

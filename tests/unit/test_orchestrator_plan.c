@@ -387,8 +387,26 @@ static void refuses(void **state)
     (void)state;
 }
 
-/* What the passes are found from, and what is sent: each alone gives another hash.  What is sent is
- * not in the basis. */
+static void change_policy(int change)
+{
+    struct fleet_policy *p = &fleet->policy[0];
+
+    if (change == 14)
+        p->fail_pct++;
+    if (change == 15)
+        p->fail_min++;
+    if (change == 16)
+        p->success_pct++;
+    if (change == 17)
+        p->silent_passes++;
+    if (change == 18)
+        p->silent_ms++;
+    if (change == 19)
+        p->silent_skip = true;
+}
+
+/* What the passes are found from, how it is to spread, and what is sent: each alone gives another
+ * hash.  What is sent is not in the basis. */
 static void hash_binds_sky_and_bytes(void **state)
 {
     (void)state;
@@ -396,7 +414,7 @@ static void hash_binds_sky_and_bytes(void **state)
     fleet->n_stations = fleet->n_links = fleet->n_tenants = fleet->n_policies = 1;
     fleet->policy[0].n_waves = fleet->policy[0].n_first = 1;
     fleet->policy[0].wave[0].percent = fleet->policy[0].first[0].percent = 100;
-    for (int change = 0; change <= 13; change++) {
+    for (int change = 0; change <= 19; change++) {
         scoped(plan_free) struct plan *before = plan_it();
         struct digest files = { .b = { 1 } };
         struct err err = { 0 };
@@ -421,6 +439,7 @@ static void hash_binds_sky_and_bytes(void **state)
             fleet->tenant[0].uplink_bytes++;
         if (change == 10)
             fleet->policy[0].deadline_ms++;
+        change_policy(change);
         if (change == 11)
             deltas[1] = delta_ride();
         if (change == 12)

@@ -120,6 +120,131 @@ static void pause_says_why(void **state)
     assert_int_equal(action.verb, ROLLOUT_DO_PAUSE);
 }
 
+struct budget {
+    const char *why;
+    struct rollout policy;
+    /* Waves, of which all are open.  H, F, W as above; X: failed and excused; S: waits and missed 4
+     * passes, s, f: so, and was healthy, failed; t: waits, no passes known.  The last three, and
+     * S, were not heard of for 5 s. */
+    const char *seen;
+    enum rollout_verb verb;
+    const char *reason;
+};
+
+/* clang-format off */
+#define POLICY(...) { .fail_max = 100, __VA_ARGS__ }
+static const struct budget budgets[] = {
+    { "one of ten decided is a tenth", POLICY(.fail_pct = 10, .fail_min = 1), "HHHHHHHHHFW", ROLLOUT_DO_PAUSE, "sat-10: acme/cam OOM" },
+    { "one of eleven is less", POLICY(.fail_pct = 10, .fail_min = 1), "HHHHHHHHHHFW", ROLLOUT_DO_NOTHING, "" },
+    { "who waits does not make the share smaller", POLICY(.fail_pct = 50, .fail_min = 1), "FHWWWWWW", ROLLOUT_DO_PAUSE, "sat-1: acme/cam OOM" },
+    { "too few to speak of a share", POLICY(.fail_pct = 50, .fail_min = 2), "FHWWWWWW", ROLLOUT_DO_NOTHING, "" },
+    { "and enough", POLICY(.fail_pct = 50, .fail_min = 2), "FFHWWWWW", ROLLOUT_DO_PAUSE, "2 satellites failed, first sat-1: OOM" },
+    { "every open wave counts", POLICY(.fail_pct = 50, .fail_min = 2), "F|FHW", ROLLOUT_DO_PAUSE, "2 satellites failed, first sat-1: OOM" },
+    { "both budgets hold", { .fail_max = 2, .fail_pct = 90, .fail_min = 3 }, "FFHHHHW", ROLLOUT_DO_PAUSE, "2 satellites failed, first sat-1: OOM" },
+    { "enough are healthy", POLICY(.success_pct = 90), "HHHHHHHHHF", ROLLOUT_DO_SETTLE, "" },
+    { "one too few", POLICY(.success_pct = 91), "HHHHHHHHHF", ROLLOUT_DO_PAUSE, "sat-10: acme/cam OOM" },
+    { "enough of those that decided, but one waits", POLICY(.success_pct = 90), "HHHHHHHHHFW", ROLLOUT_DO_NOTHING, "" },
+    { "each wave for itself", POLICY(.success_pct = 60), "F|HHHH", ROLLOUT_DO_PAUSE, "sat-1: acme/cam OOM" },
+    { "nobody is never enough", POLICY(.success_pct = 1), "F", ROLLOUT_DO_PAUSE, "sat-1: acme/cam OOM" },
+    { "a silent one is waited for", POLICY(.fail_pct = 0), "HS", ROLLOUT_DO_NOTHING, "" },
+    { "unless passes say how long", POLICY(.silent_passes = 3), "HS", ROLLOUT_DO_PAUSE, "sat-2 is silent: 4 passes missed" },
+    { "that many may be missed", POLICY(.silent_passes = 4), "HS", ROLLOUT_DO_NOTHING, "" },
+    { "its last word was good", POLICY(.silent_passes = 3, .silent_skip = true), "Hs", ROLLOUT_DO_SETTLE, "" },
+    { "go on without it", POLICY(.silent_passes = 3, .silent_skip = true), "HS", ROLLOUT_DO_SETTLE, "" },
+    { "but not with nobody", POLICY(.silent_passes = 3, .silent_skip = true), "H|SS", ROLLOUT_DO_PAUSE, "wave 2: all are silent" },
+    { "nor on an old word", POLICY(.silent_passes = 3, .silent_skip = true), "H|ss", ROLLOUT_DO_PAUSE, "wave 2: all are silent" },
+    { "a failure is no silence", POLICY(.silent_passes = 3, .silent_skip = true), "HFf", ROLLOUT_DO_PAUSE, "2 satellites failed, first sat-2: OOM" },
+    { "no passes known: by the clock", POLICY(.silent_passes = 3, .silent_ms = 4000), "Ht", ROLLOUT_DO_PAUSE, "sat-2 is silent for 5 s" },
+    { "and not by passes", POLICY(.silent_passes = 3), "Ht", ROLLOUT_DO_NOTHING, "" },
+    { "passes known, but only a time said", POLICY(.silent_ms = 4000), "HS", ROLLOUT_DO_PAUSE, "sat-2 is silent for 5 s" },
+    { "the deadline", POLICY(.deadline_ms = NOW), "HW", ROLLOUT_DO_PAUSE, "its deadline has passed" },
+    { "before it", POLICY(.deadline_ms = NOW + 1), "HW", ROLLOUT_DO_NOTHING, "" },
+    { "an excused failure", POLICY(.success_pct = 0), "HX", ROLLOUT_DO_SETTLE, "" },
+    { "excused as a whole", POLICY(.success_pct = 0), "H|X", ROLLOUT_DO_SETTLE, "" },
+    { "another's failure counts", POLICY(.success_pct = 0), "HXF", ROLLOUT_DO_PAUSE, "sat-3: acme/cam OOM" },
+};
+/* clang-format on */
+
+static struct rollout_seen seen_as(char c)
+{
+    struct rollout_seen seen = { .code = RC_OOM, .what = "acme/cam" };
+    bool silent = c == 'S' || c == 's' || c == 'f';
+
+    seen.outcome = c == 'H' || c == 's'               ? OUTCOME_HEALTHY
+                   : c == 'F' || c == 'f' || c == 'X' ? OUTCOME_FAILED
+                                                      : OUTCOME_WAITING;
+    seen.predicted = c != 't';
+    seen.missed = silent ? 4 : 0;
+    seen.age_ms = silent || c == 't' ? 5000 : 0;
+    return seen;
+}
+
+static struct rollout of_budget(const struct budget *b, struct rollout_seen *seen)
+{
+    struct rollout r = b->policy;
+
+    r.approved = true;
+    r.state = ROLLOUT_RUNNING;
+    r.n_waves = 1;
+    for (const char *c = b->seen; *c; c++) {
+        if (*c == '|') {
+            r.n_waves++;
+            continue;
+        }
+        struct rollout_task *task = &r.task[r.n_tasks];
+
+        seen[r.n_tasks] = seen_as(*c);
+        *task = (struct rollout_task){ .wave = r.n_waves - 1, .excused = *c == 'X' };
+        (void)snprintf(task->satellite, sizeof task->satellite, "sat-%u", ++r.n_tasks);
+    }
+    for (uint32_t w = 0; w < r.n_waves; w++)
+        r.wave[w].state = w + 1 < r.n_waves ? WAVE_DONE : WAVE_ACTIVE;
+    return r;
+}
+
+static void budgets_hold(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof budgets / sizeof budgets[0]; i++) {
+        struct rollout_seen seen[16] = { 0 };
+        struct rollout r = of_budget(&budgets[i], seen);
+
+        assert_rc(rollout_check(&r, NULL), RC_OK);
+        struct rollout_action got = rollout_next(&r, seen, NOW);
+
+        if (got.verb != budgets[i].verb || strcmp(got.reason, budgets[i].reason) != 0)
+            fail_msg("%s: verb %d, %s", budgets[i].why, got.verb, got.reason);
+    }
+}
+
+/* It pauses once: who resumes knows that it is late. */
+static void a_deadline_serves_once(void **state)
+{
+    struct rollout r = three(WAVE_WAITING, WAVE_WAITING);
+    struct rollout_seen seen[3] = { { .outcome = H }, { .outcome = H }, { .outcome = H } };
+    struct rollout_action action;
+
+    (void)state;
+    r.deadline_ms = NOW;
+    action = rollout_next(&r, seen, NOW);
+    assert_int_equal(action.verb, ROLLOUT_DO_PAUSE);
+    rollout_took(&r, &action, NOW);
+    assert_int_equal(r.wave[0].state, WAVE_WAITING); /* it opened nothing */
+    assert_int_equal(r.deadline_ms, 0);
+    assert_rc(rollout_enter(&r, ROLLOUT_EV_RESUME, NULL, NULL), RC_OK);
+    action = rollout_next(&r, seen, NOW);
+    assert_int_equal(action.verb, ROLLOUT_DO_RELEASE);
+
+    r = three(WAVE_DONE, WAVE_DONE); /* nothing is left to be late with */
+    r.deadline_ms = NOW;
+    assert_int_equal(rollout_next(&r, seen, NOW).verb, ROLLOUT_DO_COMPLETE);
+    r.wave[1].state = WAVE_ACTIVE;
+    action = rollout_next(&r, seen, NOW);
+    assert_int_equal(action.verb, ROLLOUT_DO_PAUSE);
+    rollout_took(&r, &action, NOW);
+    assert_int_equal(r.wave[1].state, WAVE_FAILED);
+}
+
 struct promotion {
     const char *why;
     enum rollout_state state;
@@ -221,6 +346,12 @@ static void refuses_what_cannot_be(void **state)
     assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
     r = good, r.fail_max = 0;
     assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.fail_pct = 101, r.fail_min = 1;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.fail_pct = 10;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.success_pct = 101;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
     r = good, r.n_waves = 0;
     assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
     r = good, r.n_waves = ROLLOUT_WAVES_MAX + 1;
@@ -256,50 +387,143 @@ static struct rollout random_rollout(void)
 
     r.fail_max = 1 + dice(3);
     r.soak_ms = dice(3) * 10;
+    if (dice(2)) {
+        r.fail_pct = 1 + dice(100);
+        r.fail_min = 1 + dice(3);
+    }
+    r.success_pct = dice(2) ? dice(101) : 0;
+    r.silent_passes = dice(2) ? 1 + dice(4) : 0;
+    r.silent_ms = dice(2) ? 1 + dice(100) : 0;
+    r.silent_skip = dice(2);
+    r.deadline_ms = dice(4) ? 0 : NOW + dice(1500);
     r.n_waves = 1 + dice(4);
     r.n_tasks = r.n_waves + dice(6);
     for (uint32_t i = 0; i < r.n_waves; i++)
         r.wave[i].state = WAVE_WAITING;
     for (uint32_t i = 0; i < r.n_tasks; i++)
-        r.task[i].wave = i < r.n_waves ? i : dice(r.n_waves);
+        r.task[i] = (struct rollout_task){ .wave = i < r.n_waves ? i : dice(r.n_waves),
+                                           .excused = dice(20) == 0 };
     return r;
+}
+
+/* ---- what a wave must be for the next to open, told once more, the long way -------------------
+ */
+
+static bool spoke_lately(const struct rollout *r, const struct rollout_seen *s)
+{
+    bool by_passes = s->predicted && r->silent_passes != 0;
+
+    if (s->outcome == OUTCOME_FAILED)
+        return true;
+    if (by_passes)
+        return s->missed <= r->silent_passes;
+    return r->silent_ms == 0 || s->age_ms <= r->silent_ms;
+}
+
+/* Why wave w does not hold; NULL = it does. */
+static const char *amiss(const struct rollout *r, const struct rollout_seen *seen, uint32_t w)
+{
+    uint32_t good = 0, bad = 0, members = 0;
+
+    for (uint32_t i = 0; i < r->n_tasks; i++) {
+        if (r->task[i].wave != w || r->task[i].excused)
+            continue;
+        bool lately = spoke_lately(r, &seen[i]);
+
+        members++;
+        if (!lately && !r->silent_skip)
+            return "silent";
+        if (lately && seen[i].outcome == OUTCOME_WAITING)
+            return "waits";
+        good += lately && seen[i].outcome == OUTCOME_HEALTHY;
+        bad += seen[i].outcome == OUTCOME_FAILED;
+    }
+    if (members > 0 && good == 0)
+        return "nobody";
+    if (bad > 0 && (r->success_pct == 0 || good * 100 < r->success_pct * (good + bad)))
+        return "too few";
+    return NULL;
+}
+
+static bool all_hold_before(const struct rollout *r, const struct rollout_seen *seen, uint32_t wave)
+{
+    for (uint32_t w = 0; w < wave; w++)
+        if (amiss(r, seen, w))
+            return false;
+    return true;
 }
 
 static bool all_healthy_before(const struct rollout *r, const struct rollout_seen *seen,
                                uint32_t wave)
 {
     for (uint32_t i = 0; i < r->n_tasks; i++)
-        if (r->task[i].wave < wave && seen[i].outcome != OUTCOME_HEALTHY)
+        if (r->task[i].wave < wave && !r->task[i].excused && seen[i].outcome != OUTCOME_HEALTHY)
             return false;
     return true;
 }
 
 static uint32_t n_promoted;
+static uint32_t n_actions[ROLLOUT_DO_START + 1];
 
-static uint32_t failures(const struct rollout *r, const struct rollout_seen *seen)
+static uint32_t count_open(const struct rollout *r, const struct rollout_seen *seen,
+                           enum outcome outcome)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < r->n_tasks; i++)
-        n += r->wave[r->task[i].wave].state != WAVE_WAITING && seen[i].outcome == OUTCOME_FAILED;
+        n += r->wave[r->task[i].wave].state != WAVE_WAITING && !r->task[i].excused &&
+             seen[i].outcome == outcome;
     return n;
 }
 
-static void keep_rules(const struct rollout *before, const struct rollout_seen *seen,
+static uint32_t failures(const struct rollout *r, const struct rollout_seen *seen)
+{
+    return count_open(r, seen, OUTCOME_FAILED);
+}
+
+/* Of the share nothing is said where silence makes some of the healthy not count. */
+static bool spent(const struct rollout *r, const struct rollout_seen *seen)
+{
+    uint32_t bad = failures(r, seen);
+    uint32_t all = bad + count_open(r, seen, OUTCOME_HEALTHY);
+
+    return bad >= r->fail_max ||
+           (r->fail_pct > 0 && bad >= r->fail_min && bad * 100 >= r->fail_pct * all);
+}
+
+static bool anybody_silent(const struct rollout *r, const struct rollout_seen *seen)
+{
+    for (uint32_t i = 0; i < r->n_tasks; i++)
+        if (r->wave[r->task[i].wave].state != WAVE_WAITING && !r->task[i].excused &&
+            !spoke_lately(r, &seen[i]))
+            return true;
+    return false;
+}
+
+static void keep_rules(const struct rollout *before, const struct rollout_seen *seen, uint64_t now,
                        const struct rollout_action *action)
 {
+    bool late = before->deadline_ms != 0 && now >= before->deadline_ms;
+    bool running = before->state == ROLLOUT_RUNNING;
+
+    n_actions[action->verb]++;
     if (action->verb != ROLLOUT_DO_NOTHING)
         assert_int_equal(before->state, ROLLOUT_RUNNING);
     if (action->verb == ROLLOUT_DO_RELEASE) {
         assert_int_equal(before->wave[action->wave].state, WAVE_WAITING); /* opens once */
-        assert_true(all_healthy_before(before, seen, action->wave));
+        assert_true(all_hold_before(before, seen, action->wave));
         assert_int_equal(action->wave, rollout_wave_now(before)); /* none is left out */
+        assert_false(late);
     }
     if (action->verb == ROLLOUT_DO_COMPLETE)
-        assert_true(all_healthy_before(before, seen, before->n_waves));
-    if (action->verb == ROLLOUT_DO_PAUSE)
-        assert_true(failures(before, seen) > 0); /* never for silence */
-    if (before->state == ROLLOUT_RUNNING && failures(before, seen) >= before->fail_max)
+        assert_true(all_hold_before(before, seen, before->n_waves));
+    if (action->verb == ROLLOUT_DO_PAUSE) /* never for no reason */
+        assert_true(failures(before, seen) > 0 || late || anybody_silent(before, seen));
+    if (running && spent(before, seen))
+        assert_int_equal(action->verb, ROLLOUT_DO_PAUSE);
+    if (running && !before->silent_skip && anybody_silent(before, seen))
+        assert_int_equal(action->verb, ROLLOUT_DO_PAUSE);
+    if (running && late && action->verb != ROLLOUT_DO_COMPLETE)
         assert_int_equal(action->verb, ROLLOUT_DO_PAUSE);
 }
 
@@ -343,6 +567,9 @@ static void one_history(void)
         seen[who].outcome = what == 0  ? OUTCOME_FAILED
                             : what < 8 ? OUTCOME_WAITING
                                        : OUTCOME_HEALTHY;
+        seen[who].predicted = dice(4) > 0;
+        seen[who].missed = dice(10) ? 0 : dice(8);
+        seen[who].age_ms = dice(10) ? 0 : dice(200);
         if (dice(50) == 0)
             (void)!rollout_enter(&r, (enum rollout_event)dice(ROLLOUT_EV_ABORT), "dice", NULL);
         now += dice(20);
@@ -353,7 +580,7 @@ static void one_history(void)
         struct rollout before = r;
         struct rollout_action action = rollout_next(&r, seen, now);
 
-        keep_rules(&before, seen, &action);
+        keep_rules(&before, seen, now, &action);
         rollout_took(&r, &action, now);
         assert_rc(rollout_check(&r, NULL), RC_OK);
     }
@@ -366,7 +593,10 @@ static void histories_keep_the_rules(void **state)
         dice_state = seed * 0x9e3779b97f4a7c15ULL;
         one_history();
     }
-    assert_true(n_promoted > 3000); /* the dice did try it */
+    assert_true(n_promoted > 1000); /* the dice did try it */
+    assert_true(n_actions[ROLLOUT_DO_PAUSE] > 1000);
+    assert_true(n_actions[ROLLOUT_DO_RELEASE] > 1000);
+    assert_true(n_actions[ROLLOUT_DO_COMPLETE] > 100);
 }
 
 static void all_healthy_always_ends(void **state)
@@ -377,6 +607,7 @@ static void all_healthy_always_ends(void **state)
         struct rollout r = random_rollout();
         struct rollout_seen seen[16] = { 0 };
 
+        r.deadline_ms = 0;
         for (uint32_t i = 0; i < r.n_tasks; i++)
             seen[i].outcome = OUTCOME_HEALTHY;
         for (uint64_t step = 0; step < 100 && r.state == ROLLOUT_RUNNING; step++) {
@@ -393,6 +624,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decides),
         cmocka_unit_test(pause_says_why),
+        cmocka_unit_test(budgets_hold),
+        cmocka_unit_test(a_deadline_serves_once),
         cmocka_unit_test(promotes),
         cmocka_unit_test(every_state_and_event),
         cmocka_unit_test(refuses_what_cannot_be),
