@@ -5,12 +5,15 @@
  * does.
  *
  * What it works on are mounts that have no name, which landlock cannot speak of.  So its root is an
- * empty memory file system that is mounted nowhere: no path leads anywhere, and a directory is what
+ * empty memory file system that is mounted nowhere (where it may not mount, a removed directory):
+ * no path leads anywhere, and a directory is what
  * it was handed.  Landlock still takes away everything that carrying files does not need.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -28,17 +31,39 @@
 
 static const char *const syscalls[] = { NULL };
 
-/* Nothing is below our root any more. */
-static enum rc leave_files(struct err *err)
+/* A file system that is mounted nowhere, with nothing in it; -1 with errno. */
+static int empty_mount(void)
 {
     scoped(close_fd) int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
 
     if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0555", 0) != 0 ||
         fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
-        return err_sys(err, RC_CONFINE, "empty root");
-    scoped(close_fd) int root =
-        fsmount(fs, FSMOUNT_CLOEXEC,
-                MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        return -1;
+    return fsmount(fs, FSMOUNT_CLOEXEC,
+                   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+/* For who may not mount: a directory that is removed already.  Nobody finds anything in it or can
+ * put anything there.  -1 with errno. */
+static int removed_directory(void)
+{
+    char path[] = "/tmp/berth-post-XXXXXX";
+
+    if (mkdtemp(path) == NULL)
+        return -1;
+    scoped(close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (rmdir(path) != 0 || fd < 0)
+        return -1;
+    return take_fd(&fd);
+}
+
+/* Nothing is below our root any more. */
+static enum rc leave_files(struct err *err)
+{
+    scoped(close_fd) int root = empty_mount();
+
+    if (root < 0 && errno == EPERM)
+        root = removed_directory();
     if (root < 0 || fchdir(root) != 0 || chroot(".") != 0)
         return err_sys(err, RC_CONFINE, "empty root");
     return RC_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * berthd: the agent on board.  Starts as root to make the state tree and to start berth-launch
- * (which stays privileged) and berth-link (which becomes a user of its own), then becomes a user
- * itself and gives up all but its state directory.
+ * (which stays privileged; or something else starts that for it, --launcher) and berth-link (which
+ * becomes a user of its own), then becomes a user itself and gives up all but its state directory.
  *
  * When it ends, for whatever reason, the other two see their sockets close and end too;
  * berth-launch takes every payload with it.  Whoever starts berthd again finds nothing running.
@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "boot/tally.h"
+#include "sandbox/door.h"
 #include "sandbox/wire.h"
 
 #define AGENT_USER "berth"
@@ -51,7 +52,7 @@ struct options {
     const char *heartbeat_ms, *frozen_passes, *scrub_hours;
     const char *boot, *commit, *trial_s;
     const char *inputs, *inputs_user;
-    const char *waive, *require, *devices, *audit_s;
+    const char *waive, *require, *devices, *audit_s, *launcher;
     struct boot_terms terms;
     struct user agent, link, post, platform;
     uint32_t heartbeat, frozen, scrub, audit;
@@ -67,7 +68,7 @@ static const char usage_text[] =
     "              [--frozen-passes N] [--agent-commit bundle|either] [--agent-trial-seconds N]\n"
     "              [--scrub-hours N] [--inputs PATH] [--inputs-user UID[:GID]]\n"
     "              [--waive WALL,...] [--require WALL,...] [--devices FILE]\n"
-    "              [--audit-seconds N]\n"
+    "              [--audit-seconds N] [--launcher PATH]\n"
     "              [--boot NAME]          (berth-boot says that)\n";
 
 static bool number(const char *text, char end, uint32_t max, uint32_t *ret, const char **ret_rest)
@@ -133,6 +134,7 @@ static const char **option_of(struct options *o, const char *name)
         { "--require", &o->require },
         { "--devices", &o->devices },
         { "--audit-seconds", &o->audit_s },
+        { "--launcher", &o->launcher },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -367,6 +369,29 @@ static enum rc make_pair(int *ret_ours, int *ret_theirs, struct err *err)
     return RC_OK;
 }
 
+/* berth-launch with those arguments, as a process of ours, or one that is started for us where
+ * --launcher says: then we need not have what it needs. */
+static enum rc start_launcher(const struct options *o, struct agent *a, const struct tree *t,
+                              char *const argv[], struct err *err)
+{
+    scoped(close_fd) int theirs = -1;
+    scoped(close_fd) int program = -1;
+    pid_t pid = -1;
+
+    if (!o->launcher) {
+        enum rc rc = make_pair(&a->launch_sock, &theirs, err);
+        const int fds[] = { theirs, t->slots, t->lock };
+
+        return rc == RC_OK ? spawn_program(t->own, argv, fds, 3, &pid, err) : rc;
+    }
+    enum rc rc = fs_open(t->own, argv[0], O_RDONLY, 0, &program, err);
+    const int fds[DOOR_FDS] = {
+        [DOOR_PROGRAM] = program, [DOOR_SLOTS] = t->slots, [DOOR_LOCK] = t->lock
+    };
+
+    return rc == RC_OK ? door_ask(o->launcher, argv, fds, &a->launch_sock, err) : rc;
+}
+
 static enum rc start_launch(const struct options *o, struct agent *a, const struct tree *t,
                             struct err *err)
 {
@@ -375,10 +400,6 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
     static char waive[] = "--waive", require[] = "--require", devices[] = "--devices";
     char *argv[12] = { name, flag, (char *)(uintptr_t)o->cgroup, mail, user };
     size_t n = 5;
-    scoped(close_fd) int theirs = -1;
-    pid_t pid = -1;
-    enum rc rc = make_pair(&a->launch_sock, &theirs, err);
-    const int fds[] = { theirs, t->slots, t->lock };
 
     (void)snprintf(user, sizeof user, "%u:%u", o->post.uid, o->post.gid);
     if (o->waive) {
@@ -394,9 +415,8 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
         argv[n++] = (char *)(uintptr_t)o->devices;
     }
     argv[n] = NULL;
-    if (rc == RC_OK)
-        rc = wire_make_room(a->launch_sock, err);
-    return rc == RC_OK ? spawn_program(t->own, argv, fds, 3, &pid, err) : rc;
+    enum rc rc = start_launcher(o, a, t, argv, err);
+    return rc == RC_OK ? wire_make_room(a->launch_sock, err) : rc;
 }
 
 static enum rc start_link(const struct options *o, struct agent *a, const struct tree *t,

@@ -11,22 +11,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/few.h"
+
 #define HIGH_FD 32 /* above every descriptor that a child is given */
-#define ENV_MAX 4U
-
-/* Only what the log and the sanitizers look at. */
-static void few_variables(char *ret[ENV_MAX + 1])
-{
-    static const char *const names[ENV_MAX] = { "JOURNAL_STREAM=", "ASAN_OPTIONS=",
-                                                "UBSAN_OPTIONS=", "LSAN_OPTIONS=" };
-    size_t n = 0;
-
-    for (char **e = environ; *e; e++)
-        for (size_t i = 0; i < ENV_MAX; i++)
-            if (n < ENV_MAX && strncmp(*e, names[i], strlen(names[i])) == 0)
-                ret[n++] = *e;
-    ret[n] = NULL;
-}
 
 /* The copies lie high, so that none is overwritten while they are put in place. */
 static enum rc lift(const int *fds, size_t n, int *ret, struct err *err)
@@ -52,7 +39,7 @@ static int fill_actions(posix_spawn_file_actions_t *actions, int own_dir, const 
 
 static int run(int own_dir, char *const argv[], const int *high, size_t n, pid_t *ret_pid)
 {
-    char *env[ENV_MAX + 1];
+    char *env[FEW_MAX + 1];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t empty;

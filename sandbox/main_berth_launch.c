@@ -7,6 +7,8 @@
  * not root and may have been taken over: a request can choose among the sandboxes that plan_check
  * allows and the directories below descriptor 4 (the slots), and nothing else.  No path from a
  * request is opened outside the payload's own tree.
+ * With --door it is not started by berthd but for it, and takes those descriptors and the program
+ * of berthd's own version from berthd first (sandbox/door).
  * When the socket closes, or on SIGTERM, everything ends: payloads, mounts, loop devices, cgroups.
  */
 #include <errno.h>
@@ -25,6 +27,7 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "sandbox/caps.h"
+#include "sandbox/door.h"
 #include "sandbox/idmap.h"
 #include "sandbox/launch.h"
 
@@ -532,10 +535,18 @@ int main(int argc, char **argv)
     struct err err = { 0 };
 
     log_open("berth-launch", LOG_LEVEL_INFO);
+    (void)prctl(PR_SET_NAME, "berth-launch"); /* the door starts it by descriptor, without a name */
+    if (argc == 2 && strcmp(argv[1], "--door") == 0) {
+        (void)door_open(&err);
+        log_err(LOG_LEVEL_ERROR, &err, "door");
+        return 1;
+    }
     if (!parse(argc, argv, &options)) {
         (void)fputs("usage: berth-launch --cgroup NAME [--mail-user UID:GID] [--devices FILE]\n"
                     "                    [--waive WALL,...] [--require WALL,...]\n"
-                    "       (started by berthd, socket on 3, slots on 4)\n",
+                    "       (started by berthd, socket on 3, slots on 4)\n"
+                    "       berth-launch --door\n"
+                    "       (started for a connection, which is 3: becomes what berthd asks for)\n",
                     stderr);
         return 2;
     }

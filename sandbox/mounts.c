@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/loop.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -16,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 
 #define SLOT_DEPTH 4U /* levels of a slot's root below all slots */
 #define LOOP_TRIES 16
@@ -136,8 +140,8 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* TENANT/PAYLOAD/DIGEST/root: go up until there, and no further.  1 or 0; -1 with errno when it
- * cannot be told. */
+/* TENANT/PAYLOAD/DIGEST/root: go up until there, and no further.  How many levels that is, 0 when
+ * it is elsewhere; -1 with errno when it cannot be told. */
 static int lies_in(int slots_dirfd, int slot_dirfd)
 {
     struct stat slots;
@@ -150,13 +154,47 @@ static int lies_in(int slots_dirfd, int slot_dirfd)
         if (at < 0 || fstat(at, &st) != 0)
             return -1;
         if (same_file(&st, &slots))
-            return 1;
+            return (int)level + 1;
         int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         close_fd(&at);
         at = up;
     }
     return 0;
+}
+
+/* The same slot by way of our own descriptor: who asks may have a mount namespace of its own, and
+ * of its mounts the kernel makes none here (EINVAL).  The name, that of the slot's last levels, is
+ * the kernel's and only a hint: below the slots must be the very same directory. */
+static enum rc find_here(int slots_dirfd, int slot_dirfd, int levels, int *ret, struct err *err)
+{
+    char proc[32], path[PATH_MAX];
+    struct stat asked, found;
+    scoped(close_fd) int fd = -1;
+
+    (void)snprintf(proc, sizeof proc, "/proc/self/fd/%d", slot_dirfd);
+    const ssize_t n = readlink(proc, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    const char *from = path + strlen(path);
+    for (int i = 0; i < levels; i++)
+        while (from > path && *--from != '/')
+            continue;
+    if (*from != '/')
+        return err_set(err, RC_LAUNCH_STEP, "slot without a name");
+    enum rc rc = fs_open(slots_dirfd, from + 1, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    if (rc != RC_OK)
+        return rc;
+    if (fstat(slot_dirfd, &asked) != 0 || fstat(fd, &found) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "slot");
+    if (!same_file(&asked, &found))
+        return err_set(err, RC_LAUNCH_STEP, "another slot lies there");
+    *ret = take_fd(&fd);
+    return RC_OK;
+}
+
+static int clone_tree(int dirfd)
+{
+    return open_tree(dirfd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 }
 
 enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m, struct err *err)
@@ -167,15 +205,21 @@ enum rc mounts_open_root(int slots_dirfd, int slot_dirfd, struct mounts *m, stru
         return err_sys(err, RC_LAUNCH_STEP, "slot");
     if (!S_ISDIR(st.st_mode))
         return err_set(err, RC_LAUNCH_REQUEST, "slot is not a directory");
-    int inside = lies_in(slots_dirfd, slot_dirfd);
-    if (inside < 0)
+    const int levels = lies_in(slots_dirfd, slot_dirfd);
+    if (levels < 0)
         return err_sys(err, RC_LAUNCH_STEP, "where the slot lies");
-    if (inside == 0)
+    if (levels == 0)
         return err_set(err, RC_LAUNCH_REQUEST, "directory is not a slot");
 
-    scoped(close_fd) int fd =
-        open_tree(slot_dirfd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    scoped(close_fd) int here = -1;
+    scoped(close_fd) int fd = clone_tree(slot_dirfd);
+    if (fd < 0 && errno == EINVAL) {
+        enum rc rc = find_here(slots_dirfd, slot_dirfd, levels, &here, err);
 
+        if (rc != RC_OK)
+            return rc;
+        fd = clone_tree(here);
+    }
     if (fd < 0 || mounts_set_attributes(
                       fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "slot mount");

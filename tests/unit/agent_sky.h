@@ -44,6 +44,8 @@ struct sky {
     bool offer;                           /* send descriptors first, and chunks only when asked */
     uint64_t sent;                        /* bytes on the uplink */
     const char *devices;                  /* the integrator's list; NULL: there is none */
+    const char *launcher;                 /* who starts it for berthd; NULL: berthd does */
+    void (*becomes)(void);                /* in the child that becomes berthd; may be NULL */
     uint64_t term_ms;                     /* what `term` gave last; awaited on top of WAIT_MS */
     void (*each)(const struct report *r); /* shown every report; may be NULL */
     char build[512];
@@ -157,10 +159,24 @@ static maybe_unused int become_berthd(pid_t test)
     (void)snprintf(down, sizeof down, "%s/down", sky->dir.path);
     (void)snprintf(cgroup, sizeof cgroup, "berth-test-%d", test);
     (void)snprintf(inputs, sizeof inputs, "%s/inputs", sky->dir.path);
+    const char *argv[20] = { "berthd", "--state",        state, "--uplink",
+                             up,       "--downlink",     down,  "--cgroup",
+                             cgroup,   "--heartbeat-ms", "500", "--frozen-passes",
+                             "2",      "--inputs",       inputs };
+    size_t n = 15;
+
+    if (sky->devices) {
+        argv[n++] = "--devices";
+        argv[n++] = sky->devices;
+    }
+    if (sky->launcher) {
+        argv[n++] = "--launcher";
+        argv[n++] = sky->launcher;
+    }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execl(program, "berthd", "--state", state, "--uplink", up, "--downlink", down, "--cgroup",
-          cgroup, "--heartbeat-ms", "500", "--frozen-passes", "2", "--inputs", inputs,
-          sky->devices ? "--devices" : (char *)NULL, sky->devices, (char *)NULL);
+    if (sky->becomes)
+        sky->becomes();
+    execv(program, (char *const *)(uintptr_t)argv);
     return 127;
 }
 

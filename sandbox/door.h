@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sandbox/door: how berthd comes by a launcher that it does not start itself.  Something else,
+ * systemd as a rule, listens on a SOCK_SEQPACKET socket in the file system and starts one
+ * "berth-launch --door" for each connection, which is its descriptor 3.  berthd connects while it
+ * is still root and says in one packet what it would have started itself: the program of its own
+ * version, its arguments, the descriptors 4 (slots) and 5 (lock).  The door becomes that program;
+ * from then on sandbox/wire is spoken on the same connection, and it ends with it.
+ *
+ * Each side asks the kernel who the other is.  Whoever is not root is not heard; after berthd has
+ * dropped it can ask for no other launcher.
+ */
+#ifndef BERTH_SANDBOX_DOOR_H
+#define BERTH_SANDBOX_DOOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define DOOR_ARGS_MAX 16U
+#define DOOR_TEXT_CAP 4096U
+#define DOOR_WAIT_S 60U /* from the connection until all is said */
+
+/* What goes along, in this order. */
+enum { DOOR_PROGRAM, DOOR_SLOTS, DOOR_LOCK, DOOR_FDS };
+
+/* The packet.  It outlives versions of the agent, whose door is the one that came with the launch:
+ * never changed, only followed by another number. */
+struct door_request {
+    uint32_t magic;           /* DOOR_MAGIC */
+    uint32_t n_args;          /* 1 to DOOR_ARGS_MAX, the program's name too */
+    uint32_t size;            /* of what is used of text */
+    char text[DOOR_TEXT_CAP]; /* the arguments, each with its '\0'; zero behind them */
+};
+
+#define DOOR_MAGIC 0x424c4431U /* "BLD1" */
+
+/* berthd's side: connect to the socket `path` and ask for the program of fds[DOOR_PROGRAM] with
+ * argv (ends in NULL).  fds stay the caller's.  *ret_sock does not block.  RC_NOT_FOUND, RC_IO:
+ * nobody listens there, or the arguments are too long; RC_PROTOCOL: who listens is not root. */
+must_check enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_FDS],
+                            int *ret_sock, struct err *err);
+
+/* The door's side: take one request from the connection.  ret_fds are the caller's.  RC_PROTOCOL:
+ * who asks is not root, or that is no request; RC_SHORT: none came; RC_TIMEOUT: in all of
+ * DOOR_WAIT_S. */
+must_check enum rc door_take(int sock, struct door_request *ret, int ret_fds[DOOR_FDS],
+                             struct err *err);
+
+/* Take a request from descriptor 3 and become what it asks for.  Returns only on failure. */
+enum rc door_open(struct err *err);
+
+#endif

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A launcher that berthd does not start itself: the real programs, the test as what listens and
+ * starts one berth-launch for each connection, as systemd does.  The two have different mount
+ * namespaces, and berthd has none of the capabilities that only the launcher needs.
+ */
+#include "tests/unit/test.h"
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/un.h>
+
+#include "base/passed.h"
+#include "sandbox/door.h"
+#include "tests/unit/agent_sky.h"
+
+#define STRANGER 64599U
+
+/* ---- who listens --------------------------------------------------------------------------------
+ */
+
+/* Seen by the test and by who listens. */
+struct seen {
+    _Atomic uint32_t started, ended;
+    _Atomic pid_t newest;
+};
+
+static struct seen *seen;
+static pid_t init_pid;
+static char door_path[96];
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    return fd;
+}
+
+static int become_door(int connection)
+{
+    char program[600];
+
+    (void)snprintf(program, sizeof program, "%s/berth-launch", sky->build);
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
+        return 126;
+    /* systemd's do not block when they are accepted */
+    if (fcntl(connection, F_SETFL, O_NONBLOCK) != 0 ||
+        (connection == 3 ? fcntl(3, F_SETFD, 0) : dup2(connection, 3)) < 0)
+        return 126;
+    execl(program, "berth-launch", "--door", (char *)NULL);
+    return 127;
+}
+
+static void count_ended(void)
+{
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        seen->ended++;
+}
+
+static _Noreturn void listen_and_start(int listener)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        struct pollfd p = { .fd = listener, .events = POLLIN };
+
+        count_ended();
+        if (poll(&p, 1, 20) <= 0)
+            continue;
+        int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(become_door(connection));
+        (void)close(connection);
+        seen->newest = pid;
+        seen->started++;
+    }
+}
+
+static int open_with_door(void **state)
+{
+    (void)sky_open(state);
+    seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(seen != MAP_FAILED);
+    (void)snprintf(door_path, sizeof door_path, "%s/launch", sky->dir.path);
+    scoped(close_fd) int listener = listen_at(door_path);
+    init_pid = fork();
+    assert_true(init_pid >= 0);
+    if (init_pid == 0)
+        listen_and_start(listener);
+    sky->launcher = door_path;
+    return 0;
+}
+
+static void await_seen(const _Atomic uint32_t *what, uint32_t least)
+{
+    const uint64_t until = clock_mono_ms() + WAIT_MS;
+
+    while (*what < least) {
+        assert_true(clock_mono_ms() < until);
+        (void)poll(NULL, 0, 20);
+    }
+}
+
+/* Every launcher ends by itself once its berthd has: only then is the group of the test gone. */
+static int close_with_door(void **state)
+{
+    const uint32_t started = seen->started;
+
+    if (sky->berthd > 0) {
+        (void)kill(sky->berthd, SIGTERM);
+        (void)waitpid(sky->berthd, NULL, 0);
+        sky->berthd = 0;
+    }
+    await_seen(&seen->ended, started);
+    assert_int_equal(kill(init_pid, SIGKILL), 0);
+    assert_int_equal(waitpid(init_pid, NULL, 0), init_pid);
+    assert_int_equal(unlink(door_path), 0);
+    assert_int_equal(munmap(seen, sizeof *seen), 0);
+    return sky_close(state);
+}
+
+/* ---- with berthd --------------------------------------------------------------------------------
+ */
+
+static const struct version v1 = { "1.0", "good", 1, 0, K_ACME };
+
+/* Those of the first part of CapabilityBoundingSet= in agent/berthd.service, and no other. */
+static void keep_few(void)
+{
+    const uint64_t kept = 1ULL << CAP_CHOWN | 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_FOWNER |
+                          1ULL << CAP_SETUID | 1ULL << CAP_SETGID | 1ULL << CAP_SETPCAP |
+                          1ULL << CAP_KILL | 1ULL << CAP_SYS_PTRACE | 1ULL << CAP_NET_ADMIN |
+                          1ULL << CAP_AUDIT_READ | 1ULL << CAP_SYS_CHROOT;
+
+    for (unsigned long cap = 0; cap <= CAP_LAST_CAP; cap++)
+        if ((kept >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0UL, 0UL, 0UL) != 0 &&
+            errno != EINVAL)
+            _exit(125);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) != 0)
+        _exit(125);
+}
+
+static void payloads_run_without_a_child_of_berthd(void **state)
+{
+    (void)state;
+    sky->becomes = keep_few;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(sky->report.n_events, 0);
+    assert_int_equal(seen->started, 1);
+
+    /* A clean end, and the launcher has gone with it. */
+    end_berthd(SIGTERM, 0);
+    await_seen(&seen->ended, 1);
+
+    start_berthd();
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(seen->started, 2);
+}
+
+/* The payloads of a berthd that was killed end before the next one starts any. */
+static void killed_berthd_leaves_nothing(void **state)
+{
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    end_berthd(SIGKILL, SIGKILL);
+    start_berthd();
+    await_standing(SLOT_COMMITTED, &d1);
+    await_seen(&seen->ended, 1);
+    assert_int_equal(seen->started, 2);
+    assert_int_equal(sky->report.epoch, 2);
+}
+
+static void without_launcher_berthd_starts_again(void **state)
+{
+    int status = -1;
+
+    (void)state;
+    start_berthd();
+    struct digest d1 = send_version(&v1);
+    send_order(1, &d1);
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(kill(seen->newest, SIGKILL), 0);
+    assert_int_equal(waitpid(sky->berthd, &status, 0), sky->berthd);
+    sky->berthd = 0;
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    start_berthd();
+    await_standing(SLOT_COMMITTED, &d1);
+    assert_int_equal(seen->started, 2);
+}
+
+/* ---- who may, and what --------------------------------------------------------------------------
+ */
+
+static void a_stranger_who_listens_is_not_asked(void **state)
+{
+    struct scratch dir = scratch_new();
+    char *const argv[] = { (char[]){ "berth-launch" }, NULL };
+    const int fds[DOOR_FDS] = { dir.fd, dir.fd, dir.fd };
+    char path[96];
+    int sock = -1;
+    struct err err = { 0 };
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/launch", dir.path);
+    assert_int_equal(door_ask(path, argv, fds, &sock, &err), RC_NOT_FOUND); /* nobody yet */
+    assert_int_equal(door_ask("launch", argv, fds, &sock, &err), RC_IO);
+    assert_int_equal(chown(dir.path, STRANGER, STRANGER), 0);
+    assert_int_equal(seteuid(STRANGER), 0);
+    scoped(close_fd) int listener = listen_at(path);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(door_ask(path, argv, fds, &sock, &err), RC_PROTOCOL);
+    assert_int_equal(sock, -1);
+    scratch_done(&dir);
+}
+
+static void say(int sock, const void *data, size_t n, const int *fds, size_t n_fds)
+{
+    union {
+        struct cmsghdr align;
+        char buf[PASSED_SPACE(DOOR_FDS + 1)];
+    } control = { 0 };
+    struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = n };
+    struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+    if (n_fds > 0)
+        passed_put(&hdr, control.buf, fds, n_fds);
+    assert_int_equal(sendmsg(sock, &hdr, 0), (ssize_t)n);
+}
+
+/* What comes of one packet. */
+static enum rc taken(const struct door_request *r, size_t n, const int *fds, size_t n_fds)
+{
+    int pair[2], got[DOOR_FDS] = { -1, -1, -1 };
+    struct door_request request;
+    struct err err = { 0 };
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+    say(pair[0], r, n, fds, n_fds);
+    enum rc rc = door_take(pair[1], &request, got, &err);
+    for (size_t i = 0; i < DOOR_FDS; i++) {
+        assert_true((got[i] >= 0) == (rc == RC_OK));
+        close_fd(&got[i]);
+    }
+    if (rc == RC_OK)
+        assert_memory_equal(&request, r, sizeof request);
+    close_fd(&pair[0]);
+    close_fd(&pair[1]);
+    return rc;
+}
+
+static struct door_request good(void)
+{
+    return (struct door_request){ .magic = DOOR_MAGIC, .n_args = 2, .size = 5, .text = "a\0bc" };
+}
+
+static void only_whole_requests_are_taken(void **state)
+{
+    scoped(close_fd) int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    scoped(close_fd) int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fds[DOOR_FDS + 1] = { file, dir, dir, dir };
+    const int swapped[DOOR_FDS] = { dir, file, dir };
+    struct door_request r = good();
+
+    (void)state;
+    assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS), RC_OK);
+    assert_int_equal(taken(&r, sizeof r - 1, fds, DOOR_FDS), RC_PROTOCOL);
+    assert_int_equal(taken(&r, 4, fds, DOOR_FDS), RC_PROTOCOL);
+    assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS - 1), RC_PROTOCOL);
+    assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS + 1), RC_PROTOCOL);
+    assert_int_equal(taken(&r, sizeof r, NULL, 0), RC_PROTOCOL);
+    assert_int_equal(taken(&r, sizeof r, swapped, DOOR_FDS), RC_PROTOCOL);
+    r.magic++;
+    assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS), RC_PROTOCOL);
+    for (uint32_t n = 0; n <= DOOR_ARGS_MAX + 1; n++) {
+        r = good();
+        r.n_args = n;
+        assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS), n == 2 ? RC_OK : RC_PROTOCOL);
+    }
+    static const uint32_t sizes[] = { 0, 1, 4, 6, DOOR_TEXT_CAP, DOOR_TEXT_CAP + 1, UINT32_MAX };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        r = good();
+        r.size = sizes[i];
+        assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS), RC_PROTOCOL);
+    }
+    r = good();
+    r.text[DOOR_TEXT_CAP - 1] = 'x'; /* behind the end */
+    assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS), RC_PROTOCOL);
+}
+
+static void a_stranger_is_not_heard(void **state)
+{
+    int pair[2], got[DOOR_FDS] = { -1, -1, -1 };
+    struct door_request request, r = good();
+    scoped(close_fd) int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    scoped(close_fd) int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fds[DOOR_FDS] = { file, dir, dir };
+    struct err err = { 0 };
+
+    (void)state;
+    assert_int_equal(seteuid(STRANGER), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    assert_int_equal(seteuid(0), 0);
+    say(pair[0], &r, sizeof r, fds, DOOR_FDS);
+    assert_int_equal(door_take(pair[1], &request, got, &err), RC_PROTOCOL);
+    close_fd(&pair[0]);
+    close_fd(&pair[1]);
+
+    /* and from root, nothing at all */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    close_fd(&pair[0]);
+    assert_int_equal(door_take(pair[1], &request, got, &err), RC_SHORT);
+    close_fd(&pair[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_whole_requests_are_taken),
+        cmocka_unit_test(a_stranger_is_not_heard),
+        cmocka_unit_test(a_stranger_who_listens_is_not_asked),
+        cmocka_unit_test_setup_teardown(payloads_run_without_a_child_of_berthd, open_with_door,
+                                        close_with_door),
+        cmocka_unit_test_setup_teardown(killed_berthd_leaves_nothing, open_with_door,
+                                        close_with_door),
+        cmocka_unit_test_setup_teardown(without_launcher_berthd_starts_again, open_with_door,
+                                        close_with_door),
+    };
+
+    if (geteuid() != 0) {
+        print_message("needs root\n");
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
