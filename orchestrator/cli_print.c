@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "orchestrator/cli.h"
+#include "orchestrator/home.h"
 #include "orchestrator/screen.h"
 #include "orchestrator/yaml_emit.h"
 
@@ -89,9 +90,12 @@ int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
         (void)snprintf(text, sizeof text, "chmod go-w %s, once you know who has been writing there",
                        cli->home);
     if (err->rc == RC_STORE && strncmp(err->what, "store", 5) == 0)
-        (void)snprintf(text, sizeof text,
-                       "begin nothing new; put back a copy of store.sqlite: operator guide, "
-                       "\"Copies of the store\"");
+        (void)snprintf(text, sizeof text, "%s",
+                       strncmp(err->what, STORE_REMOTE, strlen(STORE_REMOTE)) == 0
+                           ? "begin nothing new; see that the database of " HOME_STORE_FILE
+                             " in the home answers: operator guide, \"The store in PostgreSQL\""
+                           : "begin nothing new; put back a copy of store.sqlite: operator guide, "
+                             "\"Copies of the store\"");
     if (cli->json && cli->form != CLI_NAME)
         print_json_error(cli, err, text);
     else

@@ -34,6 +34,8 @@ struct store;
 must_check enum rc store_open(const char *where, bool create, struct store **ret, struct err *err);
 /* Whether that says how to connect, and is not the path of a file. */
 bool store_is_remote(const char *where);
+/* How the words of an RC_STORE begin that comes from such a database. */
+#define STORE_REMOTE "store (PostgreSQL): "
 void store_close(struct store **store); /* scope cleaner */
 
 /* A transaction, IMMEDIATE.  The scope cleaner rolls back what was not committed:

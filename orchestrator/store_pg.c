@@ -2,8 +2,7 @@
  *
  * orchestrator/store_pg: the store in a PostgreSQL database.
  *
- * libpq is loaded when the first such store is opened: a ground on SQLite needs none, and programs
- * that are linked with it would not start on Debian 12 (see load).  Whoever
+ * libpq is loaded when the first such store is opened: a ground on SQLite needs none.  Whoever
  * writes holds an advisory lock until the end of the transaction, so that writers come one after
  * the other and see what those before them did, as behind SQLite's BEGIN IMMEDIATE.  A fleet is a
  * schema of the database: the first of the connection's search_path.  A connection that was lost is
@@ -17,12 +16,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/crypto.h"
 #include "orchestrator/store_driver.h"
 #include "orchestrator/store_pg_sql.h"
 
 #define PARAMETERS_MAX 64
 #define LIBRARY "libpq.so.5"
-#define OLDEST 12 /* of PostgreSQL */
+#define OLDEST 14 /* of PostgreSQL */
 
 /* ---- the library ---- */
 
@@ -64,43 +64,11 @@ static struct {
 static bool loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* The C library of another namespace looks at the environment as it was at its start, which setenv
- * here may free: it gets a copy, for as long as the process lives. */
-static char **copy_environment(void)
-{
-    static char **copy;
-    size_t n = 0;
-
-    while (environ && environ[n])
-        n++;
-    copy = calloc(n + 1, sizeof *copy);
-    for (size_t i = 0; copy && i < n; i++) {
-        copy[i] = strdup(environ[i]);
-        if (!copy[i])
-            break;
-    }
-    return copy;
-}
-
-static void *open_apart(void)
-{
-    void *library = dlmopen(LM_ID_NEWLM, LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    char ***theirs = library ? dlsym(library, "environ") : NULL;
-    char **copy = theirs ? copy_environment() : NULL;
-
-    if (copy)
-        *theirs = copy;
-    return copy ? library : NULL;
-}
-
-/* On Debian 12 libpq's libssl needs parts of libcrypto that Berth's own has not, under the same
- * name: there libpq gets a namespace of its own, with the system's libraries. */
+/* On Debian 12 libpq brings the system's libcrypto along.  Berth's own has another name and other
+ * symbol versions (tools/deps), so that each is called by those who were linked with it. */
 static void load(void)
 {
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-
-    if (!library)
-        library = open_apart();
     bool whole = library != NULL;
 
 #define FIND(name)                                                                                 \
@@ -180,7 +148,7 @@ static enum rc fail_as(enum rc rc, const char *words, struct err *err)
     bool skip = strncmp(words, severity, strlen(severity)) == 0;
 
     words += skip ? strlen(severity) : 0;
-    return err_set(err, rc, "store: %.*s", (int)strcspn(words, "\n"), words);
+    return err_set(err, rc, STORE_REMOTE "%.*s", (int)strcspn(words, "\n"), words);
 }
 
 static enum rc fail(const struct pg *pg, const PGresult *result, struct err *err)
@@ -313,10 +281,11 @@ static enum rc check_server(const struct pg *pg, struct err *err)
     int version = pq.PQserverVersion(pg->conn);
 
     if (version < OLDEST * 10000)
-        return err_set(err, RC_STORE, "store: PostgreSQL %d, and it has to be %d or newer",
+        return err_set(err, RC_STORE, STORE_REMOTE "version %d, and it has to be %d or newer",
                        version / 10000, OLDEST);
     if (!encoding || strcmp(encoding, "UTF8") != 0)
-        return err_set(err, RC_STORE, "store: a database in %s: createdb -T template0 -E UTF8 NAME",
+        return err_set(err, RC_STORE,
+                       STORE_REMOTE "a database in %s: createdb -T template0 -E UTF8 NAME",
                        encoding ? encoding : "no encoding");
     return RC_OK;
 }
@@ -340,7 +309,7 @@ static enum rc find_schema(struct pg *pg, bool create, struct err *err)
     if (rc == RC_OK)
         rc = run_value(pg, "SELECT pg_catalog.current_schema()", &name, err);
     if (rc == RC_OK && !name)
-        rc = err_set(err, RC_STORE, "store: the database has no schema of its search_path");
+        rc = err_set(err, RC_STORE, STORE_REMOTE "the database has no schema of its search_path");
     if (rc != RC_OK)
         return rc;
     char *quoted = name ? pq.PQescapeIdentifier(pg->conn, name, strlen(name)) : NULL;
@@ -358,10 +327,10 @@ static enum rc find_schema(struct pg *pg, bool create, struct err *err)
         " AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'",
         &open, err);
     if (rc == RC_OK && open)
-        rc = err_set(
-            err, RC_STORE,
-            "store: others can shadow its tables: REVOKE CREATE ON SCHEMA %.32s FROM PUBLIC",
-            pg->schema);
+        rc = err_set(err, RC_STORE,
+                     STORE_REMOTE
+                     "REVOKE CREATE ON SCHEMA %.32s FROM PUBLIC: others shadow its tables",
+                     pg->schema);
     return rc;
 }
 
@@ -435,8 +404,9 @@ static enum rc check_string(const char *where, struct err *err)
 
     pq.PQconninfoFree(options);
     pq.PQfreemem(words);
-    return fine ? RC_OK
-                : err_set(err, RC_VALUE, "store: not a connection string that libpq can read");
+    return fine
+               ? RC_OK
+               : err_set(err, RC_VALUE, STORE_REMOTE "not a connection string that libpq can read");
 }
 
 static enum rc open_database(const char *where, bool create, void **ret_db, struct err *err)
@@ -445,7 +415,8 @@ static enum rc open_database(const char *where, bool create, void **ret_db, stru
 
     (void)pthread_once(&once, load);
     if (!loaded)
-        return err_set(err, RC_STORE, "store: %s is not installed: apt install libpq5", LIBRARY);
+        return err_set(err, RC_STORE, STORE_REMOTE "%s is not installed: apt install libpq5",
+                       LIBRARY);
     pg = calloc(1, sizeof *pg);
     if (pg)
         pg->where = strdup(where);
@@ -495,7 +466,7 @@ static enum rc begin(void *db, bool writes, struct err *err)
     enum rc rc = RC_OK;
 
     if (pg->in != OUTSIDE)
-        return err_set(err, RC_STORE, "store: a transaction within a transaction");
+        return err_set(err, RC_STORE, STORE_REMOTE "a transaction within a transaction");
     if (!is_lost(pg))
         rc = run_begin(pg, writes, err);
     if (is_lost(pg)) { /* perhaps long ago: nothing has been done yet */
@@ -511,22 +482,55 @@ static enum rc begin(void *db, bool writes, struct err *err)
     return RC_OK;
 }
 
+/* The connection was lost while it committed.  The one that committed has the lock until its end is
+ * there for all to see; who has the lock then sees whether its mark is there. */
+static enum rc find_out(struct pg *pg, int64_t mark, struct err *err)
+{
+    struct err ignored;
+    uint64_t done = 0;
+    char sql[96];
+    enum rc rc = connect_to(pg, false, &ignored);
+
+    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM berth_commit WHERE mark = %lld",
+                   (long long)mark);
+    if (rc == RC_OK)
+        rc = run_begin(pg, true, &ignored);
+    if (rc == RC_OK) {
+        rc = run_number(pg, sql, &done, &ignored);
+        (void)!run_text(pg, "ROLLBACK", &ignored);
+    }
+    if (rc != RC_OK)
+        return err_set(err, RC_STORE,
+                       STORE_REMOTE "lost while it committed: look whether that was done");
+    return done > 0
+               ? RC_OK
+               : err_set(err, RC_STORE, STORE_REMOTE "lost while it committed: nothing was done");
+}
+
 static enum rc commit(void *db, struct err *err)
 {
     struct pg *pg = db;
-    char sql[64] = "COMMIT";
+    char sql[256] = "COMMIT";
+    int64_t mark = 0;
 
-    if (pg->changed)
-        (void)snprintf(sql, sizeof sql, "NOTIFY berth_%016llx; COMMIT",
-                       (unsigned long long)pg->key);
+    if (pg->changed) {
+        crypto_random((uint8_t *)&mark, sizeof mark);
+        (void)snprintf(sql, sizeof sql,
+                       "INSERT INTO berth_commit (mark) VALUES (%lld); DELETE FROM berth_commit "
+                       "WHERE at < now() - interval '10 minutes'; NOTIFY berth_%016llx; COMMIT",
+                       (long long)mark, (unsigned long long)pg->key);
+    }
     scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
 
+    if (pq.PQresultStatus(result) != PGRES_COMMAND_OK && is_lost(pg) && pg->changed)
+        return find_out(pg, mark, err);
     if (pq.PQresultStatus(result) != PGRES_COMMAND_OK)
         return fail(pg, result, err);
     /* One that has failed ends here without an error, and without any effect. */
     if (strcmp(pq.PQcmdStatus(result), "COMMIT") != 0) {
         pg->in = OUTSIDE;
-        return err_set(err, RC_STORE, "store: the transaction had failed and was rolled back");
+        return err_set(err, RC_STORE,
+                       STORE_REMOTE "the transaction had failed and was rolled back");
     }
     pg->in = OUTSIDE;
     return RC_OK;
@@ -573,7 +577,9 @@ static enum rc schema_step(void *db, const struct schema_step *step, struct err 
     if (rc == RC_OK)
         rc = run_text(pg,
                       "CREATE TABLE IF NOT EXISTS berth_schema (one integer PRIMARY KEY CHECK "
-                      "(one = 1), number bigint NOT NULL)",
+                      "(one = 1), number bigint NOT NULL);"
+                      "CREATE TABLE IF NOT EXISTS berth_commit (mark bigint PRIMARY KEY, "
+                      "at timestamptz NOT NULL DEFAULT now())",
                       err);
     (void)snprintf(number, sizeof number,
                    "INSERT INTO berth_schema (one, number) VALUES (1, %llu) ON CONFLICT (one) "
@@ -634,7 +640,7 @@ static enum rc bind(void *statement, int at, const struct driver_value *value, s
     const int i = at - 1;
 
     if (i < 0 || i >= PARAMETERS_MAX || value->bytes.n > INT32_MAX)
-        return err_set(err, RC_STORE, "store: too many values, or too large");
+        return err_set(err, RC_STORE, STORE_REMOTE "too many values, or too large");
     if (at > s->n)
         s->n = at;
     s->binary[i] = 1;
@@ -664,7 +670,7 @@ static enum rc make_known(struct statement *s, struct err *err)
     struct prepared *p = s->prepared;
 
     if (p->known && (p->n != s->n || memcmp(p->types, s->types, sizeof p->types) != 0))
-        return err_set(err, RC_STORE, "store: values of other kinds than before");
+        return err_set(err, RC_STORE, STORE_REMOTE "values of other kinds than before");
     if (p->known)
         return RC_OK;
     memcpy(p->types, s->types, sizeof p->types);
@@ -715,7 +721,7 @@ static enum rc run(struct statement *s, struct err *err)
     if (!is_lost(pg))
         return rc;
     if (pg->in != OUTSIDE)
-        return rc != RC_OK ? rc : err_set(err, RC_STORE, "store: the connection was lost");
+        return rc != RC_OK ? rc : err_set(err, RC_STORE, STORE_REMOTE "the connection was lost");
     rc = connect_to(pg, false, err);
     return rc == RC_OK ? run_once(s, err) : rc;
 }
@@ -753,7 +759,7 @@ static enum rc column(void *statement, int at, struct driver_value *ret, struct 
     case OID_NUMERIC: /* a sum */
         value.kind = VALUE_NUMBER;
         if (!store_pg_numeric(bytes, &value.number))
-            return err_set(err, RC_STORE, "store: a sum that is no number");
+            return err_set(err, RC_STORE, STORE_REMOTE "a sum that is no number");
         break;
     case OID_BYTEA:
         value = (struct driver_value){ .kind = VALUE_BLOB, .bytes = bytes };
@@ -833,7 +839,7 @@ const struct store_driver store_pg = {
     .name = "PostgreSQL",
     .texts = {
         .tables = "SELECT CAST(relname AS text) FROM pg_class WHERE relkind = 'r' AND relnamespace "
-                  "= CAST(current_schema() AS regnamespace) AND relname != 'berth_schema' "
+                  "= CAST(current_schema() AS regnamespace) AND relname NOT IN ('berth_schema', 'berth_commit') "
                   "ORDER BY oid",
         .columns = "SELECT CAST(attname AS text) FROM pg_attribute JOIN pg_class ON attrelid = "
                    "pg_class.oid WHERE relname = ? AND relnamespace = CAST(current_schema() AS "

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A connection to PostgreSQL that is lost during a commit: a relay stands between the store and the
+ * database, and cuts the connection before the commit gets there, or its answer.
+ */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "orchestrator/store.h"
+#include "tests/unit/store_rig.h"
+
+#define SOCKET ".s.PGSQL.5432"
+
+enum cut { BEFORE = 1, BEHIND = 2 };
+
+static char dir[64], where[512];
+static pid_t relay;
+static struct store *store;
+static struct err err;
+
+/* ---- the relay ---- */
+
+static int open_unix(const char *at, struct sockaddr_un *ret)
+{
+    *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    (void)snprintf(ret->sun_path, sizeof ret->sun_path, "%s/" SOCKET, at);
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static void mark_path(enum cut cut, char out[96])
+{
+    (void)snprintf(out, 96, "%s/cut-%d", dir, (int)cut);
+}
+
+/* Whether the test has asked for it; once. */
+static bool asked(enum cut cut)
+{
+    char path[96];
+
+    mark_path(cut, path);
+    return unlink(path) == 0;
+}
+
+/* A query comes in one piece over a local socket, and so does its answer: they are small. */
+static bool pass(int from, int to, enum cut cut, const char *sign, size_t n_sign)
+{
+    static char buf[65536];
+    ssize_t n = read(from, buf, sizeof buf);
+
+    if (n <= 0 || (memmem(buf, (size_t)n, sign, n_sign) && asked(cut)))
+        return false;
+    return write(to, buf, (size_t)n) == n;
+}
+
+static void relay_one(int client, const char *server_dir)
+{
+    struct sockaddr_un addr;
+    int server = open_unix(server_dir, &addr);
+    struct pollfd fds[2] = { { .fd = client, .events = POLLIN },
+                             { .fd = server, .events = POLLIN } };
+    bool on = connect(server, (const struct sockaddr *)&addr, sizeof addr) == 0;
+
+    while (on && poll(fds, 2, -1) > 0) {
+        if (fds[0].revents)
+            on = pass(client, server, BEFORE, "COMMIT", 7); /* with NUL: the query's end */
+        if (on && fds[1].revents)
+            on = pass(server, client, BEHIND, "COMMIT", 7); /* the command's tag */
+    }
+    _exit(0);
+}
+
+static void run_relay(int listener, const char *server_dir)
+{
+    (void)signal(SIGCHLD, SIG_IGN);
+    for (;;) {
+        int client = accept(listener, NULL, NULL);
+
+        if (client >= 0 && fork() == 0)
+            relay_one(client, server_dir);
+        (void)close(client);
+    }
+}
+
+/* ---- the tests ---- */
+
+static int setup(void **state)
+{
+    const char *template = getenv("BERTH_STORE");
+    struct sockaddr_un addr;
+    char server_dir[96] = "";
+
+    (void)state;
+    if (!store_rig_is_pg())
+        return 0;
+    assert_int_equal(sscanf(template, "postgresql:host=%95s", server_dir), 1);
+    (void)snprintf(dir, sizeof dir, "/tmp/berth-lost-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    int listener = open_unix(dir, &addr);
+
+    assert_int_equal(bind(listener, (const struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    relay = fork();
+    assert_true(relay >= 0);
+    if (relay == 0)
+        run_relay(listener, server_dir);
+    (void)close(listener);
+    (void)snprintf(where, sizeof where,
+                   "postgresql:host=%s user=berth dbname=postgres options=-csearch_path=lost_%d",
+                   dir, (int)getpid());
+    assert_rc(store_open(where, true, &store, &err), RC_OK);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    scoped(close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    if (!store_rig_is_pg())
+        return 0;
+    store_close(&store);
+    (void)kill(relay, SIGKILL);
+    (void)waitpid(relay, NULL, 0);
+    assert_rc(fs_remove_tree(tmp, dir + strlen("/tmp/"), &err), RC_OK);
+    return 0;
+}
+
+static void cut_next(enum cut cut)
+{
+    char path[96];
+
+    mark_path(cut, path);
+    scoped(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+}
+
+static void put(const char *value, enum rc expected)
+{
+    scoped(store_rollback) struct store *open = NULL;
+
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(store_set(store, "fleet", value, &err), RC_OK);
+    assert_rc(store_commit(&open, &err), expected);
+}
+
+static void assert_value(const char *value)
+{
+    char is[8];
+
+    assert_rc(store_get(store, "fleet", is, sizeof is, &err), RC_OK);
+    assert_string_equal(is, value);
+}
+
+static void a_commit_that_did_not_arrive_did_nothing(void **state)
+{
+    (void)state;
+    if (!store_rig_is_pg())
+        skip();
+    put("a", RC_OK);
+    cut_next(BEFORE);
+    put("b", RC_STORE);
+    assert_non_null(strstr(err.what, "nothing was done"));
+    assert_value("a");
+    put("c", RC_OK);
+    assert_value("c");
+}
+
+static void a_commit_whose_answer_was_lost_is_done(void **state)
+{
+    (void)state;
+    if (!store_rig_is_pg())
+        skip();
+    put("a", RC_OK);
+    cut_next(BEHIND);
+    put("b", RC_OK);
+    assert_value("b");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_commit_that_did_not_arrive_did_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_commit_whose_answer_was_lost_is_done, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
