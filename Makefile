@@ -309,6 +309,11 @@ bench-link: programs $(addprefix $(B)/tests/bench/,$(LINK_BENCHES)) ## the figur
 	$(Q)mkdir -p build/bench
 	$(Q)for b in $(LINK_BENCHES); do BERTH_BUILD=$(B) $(B)/tests/bench/$$b build/bench/$${b#bench_}.jsonl || exit 1; done
 
+.PHONY: bench-scale
+bench-scale: $(B)/tests/bench/bench_scale ## what the ground's store costs with N satellites (N='10000 100000')
+	$(Q)mkdir -p build/bench
+	$(Q)$(B)/tests/bench/bench_scale build/bench/scale.jsonl $(N)
+
 .PHONY: bench-sandbox
 bench-sandbox: programs $(B)/tests/bench/bench_sandbox ## the figures of the sandbox alone, beside bubblewrap and crun
 	$(Q)tools/deps build bench

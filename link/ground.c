@@ -413,7 +413,12 @@ enum rc link_ground_receive(struct link_ground *g, size_t max,
     g->now_ms = clock_mono_ms();
     enum rc rc = link_state_take_offers(&g->state, &installed, err);
     if (rc == RC_OK)
-        rc = inbox_run(g->inbox, max, &ret->files, &ret->more, err);
+        rc = inbox_take(g->inbox, max, &ret->files, &ret->more, err);
     g->counts = NULL;
     return rc;
+}
+
+enum rc link_ground_let_go(struct link_ground *g, struct err *err)
+{
+    return inbox_let_go(g->inbox, err);
 }

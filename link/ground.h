@@ -82,14 +82,19 @@ struct sender *link_ground_sender(struct link_ground *link);
 must_check enum rc link_ground_send(struct link_ground *link, uint64_t now_ms, uint64_t *budget,
                                     uint32_t *ret_sent, struct err *err);
 
-/* Install keys that were offered; then open what is in the downlink directory, at most max files,
- * remove it (refused files too), and call fn for each object that is authentic and not a replay.
- * The window is saved before fn is called; an object whose fn was cut off by a power cut does not
- * come again. */
+/* Install keys that were offered; then open what is in the downlink directory, at most max files
+ * and 64, remove what is refused, and call fn for each object that is authentic and not a replay.
+ * The files of those, and the window on disk, stay until link_ground_let_go: until then each call
+ * gives the same objects again and no others, and behind a restart so does the first one.  So fn
+ * must bear the same object twice, and none is lost that was not let go of. */
 must_check enum rc link_ground_receive(struct link_ground *link, size_t max,
                                        void (*fn)(void *arg, enum object_kind kind,
                                                   struct bytes object),
                                        void *arg, struct link_ground_counts *ret, struct err *err);
+
+/* What came of the objects is durable: save the window, and only then remove their files.  On
+ * failure they come again.  RC_OK when there are none. */
+must_check enum rc link_ground_let_go(struct link_ground *link, struct err *err);
 
 /* The i-th message of a payload that has come whole and is not done: its digest is checked, and
  * nothing else.  False behind the last. */

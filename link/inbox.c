@@ -27,7 +27,8 @@ struct inbox {
     struct rejects *rejects;
     struct inbox_ops ops;
     bool moved; /* this run took something out of the directory */
-    size_t n;   /* of this batch */
+    bool more;  /* there were more files than the batch that is held */
+    size_t n;   /* of this batch; between inbox_take and inbox_let_go it is held */
     struct item item[BATCH_FILES];
     struct dircl_scan scan;
     uint8_t arena[BATCH_BYTES];
@@ -146,17 +147,15 @@ static void gather(struct inbox *inbox, size_t *at, size_t end)
     }
 }
 
-/* Hand the batch on, once the window that excludes it is safe on disk. */
-static enum rc deliver(struct inbox *inbox, struct err *err)
+static void hand_on(struct inbox *inbox)
 {
     struct err why = { 0 };
-    enum rc rc = link_state_settle(inbox->state, err);
 
-    if (rc != RC_OK)
-        return rc;
     for (size_t i = 0; i < inbox->n; i++) {
         const struct item *item = &inbox->item[i];
 
+        if (item->name == NULL) /* refused when it was handed on before */
+            continue;
         if (inbox->ops.take(inbox->ops.arg, item->tenant, item->message, &why) == RC_OK) {
             met(inbox, &inbox->item[i], RC_OK);
             continue;
@@ -164,18 +163,32 @@ static enum rc deliver(struct inbox *inbox, struct err *err)
         refuse(inbox, &inbox->item[i], &why);
         inbox->item[i].name = NULL;
     }
-    rc = inbox->ops.commit(inbox->ops.arg, &why);
-    if (rc != RC_OK)
+    if (inbox->ops.commit(inbox->ops.arg, &why) != RC_OK)
         inbox->ops.refused(inbox->ops.arg, &why, 1);
+}
+
+static void remove_files(struct inbox *inbox)
+{
     for (size_t i = 0; i < inbox->n; i++) {
         if (inbox->item[i].name != NULL)
             inbox->moved |= dircl_remove(inbox->dirfd, inbox->item[i].name);
     }
+    inbox->n = 0;
+}
+
+/* Hand the batch on, once the window that excludes it is safe on disk. */
+static enum rc deliver(struct inbox *inbox, struct err *err)
+{
+    enum rc rc = link_state_settle(inbox->state, err);
+
+    if (rc != RC_OK)
+        return rc;
+    hand_on(inbox);
+    remove_files(inbox);
     return RC_OK;
 }
 
-enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *ret_more,
-                  struct err *err)
+static enum rc scan(struct inbox *inbox, struct err *err)
 {
     enum rc rc = dircl_scan(inbox->dirfd, clock_unix_ms(), &inbox->scan, err);
 
@@ -187,9 +200,18 @@ enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *re
         err_set(&why, RC_NAME, "not a bundle file");
         inbox->ops.refused(inbox->ops.arg, &why, (uint32_t)inbox->scan.junk);
     }
-    size_t end = inbox->scan.n < max ? inbox->scan.n : max;
-
     inbox->moved = inbox->scan.junk > 0;
+    return RC_OK;
+}
+
+enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *ret_more,
+                  struct err *err)
+{
+    enum rc rc = scan(inbox, err);
+
+    if (rc != RC_OK)
+        return rc;
+    size_t end = inbox->scan.n < max ? inbox->scan.n : max;
 
     for (size_t at = 0; at < end && rc == RC_OK;) {
         gather(inbox, &at, end);
@@ -198,4 +220,39 @@ enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *re
     *ret_files = (uint32_t)(end + inbox->scan.junk);
     *ret_more = inbox->moved && (inbox->scan.more || end < inbox->scan.n);
     return rc;
+}
+
+enum rc inbox_take(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *ret_more,
+                   struct err *err)
+{
+    size_t at = 0;
+
+    *ret_files = 0;
+    if (inbox->n == 0) {
+        enum rc rc = scan(inbox, err);
+
+        if (rc != RC_OK)
+            return rc;
+        gather(inbox, &at, inbox->scan.n < max ? inbox->scan.n : max);
+        *ret_files = (uint32_t)(at + inbox->scan.junk);
+        inbox->more = inbox->scan.more || at < inbox->scan.n;
+    }
+    *ret_more = inbox->more && (inbox->moved || inbox->n > 0);
+    if (inbox->n > 0)
+        hand_on(inbox);
+    return RC_OK;
+}
+
+enum rc inbox_let_go(struct inbox *inbox, struct err *err)
+{
+    if (inbox->n == 0)
+        return RC_OK;
+    enum rc rc = link_state_settle(inbox->state, err);
+
+    if (rc != RC_OK) {
+        inbox->n = 0; /* the windows are those on disk again: what is held is opened once more */
+        return rc;
+    }
+    remove_files(inbox);
+    return RC_OK;
 }

@@ -6,6 +6,9 @@
  * replay windows and forget keys that are superseded; only then hand the messages on; then remove
  * the files.  A refused file goes to the rejects, or is removed where there are none.  Works the
  * same on both ends of a link.
+ *
+ * In two steps, for whom taking twice is nothing, but losing is: inbox_take hands a batch on, and
+ * inbox_let_go saves the windows and removes the files once what was taken is durable.
  */
 #ifndef BERTH_LINK_INBOX_H
 #define BERTH_LINK_INBOX_H
@@ -41,5 +44,16 @@ void inbox_free(struct inbox **inbox); /* scope cleaner */
  * files stay. */
 must_check enum rc inbox_run(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *ret_more,
                              struct err *err);
+
+/* Hand one batch on, of at most max files; files and windows on disk stay as they are until
+ * inbox_let_go.  Until then each call hands the same batch on again, and behind a restart so does
+ * the first one.  *ret_files and *ret_more as inbox_run; *ret_files is 0 of a batch handed on
+ * again.  Not to be mixed with inbox_run. */
+must_check enum rc inbox_take(struct inbox *inbox, size_t max, uint32_t *ret_files, bool *ret_more,
+                              struct err *err);
+
+/* What inbox_take handed on is durable: save the windows, then remove the files.  On failure the
+ * files stay, and come again.  RC_OK when nothing is held. */
+must_check enum rc inbox_let_go(struct inbox *inbox, struct err *err);
 
 #endif

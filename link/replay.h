@@ -5,7 +5,8 @@
  * A window of REPLAY_WINDOW numbers below the highest one; a counter is accepted once.  Only call
  * it for bundles that proved authentic.  Use: replay_accept for a batch of bundles, replay_save,
  * and only then act on the batch.  A power cut in between loses the batch, which the peer sends
- * again under new numbers; it never accepts one twice.
+ * again under new numbers; it never accepts one twice.  Whoever can bear the same message twice may
+ * act first (link/inbox: inbox_take): then a power cut loses nothing, and a batch comes again.
  */
 #ifndef BERTH_LINK_REPLAY_H
 #define BERTH_LINK_REPLAY_H

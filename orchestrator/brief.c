@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/brief.h"
+#include "orchestrator/ingest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ enum rc brief_ingest(struct store *store, const char *satellite, struct bytes by
                      struct err *err)
 {
     scoped(store_rollback) struct store *open = NULL;
+    scoped(store_undo) struct store *mark = NULL;
     struct store_observed row = { 0 };
     struct report_root root;
     struct brief brief;
@@ -110,7 +112,7 @@ enum rc brief_ingest(struct store *store, const char *satellite, struct bytes by
         rc = err_set(err, RC_NO_SATELLITE, "brief of %s under the keys of %s", brief.satellite,
                      satellite);
     if (rc == RC_OK)
-        rc = store_begin(store, &open, err);
+        rc = ingest_begin(store, &open, &mark, err);
     if (rc == RC_OK)
         rc = read_held(store, satellite, &row, ret, &root, &has, err);
     if (rc != RC_OK)
@@ -120,5 +122,5 @@ enum rc brief_ingest(struct store *store, const char *satellite, struct bytes by
     ret->epoch = brief.epoch;
     ret->seq = brief.seq;
     ret->time_ms = brief.time_ms;
-    return rc == RC_OK ? store_commit(&open, err) : rc;
+    return rc == RC_OK ? ingest_end(&open, &mark, err) : rc;
 }

@@ -24,6 +24,7 @@
 #include "orchestrator/view.h"
 
 #define PEERS_MAX ROLLOUT_TASKS_MAX
+#define GROUP_MAX 1024U        /* reports in one transaction */
 #define RECEIVE_MAX 64U        /* downlink files per satellite and tick */
 #define REOPEN_MS 5000U        /* try a link again that could not be opened */
 #define REPAIR_EVERY_MS 10000U /* look for what was lost on board */
@@ -36,6 +37,11 @@ struct peer {
     bool fresh;                /* its sender has not heard the newest report */
     enum rc last;              /* last failure that was logged, so that it is logged once */
     enum rc keys_last;         /* the same of the keys that it reports */
+    bool heard;                /* a report came in this round */
+    bool opened;               /* its link has handed on what came in this round */
+    struct err kept;           /* why the store could not take all of that in: the link keeps it */
+    bool more;                 /* others are left there */
+    struct report_keys said;   /* of the newest one */
 };
 
 struct ground {
@@ -53,6 +59,9 @@ struct ground {
     uint64_t leased; /* mono: since when */
     struct err only; /* of options.satellite: what failed in this round */
     struct view *view;
+    struct store *group;  /* the transaction of the reports that are taken in, or NULL */
+    uint32_t grouped;     /* reports in it */
+    struct err ungrouped; /* why it did not begin, or a part of the round did not become durable */
     struct sending *sending; /* NULL = what is queued goes: somebody asked for it by hand */
     size_t n_peers;
     struct peer peer[PEERS_MAX];
@@ -73,6 +82,7 @@ void ground_close(struct ground **ground)
         return;
     for (size_t i = 0; i < g->n_peers; i++)
         link_ground_close(&g->peer[i].link);
+    store_rollback(&g->group);
     view_free(&g->view);
     sending_free(&g->sending);
     if (g->leads) {
@@ -518,9 +528,44 @@ struct inbox {
     struct peer *peer;
     uint64_t mono_ms;
     uint64_t unix_ms;
-    bool heard;              /* a report came */
-    struct report_keys keys; /* of the newest one */
 };
+
+/* Reports of a round go into one transaction, which begins with the first: each flush of the disk
+ * costs more than hundreds of them.  One that is refused undoes its own part only.  The links keep
+ * what they handed on until the transaction is committed, and hand it on again if it was not: what
+ * was taken in already is old then, and changes nothing. */
+static enum rc join_group(struct ground *g, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    if (g->ungrouped.rc != RC_OK) { /* not one by one, when the store is in trouble */
+        *err = g->ungrouped;
+        return err->rc;
+    }
+    if (g->group && g->grouped == GROUP_MAX)
+        rc = store_commit(&g->group, err);
+    if (rc == RC_OK && !g->group) {
+        g->grouped = 0;
+        rc = store_begin(g->home.store, &g->group, err);
+    }
+    if (rc != RC_OK)
+        g->ungrouped = *err;
+    g->grouped += rc == RC_OK;
+    return rc;
+}
+
+static enum rc end_group(struct ground *g, struct err *err)
+{
+    enum rc rc = g->ungrouped.rc;
+
+    if (rc == RC_OK)
+        rc = store_commit(&g->group, err);
+    else
+        *err = g->ungrouped;
+    store_rollback(&g->group);
+    g->ungrouped = (struct err){ 0 };
+    return rc;
+}
 
 /* A report; or a brief, and then *ret is the report held.  RC_REPORT_OLD too if that is not what
  * the brief says: it has been asked for. */
@@ -531,7 +576,10 @@ static enum rc take_state(const struct inbox *in, struct bytes object, struct re
     enum brief_says says = BRIEF_OLD;
     enum doc_type type = DOC_REPORT;
     struct err unread;
+    enum rc joined = join_group(in->g, err);
 
+    if (joined != RC_OK)
+        return joined;
     if (doc_peek_type(object, &type, &unread) != RC_OK || type != DOC_BRIEF)
         return ingest_report(store, in->peer->id, object, in->unix_ms, ret, err);
 
@@ -552,7 +600,7 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
     struct err err = { 0 };
 
     if (!report) {
-        log_event(LOG_LEVEL_ERROR, "out-of-memory");
+        (void)err_set(&in->peer->kept, RC_NO_MEMORY, "report");
         return;
     }
     if (kind != OBJECT_REPORT) {
@@ -567,6 +615,10 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
         in->g->counts.duplicates++;
         return;
     }
+    if (rc != RC_OK && (rc_class(rc) == RC_CLASS_RETRY || rc == RC_STORE)) {
+        in->peer->kept = err; /* it is not the report's fault */
+        return;
+    }
     if (rc != RC_OK) {
         log_err(LOG_LEVEL_WARN, &err, "report-refused satellite=%s", in->peer->id);
         in->g->counts.refused++;
@@ -575,8 +627,8 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
     }
     changed(in->g);
     in->g->counts.reports++;
-    in->heard = true;
-    in->keys = report->keys;
+    in->peer->heard = true;
+    in->peer->said = report->keys;
     ingest_transfers(report, &transfers);
     if (link_ground_report(in->peer->link, &transfers, in->mono_ms))
         warn_restored(in->peer);
@@ -599,7 +651,7 @@ static enum rc observe_keys(const struct inbox *in, struct err *err)
     if (rc == RC_OK)
         rc = rekeys_load(dir, &rekeys, err);
     if (rc == RC_OK)
-        rc = rekeys_observe(&rekeys, &in->keys, &save, err);
+        rc = rekeys_observe(&rekeys, &in->peer->said, &save, err);
     if (rc == RC_OK && save)
         rc = rekeys_save(dir, &rekeys, err);
     return rc;
@@ -608,7 +660,7 @@ static enum rc observe_keys(const struct inbox *in, struct err *err)
 /* Bundles go out under a new key as soon as a report shows that it is held. */
 static void take_keys(const struct inbox *in)
 {
-    const struct report_keys *keys = &in->keys;
+    const struct report_keys *keys = &in->peer->said;
     struct err err = { 0 };
     enum rc rc = observe_keys(in, &err);
 
@@ -629,7 +681,6 @@ static void count(struct ground *g, const struct link_ground_counts *counts)
     g->counts.in += counts->files;
     g->counts.duplicates += counts->duplicates;
     g->counts.refused += counts->refused;
-    g->counts.more |= counts->more;
     if (counts->refused > 0)
         g->counts.last = counts->last;
 }
@@ -672,29 +723,72 @@ static void keep_mail(struct ground *g, struct peer *peer)
     }
 }
 
+/* What is new of one satellite, into the group. */
+static void receive_peer(struct inbox *in)
+{
+    struct peer *peer = in->peer;
+    struct link_ground_counts counts = { 0 };
+    struct err why = { 0 };
+
+    peer->heard = peer->opened = false;
+    peer->kept = (struct err){ 0 };
+    if (!peer->link)
+        return;
+    enum rc got = link_ground_receive(peer->link, RECEIVE_MAX, take_report, in, &counts, &why);
+
+    if (got != RC_OK)
+        complain(in->g, peer, &why, "receive", got);
+    peer->opened = got == RC_OK;
+    peer->more = counts.more;
+    count(in->g, &counts);
+    if (counts.refused > 0)
+        log_err(LOG_LEVEL_WARN, &counts.last, "downlink-refused satellite=%s count=%u", peer->id,
+                counts.refused);
+}
+
+/* What came of this one is durable, or it stays.  Going on at once is for those whose files have
+ * gone. */
+static void let_go(struct ground *g, struct peer *peer)
+{
+    struct err why = peer->kept;
+
+    if (!peer->opened)
+        return;
+    enum rc rc = why.rc == RC_OK ? link_ground_let_go(peer->link, &why) : why.rc;
+
+    complain(g, peer, &why, "receive", rc);
+    g->counts.more |= rc == RC_OK && peer->more;
+}
+
+/* All that is new of all satellites. */
+static enum rc receive_reports(struct ground *g, uint64_t mono_ms, uint64_t unix_ms,
+                               struct err *err)
+{
+    for (size_t i = 0; i < g->n_peers; i++) {
+        struct inbox in = { .g = g, .peer = &g->peer[i], .mono_ms = mono_ms, .unix_ms = unix_ms };
+
+        receive_peer(&in);
+    }
+    enum rc rc = end_group(g, err);
+
+    for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++)
+        let_go(g, &g->peer[i]);
+    return rc;
+}
+
 static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
 {
-    enum rc rc = RC_OK;
+    enum rc rc = receive_reports(g, mono_ms, unix_ms, err);
 
     for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++) {
-        struct inbox in = { .g = g, .peer = &g->peer[i], .mono_ms = mono_ms, .unix_ms = unix_ms };
-        struct link_ground_counts counts = { 0 };
-        struct err why = { 0 };
+        const struct inbox in = { .g = g, .peer = &g->peer[i] };
 
-        if (!g->peer[i].link)
+        if (!in.peer->link)
             continue;
-        enum rc got =
-            link_ground_receive(g->peer[i].link, RECEIVE_MAX, take_report, &in, &counts, &why);
-
-        complain(g, &g->peer[i], &why, "receive", got);
-        count(g, &counts);
-        keep_mail(g, &g->peer[i]);
-        if (in.heard)
+        keep_mail(g, in.peer);
+        if (in.peer->heard)
             take_keys(&in);
-        if (counts.refused > 0)
-            log_err(LOG_LEVEL_WARN, &counts.last, "downlink-refused satellite=%s count=%u",
-                    g->peer[i].id, counts.refused);
-        rc = settle_peer(g, &g->peer[i], unix_ms, err);
+        rc = settle_peer(g, in.peer, unix_ms, err);
     }
     return rc;
 }

@@ -107,25 +107,40 @@ static enum rc keep_heard(struct store *store, const struct report *report, uint
                           struct err *err)
 {
     const struct report_bytes *b = &report->traffic.contact;
-    scoped(free_ptr) struct store_outgoing *queued = NULL;
     struct store_heard row = { .epoch = report->epoch,
                                .contact = report->traffic.contacts,
                                .received_ms = now_ms };
-    size_t n = 0;
+    bool waiting = false;
 
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", report->satellite);
     if (__builtin_add_overflow(b->useful, b->repeated, &row.arrived) || row.arrived > INT64_MAX)
         row.arrived = INT64_MAX;
-    enum rc rc = store_outgoing(store, row.satellite, OUTGOING_QUEUED, &queued, &n, err);
+    enum rc rc = store_has_queued(store, row.satellite, &waiting, err);
 
-    row.waiting = n > 0;
+    row.waiting = waiting;
     return rc == RC_OK ? store_put_heard(store, &row, err) : rc;
+}
+
+enum rc ingest_begin(struct store *store, struct store **ret_open, struct store **ret_mark,
+                     struct err *err)
+{
+    enum rc rc = store_join(store, ret_open, err);
+
+    return rc == RC_OK && !*ret_open ? store_mark(store, ret_mark, err) : rc;
+}
+
+enum rc ingest_end(struct store **open, struct store **mark, struct err *err)
+{
+    enum rc rc = store_pass_mark(mark, err);
+
+    return rc == RC_OK ? store_commit(open, err) : rc;
 }
 
 enum rc ingest_report(struct store *store, const char *satellite, struct bytes bytes,
                       uint64_t now_ms, struct report *ret, struct err *err)
 {
     scoped(store_rollback) struct store *open = NULL;
+    scoped(store_undo) struct store *mark = NULL;
     struct store_observed row = { .received_ms = now_ms };
     bool waits = false;
     enum rc rc = report_decode(bytes, ret, err);
@@ -138,7 +153,7 @@ enum rc ingest_report(struct store *store, const char *satellite, struct bytes b
     row.epoch = ret->epoch;
     row.seq = ret->seq;
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", satellite);
-    rc = store_begin(store, &open, err);
+    rc = ingest_begin(store, &open, &mark, err);
     if (rc == RC_OK)
         rc = compare(store, ret, now_ms, err);
     if (rc == RC_OK)
@@ -151,7 +166,7 @@ enum rc ingest_report(struct store *store, const char *satellite, struct bytes b
         rc = lacks_root(store, ret, &waits, err);
     if (rc == RC_OK && !waits)
         rc = ack_orders(store, satellite, ret->generation, now_ms, err);
-    return rc == RC_OK ? store_commit(&open, err) : rc;
+    return rc == RC_OK ? ingest_end(&open, &mark, err) : rc;
 }
 
 static struct port_bytes bytes_of_report(const struct report_bytes *b)

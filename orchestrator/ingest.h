@@ -25,9 +25,16 @@
  * order that it has, so often. */
 #define INGEST_GREETING_MS (10ULL * 60U * 1000U)
 
-/* Take one report in, as one transaction: keep it and its events, and mark the order that it names
- * as in force.  RC_REPORT_OLD when (epoch, seq) is not above what is held; RC_NO_SATELLITE when it
- * names another satellite than the one whose keys opened it; nothing is changed then. */
+/* Begin to take something in: a transaction, or within one, a part that is undone by itself.  Both
+ * go into scopes of store_rollback and store_undo. */
+must_check enum rc ingest_begin(struct store *store, struct store **ret_open,
+                                struct store **ret_mark, struct err *err);
+must_check enum rc ingest_end(struct store **open, struct store **mark, struct err *err);
+
+/* Take one report in, as one transaction, or as a part of the caller's: keep it and its events, and
+ * mark the order that it names as in force.  RC_REPORT_OLD when (epoch, seq) is not above what is
+ * held; RC_NO_SATELLITE when it names another satellite than the one whose keys opened it; nothing
+ * is changed then. */
 must_check enum rc ingest_report(struct store *store, const char *satellite, struct bytes bytes,
                                  uint64_t now_ms, struct report *ret, struct err *err);
 

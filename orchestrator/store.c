@@ -512,6 +512,36 @@ enum rc store_join(struct store *store, struct store **ret_open, struct err *err
     return in_transaction(store) ? RC_OK : store_begin(store, ret_open, err);
 }
 
+enum rc store_mark(struct store *store, struct store **ret_mark, struct err *err)
+{
+    enum rc rc = store->driver->part(store->db, PART_BEGIN, err);
+
+    if (rc == RC_OK)
+        *ret_mark = store;
+    return rc;
+}
+
+enum rc store_pass_mark(struct store **mark, struct err *err)
+{
+    enum rc rc = *mark ? (*mark)->driver->part((*mark)->db, PART_PASS, err) : RC_OK;
+
+    if (rc == RC_OK)
+        *mark = NULL;
+    return rc;
+}
+
+void store_undo(struct store **mark)
+{
+    struct err ignored;
+
+    /* The transaction may have been rolled back by the database: then the part is gone, too.  Half
+     * a part must not be committed with the rest: if it cannot be undone alone, nothing stays. */
+    if (*mark && in_transaction(*mark) &&
+        (*mark)->driver->part((*mark)->db, PART_UNDO, &ignored) != RC_OK)
+        (*mark)->driver->rollback((*mark)->db);
+    *mark = NULL;
+}
+
 enum rc store_watch(struct store *store, uint64_t *ret, struct err *err)
 {
     return store->driver->watch(store->db, ret, err);

@@ -54,6 +54,15 @@ void store_rollback(struct store **open);
  * used. */
 must_check enum rc store_join(struct store *store, struct store **ret_open, struct err *err);
 
+/* A part of a transaction that can be undone by itself, so that one of many that fails leaves the
+ * others alone:
+ *     scoped(store_undo) struct store *mark = NULL;
+ *     rc = store_mark(store, &mark, err); ... rc = store_pass_mark(&mark, err);
+ * Only within a transaction, and not within another such part. */
+must_check enum rc store_mark(struct store *store, struct store **ret_mark, struct err *err);
+must_check enum rc store_pass_mark(struct store **mark, struct err *err);
+void store_undo(struct store **mark);
+
 /* A number that differs from the last call's when another connection changed the file since. */
 must_check enum rc store_watch(struct store *store, uint64_t *ret, struct err *err);
 
@@ -277,6 +286,10 @@ must_check enum rc store_update_outgoing(struct store *store, const struct store
 must_check enum rc store_outgoing(struct store *store, const char *satellite,
                                   enum outgoing_state state, struct store_outgoing **ret,
                                   size_t *ret_n, struct err *err);
+
+/* Whether anything is queued for a satellite. */
+must_check enum rc store_has_queued(struct store *store, const char *satellite, bool *ret,
+                                    struct err *err);
 
 /* ---- deltas: made here from two packages, so they can be made again ---- */
 

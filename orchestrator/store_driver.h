@@ -23,6 +23,8 @@ struct driver_value {
     struct bytes bytes; /* text without NUL, or blob; borrowed */
 };
 
+enum driver_part { PART_BEGIN, PART_PASS, PART_UNDO };
+
 /* db is what open gave; statement is what prepare gave. */
 struct store_driver {
     const char *name;
@@ -43,6 +45,8 @@ struct store_driver {
     enum rc (*commit)(void *db, struct err *err);
     void (*rollback)(void *db); /* fine if there is nothing to roll back any more */
     bool (*in_transaction)(const void *db);
+    /* A part of a writing transaction, as store_mark; one at a time. */
+    enum rc (*part)(void *db, enum driver_part what, struct err *err);
 
     enum rc (*prepare)(void *db, const char *sql, void **ret_statement, struct err *err);
     /* at from 1; the bytes must outlive the statement. */

@@ -89,11 +89,13 @@ enum rc store_put_heard(struct store *store, const struct store_heard *row, stru
 enum rc store_heard(struct store *store, const char *satellite, struct store_heard **ret,
                     size_t *ret_n, struct err *err)
 {
-    struct query q =
-        query_start(store, "SELECT " HEARD_COLUMNS " FROM heard WHERE ?1 IS NULL OR satellite = ?1 "
-                           "ORDER BY satellite, id");
+    struct query q = query_start(
+        store, satellite ? "SELECT " HEARD_COLUMNS
+                           " FROM heard WHERE satellite = ? ORDER BY satellite, id"
+                         : "SELECT " HEARD_COLUMNS " FROM heard ORDER BY satellite, id");
 
-    query_text(&q, satellite);
+    if (satellite)
+        query_text(&q, satellite);
     return query_list(&q, &heard_row, (void **)ret, ret_n, err);
 }
 

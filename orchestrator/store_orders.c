@@ -103,14 +103,21 @@ enum rc store_resign_order(struct store *store, const struct store_order *row,
 enum rc store_orders(struct store *store, const struct store_order_filter *filter,
                      struct store_order **ret, size_t *ret_n, struct err *err)
 {
-    struct query q =
-        query_start(store, "SELECT " ORDER_COLUMNS " FROM sat_order WHERE "
-                           "(?1 IS NULL OR satellite = ?1) AND (?2 = 0 OR state = ?2) AND "
-                           "(?3 = 0 OR rollout = ?3) ORDER BY satellite, generation");
+    /* Said apart, so that each finds its rows by an index. */
+    struct query q = query_start(
+        store, filter->satellite ? "SELECT " ORDER_COLUMNS " FROM sat_order WHERE satellite = ?3 "
+                                   "AND (?1 = 0 OR state = ?1) AND (?2 = 0 OR rollout = ?2) "
+                                   "ORDER BY satellite, generation"
+               : filter->rollout
+                   ? "SELECT " ORDER_COLUMNS " FROM sat_order WHERE (?1 = 0 OR state = ?1) AND "
+                     "rollout = ?2 AND rollout != 0 ORDER BY satellite, generation"
+                   : "SELECT " ORDER_COLUMNS " FROM sat_order WHERE (?1 = 0 OR state = ?1) AND "
+                     "(?2 = 0 OR rollout = ?2) ORDER BY satellite, generation");
 
-    query_text(&q, filter->satellite);
     query_u64(&q, (uint64_t)filter->state);
     query_u64(&q, filter->rollout);
+    if (filter->satellite)
+        query_text(&q, filter->satellite);
     return query_list(&q, &order_row, (void **)ret, ret_n, err);
 }
 
@@ -231,16 +238,35 @@ enum rc store_update_outgoing(struct store *store, const struct store_outgoing *
     return rc;
 }
 
+#define QUEUE_ORDER " ORDER BY satellite, class, id"
+
 enum rc store_outgoing(struct store *store, const char *satellite, enum outgoing_state state,
                        struct store_outgoing **ret, size_t *ret_n, struct err *err)
 {
-    struct query q = query_start(store, "SELECT id, " OUTGOING_COLUMNS " FROM outgoing WHERE "
-                                        "(?1 IS NULL OR satellite = ?1) AND (?2 = 0 OR state = ?2) "
-                                        "ORDER BY satellite, class, id");
+    /* Said apart, so that each finds its rows by an index. */
+    struct query q = query_start(
+        store, satellite ? "SELECT id, " OUTGOING_COLUMNS " FROM outgoing WHERE satellite = ?1 AND "
+                           "(?2 = 0 OR state = ?2)" QUEUE_ORDER
+               : state   ? "SELECT id, " OUTGOING_COLUMNS
+                         " FROM outgoing WHERE state = ?1" QUEUE_ORDER
+                       : "SELECT id, " OUTGOING_COLUMNS " FROM outgoing" QUEUE_ORDER);
 
-    query_text(&q, satellite);
-    query_u64(&q, (uint64_t)state);
+    if (satellite)
+        query_text(&q, satellite);
+    if (satellite || state)
+        query_u64(&q, (uint64_t)state);
     return query_list(&q, &outgoing_row, (void **)ret, ret_n, err);
+}
+
+enum rc store_has_queued(struct store *store, const char *satellite, bool *ret, struct err *err)
+{
+    struct query q = query_start(store, "SELECT 1 FROM outgoing WHERE state = ? AND satellite = ? "
+                                        "LIMIT 1");
+
+    query_u64(&q, OUTGOING_QUEUED);
+    query_text(&q, satellite);
+    *ret = query_next(&q);
+    return query_end(&q, err);
 }
 
 /* ---- observed ---- */
@@ -390,13 +416,17 @@ enum rc store_trim_events(struct store *store, const char *satellite, size_t kee
 enum rc store_events(struct store *store, const char *satellite, size_t last,
                      struct store_event **ret, size_t *ret_n, struct err *err)
 {
-    struct query q =
-        query_start(store, "SELECT * FROM (SELECT " EVENT_COLUMNS " FROM event WHERE ?1 IS NULL OR "
-                           "satellite = ?1 ORDER BY received_ms DESC, seq DESC LIMIT ?2) "
-                           "AS newest ORDER BY received_ms, satellite, seq");
+    struct query q = query_start(
+        store,
+        satellite ? "SELECT * FROM (SELECT " EVENT_COLUMNS " FROM event WHERE satellite = ?2 "
+                    "ORDER BY received_ms DESC, seq DESC LIMIT ?1) AS newest "
+                    "ORDER BY received_ms, satellite, seq"
+                  : "SELECT * FROM (SELECT " EVENT_COLUMNS " FROM event ORDER BY received_ms DESC, "
+                    "seq DESC LIMIT ?1) AS newest ORDER BY received_ms, satellite, seq");
 
-    query_text(&q, satellite);
     query_u64(&q, last);
+    if (satellite)
+        query_text(&q, satellite);
     return query_list(&q, &event_row, (void **)ret, ret_n, err);
 }
 

@@ -546,6 +546,22 @@ static void rollback(void *db)
     pg->in = OUTSIDE;
 }
 
+/* The savepoint that stands before each statement is set anew within the part, over the one that
+ * there is, which is in force again when the part has ended. */
+static enum rc part(void *db, enum driver_part what, struct err *err)
+{
+    static const char *const sql[] = {
+        [PART_BEGIN] = "SAVEPOINT part; SAVEPOINT berth",
+        [PART_PASS] = "RELEASE SAVEPOINT part",
+        [PART_UNDO] = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part",
+    };
+    struct pg *pg = db;
+    enum rc rc = run_text(pg, sql[what], err);
+
+    pg->marked = rc == RC_OK && what == PART_BEGIN;
+    return rc;
+}
+
 /* ---- the schema ---- */
 
 static enum rc schema_number(void *db, uint64_t *ret, struct err *err)
@@ -860,6 +876,7 @@ const struct store_driver store_pg = {
     .commit = commit,
     .rollback = rollback,
     .in_transaction = in_transaction,
+    .part = part,
     .prepare = prepare,
     .bind = bind,
     .step = step,

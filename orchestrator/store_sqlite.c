@@ -4,6 +4,7 @@
  */
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "orchestrator/store_driver.h"
 
@@ -35,22 +36,52 @@ static enum rc run_text(sqlite3 *db, const char *sql, struct err *err)
 
 /* ---- open and close ---- */
 
-static void close_db(void *db)
+/* Statements of the program are few and are asked again and again; parsing one takes longer than
+ * most of them take to run.  The last one of each slot stays prepared. */
+#define SLOTS 128U
+struct statement {
+    sqlite3_stmt *of;
+    bool is_used;
+    bool is_kept; /* in a slot; else it was allocated for one use */
+};
+
+struct connection {
+    sqlite3 *db;
+    struct statement slot[SLOTS];
+};
+
+static sqlite3 *handle(const void *connection)
 {
-    (void)sqlite3_close_v2(db);
+    return ((const struct connection *)connection)->db;
 }
 
-static void close_handle(sqlite3 **db)
+static void close_db(void *connection)
 {
-    close_db(*db);
+    struct connection *c = connection;
+
+    if (!c)
+        return;
+    for (size_t i = 0; i < SLOTS; i++)
+        (void)sqlite3_finalize(c->slot[i].of);
+    (void)sqlite3_close_v2(c->db);
+    free(c);
+}
+
+static void close_handle(struct connection **c)
+{
+    close_db(*c);
 }
 
 static enum rc open_file(const char *path, bool create, void **ret_db, struct err *err)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                 (create ? SQLITE_OPEN_CREATE : 0);
-    scoped(close_handle) sqlite3 *db = NULL;
-    int code = sqlite3_open_v2(path, &db, flags, NULL);
+    scoped(close_handle) struct connection *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return err_set(err, RC_NO_MEMORY, "store");
+    int code = sqlite3_open_v2(path, &c->db, flags, NULL);
+    sqlite3 *db = c->db;
 
     if (code != SQLITE_OK)
         return fail(db, code, err);
@@ -65,8 +96,8 @@ static enum rc open_file(const char *path, bool create, void **ret_db, struct er
 
     if (rc != RC_OK)
         return rc;
-    *ret_db = db;
-    db = NULL;
+    *ret_db = c;
+    c = NULL;
     return RC_OK;
 }
 
@@ -90,36 +121,36 @@ static enum rc pragma(sqlite3 *db, const char *sql, uint64_t *ret, struct err *e
 
 static enum rc schema_number(void *db, uint64_t *ret, struct err *err)
 {
-    return pragma(db, "PRAGMA user_version", ret, err);
+    return pragma(handle(db), "PRAGMA user_version", ret, err);
 }
 
 static enum rc schema_step(void *db, const struct schema_step *step, struct err *err)
 {
     char number[48];
-    enum rc rc = run_text(db, step->both, err);
+    enum rc rc = run_text(handle(db), step->both, err);
 
     if (rc == RC_OK && step->sqlite)
-        rc = run_text(db, step->sqlite, err);
+        rc = run_text(handle(db), step->sqlite, err);
     (void)snprintf(number, sizeof number, "PRAGMA user_version = %llu",
                    (unsigned long long)step->number);
-    return rc == RC_OK ? run_text(db, number, err) : rc;
+    return rc == RC_OK ? run_text(handle(db), number, err) : rc;
 }
 
 /* ---- transactions ---- */
 
 static enum rc begin(void *db, bool writes, struct err *err)
 {
-    return run_text(db, writes ? "BEGIN IMMEDIATE" : "BEGIN", err);
+    return run_text(handle(db), writes ? "BEGIN IMMEDIATE" : "BEGIN", err);
 }
 
 static enum rc commit(void *db, struct err *err)
 {
-    return run_text(db, "COMMIT", err);
+    return run_text(handle(db), "COMMIT", err);
 }
 
 static bool in_transaction(const void *db)
 {
-    return !sqlite3_get_autocommit((sqlite3 *)(uintptr_t)db); /* only reads it */
+    return !sqlite3_get_autocommit(handle(db));
 }
 
 static void rollback(void *db)
@@ -128,20 +159,67 @@ static void rollback(void *db)
 
     /* SQLite may have rolled back by itself; there is nothing left to do then. */
     if (in_transaction(db))
-        (void)!run_text(db, "ROLLBACK", &ignored);
+        (void)!run_text(handle(db), "ROLLBACK", &ignored);
+}
+
+static enum rc part(void *db, enum driver_part what, struct err *err)
+{
+    static const char *const sql[] = {
+        [PART_BEGIN] = "SAVEPOINT part",
+        [PART_PASS] = "RELEASE part",
+        [PART_UNDO] = "ROLLBACK TO part; RELEASE part",
+    };
+
+    return run_text(handle(db), sql[what], err);
 }
 
 /* ---- statements ---- */
 
+static struct statement *slot_of(struct connection *c, const char *sql)
+{
+    uint32_t hash = 2166136261U; /* FNV-1a */
+
+    for (const char *at = sql; *at; at++)
+        hash = (hash ^ (uint8_t)*at) * 16777619U;
+    return &c->slot[hash % SLOTS];
+}
+
+/* The slot with this statement in it; NULL = it is not free, or holds another. */
+static struct statement *find_kept(struct statement *slot, const char *sql)
+{
+    return !slot->is_used && slot->of && strcmp(sqlite3_sql(slot->of), sql) == 0 ? slot : NULL;
+}
+
 static enum rc prepare(void *db, const char *sql, void **ret_statement, struct err *err)
 {
-    sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    struct statement *slot = slot_of(db, sql);
+    struct statement *s = find_kept(slot, sql);
+    sqlite3_stmt *of = NULL;
+
+    if (s) {
+        s->is_used = true;
+        *ret_statement = s;
+        return RC_OK;
+    }
+    int code = sqlite3_prepare_v3(handle(db), sql, -1, SQLITE_PREPARE_PERSISTENT, &of, NULL);
 
     if (code != SQLITE_OK)
-        return fail(db, code, err);
-    *ret_statement = statement;
+        return fail(handle(db), code, err);
+    s = slot->is_used ? calloc(1, sizeof *s) : slot;
+    if (!s) {
+        (void)sqlite3_finalize(of);
+        return err_set(err, RC_NO_MEMORY, "store");
+    }
+    if (s == slot)
+        (void)sqlite3_finalize(slot->of);
+    *s = (struct statement){ .of = of, .is_used = true, .is_kept = s == slot };
+    *ret_statement = s;
     return RC_OK;
+}
+
+static sqlite3_stmt *of(const void *statement)
+{
+    return ((const struct statement *)statement)->of;
 }
 
 static enum rc bind(void *statement, int at, const struct driver_value *value, struct err *err)
@@ -152,27 +230,28 @@ static enum rc bind(void *statement, int at, const struct driver_value *value, s
 
     switch (value->kind) {
     case VALUE_NULL:
-        code = sqlite3_bind_null(statement, at);
+        code = sqlite3_bind_null(of(statement), at);
         break;
     case VALUE_NUMBER:
-        code = sqlite3_bind_int64(statement, at, value->number);
+        code = sqlite3_bind_int64(of(statement), at, value->number);
         break;
     case VALUE_TEXT:
-        code = sqlite3_bind_text64(statement, at, p, value->bytes.n, SQLITE_STATIC, SQLITE_UTF8);
+        code =
+            sqlite3_bind_text64(of(statement), at, p, value->bytes.n, SQLITE_STATIC, SQLITE_UTF8);
         break;
     case VALUE_BLOB:
-        code = sqlite3_bind_blob64(statement, at, p, value->bytes.n, SQLITE_STATIC);
+        code = sqlite3_bind_blob64(of(statement), at, p, value->bytes.n, SQLITE_STATIC);
         break;
     }
-    return code == SQLITE_OK ? RC_OK : fail(sqlite3_db_handle(statement), code, err);
+    return code == SQLITE_OK ? RC_OK : fail(sqlite3_db_handle(of(statement)), code, err);
 }
 
 static enum rc step(void *statement, bool *ret_row, struct err *err)
 {
-    int code = sqlite3_step(statement);
+    int code = sqlite3_step(of(statement));
 
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        return fail(sqlite3_db_handle(statement), code, err);
+        return fail(sqlite3_db_handle(of(statement)), code, err);
     *ret_row = code == SQLITE_ROW;
     return RC_OK;
 }
@@ -181,50 +260,62 @@ static enum rc column(void *statement, int at, struct driver_value *ret, struct 
 {
     struct driver_value value = { .kind = VALUE_NULL };
 
-    switch (sqlite3_column_type(statement, at)) {
+    switch (sqlite3_column_type(of(statement), at)) {
     case SQLITE_NULL:
         break;
     case SQLITE_INTEGER:
         value.kind = VALUE_NUMBER;
-        value.number = sqlite3_column_int64(statement, at);
+        value.number = sqlite3_column_int64(of(statement), at);
         break;
     case SQLITE_TEXT:
         value.kind = VALUE_TEXT;
-        value.bytes.p = sqlite3_column_text(statement, at);
-        value.bytes.n = (size_t)sqlite3_column_bytes(statement, at);
+        value.bytes.p = sqlite3_column_text(of(statement), at);
+        value.bytes.n = (size_t)sqlite3_column_bytes(of(statement), at);
         break;
     case SQLITE_BLOB:
         value.kind = VALUE_BLOB;
-        value.bytes.p = sqlite3_column_blob(statement, at); /* NULL if it is empty */
-        value.bytes.n = value.bytes.p ? (size_t)sqlite3_column_bytes(statement, at) : 0;
+        value.bytes.p = sqlite3_column_blob(of(statement), at); /* NULL if it is empty */
+        value.bytes.n = value.bytes.p ? (size_t)sqlite3_column_bytes(of(statement), at) : 0;
         break;
     default:
         return err_set(err, RC_STORE, "store: a column of a kind that no table has");
     }
     if (value.kind == VALUE_TEXT && !value.bytes.p)
-        return fail(sqlite3_db_handle(statement), SQLITE_NOMEM, err);
+        return fail(sqlite3_db_handle(of(statement)), SQLITE_NOMEM, err);
     *ret = value;
     return RC_OK;
 }
 
+/* What reset and finalize say repeats the code of the last step, which is known already. */
 static void finish(void *statement)
 {
-    (void)sqlite3_finalize(statement); /* repeats the code of the last step, known already */
+    struct statement *s = statement;
+
+    if (!s)
+        return;
+    if (s->is_kept) { /* what was bound is the caller's, and goes */
+        (void)sqlite3_reset(s->of);
+        (void)sqlite3_clear_bindings(s->of);
+        s->is_used = false;
+        return;
+    }
+    (void)sqlite3_finalize(s->of);
+    free(s);
 }
 
 static uint64_t changes(const void *db)
 {
-    return (uint64_t)sqlite3_changes64((sqlite3 *)(uintptr_t)db);
+    return (uint64_t)sqlite3_changes64(handle(db));
 }
 
 static uint64_t last_id(void *db)
 {
-    return (uint64_t)sqlite3_last_insert_rowid(db);
+    return (uint64_t)sqlite3_last_insert_rowid(handle(db));
 }
 
 static enum rc watch(void *db, uint64_t *ret, struct err *err)
 {
-    return pragma(db, "PRAGMA data_version", ret, err);
+    return pragma(handle(db), "PRAGMA data_version", ret, err);
 }
 
 const struct store_driver store_sqlite = {
@@ -244,6 +335,7 @@ const struct store_driver store_sqlite = {
     .commit = commit,
     .rollback = rollback,
     .in_transaction = in_transaction,
+    .part = part,
     .prepare = prepare,
     .bind = bind,
     .step = step,

@@ -540,7 +540,10 @@ static maybe_unused void start_berthd(void)
     struct err err = { 0 };
 
     /* A late report of the agent before does not say that this one has come up. */
-    must(link_ground_receive(sky->link, SIZE_MAX, on_report, NULL, &counts, &err), &err);
+    do {
+        must(link_ground_receive(sky->link, SIZE_MAX, on_report, NULL, &counts, &err), &err);
+        must(link_ground_let_go(sky->link, &err), &err);
+    } while (counts.more);
     sky->ended_epoch = sky->went_back ? 0 : sky->report.epoch;
     sky->went_back = false;
     sky->reports = 0;
@@ -562,6 +565,7 @@ static maybe_unused void exchange_some(uint64_t budget)
     must(link_ground_send(sky->link, clock_mono_ms(), &budget, &sent, &err), &err);
     sky->sent += before - budget;
     must(link_ground_receive(sky->link, 64, on_report, NULL, &counts, &err), &err);
+    must(link_ground_let_go(sky->link, &err), &err);
     struct pollfd p = { .fd = sky->watch, .events = POLLIN };
     (void)poll(&p, 1, 50);
     while (read(sky->watch, drain, sizeof drain) > 0)

@@ -436,7 +436,7 @@ static int rejects_dir = -1;
 static enum rc refusal; /* of the last run, duplicates aside */
 static struct fault_world *inbox_world;
 
-static enum rc inbox_take(void *arg, const char *tenant, struct bytes message, struct err *err)
+static enum rc inbox_accept(void *arg, const char *tenant, struct bytes message, struct err *err)
 {
     uint64_t *number = inbox_world->told->number;
 
@@ -471,7 +471,7 @@ static void inbox_close(struct fault_world *w)
 
 static enum rc inbox_open(struct fault_world *w, struct err *err)
 {
-    const struct inbox_ops ops = { .take = inbox_take,
+    const struct inbox_ops ops = { .take = inbox_accept,
                                    .commit = inbox_commit,
                                    .refused = inbox_refused };
     enum rc rc = ends_start(w, err);

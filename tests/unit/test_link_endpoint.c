@@ -671,6 +671,7 @@ static void reports_come_down(void **state)
     until(r, faccessat(r->down, "00000001-0000000000000014.bundle", F_OK, 0) == 0 &&
                  files_in(r->down) == 4);
     assert_rc(link_ground_receive(r->ground, 100, take_report, r, &counts, &err), RC_OK);
+    assert_rc(link_ground_let_go(r->ground, &err), RC_OK);
     assert_int_equal(counts.files, 4);
     assert_int_equal(counts.objects, 4);
     assert_int_equal(counts.refused, 0);
@@ -687,6 +688,7 @@ static void reports_come_down(void **state)
     assert_int_equal(send_due(r), 1);
     assert_int_equal(renameat(r->up, "00000001-0000000000000001.bundle", r->down, "x.bundle"), 0);
     assert_rc(link_ground_receive(r->ground, 100, take_report, r, &counts, &err), RC_OK);
+    assert_rc(link_ground_let_go(r->ground, &err), RC_OK);
     assert_int_equal(counts.refused, 1);
     assert_int_equal(counts.last.rc, RC_BPSEC_KEY);
     assert_int_equal(r->reports, 4);
@@ -714,6 +716,7 @@ static void briefs_leave_the_report(void **state)
                  files_in(r->down) == 5);
     assert_int_equal(faccessat(r->down, "00000001-0000000000000001.bundle", F_OK, 0), 0);
     assert_rc(link_ground_receive(r->ground, 100, take_report, r, &counts, &err), RC_OK);
+    assert_rc(link_ground_let_go(r->ground, &err), RC_OK);
     assert_int_equal(counts.objects, 5);
     assert_int_equal(r->reports, 5);
     stop(r, SIGKILL);
@@ -819,6 +822,7 @@ static void report_once(struct rig *r)
         uint64_t end = clock_mono_ms() + 50;
 
         assert_rc(link_ground_receive(r->ground, 64, take_report, r, &counts, &err), RC_OK);
+        assert_rc(link_ground_let_go(r->ground, &err), RC_OK);
         until(r, clock_mono_ms() >= end);
     }
 }
@@ -1039,6 +1043,7 @@ static void ground_round(struct rig *r, uint32_t lose, uint32_t *met)
     }
     closedir(d);
     assert_rc(link_ground_receive(r->ground, 64, take_report, r, &counts, &err), RC_OK);
+    assert_rc(link_ground_let_go(r->ground, &err), RC_OK);
     assert_int_equal(counts.refused, 0);
     send_due(r);
 }

@@ -493,6 +493,36 @@ static void abandoned_transaction_leaves_nothing(void **state)
     assert_rc(store_get(store, "fleet", value, sizeof value, &err), RC_OK);
 }
 
+/* Parts of a transaction: one is undone, with a statement in it that failed, and the others stay.
+ */
+static void a_part_is_undone_alone(void **state)
+{
+    static const char *const keys[] = { "a", "b", "c" };
+    scoped(store_rollback) struct store *open = NULL;
+    char value[8];
+
+    (void)state;
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    for (size_t i = 0; i < 3; i++) {
+        scoped(store_undo) struct store *mark = NULL;
+        const struct store_wave nobodys = { .rollout = 77, .index = 1, .satellite = "sat-9" };
+
+        assert_rc(store_mark(store, &mark, &err), RC_OK);
+        assert_rc(store_set(store, keys[i], "1", &err), RC_OK);
+        assert_rc(store_add_wave(store, &nobodys, &err), RC_EXISTS);
+        assert_rc(store_set(store, keys[i], "2", &err), RC_OK);
+        if (i != 1)
+            assert_rc(store_pass_mark(&mark, &err), RC_OK);
+    }
+    assert_rc(store_set(store, "d", "2", &err), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    assert_rc(store_get(store, "a", value, sizeof value, &err), RC_OK);
+    assert_string_equal(value, "2");
+    assert_rc(store_get(store, "b", value, sizeof value, &err), RC_NOT_FOUND);
+    assert_rc(store_get(store, "c", value, sizeof value, &err), RC_OK);
+    assert_rc(store_get(store, "d", value, sizeof value, &err), RC_OK);
+}
+
 /* What a command shows is of one moment, also while the daemon writes. */
 /* Whoever asked may go on: what the statement did is undone, and nothing else. */
 static void failed_statement_undoes_itself_only(void **state)
@@ -630,6 +660,7 @@ int main(void)
         ROW(rollouts_and_waves),
         ROW(abandoned_transaction_leaves_nothing),
         ROW(failed_statement_undoes_itself_only),
+        ROW(a_part_is_undone_alone),
         ROW(reading_is_of_one_moment),
         ROW(others_changes_are_seen),
         ROW(audit_is_a_chain),

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tests/bench/bench_scale: what the ground's store costs with many satellites of four payloads
+ * each: durable reports, one transaction each and in groups; loading the fleet; a question about
+ * it; bytes on disk and in memory.  Beside SQL on the same rows by SQLite alone.
+ *
+ * Usage: bench_scale OUT.jsonl [N...]      (10000)
+ * With BERTH_STORE=postgresql:... (tools/with-postgresql) the same on PostgreSQL, without bytes on
+ * disk.  Times are the least of REPEATS: other work on the machine only ever adds.
+ */
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "manifest/doc.h"
+#include "manifest/envelope.h"
+#include "orchestrator/ingest.h"
+#include "orchestrator/view.h"
+#include "tests/bench/bench.h"
+
+#define PAYLOADS 4U
+#define REPEATS 3U
+#define REPORTS 4096U
+#define GROUP 256U
+#define ALONE 256U
+#define NOW_MS UINT64_C(1796040000000)
+#define VIEW_MAX 10000U /* a decoded report is 54 kB */
+#define GENERATION 7U
+
+static FILE *out;
+static char where[512]; /* of the store */
+static char raw[512];   /* of SQLite's own file */
+static bool is_file;
+
+static void row(const char *figure, uint32_t n, double value, const char *unit, double peer,
+                double aim)
+{
+    (void)printf("%-40s %8u %14.3f %-8s", figure, n, value, unit);
+    if (peer > 0)
+        (void)printf(" SQL %14.3f", peer);
+    if (aim > 0)
+        (void)printf(" aim %g", aim);
+    (void)putchar('\n');
+    (void)fflush(stdout);
+    (void)fprintf(out, "{\"figure\":\"%s, %u satellites\",\"value\":%.3f,\"unit\":\"%s\",", figure,
+                  n, value, unit);
+    if (peer > 0)
+        (void)fprintf(out, "\"peer\":\"sqlite3\",\"peer_value\":%.3f,\"ratio\":%.3f,", peer,
+                      value / peer);
+    else
+        (void)fprintf(out, "\"peer\":null,\"peer_value\":null,\"ratio\":null,");
+    if (aim > 0)
+        (void)fprintf(out, "\"aim\":%g}\n", aim);
+    else
+        (void)fprintf(out, "\"aim\":null}\n");
+}
+
+/* ---- what satellites have and say ------------------------------------------------------------ */
+
+static void name_of(uint32_t i, char ret[NAME_CAP])
+{
+    (void)snprintf(ret, NAME_CAP, "sat-%07u", i);
+}
+
+static void digest_of(uint32_t payload, uint32_t version, struct digest *ret)
+{
+    memset(ret->b, (int)(payload * 16 + version + 1), sizeof ret->b);
+}
+
+static struct bytes report_of(uint32_t i, uint64_t seq, uint8_t buf[REPORT_MAX])
+{
+    static struct report r;
+    struct bytes ret;
+    struct err err = { 0 };
+
+    r = (struct report){ .epoch = 1,
+                         .seq = seq,
+                         .time_ms = NOW_MS,
+                         .root_version = 1,
+                         .generation = GENERATION,
+                         .n_payloads = PAYLOADS };
+    name_of(i, r.satellite);
+    for (uint32_t k = 0; k < PAYLOADS; k++) {
+        struct report_payload *p = &r.payload[k];
+
+        (void)snprintf(p->tenant, sizeof p->tenant, "tenant-%u", k);
+        (void)snprintf(p->name, sizeof p->name, "payload");
+        (void)snprintf(p->version, sizeof p->version, "1.2.%u", k);
+        p->state = SLOT_COMMITTED;
+        p->is_running = true;
+        digest_of(k, 0, &p->wanted);
+        p->running = p->wanted;
+        p->memory_kib = 4096 + i % 4096;
+        p->cpu_ms = (uint32_t)(seq * 1000);
+    }
+    must_rc(report_encode(&r, buf, REPORT_MAX, &ret, &err), &err);
+    return ret;
+}
+
+/* An order in its envelope of two hybrid halves, as large as a signed one. */
+static struct bytes order_of(uint32_t i, uint8_t *buf, size_t cap)
+{
+    static struct order order;
+    static uint8_t payload[4096], header[2][64], body[64], signature[MLDSA65_SIGNATURE_SIZE],
+        id[KEY_ID_SIZE];
+    struct envelope parts = { .n = 2 };
+    struct bytes ret;
+    struct err err = { 0 };
+
+    order = (struct order){ .generation = GENERATION, .issued_ms = NOW_MS, .n_lines = PAYLOADS };
+    name_of(i, order.satellite);
+    for (uint32_t k = 0; k < PAYLOADS; k++) {
+        (void)snprintf(order.line[k].tenant, NAME_CAP, "tenant-%u", k);
+        (void)snprintf(order.line[k].name, NAME_CAP, "payload");
+        digest_of(k, 0, &order.line[k].manifest);
+    }
+    must_rc(order_encode(&order, payload, sizeof payload, &parts.payload, &err), &err);
+    must_rc(
+        envelope_body_header(ENVELOPE_PROFILE, body, sizeof body, &parts.protected_header, &err),
+        &err);
+    for (size_t k = 0; k < 2; k++) {
+        struct envelope_signature *s = &parts.signature[k];
+
+        s->algorithm = k ? COSE_ALG_MLDSA65 : COSE_ALG_ED25519;
+        must_rc(envelope_entry_header(s->algorithm, header[k], sizeof header[k],
+                                      &s->protected_header, &err),
+                &err);
+        s->key_id = (struct bytes){ id, sizeof id };
+        s->signature =
+            (struct bytes){ signature, k ? MLDSA65_SIGNATURE_SIZE : ED25519_SIGNATURE_SIZE };
+    }
+    must_rc(envelope_encode(&parts, buf, cap, &ret, &err), &err);
+    return ret;
+}
+
+static void put_satellite(struct store *store, uint32_t i)
+{
+    static uint8_t buf[REPORT_MAX > 16384 ? REPORT_MAX : 16384];
+    struct store_satellite sat = { .node = i + 2, .added_ms = NOW_MS };
+    struct store_order order = { .generation = GENERATION,
+                                 .state = ORDER_ACKED,
+                                 .created_ms = NOW_MS };
+    struct store_observed seen = { .epoch = 1, .seq = 1, .received_ms = NOW_MS };
+    struct store_outgoing sent = { .kind = 3, .class = CLASS_ORDER, .size = 4096 };
+    struct err err = { 0 };
+
+    name_of(i, sat.id);
+    (void)snprintf(sat.up, sizeof sat.up, "sats/%s/up", sat.id);
+    (void)snprintf(sat.down, sizeof sat.down, "sats/%s/down", sat.id);
+    (void)snprintf(sat.link_keys, sizeof sat.link_keys, "sats/%s/link", sat.id);
+    (void)snprintf(sat.labels, sizeof sat.labels, "lot=%u,plane=p%u", i % 20, i % 100);
+    must_rc(store_put_satellite(store, &sat, &err), &err);
+    memcpy(order.satellite, sat.id, sizeof order.satellite);
+    memcpy(order.object.b, &i, sizeof i);
+    must_rc(store_add_order(store, &order, order_of(i, buf, sizeof buf), &err), &err);
+    memcpy(seen.satellite, sat.id, sizeof seen.satellite);
+    must_rc(store_put_report(store, &seen, report_of(i, 1, buf), &err), &err);
+    memcpy(sent.satellite, sat.id, sizeof sent.satellite);
+    sent.object = order.object;
+    must_rc(store_queue(store, &sent, false, &err), &err);
+    sent.state = OUTGOING_COMPLETE;
+    must_rc(store_update_outgoing(store, &sent, &err), &err);
+}
+
+static struct store *open_store(bool create)
+{
+    struct store *store = NULL;
+    struct err err = { 0 };
+
+    must_rc(store_open(where, create, &store, &err), &err);
+    return store;
+}
+
+static void populate(uint32_t n)
+{
+    scoped(store_close) struct store *store = open_store(true);
+    struct store *open = NULL;
+    struct err err = { 0 };
+    const double began = bench_s(CLOCK_MONOTONIC);
+
+    must_rc(store_begin(store, &open, &err), &err);
+    for (uint32_t i = 0; i < n; i++)
+        put_satellite(store, i);
+    must_rc(store_commit(&open, &err), &err);
+    row("putting all of it in", n, bench_s(CLOCK_MONOTONIC) - began, "s", 0, 0);
+}
+
+/* ---- reports --------------------------------------------------------------------------------- */
+
+/* Reports of satellites all over the fleet, `group` of them in a transaction (0 = each its own),
+ * per second. */
+static double ingest(uint32_t n, uint32_t count, uint32_t group, uint64_t seq)
+{
+    static uint8_t buf[REPORT_MAX];
+    static struct report report;
+    scoped(store_close) struct store *store = open_store(false);
+    struct store *open = NULL;
+    struct err err = { 0 };
+    const double began = bench_s(CLOCK_MONOTONIC);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t sat = (uint32_t)((uint64_t)i * 7919U % n);
+        char id[NAME_CAP];
+
+        name_of(sat, id);
+        if (group > 0 && i % group == 0)
+            must_rc(store_begin(store, &open, &err), &err);
+        must_rc(ingest_report(store, id, report_of(sat, seq * REPORTS + i, buf), NOW_MS + seq,
+                              &report, &err),
+                &err);
+        if (group > 0 && (i % group == group - 1 || i + 1 == count))
+            must_rc(store_commit(&open, &err), &err);
+    }
+    return count / (bench_s(CLOCK_MONOTONIC) - began);
+}
+
+/* ---- SQLite by itself ------------------------------------------------------------------------ */
+
+static void must_sql(sqlite3 *db, const char *sql)
+{
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return;
+    (void)fprintf(stderr, "bench_scale: %s: %s\n", sql, sqlite3_errmsg(db));
+    exit(1);
+}
+
+static sqlite3 *raw_open(void)
+{
+    sqlite3 *db = NULL;
+
+    must(sqlite3_open(raw, &db) == SQLITE_OK, "sqlite3_open");
+    must_sql(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                 "CREATE TABLE IF NOT EXISTS observed (satellite TEXT PRIMARY KEY, epoch INTEGER,"
+                 " seq INTEGER, received_ms INTEGER, report BLOB) STRICT;"
+                 "CREATE TABLE IF NOT EXISTS sat_order (satellite TEXT, generation INTEGER, "
+                 "envelope BLOB, PRIMARY KEY (satellite, generation)) STRICT");
+    return db;
+}
+
+static void raw_put(sqlite3_stmt *put, uint32_t i, uint64_t seq, bool order)
+{
+    static uint8_t buf[REPORT_MAX > 16384 ? REPORT_MAX : 16384];
+    const struct bytes bytes = order ? order_of(i, buf, sizeof buf) : report_of(i, seq, buf);
+    char id[NAME_CAP];
+
+    name_of(i, id);
+    must(sqlite3_bind_text(put, 1, id, -1, SQLITE_STATIC) == SQLITE_OK &&
+             sqlite3_bind_int64(put, 2, (sqlite3_int64)seq) == SQLITE_OK &&
+             sqlite3_bind_blob64(put, 3, bytes.p, bytes.n, SQLITE_STATIC) == SQLITE_OK &&
+             sqlite3_step(put) == SQLITE_DONE && sqlite3_reset(put) == SQLITE_OK,
+         "raw insert");
+}
+
+static const char raw_report[] =
+    "INSERT INTO observed (satellite, epoch, seq, received_ms, report) VALUES (?1, 1, ?2, ?2, ?3) "
+    "ON CONFLICT (satellite) DO UPDATE SET seq = excluded.seq, received_ms = excluded.received_ms, "
+    "report = excluded.report";
+
+/* The same reports with nothing but the row itself, in the same groups; per second. */
+static double raw_ingest(uint32_t n, uint64_t seq)
+{
+    sqlite3 *db = raw_open();
+    sqlite3_stmt *put = NULL;
+    const double began = bench_s(CLOCK_MONOTONIC);
+
+    must(sqlite3_prepare_v2(db, raw_report, -1, &put, NULL) == SQLITE_OK, "raw prepare");
+    for (uint32_t i = 0; i < REPORTS; i++) {
+        if (i % GROUP == 0)
+            must_sql(db, "BEGIN IMMEDIATE");
+        raw_put(put, (uint32_t)((uint64_t)i * 7919U % n), seq, false);
+        if (i % GROUP == GROUP - 1)
+            must_sql(db, "COMMIT");
+    }
+    const double rate = REPORTS / (bench_s(CLOCK_MONOTONIC) - began);
+
+    (void)sqlite3_finalize(put);
+    (void)sqlite3_close(db);
+    return rate;
+}
+
+static void raw_populate(uint32_t n)
+{
+    sqlite3 *db = raw_open();
+    sqlite3_stmt *put = NULL, *order = NULL;
+
+    must(sqlite3_prepare_v2(db, raw_report, -1, &put, NULL) == SQLITE_OK &&
+             sqlite3_prepare_v2(db, "INSERT INTO sat_order VALUES (?1, ?2, ?3)", -1, &order,
+                                NULL) == SQLITE_OK,
+         "raw prepare");
+    must_sql(db, "BEGIN IMMEDIATE");
+    for (uint32_t i = 0; i < n; i++) {
+        raw_put(put, i, 1, false);
+        raw_put(order, i, GENERATION, true);
+    }
+    must_sql(db, "COMMIT");
+    (void)sqlite3_finalize(put);
+    (void)sqlite3_finalize(order);
+    (void)sqlite3_close(db);
+}
+
+/* Read every report and order, and do nothing with them; seconds. */
+static double raw_load(void)
+{
+    static const char *const all[] = { "SELECT * FROM observed ORDER BY satellite",
+                                       "SELECT * FROM sat_order ORDER BY satellite" };
+    sqlite3 *db = raw_open();
+    const double began = bench_s(CLOCK_MONOTONIC);
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        sqlite3_stmt *get = NULL;
+
+        must(sqlite3_prepare_v2(db, all[i], -1, &get, NULL) == SQLITE_OK, "raw prepare");
+        while (sqlite3_step(get) == SQLITE_ROW) {
+            const int column = i == 0 ? 4 : 2;
+            const uint8_t *blob = sqlite3_column_blob(get, column);
+
+            sum += blob[sqlite3_column_bytes(get, column) - 1];
+        }
+        (void)sqlite3_finalize(get);
+    }
+    const double seconds = bench_s(CLOCK_MONOTONIC) - began;
+
+    must(sum > 0, "nothing was read");
+    (void)sqlite3_close(db);
+    return seconds;
+}
+
+/* ---- the fleet ------------------------------------------------------------------------------- */
+
+struct loaded {
+    double load_s, status_s;
+    uint64_t kib;
+    uint32_t synced;
+};
+
+/* In a process of its own, for its memory. */
+static struct loaded load_once(void)
+{
+    struct loaded ret = { 0 };
+    int ends[2];
+
+    must(pipe(ends) == 0, "pipe");
+    const pid_t pid = fork();
+
+    must(pid >= 0, "fork");
+    if (pid == 0) {
+        struct store *store = open_store(false);
+        struct view *view = NULL;
+        struct rusage use;
+        struct err err = { 0 };
+        double began = bench_s(CLOCK_MONOTONIC);
+
+        must_rc(view_load(store, &view, &err), &err);
+        ret.load_s = bench_s(CLOCK_MONOTONIC) - began;
+        began = bench_s(CLOCK_MONOTONIC);
+        for (size_t i = 0; i < view->n; i++) {
+            const struct view_satellite *sat = &view->satellite[i];
+
+            ret.synced += verdict_of(view_want(sat), sat->seen, view_age_ms(sat, NOW_MS),
+                                     VIEW_SILENT_MS) == VERDICT_SYNCED;
+        }
+        ret.status_s = bench_s(CLOCK_MONOTONIC) - began;
+        must(getrusage(RUSAGE_SELF, &use) == 0, "getrusage");
+        ret.kib = (uint64_t)use.ru_maxrss;
+        must(write(ends[1], &ret, sizeof ret) == (ssize_t)sizeof ret, "write");
+        _exit(0);
+    }
+    int status = 0;
+
+    must(read(ends[0], &ret, sizeof ret) == (ssize_t)sizeof ret, "loading");
+    must(waitpid(pid, &status, 0) == pid && status == 0, "loading");
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return ret;
+}
+
+static void load(uint32_t n)
+{
+    struct loaded best = load_once();
+    double peer = raw_load();
+
+    for (uint32_t i = 1; i < REPEATS; i++) {
+        const struct loaded again = load_once();
+        const double other = raw_load();
+
+        best.load_s = again.load_s < best.load_s ? again.load_s : best.load_s;
+        best.status_s = again.status_s < best.status_s ? again.status_s : best.status_s;
+        peer = other < peer ? other : peer;
+    }
+    must(best.synced == n, "not every satellite is synced");
+    row("loading the fleet", n, best.load_s, "s", peer, 1.5 * n / 100000);
+    row("verdict of every satellite", n, best.status_s * 1000, "ms", 0, 100.0 * n / 100000);
+    row("memory with the fleet loaded", n, (double)best.kib / 1024, "MiB", 0, 300.0 * n / 100000);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static double disk_of(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? (double)st.st_size / 1048576 : 0;
+}
+
+static void remove_files(void)
+{
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    char path[600];
+
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", raw, ends[i]);
+        (void)unlink(path);
+        (void)snprintf(path, sizeof path, "%s%s", where, ends[i]);
+        if (is_file)
+            (void)unlink(path);
+    }
+}
+
+static double best_of(double (*fn)(uint32_t n, uint64_t seq), uint32_t n, uint64_t *seq)
+{
+    double best = 0;
+
+    for (uint32_t i = 0; i < REPEATS; i++) {
+        const double rate = fn(n, ++*seq);
+
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+static double in_groups(uint32_t n, uint64_t seq)
+{
+    return ingest(n, REPORTS, GROUP, seq);
+}
+
+static double alone(uint32_t n, uint64_t seq)
+{
+    return ingest(n, ALONE, 0, seq);
+}
+
+static void measure(uint32_t n)
+{
+    uint64_t seq = 1;
+
+    remove_files();
+    populate(n);
+    raw_populate(n);
+    if (is_file)
+        row("bytes on disk", n, disk_of(where), "MiB", disk_of(raw), 0);
+    row("durable reports, a transaction each", n, best_of(alone, n, &seq), "per s", 0, 0);
+    row("durable reports, 256 in a transaction", n, best_of(in_groups, n, &seq), "per s",
+        best_of(raw_ingest, n, &seq), 10000);
+    if (n <= VIEW_MAX)
+        load(n);
+    else
+        row("reading every report and order", n, raw_load(), "s", 0, 0);
+    remove_files();
+}
+
+int main(int argc, char **argv)
+{
+    static const uint32_t standard[] = { 10000 };
+    const char *store = getenv("BERTH_STORE");
+    char dir[] = "/var/tmp/berth-scale-XXXXXX"; /* /tmp may be memory, where nothing is durable */
+
+    must(argc >= 2, "usage: bench_scale OUT.jsonl [N...]");
+    out = fopen(argv[1], "we");
+    must(out && mkdtemp(dir), argv[1]);
+    is_file = !store || !store[0];
+    (void)snprintf(raw, sizeof raw, "%s/raw.sqlite", dir);
+    (void)snprintf(where, sizeof where, "%s%s", is_file ? dir : store,
+                   is_file ? "/store.sqlite" : "");
+    for (int i = 2; i < argc; i++)
+        measure((uint32_t)strtoul(argv[i], NULL, 10));
+    for (size_t i = 0; argc == 2 && i < sizeof standard / sizeof standard[0]; i++)
+        measure(standard[i]);
+    must(rmdir(dir) == 0 && fclose(out) == 0, "end");
+    return 0;
+}
