@@ -9,6 +9,7 @@
 #include "agent/output.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/name.h"
 
 #define AGAIN_MS 10000U       /* no room for a chunk */
 #define SHORT_AGAIN_MS 60000U /* no bytes left of the day, or the disk said no */
@@ -51,7 +52,11 @@ static struct logs_unit *get(struct agent *a, const char *tenant, const char *pa
     if (!u)
         return NULL;
     *u = (struct logs_unit){ 0 };
-    if (logs_state_load(a->data_dir, tenant, payload, mail_today_ms(a), &u->s, &err) != RC_OK) {
+    enum rc rc = logs_state_load(a->data_dir, tenant, payload, mail_today_ms(a), &u->s, &err);
+
+    if (rc == RC_STATE_DAMAGED)
+        u->unsaved = true;
+    else if (rc != RC_OK) {
         log_err(LOG_LEVEL_WARN, &err, "log of %s/%s", tenant, payload);
         return NULL;
     }
@@ -148,25 +153,59 @@ static void begin_day(struct logs_state *s, uint64_t day)
     s->day_bytes = 0;
 }
 
+/* What payloads of a tenant have sent today which are in no unit: they have gone from the table. */
+struct day_sum {
+    struct agent *a;
+    const char *tenant;
+    uint64_t day, bytes;
+    enum rc rc;
+    struct err *err;
+};
+
+static bool add_gone(void *arg, const char *payload)
+{
+    struct day_sum *sum = arg;
+    struct agent *a = sum->a;
+    struct logs_state s;
+
+    if (!name_valid(payload) || find(a, sum->tenant, payload))
+        return true;
+    sum->rc =
+        logs_state_load(a->data_dir, sum->tenant, payload, sum->day * MAIL_DAY_MS, &s, sum->err);
+    if (sum->rc == RC_STATE_DAMAGED) /* this day is used up, and not each day anew */
+        sum->rc = logs_state_save(a->data_dir, sum->tenant, payload, &s, sum->err);
+    if (sum->rc == RC_OK && s.day == sum->day)
+        sum->bytes =
+            s.day_bytes < MAIL_USED_UP - sum->bytes ? sum->bytes + s.day_bytes : MAIL_USED_UP;
+    return sum->rc == RC_OK;
+}
+
 /* What may still go down today of a payload; what was asked for is bounded by its grant alone. */
-static uint64_t bytes_left(const struct agent *a, const struct logs_unit *u,
-                           const struct logs_state *s)
+static enum rc bytes_left(struct agent *a, const struct logs_unit *u, const struct logs_state *s,
+                          uint64_t *ret, struct err *err)
 {
     const struct grant *grant = a->trust ? trust_grant(a->trust, u->tenant) : NULL;
     const uint64_t all = grant ? grant->total.logs_bytes_day : s->follow;
-    uint64_t used = s->day_bytes;
+    struct day_sum gone = { .a = a, .tenant = u->tenant, .day = s->day, .err = err };
+    enum rc rc = fs_list(a->data_dir, u->tenant, SIZE_MAX, add_gone, &gone, NULL, err);
+
+    if (rc == RC_OK)
+        rc = gone.rc;
+    if (rc != RC_OK && rc != RC_NOT_FOUND)
+        return rc;
+    uint64_t left = all > gone.bytes ? all - gone.bytes : 0;
 
     for (uint32_t i = 0; i < UNITS_MAX; i++) {
         const struct logs_unit *other = &a->logs.unit[i];
+        const struct logs_state *of = other == u ? s : &other->s;
 
-        if (other != u && strcmp(other->tenant, u->tenant) == 0 && other->s.day == s->day)
-            used += other->s.day_bytes;
+        if (strcmp(other->tenant, u->tenant) == 0 && of->day == s->day)
+            left = left > of->day_bytes ? left - of->day_bytes : 0;
     }
-    uint64_t left = all > used ? all - used : 0;
-
     if (!s->asked && s->follow < s->day_bytes + left)
         left = s->follow > s->day_bytes ? s->follow - s->day_bytes : 0;
-    return left;
+    *ret = left;
+    return RC_OK;
 }
 
 /* ---- a chunk ----------------------------------------------------------------------------------
@@ -357,11 +396,13 @@ static enum rc send_chunk(struct agent *a, struct logs_unit *u, struct logs_stat
     memcpy(f.payload, u->payload, sizeof f.payload);
     if (chunks_waiting(a, u) >= LOGS_WAITING_MAX || !mail_has_room(a, &f))
         return err_set(err, RC_MAIL_FULL, "%s/%s", u->tenant, u->payload);
-    const uint64_t left = bytes_left(a, u, s);
+    uint64_t left = 0;
+    enum rc rc = bytes_left(a, u, s, &left, err);
 
-    if (left < COST_MIN)
-        return err_set(err, RC_MAIL_BUDGET, "%s/%s", u->tenant, u->payload);
-    enum rc rc = read_log(a, u, &l, err);
+    if (rc == RC_OK && left < COST_MIN)
+        rc = err_set(err, RC_MAIL_BUDGET, "%s/%s", u->tenant, u->payload);
+    if (rc == RC_OK)
+        rc = read_log(a, u, &l, err);
     if (rc == RC_OK)
         rc = make(&l, s, left, &place, buf, &content, &used, &more, err);
     if (rc != RC_OK)

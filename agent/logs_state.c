@@ -70,7 +70,7 @@ enum rc logs_state_load(int data_dir, const char *tenant, const char *payload, u
     if (rc == RC_OK || rc == RC_STATE_DAMAGED || rc == RC_TOO_LARGE) {
         /* From the oldest line on: what has gone already is known to the ground by its numbers. */
         *ret = (struct logs_state){ .day = now_ms / MAIL_DAY_MS, .day_bytes = MAIL_USED_UP };
-        return RC_OK;
+        return err_set(err, RC_STATE_DAMAGED, "%s/%s", tenant, payload);
     }
     return rc == RC_NOT_FOUND ? RC_OK : rc;
 }

@@ -20,8 +20,8 @@ struct logs_state {
     uint64_t asked_bytes;
 };
 
-/* Load; one that is not there is a fresh one, and so is one that is damaged, with all bytes of the
- * day now_ms is in used up.  Any other error: *ret is not to be used. */
+/* Load; one that is not there is a fresh one.  RC_STATE_DAMAGED: *ret is a fresh one, too, with all
+ * bytes of the day now_ms is in used up; save it.  Any other error: *ret is not to be used. */
 must_check enum rc logs_state_load(int data_dir, const char *tenant, const char *payload,
                                    uint64_t now_ms, struct logs_state *ret, struct err *err);
 

@@ -344,6 +344,48 @@ static void a_grant_bounds_them_all(void **state)
     assert_int_equal(chunks("dog"), 1);
 }
 
+/* ... those too that have gone from the table since, and whose state nobody can read: that takes
+ * the day on which it is seen, and not the next one. */
+static void who_has_gone_counts(void **state)
+{
+    (void)state;
+    close_agent();
+    open_agent(2000);
+    start("cam", 2000, false);
+    print_lines(LOG, 3, 1, 10, 900);
+    logs_ended(&a, "acme", "cam");
+    ticks(200);
+    assert_int_equal(chunks("cam"), 1);
+    (void)take_chunk("cam");
+    close_agent();
+    open_agent(2000);
+    a.table.n_units = 1;
+    memcpy(a.table.unit[0].kept.name, "dog", sizeof "dog");
+    memset(&a.logs, 0, sizeof a.logs);
+    logs_open_all(&a);
+    start("dog", 2000, false);
+    print_lines("acme.dog.log", 4, 1, 3, 900);
+    logs_ended(&a, "acme", "dog");
+    ticks(200);
+    assert_int_equal(chunks("dog"), 0);
+    assert_string_equal(a.logs.unit[0].payload, "dog");
+    assert_true(a.logs.unit[0].s.short_of);
+
+    assert_rc(fs_write_file(dir, "acme/cam/logs.a", bytes_of("junk"), 0600, &err), RC_OK);
+    assert_rc(fs_write_file(dir, "acme/cam/logs.b", bytes_of("junk"), 0600, &err), RC_OK);
+    ticks(200);
+    assert_int_equal(chunks("dog"), 0);
+
+    struct logs_state s;
+
+    assert_rc(logs_state_load(dir, "acme", "cam", mail_today_ms(&a), &s, &err), RC_OK);
+    assert_int_equal(s.day_bytes, MAIL_USED_UP);
+    s.day--; /* it is tomorrow */
+    assert_rc(logs_state_save(dir, "acme", "cam", &s, &err), RC_OK);
+    ticks(200);
+    assert_int_equal(chunks("dog"), 1);
+}
+
 /* Chunks that nobody takes do not pile up. */
 static void few_wait(void **state)
 {
@@ -513,6 +555,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_overwritten_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_has_its_day, setup, teardown),
         cmocka_unit_test_setup_teardown(a_grant_bounds_them_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_has_gone_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(few_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(sealed_goes_not, setup, teardown),
         cmocka_unit_test_setup_teardown(as_much_as_was_asked_for, setup, teardown),
