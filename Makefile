@@ -91,6 +91,8 @@ berth_mods        := orchestrator link update deltamake delta manifest base
 berth_libs         = $(L_crypto) $(L_fec) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_ground)
 berth-ground_mods := orchestrator link update deltamake delta manifest base
 berth-ground_libs  = $(L_crypto) $(L_fec) $(L_archive) $(L_delta) $(L_make) $(L_seccomp) $(L_cap) $(L_systemd) $(L_ground)
+berth-http_mods   := orchestrator base
+berth-http_libs    = $(call pkg_libs,libcurl)
 berth-api_mods    := orchestrator link update deltamake delta manifest base
 berth-api_libs     = $(berth_libs) $(L_systemd) $(L_tls) $(L_http)
 berth-sim_mods    := sim orchestrator agent link update deltamake delta sandbox manifest boot base
@@ -99,7 +101,7 @@ berth-try_mods    := sim orchestrator agent link update deltamake delta sandbox 
 berth-try_libs     = $(L_all)
 
 main_of    = $(firstword $(wildcard $(foreach m,$(MODULES),$(m)/main_$(subst -,_,$(1)).c)))
-PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-seal berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-api berth-sim berth-try,$(if $(call main_of,$(p)),$(p)))
+PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth-post berth-cl berth-seal berth-unpack berth-launch berth-explain berth-lint berth-oci berth berth-ground berth-api berth-http berth-sim berth-try,$(if $(call main_of,$(p)),$(p)))
 # The tenant's tool for packages that bring no libraries: on the archives that the system's -dev packages have, if
 # they are there.
 SEAL_STATIC := $(and $(wildcard $(shell $(CC) -print-file-name=libcrypto.a)),$(wildcard $(shell $(CC) -print-file-name=libsodium.a)),$(B)/berth-seal-static)

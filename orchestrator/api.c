@@ -16,50 +16,63 @@
 #define MAY_APPROVE (MAY_STOP | BIT(API_APPROVER))
 #define LEVELS_MAX 32U
 
+/* clang-format off */
 const struct api_route api_routes[] = {
-    { "GET", "/v1/me", API_ME, API_NO_VARIABLE, NULL, NULL, NULL, ALL, API_NO_BODY },
-    { "GET", "/v1/openapi.json", API_OPENAPI, API_NO_VARIABLE, NULL, NULL, NULL, ALL, API_NO_BODY },
-    { "GET", "/v1/events", API_EVENTS, API_NO_VARIABLE, NULL, NULL, NULL, ALL, API_NO_BODY },
-    { "GET", "/metrics", API_METRICS, API_NO_VARIABLE, NULL, NULL, NULL, STAFF, API_NO_BODY },
-    { "GET", "/v1/satellites", API_COMMAND, API_NO_VARIABLE, "status", "satellites", "id", ALL,
-      API_NO_BODY },
-    { "GET", "/v1/satellites/{}", API_COMMAND, API_NAME, "ps", NULL, NULL, ALL, API_NO_BODY },
-    { "GET", "/v1/rollouts", API_COMMAND, API_NO_VARIABLE, "rollout list", "rollouts", "id", ALL,
-      API_NO_BODY },
-    { "GET", "/v1/rollouts/{}", API_COMMAND, API_NUMBER, "rollout status", "rollouts", "id", ALL,
-      API_NO_BODY },
-    { "GET", "/v1/rollouts/{}/forecast", API_COMMAND, API_NUMBER, "rollout forecast", NULL, NULL,
-      STAFF, API_NO_BODY },
-    { "POST", "/v1/rollouts/{}/pause", API_COMMAND, API_NUMBER, "rollout pause", "rollouts", "id",
-      MAY_STOP, API_REASON },
-    { "POST", "/v1/rollouts/{}/resume", API_COMMAND, API_NUMBER, "rollout resume", "rollouts", "id",
-      BIT(API_OPERATOR), API_NO_BODY },
-    { "POST", "/v1/rollouts/{}/promote", API_COMMAND, API_NUMBER, "rollout promote", "rollouts",
-      "id", BIT(API_OPERATOR), API_NO_BODY },
-    { "POST", "/v1/rollouts/{}/abort", API_COMMAND, API_NUMBER, "rollout abort", "rollouts", "id",
-      MAY_STOP, API_REASON },
-    { "POST", "/v1/rollouts/{}/approve", API_COMMAND, API_NUMBER, "rollout approve", "rollouts",
-      "id", MAY_APPROVE, API_WHY },
-    { "POST", "/v1/rollouts/{}/deny", API_COMMAND, API_NUMBER, "rollout deny", "rollouts", "id",
-      MAY_APPROVE, API_WHY_NEEDED },
-    { "GET", "/v1/passes", API_COMMAND, API_NO_VARIABLE, "passes", NULL, NULL, STAFF, API_NO_BODY },
-    { "GET", "/v1/satellites/{}/passes", API_COMMAND, API_NAME, "passes", NULL, NULL, STAFF,
-      API_NO_BODY },
-    { "GET", "/v1/audit", API_COMMAND, API_NO_VARIABLE, "audit log --last 10000", "entries", "seq",
-      STAFF, API_NO_BODY },
-    { "GET", "/v1/audit/verify", API_COMMAND, API_NO_VARIABLE, "audit verify", NULL, NULL, STAFF,
-      API_NO_BODY },
-    { "GET", "/v1/tenants", API_COMMAND, API_NO_VARIABLE, "quota", "tenants", "id", ALL,
-      API_NO_BODY },
-    { "GET", "/v1/packages", API_COMMAND, API_NO_VARIABLE, "packages", "packages", "payload", ALL,
-      API_NO_BODY },
-    { "GET", "/v1/links", API_COMMAND, API_NO_VARIABLE, "link status", "satellites", "id", STAFF,
-      API_NO_BODY },
-    { "GET", "/v1/logs/{}/{}/{}", API_COMMAND, API_PAYLOAD, "logs", NULL, NULL, ALL, API_NO_BODY },
-    { "GET", "/v1/trust", API_COMMAND, API_NO_VARIABLE, "trust status", NULL, NULL, STAFF,
-      API_NO_BODY },
+    { .method = "GET", .path = "/v1/me", .what = API_ME, .roles = ALL },
+    { .method = "GET", .path = "/v1/openapi.json", .what = API_OPENAPI, .roles = ALL },
+    { .method = "GET", .path = "/v1/events", .what = API_EVENTS, .roles = ALL },
+    { .method = "GET", .path = "/metrics", .what = API_METRICS, .roles = STAFF },
+    { .method = "GET", .path = "/v1/satellites", .command = "status", .list = "satellites", .key = "id", .roles = ALL,
+      .options = "silent-after" },
+    { .method = "GET", .path = "/v1/satellites/{}", .variable = API_NAME, .command = "ps", .roles = ALL, .options = "wide!" },
+    { .method = "GET", .path = "/v1/rollouts", .command = "rollout list", .list = "rollouts", .key = "id", .roles = ALL,
+      .own = API_OWN_ROLLOUT },
+    { .method = "GET", .path = "/v1/rollouts/status", .command = "rollout status", .list = "rollouts", .key = "id", .roles = ALL,
+      .own = API_OWN_ROLLOUT },
+    { .method = "GET", .path = "/v1/rollouts/{}", .variable = API_NUMBER, .command = "rollout status", .list = "rollouts", .key = "id",
+      .roles = ALL, .own = API_OWN_ROLLOUT },
+    { .method = "GET", .path = "/v1/rollouts/{}/forecast", .variable = API_NUMBER, .command = "rollout forecast", .roles = STAFF },
+    { .method = "POST", .path = "/v1/rollouts/{}/pause", .variable = API_NUMBER, .command = "rollout pause", .list = "rollouts",
+      .key = "id", .roles = MAY_STOP, .body = API_REASON, .own = API_OWN_ROLLOUT, .options = "why" },
+    { .method = "POST", .path = "/v1/rollouts/{}/resume", .variable = API_NUMBER, .command = "rollout resume", .list = "rollouts",
+      .key = "id", .roles = BIT(API_OPERATOR), .own = API_OWN_ROLLOUT, .options = "why" },
+    { .method = "POST", .path = "/v1/rollouts/{}/promote", .variable = API_NUMBER, .command = "rollout promote", .list = "rollouts",
+      .key = "id", .roles = BIT(API_OPERATOR), .own = API_OWN_ROLLOUT, .options = "why wave" },
+    { .method = "POST", .path = "/v1/rollouts/{}/abort", .variable = API_NUMBER, .command = "rollout abort", .list = "rollouts",
+      .key = "id", .roles = MAY_STOP, .body = API_REASON, .own = API_OWN_ROLLOUT, .options = "why" },
+    { .method = "POST", .path = "/v1/rollouts/{}/approve", .variable = API_NUMBER, .command = "rollout approve", .list = "rollouts",
+      .key = "id", .roles = MAY_APPROVE, .body = API_WHY, .own = API_OWN_ROLLOUT },
+    { .method = "POST", .path = "/v1/rollouts/{}/deny", .variable = API_NUMBER, .command = "rollout deny", .list = "rollouts",
+      .key = "id", .roles = MAY_APPROVE, .body = API_WHY_NEEDED, .own = API_OWN_ROLLOUT },
+    { .method = "GET", .path = "/v1/passes", .command = "passes", .roles = STAFF, .options = "since until" },
+    { .method = "GET", .path = "/v1/satellites/{}/passes", .variable = API_NAME, .command = "passes", .roles = STAFF,
+      .options = "since until" },
+    { .method = "GET", .path = "/v1/commands", .command = "command list", .list = "commands", .roles = ALL, .own = API_OWN_TO,
+      .options = "tenant state" },
+    { .method = "GET", .path = "/v1/mail", .command = "mail list", .list = "mail", .roles = ALL, .own = API_OWN_TO,
+      .options = "tenant sent!" },
+    { .method = "GET", .path = "/v1/telemetry", .command = "telemetry", .list = "samples", .roles = ALL, .own = API_OWN_ALL,
+      .options = "of@ since-hours" },
+    { .method = "GET", .path = "/v1/logs/{}/{}/{}", .variable = API_PAYLOAD, .command = "logs", .roles = ALL, .own = API_OWN_PATH,
+      .options = "since last grep cursor" },
+    { .method = "GET", .path = "/v1/audit", .command = "audit log", .list = "entries", .key = "seq", .roles = STAFF, .options = "last",
+      .preset = "--last=10000" },
+    { .method = "GET", .path = "/v1/audit/verify", .command = "audit verify", .roles = STAFF },
+    { .method = "GET", .path = "/v1/tenants", .command = "quota", .list = "tenants", .key = "id", .roles = ALL, .own = API_OWN_TO },
+    { .method = "GET", .path = "/v1/tenants/{}", .variable = API_NAME, .command = "quota", .list = "tenants", .key = "id", .roles = ALL,
+      .own = API_OWN_TO },
+    { .method = "GET", .path = "/v1/packages/{}", .variable = API_NAME, .command = "packages", .list = "packages", .key = "payload",
+      .roles = ALL, .own = API_OWN_TO },
+    { .method = "GET", .path = "/v1/packages", .command = "packages", .list = "packages", .key = "payload", .roles = ALL,
+      .own = API_OWN_TO },
+    { .method = "GET", .path = "/v1/links", .command = "link status", .list = "satellites", .key = "id", .roles = STAFF },
+    { .method = "GET", .path = "/v1/links/{}", .variable = API_NAME, .command = "link status", .list = "satellites", .key = "id",
+      .roles = STAFF },
+    { .method = "GET", .path = "/v1/trust", .command = "trust status", .roles = STAFF },
+    { .method = "GET", .path = "/v1/trust/{}", .variable = API_NAME, .command = "trust status", .roles = STAFF },
     { 0 },
 };
+/* clang-format on */
 
 static const char *const role_names[API_ROLES] = { "viewer", "tenant", "approver", "operator",
                                                    "safety" };
@@ -131,6 +144,14 @@ static const struct api_route *find(const struct api_request *q, struct parts *r
     return NULL;
 }
 
+static bool is_printable(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (*p < ' ' || *p > '~')
+            return false;
+    return true;
+}
+
 /* Of another tenant's payload not even whether it is there is told. */
 static enum rc take_payload(const struct parts *parts, const struct api_who *who,
                             struct api_call *ret, struct err *err)
@@ -158,7 +179,10 @@ static enum rc take_variable(const struct parts *parts, const struct api_who *wh
     if (parts->part[0].n == 0 || parts->part[0].n >= NAME_CAP ||
         !bytes_to_text(parts->part[0], ret->variable, NAME_CAP))
         return err_set(err, RC_NOT_FOUND, "path");
-    if (kind == API_NUMBER ? !is_number(ret->variable) : !name_valid(ret->variable))
+    /* What is printed says what is wrong with an argument; it is one, behind the options. */
+    if (ret->printed         ? !is_printable(ret->variable)
+        : kind == API_NUMBER ? !is_number(ret->variable)
+                             : !name_valid(ret->variable))
         return err_set(err, RC_NOT_FOUND, "path");
     return RC_OK;
 }
@@ -206,44 +230,97 @@ static bool is_cursor(const char *text)
     return name_valid(text) || is_number(text) || fleet_split(text, tenant, name);
 }
 
-/* An option of berth logs, of characters that cannot be taken for anything else. */
-static enum rc take_log_param(const struct api_param *p, struct api_call *ret, struct err *err)
+/* How the route knows a parameter: the text behind its name, "" or "!" or "@"; NULL = it does not.
+ */
+static const char *option_kind(const struct api_route *route, const char *name)
 {
-    static const struct {
-        const char *name, *option;
-    } rows[] = { { "limit", "last" }, { "cursor", "cursor" }, { "since", "since" } };
-    const char *option = NULL;
+    const size_t n = strlen(name);
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strcmp(rows[i].name, p->name) == 0)
-            option = rows[i].option;
-    if (!option || !p->value || strlen(p->value) > 40 || ret->n_options == API_OPTIONS_MAX ||
-        p->value[strspn(p->value, "0123456789abcdefghijklmnopqrstuvwxyzTZ:-")] != '\0')
-        return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
-    if (strcmp(option, "last") == 0) {
-        enum rc rc = take_limit(p->value, ret, err);
+    for (const char *at = route->options; n > 0 && at && *at; at += strspn(at, " ")) {
+        const size_t len = strcspn(at, " !@");
+        const char *kind = at + len;
 
-        if (rc != RC_OK)
-            return rc;
+        if (len == n && strncmp(at, name, n) == 0)
+            return *kind == '!' ? "!" : *kind == '@' ? "@" : "";
+        at += strcspn(at, " ");
     }
-    (void)snprintf(ret->option[ret->n_options++], sizeof ret->option[0], "--%s=%s", option,
-                   p->value);
+    return NULL;
+}
+
+/* "acme/cam@aurora-1" is of acme, and of nobody else. */
+static bool of_tenant(const char *text, const char *tenant)
+{
+    const size_t n = strlen(tenant);
+
+    return strncmp(text, tenant, n) == 0 && text[n] == '/';
+}
+
+/* An option of the command, or its argument. */
+static enum rc take_option(const struct api_param *p, const char *kind, const struct api_who *who,
+                           struct api_call *ret, struct err *err)
+{
+    const bool flag = *kind == '!';
+    const size_t room = API_OPTION_CAP - strlen(p->name) - sizeof "--=";
+
+    if (!p->value || *p->value == '\0' || strlen(p->value) > room || !is_printable(p->value) ||
+        (flag && strcmp(p->value, "true") != 0) || ret->n_options == API_OPTIONS_MAX)
+        return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
+    for (size_t i = 0; i < ret->n_options; i++)
+        if (strncmp(ret->option[i] + 2, p->name, strlen(p->name)) == 0 &&
+            strchr("=", ret->option[i][2 + strlen(p->name)]))
+            return err_set(err, RC_API_REQUEST, "parameter '%.32s' comes twice", p->name);
+    if (*kind == '@') {
+        if (!ret->printed && *p->value == '-')
+            return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
+        if (ret->of[0] != '\0' || (who->role == API_TENANT && !of_tenant(p->value, who->tenant)))
+            return err_set(err, ret->of[0] != '\0' ? RC_API_REQUEST : RC_API_ROLE,
+                           "parameter '%.32s'", p->name);
+        (void)snprintf(ret->of, sizeof ret->of, "%s", p->value);
+        return RC_OK;
+    }
+    (void)snprintf(ret->option[ret->n_options++], API_OPTION_CAP, flag ? "--%s" : "--%s=%s",
+                   p->name, p->value);
     return RC_OK;
+}
+
+/* How what is printed is to look. */
+static enum rc take_look(const struct api_param *p, struct api_call *ret, struct err *err)
+{
+    static const char *const forms[] = { "table", "wide", "json", "yaml", "name" };
+    const char *value = p->value ? p->value : "";
+
+    if (strcmp(p->name, "columns") == 0 && ret->columns == 0 && is_number(value) &&
+        strlen(value) <= 4) {
+        ret->columns = (unsigned)strtoul(value, NULL, 10);
+        return RC_OK;
+    }
+    for (size_t i = 0;
+         strcmp(p->name, "form") == 0 && ret->form[0] == '\0' && i < sizeof forms / sizeof forms[0];
+         i++) {
+        if (strcmp(value, forms[i]) != 0)
+            continue;
+        (void)snprintf(ret->form, sizeof ret->form, "--output=%s", value);
+        return RC_OK;
+    }
+    return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
 }
 
 static enum rc take_param(const struct api_param *p, const struct api_who *who,
                           struct api_call *ret, struct err *err)
 {
+    const char *kind = option_kind(ret->route, p->name);
     enum rc rc = RC_OK;
 
+    if (kind)
+        return take_option(p, kind, who, ret, err);
+    if (ret->printed)
+        return take_look(p, ret, err);
     if (strcmp(p->name, "fields") == 0) {
         rc = copy(p->name, p->value, ret->fields, sizeof ret->fields, err);
         if (rc == RC_OK && !are_fields(ret->fields))
             rc = err_set(err, RC_API_REQUEST, "parameter 'fields' is names with commas");
         return rc;
     }
-    if (ret->route->variable == API_PAYLOAD)
-        return take_log_param(p, ret, err);
     if (!ret->route->list || ret->route->variable != API_NO_VARIABLE)
         return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
     if (strcmp(p->name, "limit") == 0)
@@ -264,20 +341,19 @@ static enum rc take_param(const struct api_param *p, const struct api_who *who,
     return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
 }
 
-static bool is_printable(const char *text)
+const char *api_body_name(enum api_body body)
 {
-    for (const char *p = text; *p; p++)
-        if (*p < ' ' || *p > '~')
-            return false;
-    return true;
+    static const char *const names[] = { "", "reason", "why", "why" };
+
+    return names[body];
 }
 
 /* {NAME: TEXT}, or, unless it is needed, {} or nothing. */
 static enum rc take_body(struct bytes body, struct api_call *ret, struct err *err)
 {
-    static const char *const names[] = { "", "reason", "why", "why" };
-    const char *name = names[ret->route->body];
-    bool needed = ret->route->body == API_WHY_NEEDED;
+    const char *name = api_body_name(ret->route->body);
+    /* what is printed says itself what is missing */
+    const bool needed = ret->route->body == API_WHY_NEEDED && !ret->printed;
     json_error_t why;
 
     if (body.n == 0 && !needed)
@@ -302,6 +378,12 @@ static enum rc take_body(struct bytes body, struct api_call *ret, struct err *er
     return rc;
 }
 
+/* Whether all that the command says is of the one payload that was named. */
+static bool all_own(const struct api_route *route)
+{
+    return route->own == API_OWN_ALL || route->own == API_OWN_PATH;
+}
+
 /* The words of the command line. */
 static void compose(struct api_call *c)
 {
@@ -312,14 +394,21 @@ static void compose(struct api_call *c)
     (void)snprintf(c->command, sizeof c->command, "%s", c->route->command);
     for (char *word = strtok_r(rest, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
         c->word[c->n_words++] = word;
-    c->word[c->n_words++] = "--json";
-    if (c->text[0] != '\0')
-        c->word[c->n_words++] = c->text;
+    if (!c->itself)
+        c->word[c->n_words++] = "--json";
+    else if (c->form[0] != '\0')
+        c->word[c->n_words++] = c->form;
+    if (c->route->preset && !c->printed)
+        c->word[c->n_words++] = c->route->preset;
     for (size_t i = 0; i < c->n_options; i++)
         c->word[c->n_words++] = c->option[i];
+    if (c->text[0] != '\0')
+        c->word[c->n_words++] = c->text;
     c->word[c->n_words++] = "--"; /* no option comes behind it */
     if (c->variable[0] != '\0')
         c->word[c->n_words++] = c->variable;
+    if (c->of[0] != '\0')
+        c->word[c->n_words++] = c->of;
 }
 
 enum rc api_match(const struct api_request *request, const struct api_who *who,
@@ -338,9 +427,13 @@ enum rc api_match(const struct api_request *request, const struct api_who *who,
                      : err_set(err, RC_NOT_FOUND, "path");
     if ((ret->route->roles & BIT(who->role)) == 0)
         return err_set(err, RC_API_ROLE, "%s", api_role_name(who->role));
+    ret->printed = request->printed && ret->route->what == API_COMMAND;
+    ret->itself = ret->printed && (who->role != API_TENANT || all_own(ret->route));
     rc = take_variable(&parts, who, ret, err);
     for (size_t i = 0; rc == RC_OK && i < request->n_params; i++)
         rc = take_param(&request->param[i], who, ret, err);
+    if (rc == RC_OK && ret->route->own == API_OWN_ALL && ret->of[0] == '\0')
+        rc = err_set(err, RC_API_REQUEST, "parameter 'of' is missing");
     if (rc == RC_OK)
         rc = take_body(request->body, ret, err);
     if (rc != RC_OK)
@@ -418,44 +511,36 @@ static void own_satellite(json_t *satellite, const char *tenant)
     (void)json_object_set_new(satellite, "verdict", json_string(own_verdict(satellite)));
 }
 
-static bool own_rollout(const json_t *rollout, const char *tenant)
+/* Whether an item of a list is the tenant or of its payloads: by the first of these that it has. */
+static bool own_item(const json_t *item, const char *tenant)
 {
-    const char *payload = json_string_value(json_object_get(rollout, "payload"));
-    size_t n = strlen(tenant);
+    static const char *const keys[] = { "payload", "to", "id" };
+    const char *is = NULL;
+    size_t i = 0;
 
-    return payload && strncmp(payload, tenant, n) == 0 && payload[n] == '/';
-}
-
-/* Whether an item that names its owner in a member is the tenant's. */
-static bool owns(const json_t *item, const char *member, const char *tenant)
-{
-    const char *owner = json_string_value(json_object_get(item, member));
-
-    return owner && strcmp(owner, tenant) == 0;
-}
-
-static bool is_own(const char *list, const json_t *item, const char *tenant)
-{
-    if (strcmp(list, "rollouts") == 0)
-        return own_rollout(item, tenant);
-    if (strcmp(list, "tenants") == 0)
-        return owns(item, "id", tenant);
-    return strcmp(list, "packages") == 0 && owns(item, "tenant", tenant);
+    for (; !is && i < sizeof keys / sizeof keys[0]; i++)
+        is = json_string_value(json_object_get(item, keys[i]));
+    return is &&
+           (of_tenant(is, tenant) || (strcmp(keys[i - 1], "id") == 0 && strcmp(is, tenant) == 0));
 }
 
 static void show_own(const struct api_call *call, const char *tenant, json_t *answer)
 {
     json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
-    const bool satellites = call->route->list && strcmp(call->route->list, "satellites") == 0;
+    const bool items = call->route->own != API_OWN_SATELLITE;
 
+    if (all_own(call->route))
+        return;
     if (!list)
         own_satellite(answer, tenant);
+    else
+        keep_only(answer, &call->route->list, 1);
     for (size_t i = json_array_size(list); i-- > 0;) {
         json_t *item = json_array_get(list, i);
 
-        if (satellites)
+        if (!items)
             own_satellite(item, tenant);
-        else if (!is_own(call->route->list, item, tenant))
+        else if (!own_item(item, tenant))
             (void)json_array_remove(list, i);
     }
 }
@@ -497,33 +582,47 @@ static void select_fields(json_t *object, const char *fields)
     keep_only(object, names, n);
 }
 
-/* One page of a list that is in the order of its key; what follows is told. */
-static json_t *page(const struct api_call *call, const json_t *list)
+static bool wanted(const struct api_call *call, const json_t *item, const json_t *key)
 {
+    return (call->cursor[0] == '\0' || compare(key, call->cursor) > 0) &&
+           (call->label[0] == '\0' || has_label(item, call->label));
+}
+
+static json_t *cursor_of(const json_t *key)
+{
+    char text[24];
+
+    if (json_is_string(key))
+        return json_string(json_string_value(key));
+    (void)snprintf(text, sizeof text, "%lld", (long long)json_integer_value(key));
+    return json_string(text);
+}
+
+/* One page of a list that is in the order of its key; what follows is told. */
+static void page(const struct api_call *call, json_t *answer)
+{
+    const json_t *list = json_object_get(answer, call->route->list);
     json_t *items = json_array();
-    json_t *next = json_null();
-    json_t *last = NULL;
+    json_t *next = NULL, *last = json_null();
     size_t n = json_array_size(list);
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !next; i++) {
         json_t *item = json_array_get(list, i);
-        json_t *key = json_object_get(item, call->route->key);
+        json_t *key = call->route->key ? json_incref(json_object_get(item, call->route->key))
+                                       : json_integer((json_int_t)i + 1);
 
-        if ((call->cursor[0] != '\0' && compare(key, call->cursor) <= 0) ||
-            (call->label[0] != '\0' && !has_label(item, call->label)))
-            continue;
-        if (json_array_size(items) == call->limit) {
-            char text[2U * NAME_CAP] = "";
-
-            if (json_is_integer(last))
-                (void)snprintf(text, sizeof text, "%lld", (long long)json_integer_value(last));
-            next = json_is_integer(last) ? json_string(text) : json_incref(last);
-            break;
+        if (wanted(call, item, key) && json_array_size(items) == call->limit) {
+            next = cursor_of(last);
+        } else if (wanted(call, item, key)) {
+            json_decref(last);
+            last = json_incref(key);
+            (void)json_array_append(items, item);
         }
-        last = key;
-        (void)json_array_append(items, item);
+        json_decref(key);
     }
-    return json_pack("{s:o, s:o}", call->route->list, items, "next", next);
+    json_decref(last);
+    (void)json_object_set_new(answer, call->route->list, items);
+    (void)json_object_set_new(answer, "next", next ? next : json_null());
 }
 
 bool api_nothing(const struct api_call *call, const json_t *answer)
@@ -539,13 +638,10 @@ json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t
         answer = json_pack("{s:o}", call->route->list, answer);
     json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
 
-    if (who->role == API_TENANT && call->route->variable != API_PAYLOAD)
+    if (who->role == API_TENANT)
         show_own(call, who->tenant, answer);
-    if (list && call->route->variable == API_NO_VARIABLE) {
-        json_t *shaped = page(call, list);
-
-        json_decref(answer);
-        answer = shaped;
+    if (list && call->route->variable == API_NO_VARIABLE && !call->printed) {
+        page(call, answer);
         list = json_object_get(answer, call->route->list);
     }
     if (call->fields[0] != '\0') {

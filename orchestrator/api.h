@@ -16,9 +16,10 @@
 #include "orchestrator/json.h"
 
 #define API_PATH_MAX 256U
-#define API_PARAMS_MAX 8U
-#define API_WORDS_MAX 12U
-#define API_OPTIONS_MAX 3U
+#define API_PARAMS_MAX 10U
+#define API_WORDS_MAX 20U
+#define API_OPTIONS_MAX 8U
+#define API_OPTION_CAP 300U
 #define API_LIST_DEFAULT 100U
 #define API_LIST_MAX 1000U
 #define API_BODY_MAX 4096U
@@ -43,6 +44,10 @@ struct api_who {
     char tenant[NAME_CAP]; /* of API_TENANT, else "" */
 };
 
+/* What a client that prints it all asks for: {"exit", "again", "out", "err"}, as the command itself
+ * prints in a form and for a width that the parameters `form` and `columns` say. */
+#define API_PRINTED "application/vnd.berth.printed+json"
+
 /* What is served. */
 enum api_what {
     API_COMMAND, /* a command's JSON */
@@ -60,9 +65,21 @@ enum api_body {
     API_WHY_NEEDED /* {"why": TEXT} */
 };
 
+/* What the body's one member is called; "" for none. */
+const char *api_body_name(enum api_body body);
+
 /* API_PAYLOAD is three names, of a satellite, a tenant and a payload: the tenant's own or nobody's.
  */
 enum api_variable { API_NO_VARIABLE, API_NAME, API_NUMBER, API_PAYLOAD };
+
+/* Which part of an answer a tenant's is: what tells. */
+enum api_own {
+    API_OWN_SATELLITE, /* payloads of a satellite, and of each in a list */
+    API_OWN_ROLLOUT,   /* rollouts of its payloads */
+    API_OWN_TO,        /* items to or from its payloads */
+    API_OWN_ALL,       /* the parameter `of` names its payload */
+    API_OWN_PATH,      /* the path does: API_PAYLOAD */
+};
 
 struct api_route {
     const char *method;
@@ -71,9 +88,13 @@ struct api_route {
     enum api_variable variable;
     const char *command; /* words before the variable: "rollout pause" */
     const char *list;    /* the answer's member that is a list, or NULL */
-    const char *key;     /* of its items: in this order, and what a cursor names */
+    const char *key;     /* of its items: in this order, and what a cursor names; NULL: by place */
     unsigned roles;      /* bits 1 << enum api_role */
     enum api_body body;
+    enum api_own own;
+    const char *options; /* of the command, as parameters: "since sent!", ! = a flag, which is true;
+                            "of@" is its argument and must be there; NULL = none */
+    const char *preset;  /* for its JSON, unless told otherwise */
 };
 
 /* The table, for whoever describes or tests it; ends with a row without a path. */
@@ -90,6 +111,7 @@ struct api_request {
     size_t n_params;
     struct api_param param[API_PARAMS_MAX];
     struct bytes body;
+    bool printed; /* API_PRINTED is what the client accepts */
 };
 
 /* A request that may be made.  Words are views of the call itself. */
@@ -98,14 +120,19 @@ struct api_call {
     char command[64];
     char variable[3U * NAME_CAP];         /* of API_PAYLOAD TENANT/PAYLOAD@SATELLITE */
     char text[16U + API_REASON_MAX + 1U]; /* "--reason=TEXT", "--why=TEXT", or "" */
-    size_t n_options;
-    char option[API_OPTIONS_MAX][64]; /* of a log: "--since=2h" */
     size_t n_words;
     const char *word[API_WORDS_MAX]; /* of the command line, without the program's name */
     uint32_t limit;
     char cursor[2U * NAME_CAP];
     char fields[256]; /* comma-separated, "" = all */
     char label[2U * NAME_CAP];
+    bool printed;     /* as API_PRINTED */
+    bool itself;      /* ... by the command: nothing is to be taken out for a tenant */
+    char form[16];    /* "--output=FORM", or "" */
+    unsigned columns; /* of the client's terminal, 0 = none */
+    size_t n_options;
+    char option[API_OPTIONS_MAX][API_OPTION_CAP]; /* "--since=1h" */
+    char of[API_OPTION_CAP];                      /* the argument that is no path's part */
 };
 
 /* Find the route and check everything.  RC_NOT_FOUND (no such path, or not for this role to know
@@ -121,6 +148,10 @@ json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t
 /* Whether of the one thing that was asked for nothing is left to be seen: as if it were not there.
  */
 bool api_nothing(const struct api_call *call, const json_t *answer);
+
+/* Print what a role may see of an answer, which berth itself would not have printed so: in the form
+ * of the call.  False: it cannot be written. */
+bool api_print(const struct api_call *call, const json_t *answer, FILE *out);
 
 /* The HTTP status that belongs to an error. */
 unsigned api_status(enum rc rc);

@@ -129,16 +129,22 @@ static enum MHD_Result queue(struct api_http *h, struct MHD_Connection *c, unsig
     return done;
 }
 
-static enum MHD_Result answer_json(struct api_http *h, struct MHD_Connection *c, unsigned status,
-                                   json_t *value)
+static enum MHD_Result answer_json_as(struct api_http *h, struct MHD_Connection *c, unsigned status,
+                                      const char *type, json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
 
     json_decref(value);
     if (!text)
         return MHD_NO; /* no memory: the connection ends */
-    return queue(h, c, status, "application/json",
+    return queue(h, c, status, type,
                  MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
+}
+
+static enum MHD_Result answer_json(struct api_http *h, struct MHD_Connection *c, unsigned status,
+                                   json_t *value)
+{
+    return answer_json_as(h, c, status, "application/json", value);
 }
 
 static const char *fix_of(enum rc rc)
@@ -197,58 +203,112 @@ static void end_command(struct api_http *h)
     (void)pthread_mutex_unlock(&h->commands);
 }
 
-/* Run a command of berth in this process; *ret is what it printed, NULL if that is no JSON. */
-static int run_command(struct api_http *h, const struct api_call *call, const struct acting *who,
-                       json_t **ret)
-{
-    char name[] = "berth", home_option[] = "--home", json_option[] = "--json";
-    char as[AUDIT_WHO_CAP];
-    char *argv[API_WORDS_MAX + 5] = { name, home_option, h->home, json_option };
-    int argc = 4;
-    char *out_text = NULL, *err_text = NULL;
-    size_t out_n = 0, err_n = 0;
-    FILE *out = open_memstream(&out_text, &out_n), *err = open_memstream(&err_text, &err_n);
-    int code = CLI_FAILED;
+/* What a command has printed, and how it ended. */
+struct ran {
+    int code;
+    bool again;
+    char *out, *err;
+    size_t n_out, n_err;
+};
 
-    *ret = NULL;
+static void ran_done(struct ran *r)
+{
+    free(r->out);
+    free(r->err);
+}
+
+/* Run a command of berth in this process. */
+static void run_command(struct api_http *h, const struct api_call *call, const struct acting *who,
+                        struct ran *ret)
+{
+    char name[] = "berth", home_option[] = "--home";
+    char as[AUDIT_WHO_CAP];
+    char *argv[API_WORDS_MAX + 4] = { name, home_option, h->home };
+    struct cli_io io = { .out = open_memstream(&ret->out, &ret->n_out),
+                         .err = open_memstream(&ret->err, &ret->n_err),
+                         .columns = call->columns };
+    int argc = 3;
+
+    ret->code = CLI_FAILED;
     for (size_t i = 0; i < call->n_words; i++)
         argv[argc++] = (char *)(uintptr_t)call->word[i];
-    if (out && err) {
+    if (io.out && io.err) {
         (void)snprintf(as, sizeof as, APPROVALS_API "%.50s", who->who.name);
         begin_command(h, strcmp(call->route->method, "GET") != 0);
         store_act_as(as);
         acting_set(who);
-        code = cli_main(cmd_tables, argc, argv, out, err);
+        ret->code = cli_run(cmd_tables, argc, argv, &io);
         acting_set(NULL);
         store_act_as("");
         end_command(h);
     }
-    if (out)
-        (void)fclose(out);
-    if (err)
-        (void)fclose(err);
-    if (out_text && out_n <= ANSWER_MAX)
-        *ret = json_loadb(out_text, out_n, 0, NULL);
-    free(out_text);
-    free(err_text);
-    return code;
+    if (io.out)
+        (void)fclose(io.out);
+    if (io.err)
+        (void)fclose(io.err);
+    ret->again = io.again;
+}
+
+static enum MHD_Result answer_no_json(struct api_http *h, struct MHD_Connection *c, int code)
+{
+    struct err err = { 0 };
+
+    (void)!err_set(&err, code == CLI_OK ? RC_API_LIMIT : RC_INTERNAL,
+                   "the command ended with %d and no answer of at most %zu bytes", code,
+                   ANSWER_MAX);
+    return answer_error(h, c, &err);
+}
+
+/* All that it printed, for a client that prints it. */
+static enum MHD_Result answer_printed(struct api_http *h, struct MHD_Connection *c,
+                                      const struct ran *r)
+{
+    json_t *out = json_stringn(r->out ? r->out : "", r->n_out);
+    json_t *err = json_stringn(r->err ? r->err : "", r->n_err);
+
+    if (!out || !err || r->n_out + r->n_err > ANSWER_MAX) {
+        json_decref(out);
+        json_decref(err);
+        return answer_no_json(h, c, r->code);
+    }
+    return answer_json_as(h, c, MHD_HTTP_OK, API_PRINTED,
+                          json_pack("{s:i, s:b, s:o, s:o}", "exit", r->code, "again", (int)r->again,
+                                    "out", out, "err", err));
+}
+
+/* What a tenant may see of an answer, printed. */
+static enum MHD_Result answer_shown(struct api_http *h, struct MHD_Connection *c,
+                                    const struct api_call *call, json_t *answer,
+                                    const struct ran *r)
+{
+    scoped(ran_done) struct ran shown = { .code = r->code, .again = r->again };
+    FILE *out = open_memstream(&shown.out, &shown.n_out);
+    bool printed = out && api_print(call, answer, out);
+    struct err err = { 0 };
+
+    json_decref(answer);
+    if (out && fclose(out) != 0)
+        printed = false;
+    if (printed)
+        return answer_printed(h, c, &shown);
+    (void)!err_set(&err, RC_API_REQUEST, "parameter 'form' of this path");
+    return answer_error(h, c, &err);
 }
 
 static enum MHD_Result answer_command(struct api_http *h, struct MHD_Connection *c,
                                       const struct api_call *call, const struct acting *who)
 {
-    json_t *answer;
-    int code = run_command(h, call, who, &answer);
+    scoped(ran_done) struct ran r = { 0 };
+    struct err err = { 0 };
+
+    run_command(h, call, who, &r);
+    if (call->itself)
+        return answer_printed(h, c, &r);
+    json_t *answer = r.out && r.n_out <= ANSWER_MAX ? json_loadb(r.out, r.n_out, 0, NULL) : NULL;
     const json_t *error = json_object_get(answer, "error");
 
-    if (!answer) {
-        struct err err = { 0 };
-
-        (void)!err_set(&err, code == CLI_OK ? RC_API_LIMIT : RC_INTERNAL,
-                       "the command ended with %d and no answer of at most %zu bytes", code,
-                       ANSWER_MAX);
-        return answer_error(h, c, &err);
-    }
+    if (!answer)
+        return answer_no_json(h, c, r.code);
     if (error)
         return answer_json(h, c,
                            api_status(rc_from_number(
@@ -256,13 +316,12 @@ static enum MHD_Result answer_command(struct api_http *h, struct MHD_Connection 
                            answer);
     answer = api_shape(call, &who->who, answer);
     if (api_nothing(call, answer)) {
-        struct err err = { 0 };
-
         json_decref(answer);
         (void)!err_set(&err, RC_NOT_FOUND, "%s", call->variable);
         return answer_error(h, c, &err);
     }
-    return answer_json(h, c, MHD_HTTP_OK, answer);
+    return call->printed ? answer_shown(h, c, call, answer, &r)
+                         : answer_json(h, c, MHD_HTTP_OK, answer);
 }
 
 static enum MHD_Result answer_me(struct api_http *h, struct MHD_Connection *c,
@@ -721,6 +780,13 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
     return answer_command(h, c, &call, &(struct acting){ .who = who, .secret = secret });
 }
 
+static bool accepts_printed(struct MHD_Connection *c)
+{
+    const char *accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+
+    return accept && strcmp(accept, API_PRINTED) == 0;
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *n_data, void **state)
@@ -746,6 +812,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     r->parsed.method = method;
     r->parsed.path = url;
     r->parsed.body = (struct bytes){ .p = r->body, .n = r->n };
+    r->parsed.printed = accepts_printed(c);
     (void)MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, take_param, r);
     allow(arg, c, ANSWER_MS);
     return serve(arg, c, r);

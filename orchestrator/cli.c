@@ -5,6 +5,8 @@
 
 #include "base/version.h"
 #include "orchestrator/cli_help.h"
+#include "orchestrator/context.h"
+#include "orchestrator/remote.h"
 #include "orchestrator/screen.h"
 #include "orchestrator/suggest.h"
 
@@ -270,6 +272,23 @@ static enum rc take_form(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
+/* Which ground it is about: a home of this machine, or one that is asked.  What needs no ground
+ * runs all the same. */
+static enum rc take_ground(struct cli *cli, struct context *context, struct err *err)
+{
+    const char *home = cli_value(cli, "home"), *named = cli_value(cli, "context");
+    const bool asks = remote_knows(cli->command->name);
+    bool any = false;
+    enum rc rc = context_choose(named, home, context, &any, err);
+
+    cli->home = home ? home : any || rc != RC_OK ? "" : home_default();
+    if (any && !asks && named)
+        return err_set(err, RC_CONTEXT_LOCAL, "berth %s", cli->command->name);
+    if (any && asks)
+        cli->context = context;
+    return rc != RC_OK && (asks || named) ? rc : RC_OK;
+}
+
 /* Once, or again every second while it may change and somebody looks. */
 static int run_watching(struct cli *cli)
 {
@@ -280,21 +299,21 @@ static int run_watching(struct cli *cli)
         if (watches)
             screen_clear(cli);
         cli->again = cli->command->watch == CLI_WATCH;
-        code = cli->command->run(cli);
+        code = cli->context ? remote_run(cli) : cli->command->run(cli);
     } while (watches && cli->again && (code == CLI_OK || code == CLI_PAUSED) && screen_wait(cli));
     return code;
 }
 
 static int run_command(struct cli *cli, size_t n, char *const *words)
 {
-    struct err err;
+    struct context context;
+    struct err err = { 0 };
     enum rc rc = parse(cli, n, words, &err);
 
     if (rc == RC_OK)
         rc = take_form(cli, &err);
-    cli->home = cli_value(cli, "home");
-    if (!cli->home)
-        cli->home = home_default();
+    if (rc == RC_OK && !cli_flag(cli, "help"))
+        rc = take_ground(cli, &context, &err);
     if (cli_flag(cli, "help")) {
         cli_help_command(cli->command, cli->out);
         return CLI_OK;
@@ -303,6 +322,9 @@ static int run_command(struct cli *cli, size_t n, char *const *words)
         rc = check_counts(cli, &err);
     if (rc == RC_OK)
         rc = check_halves(cli, &err);
+    if (rc == RC_CONTEXT || rc == RC_CONTEXT_LOCAL)
+        return cli_fail(cli, &err,
+                        "berth context list; or name a home of this machine: --home DIR");
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth %s --help", cli->command->name);
     return run_watching(cli);
@@ -335,16 +357,16 @@ static bool run_builtin(const struct cli_command *const *tables, size_t n, char 
     return true;
 }
 
-int cli_main(const struct cli_command *const *tables, int argc, char **argv, FILE *out, FILE *err)
+int cli_run(const struct cli_command *const *tables, int argc, char **argv, struct cli_io *io)
 {
-    struct cli cli = { .out = out, .err = err };
+    struct cli cli = { .out = io->out, .err = io->err, .columns = io->columns };
     size_t n = argc > 1 ? (size_t)argc - 1 : 0, used;
     char *const *words = argv + 1;
     struct err failed = { 0 };
     enum rc rc = RC_OK;
     int code;
 
-    if (run_builtin(tables, n, words, out))
+    if (run_builtin(tables, n, words, io->out))
         return n == 0 ? CLI_USAGE : CLI_OK;
     used = parse_leading(&cli, n, words, &rc, &failed);
     n -= used;
@@ -356,7 +378,15 @@ int cli_main(const struct cli_command *const *tables, int argc, char **argv, FIL
         return unknown_command(&cli, tables, n > 0 ? words[0] : "");
     code = run_command(&cli, n - used, words + used);
     /* Data that could not be written (a full disk, a closed pipe) was not delivered. */
-    if (fflush(out) != 0 && code == CLI_OK)
+    if (fflush(io->out) != 0 && code == CLI_OK)
         code = CLI_FAILED;
+    io->again = cli.again;
     return code;
+}
+
+int cli_main(const struct cli_command *const *tables, int argc, char **argv, FILE *out, FILE *err)
+{
+    struct cli_io io = { .out = out, .err = err };
+
+    return cli_run(tables, argc, argv, &io);
 }

@@ -43,6 +43,7 @@ struct cli_option {
 };
 
 struct cli;
+struct context;
 
 /* How data is printed: -o FORM.  All but the first two are one tree, and errors are in it, too. */
 enum cli_form {
@@ -61,7 +62,14 @@ enum cli_watch {
 };
 
 /* What the first positional argument of a command names, for completion. */
-enum cli_names { CLI_NO_NAMES, CLI_SATELLITES, CLI_ROLLOUTS, CLI_TENANTS, CLI_TOKENS };
+enum cli_names {
+    CLI_NO_NAMES,
+    CLI_SATELLITES,
+    CLI_ROLLOUTS,
+    CLI_TENANTS,
+    CLI_TOKENS,
+    CLI_CONTEXTS,
+};
 
 /* One command.  Arrays of them end with a row whose name is NULL. */
 struct cli_command {
@@ -91,7 +99,11 @@ struct cli {
     bool json;  /* data only: the form is JSON, YAML or names */
     bool again; /* set by what runs: it may still change */
     enum cli_form form;
-    const char *home; /* as given by --home, $BERTH_HOME, or ".berth" */
+    unsigned columns; /* > 0: out goes to a terminal that is so wide, but not from here */
+    /* As given by --home, $BERTH_HOME, or ".berth"; "", which nothing opens, when a ground is asked
+     * over its API: that of context, NULL = none. */
+    const char *home;
+    const struct context *context;
     size_t n_args;
     const char *args[CLI_VALUES_MAX];
     size_t n_values;
@@ -119,6 +131,10 @@ struct cli {
     {                                                                                              \
         "watch", CLI_FLAG, NULL, "print again every second while it may change"                    \
     }
+
+/* The command of this name, or NULL. */
+const struct cli_command *cli_find_command(const struct cli_command *const *tables,
+                                           const char *name);
 
 /* Whether an option was given. */
 bool cli_flag(const struct cli *cli, const char *name);
@@ -187,8 +203,16 @@ char *cli_time(int64_t unix_ms, char out[CLI_TIME_CAP]);
 must_check enum rc cli_passphrase(struct cli *cli, const char *what, bool twice, uint8_t *buf,
                                   size_t cap, struct bytes *ret, struct err *err);
 
+/* Where a run writes, and what is to be told of it. */
+struct cli_io {
+    FILE *out, *err;
+    unsigned columns; /* as cli->columns */
+    bool again;       /* set: it may still change */
+};
+
 /* Run the program: find the command, parse, help, completion, run.  The tables are those of cmd.h.
  */
+int cli_run(const struct cli_command *const *tables, int argc, char **argv, struct cli_io *io);
 int cli_main(const struct cli_command *const *tables, int argc, char **argv, FILE *out, FILE *err);
 
 #endif

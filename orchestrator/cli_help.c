@@ -5,6 +5,8 @@
 
 const struct cli_option cli_common_options[] = {
     { "home", CLI_PATH, "DIR", "the ground's home directory (else $BERTH_HOME, else .berth)" },
+    { "context", CLI_TEXT, "NAME",
+      "ask this ground over its API (else $BERTH_CONTEXT, or the one in use)" },
     { "output", CLI_TEXT, "FORM",
       "also -o: table; wide, with nothing cut off; json, yaml: data and errors; name, of "
       "listings" },
@@ -47,6 +49,18 @@ const struct cli_command *cli_next_command(const struct cli_command *const *tabl
             skip--;
         }
     }
+    return NULL;
+}
+
+const struct cli_command *cli_find_command(const struct cli_command *const *tables,
+                                           const char *name)
+{
+    const struct cli_command *command;
+    size_t at = 0;
+
+    while ((command = cli_next_command(tables, &at)) != NULL)
+        if (strcmp(command->name, name) == 0)
+            return command;
     return NULL;
 }
 
@@ -203,11 +217,13 @@ void cli_help_man(const struct cli_command *const *tables, FILE *out)
         }
         print_roff_options(command->options, out);
     }
-    (void)fprintf(out,
-                  ".SH EXIT STATUS\n%s.\n.SH ENVIRONMENT\n.TP\n.B BERTH_HOME\nThe home "
-                  "directory when there is no \\-\\-home.\n.TP\n.B BERTH_PASSPHRASE_FILE\n"
-                  "File whose first line is the passphrase of private keys.\n",
-                  exit_codes);
+    (void)fprintf(
+        out,
+        ".SH EXIT STATUS\n%s.\n.SH ENVIRONMENT\n.TP\n.B BERTH_HOME\nThe home "
+        "directory when there is no \\-\\-home.\n.TP\n.B BERTH_PASSPHRASE_FILE\n"
+        "File whose first line is the passphrase of private keys.\n.TP\n.B BERTH_CONTEXT\nThe "
+        "ground that is asked when there is no \\-\\-context and no \\-\\-home.\n",
+        exit_codes);
 }
 
 /* ---- completion ---- */
@@ -340,6 +356,10 @@ void cli_complete(const struct cli_command *const *tables, size_t n, char *const
     if (strncmp(words[n - 1], "--", 2) == 0) {
         complete_options(command ? command->options : NULL, words[n - 1], out);
         complete_options(cli_common_options, words[n - 1], out);
+        return;
+    }
+    if (n > 1 && strcmp(words[n - 2], "--context") == 0) {
+        cli_names_print(CLI_CONTEXTS, home, words[n - 1], out);
         return;
     }
     complete_names(tables, n, words, out);

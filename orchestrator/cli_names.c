@@ -5,6 +5,7 @@
 
 #include "base/name.h"
 #include "orchestrator/api_token.h"
+#include "orchestrator/context.h"
 #include "orchestrator/home.h"
 
 struct printer {
@@ -72,13 +73,26 @@ static void print_tokens(struct store *store, struct printer *p)
         print_name(p, rows[i].who.name);
 }
 
+static void print_contexts(struct printer *p)
+{
+    scoped(free_ptr) struct contexts *all = NULL;
+    struct err err = { 0 };
+
+    if (contexts_load(&all, &err) != RC_OK)
+        return;
+    for (size_t i = 0; i < all->n; i++)
+        print_name(p, all->context[i].name);
+}
+
 void cli_names_print(enum cli_names kind, const char *home, const char *typed, FILE *out)
 {
     scoped(home_close) struct home h = HOME_NONE;
     struct printer p = { .out = out, .typed = typed };
     struct err err;
 
-    if (kind == CLI_NO_NAMES || home_open(home, false, &h, &err) != RC_OK)
+    if (kind == CLI_CONTEXTS)
+        print_contexts(&p);
+    if (kind == CLI_NO_NAMES || kind == CLI_CONTEXTS || home_open(home, false, &h, &err) != RC_OK)
         return;
     switch (kind) {
     case CLI_SATELLITES:
@@ -93,6 +107,7 @@ void cli_names_print(enum cli_names kind, const char *home, const char *typed, F
     case CLI_TOKENS:
         print_tokens(h.store, &p);
         break;
+    case CLI_CONTEXTS:
     case CLI_NO_NAMES:
         break;
     }

@@ -17,11 +17,10 @@ static const struct {
     enum rc rc;
     enum cli_exit exit;
 } exits[] = {
-    { RC_HOME_OPEN, CLI_DENIED }, { RC_OK, CLI_OK },
-    { RC_USAGE, CLI_USAGE },      { RC_TIMEOUT, CLI_TIMEOUT },
-    { RC_PLAN_STALE, CLI_STALE }, { RC_NO_SATELLITE, CLI_STALE },
-    { RC_NO_PACKAGE, CLI_STALE }, { RC_ROLLOUT_STATE, CLI_STALE },
-    { RC_EXISTS, CLI_STALE },     { RC_HOME_OPEN, CLI_DENIED },
+    { RC_API_AUTH, CLI_DENIED },     { RC_API_ROLE, CLI_DENIED },    { RC_OK, CLI_OK },
+    { RC_CONTEXT_LOCAL, CLI_STALE }, { RC_USAGE, CLI_USAGE },        { RC_TIMEOUT, CLI_TIMEOUT },
+    { RC_PLAN_STALE, CLI_STALE },    { RC_NO_SATELLITE, CLI_STALE }, { RC_NO_PACKAGE, CLI_STALE },
+    { RC_ROLLOUT_STATE, CLI_STALE }, { RC_EXISTS, CLI_STALE },       { RC_HOME_OPEN, CLI_DENIED },
 };
 
 enum cli_exit cli_exit_of(enum rc rc)
@@ -96,6 +95,9 @@ int cli_fail(struct cli *cli, const struct err *err, const char *fix, ...)
                              " in the home answers: operator guide, \"The store in PostgreSQL\""
                            : "begin nothing new; put back a copy of store.sqlite: operator guide, "
                              "\"Copies of the store\"");
+    if (err->rc == RC_CONTEXT_LOCAL)
+        (void)snprintf(text, sizeof text,
+                       "name a home of this machine, --home DIR, or run it where the ground is");
     if (cli->json && cli->form != CLI_NAME)
         print_json_error(cli, err, text);
     else

@@ -50,6 +50,7 @@ extern const struct cli_command cmd_retoken[];
 extern const struct cli_command cmd_trust[];
 extern const struct cli_command cmd_audit[];
 extern const struct cli_command cmd_token[];
+extern const struct cli_command cmd_context[];
 
 /* All of them, NULL at the end. */
 extern const struct cli_command *const cmd_tables[];

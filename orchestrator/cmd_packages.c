@@ -168,6 +168,7 @@ const struct cli_command cmd_packages[] = {
           "other one of its payload costs: as a delta, where one was made, and in full.",
       .args_max = 1,
       .names = CLI_TENANTS,
+      .listing = "packages.payload/version",
       .run = run },
     { 0 },
 };

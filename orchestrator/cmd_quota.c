@@ -337,6 +337,7 @@ const struct cli_command cmd_quota[] = {
           "satellites have reported complete on this UTC day.",
       .args_max = 1,
       .names = CLI_TENANTS,
+      .listing = "tenants.id",
       .options = options,
       .run = run },
     { 0 },

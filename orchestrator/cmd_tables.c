@@ -49,5 +49,6 @@ const struct cli_command *const cmd_tables[] = {
     cmd_audit,
     cmd_token,
     cmd_store,
+    cmd_context,
     NULL,
 };

@@ -141,6 +141,8 @@ enum rc home_open(const char *path, bool create, struct home *ret, struct err *e
     char store[HOME_STORE_CAP];
     enum rc rc = RC_OK;
 
+    if (path[0] == '\0')
+        return err_set(err, RC_CONTEXT_LOCAL, "a ground elsewhere is in use");
     if (create && mkdir(path, 0700) != 0 && errno != EEXIST)
         return err_sys(err, RC_IO, "%s", path);
     rc = path_open_dir(path, false, &home.dirfd, err);

@@ -10,6 +10,8 @@ bool screen_is_terminal(const struct cli *cli)
 {
     const char *term = getenv("TERM");
 
+    if (cli->columns > 0)
+        return !cli->json;
     return !cli->json && isatty(fileno(cli->out)) && term && strcmp(term, "dumb") != 0;
 }
 
@@ -17,8 +19,8 @@ size_t screen_width(const struct cli *cli)
 {
     struct winsize size = { 0 };
 
-    if (!screen_is_terminal(cli))
-        return 0;
+    if (!screen_is_terminal(cli) || cli->columns > 0)
+        return cli->columns;
     return ioctl(fileno(cli->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/remote: commands that a ground elsewhere runs: which request of its API a command
+ * line is (by the table of orchestrator/api), and what of the answer is printed here.
+ *
+ * The server is trusted with what the fleet is, and with nothing of this machine: what it sends for
+ * the terminal loses every byte that a terminal would obey.
+ */
+#ifndef BERTH_ORCHESTRATOR_REMOTE_H
+#define BERTH_ORCHESTRATOR_REMOTE_H
+
+#include "base/bytes.h"
+#include "orchestrator/cli.h"
+
+/* Whether some request is this command. */
+bool remote_knows(const char *command);
+
+/* Ask cli->context to run cli->command; returns enum cli_exit. */
+int remote_run(struct cli *cli);
+
+/* What is asked for a command line. */
+#define REMOTE_PATH_CAP 1800U
+#define REMOTE_BODY_CAP 512U
+struct remote_request {
+    const char *method;
+    char path[REMOTE_PATH_CAP]; /* with the query */
+    char body[REMOTE_BODY_CAP]; /* JSON, or "" */
+};
+
+/* Make it; columns 0 = no terminal.  RC_CONTEXT_LOCAL: an option or argument that only a home on
+ * this machine can have; RC_API_REQUEST: longer than an API takes. */
+must_check enum rc remote_make(const struct cli *cli, unsigned columns, struct remote_request *ret,
+                               struct err *err);
+
+/* An answer that can be printed; out and err are owned. */
+struct remote_answer {
+    int exit; /* 0 to 255 */
+    bool again;
+    char *out, *err;
+};
+void remote_answer_done(struct remote_answer *answer); /* scope cleaner */
+
+/* Read an answer.  An error that the server names comes back as it, with its fix in ret_fix; one
+ * that makes no sense is RC_API_SERVER.  Pure. */
+#define REMOTE_FIX_CAP 256U
+must_check enum rc remote_answer_parse(unsigned status, struct bytes body,
+                                       struct remote_answer *ret, char ret_fix[REMOTE_FIX_CAP],
+                                       struct err *err);
+
+#endif
