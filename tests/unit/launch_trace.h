@@ -130,8 +130,9 @@ static inline void trace_on_entry(struct trace *t, struct trace_task *task, cons
     if (task->tells)
         t->armed = false;
     if (task->role == TRACE_LAUNCHER)
-        t->idle = info->entry.nr == SYS_restart_syscall ||
-                  (info->entry.nr == SYS_poll && (int)info->entry.args[2] < 0);
+        /* an interrupted poll goes on as restart_syscall, with the same arguments */
+        t->idle = (info->entry.nr == SYS_poll || info->entry.nr == SYS_restart_syscall) &&
+                  (int)info->entry.args[2] < 0;
     if (t->armed && task->role == t->role && trace_counts(info) && ++t->calls == t->n)
         trace_fire(t, task, info);
 }
@@ -159,10 +160,14 @@ static inline int trace_on_stop(struct trace *t, struct trace_task *task, int st
 
     if (event == PTRACE_EVENT_EXEC)
         task->role = TRACE_OTHER;
-    /* Known from now on: whoever waits for all of them to end waits for this one, too. */
+    siginfo_t alive;
+
+    /* Known from now on: whoever waits for all of them to end waits for this one, too, unless its
+     * end was heard of before its beginning. */
     if ((event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
          event == PTRACE_EVENT_CLONE) &&
-        ptrace(PTRACE_GETEVENTMSG, task->pid, NULL, &child) == 0)
+        ptrace(PTRACE_GETEVENTMSG, task->pid, NULL, &child) == 0 &&
+        waitid(P_PID, (id_t)child, &alive, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) == 0)
         (void)trace_task_of(t, (pid_t)child);
     if (WSTOPSIG(status) != (SIGTRAP | 0x80))
         return event != 0 ? 0 : WSTOPSIG(status);
