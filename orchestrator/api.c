@@ -107,7 +107,7 @@ struct parts {
 /* Whether path is of this form. */
 static bool is_path(const char *form, const char *path, struct parts *ret)
 {
-    ret->n = 0;
+    *ret = (struct parts){ 0 };
     while (*form != '\0') {
         if (form[0] == '{' && form[1] == '}') {
             const struct bytes part = { (const uint8_t *)path, strcspn(path, "/") };

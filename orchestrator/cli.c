@@ -304,16 +304,15 @@ static int run_watching(struct cli *cli)
     return code;
 }
 
-static int run_command(struct cli *cli, size_t n, char *const *words)
+static int run_with(struct cli *cli, size_t n, char *const *words, struct context *context)
 {
-    struct context context;
     struct err err = { 0 };
     enum rc rc = parse(cli, n, words, &err);
 
     if (rc == RC_OK)
         rc = take_form(cli, &err);
     if (rc == RC_OK && !cli_flag(cli, "help"))
-        rc = take_ground(cli, &context, &err);
+        rc = take_ground(cli, context, &err);
     if (cli_flag(cli, "help")) {
         cli_help_command(cli->command, cli->out);
         return CLI_OK;
@@ -328,6 +327,15 @@ static int run_command(struct cli *cli, size_t n, char *const *words)
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth %s --help", cli->command->name);
     return run_watching(cli);
+}
+
+static int run_command(struct cli *cli, size_t n, char *const *words)
+{
+    struct context context;
+    int code = run_with(cli, n, words, &context);
+
+    cli->context = NULL; /* it ends here */
+    return code;
 }
 
 /* Words that are no commands of a table. */

@@ -37,7 +37,7 @@ static void say(struct cli *cli, const struct store_event *e)
 /* With --json into rows, or each as a value of its own. */
 static void print(struct cli *cli, const struct store_event *events, size_t n, json_t *rows)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; events && i < n; i++) {
         if (rows)
             (void)json_array_append_new(rows, event_json(&events[i]));
         else if (cli->json)

@@ -58,7 +58,7 @@ enum rc home_store_name(const char *where, const char *path, char ret[HOME_STORE
     if (before + NAME_SIZE + strlen(rest) >= HOME_STORE_CAP)
         return err_set(err, RC_TOO_LARGE, "where the store is");
     if (!word) {
-        memcpy(ret, where, strlen(where) + 1);
+        (void)snprintf(ret, HOME_STORE_CAP, "%s", where);
         return RC_OK;
     }
     enum rc rc = sha256_of(bytes_of(path), digest.b, err);
@@ -66,10 +66,9 @@ enum rc home_store_name(const char *where, const char *path, char ret[HOME_STORE
     if (rc != RC_OK)
         return rc;
     (void)bytes_hex((struct bytes){ digest.b, 8 }, hex);
-    memcpy(ret, where, before);
-    memcpy(ret + before, "h_", 2);
-    memcpy(ret + before + 2, hex, 16);
-    memcpy(ret + before + NAME_SIZE, rest, strlen(rest) + 1);
+    for (size_t i = 0; i < before; i++)
+        ret[i] = where[i];
+    (void)snprintf(ret + before, HOME_STORE_CAP - before, "h_%s%s", hex, rest);
     return RC_OK;
 }
 
