@@ -109,7 +109,7 @@ static enum rc make_jobs(struct planning_sky *sky, struct store *store, struct e
 
     sky->job = calloc(cap, sizeof *sky->job);
     sky->ours = calloc(cap, sizeof *sky->ours);
-    sky->version = calloc(cap, sizeof *sky->version);
+    sky->version = calloc(cap, sizeof(const struct digest *));
     sky->wave = calloc(plan->n_satellites + 1U, sizeof *sky->wave);
     if (!sky->job || !sky->ours || !sky->version || !sky->wave)
         return err_set(err, RC_NO_MEMORY, "plan");

@@ -95,7 +95,7 @@ async function logOf(s, p) {
   const name = `${p.tenant}/${p.name}`;
   const box = (title, ...inside) => el('details', { key: 'log-' + name }, el('summary', {}, `${name}: ${title}`), inside);
   try {
-    const log = await api(`/v1/logs/${[s.id, p.tenant, p.name].map(encodeURIComponent).join('/')}?limit=${LOG_LINES}`);
+    const log = await api(`/v1/logs/${[s.id, p.tenant, p.name].map(encodeURIComponent).join('/')}?last=${LOG_LINES}`);
     const lines = log.lines.filter((l) => l.stream !== 'gap').length;
     return box(`${lines} line${lines === 1 ? '' : 's'}${log.dropped_lines ? `, ${log.dropped_lines} missing (${size(log.dropped_bytes)})` : ''}`,
       el('pre', { tabindex: '0', 'aria-label': 'log of ' + name }, log.lines.map(logLine)), quiet(`The newest ${LOG_LINES} at most: berth logs ${name}@${s.id} has all, and --request asks for more.`));
