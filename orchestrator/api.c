@@ -286,7 +286,7 @@ static enum rc take_option(const struct api_param *p, const char *kind, const st
 /* How what is printed is to look. */
 static enum rc take_look(const struct api_param *p, struct api_call *ret, struct err *err)
 {
-    static const char *const forms[] = { "table", "wide", "json", "yaml", "name" };
+    enum cli_form form;
     const char *value = p->value ? p->value : "";
 
     if (strcmp(p->name, "columns") == 0 && ret->columns == 0 && is_number(value) &&
@@ -294,11 +294,7 @@ static enum rc take_look(const struct api_param *p, struct api_call *ret, struct
         ret->columns = (unsigned)strtoul(value, NULL, 10);
         return RC_OK;
     }
-    for (size_t i = 0;
-         strcmp(p->name, "form") == 0 && ret->form[0] == '\0' && i < sizeof forms / sizeof forms[0];
-         i++) {
-        if (strcmp(value, forms[i]) != 0)
-            continue;
+    if (strcmp(p->name, "form") == 0 && ret->form[0] == '\0' && cli_form_from(value, &form)) {
         (void)snprintf(ret->form, sizeof ret->form, "--output=%s", value);
         return RC_OK;
     }

@@ -80,17 +80,11 @@ static void print_object(struct cli *cli, json_t *answer)
 
 bool api_print(const struct api_call *call, const json_t *answer, FILE *out)
 {
-    static const char *const forms[] = { [CLI_TABLE] = "table",
-                                         [CLI_WIDE] = "wide",
-                                         [CLI_JSON] = "json",
-                                         [CLI_YAML] = "yaml",
-                                         [CLI_NAME] = "name" };
     const char *form = strchr(call->form, '=');
     struct cli cli = { .out = out, .err = out, .columns = call->columns };
 
-    for (size_t i = 0; form && i < sizeof forms / sizeof forms[0]; i++)
-        if (strcmp(form + 1, forms[i]) == 0)
-            cli.form = (enum cli_form)i;
+    if (form)
+        (void)cli_form_from(form + 1, &cli.form);
     cli.json = cli.form >= CLI_JSON;
     cli.command = cli_find_command(cmd_tables, call->route->command);
     if (!cli.command || (cli.form == CLI_NAME && !cli.command->listing))

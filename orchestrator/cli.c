@@ -243,31 +243,44 @@ static const char *home_default(void)
     return env && env[0] != '\0' ? env : HOME_DEFAULT;
 }
 
+static const char *const form_names[] = { [CLI_TABLE] = "table",
+                                          [CLI_WIDE] = "wide",
+                                          [CLI_JSON] = "json",
+                                          [CLI_YAML] = "yaml",
+                                          [CLI_NAME] = "name" };
+
+const char *cli_form_name(enum cli_form form)
+{
+    return form_names[form];
+}
+
+bool cli_form_from(const char *name, enum cli_form *ret)
+{
+    for (size_t i = 0; i < sizeof form_names / sizeof form_names[0]; i++) {
+        if (strcmp(name, form_names[i]) == 0) {
+            *ret = (enum cli_form)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --output and its alias.  When they are wrong what is said about it goes to people. */
 static enum rc take_form(struct cli *cli, struct err *err)
 {
-    static const char *const forms[] = { [CLI_TABLE] = "table",
-                                         [CLI_WIDE] = "wide",
-                                         [CLI_JSON] = "json",
-                                         [CLI_YAML] = "yaml",
-                                         [CLI_NAME] = "name" };
     const char *output = cli_value(cli, "output");
     const bool json = cli_flag(cli, "json");
-    size_t form = json ? CLI_JSON : CLI_TABLE;
+    enum cli_form form = json ? CLI_JSON : CLI_TABLE;
 
-    if (output)
-        for (form = 0; form < sizeof forms / sizeof forms[0]; form++)
-            if (strcmp(forms[form], output) == 0)
-                break;
     cli->json = json;
-    if (form == sizeof forms / sizeof forms[0])
+    if (output && !cli_form_from(output, &form))
         return err_set(err, RC_USAGE, "--output is table, wide, json, yaml or name, not '%.20s'",
                        output);
     if (json && form != CLI_JSON)
         return err_set(err, RC_USAGE, "--json and --output %s: give one of them", output);
     if (form == CLI_NAME && !cli->command->listing)
         return err_set(err, RC_USAGE, "berth %s lists nothing that has a name", cli->command->name);
-    cli->form = (enum cli_form)form;
+    cli->form = form;
     cli->json = form >= CLI_JSON;
     return RC_OK;
 }

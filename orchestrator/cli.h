@@ -54,6 +54,10 @@ enum cli_form {
     CLI_NAME, /* what a listing calls its things, one a line */
 };
 
+/* What a form is called behind -o, and back; false: it is none. */
+const char *cli_form_name(enum cli_form form);
+bool cli_form_from(const char *name, enum cli_form *ret);
+
 /* Whether a command with --watch in its options is run again every second. */
 enum cli_watch {
     CLI_NO_WATCH,

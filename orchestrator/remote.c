@@ -162,7 +162,6 @@ static enum rc put_path(const struct cli *cli, const struct api_route *route, st
 enum rc remote_make(const struct cli *cli, unsigned columns, struct remote_request *ret,
                     struct err *err)
 {
-    static const char *const forms[] = { "table", "wide", "json", "yaml", "name" };
     const struct api_route *route = route_of(cli);
     struct text t = { .p = ret->path, .cap = sizeof ret->path };
     const char *text = NULL;
@@ -177,7 +176,7 @@ enum rc remote_make(const struct cli *cli, unsigned columns, struct remote_reque
 
     if (rc != RC_OK)
         return rc;
-    put_param(&t, "form", forms[cli->form]);
+    put_param(&t, "form", cli_form_name(cli->form));
     (void)snprintf(number, sizeof number, "%u", columns);
     if (columns > 0)
         put_param(&t, "columns", number);
