@@ -230,9 +230,7 @@ static bool is_cursor(const char *text)
     return name_valid(text) || is_number(text) || fleet_split(text, tenant, name);
 }
 
-/* How the route knows a parameter: the text behind its name, "" or "!" or "@"; NULL = it does not.
- */
-static const char *option_kind(const struct api_route *route, const char *name)
+const char *api_option_kind(const struct api_route *route, const char *name)
 {
     const size_t n = strlen(name);
 
@@ -304,7 +302,7 @@ static enum rc take_look(const struct api_param *p, struct api_call *ret, struct
 static enum rc take_param(const struct api_param *p, const struct api_who *who,
                           struct api_call *ret, struct err *err)
 {
-    const char *kind = option_kind(ret->route, p->name);
+    const char *kind = api_option_kind(ret->route, p->name);
     enum rc rc = RC_OK;
 
     if (kind)

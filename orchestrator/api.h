@@ -100,6 +100,10 @@ struct api_route {
 /* The table, for whoever describes or tests it; ends with a row without a path. */
 extern const struct api_route api_routes[];
 
+/* How the route knows a parameter: what stands behind its name in the options, "" or "!" or "@";
+ * NULL = it does not. */
+const char *api_option_kind(const struct api_route *route, const char *name);
+
 struct api_param {
     const char *name;
     const char *value; /* NULL = none */

@@ -22,20 +22,6 @@ bool remote_knows(const char *command)
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
-static const char *option_in(const struct api_route *route, const char *name)
-{
-    const size_t n = strlen(name);
-
-    for (const char *at = route->options; at && *at; at += strspn(at, " ")) {
-        const size_t len = strcspn(at, " !@");
-
-        if (len == n && strncmp(at, name, n) == 0)
-            return at + len;
-        at += strcspn(at, " ");
-    }
-    return NULL;
-}
-
 /* The one that takes as many arguments as were given. */
 static const struct api_route *route_of(const struct cli *cli)
 {
@@ -111,7 +97,7 @@ static enum rc put_options(const struct cli *cli, const struct api_route *route,
             continue;
         if (value && strcmp(name, body) == 0)
             *ret_text = value;
-        else if (option_in(route, name))
+        else if (api_option_kind(route, name))
             put_param(t, name, value ? value : "true");
         else
             return err_set(err, RC_CONTEXT_LOCAL, "--%s", name);
