@@ -277,11 +277,6 @@ uint64_t query_changes(const struct store *store)
     return store->driver->changes(store->db);
 }
 
-uint64_t query_last_id(const struct store *store)
-{
-    return store->driver->last_id(store->db);
-}
-
 enum rc query_list(struct query *q, const struct row_type *type, void **ret, size_t *ret_n,
                    struct err *err)
 {

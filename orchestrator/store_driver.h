@@ -57,7 +57,6 @@ struct store_driver {
     void (*finish)(void *statement); /* NULL allowed */
 
     uint64_t (*changes)(const void *db); /* rows, by the last statement that wrote */
-    uint64_t (*last_id)(void *db);       /* that it gave to a row */
     enum rc (*watch)(void *db, uint64_t *ret, struct err *err); /* as store_watch */
     /* The database's own clock, Unix milliseconds; NULL = it has none besides its callers'. */
     enum rc (*now)(void *db, uint64_t *ret, struct err *err);

@@ -802,15 +802,6 @@ static uint64_t changes(const void *db)
     return ((const struct pg *)db)->changes;
 }
 
-static uint64_t last_id(void *db)
-{
-    struct err ignored;
-    uint64_t id = 0;
-
-    (void)!run_number(db, "SELECT lastval()", &id, &ignored);
-    return id;
-}
-
 static enum rc now(void *db, uint64_t *ret, struct err *err)
 {
     return run_number(db, "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)", ret, err);
@@ -883,7 +874,6 @@ const struct store_driver store_pg = {
     .column = column,
     .finish = finish,
     .changes = changes,
-    .last_id = last_id,
     .watch = watch,
     .now = now,
 };

@@ -119,7 +119,6 @@ must_check enum rc store_open_scratch(struct store **ret, struct err *err);
 
 /* Rows changed by the last statement that was run on the store. */
 uint64_t query_changes(const struct store *store);
-uint64_t query_last_id(const struct store *store);
 
 /* Read all rows into one array (NULL for none) and finish. */
 must_check enum rc query_list(struct query *q, const struct row_type *type, void **ret,

@@ -308,11 +308,6 @@ static uint64_t changes(const void *db)
     return (uint64_t)sqlite3_changes64(handle(db));
 }
 
-static uint64_t last_id(void *db)
-{
-    return (uint64_t)sqlite3_last_insert_rowid(handle(db));
-}
-
 static enum rc watch(void *db, uint64_t *ret, struct err *err)
 {
     return pragma(handle(db), "PRAGMA data_version", ret, err);
@@ -342,6 +337,5 @@ const struct store_driver store_sqlite = {
     .column = column,
     .finish = finish,
     .changes = changes,
-    .last_id = last_id,
     .watch = watch,
 };

@@ -523,7 +523,6 @@ static void a_part_is_undone_alone(void **state)
     assert_rc(store_get(store, "d", value, sizeof value, &err), RC_OK);
 }
 
-/* What a command shows is of one moment, also while the daemon writes. */
 /* Whoever asked may go on: what the statement did is undone, and nothing else. */
 static void failed_statement_undoes_itself_only(void **state)
 {
@@ -571,6 +570,7 @@ static void failed_statement_undoes_itself_only(void **state)
     assert_string_equal(value, "x");
 }
 
+/* What a command shows is of one moment, also while the daemon writes. */
 static void reading_is_of_one_moment(void **state)
 {
     scoped(store_rollback) struct store *open = NULL;
