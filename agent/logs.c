@@ -385,8 +385,7 @@ static enum rc send_chunk(struct agent *a, struct logs_unit *u, struct logs_stat
 {
     static uint8_t buf[LOGS_BYTES_MAX];
     scoped(free_log) struct loaded_log l = { 0 };
-    const struct mail_file like = { .way = MAIL_SENT, .log = true };
-    struct mail_file f = like;
+    struct mail_file f = { .way = MAIL_SENT, .log = true };
     struct logs_place place;
     struct bytes content = { 0 };
     uint64_t used = 0;

@@ -203,51 +203,38 @@ static enum schedule_class class_of(const struct store_outgoing *row, const stru
     return w->is_canary ? SCHEDULE_CANARY : SCHEDULE_ROLLOUT;
 }
 
-static enum rc add_item(struct lane *lane, const struct store_outgoing *row, struct item item,
-                        struct item **list, size_t *n, struct err *err)
-{
-    struct item *grown = realloc(*list, (*n + 1) * sizeof *grown);
-
-    if (!grown)
-        return err_set(err, RC_NO_MEMORY, "queue of %s", lane->id);
-    item.object = row->object;
-    item.size = row->size;
-    grown[(*n)++] = item;
-    *list = grown;
-    return RC_OK;
-}
-
-/* Rows of one satellite, [from, to), which come sorted by satellite. */
+/* Rows of one satellite, at least one. */
 static enum rc queue_lane(struct sending *s, const struct sending_waves *waves,
                           const struct view *view, const struct store_outgoing *rows, size_t n,
                           const struct sending_owner *owner, struct err *err)
 {
     struct lane *lane = NULL;
-    struct item *list = NULL;
-    size_t listed = 0;
     enum rc rc = lane_of(s, rows[0].satellite, &lane, err);
+    struct item *list = rc == RC_OK ? calloc(n, sizeof *list) : NULL;
 
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        const struct item *known = find_item(lane, rows[i].object.b);
-        struct item item = { .tenant = SCHEDULE_OPERATOR };
-        const struct sending_wave wave = sending_wave_of(waves, view, &rows[i]);
-
-        if (known)
-            memcpy(item.owner, known->owner, sizeof item.owner);
-        else
-            owner->fn(owner->arg, &rows[i], item.owner);
-        item.class = class_of(&rows[i], &wave);
-        item.wave = wave.index;
-        rc = add_item(lane, &rows[i], item, &list, &listed, err);
-    }
-    if (rc != RC_OK) {
-        free(list);
+    if (rc == RC_OK && !list)
+        rc = err_set(err, RC_NO_MEMORY, "queue of %s", lane->id);
+    if (rc != RC_OK)
         return rc;
+    for (size_t i = 0; i < n; i++) {
+        const struct item *known = find_item(lane, rows[i].object.b);
+        const struct sending_wave wave = sending_wave_of(waves, view, &rows[i]);
+        struct item *item = &list[i];
+
+        *item = (struct item){ .object = rows[i].object,
+                               .size = rows[i].size,
+                               .class = class_of(&rows[i], &wave),
+                               .tenant = SCHEDULE_OPERATOR,
+                               .wave = wave.index };
+        if (known)
+            memcpy(item->owner, known->owner, sizeof item->owner);
+        else
+            owner->fn(owner->arg, &rows[i], item->owner);
     }
-    qsort(list, listed, sizeof list[0], compare_items);
+    qsort(list, n, sizeof list[0], compare_items);
     free(lane->item);
     lane->item = list;
-    lane->n = listed;
+    lane->n = n;
     return RC_OK;
 }
 
