@@ -81,3 +81,12 @@ bool version_valid(const char *text)
     }
     return true;
 }
+
+bool text_printable(const char *text)
+{
+    for (; *text; text++) {
+        if (*text < ' ' || *text > '~')
+            return false;
+    }
+    return true;
+}

@@ -23,6 +23,9 @@ void team_cut(const char *team, uint32_t depth, char ret[TEAM_CAP]);
 /* How many names a team's path has; 0 for "". */
 uint32_t team_depth(const char *team);
 
+/* Nothing but printable ASCII, so that it may be shown as it is; also if it is empty. */
+bool text_printable(const char *text);
+
 /* [A-Za-z0-9.+~_-], 1 to VERSION_MAX_LEN characters, first one a letter or digit, never "..":
  * versions. */
 bool version_valid(const char *text);

@@ -34,14 +34,6 @@ static bool is_role(enum approval_role role)
 /* ---- approval ---------------------------------------------------------------------------------
  */
 
-static bool is_who(const char *text)
-{
-    for (const char *p = text; *p; p++)
-        if (*p < ' ' || *p > '~')
-            return false;
-    return text[0] != '\0';
-}
-
 static enum rc approval_check(const struct approval *d, struct err *err)
 {
     if (digest_is_none(&d->plan))
@@ -52,7 +44,7 @@ static enum rc approval_check(const struct approval *d, struct err *err)
         return err_set(err, RC_VALUE, "approval.role");
     if (d->at_ms == 0 || d->at_ms > WIRE_UINT_MAX)
         return err_set(err, RC_VALUE, "approval.at");
-    if (!is_who(d->who))
+    if (d->who[0] == '\0' || !text_printable(d->who))
         return err_set(err, RC_VALUE, "approval.who");
     if (d->why[0] != '\0' && !audit_why_ok(d->why))
         return err_set(err, RC_VALUE, "approval.why");

@@ -6,15 +6,6 @@
 #include "base/name.h"
 #include "manifest/wire.h"
 
-static bool text_printable(const char *text)
-{
-    for (; *text; text++) {
-        if (*text < 0x20 || *text > 0x7e)
-            return false;
-    }
-    return true;
-}
-
 static enum rc payload_check(const struct report_payload *p, struct err *err)
 {
     if (!name_valid(p->tenant) || !name_valid(p->name))

@@ -144,14 +144,6 @@ static const struct api_route *find(const struct api_request *q, struct parts *r
     return NULL;
 }
 
-static bool is_printable(const char *text)
-{
-    for (const char *p = text; *p; p++)
-        if (*p < ' ' || *p > '~')
-            return false;
-    return true;
-}
-
 /* Of another tenant's payload not even whether it is there is told. */
 static enum rc take_payload(const struct parts *parts, const struct api_who *who,
                             struct api_call *ret, struct err *err)
@@ -180,7 +172,7 @@ static enum rc take_variable(const struct parts *parts, const struct api_who *wh
         !bytes_to_text(parts->part[0], ret->variable, NAME_CAP))
         return err_set(err, RC_NOT_FOUND, "path");
     /* What is printed says what is wrong with an argument; it is one, behind the options. */
-    if (ret->printed         ? !is_printable(ret->variable)
+    if (ret->printed         ? !text_printable(ret->variable)
         : kind == API_NUMBER ? !is_number(ret->variable)
                              : !name_valid(ret->variable))
         return err_set(err, RC_NOT_FOUND, "path");
@@ -260,7 +252,7 @@ static enum rc take_option(const struct api_param *p, const char *kind, const st
     const bool flag = *kind == '!';
     const size_t room = API_OPTION_CAP - strlen(p->name) - sizeof "--=";
 
-    if (!p->value || *p->value == '\0' || strlen(p->value) > room || !is_printable(p->value) ||
+    if (!p->value || *p->value == '\0' || strlen(p->value) > room || !text_printable(p->value) ||
         (flag && strcmp(p->value, "true") != 0) || ret->n_options == API_OPTIONS_MAX)
         return err_set(err, RC_API_REQUEST, "parameter '%.32s'", p->name);
     for (size_t i = 0; i < ret->n_options; i++)
@@ -362,7 +354,7 @@ static enum rc take_body(struct bytes body, struct api_call *ret, struct err *er
     if (!json_is_object(root) || json_object_size(root) != (value ? 1U : 0U) ||
         (needed && !value) ||
         (value && (!text || json_string_length(value) != strlen(text) || *text == '\0' ||
-                   strlen(text) > API_REASON_MAX || !is_printable(text))))
+                   strlen(text) > API_REASON_MAX || !text_printable(text))))
         rc = err_set(err, RC_API_REQUEST,
                      "the body is {\"%s\": \"...\"}, of 1 to %u printable characters", name,
                      API_REASON_MAX);

@@ -6,6 +6,7 @@
 
 #include "base/cbor.h"
 #include "base/crypto.h"
+#include "base/name.h"
 #include "manifest/wire.h"
 
 /* Both files are CBOR arrays that begin with a word that says which, and the format:
@@ -55,15 +56,6 @@ static void read_head(struct cbor_in *r, size_t items, const char *word, enum do
     cbor_fixed(r, "mission", ret_mission->b, sizeof ret_mission->b);
 }
 
-static bool is_printable(const char *text)
-{
-    for (; *text; text++) {
-        if (*text < ' ' || *text > '~')
-            return false;
-    }
-    return true;
-}
-
 static enum rc check_root_mission(const struct request *request, struct err *err)
 {
     scoped(free_ptr) struct root *root = calloc(1, sizeof *root);
@@ -82,7 +74,7 @@ enum rc request_check(const struct request *request, struct err *err)
 
     if (request->payload.n == 0 || request->payload.n > DOCUMENT_MAX)
         return err_set(err, RC_TOO_LARGE, "payload");
-    if (!is_printable(request->note))
+    if (!text_printable(request->note))
         return err_set(err, RC_VALUE, "note");
     enum rc rc = doc_peek_type(request->payload, &type, err);
 
