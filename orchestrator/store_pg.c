@@ -56,8 +56,9 @@
     F(PQsocket)                                                                                    \
     F(PQstatus)
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name has none */
 #define MEMBER(name) __typeof__(&(name)) name;
-static struct {
+static struct functions {
     FUNCTIONS(MEMBER)
 } pq;
 
@@ -68,17 +69,20 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
  * symbol versions (tools/deps), so that each is called by those who were linked with it. */
 static void load(void)
 {
+#define ROW(name) { #name, offsetof(struct functions, name) },
+    static const struct {
+        const char *name;
+        size_t at;
+    } rows[] = { FUNCTIONS(ROW) };
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    bool whole = library != NULL;
 
-#define FIND(name)                                                                                 \
-    if (whole) {                                                                                   \
-        void *at = dlsym(library, #name);                                                          \
-        whole = at != NULL;                                                                        \
-        memcpy(&pq.name, &at, sizeof at);                                                          \
+    loaded = library != NULL;
+    for (size_t i = 0; loaded && i < sizeof rows / sizeof rows[0]; i++) {
+        void *at = dlsym(library, rows[i].name);
+
+        loaded = at != NULL;
+        memcpy((char *)&pq + rows[i].at, &at, sizeof at);
     }
-    FUNCTIONS(FIND)
-    loaded = whole;
 }
 
 /* ---- a connection ---- */
