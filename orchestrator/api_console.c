@@ -13,6 +13,7 @@ EMBED(dom, "orchestrator/console/dom.js");
 EMBED(fleet, "orchestrator/console/fleet.js");
 EMBED(ops, "orchestrator/console/ops.js");
 EMBED(css, "orchestrator/console/console.css");
+EMBED(icon, "orchestrator/console/icon.svg");
 EMBED(openapi, "docs/wire/openapi.json");
 
 const struct api_file *api_console_file(const char *path)
@@ -30,6 +31,7 @@ const struct api_file *api_console_file(const char *path)
         { "/fleet.js", SCRIPT, embedded_fleet, embedded_fleet_end },
         { "/ops.js", SCRIPT, embedded_ops, embedded_ops_end },
         { "/console.css", "text/css; charset=utf-8", embedded_css, embedded_css_end },
+        { "/icon.svg", "image/svg+xml", embedded_icon, embedded_icon_end },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
