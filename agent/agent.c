@@ -627,6 +627,7 @@ static void close_loop(struct agent *a)
         objects_put_abandon(&a->objects, &a->intake);
     if (a->check.busy)
         unpack_cancel(&a->check.job);
+    proof_stop(&a->own.proof);
     scrub_close(a);
     copying_end(a);
     if (!a->damaged)

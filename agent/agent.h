@@ -20,6 +20,7 @@
 #include "agent/mail.h"
 #include "agent/output.h"
 #include "agent/place.h"
+#include "agent/proof.h"
 #include "agent/queue.h"
 #include "agent/reconcile.h"
 #include "agent/refused.h"
@@ -233,11 +234,12 @@ struct own {
     struct boot_terms terms;
     struct boot_record record;
     uint64_t since_ms;
-    uint64_t well_ms;  /* since when all that should run does; 0 = it does not */
-    int exit_code;     /* once stopped */
-    uint64_t begun_ms; /* this start, before anybody looks at what it could not use */
-    uint32_t anew;     /* so often in a row it has ended for that (boot/tally) */
-    int anew_fd;       /* where that is counted; -1 = nowhere */
+    uint64_t well_ms;   /* since when all that should run does; 0 = it does not */
+    int exit_code;      /* once stopped */
+    uint64_t begun_ms;  /* this start, before anybody looks at what it could not use */
+    uint32_t anew;      /* so often in a row it has ended for that (boot/tally) */
+    int anew_fd;        /* where that is counted; -1 = nowhere */
+    struct proof proof; /* of berth-unpack, while on trial */
 };
 
 struct agent {

@@ -289,8 +289,14 @@ static void watch_trial(struct agent *a, uint64_t now_ms)
     bool heard = a->heard && age >= boot_terms_soak_ms(&o->terms);
     bool well = o->terms.policy == BOOT_EITHER && !is_deaf(a) && o->well_ms != 0 &&
                 now_ms - o->well_ms >= trial;
+    struct err err = { 0 };
 
-    if (heard || well)
+    /* Whatever else is well: without its unpacker this would be the last agent. */
+    enum rc unpacks = proof_step(&a->own.proof, a->unpack_program, now_ms, &err);
+
+    if (unpacks != RC_OK && unpacks != RC_BUSY)
+        give_up(a, unpacks);
+    else if (unpacks == RC_OK && (heard || well))
         commit(a);
     else if (age > 1000ULL * boot_terms_limit(&o->terms))
         give_up(a, RC_HEALTH_TIMEOUT);

@@ -6,6 +6,7 @@
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "agent/own.h"
@@ -495,6 +496,7 @@ static struct rig rig_on_trial(void)
     r.a->own.terms = (struct boot_terms){ .trial_s = 60 };
     memcpy(r.a->own.id.b, id.b, sizeof id.b);
     assert_rc(own_load(r.a, &err), RC_OK);
+    r.a->own.proof.good = true; /* what is without one: an_agent_that_cannot_unpack */
     assert_true(r.a->own.trial && r.a->table.own.trial);
     r.a->own.since_ms = 1000;
     return r;
@@ -643,6 +645,35 @@ static void when_a_trial_ends(void **state)
         assert_int_equal(r.a->own.exit_code, end == 'g' ? BOOT_EXIT_GIVE_UP : 0);
         rig_done(&r);
     }
+}
+
+/* Heard and well as it is, it would be the last. */
+static void an_agent_that_cannot_unpack(void **state)
+{
+    struct rig r = rig_on_trial();
+
+    (void)state;
+    r.a->own.terms.policy = BOOT_EITHER;
+    r.a->heard = true;
+    r.a->own.proof = (struct proof){ 0 };
+    r.a->unpack_program = open("/dev/null", O_RDONLY | O_CLOEXEC); /* not to be executed */
+    assert_true(r.a->unpack_program >= 0);
+    for (uint64_t t = 1000; !r.a->stopping; t += 1000) {
+        own_tick(r.a, t);
+        assert_true(r.a->own.trial);
+        assert_true(t < 60000);
+        if (r.a->own.proof.busy) {
+            struct pollfd ended = { .fd = r.a->own.proof.job.pidfd, .events = POLLIN };
+
+            assert_int_equal(poll(&ended, 1, 300000), 1);
+        }
+    }
+    struct boot_record record = load(&r);
+    assert_int_equal(record.tries, 0);
+    assert_int_equal(record.reason, RC_UNPACK_FAILED);
+    assert_int_equal(r.a->own.exit_code, BOOT_EXIT_GIVE_UP);
+    close_fd(&r.a->unpack_program);
+    rig_done(&r);
 }
 
 /* An agent that cannot write the state as it was found ends before it has touched it. */
@@ -1009,6 +1040,7 @@ int main(void)
         cmocka_unit_test(failed_saves_are_read_again),
         cmocka_unit_test(commits_not_synced_are_made_sure),
         cmocka_unit_test(when_a_trial_ends),
+        cmocka_unit_test(an_agent_that_cannot_unpack),
         cmocka_unit_test(other_format_is_refused),
         cmocka_unit_test(want_of_memory_is_no_damage),
         cmocka_unit_test(starts_are_cleared),
