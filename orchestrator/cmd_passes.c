@@ -9,11 +9,10 @@
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 #include "orchestrator/learnt.h"
-#include "orchestrator/lines.h"
 #include "orchestrator/outlook.h"
 #include "orchestrator/reserved.h"
 #include "orchestrator/schedule.h"
-#include "orchestrator/yaml_units.h"
+#include "orchestrator/since.h"
 
 #define SPAN_MS 86400000LL
 #define ROWS_MAX 10000U
@@ -32,21 +31,13 @@ struct passes {
     int64_t now_ms, from_ms, to_ms;
 };
 
-/* "2026-11-30T12:00:00Z", or "6h": so long from now, back (sign -1) or ahead. */
 static enum rc read_time(const struct passes *p, const char *name, int sign, int64_t fallback,
                          int64_t *ret, struct err *err)
 {
     const char *text = cli_value(p->cli, name);
-    uint64_t span = 0;
 
     *ret = fallback;
-    if (!text || lines_time(bytes_of(text), '-', 'T', ret))
-        return RC_OK;
-    if (!yaml_unit_parse(YAML_UNIT_TIME, text, &span) || span > (uint64_t)SKY_SPAN_MAX_MS)
-        return err_set(err, RC_USAGE, "--%s %.30s: expected 2026-11-30T12:00:00Z, or 6h", name,
-                       text);
-    *ret = p->now_ms + sign * (int64_t)span;
-    return RC_OK;
+    return text ? since_option(name, text, p->now_ms, sign, ret, err) : RC_OK;
 }
 
 static enum rc read_span(struct passes *p, struct err *err)

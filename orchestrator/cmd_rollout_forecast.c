@@ -10,6 +10,7 @@
 #include "orchestrator/home.h"
 #include "orchestrator/planning_sky.h"
 #include "orchestrator/reserved.h"
+#include "orchestrator/since.h"
 
 #define NOT_LEFT UINT32_MAX
 
@@ -320,9 +321,23 @@ static enum rc make(struct rest *r, struct store *store, const char *path, struc
     return rc == RC_OK && r->n_waves > 0 ? draw(r, store, path, err) : rc;
 }
 
+/* The time that it is made as of: two who ask for the same one get the same answer. */
+static enum rc read_from(const struct cli *cli, int64_t *ret, struct err *err)
+{
+    const int64_t now_ms = (int64_t)clock_unix_ms();
+    const char *text = cli_value(cli, "from");
+
+    *ret = now_ms;
+    enum rc rc = text ? since_option("from", text, now_ms, 1, ret, err) : RC_OK;
+
+    if (rc == RC_OK && (*ret < 0 || *ret < now_ms - SINCE_FAR_MS || *ret > now_ms + SINCE_FAR_MS))
+        return err_set(err, RC_USAGE, "--from %.30s: more than 31 days from now", text);
+    return rc;
+}
+
 static int run(struct cli *cli)
 {
-    scoped(done) struct rest rest = { .now_ms = (int64_t)clock_unix_ms() };
+    scoped(done) struct rest rest = { 0 };
     scoped(home_close) struct home home = HOME_NONE;
     scoped(free_ptr) struct fleet *fleet = NULL;
     scoped(view_free) struct view *view = NULL;
@@ -333,6 +348,8 @@ static int run(struct cli *cli)
 
     if (cli_rollout(cli, 0, &id, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout list shows the numbers");
+    if (read_from(cli, &rest.now_ms, &err) != RC_OK)
+        return cli_fail(cli, &err, NULL);
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
     if (store_rollout(home.store, id, &row, &err) != RC_OK)
@@ -350,6 +367,12 @@ static int run(struct cli *cli)
     return show(cli, &rest);
 }
 
+static const struct cli_option options[] = {
+    { "from", CLI_TEXT, "TIME",
+      "as if it were then: 2026-11-30T12:00:00Z, or 6h for in six hours (now)" },
+    { 0 },
+};
+
 const struct cli_command cmd_rollout_forecast[] = {
     { .name = "rollout forecast",
       .group = "Operate",
@@ -361,6 +384,7 @@ const struct cli_command cmd_rollout_forecast[] = {
       .args_min = 1,
       .args_max = 1,
       .names = CLI_ROLLOUTS,
+      .options = options,
       .run = run },
     { 0 },
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "orchestrator/lines.h"
 #include "orchestrator/yaml_units.h"
 
 #define PASSES_MAX 1000U
@@ -71,4 +72,18 @@ enum rc since_parse(struct store *store, const char *satellite, const char *text
                ? RC_OK
                : err_set(err, RC_USAGE, "'%.40s' is none of pass-2, 2h, 2026-11-30T12:00:00Z",
                          text);
+}
+
+enum rc since_option(const char *name, const char *text, int64_t now_ms, int sign, int64_t *ret_ms,
+                     struct err *err)
+{
+    uint64_t span = 0;
+
+    if (lines_time(bytes_of(text), '-', 'T', ret_ms))
+        return RC_OK;
+    if (!yaml_unit_parse(YAML_UNIT_TIME, text, &span) || span > (uint64_t)SINCE_FAR_MS)
+        return err_set(err, RC_USAGE, "--%s %.30s: expected 2026-11-30T12:00:00Z, or 6h", name,
+                       text);
+    *ret_ms = now_ms + sign * (int64_t)span;
+    return RC_OK;
 }

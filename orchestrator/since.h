@@ -17,4 +17,10 @@ must_check enum rc since_parse(struct store *store, const char *satellite, const
                                uint64_t now_ms, uint64_t *ret_came_ms, uint64_t *ret_at_ms,
                                struct err *err);
 
+/* The time that the option of this name says: "2026-11-30T12:00:00Z", or "6h", so long from now,
+ * at most SINCE_FAR_MS, back (sign -1) or ahead (1); Unix ms.  RC_USAGE. */
+#define SINCE_FAR_MS (31LL * 24 * 3600 * 1000)
+must_check enum rc since_option(const char *name, const char *text, int64_t now_ms, int sign,
+                                int64_t *ret_ms, struct err *err);
+
 #endif

@@ -260,6 +260,35 @@ static void times_are_read(void **state)
     }
 }
 
+static void options_that_are_times_are_read(void **state)
+{
+    static const struct {
+        const char *text;
+        int sign;
+        int64_t at_ms; /* -1: refused */
+    } rows[] = {
+        { "2h", 1, 10000000000 + 7200000 },
+        { "2h", -1, 10000000000 - 7200000 },
+        { "31d", 1, 10000000000 + SINCE_FAR_MS },
+        { "1970-01-01T00:01:00Z", 1, 60000 },
+        { "2099-01-01T00:01:00Z", -1, 4070908860000 },
+        { "32d", 1, -1 },
+        { "1970-01-01", 1, -1 },
+        { "", 1, -1 },
+        { "-2h", 1, -1 },
+        { "pass-2", 1, -1 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t at = -1;
+
+        assert_rc(since_option("from", rows[i].text, 10000000000, rows[i].sign, &at, &err),
+                  rows[i].at_ms >= 0 ? RC_OK : RC_USAGE);
+        assert_int_equal(at, rows[i].at_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +300,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_chunks_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_chunk_is_a_gap, setup, teardown),
         cmocka_unit_test(times_are_read),
+        cmocka_unit_test(options_that_are_times_are_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
