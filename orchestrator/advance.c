@@ -116,7 +116,7 @@ static void look_for_silence(const struct view_satellite *sat, const struct stor
     uint64_t last = sat->received_ms > row->created_ms ? sat->received_ms : row->created_ms;
 
     ret->predicted = sat->predicted;
-    ret->missed = sat->missed;
+    ret->missed = view_missed(sat, last);
     ret->age_ms = now_ms > last ? now_ms - last : 0;
 }
 

@@ -56,8 +56,9 @@ struct rollout_seen {
     uint32_t code;                 /* failed: the rc number in the report */
     char what[2U * NAME_CAP + 1U]; /* failed: "acme/beacon" */
     bool predicted;                /* whether its passes are known, and `missed` counts */
-    uint64_t missed;               /* passes since it was heard of last */
-    uint64_t age_ms; /* how long ago that was, or the rollout was made if that is less */
+    uint64_t
+        missed; /* passes since it was heard of last, or the rollout was made if that is later */
+    uint64_t age_ms; /* how long ago that was */
 };
 
 struct rollout_wave {

@@ -474,11 +474,11 @@ must_check enum rc store_passes(struct store *store, uint64_t since_ms, struct s
  * beginning. */
 must_check enum rc store_passes_open(struct store *store, uint64_t since_ms,
                                      struct store_pass **ret, size_t *ret_n, struct err *err);
-/* One row for each satellite that a pass is kept of: how many that began after its newest report
- * have failed; by satellite. */
+/* Of each satellite that a pass is kept of a row with 0, then one for each pass that began after
+ * its newest report and has failed; by satellite, then beginning. */
 struct store_silence {
     char satellite[NAME_CAP];
-    uint64_t missed;
+    uint64_t aos_ms;
 };
 must_check enum rc store_silences(struct store *store, struct store_silence **ret, size_t *ret_n,
                                   struct err *err);

@@ -52,7 +52,7 @@ enum rc store_passes_open(struct store *store, uint64_t since_ms, struct store_p
 #define SILENCE(kind, member) FIELD(kind, struct store_silence, member)
 static const struct field silence_fields[] = {
     SILENCE(FIELD_TEXT, satellite),
-    SILENCE(FIELD_U64, missed),
+    SILENCE(FIELD_U64, aos_ms),
 };
 static const struct row_type silence_row = ROW_TYPE(struct store_silence, silence_fields);
 
@@ -60,10 +60,10 @@ enum rc store_silences(struct store *store, struct store_silence **ret, size_t *
                        struct err *err)
 {
     struct query q =
-        query_start(store, "SELECT p.satellite, COUNT(CASE WHEN p.state = ? AND "
-                           "p.aos_ms > coalesce(o.received_ms, 0) THEN 1 END) FROM pass p "
-                           "LEFT JOIN observed o ON o.satellite = p.satellite GROUP BY p.satellite "
-                           "ORDER BY p.satellite");
+        query_start(store, "SELECT satellite, 0 FROM pass GROUP BY satellite UNION ALL "
+                           "SELECT p.satellite, p.aos_ms FROM pass p LEFT JOIN observed o ON "
+                           "o.satellite = p.satellite WHERE p.state = ? AND p.aos_ms > "
+                           "coalesce(o.received_ms, 0) ORDER BY 1, 2");
 
     query_u64(&q, CONTACT_FAILED);
     return query_list(&q, &silence_row, (void **)ret, ret_n, err);

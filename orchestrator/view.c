@@ -15,6 +15,7 @@ void view_free(struct view **view)
     for (size_t i = 0; v->satellite && i < v->n; i++)
         free(v->satellite[i].seen);
     free(v->satellite);
+    free(v->silences);
     free(v->packages);
     free(v->deltas);
     free(v->failed);
@@ -106,9 +107,9 @@ static enum rc load_satellites(struct store *store, struct view *view, struct er
 /* Both lists are by id. */
 static enum rc load_silences(struct store *store, struct view *view, struct err *err)
 {
-    scoped(free_ptr) struct store_silence *rows = NULL;
     size_t n = 0;
-    enum rc rc = store_silences(store, &rows, &n, err);
+    enum rc rc = store_silences(store, &view->silences, &n, err);
+    const struct store_silence *rows = view->silences;
 
     for (size_t i = 0, k = 0; rc == RC_OK && i < view->n; i++) {
         struct view_satellite *sat = &view->satellite[i];
@@ -116,7 +117,12 @@ static enum rc load_silences(struct store *store, struct view *view, struct err 
         while (k < n && strcmp(rows[k].satellite, sat->row.id) < 0)
             k++;
         sat->predicted = k < n && strcmp(rows[k].satellite, sat->row.id) == 0;
-        sat->missed = sat->predicted ? rows[k].missed : 0;
+        for (; k < n && strcmp(rows[k].satellite, sat->row.id) == 0; k++) {
+            if (rows[k].aos_ms == 0)
+                continue;
+            sat->miss = sat->miss ? sat->miss : &rows[k];
+            sat->missed++;
+        }
     }
     return rc;
 }
@@ -175,6 +181,15 @@ enum rc view_load(struct store *store, struct view **ret, struct err *err)
     *ret = view;
     view = NULL;
     return RC_OK;
+}
+
+uint64_t view_missed(const struct view_satellite *sat, uint64_t since_ms)
+{
+    uint64_t n = 0;
+
+    while (n < sat->missed && sat->miss[sat->missed - n - 1].aos_ms > since_ms)
+        n++;
+    return n;
 }
 
 enum verdict view_verdict(const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms)

@@ -27,6 +27,7 @@ struct view_satellite {
     uint64_t received_ms; /* of the report, Unix time */
     bool predicted;       /* passes of it are kept, and what follows counts */
     uint64_t missed;      /* passes that began since the report, and were over with nothing heard */
+    const struct store_silence *miss; /* those, by beginning; the view's */
 };
 
 /* The delta that is being made now, by whichever program; set by who can look (delta_cache). */
@@ -38,6 +39,7 @@ struct view_making {
 struct view {
     size_t n;
     struct view_satellite *satellite; /* by id */
+    struct store_silence *silences;
     size_t n_packages;
     struct store_package *packages;
     size_t n_deltas;
@@ -98,6 +100,9 @@ const struct order *view_want(const struct view_satellite *sat);
 /* The verdict on a satellite now: silent by the passes that it missed where they are known, by the
  * age of its report where not. */
 enum verdict view_verdict(const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms);
+
+/* Of the passes that it missed, how many began after that time. */
+uint64_t view_missed(const struct view_satellite *sat, uint64_t since_ms);
 
 /* Age of the newest report; UINT64_MAX when there is none. */
 uint64_t view_age_ms(const struct view_satellite *sat, uint64_t now_ms);

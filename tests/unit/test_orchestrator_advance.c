@@ -385,6 +385,26 @@ static void who_missed_passes_is_gone_without(void **state)
     assert_int_equal(view_verdict(view_find(view, "sat-2"), NOW, 1000000), VERDICT_SILENT);
 }
 
+/* The passes of a month before it was launched are nobody's silence. */
+static void silence_begins_with_the_rollout(void **state)
+{
+    uint64_t id = add_silent_rollout(false);
+
+    (void)state;
+    for (uint64_t i = 1; i <= 20; i++)
+        put_pass("sat-2", NOW - 1000 * i, CONTACT_FAILED);
+    assert_rc(report("sat-1", "sat-1", 1, 2, 1, SLOT_COMMITTED), RC_OK);
+    step();
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_RUNNING);
+    put_pass("sat-2", NOW + 100, CONTACT_FAILED);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_RUNNING);
+    put_pass("sat-2", NOW + 200, CONTACT_FAILED);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED);
+}
+
 static void a_deadline_pauses_once(void **state)
 {
     uint64_t id = add_rollout("beacon", 1, true);
@@ -901,6 +921,7 @@ int main(void)
         ROW(shared_order_waits_for_both),
         ROW(missed_passes_pause),
         ROW(who_missed_passes_is_gone_without),
+        ROW(silence_begins_with_the_rollout),
         ROW(a_deadline_pauses_once),
         ROW(newer_order_replaces_what_was_sent),
         ROW(pause_and_resume),
