@@ -178,6 +178,10 @@ void cli_say(struct cli *cli, const char *fmt, ...) printf_like(2, 3);
  * CLI_OK, or CLI_FAILED when stdout cannot be written. */
 int cli_json(struct cli *cli, json_t *value);
 
+/* The same with one more item of the command's listing, as it comes and without an end: json on a
+ * line of its own, yaml as a document of its own, or its name. */
+int cli_json_next(struct cli *cli, json_t *item);
+
 /* A table with aligned columns.  Build it row by row, print it, free it.  Cells are copied; control
  * bytes in them become '?'.  On a terminal lines end where it ends, unless the form is wide.  Out
  * of memory ends in an empty table, never in a crash. */

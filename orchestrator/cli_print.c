@@ -161,6 +161,13 @@ static bool print_names(struct cli *cli, const json_t *value)
     return value && fflush(cli->out) == 0;
 }
 
+static bool print_json(struct cli *cli, const json_t *value, size_t indent)
+{
+    return value &&
+           json_dumpf(value, cli->out, JSON_INDENT(indent) | JSON_REAL_PRECISION(15)) == 0 &&
+           fputc('\n', cli->out) != EOF && fflush(cli->out) == 0;
+}
+
 int cli_json(struct cli *cli, json_t *value)
 {
     bool done = true;
@@ -170,10 +177,29 @@ int cli_json(struct cli *cli, json_t *value)
     else if (cli->json && cli->form == CLI_NAME)
         done = print_names(cli, value);
     else if (cli->json)
-        done = value &&
-               json_dumpf(value, cli->out, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) == 0 &&
-               fputc('\n', cli->out) != EOF && fflush(cli->out) == 0;
+        done = print_json(cli, value, 2);
     json_decref(value);
+    return done ? CLI_OK : CLI_FAILED;
+}
+
+int cli_json_next(struct cli *cli, json_t *item)
+{
+    const char *listing = cli->command->listing;
+    const size_t key = strcspn(listing, ".");
+    bool done = true;
+
+    if (cli->json && cli->form == CLI_YAML) {
+        done = fputs("---\n", cli->out) != EOF && yaml_emit(item, cli->out);
+    } else if (cli->json && cli->form == CLI_NAME) {
+        json_t *list = json_object();
+
+        done = json_object_setn_new(list, listing, key, json_pack("[O]", item)) == 0 &&
+               print_names(cli, list);
+        json_decref(list);
+    } else if (cli->json) {
+        done = print_json(cli, item, 0);
+    }
+    json_decref(item);
     return done ? CLI_OK : CLI_FAILED;
 }
 

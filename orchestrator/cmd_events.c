@@ -41,7 +41,7 @@ static void print(struct cli *cli, const struct store_event *events, size_t n, j
         if (rows)
             (void)json_array_append_new(rows, event_json(&events[i]));
         else if (cli->json)
-            (void)cli_json(cli, event_json(&events[i]));
+            (void)cli_json_next(cli, event_json(&events[i]));
         else
             say(cli, &events[i]);
     }

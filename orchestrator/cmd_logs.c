@@ -19,7 +19,6 @@
 
 #define LAST_MAX 100000U
 #define LAST_DEFAULT 1000U
-#define TEXT_CAP (4U * LOGS_TEXT_MAX + 1U)
 #define FOLLOW_MS 1000
 #define REQUEST_DEFAULT (64U * 1024U)
 #define REQUEST_HOURS 48U
@@ -50,25 +49,6 @@ static const char *stream_name(enum logs_stream stream)
     return stream == LOGS_OUT ? "stdout" : stream == LOGS_ERR ? "stderr" : "note";
 }
 
-/* Printable ASCII as it is, anything else as \xNN: a terminal reads it. */
-static char *escape(struct bytes text)
-{
-    char *out = malloc(TEXT_CAP);
-    size_t n = 0;
-
-    for (size_t i = 0; out && i < text.n; i++) {
-        const uint8_t c = text.p[i];
-
-        if ((c >= ' ' && c <= '~') || c == '\t')
-            out[n++] = (char)c;
-        else
-            n += (size_t)snprintf(out + n, TEXT_CAP - n, "\\x%02x", (unsigned)c);
-    }
-    if (out)
-        out[n] = '\0';
-    return out;
-}
-
 static bool is_wanted(const struct listing *l, const struct logs_told *t)
 {
     const struct bytes text = t->record.text;
@@ -93,7 +73,7 @@ static bool on_told(void *arg, const struct logs_told *t)
     *line = (struct line){ t->instance, t->record, t->came_ms, NULL };
     line->r.text = (struct bytes){ 0 };
     if (t->record.stream != LOGS_GAP)
-        line->text = escape(t->record.text);
+        line->text = logs_printable(t->record.text);
     return true;
 }
 
@@ -173,7 +153,7 @@ static void print(struct listing *l, json_t *rows)
         if (rows)
             (void)json_array_append_new(rows, line_json(line));
         else if (l->cli->json)
-            (void)cli_json(l->cli, line_json(line));
+            (void)cli_json_next(l->cli, line_json(line));
         else
             say_line(l, line);
     }
@@ -361,7 +341,7 @@ const struct cli_command cmd_logs[] = {
           "much is missing, and why.  Too fast: more in a second than is kept.  Hour used up: "
           "log-per-hour of its manifest.  Ring full: overwritten on board before it came down. "
           "Disk: could not be kept, or not be read.  Not here: not told; it may still come.  "
-          "What is no printable ASCII is shown as \\xNN.\n\n"
+          "What is no printable ASCII is shown as \\xNN, and a backslash before an x as \\x5c.\n\n"
           "Logs come down unasked within `logs` of the payload's manifest, behind all other "
           "mail.  --request asks for more, within `logs` of the tenant's grant for the day; "
           "--cursor and --since then say from where.",

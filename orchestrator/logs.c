@@ -368,3 +368,23 @@ enum rc logs_list(const struct home *home, const char *tenant, const char *satel
     free(names.name);
     return rc == RC_OK && names.n == 0 ? err_set(err, RC_NOT_FOUND, "logs") : rc;
 }
+
+char *logs_printable(struct bytes text)
+{
+    const size_t cap = 4 * text.n + 1;
+    char *out = malloc(cap);
+    size_t n = 0;
+
+    for (size_t i = 0; out && i < text.n; i++) {
+        const uint8_t c = text.p[i];
+        const bool mistakable = c == '\\' && i + 1 < text.n && text.p[i + 1] == 'x';
+
+        if (((c >= ' ' && c <= '~') || c == '\t') && !mistakable)
+            out[n++] = (char)c;
+        else
+            n += (size_t)snprintf(out + n, cap - n, "\\x%02x", (unsigned)c);
+    }
+    if (out)
+        out[n] = '\0';
+    return out;
+}

@@ -48,4 +48,9 @@ must_check enum rc logs_list(const struct home *home, const char *tenant, const 
 /* A reason in words: "too fast"; "not here" for LOGS_UNKNOWN. */
 const char *logs_why_text(enum logs_why why);
 
+/* A line's text for a terminal: printable ASCII and tabs as they are, anything else as \xNN, and a
+ * backslash before an x as \x5c, so that \xNN never stands for itself.  To be freed; NULL without
+ * memory. */
+char *logs_printable(struct bytes text);
+
 #endif

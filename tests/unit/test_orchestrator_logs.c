@@ -232,6 +232,31 @@ static void a_damaged_chunk_is_a_gap(void **state)
 /* ---- since when -------------------------------------------------------------------------------
  */
 
+/* What is printed says which bytes they were, and none of them is for a terminal. */
+static void text_is_printable(void **state)
+{
+    static const struct {
+        struct bytes text;
+        const char *want;
+    } rows[] = {
+        { { (const uint8_t *)"", 0 }, "" },
+        { { (const uint8_t *)"plain\ttext ~", 12 }, "plain\ttext ~" },
+        { { (const uint8_t *)"\033[2J\x7f\xff\0", 7 }, "\\x1b[2J\\x7f\\xff\\x00" },
+        { { (const uint8_t *)"C:\\new \\", 8 }, "C:\\new \\" },
+        { { (const uint8_t *)"\\x41", 4 }, "\\x5cx41" },
+        { { (const uint8_t *)"\\\\x41", 5 }, "\\\\x5cx41" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *got = logs_printable(rows[i].text);
+
+        assert_non_null(got);
+        assert_string_equal(got, rows[i].want);
+        free(got);
+    }
+}
+
 static void times_are_read(void **state)
 {
     static const struct {
@@ -299,6 +324,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_overlap, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_chunks_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_chunk_is_a_gap, setup, teardown),
+        cmocka_unit_test(text_is_printable),
         cmocka_unit_test(times_are_read),
         cmocka_unit_test(options_that_are_times_are_read),
     };
