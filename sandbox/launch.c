@@ -210,16 +210,30 @@ static bool pass_credentials(int sock)
     return setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0;
 }
 
+/* A new one, in place of any before it: what is left on that is nobody's. */
+static enum rc make_sync(struct start *s, struct err *err)
+{
+    int pair[2];
+
+    close_fd(&s->sync);
+    close_fd(&s->child.sync);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "channel");
+    s->sync = pair[0];
+    s->child.sync = pair[1];
+    if (!lift(&s->sync) || !lift(&s->child.sync) || !pass_credentials(s->sync))
+        return err_sys(err, RC_LAUNCH_STEP, "channel");
+    return RC_OK;
+}
+
 static enum rc make_channels(struct start *s, struct err *err)
 {
-    int sync[2];
     int status[2];
     int output[2];
+    enum rc rc = make_sync(s, err);
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) != 0)
-        return err_sys(err, RC_LAUNCH_STEP, "channel");
-    s->sync = sync[0];
-    s->child.sync = sync[1];
+    if (rc != RC_OK)
+        return rc;
     if (pipe2(status, O_CLOEXEC) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "status pipe");
     s->instance.status = status[0];
@@ -236,9 +250,8 @@ static enum rc make_channels(struct start *s, struct err *err)
     uid_t user = s->request->plan.uid_base + plan_uid(&s->request->plan);
     if (s->launcher->ordinary == NULL && fchown(s->child.output, user, user) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "owner of the output pipe");
-    if (!lift(&s->sync) || !lift(&s->child.sync) || !lift(&s->child.status) ||
-        !lift(&s->child.output) || !pass_credentials(s->sync) ||
-        !pass_credentials(s->child.notify) || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
+    if (!lift(&s->child.status) || !lift(&s->child.output) || !pass_credentials(s->child.notify) ||
+        fcntl(output[0], F_SETFL, O_NONBLOCK) != 0 ||
         fcntl(s->instance.status, F_SETFL, O_NONBLOCK) != 0)
         return err_sys(err, RC_LAUNCH_STEP, "channels");
     return RC_OK;
@@ -380,8 +393,9 @@ static int end_stem(struct start *s, uint64_t until_ms)
     return 0;
 }
 
-/* Process 1 tells that it is there: the kernel says who tells it, and has told the stem. */
-static enum rc hear_birth(struct start *s, struct err *err)
+/* Process 1 tells that it is there: the kernel says who tells it, and has told the stem.
+ * *ret_silent: whoever had the channel ended without a word. */
+static enum rc hear_birth(struct start *s, bool *ret_silent, struct err *err)
 {
     struct child_message m = { 0 };
     bool end = false;
@@ -390,8 +404,9 @@ static enum rc hear_birth(struct start *s, struct err *err)
 
     if (rc != RC_OK)
         return rc;
+    *ret_silent = end;
     if (end)
-        return err_set(err, RC_LAUNCH_STEP, "child died during set-up");
+        return err_set(err, RC_LAUNCH_STEP, "the stem died before process 1 was there");
     if (m.kind == CHILD_FAILED || m.kind == CHILD_UNBORN)
         return child_failed(s, &m, err);
     if (m.kind != CHILD_BORN || pid <= 0 || pid != *s->stem.born)
@@ -404,22 +419,54 @@ static enum rc hear_birth(struct start *s, struct err *err)
     return RC_OK;
 }
 
+/* One stem, of those that wait (NULL: a new one), and what comes of it.  *ret_silent: it is dead,
+ * and has said nothing. */
+static enum rc try_stem(struct start *s, struct stems *ready, struct stem_order *o,
+                        bool *ret_silent, struct err *err)
+{
+    const bool own_time = walls_stand(&s->launcher->walls, WALL_TIME_NAMESPACE);
+
+    *ret_silent = false;
+    o->child.sync = s->child.sync;
+    enum rc rc = stem_give(ready, own_time, o, &s->stem, err);
+    close_fd(&s->child.sync); /* what comes on it, comes from there */
+    if (rc == RC_OK)
+        return hear_birth(s, ret_silent, err);
+    *ret_silent = err->sys == EPIPE;
+    return rc;
+}
+
+/* A stem that was killed, by the host or for want of memory, says nothing of this start: once more,
+ * with one that is made for it.  Not so when process 1 was there: whatever ended that, ended a
+ * start that had begun; nor when the stem cannot be waited for, which might still be in the groups.
+ */
+static enum rc give_order(struct start *s, struct stem_order *o, struct err *err)
+{
+    bool silent = false;
+    enum rc rc = try_stem(s, s->launcher->stems, o, &silent, err);
+
+    if (!silent)
+        return rc;
+    if (end_stem(s, s->until_ms) != 0)
+        return err_sys(err, RC_LAUNCH_STEP, "end of the stem that died");
+    if (s->instance.pid > 0)
+        return err_set(err, RC_LAUNCH_STEP, "child died during set-up");
+    log_err(LOG_LEVEL_WARN, err, "a start is given to another stem");
+    rc = make_sync(s, err);
+    return rc == RC_OK ? try_stem(s, NULL, o, &silent, err) : rc;
+}
+
 static enum rc clone_child(struct start *s, struct err *err)
 {
     static struct stem_order order; /* large, and there is one thread */
-    const struct launcher *l = s->launcher;
-    scoped(close_fd) int network = take_network(l);
+    scoped(close_fd) int network = take_network(s->launcher);
 
     s->until_ms = clock_mono_ms() + CHILD_WAIT_MS;
     fill_child(s);
     fill_order(s, &order);
     order.network = network;
-    enum rc rc =
-        stem_give(l->stems, walls_stand(&l->walls, WALL_TIME_NAMESPACE), &order, &s->stem, err);
+    enum rc rc = give_order(s, &order, err);
     explicit_bzero(&order, sizeof order); /* nothing of it for the stems to come */
-    close_fd(&s->child.sync);             /* what comes on it, comes from there */
-    if (rc == RC_OK)
-        rc = hear_birth(s, err);
     if (rc != RC_OK)
         return rc;
     if (stem_stop(&s->stem) != 0)

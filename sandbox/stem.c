@@ -315,9 +315,12 @@ static bool await_ready(int sock)
 {
     char ready;
 
-    errno = 0;
-    return await(sock, clock_mono_ms() + READY_WAIT_MS) == 0 &&
-           recv(sock, &ready, sizeof ready, MSG_DONTWAIT) == sizeof ready;
+    if (await(sock, clock_mono_ms() + READY_WAIT_MS) != 0)
+        return false;
+    ssize_t n = recv(sock, &ready, sizeof ready, MSG_DONTWAIT);
+    if (n == 0)
+        errno = EPIPE;
+    return n == sizeof ready;
 }
 
 static enum rc make(bool own_time, struct stem *ret, struct err *err)

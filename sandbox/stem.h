@@ -55,8 +55,9 @@ bool stems_prepare(struct stems *all, bool own_time);
 /* Let go of those that wait, which end by themselves; for a launcher that is about to end, too. */
 void stems_close(struct stems *all);
 
-/* One that waits (all may be NULL: none does), or a new one, has its order, in *ret.  RC_IO,
- * RC_LAUNCH_STEP. */
+/* One that waits (all may be NULL: none does), or a new one, has its order, in *ret; also when this
+ * fails it may be there, and is the caller's to end.  RC_LAUNCH_STEP, with EPIPE when it died
+ * before it had its order; RC_IO. */
 must_check enum rc stem_give(struct stems *all, bool own_time, const struct stem_order *order,
                              struct stem *ret, struct err *err);
 

@@ -38,6 +38,7 @@ struct trace {
     pid_t launcher;
     enum trace_role role; /* whose call goes wrong */
     size_t n;             /* which one, from 1; 0 = none */
+    size_t again;         /* and once more, so many calls behind that; 0 = not */
     int sys;              /* with which errno; 0 = it is killed instead */
     bool armed;           /* a request has been heard, and not been answered */
     bool ended;           /* the launcher has */
@@ -107,6 +108,8 @@ static inline bool trace_counts(const fault_info *info)
 static inline void trace_fire(struct trace *t, struct trace_task *task, const fault_info *info)
 {
     t->fired++;
+    t->n = t->again == 0 ? t->n : t->calls + t->again;
+    t->again = 0;
     t->nr = (long)info->entry.nr;
     memcpy(t->arg, info->entry.args, sizeof t->arg);
     if (t->sys == 0) {
@@ -232,6 +235,43 @@ static inline void trace_settle(struct trace *t)
 {
     while (!t->idle && !t->ended)
         trace_pump(t);
+}
+
+/* Ask for a start, and follow until the answer is there.  False: the launcher has ended instead. */
+static inline bool trace_launch(struct trace *t, struct rig *rig, const struct plan *plan,
+                                const int *fds, size_t n_fds, struct rig_run *run)
+{
+    const struct wire_launch m = { .head = wire_head(WIRE_LAUNCH, rig->next_id), .plan = *plan };
+
+    t->calls = t->fired = 0;
+    run->id = rig->next_id++;
+    run->fds = WIRE_FDS_INIT;
+    if (wire_send(rig->sock, &m.head, fds, n_fds, NULL) != RC_OK)
+        rig_die("wire_send");
+    trace_until(t, 1);
+    if (t->ended)
+        return false;
+    rig_recv(rig, &run->first, &run->fds);
+    run->started = run->first.head.type == WIRE_LAUNCHED;
+    return true;
+}
+
+/* Stop what was started, unless it has ended by itself. */
+static inline struct wire_exited trace_stop(struct trace *t, const struct rig *rig,
+                                            struct rig_run *run)
+{
+    union wire_message m;
+    struct wire_fds none;
+
+    wire_fds_close(&run->fds); /* with the view of the mail image */
+    if (t->answers == 1) {
+        rig_stop(rig, run, 0);
+        trace_until(t, 1);
+    }
+    rig_recv(rig, &m, &none);
+    if (m.head.type != WIRE_EXITED)
+        rig_die("something else than the end of a payload");
+    return m.exited;
 }
 
 /* Let the launcher go, which runs or sleeps. */

@@ -126,38 +126,16 @@ static size_t count_descriptors(void)
     return n;
 }
 
-/* Ask, and follow until the answer is there.  False: the launcher has ended instead. */
 static bool launch(void)
 {
-    const struct wire_launch m = { .head = wire_head(WIRE_LAUNCH, rig.next_id), .plan = plan };
     const int fds[] = { slot, data, mail };
 
-    trace.calls = trace.fired = 0;
-    run.id = rig.next_id++;
-    run.fds = WIRE_FDS_INIT;
-    assert_rc(wire_send(rig.sock, &m.head, fds, 3, NULL), RC_OK);
-    trace_until(&trace, 1);
-    if (trace.ended)
-        return false;
-    rig_recv(&rig, &run.first, &run.fds);
-    run.started = run.first.head.type == WIRE_LAUNCHED;
-    return true;
+    return trace_launch(&trace, &rig, &plan, fds, 3, &run);
 }
 
-/* Stop it, unless it has ended by itself. */
 static void end(void)
 {
-    union wire_message m;
-    struct wire_fds none;
-
-    wire_fds_close(&run.fds); /* with the view of the mail image */
-    if (trace.answers == 1) {
-        rig_stop(&rig, &run, 0);
-        trace_until(&trace, 1);
-    }
-    rig_recv(&rig, &m, &none);
-    assert_int_equal(m.head.type, WIRE_EXITED);
-    assert_rc((enum rc)m.exited.rc, RC_KILLED);
+    assert_rc((enum rc)trace_stop(&trace, &rig, &run).rc, RC_KILLED);
 }
 
 /* The part of a receipt that is the same at every start. */
@@ -214,8 +192,8 @@ static void assert_refused(void)
 }
 
 /* What a launch may do without: whether the payload still lives is asked after all was seen; a stem
- * that does not take its order is not the only one; a page that stays mapped is lost, no more;
- * umask cannot fail; and process 1 waits again.
+ * that does not take its order, or ends without a word, is not the only one; a page that stays
+ * mapped is lost, no more; umask cannot fail; and process 1 waits again.
  */
 static bool may_pass(void)
 {
@@ -225,7 +203,7 @@ static bool may_pass(void)
     } rows[] = {
         { TRACE_LAUNCHER, SYS_poll },        { TRACE_LAUNCHER, SYS_sendmsg },
         { TRACE_LAUNCHER, SYS_munmap },      { TRACE_INIT, SYS_umask },
-        { TRACE_INIT, SYS_rt_sigtimedwait },
+        { TRACE_INIT, SYS_rt_sigtimedwait }, { TRACE_STEM, SYS_recvmsg },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -267,6 +245,8 @@ static bool one_fault(size_t n)
         start_again();
     } else if (!run.started && trace.sys != 0) {
         assert_refused();
+    } else if (!run.started && trace.role == TRACE_STEM) {
+        fail_msg("%s: killed, and no other stem did it", fault_text());
     } else if (run.started) {
         if (trace.sys != 0 && (!may_pass() || !same_receipt(&run.first.launched.receipt, &whole)))
             fail_msg("%s: passed over", fault_text());

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Stems of a real berth-launch (sandbox/stem): what they bring into a sandbox from those before it,
- * and what becomes of a launcher whose stems are stopped, killed, or cannot end.  Needs root.
+ * and what becomes of a launcher whose stems are stopped, cannot end, or are killed: before they
+ * have an order, with it, and at each call that they make of it.  Needs root.
  */
 #include "tests/unit/test.h"
 
@@ -9,12 +10,15 @@
 
 #include "base/walls.h"
 #include "sandbox/stem.h"
+#include "tests/unit/launch_trace.h"
 #include "tests/unit/sandbox_left.h"
 
 /* Built up at run time: the test's own memory and the launcher's program have it nowhere whole. */
 #define MARK_HALF "-tenant-secret-of-"
+#define CALLS_BOUND 1000U /* more than a stem makes */
 
 static struct rig rig;
+static struct trace trace;
 static struct rig_run run;
 static struct plan plan;
 
@@ -93,16 +97,25 @@ static pid_t parent_of(pid_t pid)
     return parent;
 }
 
-static bool waits_for_order(pid_t pid)
+/* The call that a process is in, with its second argument; -1: in none. */
+static long waits_in(pid_t pid, unsigned long *ret_second)
 {
     FILE *f = proc(pid, "syscall");
+    unsigned long first = 0;
     long nr = -1;
 
     if (f != NULL) {
-        (void)!fscanf(f, "%ld", &nr);
+        (void)!fscanf(f, "%ld %lx %lx", &nr, &first, ret_second);
         (void)fclose(f);
     }
-    return nr == SYS_recvmsg;
+    return nr;
+}
+
+static bool waits_for_order(pid_t pid)
+{
+    unsigned long second = 0;
+
+    return waits_in(pid, &second) == SYS_recvmsg;
 }
 
 /* Children of the launcher's that wait for an order. */
@@ -213,6 +226,159 @@ static void starts_without_the_killed(void **state)
     stop();
 }
 
+/* Without waiting for the answer. */
+static void ask(void)
+{
+    const struct wire_launch m = { .head = wire_head(WIRE_LAUNCH, rig.next_id), .plan = plan };
+    scoped(close_fd) int root = open(rig_path(&rig, "slot"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(root >= 0);
+    run.id = rig.next_id++;
+    run.n_out = 0;
+    run.fds = WIRE_FDS_INIT;
+    assert_rc(wire_send(rig.sock, &m.head, &root, 1, NULL), RC_OK);
+}
+
+/* The launcher waits for one thing, within the time of a start: what comes of its order. */
+static void await_order_given(void)
+{
+    uint64_t until = clock_mono_ms() + RIG_WAIT_MS;
+    unsigned long fds = 0;
+
+    while (waits_in(rig.launch, &fds) != SYS_poll || fds != 1) {
+        if (clock_mono_ms() > until)
+            fail_msg("the launcher gives no order");
+        (void)sched_yield();
+    }
+}
+
+/* One dies with the order that it has not read yet, and the other one, which is next, as well. */
+static void starts_when_they_die_with_the_order(void **state)
+{
+    pid_t stems[STEMS_READY];
+
+    (void)state;
+    await_stems(stems);
+    for (size_t i = 0; i < STEMS_READY; i++)
+        assert_int_equal(kill(stems[i], SIGSTOP), 0);
+    ask();
+    await_order_given();
+    for (size_t i = 0; i < STEMS_READY; i++)
+        assert_int_equal(kill(stems[i], SIGKILL), 0);
+    rig_recv(&rig, &run.first, &run.fds);
+    assert_int_equal(run.first.head.type, WIRE_LAUNCHED);
+    stop();
+}
+
+/* ---- at each call --------------------------------------------------------------------------- */
+
+static size_t descriptors;
+
+static size_t count_descriptors(void)
+{
+    char path[64];
+    size_t n = 0;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", rig.launch);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    while (readdir(dir) != NULL)
+        n++;
+    assert_int_equal(closedir(dir), 0);
+    return n;
+}
+
+/* A start of which one stem is killed at its n-th call, from 0 on, and the next one at its
+ * again-th. */
+static void start_killing(size_t n, size_t again)
+{
+    scoped(close_fd) int root = open(rig_path(&rig, "slot"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    trace.role = TRACE_STEM;
+    trace.n = n;
+    trace.again = again;
+    assert_true(trace_launch(&trace, &rig, &plan, &root, 1, &run));
+}
+
+/* Whether it started or not, nothing of it stays behind, and nothing of the stems. */
+static void end_and_look(void)
+{
+    if (run.started)
+        assert_rc((enum rc)trace_stop(&trace, &rig, &run).rc, RC_KILLED);
+    else
+        wire_fds_close(&run.fds);
+    assert_int_equal(left_processes(&rig), 0);
+    assert_int_equal(count_descriptors(), descriptors);
+}
+
+static void follow(void)
+{
+    trace_begin(&trace, rig.launch);
+    trace_settle(&trace);
+    descriptors = count_descriptors();
+    for (size_t i = 0; i < STEMS_READY; i++) { /* those made before it was followed */
+        start_killing(0, 0);
+        assert_true(run.started);
+        end_and_look();
+    }
+}
+
+/* Where one dies, the next one does it: whole, as the launcher has seen for itself. */
+static void starts_wherever_one_dies(void **state)
+{
+    size_t n = 1;
+
+    (void)state;
+    follow();
+    for (; n < CALLS_BOUND; n++) {
+        start_killing(n, 0);
+        if (!run.started)
+            fail_msg("killed at call %zu (%ld): %s, %s", n, trace.nr, run.first.failed.step,
+                     run.first.failed.what);
+        bool fired = trace.fired == 1;
+
+        end_and_look();
+        if (!fired)
+            break;
+    }
+    trace_end(&trace);
+    assert_in_range(n - 1, 3, CALLS_BOUND - 2); /* groups and clone, at least */
+    print_message("killed at each of %zu calls\n", n - 1);
+}
+
+/* When that dies, too, the start is refused, and says so; the next one works. */
+static void refuses_when_the_next_dies(void **state)
+{
+    const size_t middle = 2;
+    size_t n = 1;
+
+    (void)state;
+    follow();
+    for (; n < CALLS_BOUND; n++) {
+        start_killing(middle, n);
+        bool both = trace.fired == 2;
+
+        if (both && (run.started || run.first.failed.rc != RC_LAUNCH_STEP ||
+                     strcmp(run.first.failed.step, "clone") != 0 ||
+                     strstr(run.first.failed.what, "stem") == NULL))
+            fail_msg("the second killed at call %zu (%ld): %s", n, trace.nr,
+                     run.started ? "started" : run.first.failed.what);
+        if (!both)
+            assert_true(run.started);
+        end_and_look();
+        if (!both)
+            break;
+        start_killing(0, 0);
+        assert_true(run.started);
+        end_and_look();
+    }
+    trace_end(&trace);
+    assert_in_range(n - 1, 6, CALLS_BOUND - 2); /* its own beginning besides */
+    print_message("the second killed at each of %zu calls\n", n - 1);
+}
+
+/* ---- held ----------------------------------------------------------------------------------- */
+
 /* Held where not even SIGKILL ends it: by a freezer of v1.  Elsewhere it is stopped, no more. */
 static bool freeze(const pid_t stems[STEMS_READY], char dir[128])
 {
@@ -288,6 +454,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(brings_nothing_of_another, setup, teardown),
         cmocka_unit_test_setup_teardown(starts_without_the_killed, setup, teardown),
+        cmocka_unit_test_setup_teardown(starts_when_they_die_with_the_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(starts_wherever_one_dies, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_when_the_next_dies, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_wait_for_the_held, setup, teardown),
     };
 
