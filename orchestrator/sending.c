@@ -33,6 +33,7 @@ struct lane {
     uint32_t number; /* of the timetable */
     bool has_pass;   /* that it is handed to */
     bool unkept;     /* the pass has changed since it was kept */
+    bool queued;     /* something is for it, in this round of the queue */
     struct store_pass pass;
     uint64_t room; /* bytes, in this round */
     struct dispatch_turns turns;
@@ -50,7 +51,7 @@ struct sending {
     bool stale; /* the queue has changed since passes were reserved */
     int64_t day, made_ms, settled_ms, forgot_ms;
     size_t n;
-    struct lane **lane;
+    struct lane **lane; /* by satellite */
 };
 
 static void lane_free(struct lane *lane)
@@ -91,16 +92,33 @@ enum rc sending_new(struct sending **ret, struct err *err)
 
 /* ---- lanes ---------------------------------------------------------------------------------- */
 
+/* Where the lane of a satellite is among the sorted ones, or would be. */
+static size_t place_of(const struct sending *s, const char *id)
+{
+    size_t from = 0, to = s->n;
+
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+
+        if (strcmp(s->lane[middle]->id, id) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
 static struct lane *find_lane(const struct sending *s, const char *id)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->lane[i]->id, id) == 0)
-            return s->lane[i];
-    return NULL;
+    const size_t at = place_of(s, id);
+
+    return at < s->n && strcmp(s->lane[at]->id, id) == 0 ? s->lane[at] : NULL;
 }
 
 static enum rc lane_of(struct sending *s, const char *id, struct lane **ret, struct err *err)
 {
+    const size_t at = place_of(s, id);
+
     *ret = find_lane(s, id);
     if (*ret)
         return RC_OK;
@@ -114,7 +132,9 @@ static enum rc lane_of(struct sending *s, const char *id, struct lane **ret, str
     (void)snprintf((*ret)->id, NAME_CAP, "%s", id);
     (*ret)->of = s;
     (*ret)->number = timetable_number(s->timetable, id);
-    s->lane[s->n++] = *ret;
+    memmove(&s->lane[at + 1], &s->lane[at], (s->n - at) * sizeof(struct lane *));
+    s->lane[at] = *ret;
+    s->n++;
     return RC_OK;
 }
 
@@ -235,15 +255,8 @@ static enum rc queue_lane(struct sending *s, const struct sending_waves *waves,
     free(lane->item);
     lane->item = list;
     lane->n = n;
+    lane->queued = true;
     return RC_OK;
-}
-
-static bool is_queued(const struct store_outgoing *rows, size_t n, const char *id)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(rows[i].satellite, id) == 0)
-            return true;
-    return false;
 }
 
 enum rc sending_queue(struct sending *s, struct store *store, const struct view *view,
@@ -258,13 +271,15 @@ enum rc sending_queue(struct sending *s, struct store *store, const struct view 
         rc = lane_of(s, view->satellite[i].row.id, &lane, err);
 
     for (size_t i = 0; i < s->n; i++)
-        if (!is_queued(rows, n, s->lane[i]->id))
-            s->lane[i]->n = 0;
+        s->lane[i]->queued = false;
     for (size_t i = 0, to = 0; rc == RC_OK && i < n; i = to) {
         for (to = i; to < n && strcmp(rows[to].satellite, rows[i].satellite) == 0;)
             to++;
         rc = queue_lane(s, &waves, view, rows + i, to - i, owner, err);
     }
+    for (size_t i = 0; rc == RC_OK && i < s->n; i++)
+        if (!s->lane[i]->queued)
+            s->lane[i]->n = 0;
     s->stale = true;
     return rc == RC_OK ? number_tenants(s, store, err) : rc;
 }
