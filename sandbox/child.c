@@ -65,6 +65,16 @@ int child_read_go(void)
     return n == sizeof go ? 0 : -1;
 }
 
+/* They were compiled when the launcher started, which may be years ago, and copied for the stem.
+ * Here it costs nothing: the launcher maps the ids meanwhile. */
+static int hold_filters(const struct child *c)
+{
+    if (seccomp_whole(c->payload_filter) && seccomp_whole(c->reaper_filter))
+        return 0;
+    errno = EBADMSG;
+    return -1;
+}
+
 /* The launcher lets go when id map and cgroup are in place. */
 int child_wait(const struct child *c)
 {
@@ -267,6 +277,7 @@ static int confine_files(const struct child *c)
 static const struct child_step init_steps[] = {
     { "channel", child_take_channel, CHILD_ALWAYS },
     { "channel", tell_born, CHILD_ALWAYS },
+    { "seccomp", hold_filters, WALL_SECCOMP },
     { "wait", child_wait, CHILD_ALWAYS },
     { "memfd-exec", child_forbid_memfd_exec, CHILD_ALWAYS },
     { "inner-root", child_inner_root, CHILD_ALWAYS },
@@ -447,6 +458,11 @@ bool child_step_is_exec(uint32_t step)
 {
     return step == STEP_FORK - 1 || (step >= INIT_STEPS && step < STEP_FORK &&
                                      payload_steps[step - INIT_STEPS].run == open_program);
+}
+
+bool child_step_is_hold(uint32_t step)
+{
+    return step < INIT_STEPS && init_steps[step].run == hold_filters;
 }
 
 /* CHILD_FD_SYNC is the channel from the first step on; before that it is something of the

@@ -73,4 +73,7 @@ const char *child_step_name(uint32_t step);
 /* Whether the step is the exec itself: then the payload is to blame, not the machine. */
 bool child_step_is_exec(uint32_t step);
 
+/* Whether the step is the one that holds the filters against their digests. */
+bool child_step_is_hold(uint32_t step);
+
 #endif

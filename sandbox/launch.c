@@ -42,6 +42,7 @@ struct start {
     uint64_t until_ms;  /* of clock_mono_ms: the child has exec'd by then, or is killed */
     struct launch_result result;
     struct stem stem; /* of process 1, until that runs */
+    bool spoilt;      /* the child has a filter that is not what was compiled */
 };
 
 struct launch_step {
@@ -263,8 +264,8 @@ static void fill_child(struct start *s)
     struct child *c = &s->child;
 
     c->plan = plan;
-    c->payload_filter = &s->launcher->payload_filter[plan->calls];
-    c->reaper_filter = &s->launcher->reaper_filter;
+    c->payload_filter = filters_get(&s->launcher->filters, SECCOMP_PAYLOAD, plan->calls);
+    c->reaper_filter = filters_get(&s->launcher->filters, SECCOMP_REAPER, 0);
     c->walls = &s->launcher->walls;
     c->mounts.whole_proc = !walls_stand(c->walls, WALL_PROC_SUBSET);
     c->one_id = s->launcher->ordinary != NULL;
@@ -332,6 +333,7 @@ static enum rc child_failed(struct start *s, const struct child_message *m, stru
     bool exec = !unborn && child_step_is_exec(m->step);
 
     s->step = unborn ? stem_step_name(m->step) : child_step_name(m->step);
+    s->spoilt = !unborn && child_step_is_hold(m->step);
     errno = m->error;
     return err_sys(err, exec ? RC_LAUNCH_EXEC : RC_LAUNCH_STEP, "%s",
                    exec ? program(&s->request->plan) : s->step);
@@ -670,23 +672,15 @@ static const struct launch_step steps[] = {
 
 /* ---- whole starts and ends ------------------------------------------------------------------ */
 
-/* A filter that cannot be built is a wall that does not stand. */
-static void build_filter(struct launcher *launcher, enum seccomp_role role, uint32_t calls,
-                         struct seccomp_program *ret)
+void launch_init(struct launcher *launcher, const struct wall_policy *policy)
 {
     struct err err = { 0 };
 
-    if (seccomp_build(role, calls, CALLS_NATIVE, ret, &err) != RC_OK)
-        walls_lose(&launcher->walls, WALL_SECCOMP, err.sys);
-}
-
-void launch_init(struct launcher *launcher, const struct wall_policy *policy)
-{
     counts_share(&launcher->counts);
     walls_try(policy, &launcher->walls);
-    build_filter(launcher, SECCOMP_REAPER, 0, &launcher->reaper_filter);
-    for (uint32_t calls = 0; calls < PROFILE_MASKS; calls++)
-        build_filter(launcher, SECCOMP_PAYLOAD, calls, &launcher->payload_filter[calls]);
+    /* Filters that cannot be made are a wall that does not stand. */
+    if (filters_make(&launcher->filters, &err) != RC_OK)
+        walls_lose(&launcher->walls, WALL_SECCOMP, err.sys);
 }
 
 struct wire_walls_seen launch_walls(const struct launcher *launcher)
@@ -742,9 +736,11 @@ static void undo(struct start *s)
     clean(s->launcher, &s->instance, until_ms);
 }
 
-enum rc launch_start(const struct launcher *launcher, const struct wire_launch *request,
-                     const struct wire_fds *fds, struct instance *ret, struct launch_result *result,
-                     const char **ret_step, struct err *err)
+/* *ret_spoilt: a filter was not what was compiled. */
+static enum rc start_once(const struct launcher *launcher, const struct wire_launch *request,
+                          const struct wire_fds *fds, struct instance *ret,
+                          struct launch_result *result, const char **ret_step, bool *ret_spoilt,
+                          struct err *err)
 {
     struct start s = { .launcher = launcher,
                        .request = request,
@@ -767,6 +763,7 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
 
         if (rc != RC_OK) {
             rc = first_reason(&s, rc, err);
+            *ret_spoilt = s.spoilt;
             *ret_step = s.step != NULL ? s.step : steps[i].name;
             undo(&s);
             return rc;
@@ -782,6 +779,23 @@ enum rc launch_start(const struct launcher *launcher, const struct wire_launch *
     s.result.receipt = s.instance.receipt;
     *result = s.result;
     return RC_OK;
+}
+
+enum rc launch_start(struct launcher *launcher, const struct wire_launch *request,
+                     const struct wire_fds *fds, struct instance *ret, struct launch_result *result,
+                     const char **ret_step, struct err *err)
+{
+    bool spoilt = false;
+    enum rc rc = start_once(launcher, request, fds, ret, result, ret_step, &spoilt, err);
+
+    if (!spoilt)
+        return rc;
+    log_err(LOG_LEVEL_ERROR, err, "a filter was not what was compiled instance=%llu",
+            (unsigned long long)request->head.instance);
+    stems_drop(launcher->stems); /* which have copies of theirs */
+    rc = filters_mend(&launcher->filters, err);
+    return rc != RC_OK ? rc
+                       : start_once(launcher, request, fds, ret, result, ret_step, &spoilt, err);
 }
 
 enum rc launch_relimit(const struct launcher *launcher, struct instance *instance,

@@ -10,6 +10,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/counts.h"
 #include "sandbox/devices.h"
+#include "sandbox/filters.h"
 #include "sandbox/mounts.h"
 #include "sandbox/network.h"
 #include "sandbox/receipt.h"
@@ -33,8 +34,7 @@ struct launcher {
     struct networks *networks;  /* of tenants, the caller's */
     struct stems *stems;        /* the caller's; NULL: none is made before it is needed */
     int slots;                  /* directory that every slot lies in; the caller's */
-    struct seccomp_program payload_filter[PROFILE_MASKS]; /* by calls of the plan */
-    struct seccomp_program reaper_filter;
+    struct filters filters;
     struct walls walls;
     uint32_t own_filters; /* of system calls, on the launcher itself: every payload has them, too */
     int mail_userns[2];   /* of payloads by inner_root (sandbox/idmap); -1 = nobody carries mail */
@@ -83,15 +83,17 @@ struct launch_result {
     struct wire_fds fds; /* in the order of WIRE_FD_PIDFD, _NOTIFY, _OUTPUT, _BUS, _MAIL */
 };
 
-/* Try the walls and build the filters: cgroups are opened, and their walls tried, by the caller. */
+/* Try the walls and compile the filters: cgroups are opened, and their walls tried, by the caller.
+ */
 void launch_init(struct launcher *launcher, const struct wall_policy *policy);
 
 /* What to tell berthd of the walls. */
 struct wire_walls_seen launch_walls(const struct launcher *launcher);
 
-/* Start one payload; walls_check is the caller's.  Descriptors in fds stay the caller's.  On
+/* Start one payload; walls_check is the caller's.  Descriptors in fds stay the caller's.  A filter
+ * that is not what was compiled is mended, and the start made once more.  On
  * failure err says why and ret_step (static text) where; ret and result are untouched. */
-must_check enum rc launch_start(const struct launcher *launcher, const struct wire_launch *request,
+must_check enum rc launch_start(struct launcher *launcher, const struct wire_launch *request,
                                 const struct wire_fds *fds, struct instance *ret,
                                 struct launch_result *result, const char **ret_step,
                                 struct err *err);

@@ -331,10 +331,11 @@ static void put_tree(struct code *c, uint32_t profile, const struct run *run, ui
     put_tree(c, profile, run + half, n - half);
 }
 
-static void digest(struct seccomp_program *p, enum calls_arch arch)
+/* The lengths are within bounds. */
+static void digest(const struct seccomp_program *p, uint8_t ret[SUM_SIZE])
 {
     size_t n_quiet;
-    const struct sock_filter *quiet = seccomp_quiet(&n_quiet, arch);
+    const struct sock_filter *quiet = seccomp_quiet(&n_quiet, p->arch);
     struct sock_filter all[SECCOMP_PROGRAM_MAX + 8];
     size_t n = 0;
 
@@ -345,7 +346,18 @@ static void digest(struct seccomp_program *p, enum calls_arch arch)
     }
     memcpy(all + n, p->code, p->n * sizeof all[0]);
     n += p->n;
-    sum_of((struct bytes){ .p = (const uint8_t *)all, .n = n * sizeof all[0] }, p->digest);
+    sum_of((struct bytes){ .p = (const uint8_t *)all, .n = n * sizeof all[0] }, ret);
+}
+
+bool seccomp_whole(const struct seccomp_program *program)
+{
+    uint8_t now[SUM_SIZE];
+
+    if (program->n == 0 || program->n > SECCOMP_PROGRAM_MAX || program->arch >= CALLS_ARCHES ||
+        program->role < SECCOMP_PAYLOAD || program->role > SECCOMP_LAUNCHER)
+        return false;
+    digest(program, now);
+    return memcmp(now, program->digest, SUM_SIZE) == 0;
 }
 
 enum rc seccomp_build(enum seccomp_role role, uint32_t profile, enum calls_arch arch,
@@ -374,7 +386,8 @@ enum rc seccomp_build(enum seccomp_role role, uint32_t profile, enum calls_arch 
         return err_set(err, RC_LAYER_MISSING, "seccomp filter is too long");
     ret->n = (unsigned short)c.n;
     ret->role = role;
-    digest(ret, arch);
+    ret->arch = arch;
+    digest(ret, ret->digest);
     return RC_OK;
 }
 
@@ -412,7 +425,7 @@ static int load(const struct sock_filter *code, size_t n, unsigned int flags)
 int seccomp_apply(const struct seccomp_program *program)
 {
     size_t n;
-    const struct sock_filter *quiet = seccomp_quiet(&n, CALLS_NATIVE);
+    const struct sock_filter *quiet = seccomp_quiet(&n, program->arch);
 
     if (program->role == SECCOMP_PAYLOAD && load(quiet, n, 0) != 0)
         return -1;

@@ -41,6 +41,7 @@ struct seccomp_program {
     unsigned short n;
     uint8_t digest[SUM_SIZE]; /* SHA-256 of all instructions that seccomp_apply loads, in order */
     enum seccomp_role role;
+    enum calls_arch arch;
     struct sock_filter code[SECCOMP_PROGRAM_MAX];
 };
 
@@ -57,6 +58,9 @@ enum seccomp_verdict seccomp_verdict(enum seccomp_role role, uint32_t profile, e
 /* The second program of a payload: it answers QUIET calls.  The kernel writes to the audit log or
  * not by program, so what is not written needs one of its own; it is loaded first. */
 const struct sock_filter *seccomp_quiet(size_t *ret_n, enum calls_arch arch);
+
+/* Whether it is what seccomp_build made: its instructions have its digest.  Async-signal-safe. */
+bool seccomp_whole(const struct seccomp_program *program);
 
 /* Load it into this thread for good, a payload's with its second one; needs no_new_privs.
  * Async-signal-safe.  0, or -1 with errno. */

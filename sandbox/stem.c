@@ -382,6 +382,12 @@ void stems_close(struct stems *all)
         stem_leave(&all->ready[--all->n]);
 }
 
+void stems_drop(struct stems *all)
+{
+    while (all != NULL && all->n > 0)
+        give_up(&all->ready[--all->n]);
+}
+
 /* One that was made ahead of time may have been killed since: it is no reason not to start. */
 static bool order_ready(struct stems *all, const struct stem_order *order, struct stem *ret)
 {

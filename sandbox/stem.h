@@ -55,6 +55,9 @@ bool stems_prepare(struct stems *all, bool own_time);
 /* Let go of those that wait, which end by themselves; for a launcher that is about to end, too. */
 void stems_close(struct stems *all);
 
+/* End those that wait, and make others when they are needed.  all may be NULL. */
+void stems_drop(struct stems *all);
+
 /* One that waits (all may be NULL: none does), or a new one, has its order, in *ret; also when this
  * fails it may be there, and is the caller's to end.  RC_LAUNCH_STEP, with EPIPE when it died
  * before it had its order; RC_IO. */
