@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "orchestrator/advance.h"
+#include "orchestrator/advance_parts.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -10,134 +10,11 @@
 #include "orchestrator/deliver.h"
 #include "orchestrator/witness.h"
 
-/* Rollouts that one abort can end: those of one apply, each with another payload or version. */
-#define ABORTS_MAX 512U
 /* Enough to start, for every wave to settle, pass and open, and the end; more is a bug. */
 #define STEPS_MAX (4U * ROLLOUT_WAVES_MAX + 6U)
 
-static enum rc add_task(struct rollout *r, const struct store_wave *row, struct err *err)
-{
-    if (row->index == 0 || row->index > ROLLOUT_WAVES_MAX || r->n_tasks == ROLLOUT_TASKS_MAX)
-        return err_set(err, RC_ROLLOUT_STATE, "rollout %llu: wave %u of %s",
-                       (unsigned long long)row->rollout, row->index, row->satellite);
-    struct rollout_task *task = &r->task[r->n_tasks++];
-
-    (void)snprintf(task->satellite, sizeof task->satellite, "%s", row->satellite);
-    task->wave = row->index - 1;
-    task->excused = row->excused != 0;
-    r->wave[task->wave] =
-        (struct rollout_wave){ .state = row->state, .healthy_ms = row->healthy_ms };
-    if (row->index > r->n_waves)
-        r->n_waves = row->index;
-    return RC_OK;
-}
-
-enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret_row,
-                     struct rollout *ret, uint64_t *ret_generation, struct err *err)
-{
-    scoped(free_ptr) struct store_wave *waves = NULL;
-    struct store_rollout row;
-    size_t n = 0;
-    enum rc rc = store_rollout(store, id, &row, err);
-
-    if (rc == RC_OK)
-        rc = store_waves(store, id, &waves, &n, err);
-    if (rc != RC_OK)
-        return rc;
-    *ret = (struct rollout){ .state = row.state,
-                             .fail_max = row.fail_max,
-                             .fail_pct = row.fail_pct,
-                             .fail_min = row.fail_min,
-                             .success_pct = row.success_pct,
-                             .silent_passes = row.silent_passes,
-                             .silent_ms = row.silent_ms,
-                             .silent_skip = row.silent_skip != 0,
-                             .deadline_ms = row.deadline_ms,
-                             .soak_ms = row.soak_ms,
-                             .approved = row.approve == 0 };
-    (void)snprintf(ret->reason, sizeof ret->reason, "%.*s", (int)sizeof ret->reason - 1,
-                   row.reason);
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = add_task(ret, &waves[i], err);
-        if (rc == RC_OK && ret_generation)
-            ret_generation[i] = waves[i].generation;
-    }
-    if (rc == RC_OK)
-        rc = rollout_check(ret, err);
-    if (rc == RC_OK)
-        *ret_row = row;
-    return rc;
-}
-
-/* Write back what rollout functions may have changed. */
-static enum rc write_back(struct store *store, struct store_rollout *row, const struct rollout *r,
-                          const struct rollout *before, uint64_t now_ms, struct err *err)
-{
-    enum rc rc = RC_OK;
-
-    row->state = r->state;
-    row->wave = rollout_wave_now(r);
-    row->changed_ms = now_ms;
-    row->deadline_ms = r->deadline_ms;
-    (void)snprintf(row->reason, sizeof row->reason, "%s", r->reason);
-    for (uint32_t i = 0; rc == RC_OK && i < r->n_waves; i++)
-        if (r->wave[i].state != before->wave[i].state ||
-            r->wave[i].healthy_ms != before->wave[i].healthy_ms)
-            rc = store_set_wave_state(store, row->id, i + 1, r->wave[i].state,
-                                      r->wave[i].healthy_ms, err);
-    return rc == RC_OK ? store_update_rollout(store, row, err) : rc;
-}
-
 /* ---- rollouts ---------------------------------------------------------------------------------
  */
-
-/* Whether everybody has approved, by what was signed. */
-static enum rc ask_approvals(struct store *store, const struct store_rollout *row, uint64_t now_ms,
-                             struct rollout *r, struct err *err)
-{
-    scoped(trust_free) struct trust *trust = NULL;
-    struct approvals a;
-    enum rc rc = RC_OK;
-
-    if (row->approve == 0)
-        return RC_OK;
-    rc = approvals_trust(store, now_ms, &trust, err);
-    if (rc == RC_OK)
-        rc = approvals_of(store, trust, row, &a, err);
-    if (rc == RC_OK)
-        r->approved = approvals_complete(&a);
-    return rc;
-}
-
-/* How long nothing was heard, by passes and by the clock. */
-static void look_for_silence(const struct view_satellite *sat, const struct store_rollout *row,
-                             uint64_t now_ms, struct rollout_seen *ret)
-{
-    uint64_t last = sat->received_ms > row->created_ms ? sat->received_ms : row->created_ms;
-
-    ret->predicted = sat->predicted;
-    ret->missed = view_missed(sat, last);
-    ret->age_ms = now_ms > last ? now_ms - last : 0;
-}
-
-static void look(const struct view *view, const struct store_rollout *row, const struct rollout *r,
-                 const uint64_t *generation, uint64_t now_ms, struct rollout_seen *ret)
-{
-    struct verdict_change change = { 0 };
-
-    (void)snprintf(change.tenant, sizeof change.tenant, "%s", row->tenant);
-    (void)snprintf(change.name, sizeof change.name, "%s", row->name);
-    for (uint32_t i = 0; i < r->n_tasks; i++) {
-        const struct view_satellite *sat = view_find(view, r->task[i].satellite);
-
-        ret[i] = (struct rollout_seen){ .outcome = OUTCOME_WAITING };
-        /* Another order than this rollout's: not released yet, or replaced since. */
-        if (sat && sat->order.generation == generation[i])
-            ret[i] = verdict_outcome(&sat->order, &change, 1, sat->seen);
-        if (sat)
-            look_for_silence(sat, row, now_ms, &ret[i]);
-    }
-}
 
 static void tell(const struct advance_log *log, uint64_t id, const struct rollout_action *action)
 {
@@ -193,30 +70,31 @@ static enum rc advance_one(struct store *store, const struct view *view, uint64_
     scoped(free_ptr) struct rollout *r = calloc(2, sizeof *r);
     struct rollout_seen seen[ROLLOUT_TASKS_MAX];
     struct rollout_action done[STEPS_MAX];
-    uint64_t generation[ROLLOUT_TASKS_MAX] = { 0 };
+    struct advance_task task[ROLLOUT_TASKS_MAX] = { 0 };
     struct store_rollout row;
     uint32_t n = 0;
 
     if (!r)
         return err_set(err, RC_NO_MEMORY, "rollout");
-    enum rc rc = advance_read(store, id, &row, r, generation, err);
+    enum rc rc = advance_read(store, id, &row, r, task, err);
 
     if (rc == RC_OK)
-        rc = ask_approvals(store, &row, now_ms, r, err);
+        rc = advance_approvals(store, &row, now_ms, r, err);
     if (rc != RC_OK)
         return rc;
-    look(view, &row, r, generation, now_ms, seen);
+    advance_look(view, &row, r, task, now_ms, seen);
     if (rollout_next(r, seen, now_ms).verb == ROLLOUT_DO_NOTHING)
         return RC_OK;
 
     rc = store_begin(store, &open, err);
     if (rc == RC_OK) /* again: a person may have paused it since */
-        rc = advance_read(store, id, &row, r, generation, err);
+        rc = advance_read(store, id, &row, r, task, err);
     if (rc == RC_OK)
-        rc = ask_approvals(store, &row, now_ms, r, err);
+        rc = advance_approvals(store, &row, now_ms, r, err);
     if (rc != RC_OK)
         return rc;
     r[1] = r[0];
+    advance_look(view, &row, r, task, now_ms, seen); /* or asked for another try */
     for (; n < STEPS_MAX; n++) {
         done[n] = rollout_next(r, seen, now_ms);
         if (done[n].verb == ROLLOUT_DO_NOTHING)
@@ -227,7 +105,7 @@ static enum rc advance_one(struct store *store, const struct view *view, uint64_
             return rc;
     }
     assert(n < STEPS_MAX);
-    rc = write_back(store, &row, r, r + 1, now_ms, err);
+    rc = advance_write(store, &row, r, r + 1, now_ms, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     for (uint32_t i = 0; rc == RC_OK && i < n; i++)
@@ -238,9 +116,8 @@ static enum rc advance_one(struct store *store, const struct view *view, uint64_
 /* ---- orders -----------------------------------------------------------------------------------
  */
 
-/* An object need not arrive any more. */
-static enum rc withdraw(struct store *store, const char *satellite, const struct digest *object,
-                        struct err *err)
+enum rc advance_withdraw(struct store *store, const char *satellite, const struct digest *object,
+                         struct err *err)
 {
     scoped(free_ptr) struct store_outgoing *rows = NULL;
     size_t n = 0;
@@ -270,7 +147,7 @@ static enum rc supersede(struct store *store, const struct store_order *by, uint
             rc = store_set_order_state(store, rows[i].satellite, rows[i].generation,
                                        ORDER_SUPERSEDED, now_ms, err);
         if (rc == RC_OK)
-            rc = withdraw(store, rows[i].satellite, &rows[i].object, err);
+            rc = advance_withdraw(store, rows[i].satellite, &rows[i].object, err);
     }
     return rc;
 }
@@ -320,6 +197,15 @@ static enum rc queue_token(struct store *store, const struct store_order *order,
     return store_queue(store, &row, true, err);
 }
 
+enum rc advance_queue(struct store *store, const struct store_order *order, uint64_t now_ms,
+                      bool *ret_expired, struct err *err)
+{
+    bool staged = false;
+    enum rc rc = queue_token(store, order, now_ms, &staged, ret_expired, err);
+
+    return rc == RC_OK && !staged ? queue_order(store, order, now_ms, err) : rc;
+}
+
 static enum rc pause_expired(struct store *store, const struct store_order *order, uint64_t now_ms,
                              struct err *err)
 {
@@ -339,18 +225,15 @@ static enum rc let_go(struct store *store, const struct approved *approved,
                       struct err *err)
 {
     assert(approved_names(approved, order->satellite, order->generation));
-    bool staged = false;
-    enum rc rc = queue_token(store, order, now_ms, &staged, ret_expired, err);
+    enum rc rc = advance_queue(store, order, now_ms, ret_expired, err);
 
-    if (rc != RC_OK)
-        return rc;
-    if (*ret_expired)
+    if (rc == RC_OK && *ret_expired)
         return pause_expired(store, order, now_ms, err);
-    rc = supersede(store, order, now_ms, err);
     if (rc == RC_OK)
-        rc = store_set_order_state(store, order->satellite, order->generation, ORDER_RELEASED,
-                                   now_ms, err);
-    return rc == RC_OK && !staged ? queue_order(store, order, now_ms, err) : rc;
+        rc = supersede(store, order, now_ms, err);
+    return rc == RC_OK ? store_set_order_state(store, order->satellite, order->generation,
+                                               ORDER_RELEASED, now_ms, err)
+                       : rc;
 }
 
 static enum rc release_one(struct store *store, const struct store_order *order, uint64_t now_ms,
@@ -431,115 +314,4 @@ enum rc advance_all(struct store *store, const struct view *view, uint64_t now_m
     if (rc == RC_OK)
         rc = witness_fleet(store, view, &alarm, err);
     return rc == RC_OK && alarm.satellites == 0 ? release_ready(store, view, now_ms, log, err) : rc;
-}
-
-/* ---- what people ask for ----------------------------------------------------------------------
- */
-
-static enum rc cancel_orders(struct store *store, const struct store_rollout *row, uint64_t now_ms,
-                             struct err *err)
-{
-    scoped(free_ptr) struct store_wave *waves = NULL;
-    size_t n = 0;
-    enum rc rc = store_waves(store, row->id, &waves, &n, err);
-
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        struct store_order_filter filter = { .satellite = waves[i].satellite, .state = ORDER_HELD };
-        scoped(free_ptr) struct store_order *held = NULL;
-        size_t n_held = 0;
-
-        rc = store_orders(store, &filter, &held, &n_held, err);
-        for (size_t k = 0; rc == RC_OK && k < n_held; k++) {
-            if (held[k].generation != waves[i].generation)
-                continue;
-            rc = store_set_order_state(store, held[k].satellite, held[k].generation,
-                                       ORDER_CANCELLED, now_ms, err);
-            if (rc == RC_OK) /* a staged one may be on its way */
-                rc = withdraw(store, held[k].satellite, &held[k].object, err);
-        }
-        if (rc == RC_OK && waves[i].state == WAVE_WAITING)
-            rc = deliver_withdraw(store, waves[i].satellite, &row->to_manifest, err);
-    }
-    return rc;
-}
-
-static enum rc enter_one(struct store *store, uint64_t id, enum rollout_event event,
-                         const char *reason, uint64_t now_ms, struct err *err)
-{
-    static const char *const actions[ROLLOUT_EVENTS] = {
-        [ROLLOUT_EV_PAUSE] = "rollout-pause", [ROLLOUT_EV_RESUME] = "rollout-resume",
-        [ROLLOUT_EV_ABORT] = "rollout-abort", [ROLLOUT_EV_COMPLETE] = "rollout-complete",
-        [ROLLOUT_EV_AWAIT] = "rollout-await", [ROLLOUT_EV_START] = "rollout-start",
-    };
-    scoped(free_ptr) struct rollout *r = calloc(2, sizeof *r);
-    struct store_rollout row;
-
-    if (!r)
-        return err_set(err, RC_NO_MEMORY, "rollout");
-    enum rc rc = advance_read(store, id, &row, r, NULL, err);
-
-    if (rc != RC_OK)
-        return rc;
-    r[1] = r[0];
-    rc = rollout_enter(r, event, reason, err);
-    if (rc == RC_OK)
-        rc = write_back(store, &row, r, r + 1, now_ms, err);
-    if (rc == RC_OK && event == ROLLOUT_EV_ABORT)
-        rc = cancel_orders(store, &row, now_ms, err);
-    return rc == RC_OK ? store_audit(store, NULL, actions[event], now_ms, err, "rollout %llu: %s",
-                                     (unsigned long long)id, reason ? reason : "")
-                       : rc;
-}
-
-enum rc advance_enter(struct store *store, uint64_t id, enum rollout_event event,
-                      const char *reason, uint64_t now_ms, struct err *err)
-{
-    uint64_t aborted[ABORTS_MAX] = { id };
-    uint32_t n = 1;
-    char why[ROLLOUT_REASON_CAP];
-    enum rc rc = enter_one(store, id, event, reason, now_ms, err);
-
-    (void)snprintf(why, sizeof why, "shares orders with rollout %llu, which was aborted",
-                   (unsigned long long)id);
-    for (uint32_t i = 0; rc == RC_OK && event == ROLLOUT_EV_ABORT && i < n; i++) {
-        uint64_t shared = 0;
-
-        rc = store_rollout_shared(store, aborted[i], &shared, err);
-        if (rc != RC_OK || shared == 0)
-            continue;
-        if (n == ABORTS_MAX)
-            return err_set(err, RC_ROLLOUT_STATE, "too many rollouts share orders");
-        rc = enter_one(store, shared, ROLLOUT_EV_ABORT, why, now_ms, err);
-        aborted[n++] = shared;
-        i--; /* it may share with more than one */
-    }
-    return rc;
-}
-
-enum rc advance_promote(struct store *store, uint64_t id, uint32_t wave, uint64_t now_ms,
-                        struct err *err)
-{
-    scoped(view_free) struct view *view = NULL;
-    scoped(free_ptr) struct rollout *r = calloc(2, sizeof *r);
-    struct rollout_seen seen[ROLLOUT_TASKS_MAX];
-    uint64_t generation[ROLLOUT_TASKS_MAX] = { 0 };
-    struct store_rollout row;
-
-    if (!r)
-        return err_set(err, RC_NO_MEMORY, "rollout");
-    enum rc rc = advance_read(store, id, &row, r, generation, err);
-
-    if (rc == RC_OK)
-        rc = view_load(store, &view, err);
-    if (rc != RC_OK)
-        return rc;
-    look(view, &row, r, generation, now_ms, seen);
-    r[1] = r[0];
-    rc = rollout_promote(r, seen, wave, err);
-    if (rc == RC_OK)
-        rc = write_back(store, &row, r, r + 1, now_ms, err);
-    return rc == RC_OK
-               ? store_audit(store, NULL, "rollout-promote", now_ms, err, "rollout %llu wave %u",
-                             (unsigned long long)id, rollout_wave_now(r))
-               : rc;
 }

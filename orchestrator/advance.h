@@ -23,10 +23,17 @@ struct advance_log {
     void *arg;
 };
 
-/* Read one rollout with its waves, and the generation that each of its tasks has (ROLLOUT_TASKS_MAX
- * entries).  ret_generation may be NULL. */
+/* What the store keeps of a task beside struct rollout_task. */
+struct advance_task {
+    uint64_t generation;                             /* of its order */
+    uint64_t retried_ms, retried_epoch, retried_seq; /* as in struct store_wave */
+};
+
+/* Read one rollout with its waves, and what there is of each of its tasks (ROLLOUT_TASKS_MAX
+ * entries).  ret_task may be NULL.  Approvals are not looked at: what has them is not approved. */
 must_check enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret_row,
-                                struct rollout *ret, uint64_t *ret_generation, struct err *err);
+                                struct rollout *ret, struct advance_task *ret_task,
+                                struct err *err);
 
 /* Move every running rollout as far as the view allows, then release the held orders that may go:
  * they are queued for the link, and what they replace is withdrawn from it.  Not inside a
@@ -45,5 +52,17 @@ must_check enum rc advance_enter(struct store *store, uint64_t id, enum rollout_
  * the wave behind it.  wave: rollout_promote.  Inside a transaction. */
 must_check enum rc advance_promote(struct store *store, uint64_t id, uint32_t wave, uint64_t now_ms,
                                    struct err *err);
+
+/* Go on without a satellite whose wave is open, or look at it afresh, with an entry in the audit
+ * log; by what it reported last (rollout_excuse, rollout_again).  Where the policy names approvals
+ * the first counts once everybody has given one of it (approvals_give), and the same again is
+ * RC_OK; the second forgets them.  To look afresh: what it reported and missed before is nothing;
+ * an order or token that has not arrived goes up again.  satellite NULL: each that failed, is
+ * silent or is gone without.  RC_NOT_FOUND: it is not part of the rollout.  RC_ROLLOUT_STATE.
+ * Inside a transaction. */
+must_check enum rc advance_excuse(struct store *store, uint64_t id, const char *satellite,
+                                  uint64_t now_ms, struct err *err);
+must_check enum rc advance_again(struct store *store, uint64_t id, const char *satellite,
+                                 uint64_t now_ms, struct err *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/cbor.h"
 #include "base/crypto.h"
 #include "orchestrator/home.h"
 
@@ -162,12 +163,40 @@ static enum rc signers_of(struct store *store, const struct trust *trust,
     return RC_OK;
 }
 
+/* What a statement is over: the hash of the rollout's plan, or of that plan without a satellite. */
+static enum rc plan_of(const struct approvals_about *about, struct digest *ret, struct err *err)
+{
+    uint8_t buf[64 + DIGEST_SIZE + NAME_CAP];
+    struct cbor_out w = { .p = buf, .cap = sizeof buf };
+    struct bytes bytes;
+
+    *ret = about->row->plan;
+    if (!about->satellite)
+        return RC_OK;
+    cbor_put_array(&w, 3);
+    cbor_put_text(&w, "berth plan without");
+    cbor_put_bstr(&w, (struct bytes){ about->row->plan.b, DIGEST_SIZE });
+    cbor_put_text(&w, about->satellite);
+    enum rc rc = cbor_written(&w, &bytes, err);
+
+    return rc == RC_OK ? sha256_of(bytes, ret->b, err) : rc;
+}
+
+static struct store_approval kept_as(const struct approvals_about *about, enum approval_role role)
+{
+    return (struct store_approval){ .rollout = about->row->id,
+                                    .satellite = about->satellite ? about->satellite : "",
+                                    .role = (uint32_t)role };
+}
+
 /* The payload is looked into before the signature holds for one thing: whose it says it is. */
 static enum rc verify(struct store *store, const struct trust *trust, struct bytes bytes,
-                      const struct store_rollout *row, struct approvals_given *ret, struct err *err)
+                      const struct approvals_about *about, struct approvals_given *ret,
+                      struct err *err)
 {
     scoped(free_ptr) struct key_set *keys = NULL;
     struct envelope envelope;
+    struct digest plan;
     enum rc rc = envelope_open(bytes, &envelope, err);
 
     if (rc == RC_OK)
@@ -178,9 +207,12 @@ static enum rc verify(struct store *store, const struct trust *trust, struct byt
 
     if (!signer)
         return err_set(err, RC_APPROVAL_VOID, "an approval is one person's");
-    if (!digest_same(&ret->says.plan, &row->plan) || ret->says.rollout != row->id)
-        return err_set(err, RC_APPROVAL_VOID, "it is about another plan or rollout");
-    rc = signers_of(store, trust, &ret->says, &keys, err);
+    rc = plan_of(about, &plan, err);
+    if (rc == RC_OK &&
+        (!digest_same(&ret->says.plan, &plan) || ret->says.rollout != about->row->id))
+        rc = err_set(err, RC_APPROVAL_VOID, "it is about another plan or rollout");
+    if (rc == RC_OK)
+        rc = signers_of(store, trust, &ret->says, &keys, err);
     if (rc == RC_OK)
         rc = envelope_verify(&envelope, DOC_APPROVAL, &trust_root(trust)->mission, keys, err);
     if (rc == RC_OK)
@@ -223,21 +255,22 @@ static bool is_void(enum rc rc)
 }
 
 enum rc approvals_of(struct store *store, const struct trust *trust,
-                     const struct store_rollout *row, struct approvals *ret, struct err *err)
+                     const struct approvals_about *about, struct approvals *ret, struct err *err)
 {
-    struct approvals found = { .needed = row->approve };
+    struct approvals found = { .needed = about->row->approve };
     enum rc rc = RC_OK;
 
     for (unsigned i = APPROVAL_OPERATOR; trust && rc == RC_OK && i < APPROVAL_ROLES; i++) {
         scoped(free_ptr) uint8_t *bytes = NULL;
+        const struct store_approval of = kept_as(about, (enum approval_role)i);
         struct approvals_given one = { 0 };
         size_t n = 0;
 
-        if ((row->approve & APPROVAL_BIT(i)) == 0)
+        if ((about->row->approve & APPROVAL_BIT(i)) == 0)
             continue;
-        rc = store_approval(store, row->id, i, &bytes, &n, err);
+        rc = store_approval(store, &of, &bytes, &n, err);
         if (rc == RC_OK)
-            rc = verify(store, trust, (struct bytes){ bytes, n }, row, &one, err);
+            rc = verify(store, trust, (struct bytes){ bytes, n }, about, &one, err);
         if (is_void(rc)) {
             rc = RC_OK;
             continue;
@@ -280,7 +313,7 @@ static enum rc check_rollout(struct store *store, uint64_t id, uint64_t now_ms,
     if (!*trust)
         rc = approvals_trust(store, now_ms, trust, err);
     if (rc == RC_OK)
-        rc = approvals_of(store, *trust, &row, &a, err);
+        rc = approvals_of(store, *trust, &(struct approvals_about){ .row = &row }, &a, err);
     if (rc == RC_OK && !approvals_complete(&a))
         rc = err_set(err, RC_APPROVAL_MISSING, "rollout %llu: %s", (unsigned long long)id,
                      approvals_text(a.needed & ~a.given));
@@ -349,59 +382,62 @@ static enum rc check_beside(const struct approvals *a, const struct approvals_gi
     return RC_OK;
 }
 
-static enum rc keep(struct store *store, const struct store_rollout *row,
+static enum rc keep(struct store *store, const struct approvals_about *about,
                     const struct approvals_given *one, struct bytes envelope, uint64_t now_ms,
                     struct err *err)
 {
+    const struct store_approval of = kept_as(about, one->says.role);
     char hex[2U * DIGEST_SIZE + 1U], key[2U * KEY_ID_SIZE + 1U];
     struct digest hash;
     enum rc rc = sha256_of(envelope, hash.b, err);
 
     if (rc == RC_OK)
-        rc = store_put_approval(store, row->id, (uint32_t)one->says.role, envelope, err);
+        rc = store_put_approval(store, &of, envelope, err);
     if (rc == RC_OK)
         rc = store_audit(store, NULL, "rollout-approve", now_ms, err,
-                         "rollout %llu as %s by %s, key %s, statement %s",
-                         (unsigned long long)row->id, approval_role_name(one->says.role),
-                         one->says.who, bytes_hex((struct bytes){ one->key, KEY_ID_SIZE }, key),
+                         "rollout %llu%s%s as %s by %s, key %s, statement %s",
+                         (unsigned long long)about->row->id, about->satellite ? " without " : "",
+                         of.satellite, approval_role_name(one->says.role), one->says.who,
+                         bytes_hex((struct bytes){ one->key, KEY_ID_SIZE }, key),
                          bytes_hex((struct bytes){ hash.b, DIGEST_SIZE }, hex));
     return rc;
 }
 
-enum rc approvals_give(struct store *store, const struct store_rollout *row,
+enum rc approvals_give(struct store *store, const struct approvals_about *about,
                        const struct approvals_person *person, const char *why, uint64_t now_ms,
                        bool *ret_new, struct err *err)
 {
     scoped(trust_free) struct trust *trust = NULL;
-    struct approval says = {
-        .plan = row->plan, .rollout = row->id, .role = person->role, .at_ms = now_ms
-    };
+    struct approval says = { .rollout = about->row->id, .role = person->role, .at_ms = now_ms };
     struct approvals before;
     struct approvals_given one = { 0 };
     uint8_t payload[APPROVAL_MAX];
     scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
     struct bytes content = { 0 }, envelope = { 0 };
-    enum rc rc = buf ? check_state(row, person->role, err) : err_set(err, RC_NO_MEMORY, "approval");
+    enum rc rc =
+        buf ? check_state(about->row, person->role, err) : err_set(err, RC_NO_MEMORY, "approval");
 
     (void)snprintf(says.who, sizeof says.who, "%s", person->who);
     (void)snprintf(says.why, sizeof says.why, "%s", why ? why : "");
     if (rc == RC_OK)
+        rc = plan_of(about, &says.plan, err);
+    if (rc == RC_OK)
         rc = approvals_trust(store, now_ms, &trust, err);
     if (rc == RC_OK)
-        rc = approvals_of(store, trust, row, &before, err);
+        rc = approvals_of(store, trust, about, &before, err);
     if (rc == RC_OK)
         rc = approval_encode(&says, payload, sizeof payload, &content, err);
     if (rc == RC_OK)
         rc = sign_document(DOC_APPROVAL, &trust_root(trust)->mission, content, &person->key, 1, buf,
                            DOCUMENT_MAX, &envelope, err);
     if (rc == RC_OK)
-        rc = verify(store, trust, envelope, row, &one, err);
+        rc = verify(store, trust, envelope, about, &one, err);
     if (rc == RC_KEY_UNKNOWN || rc == RC_THRESHOLD)
         rc = err_set(err, RC_APPROVAL_VOID, "the root lists no such key for role %s",
                      approval_role_name(person->role));
     if (rc == RC_OK)
         rc = check_beside(&before, &one, ret_new, err);
-    return rc == RC_OK && *ret_new ? keep(store, row, &one, envelope, now_ms, err) : rc;
+    return rc == RC_OK && *ret_new ? keep(store, about, &one, envelope, now_ms, err) : rc;
 }
 
 /* ---- approvers --------------------------------------------------------------------------------

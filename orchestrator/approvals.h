@@ -41,10 +41,17 @@ struct approvals {
 must_check enum rc approvals_trust(struct store *store, uint64_t now_ms, struct trust **ret,
                                    struct err *err);
 
-/* Those of a rollout.  One that does not count is left out; an error is the store's.  trust NULL:
+/* What is approved of: a rollout, or that it goes on without one of its satellites.  The roles are
+ * the same; a statement over the one is worth nothing for the other. */
+struct approvals_about {
+    const struct store_rollout *row;
+    const char *satellite; /* NULL = the rollout itself */
+};
+
+/* Those that there are.  One that does not count is left out; an error is the store's.  trust NULL:
  * none counts. */
 must_check enum rc approvals_of(struct store *store, const struct trust *trust,
-                                const struct store_rollout *row, struct approvals *ret,
+                                const struct approvals_about *about, struct approvals *ret,
                                 struct err *err);
 bool approvals_complete(const struct approvals *a);
 
@@ -72,7 +79,7 @@ struct approvals_person {
  * RC_APPROVAL_ROLE: not for this role, or somebody has approved in it; RC_APPROVAL_PERSON: the same
  * person has approved in another role; RC_APPROVAL_VOID: nobody vouches for the key in this role.
  * Inside a transaction. */
-must_check enum rc approvals_give(struct store *store, const struct store_rollout *row,
+must_check enum rc approvals_give(struct store *store, const struct approvals_about *about,
                                   const struct approvals_person *person, const char *why,
                                   uint64_t now_ms, bool *ret_new, struct err *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/cmd_rollout: look at rollouts, and pause, resume, promote or abort them.
+ * orchestrator/cmd_rollout: look at rollouts, and pause, resume, promote, retry or abort them.
  */
 #include <stdlib.h>
 
@@ -41,10 +41,12 @@ static int run_rollout_status(struct cli *cli)
 
 /* What is asked of a rollout. */
 struct change {
-    enum rollout_event event; /* unless promote */
+    enum rollout_event event; /* unless promote or again */
     const char *reason;       /* NULL = none */
-    bool promote;
-    uint32_t wave; /* promote: from 1, 0 = the newest */
+    bool promote, again;
+    uint32_t wave;  /* promote: from 1, 0 = the newest */
+    const char *on; /* again: a satellite; NULL = each that needs it */
+    const char *fix;
 };
 
 static enum rc make_change(struct store *store, uint64_t id, const struct change *change,
@@ -52,8 +54,11 @@ static enum rc make_change(struct store *store, uint64_t id, const struct change
 {
     uint64_t now = clock_unix_ms();
 
-    return change->promote ? advance_promote(store, id, change->wave, now, err)
-                           : advance_enter(store, id, change->event, change->reason, now, err);
+    if (change->promote)
+        return advance_promote(store, id, change->wave, now, err);
+    if (change->again)
+        return advance_again(store, id, change->on, now, err);
+    return advance_enter(store, id, change->event, change->reason, now, err);
 }
 
 static int enter(struct cli *cli, const struct change *change)
@@ -73,7 +78,7 @@ static int enter(struct cli *cli, const struct change *change)
     if (store_begin(home.store, &open, &err) != RC_OK ||
         make_change(home.store, id, change, &err) != RC_OK || store_commit(&open, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout status %llu%s", (unsigned long long)id,
-                        change->promote ? "; a wave is promoted once all of it is healthy" : "");
+                        change->fix ? change->fix : "");
     int code = rollout_show(cli, home.store, id, true);
 
     return code == CLI_PAUSED ? CLI_OK : code;
@@ -94,7 +99,8 @@ static int run_resume(struct cli *cli)
 
 static int run_promote(struct cli *cli)
 {
-    struct change change = { .promote = true };
+    struct change change = { .promote = true,
+                             .fix = "; a wave is promoted once all of it is healthy" };
     struct err err = { 0 };
     uint64_t wave = 0;
 
@@ -105,6 +111,21 @@ static int run_promote(struct cli *cli)
 
     if (code == CLI_OK)
         cli_note(cli, "berth-ground opens the next wave, if there is one and all are healthy then");
+    return code;
+}
+
+static int run_retry(struct cli *cli)
+{
+    const struct change change = { .again = true,
+                                   .on = cli_value(cli, "on"),
+                                   .fix = "; --on SATELLITE takes one whose wave is open" };
+    int code = enter(cli, &change);
+
+    if (code == CLI_OK)
+        cli_note(cli,
+                 "what it reported and missed until now is nothing; if it is paused: berth "
+                 "rollout resume %s",
+                 cli_arg(cli, 0));
     return code;
 }
 
@@ -141,6 +162,14 @@ static const struct cli_option resume_options[] = {
 
 static const struct cli_option promote_options[] = {
     { "wave", CLI_TEXT, "N", "only if this is the newest open wave" },
+    AUDITING_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
+static const struct cli_option retry_options[] = {
+    { "on", CLI_TEXT, "SATELLITE",
+      "this one (else each that failed, is silent or is gone without)" },
     AUDITING_OPTIONS,
     CLI_OPTION_PASSPHRASE,
     { 0 },
@@ -194,6 +223,21 @@ const struct cli_command cmd_rollout[] = {
       .args_max = 1,
       .options = promote_options,
       .run = run_promote },
+    { .name = "rollout retry",
+      .group = "Operate",
+      .args = "ID",
+      .names = CLI_ROLLOUTS,
+      .summary = "Look at satellites afresh: what they reported and missed until now is nothing",
+      .about =
+          "For satellites of open waves that have failed, are silent, or were forced: a failure\n"
+          "counts again once a newer report tells it, missed passes count from now on, and an\n"
+          "order or token that has not arrived goes up from the beginning.  A version that has\n"
+          "failed on board is not started there again; one that was refused is, once what it\n"
+          "was refused for has changed.  It opens no wave and resumes nothing.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = retry_options,
+      .run = run_retry },
     { .name = "rollout abort",
       .group = "Operate",
       .args = "ID",

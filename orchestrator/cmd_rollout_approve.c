@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/cmd_rollout_approve: say yes or no to a rollout that waits for it.
+ * orchestrator/cmd_rollout_approve: say yes or no to a rollout that waits for it, or that it goes
+ * on without a satellite.
  *
  * At the keyboard a person is the key that signs; through the API, the owner of the token, whose
  * key grows from the token's secret (orchestrator/approvals).
@@ -87,7 +88,8 @@ static enum rc approve(struct home *home, struct auditing *audit, uint64_t id,
         return rc;
     audit->by.plan = digest_is_none(&row.plan) ? NULL : &row.plan;
     auditing_approval(audit, sign_key_public(person->key)->id);
-    rc = approvals_give(home->store, &row, person, why, clock_unix_ms(), ret_new, err);
+    rc = approvals_give(home->store, &(struct approvals_about){ .row = &row }, person, why,
+                        clock_unix_ms(), ret_new, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     audit->by.plan = NULL;
@@ -180,6 +182,119 @@ static int run_deny(struct cli *cli)
     return code == CLI_PAUSED ? CLI_OK : code;
 }
 
+/* ---- without a satellite ----------------------------------------------------------------------
+ */
+
+/* Where the policy names nobody it is an operator's to say. */
+static enum rc check_operator(struct err *err)
+{
+    const struct acting *acting = acting_get();
+
+    return !acting || acting->who.role == API_OPERATOR
+               ? RC_OK
+               : err_set(err, RC_API_ROLE, "%s", api_role_name(acting->who.role));
+}
+
+/* What a person who forces gives beside the words; nothing of it where the policy names nobody. */
+struct forcing {
+    const char *satellite, *why;
+    const struct approvals_person *person; /* NULL = needs no approval */
+};
+
+static enum rc force(struct home *home, struct auditing *audit, uint64_t id,
+                     const struct forcing *f, bool *ret_new, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    struct store_rollout row;
+    uint64_t now_ms = clock_unix_ms();
+    enum rc rc = store_begin(home->store, &open, err);
+
+    *ret_new = true;
+    if (rc == RC_OK)
+        rc = store_rollout(home->store, id, &row, err);
+    if (rc == RC_OK)
+        rc = advance_excuse(home->store, id, f->satellite, now_ms, err);
+    if (rc == RC_OK && f->person) {
+        const struct approvals_about about = { .row = &row, .satellite = f->satellite };
+
+        audit->by.plan = digest_is_none(&row.plan) ? NULL : &row.plan;
+        auditing_approval(audit, sign_key_public(f->person->key)->id);
+        rc = approvals_give(home->store, &about, f->person, f->why, now_ms, ret_new, err);
+    }
+    if (rc == RC_OK && *ret_new) /* else it is as it was */
+        rc = store_commit(&open, err);
+    audit->by.plan = NULL;
+    return rc;
+}
+
+static enum rc prepare_force(struct cli *cli, struct home *home, uint64_t id, struct keyring *ring,
+                             struct auditing *audit, char who[AUDIT_WHO_CAP],
+                             struct approvals_person *person, bool *ret_approve, struct err *err)
+{
+    struct store_rollout row;
+    enum rc rc = store_rollout(home->store, id, &row, err);
+
+    *ret_approve = rc == RC_OK && row.approve != 0;
+    if (*ret_approve)
+        rc = find_person(cli, home, ring, who, person, err);
+    else if (rc == RC_OK)
+        rc = check_operator(err);
+    if (rc != RC_OK)
+        return rc;
+    return *ret_approve ? auditing_with(audit, cli, home, ring, err)
+                        : auditing_begin(audit, cli, home, NULL, err);
+}
+
+static int run_force(struct cli *cli)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(keyring_done) struct keyring ring = { 0 };
+    scoped(auditing_done) struct auditing audit = { 0 };
+    struct forcing f = { .satellite = cli_value(cli, "on"), .why = cli_value(cli, "why") };
+    struct approvals_person person = { 0 };
+    char who[AUDIT_WHO_CAP];
+    struct err err = { 0 };
+    bool approve = false, is_new = false;
+    uint64_t id = 0;
+
+    if (cli_rollout(cli, 0, &id, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth rollout list");
+    if (!f.satellite || !f.why) {
+        (void)err_set(&err, RC_USAGE, "%s is missing", f.satellite ? "--why" : "--on");
+        return cli_fail(cli, &err,
+                        "say without which satellite, and why: --on SATELLITE --why TEXT");
+    }
+    if (home_open(cli->home, false, &home, &err) != RC_OK)
+        return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
+    if (prepare_force(cli, &home, id, &ring, &audit, who, &person, &approve, &err) != RC_OK)
+        return cli_fail(cli, &err, FIX_APPROVE, cli_arg(cli, 0));
+    f.person = approve ? &person : NULL;
+    if (force(&home, &audit, id, &f, &is_new, &err) != RC_OK)
+        return cli_fail(cli, &err,
+                        "berth rollout status %s; one whose wave is open and that is not healthy "
+                        "can be forced",
+                        cli_arg(cli, 0));
+    int code = rollout_show(cli, home.store, id, true);
+
+    if (!is_new)
+        cli_note(cli, "you have said so as %s before", approval_role_name(person.role));
+    cli_note(cli,
+             "if it is paused: berth rollout resume %s; to take it back: berth rollout retry "
+             "%s --on %s",
+             cli_arg(cli, 0), cli_arg(cli, 0), f.satellite);
+    return code == CLI_PAUSED ? CLI_OK : code;
+}
+
+static const struct cli_option force_options[] = {
+    { "on", CLI_TEXT, "SATELLITE", "the one to go on without" },
+    { "as", CLI_TEXT, "ROLE", "where the policy names approvals: operator or safety" },
+    { "key", CLI_LIST, "FILE", "your key there (else the operator's that fleet init recorded)" },
+    { "why", CLI_TEXT, "TEXT", "why, in the approval and the audit log: at most 256 bytes" },
+    SIGNER_OPTIONS,
+    CLI_OPTION_PASSPHRASE,
+    { 0 },
+};
+
 static const struct cli_option approve_options[] = {
     { "as", CLI_TEXT, "ROLE", "operator or safety (else what the root lists the key for)" },
     { "key", CLI_LIST, "FILE", "your key (else the operator's that fleet init recorded)" },
@@ -221,5 +336,20 @@ const struct cli_command cmd_rollout_approve[] = {
       .args_max = 1,
       .options = deny_options,
       .run = run_deny },
+    { .name = "rollout force",
+      .group = "Operate",
+      .args = "ID",
+      .names = CLI_ROLLOUTS,
+      .summary = "Go on without a satellite: --on and --why are needed",
+      .about =
+          "For a satellite whose wave is open and that has failed, is silent or takes too long:\n"
+          "it neither holds up the next wave any longer nor counts against a budget.  Its order\n"
+          "stays as it is.  Where the policy names approvals, a person in each of these roles\n"
+          "must say so, each with another key; until then nothing changes.  It opens no wave\n"
+          "and resumes nothing.  Retry takes it back.",
+      .args_min = 1,
+      .args_max = 1,
+      .options = force_options,
+      .run = run_force },
     { 0 },
 };

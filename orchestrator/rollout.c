@@ -342,6 +342,44 @@ enum rc rollout_promote(struct rollout *r, const struct rollout_seen *seen, uint
     return RC_OK;
 }
 
+/* Whether a person may say something about what became of a task. */
+static enum rc check_task(const struct rollout *r, uint32_t task, struct err *err)
+{
+    const struct rollout_task *t = &r->task[task];
+
+    if (!moves[r->state][ROLLOUT_EV_ABORT].allowed)
+        return err_set(err, RC_ROLLOUT_STATE, "the rollout is %s", rollout_state_name(r->state));
+    if (r->wave[t->wave].state == WAVE_WAITING)
+        return err_set(err, RC_ROLLOUT_STATE, "%s is in wave %u, which is not open yet",
+                       t->satellite, t->wave + 1);
+    return RC_OK;
+}
+
+enum rc rollout_excuse(struct rollout *r, uint32_t task, const struct rollout_seen *one,
+                       struct err *err)
+{
+    enum rc rc = check_task(r, task, err);
+
+    if (rc == RC_OK && one->outcome == OUTCOME_HEALTHY && !rollout_silent(r, one))
+        rc = err_set(err, RC_ROLLOUT_STATE, "%s is healthy", r->task[task].satellite);
+    if (rc == RC_OK)
+        r->task[task].excused = true;
+    return rc;
+}
+
+enum rc rollout_again(struct rollout *r, uint32_t task, const struct rollout_seen *one,
+                      struct err *err)
+{
+    enum rc rc = check_task(r, task, err);
+
+    if (rc == RC_OK && one->outcome == OUTCOME_HEALTHY && !rollout_silent(r, one) &&
+        !r->task[task].excused)
+        rc = err_set(err, RC_ROLLOUT_STATE, "%s is healthy", r->task[task].satellite);
+    if (rc == RC_OK)
+        r->task[task].excused = false;
+    return rc;
+}
+
 void rollout_took(struct rollout *r, const struct rollout_action *action, uint64_t now_ms)
 {
     enum rc rc = RC_OK;

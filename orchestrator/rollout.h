@@ -144,6 +144,15 @@ must_check enum rc rollout_enter(struct rollout *r, enum rollout_event event, co
 must_check enum rc rollout_promote(struct rollout *r, const struct rollout_seen *seen,
                                    uint32_t wave, struct err *err);
 
+/* From now on the rollout goes on without a task, or (again) looks at it afresh: what it was seen
+ * to do before counts no longer, and neither does that it was excused; the caller keeps that.  one
+ * is what it was seen to do.  RC_ROLLOUT_STATE and nothing changed: the rollout has ended, the
+ * task's wave is not open yet, or it is healthy and (again) not excused. */
+must_check enum rc rollout_excuse(struct rollout *r, uint32_t task, const struct rollout_seen *one,
+                                  struct err *err);
+must_check enum rc rollout_again(struct rollout *r, uint32_t task, const struct rollout_seen *one,
+                                 struct err *err);
+
 /* How many waves have been opened. */
 uint32_t rollout_wave_now(const struct rollout *r);
 

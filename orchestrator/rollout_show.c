@@ -13,6 +13,9 @@ struct entry {
     struct store_rollout row;
     struct rollout rollout;
     struct approvals approvals; /* those that count */
+    /* Of each task that the rollout is to go on without: the roles that have yet to say so. */
+    bool forced[ROLLOUT_TASKS_MAX];
+    unsigned missing[ROLLOUT_TASKS_MAX];
 };
 
 static void payload_name(const struct store_rollout *row, char out[2U * NAME_CAP + 1U])
@@ -34,14 +37,21 @@ static json_t *wave_json(const struct rollout *r, uint32_t wave)
                      wave_state_name(r->wave[wave].state), "satellites", members);
 }
 
-static json_t *approvals_json(const struct approvals *a)
+static json_t *roles_json(unsigned bits)
 {
-    json_t *needed = json_array(), *given = json_array();
+    json_t *ret = json_array();
 
     for (unsigned i = APPROVAL_OPERATOR; i < APPROVAL_ROLES; i++)
-        if ((a->needed & APPROVAL_BIT(i)) != 0)
-            (void)json_array_append_new(needed,
+        if ((bits & APPROVAL_BIT(i)) != 0)
+            (void)json_array_append_new(ret,
                                         json_string(approval_role_name((enum approval_role)i)));
+    return ret;
+}
+
+static json_t *approvals_json(const struct approvals *a)
+{
+    json_t *given = json_array();
+
     for (uint32_t i = 0; i < a->n; i++) {
         const struct approval *says = &a->by[i].says;
         char at[CLI_TIME_CAP], key[2U * KEY_ID_SIZE + 1U];
@@ -53,7 +63,19 @@ static json_t *approvals_json(const struct approvals *a)
                       json_uint(says->at_ms), "why", says->why, "key",
                       bytes_hex((struct bytes){ a->by[i].key, KEY_ID_SIZE }, key)));
     }
-    return json_pack("{s:o, s:o}", "needed", needed, "given", given);
+    return json_pack("{s:o, s:o}", "needed", roles_json(a->needed), "given", given);
+}
+
+static json_t *forced_json(const struct entry *e)
+{
+    json_t *ret = json_array();
+
+    for (uint32_t i = 0; i < e->rollout.n_tasks; i++)
+        if (e->forced[i])
+            (void)json_array_append_new(ret, json_pack("{s:s, s:o}", "satellite",
+                                                       e->rollout.task[i].satellite, "missing",
+                                                       roles_json(e->missing[i])));
+    return ret;
 }
 
 static json_t *entry_json(const struct entry *e)
@@ -64,11 +86,12 @@ static json_t *entry_json(const struct entry *e)
     payload_name(&e->row, payload);
     for (uint32_t w = 0; w < e->rollout.n_waves; w++)
         (void)json_array_append_new(waves, wave_json(&e->rollout, w));
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:i, s:o, s:o}", "id", json_uint(e->row.id),
-                     "payload", payload, "from", e->row.from, "to", e->row.to, "state",
-                     rollout_state_name(e->rollout.state), "reason", json_safe(e->rollout.reason),
-                     "wave", (int)rollout_wave_now(&e->rollout), "waves", waves, "approvals",
-                     approvals_json(&e->approvals));
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:i, s:o, s:o, s:o}", "id",
+                     json_uint(e->row.id), "payload", payload, "from", e->row.from, "to", e->row.to,
+                     "state", rollout_state_name(e->rollout.state), "reason",
+                     json_safe(e->rollout.reason), "wave", (int)rollout_wave_now(&e->rollout),
+                     "waves", waves, "approvals", approvals_json(&e->approvals), "forced",
+                     forced_json(e));
 }
 
 /* ---- for people -------------------------------------------------------------------------------
@@ -181,6 +204,19 @@ static void print_approvals(struct cli *cli, const struct entry *e)
                 approvals_text(a->needed & ~a->given));
 }
 
+static void print_forced(struct cli *cli, const struct entry *e)
+{
+    for (uint32_t i = 0; i < e->rollout.n_tasks; i++) {
+        const char *satellite = e->rollout.task[i].satellite;
+
+        if (e->forced[i] && e->missing[i] == 0)
+            cli_say(cli, "%llu: goes on without %s", (unsigned long long)e->row.id, satellite);
+        else if (e->forced[i])
+            cli_say(cli, "%llu: to go on without %s waits for approval by %s",
+                    (unsigned long long)e->row.id, satellite, approvals_text(e->missing[i]));
+    }
+}
+
 static void print_entries(struct cli *cli, const struct entry *entries, size_t n, bool waves)
 {
     static const char *const headings[] = { "ID",   "PAYLOAD", "CHANGE", "STATE",
@@ -195,6 +231,8 @@ static void print_entries(struct cli *cli, const struct entry *entries, size_t n
         cli_table_print(cli, table);
     for (size_t i = 0; waves && i < n; i++)
         print_approvals(cli, &entries[i]);
+    for (size_t i = 0; waves && i < n; i++)
+        print_forced(cli, &entries[i]);
     if (waves)
         print_waves(cli, entries, n);
 }
@@ -210,7 +248,21 @@ static enum rc read_approvals(struct store *store, struct entry *e, struct trust
 
     if (e->row.approve != 0 && !*trust)
         rc = approvals_trust(store, clock_unix_ms(), trust, err);
-    return rc == RC_OK ? approvals_of(store, *trust, &e->row, &e->approvals, err) : rc;
+    if (rc == RC_OK)
+        rc = approvals_of(store, *trust, &(struct approvals_about){ .row = &e->row }, &e->approvals,
+                          err);
+    for (uint32_t i = 0; rc == RC_OK && i < e->rollout.n_tasks; i++) {
+        const struct approvals_about about = { .row = &e->row,
+                                               .satellite = e->rollout.task[i].satellite };
+        struct approvals a;
+
+        e->forced[i] = e->rollout.task[i].excused;
+        if (!e->forced[i])
+            continue;
+        rc = approvals_of(store, *trust, &about, &a, err);
+        e->missing[i] = rc == RC_OK ? a.needed & ~a.given : 0;
+    }
+    return rc;
 }
 
 /* Rollout `only`, or all of them when it is 0; the caller frees *ret. */

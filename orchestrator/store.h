@@ -543,6 +543,8 @@ struct store_wave {
     uint64_t generation;   /* of the order that this satellite gets */
     uint64_t healthy_ms;   /* of the wave: since when it soaks, 0 = it does not */
     uint32_t excused;      /* 1: a person has said that the rollout goes on without this one */
+    uint64_t retried_ms; /* a person has said so: what it did before that is nothing; 0 = nobody */
+    uint64_t retried_epoch, retried_seq; /* of its newest report then */
 };
 
 /* Add a rollout; gives its id.  Fields id and changed_ms of row are ignored. */
@@ -563,6 +565,9 @@ must_check enum rc store_add_wave(struct store *store, const struct store_wave *
 must_check enum rc store_set_wave_state(struct store *store, uint64_t rollout, uint32_t index,
                                         enum wave_state state, uint64_t healthy_ms,
                                         struct err *err);
+/* Write back excused and retried_* of one satellite.  RC_NOT_FOUND: it has no such row. */
+must_check enum rc store_judge_wave(struct store *store, const struct store_wave *row,
+                                    struct err *err);
 /* By index, then satellite. */
 must_check enum rc store_waves(struct store *store, uint64_t rollout, struct store_wave **ret,
                                size_t *ret_n, struct err *err);
@@ -576,13 +581,22 @@ must_check enum rc store_rollouts_of(struct store *store, const char *satellite,
                                      uint64_t generation, uint64_t **ret, size_t *ret_n,
                                      struct err *err);
 
-/* Keep what a person signed (manifest/approval) in a role, in place of what there may be. */
-must_check enum rc store_put_approval(struct store *store, uint64_t rollout, uint32_t role,
+/* What a person approves of, in a role (manifest/approval). */
+struct store_approval {
+    uint64_t rollout;
+    const char *satellite; /* that the rollout goes on without it; "" = the rollout itself */
+    uint32_t role;
+};
+/* Keep what a person signed, in place of what there may be. */
+must_check enum rc store_put_approval(struct store *store, const struct store_approval *of,
                                       struct bytes envelope, struct err *err);
 /* RC_NOT_FOUND, without words.  The caller frees *ret.  It is worth nothing before
  * orchestrator/approvals has looked at it. */
-must_check enum rc store_approval(struct store *store, uint64_t rollout, uint32_t role,
+must_check enum rc store_approval(struct store *store, const struct store_approval *of,
                                   uint8_t **ret, size_t *ret_n, struct err *err);
+/* Forget what people said of one satellite of a rollout. */
+must_check enum rc store_forget_approvals(struct store *store, uint64_t rollout,
+                                          const char *satellite, struct err *err);
 
 /* The lowest rollout that has not ended and shares with this one (not itself) an
  * order that was never released; 0 = none. */

@@ -528,20 +528,44 @@ enum rc store_rollouts(struct store *store, enum rollout_state state, struct sto
 
 #define WAVE(kind, member) FIELD(kind, struct store_wave, member)
 static const struct field wave_fields[] = {
-    WAVE(FIELD_U64, rollout), WAVE(FIELD_U32, index),      WAVE(FIELD_TEXT, satellite),
-    WAVE(FIELD_U32, state),   WAVE(FIELD_U64, generation), WAVE(FIELD_U64, healthy_ms),
-    WAVE(FIELD_U32, excused),
+    WAVE(FIELD_U64, rollout),     WAVE(FIELD_U32, index),      WAVE(FIELD_TEXT, satellite),
+    WAVE(FIELD_U32, state),       WAVE(FIELD_U64, generation), WAVE(FIELD_U64, healthy_ms),
+    WAVE(FIELD_U32, excused),     WAVE(FIELD_U64, retried_ms), WAVE(FIELD_U64, retried_epoch),
+    WAVE(FIELD_U64, retried_seq),
 };
 static const struct row_type wave_row = ROW_TYPE(struct store_wave, wave_fields);
-#define WAVE_COLUMNS "rollout, wave, satellite, state, generation, healthy_ms, excused"
+#define WAVE_COLUMNS                                                                               \
+    "rollout, wave, satellite, state, generation, healthy_ms, excused, retried_ms, "               \
+    "retried_epoch, retried_seq"
 
 enum rc store_add_wave(struct store *store, const struct store_wave *row, struct err *err)
 {
-    struct query q =
-        query_start(store, "INSERT INTO wave (" WAVE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?)");
+    struct query q = query_start(store, "INSERT INTO wave (" WAVE_COLUMNS
+                                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
     query_row(&q, &wave_row, row);
     return query_run(&q, err);
+}
+
+enum rc store_judge_wave(struct store *store, const struct store_wave *row, struct err *err)
+{
+    struct query q = query_start(store, "UPDATE wave SET excused = ?, retried_ms = ?, "
+                                        "retried_epoch = ?, retried_seq = ? WHERE rollout = ? AND "
+                                        "wave = ? AND satellite = ?");
+
+    query_u64(&q, row->excused);
+    query_u64(&q, row->retried_ms);
+    query_u64(&q, row->retried_epoch);
+    query_u64(&q, row->retried_seq);
+    query_u64(&q, row->rollout);
+    query_u64(&q, row->index);
+    query_text(&q, row->satellite);
+    enum rc rc = query_run(&q, err);
+
+    if (rc == RC_OK && query_changes(store) != 1)
+        rc = err_set(err, RC_NOT_FOUND, "%s in rollout %llu", row->satellite,
+                     (unsigned long long)row->rollout);
+    return rc;
 }
 
 enum rc store_set_wave_state(struct store *store, uint64_t rollout, uint32_t index,

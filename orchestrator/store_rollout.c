@@ -82,27 +82,42 @@ enum rc store_rollouts_of(struct store *store, const char *satellite, uint64_t g
     return query_list(&q, &type, (void **)ret, ret_n, err);
 }
 
-enum rc store_put_approval(struct store *store, uint64_t rollout, uint32_t role,
+static void put_of(struct query *q, const struct store_approval *of)
+{
+    query_u64(q, of->rollout);
+    query_text(q, of->satellite);
+    query_u64(q, of->role);
+}
+
+enum rc store_put_approval(struct store *store, const struct store_approval *of,
                            struct bytes envelope, struct err *err)
 {
-    struct query q = query_start(store, "INSERT INTO approval (rollout, role, envelope) VALUES "
-                                        "(?, ?, ?) ON CONFLICT (rollout, role) DO UPDATE SET "
-                                        "envelope = excluded.envelope");
+    struct query q = query_start(store, "INSERT INTO approval (rollout, satellite, role, envelope) "
+                                        "VALUES (?, ?, ?, ?) ON CONFLICT (rollout, satellite, "
+                                        "role) DO UPDATE SET envelope = excluded.envelope");
 
-    query_u64(&q, rollout);
-    query_u64(&q, role);
+    put_of(&q, of);
     query_blob(&q, envelope);
     return query_run(&q, err);
 }
 
-enum rc store_approval(struct store *store, uint64_t rollout, uint32_t role, uint8_t **ret,
+enum rc store_approval(struct store *store, const struct store_approval *of, uint8_t **ret,
                        size_t *ret_n, struct err *err)
 {
-    struct query q =
-        query_start(store, "SELECT envelope FROM approval WHERE rollout = ? AND role = ?");
+    struct query q = query_start(
+        store, "SELECT envelope FROM approval WHERE rollout = ? AND satellite = ? AND role = ?");
 
-    query_u64(&q, rollout);
-    query_u64(&q, role);
+    put_of(&q, of);
     (void)query_next(&q);
     return query_end_blob(&q, DOCUMENT_MAX, ret, ret_n, err);
+}
+
+enum rc store_forget_approvals(struct store *store, uint64_t rollout, const char *satellite,
+                               struct err *err)
+{
+    struct query q = query_start(store, "DELETE FROM approval WHERE rollout = ? AND satellite = ?");
+
+    query_u64(&q, rollout);
+    query_text(&q, satellite);
+    return query_run(&q, err);
 }

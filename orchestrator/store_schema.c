@@ -153,6 +153,19 @@ static const char schema_11_pg[] =
     NUMBER_PG("success_pct") "," NUMBER_PG("silent_passes") "," NUMBER_PG("silent_ms") ","
     NUMBER_PG("silent_skip") "," NUMBER_PG("deadline_ms") ";"
     "ALTER TABLE wave" NUMBER_PG("excused") ";";
+
+/* What schema 12 changes: people say that a rollout goes on without a satellite, each by an
+ * approval of it (satellite '' is the rollout as a whole), or that it is looked at afresh. */
+static const char schema_12[] =
+    "CREATE TABLE approval_12 (rollout INTEGER NOT NULL REFERENCES rollout,"
+    "  satellite TEXT NOT NULL, role INTEGER NOT NULL CHECK (role BETWEEN 1 AND 3),"
+    "  envelope BLOB NOT NULL, PRIMARY KEY (rollout, satellite, role)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO approval_12 SELECT rollout, '', role, envelope FROM approval;"
+    "DROP TABLE approval;"
+    "ALTER TABLE approval_12 RENAME TO approval;"
+    "ALTER TABLE wave ADD COLUMN retried_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE wave ADD COLUMN retried_epoch INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE wave ADD COLUMN retried_seq INTEGER NOT NULL DEFAULT 0;";
 /* clang-format on */
 
 /* The audit log is appended to, and never changed: each database says so in its own way. */
@@ -183,6 +196,7 @@ const struct schema_step store_schema[] = {
     { 9, schema_9, NULL, NULL },
     { 10, schema_10, NULL, NULL },
     { 11, schema_11, schema_11_sqlite, schema_11_pg },
+    { 12, schema_12, NULL, NULL },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

@@ -44,8 +44,8 @@ export async function passes() {
 }
 
 // ---- rollouts --------------------------------------------------------------------------------------------------
-const verbs = { pause: ['operator', 'safety'], resume: ['operator'], promote: ['operator'], abort: ['operator', 'safety'], approve: ['operator', 'safety', 'approver'], deny: ['operator', 'safety', 'approver'] };
-const possible = { running: ['promote', 'pause', 'abort'], paused: ['resume', 'abort'], 'awaiting-approval': ['approve', 'deny'] };
+const verbs = { pause: ['operator', 'safety'], resume: ['operator'], promote: ['operator'], retry: ['operator'], abort: ['operator', 'safety'], approve: ['operator', 'safety', 'approver'], deny: ['operator', 'safety', 'approver'] };
+const possible = { running: ['promote', 'retry', 'pause', 'abort'], paused: ['resume', 'retry', 'abort'], 'awaiting-approval': ['approve', 'deny'] };
 const ended = (r) => r.state === 'completed' || r.state === 'aborted';
 
 const mine = (r) => ((r.approvals && r.approvals.given) || []).find((g) => g.who === 'api/' + state.me.name || g.who === state.me.name);
@@ -59,6 +59,20 @@ function offered(r) {
 
 function buttons(r) {
   return offered(r).map((v) => el('button', { type: 'button', key: `${v}-${r.id}`, class: v === 'abort' || v === 'deny' ? 'danger' : null, on: () => ask(v, r) }, v));
+}
+
+// Who may say that it goes on without a satellite: an operator, or whom the policy names.
+function mayForce(r) {
+  const needed = r.approvals ? r.approvals.needed : [];
+  return ['running', 'paused'].includes(r.state) && (needed.length ? needed.includes(state.me.role) : state.me.role === 'operator');
+}
+
+// What people have said of a satellite, or the button to say it: of an open wave, and not healthy.
+function forced(r, wave, id, word) {
+  const f = (r.forced || []).find((x) => x.satellite === id);
+  if (f) return quiet(f.missing.length ? `to go on without it waits for ${f.missing.join(' and ')}` : 'goes on without it');
+  if (wave.state === 'waiting' || word === 'committed' || !mayForce(r)) return null;
+  return el('button', { type: 'button', key: `force-${r.id}-${id}`, class: 'danger', on: () => ask('force', r, id) }, 'force');
 }
 
 function approvals(r) {
@@ -92,7 +106,7 @@ function waves(r, by) {
     }
     return el('li', {}, el('details', { key: `wave-${r.id}-${w.index}`, open: w.satellites.length <= 12 && !ended(r) },
       el('summary', {}, `wave ${w.index} of ${r.waves.length} `, said(w.state), `: ${w.satellites.length} satellite${w.satellites.length === 1 ? '' : 's'}, `, [...own].map(([word, n], i) => [i ? ', ' : '', `${n} ${word}`])),
-      el('ul', { class: 'leaves' }, words.slice(0, 200).map(([id, word]) => el('li', {}, satelliteLink(id), ' ', said(word))), words.length > 200 ? el('li', {}, `and ${words.length - 200} more`) : null)));
+      el('ul', { class: 'leaves' }, words.slice(0, 200).map(([id, word]) => el('li', {}, satelliteLink(id), ' ', said(word), ' ', forced(r, w, id, word))), words.length > 200 ? el('li', {}, `and ${words.length - 200} more`) : null)));
   });
   const order = ['committed', 'trial', 'installed', 'verified', 'staged', 'receiving', 'pending', 'silent', 'unknown', 'failed', 'refused', 'rolled-back', 'waiting'];
   return [stack([...counts].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)), 'verdicts of rollout ' + r.id), el('ul', { class: 'tree' }, list)];

@@ -423,6 +423,21 @@ def approvals():
     subprocess.run([berth + "-ground", "--once"], check=True, capture_output=True)
     assert get(path)["rollouts"][0]["state"] == "running"
     assert ask("POST", path + "/deny", "safety", '{"why": "late"}')[0] == 409
+    # without a satellite: as many people as approved must say so, and why
+    dead = path + "/force?on=aurora-1"
+    for who, where, body, status in (("viewer", dead, '{"why": "x"}', 403), ("tenant", dead, '{"why": "x"}', 403), ("operator", dead, None, 400),
+                                     ("operator", path + "/force", '{"why": "x"}', 400), ("approver", dead, '{"why": "x"}', 409),
+                                     ("operator", path + "/force?on=aurora-9", '{"why": "x"}', 404), ("safety", path + "/retry", None, 403)):
+        got, _, text = ask("POST", where, who, body)
+        assert got == status, (who, where, got, text)
+    for who, missing in (("operator", ["safety"]), ("operator", ["safety"]), ("safety", [])):
+        got, _, text = ask("POST", dead, who, '{"why": "it tumbles"}')
+        one = json.loads(text)["rollouts"][0]
+        assert got == 200 and one["forced"] == [{"satellite": "aurora-1", "missing": missing}], (who, text)
+        check(one, spec["components"]["schemas"]["Rollout"], dead)
+    got, _, text = ask("POST", path + "/retry?on=aurora-1", "operator")
+    assert got == 200 and json.loads(text)["rollouts"][0]["forced"] == [], text
+    assert ask("POST", path + "/retry", "operator")[0] == 409
     # one that is denied is over, and its approvals with it
     with open(f"{work}/three.yaml", "w") as f:
         f.write(open(f"{work}/fleet.yaml").read() + "rollout:\n  default: {approve: [approver]}\n")
@@ -436,7 +451,7 @@ def approvals():
     assert one["state"] == "aborted" and one["reason"] == "denied by api/approver: not today", one
     assert ask("POST", f"/v1/rollouts/{back}/approve", "operator")[0] == 409
     actions = [e["action"] for e in get("/v1/audit?limit=1000")["entries"]]
-    assert actions.count("rollout-approve") == 2 and actions.count("rollout-deny") == 1, actions
+    assert actions.count("rollout-approve") == 4 and actions.count("rollout-force") == 2 and actions.count("rollout-retry") == 1 and actions.count("rollout-deny") == 1, actions
 
 
 for step in (logs, contract, same_as_cli, lists, roles, changes, revocation, hostile, held_open, streams, crowd, metrics, approvals, wrong_tokens):

@@ -140,6 +140,18 @@ async function main() {
   await page.click('#ask-yes');
   await page.waitForFunction(() => document.querySelector('#told').textContent.includes('0 of the 3 satellites'));
   errors.splice(0, errors.length, ...errors.filter((e) => !e.includes('409')));
+  doing = 'a rollout goes on without a satellite once its name is typed, and why';
+  await page.locator('[data-key="force-1-aurora-2"]').click();
+  await page.fill('#ask-word', '1');
+  await page.fill('#ask-reason', 'it tumbles');
+  assert(await page.isDisabled('#ask-yes'));
+  await page.fill('#ask-word', 'aurora-2');
+  await page.fill('#ask-reason', '');
+  assert(await page.isDisabled('#ask-yes'));
+  await page.fill('#ask-reason', 'it tumbles');
+  await page.click('#ask-yes');
+  await page.waitForFunction(() => document.querySelector('section[aria-label="rollout 1"]').textContent.includes('goes on without it'));
+  assert.deepStrictEqual(JSON.parse(run('rollout', 'status', '1', '--json')).rollouts[0].forced, [{ satellite: 'aurora-2', missing: [] }]);
   // ... and nothing happens when it is called off
   await first.getByRole('button', { name: 'abort' }).click();
   await page.fill('#ask-word', '1');

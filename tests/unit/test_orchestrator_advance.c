@@ -405,6 +405,144 @@ static void silence_begins_with_the_rollout(void **state)
     assert_int_equal(rollout_state(id), ROLLOUT_PAUSED);
 }
 
+static enum rc asked(enum rc (*verb)(struct store *, uint64_t, const char *, uint64_t,
+                                     struct err *),
+                     uint64_t id, const char *satellite, uint64_t now_ms)
+{
+    struct store *open = NULL;
+
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    enum rc rc = verb(store, id, satellite, now_ms, &err);
+
+    if (rc == RC_OK)
+        assert_rc(store_commit(&open, &err), RC_OK);
+    store_rollback(&open);
+    return rc;
+}
+
+static void resume(uint64_t id)
+{
+    struct store *open = NULL;
+
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(advance_enter(store, id, ROLLOUT_EV_RESUME, NULL, NOW, &err), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_OK);
+}
+
+static void assert_last_entry(const char *action, const char *detail)
+{
+    scoped(free_ptr) struct store_audit *last = NULL;
+    size_t n = 0;
+
+    assert_rc(store_audit_list(store, 1, &last, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(last[0].entry.action, action);
+    assert_string_equal(last[0].entry.what, detail);
+}
+
+static void goes_on_without_who_failed(void **state)
+{
+    uint64_t id = add_rollout("beacon", 1, true);
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    assert_rc(asked(advance_excuse, id, "sat-1", NOW), RC_ROLLOUT_STATE); /* nothing is open */
+    step();
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_FAILED), RC_OK);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED);
+    assert_rc(asked(advance_excuse, id, "sat-2", NOW), RC_ROLLOUT_STATE); /* its wave is closed */
+    assert_rc(asked(advance_excuse, id, "sat-3", NOW), RC_NOT_FOUND);
+    assert_rc(asked(advance_excuse, 77, "sat-1", NOW), RC_NOT_FOUND);
+    assert_rc(asked(advance_excuse, id, "sat-1", NOW), RC_OK);
+    assert_last_entry("rollout-force", "rollout 1 without sat-1: OOM");
+    assert_rc(asked(advance_excuse, id, "sat-1", NOW), RC_OK); /* twice is as once */
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED); /* it resumes nothing */
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    resume(id);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_RELEASED);
+    assert_rc(report("sat-2", "sat-2", 1, 1, 1, SLOT_COMMITTED), RC_OK);
+    assert_rc(asked(advance_excuse, id, "sat-2", NOW), RC_ROLLOUT_STATE); /* healthy */
+    assert_rc(asked(advance_again, id, "sat-1", NOW), RC_OK);             /* and taken back */
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_RUNNING);
+    assert_rc(asked(advance_excuse, id, "sat-1", NOW), RC_OK);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_COMPLETED);
+    assert_rc(asked(advance_excuse, id, "sat-2", NOW), RC_ROLLOUT_STATE);
+    assert_rc(asked(advance_again, id, NULL, NOW), RC_ROLLOUT_STATE);
+}
+
+static void a_failure_counts_again_once_it_is_told_again(void **state)
+{
+    uint64_t id = add_rollout("beacon", 1, true);
+
+    (void)state;
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    step();
+    assert_rc(asked(advance_again, id, NULL, NOW), RC_ROLLOUT_STATE); /* nothing is wrong */
+    assert_rc(report("sat-1", "sat-1", 1, 1, 1, SLOT_FAILED), RC_OK);
+    step();
+    resume(id);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED); /* it still says so */
+    assert_rc(asked(advance_again, id, NULL, NOW), RC_OK);
+    assert_last_entry("rollout-retry", "rollout 1: sat-1, OOM");
+    resume(id);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_RUNNING);
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    assert_rc(report("sat-1", "sat-1", 2, 1, 1, SLOT_FAILED), RC_OK);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED);
+    assert_rc(asked(advance_again, id, "sat-1", NOW), RC_OK);
+    resume(id);
+    assert_rc(report("sat-1", "sat-1", 3, 1, 1, SLOT_COMMITTED), RC_OK);
+    step();
+    assert_int_equal(order_state("sat-2", 1), ORDER_RELEASED);
+    assert_rc(asked(advance_again, id, "sat-1", NOW), RC_ROLLOUT_STATE); /* healthy */
+}
+
+static void missed_passes_count_again_from_then_on(void **state)
+{
+    uint64_t id = add_silent_rollout(false);
+    struct store_outgoing *rows = NULL;
+    size_t n = 0;
+
+    (void)state;
+    step();
+    miss_passes();
+    put_pass("sat-2", NOW + 200, CONTACT_FAILED);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED);
+
+    /* its order is on no way any more, whatever the reason */
+    assert_rc(store_outgoing(store, "sat-2", OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
+    for (size_t i = 0; i < n; i++) {
+        rows[i].state = OUTGOING_CANCELLED;
+        assert_rc(store_update_outgoing(store, &rows[i], &err), RC_OK);
+    }
+    assert_true(n > 0);
+    free(rows);
+    assert_rc(asked(advance_again, id, NULL, NOW + 250), RC_OK);
+    assert_last_entry("rollout-retry", "rollout 2: sat-2, silent");
+    assert_rc(store_outgoing(store, "sat-2", OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].kind, OBJECT_ORDER);
+    free(rows);
+    resume(id);
+    put_pass("sat-2", NOW + 300, CONTACT_FAILED);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_RUNNING);
+    put_pass("sat-2", NOW + 400, CONTACT_FAILED);
+    step();
+    assert_int_equal(rollout_state(id), ROLLOUT_PAUSED);
+}
+
 static void a_deadline_pauses_once(void **state)
 {
     uint64_t id = add_rollout("beacon", 1, true);
@@ -922,6 +1060,9 @@ int main(void)
         ROW(missed_passes_pause),
         ROW(who_missed_passes_is_gone_without),
         ROW(silence_begins_with_the_rollout),
+        ROW(goes_on_without_who_failed),
+        ROW(a_failure_counts_again_once_it_is_told_again),
+        ROW(missed_passes_count_again_from_then_on),
         ROW(a_deadline_pauses_once),
         ROW(newer_order_replaces_what_was_sent),
         ROW(pause_and_resume),

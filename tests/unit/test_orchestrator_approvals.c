@@ -123,7 +123,8 @@ static enum rc give_by(uint64_t id, enum approval_role role, const char *who,
     const struct approvals_person person = { .role = role, .who = who, .key = key };
     struct store_rollout row = row_of(id);
 
-    return approvals_give(store, &row, &person, "seen", NOW, ret_new, &err);
+    return approvals_give(store, &(struct approvals_about){ .row = &row }, &person, "seen", NOW,
+                          ret_new, &err);
 }
 
 static enum rc give(uint64_t id, enum approval_role role, enum doc_key key)
@@ -173,6 +174,20 @@ static void only_keys_of_the_role_count(void **state)
     assert_rc(give(add_rollout(0, 2), APPROVAL_OPERATOR, K_OPERATOR_A), RC_APPROVAL_ROLE);
 }
 
+static enum rc put(uint64_t id, enum approval_role role, struct bytes envelope)
+{
+    const struct store_approval of = { .rollout = id, .satellite = "", .role = role };
+
+    return store_put_approval(store, &of, envelope, &err);
+}
+
+static enum rc get(uint64_t id, enum approval_role role, uint8_t **ret, size_t *ret_n)
+{
+    const struct store_approval of = { .rollout = id, .satellite = "", .role = role };
+
+    return store_approval(store, &of, ret, ret_n, &err);
+}
+
 /* What somebody who can write the store can put there, and not sign. */
 static void rows_alone_let_nothing_go(void **state)
 {
@@ -183,7 +198,7 @@ static void rows_alone_let_nothing_go(void **state)
 
     (void)state;
     /* no statement at all, and a state that says it runs, with its wave open */
-    assert_rc(store_put_approval(store, id, APPROVAL_OPERATOR, bytes_of("x"), &err), RC_OK);
+    assert_rc(put(id, APPROVAL_OPERATOR, bytes_of("x")), RC_OK);
     row.state = ROLLOUT_RUNNING;
     assert_rc(store_update_rollout(store, &row, &err), RC_OK);
     assert_rc(store_set_wave_state(store, id, 1, WAVE_ACTIVE, 0, &err), RC_OK);
@@ -192,27 +207,19 @@ static void rows_alone_let_nothing_go(void **state)
     /* what was signed for another rollout, or in another role */
     assert_rc(give(other, APPROVAL_OPERATOR, K_OPERATOR_A), RC_OK);
     assert_rc(give(other, APPROVAL_SAFETY, K_SAFETY_A), RC_OK);
-    assert_rc(store_approval(store, other, APPROVAL_OPERATOR, &one, &n_one, &err), RC_OK);
-    assert_rc(store_approval(store, other, APPROVAL_SAFETY, &two, &n_two, &err), RC_OK);
-    assert_rc(store_put_approval(store, id, APPROVAL_OPERATOR, (struct bytes){ one, n_one }, &err),
-              RC_OK);
-    assert_rc(store_put_approval(store, id, APPROVAL_SAFETY, (struct bytes){ two, n_two }, &err),
-              RC_OK);
-    assert_rc(store_put_approval(store, other, APPROVAL_SAFETY, (struct bytes){ one, n_one }, &err),
-              RC_OK);
+    assert_rc(get(other, APPROVAL_OPERATOR, &one, &n_one), RC_OK);
+    assert_rc(get(other, APPROVAL_SAFETY, &two, &n_two), RC_OK);
+    assert_rc(put(id, APPROVAL_OPERATOR, (struct bytes){ one, n_one }), RC_OK);
+    assert_rc(put(id, APPROVAL_SAFETY, (struct bytes){ two, n_two }), RC_OK);
+    assert_rc(put(other, APPROVAL_SAFETY, (struct bytes){ one, n_one }), RC_OK);
     assert_true(waits(id, 1));
     assert_true(waits(other, 2));
     one[n_one - 1] ^= 1; /* a bit of the signature */
-    assert_rc(
-        store_put_approval(store, other, APPROVAL_OPERATOR, (struct bytes){ one, n_one }, &err),
-        RC_OK);
-    assert_rc(store_put_approval(store, other, APPROVAL_SAFETY, (struct bytes){ two, n_two }, &err),
-              RC_OK);
+    assert_rc(put(other, APPROVAL_OPERATOR, (struct bytes){ one, n_one }), RC_OK);
+    assert_rc(put(other, APPROVAL_SAFETY, (struct bytes){ two, n_two }), RC_OK);
     assert_true(waits(other, 2));
     one[n_one - 1] ^= 1;
-    assert_rc(
-        store_put_approval(store, other, APPROVAL_OPERATOR, (struct bytes){ one, n_one }, &err),
-        RC_OK);
+    assert_rc(put(other, APPROVAL_OPERATOR, (struct bytes){ one, n_one }), RC_OK);
     step();
     assert_int_equal(order_state(2), ORDER_RELEASED);
 }
@@ -306,6 +313,80 @@ static void pause_and_resume_skip_nobody(void **state)
     assert_true(waits(id, 1));
 }
 
+static enum rc force(uint64_t id, enum approval_role role, enum doc_key key)
+{
+    const struct approvals_person person = { .role = role, .who = "mara", .key = doc_key(key) };
+    struct store_rollout row = row_of(id);
+    struct store *open = NULL;
+    bool is_new = false;
+
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    enum rc rc = advance_excuse(store, id, "sat-1", NOW, &err);
+
+    if (rc == RC_OK)
+        rc = approvals_give(store, &(struct approvals_about){ .row = &row, .satellite = "sat-1" },
+                            &person, "tumbles", NOW, &is_new, &err);
+    if (rc == RC_OK)
+        rc = store_commit(&open, &err);
+    store_rollback(&open);
+    return rc;
+}
+
+/* Whether the rollout still holds for its one satellite after another round. */
+static bool holds(uint64_t id)
+{
+    step();
+    return row_of(id).state == ROLLOUT_RUNNING;
+}
+
+/* As many people as approved must say that it goes on without a satellite, and nobody's row does.
+ */
+static void both_roles_force(void **state)
+{
+    const struct store_wave row = { .rollout = 1, .index = 1, .satellite = "sat-1", .excused = 1 };
+    scoped(free_ptr) uint8_t *one = NULL, *two = NULL;
+    uint64_t id = add_rollout(TWO, 1);
+    struct store *open = NULL;
+    size_t n_one = 0, n_two = 0;
+
+    (void)state;
+    assert_int_equal(id, 1);
+    assert_rc(give(id, APPROVAL_OPERATOR, K_OPERATOR_A), RC_OK);
+    assert_rc(force(id, APPROVAL_OPERATOR, K_OPERATOR_A), RC_ROLLOUT_STATE); /* nothing is open */
+    assert_rc(give(id, APPROVAL_SAFETY, K_SAFETY_A), RC_OK);
+    assert_true(holds(id));
+    assert_int_equal(order_state(1), ORDER_RELEASED);
+
+    /* a row, and the approvals of the rollout in the place of those of the satellite */
+    assert_rc(store_judge_wave(store, &row, &err), RC_OK);
+    assert_true(holds(id));
+    assert_rc(get(id, APPROVAL_OPERATOR, &one, &n_one), RC_OK);
+    assert_rc(get(id, APPROVAL_SAFETY, &two, &n_two), RC_OK);
+    assert_rc(store_put_approval(store, &(struct store_approval){ id, "sat-1", APPROVAL_OPERATOR },
+                                 (struct bytes){ one, n_one }, &err),
+              RC_OK);
+    assert_rc(store_put_approval(store, &(struct store_approval){ id, "sat-1", APPROVAL_SAFETY },
+                                 (struct bytes){ two, n_two }, &err),
+              RC_OK);
+    assert_true(holds(id));
+
+    assert_rc(force(id, APPROVAL_APPROVER, K_OPERATOR_A), RC_APPROVAL_ROLE);
+    assert_rc(force(id, APPROVAL_OPERATOR, K_STRANGER), RC_APPROVAL_VOID);
+    assert_rc(force(id, APPROVAL_OPERATOR, K_OPERATOR_A), RC_OK);
+    assert_true(holds(id));
+    assert_rc(force(id, APPROVAL_OPERATOR, K_OPERATOR_B), RC_APPROVAL_ROLE);
+
+    /* a retry forgets what was said so far */
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(advance_again(store, id, "sat-1", NOW, &err), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    assert_rc(force(id, APPROVAL_SAFETY, K_SAFETY_A), RC_OK);
+    assert_true(holds(id));
+    assert_rc(force(id, APPROVAL_OPERATOR, K_OPERATOR_B), RC_OK);
+    step();
+    assert_int_equal(row_of(id).state, ROLLOUT_COMPLETED);
+}
+
 static void approvals_are_read_strictly(void **state)
 {
     struct approval a = { .rollout = 3, .role = APPROVAL_SAFETY, .at_ms = 5, .who = "api/anna" }, b;
@@ -360,6 +441,7 @@ int main(void)
         ROW(tokens_approve_while_they_stand),
         ROW(who_may_vouch),
         ROW(pause_and_resume_skip_nobody),
+        ROW(both_roles_force),
         cmocka_unit_test(approvals_are_read_strictly),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,10 @@ static void requests(void **state)
         .n_args = 1, .args = { "7" }, .n_values = 2, .values = { { "why", "a&b" }, { "wave", "2" } }
     };
     struct cli seven = { .n_args = 1, .args = { "7" } };
+    struct cli on = { .n_args = 1,
+                      .args = { "7" },
+                      .n_values = 2,
+                      .values = { { "on", "aurora-1" }, { "why", "it tumbles" } } };
     struct cli log = { .n_args = 1,
                        .args = { "acme/cam@aurora-1" },
                        .n_values = 2,
@@ -142,6 +146,11 @@ static void requests(void **state)
     check_request(&of, "telemetry", "GET", "/v1/telemetry?form=table&of=acme%2Fcam%40aurora-1");
     check_request(&why, "rollout promote", "POST",
                   "/v1/rollouts/7/promote?form=table&why=a%26b&wave=2");
+    check_request(&on, "rollout retry", "POST",
+                  "/v1/rollouts/7/retry?form=table&on=aurora-1&why=it%20tumbles");
+    check_request(&on, "rollout force", "POST", "/v1/rollouts/7/force?form=table&on=aurora-1");
+    assert_rc(remote_make(&on, 0, &request, &err), RC_OK);
+    assert_string_equal(request.body, "{\"why\":\"it tumbles\"}");
     check_request(&seven, "rollout forecast", "GET", "/v1/rollouts/7/forecast?form=table");
     check_request(&seven, "rollout approve", "POST", "/v1/rollouts/7/approve?form=table");
     check_request(&deny, "rollout deny", "POST", "/v1/rollouts/7/deny?form=table");

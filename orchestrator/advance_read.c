@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/advance_read: a rollout as the store has it, what people signed about it, and what
+ * its satellites were seen to do.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "orchestrator/advance_parts.h"
+#include "orchestrator/approvals.h"
+
+static enum rc add_task(struct rollout *r, const struct store_wave *row, struct err *err)
+{
+    if (row->index == 0 || row->index > ROLLOUT_WAVES_MAX || r->n_tasks == ROLLOUT_TASKS_MAX)
+        return err_set(err, RC_ROLLOUT_STATE, "rollout %llu: wave %u of %s",
+                       (unsigned long long)row->rollout, row->index, row->satellite);
+    struct rollout_task *task = &r->task[r->n_tasks++];
+
+    (void)snprintf(task->satellite, sizeof task->satellite, "%s", row->satellite);
+    task->wave = row->index - 1;
+    task->excused = row->excused != 0;
+    r->wave[task->wave] =
+        (struct rollout_wave){ .state = row->state, .healthy_ms = row->healthy_ms };
+    if (row->index > r->n_waves)
+        r->n_waves = row->index;
+    return RC_OK;
+}
+
+enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret_row,
+                     struct rollout *ret, struct advance_task *ret_task, struct err *err)
+{
+    scoped(free_ptr) struct store_wave *waves = NULL;
+    struct store_rollout row;
+    size_t n = 0;
+    enum rc rc = store_rollout(store, id, &row, err);
+
+    if (rc == RC_OK)
+        rc = store_waves(store, id, &waves, &n, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = (struct rollout){ .state = row.state,
+                             .fail_max = row.fail_max,
+                             .fail_pct = row.fail_pct,
+                             .fail_min = row.fail_min,
+                             .success_pct = row.success_pct,
+                             .silent_passes = row.silent_passes,
+                             .silent_ms = row.silent_ms,
+                             .silent_skip = row.silent_skip != 0,
+                             .deadline_ms = row.deadline_ms,
+                             .soak_ms = row.soak_ms,
+                             .approved = row.approve == 0 };
+    (void)snprintf(ret->reason, sizeof ret->reason, "%.*s", (int)sizeof ret->reason - 1,
+                   row.reason);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        rc = add_task(ret, &waves[i], err);
+        if (rc == RC_OK && ret_task)
+            ret_task[i] = (struct advance_task){ .generation = waves[i].generation,
+                                                 .retried_ms = waves[i].retried_ms,
+                                                 .retried_epoch = waves[i].retried_epoch,
+                                                 .retried_seq = waves[i].retried_seq };
+    }
+    if (rc == RC_OK)
+        rc = rollout_check(ret, err);
+    if (rc == RC_OK)
+        *ret_row = row;
+    return rc;
+}
+
+enum rc advance_write(struct store *store, struct store_rollout *row, const struct rollout *r,
+                      const struct rollout *before, uint64_t now_ms, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    row->state = r->state;
+    row->wave = rollout_wave_now(r);
+    row->changed_ms = now_ms;
+    row->deadline_ms = r->deadline_ms;
+    (void)snprintf(row->reason, sizeof row->reason, "%s", r->reason);
+    for (uint32_t i = 0; rc == RC_OK && i < r->n_waves; i++)
+        if (r->wave[i].state != before->wave[i].state ||
+            r->wave[i].healthy_ms != before->wave[i].healthy_ms)
+            rc = store_set_wave_state(store, row->id, i + 1, r->wave[i].state,
+                                      r->wave[i].healthy_ms, err);
+    return rc == RC_OK ? store_update_rollout(store, row, err) : rc;
+}
+
+/* Of a policy that names approvals nobody is gone without on the word of a row. */
+static enum rc ask_excused(struct store *store, const struct trust *trust,
+                           const struct store_rollout *row, struct rollout *r, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; rc == RC_OK && i < r->n_tasks; i++) {
+        const struct approvals_about about = { .row = row, .satellite = r->task[i].satellite };
+        struct approvals a;
+
+        if (!r->task[i].excused)
+            continue;
+        rc = approvals_of(store, trust, &about, &a, err);
+        r->task[i].excused = rc == RC_OK && approvals_complete(&a);
+    }
+    return rc;
+}
+
+enum rc advance_approvals(struct store *store, const struct store_rollout *row, uint64_t now_ms,
+                          struct rollout *r, struct err *err)
+{
+    scoped(trust_free) struct trust *trust = NULL;
+    struct approvals a;
+    enum rc rc = RC_OK;
+
+    if (row->approve == 0)
+        return RC_OK;
+    rc = approvals_trust(store, now_ms, &trust, err);
+    if (rc == RC_OK)
+        rc = approvals_of(store, trust, &(struct approvals_about){ .row = row }, &a, err);
+    if (rc == RC_OK)
+        r->approved = approvals_complete(&a);
+    return rc == RC_OK ? ask_excused(store, trust, row, r, err) : rc;
+}
+
+/* How long nothing was heard, by passes and by the clock. */
+static void look_for_silence(const struct view_satellite *sat, uint64_t since_ms, uint64_t now_ms,
+                             struct rollout_seen *ret)
+{
+    uint64_t last = sat->received_ms > since_ms ? sat->received_ms : since_ms;
+
+    ret->predicted = sat->predicted;
+    ret->missed = view_missed(sat, last);
+    ret->age_ms = now_ms > last ? now_ms - last : 0;
+}
+
+/* Whether the report is from before a person asked for another try. */
+static bool is_before(const struct report *seen, const struct advance_task *task)
+{
+    return task->retried_ms != 0 &&
+           (seen->epoch < task->retried_epoch ||
+            (seen->epoch == task->retried_epoch && seen->seq <= task->retried_seq));
+}
+
+static void look_at(const struct view_satellite *sat, const struct advance_task *task,
+                    const struct verdict_change *change, struct rollout_seen *ret)
+{
+    /* Another order than this rollout's: not released yet, or replaced since. */
+    if (sat->order.generation != task->generation)
+        return;
+    const struct rollout_seen seen = verdict_outcome(&sat->order, change, 1, sat->seen);
+
+    if (seen.outcome != OUTCOME_FAILED || !is_before(sat->seen, task))
+        *ret = seen;
+}
+
+void advance_look(const struct view *view, const struct store_rollout *row, const struct rollout *r,
+                  const struct advance_task *task, uint64_t now_ms, struct rollout_seen *ret)
+{
+    struct verdict_change change = { 0 };
+
+    (void)snprintf(change.tenant, sizeof change.tenant, "%s", row->tenant);
+    (void)snprintf(change.name, sizeof change.name, "%s", row->name);
+    for (uint32_t i = 0; i < r->n_tasks; i++) {
+        const struct view_satellite *sat = view_find(view, r->task[i].satellite);
+        const uint64_t since =
+            task[i].retried_ms > row->created_ms ? task[i].retried_ms : row->created_ms;
+
+        ret[i] = (struct rollout_seen){ .outcome = OUTCOME_WAITING };
+        if (!sat)
+            continue;
+        look_at(sat, &task[i], &change, &ret[i]);
+        look_for_silence(sat, since, now_ms, &ret[i]);
+    }
+}
