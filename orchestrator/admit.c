@@ -105,7 +105,7 @@ static enum rc check_sums(const struct trust *trust, const struct uses *uses, st
     return RC_OK;
 }
 
-static enum rc read_uses(const struct home *home, const struct order *order, struct uses *ret,
+static enum rc read_uses(const struct home *home, const struct want *order, struct uses *ret,
                          struct err *err)
 {
     enum rc rc = RC_OK;
@@ -115,7 +115,7 @@ static enum rc read_uses(const struct home *home, const struct order *order, str
     return rc;
 }
 
-enum rc admit_sums(const struct home *home, const struct trust *trust, const struct order *order,
+enum rc admit_sums(const struct home *home, const struct trust *trust, const struct want *order,
                    struct err *err)
 {
     scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);
@@ -140,7 +140,7 @@ static enum rc check_amount(const struct amount *a, const char *satellite, struc
                    (unsigned long long)a->ordered, (unsigned long long)a->there);
 }
 
-enum rc admit_capacity(const struct home *home, const struct order *order,
+enum rc admit_capacity(const struct home *home, const struct want *order,
                        const struct fleet_satellite *satellite, struct err *err)
 {
     scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);
@@ -172,7 +172,7 @@ enum rc admit_capacity(const struct home *home, const struct order *order,
     return rc;
 }
 
-enum rc admit_used(const struct home *home, const struct order *order, const char *tenant,
+enum rc admit_used(const struct home *home, const struct want *order, const char *tenant,
                    const char *team, struct admit_use *ret, struct err *err)
 {
     scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);

@@ -10,6 +10,7 @@
 #include "manifest/trust.h"
 #include "orchestrator/fleet.h"
 #include "orchestrator/home.h"
+#include "orchestrator/sight.h"
 
 /* What one version takes, as its manifest says. */
 struct admit_version {
@@ -25,11 +26,11 @@ must_check enum rc admit_version(const struct home *home, const struct digest *m
 /* RC_OK, or the code with which the satellite would refuse the last of them:
  * RC_DELEGATION_EXCEEDED, RC_GRANT_EXCEEDED, RC_DELEGATION_MISSING. */
 must_check enum rc admit_sums(const struct home *home, const struct trust *trust,
-                              const struct order *order, struct err *err);
+                              const struct want *order, struct err *err);
 
 /* Whether all that the order has run together fits into what the satellite has.  RC_NO_SPACE, which
  * says of what there is too little, how much is ordered and how much there is. */
-must_check enum rc admit_capacity(const struct home *home, const struct order *order,
+must_check enum rc admit_capacity(const struct home *home, const struct want *order,
                                   const struct fleet_satellite *satellite, struct err *err);
 
 /* What a team and its teams use by an order ("" = the tenant in all), and by how many payloads. */
@@ -37,8 +38,7 @@ struct admit_use {
     struct resources total;
     uint32_t payloads;
 };
-must_check enum rc admit_used(const struct home *home, const struct order *order,
-                              const char *tenant, const char *team, struct admit_use *ret,
-                              struct err *err);
+must_check enum rc admit_used(const struct home *home, const struct want *order, const char *tenant,
+                              const char *team, struct admit_use *ret, struct err *err);
 
 #endif

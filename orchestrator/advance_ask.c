@@ -233,7 +233,7 @@ static enum rc again_one(struct store *store, struct asked *a, uint32_t task, ui
 {
     const char *satellite = a->r.task[task].satellite;
     const struct view_satellite *sat = view_find(a->view, satellite);
-    const struct report *seen = sat ? sat->seen : NULL;
+    const struct sight *seen = sat ? sat->seen : NULL;
     enum rc rc = rollout_again(&a->r, task, &a->seen[task], err);
 
     if (rc != RC_OK)

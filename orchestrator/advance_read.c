@@ -131,7 +131,7 @@ static void look_for_silence(const struct view_satellite *sat, uint64_t since_ms
 }
 
 /* Whether the report is from before a person asked for another try. */
-static bool is_before(const struct report *seen, const struct advance_task *task)
+static bool is_before(const struct sight *seen, const struct advance_task *task)
 {
     return task->retried_ms != 0 &&
            (seen->epoch < task->retried_epoch ||

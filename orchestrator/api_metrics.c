@@ -29,7 +29,7 @@ static void print_payloads(FILE *out, const struct view *view)
     uint64_t running = 0, restarts = 0;
 
     for (size_t i = 0; i < view->n; i++) {
-        const struct report *seen = view->satellite[i].seen;
+        const struct sight *seen = view->satellite[i].seen;
 
         for (uint32_t k = 0; seen && k < seen->n_payloads; k++) {
             if ((unsigned)seen->payload[k].state < SLOT_STATES)

@@ -321,8 +321,14 @@ static enum rc fill_order(const struct apply *a, uint32_t satellite, struct orde
 {
     const struct view_satellite *sat = view_find(a->p->view, a->p->fleet->satellite[satellite].id);
 
-    *ret = a->p->plan->satellite[satellite].order;
-    ret->staged = a->staged;
+    const struct want *want = &a->p->plan->satellite[satellite].order;
+
+    *ret = (struct order){ .generation = want->generation,
+                           .n_lines = want->n_lines,
+                           .staged = a->staged };
+    (void)snprintf(ret->satellite, sizeof ret->satellite, "%s",
+                   a->p->fleet->satellite[satellite].id);
+    memcpy(ret->line, want->line, want->n_lines * sizeof *want->line);
     ret->issued_ms = a->now_ms;
     if (ret->issued_ms < trust_root(a->trust)->operator_since_ms) /* this clock is behind */
         ret->issued_ms = trust_root(a->trust)->operator_since_ms;

@@ -84,6 +84,7 @@ static json_t *waiting_json(const struct waiting *w, const char *path)
 struct look {
     const struct home *home;
     const struct view_satellite *sat;
+    struct report *report; /* NULL: it has not reported */
     uint64_t now_ms;
     struct waiting up, down;
     enum rc keys_rc;
@@ -98,6 +99,7 @@ struct look {
 static void look_done(struct look **look)
 {
     if (*look) {
+        free((*look)->report);
         free((*look)->rows);
         free((*look)->events);
     }
@@ -107,17 +109,19 @@ static void look_done(struct look **look)
 static enum rc look_at(struct look *l, struct err *err)
 {
     scoped(close_fd) int keys = -1;
-    const struct store_satellite *row = &l->sat->row;
+    const struct view_row *row = &l->sat->row;
     struct err why;
+    enum rc rc = view_report(l->home->store, l->sat, &l->report, err);
+
+    if (rc != RC_OK)
+        return rc;
 
     l->up = look_into(l->home, row->up, l->now_ms);
     l->down = look_into(l->home, row->down, l->now_ms);
     l->keys_rc = home_open_dir(l->home, row->link_keys, &keys, &why);
     if (l->keys_rc == RC_OK)
         l->keys_rc = link_state_look(keys, l->held, &l->n_held, &why);
-    enum rc rc =
-        store_outgoing(l->home->store, row->id, OUTGOING_QUEUED, &l->rows, &l->n_rows, err);
-
+    rc = store_outgoing(l->home->store, row->id, OUTGOING_QUEUED, &l->rows, &l->n_rows, err);
     if (rc == RC_OK)
         rc = store_events(l->home->store, row->id, EVENTS_MAX, &l->events, &l->n_events, err);
     return rc;
@@ -126,7 +130,7 @@ static enum rc look_at(struct look *l, struct err *err)
 /* How much of an object has come, by the newest report; NULL = nothing is said of it. */
 static const struct report_transfer *transfer_of(const struct look *l, const struct digest *object)
 {
-    const struct report *seen = l->sat->seen;
+    const struct report *seen = l->report;
 
     for (uint32_t i = 0; seen && i < seen->n_transfers; i++)
         if (digest_same(&seen->transfer[i].object, object))
@@ -208,8 +212,8 @@ static json_t *satellite_json(const struct look *l)
         sat->seen ? json_uint(view_age_ms(sat, l->now_ms)) : json_null(), "uplink",
         waiting_json(&l->up, sat->row.up), "downlink", waiting_json(&l->down, sat->row.down),
         "keys_code", rc_name(l->keys_rc), "keys", keys_json(l), "queue", queue_json(l), "refused",
-        refused_json(l), "traffic", sat->seen ? describe_traffic(&sat->seen->traffic) : json_null(),
-        "spool", sat->seen ? describe_spool(sat->seen) : json_null());
+        refused_json(l), "traffic", l->report ? describe_traffic(&l->report->traffic) : json_null(),
+        "spool", l->report ? describe_spool(l->report) : json_null());
 }
 
 /* ---- for people -------------------------------------------------------------------------------
@@ -254,7 +258,7 @@ static const char *keys_text(const struct look *l, char out[CELL_CAP])
 
 static void table_row(struct cli_table *table, const struct look *l)
 {
-    const struct report *seen = l->sat->seen;
+    const struct report *seen = l->report;
     char up[CELL_CAP], down[CELL_CAP], keys[CELL_CAP], queue[CELL_CAP], size[CLI_SIZE_CAP];
     char age[CLI_SIZE_CAP] = "never", useful[CELL_CAP] = "-", contacts[CELL_CAP] = "-";
     uint64_t bytes = 0;
@@ -331,10 +335,10 @@ static void print_more(struct cli *cli, const struct look *l)
     if (l->up.files > 0)
         cli_say(cli, "  the oldest file in the uplink waits for %s: is the carrier at work?",
                 cli_age(l->up.oldest_ms, age));
-    if (l->sat->seen) {
-        print_bytes(cli, "last contact", &l->sat->seen->traffic.contact);
-        print_bytes(cli, "since its start", &l->sat->seen->traffic.all);
-        print_spool(cli, l->sat->seen);
+    if (l->report) {
+        print_bytes(cli, "last contact", &l->report->traffic.contact);
+        print_bytes(cli, "since its start", &l->report->traffic.all);
+        print_spool(cli, l->report);
     }
     print_queue(cli, l);
     for (size_t i = 0; i < l->n_events; i++)

@@ -154,7 +154,7 @@ static json_t *from_json(const struct row *row)
 
 /* What a tenant's order has it run on a satellite. */
 static json_t *payloads_json(const struct quota_list *q, const struct fleet_quota *who,
-                             const struct order *order)
+                             const struct want *order)
 {
     json_t *list = json_array();
 

@@ -30,7 +30,7 @@ struct line {
 /* All lines of a satellite; the caller frees *ret. */
 static size_t lines_of(const struct view_satellite *sat, struct line **ret)
 {
-    const struct order *want = view_want(sat);
+    const struct want *want = view_want(sat);
     size_t most = (want ? want->n_lines : 0) + (sat->seen ? sat->seen->n_payloads : 0);
     struct line *lines = calloc(most + 1, sizeof *lines);
     size_t n = 0;
@@ -82,7 +82,7 @@ static const char *lost_text(uint32_t lost)
 }
 
 /* "" if all is well. */
-static void alarm_text(const struct report *seen, char out[ALARM_CAP])
+static void alarm_text(const struct sight *seen, char out[ALARM_CAP])
 {
     out[0] = '\0';
     if (seen && seen->lost != 0)
@@ -93,7 +93,7 @@ static void alarm_text(const struct report *seen, char out[ALARM_CAP])
         confinement_alarm(seen, out);
 }
 
-static json_t *lost_json(const struct report *seen)
+static json_t *lost_json(const struct sight *seen)
 {
     static const struct {
         uint32_t bit;
@@ -203,12 +203,15 @@ static json_t *satellite_json(struct store *store, const struct view *view,
 {
     scoped(free_ptr) struct line *lines = NULL;
     scoped(free_ptr) struct store_outgoing *rows = NULL;
+    scoped(free_ptr) struct report *report = NULL;
     struct sent sent = { 0 };
     json_t *payloads = json_array();
     uint32_t drifted[DRIFT_MAX], n_drifted = 0;
     size_t n = lines_of(sat, &lines);
     uint64_t age = view_age_ms(sat, now_ms);
 
+    if (view_report(store, sat, &report, NULL) != RC_OK)
+        report = NULL;
     if (store_outgoing(store, sat->row.id, 0, &rows, &sent.n, NULL) != RC_OK)
         sent.n = 0;
     sent.rows = rows;
@@ -234,15 +237,15 @@ static json_t *satellite_json(struct store *store, const struct view *view,
                      sat->seen ? json_uint(age) : json_null(), "lost", lost_json(sat->seen),
                      "passes_since_order", json_uint(sat->seen ? sat->seen->passes_order : 0),
                      "passes_since_document", json_uint(sat->seen ? sat->seen->passes_document : 0),
-                     "rekey", json_uint(sat->seen ? sat->seen->keys.rekey : 0), "generation_staged",
+                     "rekey", json_uint(report ? report->keys.rekey : 0), "generation_staged",
                      json_uint(sat->seen ? sat->seen->staged : 0), "agent",
-                     sat->seen ? describe_agent(&sat->seen->agent) : json_null(), "payloads",
-                     payloads, "events", events_json(store, sat->row.id), "scrub",
-                     sat->seen ? describe_scrub(&sat->seen->scrub) : json_null(), "link",
-                     sat->seen ? describe_traffic(&sat->seen->traffic) : json_null(), "usage",
-                     sat->seen ? describe_usage(sat->seen) : json_null(), "refused_calls",
-                     sat->seen ? refused_json(sat->seen) : json_null(), "confinement",
-                     sat->seen ? confinement_json(sat->seen) : json_null(), "labels",
+                     report ? describe_agent(&report->agent) : json_null(), "payloads", payloads,
+                     "events", events_json(store, sat->row.id), "scrub",
+                     report ? describe_scrub(&report->scrub) : json_null(), "link",
+                     report ? describe_traffic(&report->traffic) : json_null(), "usage",
+                     report ? describe_usage(report) : json_null(), "refused_calls",
+                     report ? refused_json(report) : json_null(), "confinement",
+                     report ? confinement_json(report) : json_null(), "labels",
                      json_safe(sat->row.labels));
 }
 
@@ -301,22 +304,22 @@ static void print_usage(struct cli *cli, const struct report *seen)
  */
 
 /* "receiving 62 %" while its package is under way, "rolled-back HEALTH_TIMEOUT", "committed". */
-static void state_text(const struct view *view, const struct view_satellite *sat,
+static void state_text(const struct view *view, const struct report *report,
                        const struct line *line, char *out, size_t cap)
 {
     const struct store_package *package =
         line->want ? view_package(view, &line->want->manifest) : NULL;
 
     if (!line->seen) {
-        (void)snprintf(out, cap, "%s", sat->seen ? "not reported" : "no report yet");
+        (void)snprintf(out, cap, "%s", report ? "not reported" : "no report yet");
         return;
     }
     (void)snprintf(out, cap, "%s%s%s%s", slot_state_name(line->seen->state),
                    line->seen->code ? " " : "",
                    line->seen->code ? rc_name(rc_from_number(line->seen->code)) : "",
                    ride_failed(line->seen) ? ", full follows" : "");
-    for (uint32_t i = 0; package && sat->seen && i < sat->seen->n_transfers; i++) {
-        const struct report_transfer *t = &sat->seen->transfer[i];
+    for (uint32_t i = 0; package && report && i < report->n_transfers; i++) {
+        const struct report_transfer *t = &report->transfer[i];
         uint64_t missing = 0;
 
         if (!view_brings(view, package, &t->object) || t->chunks == 0)
@@ -331,7 +334,7 @@ static void state_text(const struct view *view, const struct view_satellite *sat
 }
 
 static void add_payload(struct cli_table *table, const struct view *view,
-                        const struct view_satellite *sat, const struct line *line)
+                        const struct report *report, const struct line *line)
 {
     char payload[2U * NAME_CAP + 1U];
     char state[64];
@@ -345,7 +348,7 @@ static void add_payload(struct cli_table *table, const struct view *view,
                                   memory };
 
     (void)snprintf(payload, sizeof payload, "%s/%s", line->tenant, line->name);
-    state_text(view, sat, line, state, sizeof state);
+    state_text(view, report, line, state, sizeof state);
     if (line->seen && line->seen->is_running) {
         (void)snprintf(restarts, sizeof restarts, "%u", line->seen->restarts);
         (void)cli_size((uint64_t)line->seen->memory_kib * 1024U, memory);
@@ -354,7 +357,7 @@ static void add_payload(struct cli_table *table, const struct view *view,
 }
 
 static void print_payloads(struct cli *cli, const struct view *view,
-                           const struct view_satellite *sat)
+                           const struct view_satellite *sat, const struct report *report)
 {
     static const char *const headings[] = { "PAYLOAD", "WANT",     "RUNNING",
                                             "STATE",   "RESTARTS", "MEMORY" };
@@ -363,7 +366,7 @@ static void print_payloads(struct cli *cli, const struct view *view,
     size_t n = lines_of(sat, &lines);
 
     for (size_t i = 0; i < n; i++)
-        add_payload(table, view, sat, &lines[i]);
+        add_payload(table, view, report, &lines[i]);
     if (n > 0)
         cli_table_print(cli, table);
 }
@@ -417,7 +420,7 @@ static enum screen_mark verdict_mark(enum verdict verdict)
 static void add_satellite(struct cli *cli, struct cli_table *table,
                           const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms)
 {
-    const struct order *want = view_want(sat);
+    const struct want *want = view_want(sat);
     uint64_t age_ms = view_age_ms(sat, now_ms);
     char verdict[24];
     char order[72];
@@ -472,10 +475,12 @@ static void print_fleet(struct cli *cli, const struct view *view, uint64_t now_m
 static int status_once(struct cli *cli, struct store *store, uint64_t silent_ms, struct err *err)
 {
     scoped(view_free) struct view *view = NULL;
+    scoped(store_rollback) struct store *open = NULL; /* all of it is of one moment */
     struct witness_alarm alarm = { 0 };
     uint64_t now_ms = clock_unix_ms();
 
-    if (view_load(store, &view, err) != RC_OK || witness_fleet(store, view, &alarm, err) != RC_OK)
+    if (store_begin_read(store, &open, err) != RC_OK || view_load(store, &view, err) != RC_OK ||
+        witness_fleet(store, view, &alarm, err) != RC_OK)
         return cli_fail(cli, err, NULL);
     witness_print(cli, &alarm);
     if (!cli->json && drift_print(cli, store, view, NULL, err) != RC_OK)
@@ -526,6 +531,8 @@ static int run_ps(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
     scoped(view_free) struct view *view = NULL;
+    scoped(free_ptr) struct report *report = NULL;
+    scoped(store_rollback) struct store *open = NULL;
     uint64_t now_ms = clock_unix_ms();
     struct witness_alarm lost = { 0 };
     struct err err = { 0 };
@@ -533,7 +540,8 @@ static int run_ps(struct cli *cli)
 
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    if (view_load(home.store, &view, &err) != RC_OK ||
+    if (store_begin_read(home.store, &open, &err) != RC_OK ||
+        view_load(home.store, &view, &err) != RC_OK ||
         witness_fleet(home.store, view, &lost, &err) != RC_OK)
         return cli_fail(cli, &err, NULL);
     const struct view_satellite *sat = view_find(view, cli_arg(cli, 0));
@@ -542,6 +550,8 @@ static int run_ps(struct cli *cli)
         (void)err_set(&err, RC_NO_SATELLITE, "%s", cli_arg(cli, 0));
         return cli_fail(cli, &err, "berth status lists them");
     }
+    if (view_report(home.store, sat, &report, &err) != RC_OK)
+        return cli_fail(cli, &err, NULL);
     if (sat->seen)
         (void)cli_age(view_age_ms(sat, now_ms), age);
     cli_say(cli, "%s: order %llu in force, %llu wanted, last report %s%s", sat->row.id,
@@ -558,18 +568,18 @@ static int run_ps(struct cli *cli)
         cli_say(cli, "  no new order for %u passes, no new document for %u",
                 sat->seen->passes_order, sat->seen->passes_document);
     witness_print(cli, &lost);
-    print_agent(cli, sat->seen);
-    if (sat->seen) {
-        print_scrub(cli, &sat->seen->scrub);
-        print_traffic(cli, &sat->seen->traffic);
-        print_usage(cli, sat->seen);
-        refused_print(cli, sat->seen);
-        confinement_print(cli, sat->seen, cli_flag(cli, "wide") || cli->form == CLI_WIDE);
+    print_agent(cli, report);
+    if (report) {
+        print_scrub(cli, &report->scrub);
+        print_traffic(cli, &report->traffic);
+        print_usage(cli, report);
+        refused_print(cli, report);
+        confinement_print(cli, report, cli_flag(cli, "wide") || cli->form == CLI_WIDE);
     }
     if (!cli->json) {
         if (drift_print(cli, home.store, view, sat, &err) != RC_OK)
             return cli_fail(cli, &err, NULL);
-        print_payloads(cli, view, sat);
+        print_payloads(cli, view, sat, report);
         print_refused(cli, view, sat);
         print_events(cli, home.store, sat->row.id);
     }

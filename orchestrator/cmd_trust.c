@@ -188,10 +188,13 @@ static json_t *keys_of_json(struct cli *cli, const struct home *home,
 {
     scoped(rekeys_wipe) struct rekeys rekeys = { 0 };
     scoped(close_fd) int dirfd = -1;
-    const struct report_keys *seen = sat->seen ? &sat->seen->keys : NULL;
+    scoped(free_ptr) struct report *report = NULL;
     struct err err;
-    enum rc rc = home_open_dir(home, sat->row.link_keys, &dirfd, &err);
+    enum rc rc = view_report(home->store, sat, &report, &err);
+    const struct report_keys *seen = report ? &report->keys : NULL;
 
+    if (rc == RC_OK)
+        rc = home_open_dir(home, sat->row.link_keys, &dirfd, &err);
     if (rc == RC_OK)
         rc = rekeys_load(dirfd, &rekeys, &err);
     if (rc != RC_OK)

@@ -89,7 +89,7 @@ void confinement_print(struct cli *cli, const struct report *doc, bool wide)
 }
 
 /* Missing, not waived, and not one that the agent does without by itself. */
-static uint64_t stops(const struct report *doc)
+static uint64_t stops(const struct sight *doc)
 {
     uint64_t mask = doc->walls.missing & ~doc->walls.waived & walls_all();
 
@@ -99,14 +99,13 @@ static uint64_t stops(const struct report *doc)
     return mask;
 }
 
-void confinement_alarm(const struct report *doc, char out[CONFINEMENT_ALARM_CAP])
+void confinement_alarm(const struct sight *doc, char out[CONFINEMENT_ALARM_CAP])
 {
     char names[WALLS_TEXT_CAP];
 
     out[0] = '\0';
-    for (uint32_t i = doc->n_events; i > 0 && out[0] == '\0'; i--)
-        if (doc->event[i - 1].code == (uint32_t)RC_DRIFT)
-            (void)snprintf(out, CONFINEMENT_ALARM_CAP, "ALARM DRIFT: %s", doc->event[i - 1].what);
+    if (doc->drift)
+        (void)snprintf(out, CONFINEMENT_ALARM_CAP, "ALARM DRIFT: %s", doc->drift);
     if (out[0] == '\0' && stops(doc) != 0)
         (void)snprintf(out, CONFINEMENT_ALARM_CAP,
                        "ALARM WALLS: nothing is launched without %.100s",

@@ -9,6 +9,7 @@
 
 #include "orchestrator/cli.h"
 #include "orchestrator/json.h"
+#include "orchestrator/sight.h"
 #include "orchestrator/store.h"
 
 #define CONFINEMENT_ALARM_CAP 160U
@@ -23,7 +24,7 @@ void confinement_print(struct cli *cli, const struct report *doc, bool wide);
 
 /* What is wrong with it: a payload that was not confined any more as at its start, or a wall that
  * is missing and stops every payload; "" if nothing is. */
-void confinement_alarm(const struct report *doc, char out[CONFINEMENT_ALARM_CAP]);
+void confinement_alarm(const struct sight *doc, char out[CONFINEMENT_ALARM_CAP]);
 
 /* Write into the audit log what differs from the report before: "receipt-changed" for each payload
  * that runs the same manifest under the same agent and walls and has another receipt, and

@@ -175,7 +175,8 @@ static bool is_about(const char *what, const struct store_package *package)
 static uint32_t failure_of(const struct report *report, const bool fresh[REPORT_EVENTS_MAX],
                            const struct store_package *package, bool events)
 {
-    const struct report_payload *p = verdict_payload(report, package->tenant, package->name);
+    const struct sight said = sight_of(report);
+    const struct report_payload *p = verdict_payload(&said, package->tenant, package->name);
 
     if (p && p->is_running && digest_same(&p->running, &package->manifest))
         return 0;

@@ -14,7 +14,7 @@ struct search {
     struct err err;
 };
 
-static bool names(const struct order *order, const struct report_payload *p)
+static bool names(const struct want *order, const struct report_payload *p)
 {
     const struct order_line *line = verdict_order_line(order, p->tenant, p->name);
 
@@ -28,18 +28,19 @@ static uint32_t mark(struct search *s, const struct store_order *row, struct ord
     scoped(free_ptr) uint8_t *bytes = NULL;
     struct envelope envelope;
     struct err unread;
+    struct want want = { 0 };
     uint32_t open = 0;
     size_t n = 0;
 
     s->rc = store_order_envelope(s->store, row->satellite, row->generation, &bytes, &n, &s->err);
-    bool is_read = s->rc == RC_OK &&
-                   envelope_open((struct bytes){ bytes, n }, &envelope, &unread) == RC_OK &&
-                   order_decode(envelope.payload, order, &unread) == RC_OK;
+    if (s->rc == RC_OK && envelope_open((struct bytes){ bytes, n }, &envelope, &unread) == RC_OK &&
+        order_decode(envelope.payload, order, &unread) == RC_OK)
+        want = want_of(order);
 
     for (uint32_t i = 0; i < s->sat->seen->n_payloads; i++) {
         const struct report_payload *p = &s->sat->seen->payload[i];
 
-        s->older[i] = s->older[i] || names(&s->sat->order, p) || (is_read && names(order, p));
+        s->older[i] = s->older[i] || names(&s->sat->order, p) || names(&want, p);
         open += p->is_running && !s->older[i];
     }
     return open;

@@ -194,7 +194,7 @@ static void warn_restored(const struct peer *peer)
     log_event(LOG_LEVEL_WARN, "counter-behind satellite=%s", peer->id);
 }
 
-static enum rc open_link(const struct ground *g, const struct store_satellite *row,
+static enum rc open_link(const struct ground *g, const struct view_row *row,
                          struct link_ground **ret, struct err *err)
 {
     scoped(close_fd) int keys = -1;
@@ -241,7 +241,7 @@ static struct peer *peer_of(struct ground *g, const char *id)
 static void open_links(struct ground *g, uint64_t mono_ms)
 {
     for (size_t i = 0; i < g->view->n; i++) {
-        const struct store_satellite *row = &g->view->satellite[i].row;
+        const struct view_row *row = &g->view->satellite[i].row;
         struct err err = { 0 };
 
         if (g->options.satellite && strcmp(g->options.satellite, row->id) != 0)
@@ -334,8 +334,8 @@ static bool may_have_most(const struct ground *g, const struct store_outgoing *r
 
         if (!sat->seen || strcmp(sat->row.id, row->satellite) != 0)
             continue;
-        for (uint32_t k = 0; k < sat->seen->scrub.n_wanted; k++) {
-            const struct store_package *p = view_package(g->view, &sat->seen->scrub.wanted[k]);
+        for (uint32_t k = 0; k < sat->seen->n_damaged; k++) {
+            const struct store_package *p = view_package(g->view, &sat->seen->damaged[k]);
 
             if (p && digest_same(&p->object, &row->object))
                 return true;
@@ -401,22 +401,30 @@ static bool in_sender(const struct sender *sender, const uint8_t digest[DIGEST_S
 /* A sender that was started anew knows nothing, and would send again what is on board already: it
  * goes on from the newest report of before.  Once, when it has its queue and before anything goes:
  * later the same report would say that everything sent since is lost. */
-static void resume(struct ground *g, uint64_t mono_ms)
+static enum rc resume(struct ground *g, uint64_t mono_ms, struct err *err)
 {
     for (size_t i = 0; i < g->n_peers; i++) {
         struct peer *peer = &g->peer[i];
         const struct view_satellite *sat = view_find(g->view, peer->id);
+        scoped(free_ptr) struct report *report = NULL;
         struct port_transfers transfers;
 
         if (!peer->link || !peer->fresh)
             continue;
+        if (sat) {
+            enum rc rc = view_report(g->home.store, sat, &report, err);
+
+            if (rc != RC_OK)
+                return rc;
+        }
         peer->fresh = false;
-        if (!sat || !sat->seen)
+        if (!report)
             continue;
-        ingest_transfers(sat->seen, &transfers);
+        ingest_transfers(report, &transfers);
         if (link_ground_resume(peer->link, &transfers, mono_ms))
             warn_restored(peer);
     }
+    return RC_OK;
 }
 
 /* Make each sender's queue what the store says. */
@@ -445,7 +453,9 @@ static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
         if (peer && peer->link && !in_sender(link_ground_sender(peer->link), rows[i].object.b))
             feed_one(g, peer, &rows[i]);
     }
-    resume(g, mono_ms);
+    rc = resume(g, mono_ms, err);
+    if (rc != RC_OK)
+        return rc;
     g->queue_stale = false;
     return RC_OK;
 }
@@ -881,7 +891,7 @@ static enum rc lay_out_newest(struct ground *g, enum doc_type type, struct err *
     return rc;
 }
 
-static enum rc lay_out_lost(struct ground *g, const struct report *seen, struct err *err)
+static enum rc lay_out_lost(struct ground *g, const struct sight *seen, struct err *err)
 {
     enum rc rc = RC_OK;
 

@@ -455,13 +455,13 @@ enum rc ingest_repair(struct store *store, const struct view *view,
         rc = repair_newest(&r, DOC_DELEGATION, OBJECT_DELEGATION, err);
     if (rc == RC_OK && sat->seen && sat->seen->generation < sat->order.generation)
         rc = repair_order(&r, true, err);
-    else if (rc == RC_OK && sat->seen && sat->seen->agent.trial)
+    else if (rc == RC_OK && sat->seen && sat->seen->trial)
         rc = greet(&r, err);
     if (sat->seen && sat->seen->generation == sat->order.generation)
         for (uint32_t i = 0; rc == RC_OK && i < sat->order.n_lines; i++)
             rc = repair_package(&r, &sat->order.line[i], err);
-    for (uint32_t i = 0; rc == RC_OK && sat->seen && i < sat->seen->scrub.n_wanted; i++)
-        rc = repair_damaged(&r, &sat->seen->scrub.wanted[i], err);
+    for (uint32_t i = 0; rc == RC_OK && sat->seen && i < sat->seen->n_damaged; i++)
+        rc = repair_damaged(&r, &sat->seen->damaged[i], err);
     if (rc == RC_OK)
         *ret_again = r.again;
     return rc;

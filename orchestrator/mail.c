@@ -272,7 +272,7 @@ static bool wants_sealed(const struct home *home, const struct digest *manifest)
            manifest_decode(pushed.envelope.payload, m, NULL) == RC_OK && m->sealed;
 }
 
-static bool order_wants_sealed(const struct home *home, const struct order *order,
+static bool order_wants_sealed(const struct home *home, const struct want *order,
                                const struct mail *m)
 {
     for (uint32_t i = 0; i < order->n_lines; i++) {
@@ -292,14 +292,16 @@ static bool newest_wants_sealed(const struct home *home, const char *satellite,
     scoped(free_ptr) uint8_t *bytes = NULL;
     struct store_order row;
     struct envelope envelope;
+    struct want want;
     size_t n = 0;
 
-    return order && store_newest_order(home->store, satellite, &row, NULL) == RC_OK &&
-           store_order_envelope(home->store, satellite, row.generation, &bytes, &n, NULL) ==
-               RC_OK &&
-           envelope_open((struct bytes){ bytes, n }, &envelope, NULL) == RC_OK &&
-           order_decode(envelope.payload, order, NULL) == RC_OK &&
-           order_wants_sealed(home, order, m);
+    if (!order || store_newest_order(home->store, satellite, &row, NULL) != RC_OK ||
+        store_order_envelope(home->store, satellite, row.generation, &bytes, &n, NULL) != RC_OK ||
+        envelope_open((struct bytes){ bytes, n }, &envelope, NULL) != RC_OK ||
+        order_decode(envelope.payload, order, NULL) != RC_OK)
+        return false;
+    want = want_of(order);
+    return order_wants_sealed(home, &want, m);
 }
 
 /* Whether the version of a payload that is ordered, or the one that runs, does: on board it may be
@@ -323,7 +325,7 @@ static enum rc check_sealed(const struct home *home, const char *satellite, cons
 {
     scoped(view_free) struct view *view = NULL;
     struct eid src, dst;
-    enum rc rc = view_load(home->store, &view, err);
+    enum rc rc = view_load_one(home->store, satellite, &view, err);
 
     if (rc != RC_OK)
         return rc;

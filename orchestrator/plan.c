@@ -9,7 +9,6 @@
 #include "base/crypto.h"
 #include "orchestrator/verdict.h"
 
-#define PLAN_CHANGES_MAX (2U * PAYLOADS_MAX * FLEET_SATELLITES_MAX)
 #define PLAN_RECORD_MAX 8192U /* one satellite in the hash: at most PAYLOADS_MAX lines */
 
 void plan_free(struct plan **plan)
@@ -19,6 +18,7 @@ void plan_free(struct plan **plan)
     free((*plan)->satellite);
     free((*plan)->change);
     free((*plan)->rollout);
+    arena_done(&(*plan)->arena);
     free(*plan);
     *plan = NULL;
 }
@@ -64,9 +64,10 @@ static const char *version_of(const struct plan_input *in, const struct order_li
 static enum rc insert_line(struct order *order, const struct fleet *fleet, unsigned at,
                            const struct order_line *line, struct err *err)
 {
+    const struct want so_far = want_of(order);
     uint32_t i = order->n_lines;
 
-    if (verdict_order_line(order, line->tenant, line->name))
+    if (verdict_order_line(&so_far, line->tenant, line->name))
         return err_set(err, RC_YAML, "%s:%u: %s/%s is given twice for %s", fleet->source, at,
                        line->tenant, line->name, order->satellite);
     if (i == PAYLOADS_MAX)
@@ -118,6 +119,7 @@ static enum rc desired_order(const struct plan_input *in, uint32_t index, struct
 
     if (!in->base[index].known)
         return err_set(err, RC_NO_SATELLITE, "%s:%u: %s", fleet->source, sat->line, sat->id);
+    ret->n_lines = 0;
     (void)snprintf(ret->satellite, sizeof ret->satellite, "%s", sat->id);
     ret->generation = in->base[index].newest + 1;
     for (uint32_t i = 0; rc == RC_OK && i < fleet->n_wants; i++)
@@ -131,7 +133,7 @@ static enum rc desired_order(const struct plan_input *in, uint32_t index, struct
 
 /* Whether the newest report shows that the satellite has this version: runs it, or was given one of
  * its objects.  A delta that was given and did not work counts for nothing. */
-static bool on_board(const struct plan_input *in, const struct report *seen,
+static bool on_board(const struct plan_input *in, const struct sight *seen,
                      const struct store_package *package, const struct ride *ride)
 {
     for (uint32_t i = 0; seen && i < seen->n_objects; i++)
@@ -145,12 +147,23 @@ static bool on_board(const struct plan_input *in, const struct report *seen,
     return false;
 }
 
+/* NULL when there is no memory. */
 static struct plan_change *add_change(struct plan *plan, uint32_t index, enum plan_verb verb,
                                       const struct order_line *line)
 {
-    assert(plan->n_changes < PLAN_CHANGES_MAX);
-    struct plan_change *change = &plan->change[plan->n_changes++];
+    struct plan_change *change;
 
+    if (plan->n_changes == plan->changes_cap) {
+        const uint32_t cap = plan->changes_cap > 0 ? 2 * plan->changes_cap : 16;
+        struct plan_change *more =
+            cap > plan->changes_cap ? reallocarray(plan->change, cap, sizeof *more) : NULL;
+
+        if (!more)
+            return NULL;
+        plan->change = more;
+        plan->changes_cap = cap;
+    }
+    change = &plan->change[plan->n_changes++];
     *change = (struct plan_change){ .verb = verb, .satellite = index };
     (void)snprintf(change->tenant, sizeof change->tenant, "%s", line->tenant);
     (void)snprintf(change->name, sizeof change->name, "%s", line->name);
@@ -177,56 +190,63 @@ static void add_ride(const struct plan_input *in, struct plan *plan, struct plan
         (void)snprintf(change->ride_from, sizeof change->ride_from, "%s", base->version);
 }
 
-static void diff_line(const struct plan_input *in, struct plan *plan, uint32_t index,
-                      const struct order_line *line)
+static enum rc diff_line(const struct plan_input *in, struct plan *plan, uint32_t index,
+                         const struct order_line *line, struct err *err)
 {
     const struct plan_base *base = &in->base[index];
     const struct order_line *old = verdict_order_line(&base->order, line->tenant, line->name);
-    const struct store_package *package = find_manifest(in, &line->manifest);
 
     if (old && digest_same(&old->manifest, &line->manifest))
-        return;
+        return RC_OK;
+    const struct store_package *package = find_manifest(in, &line->manifest);
     struct plan_change *change = add_change(plan, index, old ? PLAN_CHANGE : PLAN_ADD, line);
 
+    if (!change)
+        return err_set(err, RC_NO_MEMORY, "plan");
     (void)snprintf(change->from, sizeof change->from, "%s", version_of(in, old));
     (void)snprintf(change->to, sizeof change->to, "%s", version_of(in, line));
     change->to_manifest = line->manifest;
     if (package)
         add_ride(in, plan, change, package);
+    return RC_OK;
 }
 
-static void diff_removed(const struct plan_input *in, struct plan *plan, uint32_t index,
-                         const struct order_line *old)
+static enum rc diff_removed(const struct plan_input *in, struct plan *plan, uint32_t index,
+                            const struct want *order, const struct order_line *old, struct err *err)
 {
-    if (verdict_order_line(&plan->satellite[index].order, old->tenant, old->name))
-        return;
+    if (verdict_order_line(order, old->tenant, old->name))
+        return RC_OK;
     struct plan_change *change = add_change(plan, index, PLAN_REMOVE, old);
 
+    if (!change)
+        return err_set(err, RC_NO_MEMORY, "plan");
     (void)snprintf(change->from, sizeof change->from, "%s", version_of(in, old));
+    return RC_OK;
 }
 
+/* scratch is the caller's, for all satellites. */
 static enum rc diff_satellite(const struct plan_input *in, struct plan *plan, uint32_t index,
-                              struct err *err)
+                              struct order *scratch, struct err *err)
 {
     struct plan_satellite *sat = &plan->satellite[index];
-    uint32_t before = plan->n_changes;
-    enum rc rc = desired_order(in, index, &sat->order, err);
+    const struct want *before = &in->base[index].order;
+    const uint32_t n_before = plan->n_changes;
+    enum rc rc = desired_order(in, index, scratch, err);
+    const struct want order = want_of(scratch);
 
+    for (uint32_t i = 0; rc == RC_OK && i < order.n_lines; i++)
+        rc = diff_line(in, plan, index, &order.line[i], err);
+    for (uint32_t i = 0; rc == RC_OK && i < before->n_lines; i++)
+        rc = diff_removed(in, plan, index, &order, &before->line[i], err);
     if (rc != RC_OK)
         return rc;
-    for (uint32_t i = 0; i < sat->order.n_lines; i++)
-        diff_line(in, plan, index, &sat->order.line[i]);
-    for (uint32_t i = 0; i < in->base[index].order.n_lines; i++)
-        diff_removed(in, plan, index, &in->base[index].order.line[i]);
-    sat->changes = plan->n_changes > before;
+    sat->changes = plan->n_changes > n_before;
     sat->withdraws = !sat->changes && in->base[index].held;
     plan->n_changed += sat->changes;
     plan->n_withdrawn += sat->withdraws;
     plan->bytes += sat->bytes;
     plan->full_bytes += sat->full_bytes;
-    if (!sat->changes)
-        sat->order = (struct order){ 0 };
-    return RC_OK;
+    return sat->changes ? want_keep(&plan->arena, scratch, &sat->order, err) : RC_OK;
 }
 
 /* ---- rollouts and waves -----------------------------------------------------------------------
@@ -367,7 +387,7 @@ static enum rc assign_waves(const struct plan_input *in, struct plan *plan, stru
 /* ---- the hash ---------------------------------------------------------------------------------
  */
 
-static void put_lines(struct cbor_out *w, const struct order *order)
+static void put_lines(struct cbor_out *w, const struct want *order)
 {
     cbor_put_array(w, order->n_lines);
     for (uint32_t i = 0; i < order->n_lines; i++) {
@@ -595,18 +615,18 @@ bool plan_hash_matches(const struct plan *plan, const char *text)
 enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err *err)
 {
     scoped(plan_free) struct plan *plan = calloc(1, sizeof *plan);
+    scoped(free_ptr) struct order *scratch = calloc(1, sizeof *scratch);
     uint32_t n = in->fleet->n_satellites;
     enum rc rc = RC_OK;
 
     if (!plan)
         return err_set(err, RC_NO_MEMORY, "plan");
     plan->n_satellites = n;
-    plan->satellite = calloc(n, sizeof *plan->satellite);
-    plan->change = calloc((size_t)n * 2U * PAYLOADS_MAX, sizeof *plan->change);
-    if (!plan->satellite || !plan->change)
+    plan->satellite = calloc(n + 1U, sizeof *plan->satellite);
+    if (!plan->satellite || !scratch)
         return err_set(err, RC_NO_MEMORY, "plan");
     for (uint32_t i = 0; rc == RC_OK && i < n; i++)
-        rc = diff_satellite(in, plan, i, err);
+        rc = diff_satellite(in, plan, i, scratch, err);
     if (rc == RC_OK)
         rc = assign_waves(in, plan, err);
     if (rc == RC_OK)

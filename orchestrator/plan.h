@@ -13,6 +13,7 @@
 
 #include "orchestrator/fleet.h"
 #include "orchestrator/ride.h"
+#include "orchestrator/sight.h"
 #include "orchestrator/store.h"
 
 #define PLAN_HASH_CAP (2U * DIGEST_SIZE + 1U)
@@ -20,11 +21,11 @@
 
 /* What is known of one satellite of the file. */
 struct plan_base {
-    bool known;                /* the store has it */
-    uint64_t newest;           /* highest generation in any order or report */
-    struct order order;        /* newest order that was released; generation 0 = none */
-    bool held;                 /* an order newer than that one waits for its wave */
-    const struct report *seen; /* newest report, NULL = none */
+    bool known;               /* the store has it */
+    uint64_t newest;          /* highest generation in any order or report */
+    struct want order;        /* newest order that was released; generation 0 = none */
+    bool held;                /* an order newer than that one waits for its wave */
+    const struct sight *seen; /* newest report, NULL = none */
 };
 
 struct plan_input {
@@ -65,7 +66,7 @@ struct plan_satellite {
     uint32_t wave;       /* changes: from 0 */
     uint64_t bytes;      /* to send */
     uint64_t full_bytes; /* the same if there were no deltas */
-    struct order order;  /* changes: the new one, without times; else empty */
+    struct want order;   /* changes: the new one; else empty */
 };
 
 /* A change of one payload to one version, over all satellites that it touches. */
@@ -87,6 +88,7 @@ struct plan {
     uint32_t n_withdrawn;
     uint32_t n_waves;
     uint32_t n_changes;
+    uint32_t changes_cap; /* how many there is room for */
     uint32_t n_rollouts;
     uint64_t bytes;      /* to send, to all satellites */
     uint64_t full_bytes; /* the same if there were no deltas */
@@ -98,6 +100,7 @@ struct plan {
     struct plan_satellite *satellite;
     struct plan_change *change; /* by satellite, tenant, name */
     struct plan_rollout *rollout;
+    struct arena arena; /* the lines of new orders */
 };
 
 /* Make the plan.  A satellite or package that the store does not know, another digest than the file

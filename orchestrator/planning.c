@@ -107,7 +107,7 @@ enum rc planning_make(struct store *store, const struct fleet *fleet, const char
 
 /* Inside what each tenant may have, and what the satellite has. */
 static enum rc check_sums(const struct home *home, const struct trust *trust,
-                          const struct order *order, const struct fleet_satellite *satellite,
+                          const struct want *order, const struct fleet_satellite *satellite,
                           struct err *err)
 {
     enum rc rc = admit_sums(home, trust, order, err);

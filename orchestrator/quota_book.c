@@ -91,9 +91,8 @@ bool quota_book_is_of(const struct admit_version *version, const struct fleet_qu
            team_within(who->team, version->team);
 }
 
-enum rc quota_book_order(struct quota_book *book, const struct home *home,
-                         const struct order *order, const struct fleet_quota *who,
-                         uint64_t ret[FLEET_BOUNDS], struct err *err)
+enum rc quota_book_order(struct quota_book *book, const struct home *home, const struct want *order,
+                         const struct fleet_quota *who, uint64_t ret[FLEET_BOUNDS], struct err *err)
 {
     uint64_t sum[FLEET_BOUNDS] = { 0 };
 

@@ -11,6 +11,7 @@
 #define BERTH_ORCHESTRATOR_QUOTA_BOOK_H
 
 #include "orchestrator/admit.h"
+#include "orchestrator/sight.h"
 #include "orchestrator/view.h"
 
 #define QUOTA_DAY_MS (24ULL * 3600 * 1000)
@@ -51,7 +52,7 @@ must_check enum rc quota_book_version(struct quota_book *book, const struct home
 /* The same of all lines of an order that are of a team or its teams ("" = of the tenant):
  * FLEET_MEMORY, FLEET_CPU and FLEET_STORE of ret are set. */
 must_check enum rc quota_book_order(struct quota_book *book, const struct home *home,
-                                    const struct order *order, const struct fleet_quota *who,
+                                    const struct want *order, const struct fleet_quota *who,
                                     uint64_t ret[FLEET_BOUNDS], struct err *err);
 
 /* What of a team's went up today, and what waits. */

@@ -33,7 +33,7 @@ static enum rc on_satellite(struct making *m, const struct fleet_quota *quota, u
                             struct err *err)
 {
     const struct plan_satellite *sat = &m->p->plan->satellite[satellite];
-    const struct order *order = sat->changes ? &sat->order : &m->p->bases[satellite].order;
+    const struct want *order = sat->changes ? &sat->order : &m->p->bases[satellite].order;
     uint64_t asked[FLEET_BOUNDS] = { 0 };
     enum rc rc = quota_book_order(m->book, m->home, order, quota, asked, err);
 

@@ -272,6 +272,14 @@ enum rc query_run(struct query *q, struct err *err)
     return query_end(q, err);
 }
 
+enum rc query_end_walk(struct query *q, enum rc rc, struct err *err)
+{
+    struct err ignored;
+    const enum rc ended = query_end(q, rc == RC_OK ? err : &ignored);
+
+    return rc == RC_OK ? ended : rc;
+}
+
 uint64_t query_changes(const struct store *store)
 {
     return store->driver->changes(store->db);

@@ -511,6 +511,33 @@ must_check enum rc store_trim_events(struct store *store, const char *satellite,
 must_check enum rc store_events(struct store *store, const char *satellite, size_t last,
                                 struct store_event **ret, size_t *ret_n, struct err *err);
 
+/* ---- the fleet at once: what a view is made of ---- */
+
+/* Each calls fn for every row, by satellite, or for those of one satellite only (NULL = all); what
+ * fn returns ends it unless it is RC_OK.  Views live for the call.  Read them in one transaction.
+ */
+must_check enum rc
+store_fleet_satellites(struct store *store, const char *only,
+                       enum rc (*fn)(void *arg, const struct store_satellite *row, struct err *err),
+                       void *arg, struct err *err);
+
+struct store_fleet_order {
+    char satellite[NAME_CAP];
+    uint64_t newest; /* highest generation */
+    bool held;       /* and it is held */
+    struct bytes
+        released; /* envelope of the newest that is released or acked; empty = there is none */
+};
+must_check enum rc store_fleet_orders(struct store *store, const char *only,
+                                      enum rc (*fn)(void *arg, const struct store_fleet_order *row,
+                                                    struct err *err),
+                                      void *arg, struct err *err);
+
+must_check enum rc store_fleet_reports(struct store *store, const char *only,
+                                       enum rc (*fn)(void *arg, const struct store_observed *row,
+                                                     struct bytes report, struct err *err),
+                                       void *arg, struct err *err);
+
 /* ---- rollouts ---- */
 
 struct store_rollout {

@@ -98,6 +98,26 @@ enum rc store_satellites(struct store *store, struct store_satellite **ret, size
     return query_list(&q, &satellite_row, (void **)ret, ret_n, err);
 }
 
+enum rc store_fleet_satellites(struct store *store, const char *only,
+                               enum rc (*fn)(void *arg, const struct store_satellite *row,
+                                             struct err *err),
+                               void *arg, struct err *err)
+{
+    struct query q = query_start(
+        store, only ? "SELECT " SATELLITE_COLUMNS " FROM satellite WHERE id = ? ORDER BY id"
+                    : "SELECT " SATELLITE_COLUMNS " FROM satellite ORDER BY id");
+    struct store_satellite row;
+    enum rc rc = RC_OK;
+
+    if (only)
+        query_text(&q, only);
+    while (rc == RC_OK && query_next(&q)) {
+        query_get_row(&q, &satellite_row, &row);
+        rc = q.rc == RC_OK ? fn(arg, &row, err) : RC_OK;
+    }
+    return query_end_walk(&q, rc, err);
+}
+
 /* ---- trust documents ---- */
 
 /* RC_OK when the version is not there, or is there with the same bytes. */

@@ -85,6 +85,9 @@ struct bytes query_get_view(struct query *q);
  * statements without rows. */
 must_check enum rc query_end(struct query *q, struct err *err);
 must_check enum rc query_run(struct query *q, struct err *err);
+/* Finish a walk over rows that the caller ended with an rc, or RC_OK: that one, else the query's.
+ */
+must_check enum rc query_end_walk(struct query *q, enum rc rc, struct err *err);
 
 /* Finish a query for one blob, at most max bytes: the next column of the row that it is on, after
  * query_next.  The caller frees *ret.  RC_NOT_FOUND, without words, if it is on none. */

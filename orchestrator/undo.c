@@ -60,7 +60,9 @@ static enum rc line_before(const struct undo *u, const struct store_wave *wave,
             rc = failed_there(u, wave->satellite, rows[n].generation, &failed, err);
         if (rc != RC_OK || failed)
             continue;
-        line = verdict_order_line(order, u->row.tenant, u->row.name);
+        struct want want = want_of(order);
+
+        line = verdict_order_line(&want, u->row.tenant, u->row.name);
         if (line)
             *ret = *line;
         break;
@@ -87,7 +89,7 @@ static bool has_hold(const struct fleet *fleet, const struct order_line *line)
 }
 
 /* All but the rollout's payload stays as it is ordered. */
-static enum rc hold_others(struct undo *u, const struct order *now, struct err *err)
+static enum rc hold_others(struct undo *u, const struct want *now, struct err *err)
 {
     enum rc rc = RC_OK;
 
@@ -106,7 +108,7 @@ static enum rc hold_others(struct undo *u, const struct order *now, struct err *
 }
 
 /* What the satellite is to run of the rollout's payload. */
-static enum rc go_back(struct undo *u, const struct store_wave *wave, const struct order *now,
+static enum rc go_back(struct undo *u, const struct store_wave *wave, const struct want *now,
                        struct err *err)
 {
     static const struct digest none;

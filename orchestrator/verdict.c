@@ -15,7 +15,7 @@ const char *verdict_name(enum verdict verdict)
     return (unsigned)verdict < VERDICTS ? names[verdict] : "?";
 }
 
-const struct report_payload *verdict_payload(const struct report *seen, const char *tenant,
+const struct report_payload *verdict_payload(const struct sight *seen, const char *tenant,
                                              const char *name)
 {
     for (uint32_t i = 0; seen && i < seen->n_payloads; i++)
@@ -25,7 +25,7 @@ const struct report_payload *verdict_payload(const struct report *seen, const ch
     return NULL;
 }
 
-const struct order_line *verdict_order_line(const struct order *want, const char *tenant,
+const struct order_line *verdict_order_line(const struct want *want, const char *tenant,
                                             const char *name)
 {
     for (uint32_t i = 0; want && i < want->n_lines; i++)
@@ -52,7 +52,7 @@ bool verdict_line_synced(const struct order_line *want, const struct report_payl
 }
 
 /* Whether nothing runs that the order does not name. */
-static bool no_strangers(const struct order *want, const struct report *seen)
+static bool no_strangers(const struct want *want, const struct sight *seen)
 {
     for (uint32_t i = 0; i < seen->n_payloads; i++) {
         const struct report_payload *p = &seen->payload[i];
@@ -64,7 +64,7 @@ static bool no_strangers(const struct order *want, const struct report *seen)
 }
 
 /* Of a satellite that was heard of lately. */
-static enum verdict verdict_heard(const struct order *want, const struct report *seen)
+static enum verdict verdict_heard(const struct want *want, const struct sight *seen)
 {
     if (seen->generation != (want ? want->generation : 0) || !no_strangers(want, seen))
         return VERDICT_PENDING;
@@ -77,7 +77,7 @@ static enum verdict verdict_heard(const struct order *want, const struct report 
     return VERDICT_SYNCED;
 }
 
-enum verdict verdict_of(const struct order *want, const struct report *seen, uint64_t age_ms,
+enum verdict verdict_of(const struct want *want, const struct sight *seen, uint64_t age_ms,
                         uint64_t silent_ms)
 {
     if (!seen)
@@ -85,7 +85,7 @@ enum verdict verdict_of(const struct order *want, const struct report *seen, uin
     return age_ms > silent_ms ? VERDICT_SILENT : verdict_heard(want, seen);
 }
 
-enum verdict verdict_by_passes(const struct order *want, const struct report *seen, uint64_t missed,
+enum verdict verdict_by_passes(const struct want *want, const struct sight *seen, uint64_t missed,
                                uint64_t most)
 {
     if (!seen)
@@ -93,7 +93,7 @@ enum verdict verdict_by_passes(const struct order *want, const struct report *se
     return missed > most ? VERDICT_SILENT : verdict_heard(want, seen);
 }
 
-const struct report_payload *verdict_drift(const struct report *seen, uint32_t from,
+const struct report_payload *verdict_drift(const struct sight *seen, uint32_t from,
                                            bool (*named)(void *arg, const struct report_payload *p),
                                            void *arg, uint32_t *ret_at)
 {
@@ -120,8 +120,8 @@ static enum outcome change_outcome(const struct order_line *want, const struct r
     return verdict_line_synced(want, seen) ? OUTCOME_HEALTHY : OUTCOME_WAITING;
 }
 
-struct rollout_seen verdict_outcome(const struct order *want, const struct verdict_change *change,
-                                    size_t n_changes, const struct report *seen)
+struct rollout_seen verdict_outcome(const struct want *want, const struct verdict_change *change,
+                                    size_t n_changes, const struct sight *seen)
 {
     struct rollout_seen ret = { .outcome = OUTCOME_HEALTHY };
 

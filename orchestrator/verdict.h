@@ -9,8 +9,8 @@
 #ifndef BERTH_ORCHESTRATOR_VERDICT_H
 #define BERTH_ORCHESTRATOR_VERDICT_H
 
-#include "manifest/doc.h"
 #include "orchestrator/rollout.h"
+#include "orchestrator/sight.h"
 
 enum verdict {
     VERDICT_UNKNOWN = 0, /* no report ever */
@@ -28,26 +28,26 @@ bool verdict_line_synced(const struct order_line *want, const struct report_payl
 
 /* A satellite as a whole.  want NULL: nothing was ever ordered.  seen NULL: nothing was ever
  * reported.  age_ms is how long ago the report came in; silent_ms the longest that is expected. */
-enum verdict verdict_of(const struct order *want, const struct report *seen, uint64_t age_ms,
+enum verdict verdict_of(const struct want *want, const struct sight *seen, uint64_t age_ms,
                         uint64_t silent_ms);
 
 /* The same where it is known how many passes were predicted since the report came in: silent once
  * that is more than `most`, whatever the time. */
-enum verdict verdict_by_passes(const struct order *want, const struct report *seen, uint64_t missed,
+enum verdict verdict_by_passes(const struct want *want, const struct sight *seen, uint64_t missed,
                                uint64_t most);
 
 /* The first payload from `from` on that runs a manifest which `named` knows of no order, and its
  * index; NULL if there is none.  Drift: somebody else put it there, or the orders are not known. */
-const struct report_payload *verdict_drift(const struct report *seen, uint32_t from,
+const struct report_payload *verdict_drift(const struct sight *seen, uint32_t from,
                                            bool (*named)(void *arg, const struct report_payload *p),
                                            void *arg, uint32_t *ret_at);
 
 /* The entry of a payload in a report, NULL if it has none (or seen is NULL). */
-const struct report_payload *verdict_payload(const struct report *seen, const char *tenant,
+const struct report_payload *verdict_payload(const struct sight *seen, const char *tenant,
                                              const char *name);
 
 /* The line of a payload in an order, NULL if it has none (or want is NULL). */
-const struct order_line *verdict_order_line(const struct order *want, const char *tenant,
+const struct order_line *verdict_order_line(const struct want *want, const char *tenant,
                                             const char *name);
 
 /* One payload that a rollout changes. */
@@ -59,7 +59,7 @@ struct verdict_change {
 /* What a satellite did with the payloads that a rollout changes, under this order.  Others of its
  * payloads do not count: a tenant's failing payload must not stop its neighbour's rollout.  A
  * report from before the order took effect is OUTCOME_WAITING. */
-struct rollout_seen verdict_outcome(const struct order *want, const struct verdict_change *change,
-                                    size_t n_changes, const struct report *seen);
+struct rollout_seen verdict_outcome(const struct want *want, const struct verdict_change *change,
+                                    size_t n_changes, const struct sight *seen);
 
 #endif

@@ -12,8 +12,7 @@ void view_free(struct view **view)
 
     if (!v)
         return;
-    for (size_t i = 0; v->satellite && i < v->n; i++)
-        free(v->satellite[i].seen);
+    arena_done(&v->arena);
     free(v->satellite);
     free(v->silences);
     free(v->packages);
@@ -37,70 +36,126 @@ enum rc view_load_order(struct store *store, const char *id, uint64_t generation
     return rc == RC_OK ? order_decode(envelope.payload, ret, err) : rc;
 }
 
-static enum rc load_orders(struct store *store, struct view_satellite *sat, struct err *err)
-{
-    struct store_order_filter filter = { .satellite = sat->row.id };
-    scoped(free_ptr) struct store_order *orders = NULL;
-    uint64_t released = 0;
-    size_t n = 0;
-    enum rc rc = store_orders(store, &filter, &orders, &n, err);
+/* ---- satellites: each pass of the store is by id, so one walk over the view goes along ---- */
 
-    if (rc != RC_OK)
-        return rc;
-    for (size_t i = 0; i < n; i++) {
-        sat->newest = orders[i].generation;
-        sat->held = orders[i].state == ORDER_HELD;
-        if (orders[i].state == ORDER_RELEASED || orders[i].state == ORDER_ACKED)
-            released = orders[i].generation;
+struct load {
+    struct view *view;
+    size_t cap; /* of view->satellite */
+    size_t at;  /* how far the walk has come */
+    struct order *order;
+    struct report *report; /* room to decode one */
+};
+
+static enum rc keep_row(struct arena *arena, const struct store_satellite *from,
+                        struct view_row *ret, struct err *err)
+{
+    const char **const to[] = { &ret->up, &ret->down, &ret->link_keys, &ret->labels };
+    const char *const texts[] = { from->up, from->down, from->link_keys, from->labels };
+
+    *ret = (struct view_row){ .node = from->node, .added_ms = from->added_ms };
+    memcpy(ret->id, from->id, sizeof ret->id);
+    for (size_t i = 0; i < sizeof to / sizeof to[0]; i++) {
+        *to[i] = arena_copy(arena, texts[i], strlen(texts[i]) + 1);
+        if (!*to[i])
+            return err_set(err, RC_NO_MEMORY, "view");
     }
-    return released ? view_load_order(store, sat->row.id, released, &sat->order, err) : RC_OK;
-}
-
-static enum rc load_report(struct store *store, struct view_satellite *sat, struct err *err)
-{
-    scoped(free_ptr) uint8_t *bytes = NULL;
-    scoped(free_ptr) struct report *seen = calloc(1, sizeof *seen);
-    struct store_observed row;
-    size_t n = 0;
-
-    if (!seen)
-        return err_set(err, RC_NO_MEMORY, "report");
-    enum rc rc = store_report(store, sat->row.id, &row, &bytes, &n, err);
-
-    if (rc == RC_NOT_FOUND)
-        return RC_OK;
-    if (rc != RC_OK)
-        return rc;
-    if (report_decode((struct bytes){ bytes, n }, seen, NULL) != RC_OK)
-        return RC_OK;
-    sat->received_ms = row.received_ms;
-    /* a store from a backup is a little behind what it once signed; more than that is a lie, and
-     * would use up the numbers that orders have */
-    if (seen->generation > sat->newest && seen->generation - sat->newest <= VIEW_AHEAD_MAX)
-        sat->newest = seen->generation;
-    sat->seen = seen;
-    seen = NULL;
     return RC_OK;
 }
 
-static enum rc load_satellites(struct store *store, struct view *view, struct err *err)
+static enum rc take_satellite(void *arg, const struct store_satellite *row, struct err *err)
 {
-    scoped(free_ptr) struct store_satellite *rows = NULL;
-    size_t n = 0;
-    enum rc rc = store_satellites(store, &rows, &n, err);
+    struct load *load = arg;
+    struct view *view = load->view;
+    struct view_satellite *sat;
 
-    if (rc != RC_OK)
-        return rc;
-    view->satellite = calloc(n + 1, sizeof *view->satellite);
-    if (!view->satellite)
-        return err_set(err, RC_NO_MEMORY, "view");
-    view->n = n;
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        view->satellite[i].row = rows[i];
-        rc = load_orders(store, &view->satellite[i], err);
-        if (rc == RC_OK)
-            rc = load_report(store, &view->satellite[i], err);
+    if (view->n == load->cap) {
+        const size_t cap = load->cap > 0 ? 2 * load->cap : 16;
+
+        sat = reallocarray(view->satellite, cap, sizeof *sat);
+        if (!sat)
+            return err_set(err, RC_NO_MEMORY, "view");
+        view->satellite = sat;
+        load->cap = cap;
     }
+    sat = &view->satellite[view->n];
+    *sat = (struct view_satellite){ .held = false };
+    view->n++;
+    return keep_row(&view->arena, row, &sat->row, err);
+}
+
+/* The satellite of a row; NULL if it is none of the view. */
+static struct view_satellite *walk_to(struct load *load, const char *id)
+{
+    struct view *view = load->view;
+
+    while (load->at < view->n && strcmp(view->satellite[load->at].row.id, id) < 0)
+        load->at++;
+    if (load->at == view->n || strcmp(view->satellite[load->at].row.id, id) != 0)
+        return NULL;
+    return &view->satellite[load->at];
+}
+
+static enum rc take_order(void *arg, const struct store_fleet_order *row, struct err *err)
+{
+    struct load *load = arg;
+    struct view_satellite *sat = walk_to(load, row->satellite);
+    struct envelope envelope;
+
+    if (!sat)
+        return RC_OK;
+    sat->newest = row->newest;
+    sat->held = row->held;
+    if (row->released.n == 0)
+        return RC_OK;
+    enum rc rc = envelope_open(row->released, &envelope, err);
+
+    if (rc == RC_OK)
+        rc = order_decode(envelope.payload, load->order, err);
+    return rc == RC_OK ? want_keep(&load->view->arena, load->order, &sat->order, err) : rc;
+}
+
+static enum rc take_report(void *arg, const struct store_observed *row, struct bytes bytes,
+                           struct err *err)
+{
+    struct load *load = arg;
+    struct view_satellite *sat = walk_to(load, row->satellite);
+
+    if (!sat || report_decode(bytes, load->report, NULL) != RC_OK)
+        return RC_OK;
+    sat->received_ms = row->received_ms;
+    return sight_keep(&load->view->arena, load->report, &sat->seen, err);
+}
+
+/* A store from a backup is a little behind what it once signed; more than that is a lie, and would
+ * use up the numbers that orders have. */
+static void believe(struct view_satellite *sat)
+{
+    const uint64_t said = sat->seen ? sat->seen->generation : 0;
+
+    if (said > sat->newest && said - sat->newest <= VIEW_AHEAD_MAX)
+        sat->newest = said;
+}
+
+static enum rc load_satellites(struct store *store, const char *only, struct view *view,
+                               struct err *err)
+{
+    scoped(free_ptr) struct order *order = malloc(sizeof *order);
+    scoped(free_ptr) struct report *report = malloc(sizeof *report);
+    struct load load = { .view = view, .order = order, .report = report };
+
+    view->satellite = calloc(1, sizeof *view->satellite);
+    if (!view->satellite || !order || !report)
+        return err_set(err, RC_NO_MEMORY, "view");
+    load.cap = 1;
+    enum rc rc = store_fleet_satellites(store, only, take_satellite, &load, err);
+
+    if (rc == RC_OK)
+        rc = store_fleet_orders(store, only, take_order, &load, err);
+    load.at = 0;
+    if (rc == RC_OK)
+        rc = store_fleet_reports(store, only, take_report, &load, err);
+    for (size_t i = 0; rc == RC_OK && i < view->n; i++)
+        believe(&view->satellite[i]);
     return rc;
 }
 
@@ -152,7 +207,7 @@ static enum rc load_root(struct store *store, struct view *view, struct err *err
     return RC_OK;
 }
 
-enum rc view_load(struct store *store, struct view **ret, struct err *err)
+static enum rc load_view(struct store *store, const char *only, struct view **ret, struct err *err)
 {
     scoped(view_free) struct view *view = calloc(1, sizeof *view);
     scoped(store_rollback) struct store *open = NULL;
@@ -163,7 +218,7 @@ enum rc view_load(struct store *store, struct view **ret, struct err *err)
     enum rc rc = store_begin_read(store, &open, err);
 
     if (rc == RC_OK)
-        rc = load_satellites(store, view, err);
+        rc = load_satellites(store, only, view, err);
     if (rc == RC_OK)
         rc = load_silences(store, view, err);
     if (rc == RC_OK)
@@ -192,9 +247,44 @@ uint64_t view_missed(const struct view_satellite *sat, uint64_t since_ms)
     return n;
 }
 
+enum rc view_load(struct store *store, struct view **ret, struct err *err)
+{
+    return load_view(store, NULL, ret, err);
+}
+
+enum rc view_load_one(struct store *store, const char *id, struct view **ret, struct err *err)
+{
+    return load_view(store, id, ret, err);
+}
+
+enum rc view_report(struct store *store, const struct view_satellite *sat, struct report **ret,
+                    struct err *err)
+{
+    scoped(free_ptr) struct report *report = NULL;
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    struct store_observed row;
+    size_t n = 0;
+
+    *ret = NULL;
+    if (!sat->seen)
+        return RC_OK;
+    report = malloc(sizeof *report);
+    if (!report)
+        return err_set(err, RC_NO_MEMORY, "report");
+    enum rc rc = store_report(store, sat->row.id, &row, &bytes, &n, err);
+
+    if (rc == RC_OK)
+        rc = report_decode((struct bytes){ bytes, n }, report, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = report;
+    report = NULL;
+    return RC_OK;
+}
+
 enum verdict view_verdict(const struct view_satellite *sat, uint64_t now_ms, uint64_t silent_ms)
 {
-    const struct order *want = view_want(sat);
+    const struct want *want = view_want(sat);
 
     return sat->predicted ? verdict_by_passes(want, sat->seen, sat->missed, VIEW_SILENT_PASSES)
                           : verdict_of(want, sat->seen, view_age_ms(sat, now_ms), silent_ms);
@@ -202,9 +292,19 @@ enum verdict view_verdict(const struct view_satellite *sat, uint64_t now_ms, uin
 
 const struct view_satellite *view_find(const struct view *view, const char *id)
 {
-    for (size_t i = 0; i < view->n; i++)
-        if (strcmp(view->satellite[i].row.id, id) == 0)
-            return &view->satellite[i];
+    size_t low = 0, high = view->n;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(view->satellite[middle].row.id, id);
+
+        if (order == 0)
+            return &view->satellite[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
     return NULL;
 }
 
@@ -317,7 +417,7 @@ struct ride view_ride(const struct view *view, const struct view_satellite *sat,
     return ride_choose(&in);
 }
 
-const struct order *view_want(const struct view_satellite *sat)
+const struct want *view_want(const struct view_satellite *sat)
 {
     return sat->order.generation ? &sat->order : NULL;
 }

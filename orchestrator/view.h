@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * orchestrator/view: the fleet as the store has it now, decoded: for each satellite its newest
- * released order and its newest report.  What `berth status`, `plan` and the daemon look at.
+ * orchestrator/view: the fleet as the store has it now: for each satellite its newest released
+ * order and its newest report, as much of them as is asked for all the time (orchestrator/sight).
+ * What `berth status`, `plan` and the daemon look at.
  *
  * Orders were signed here; reports came through the link's authentication and are decoded strictly
  * again.  A report that the store holds and that does not decode counts as none.
@@ -11,6 +12,7 @@
 
 #include "orchestrator/plan.h"
 #include "orchestrator/ride.h"
+#include "orchestrator/sight.h"
 #include "orchestrator/store.h"
 #include "orchestrator/verdict.h"
 
@@ -18,12 +20,23 @@
 #define VIEW_SILENT_PASSES 2U /* the same where passes are predicted: so many may be missed */
 #define VIEW_AHEAD_MAX 4096U  /* generations that a report is believed to be ahead of the store */
 
+/* As struct store_satellite. */
+struct view_row {
+    char id[NAME_CAP];
+    uint64_t node;
+    uint64_t added_ms;
+    const char *up;
+    const char *down;
+    const char *link_keys;
+    const char *labels;
+};
+
 struct view_satellite {
-    struct store_satellite row;
-    struct order order;   /* newest released one; generation 0 = none */
+    struct view_row row;
+    struct want order;    /* newest released one; generation 0 = none */
     bool held;            /* a newer one waits for its wave */
     uint64_t newest;      /* highest generation in any order or believable report */
-    struct report *seen;  /* newest report, NULL = none */
+    struct sight *seen;   /* newest report, NULL = none */
     uint64_t received_ms; /* of the report, Unix time */
     bool predicted;       /* passes of it are kept, and what follows counts */
     uint64_t missed;      /* passes that began since the report, and were over with nothing heard */
@@ -52,15 +65,24 @@ struct view {
     uint64_t root_version;      /* of the newest root, 0 = there is none */
     uint64_t root_issued_ms;    /* Unix time, as in the root */
     uint64_t operator_since_ms; /* Unix time: documents of the operator from before are void */
+    struct arena arena;         /* what the satellites point to */
 };
 
 /* Read everything, best inside a transaction.  Free with view_free. */
 must_check enum rc view_load(struct store *store, struct view **ret, struct err *err);
+/* The same with one satellite only, or none if there is none of that id. */
+must_check enum rc view_load_one(struct store *store, const char *id, struct view **ret,
+                                 struct err *err);
 void view_free(struct view **view); /* scope cleaner */
 
 /* One order of a satellite, as it was signed; the store's are trusted.  RC_NOT_FOUND. */
 must_check enum rc view_load_order(struct store *store, const char *id, uint64_t generation,
                                    struct order *ret, struct err *err);
+
+/* All that the newest report of a satellite says; NULL without words when sat->seen is, else the
+ * caller frees *ret.  Of the same moment as the view within the transaction that it was read in. */
+must_check enum rc view_report(struct store *store, const struct view_satellite *sat,
+                               struct report **ret, struct err *err);
 
 /* A satellite by id, or NULL. */
 const struct view_satellite *view_find(const struct view *view, const char *id);
@@ -95,7 +117,7 @@ struct ride view_ride(const struct view *view, const struct view_satellite *sat,
                       const struct store_package *package);
 
 /* The order as an argument of verdict functions: NULL when nothing was ever released. */
-const struct order *view_want(const struct view_satellite *sat);
+const struct want *view_want(const struct view_satellite *sat);
 
 /* The verdict on a satellite now: silent by the passes that it missed where they are known, by the
  * age of its report where not. */

@@ -189,7 +189,7 @@ enum rc witness_refuse(const struct witness_alarm *alarm, struct err *err)
                    alarm->satellite, (unsigned long long)alarm->last);
 }
 
-enum rc witness_for(struct store *store, const struct report *seen, struct witness *ret,
+enum rc witness_for(struct store *store, const struct sight *seen, struct witness *ret,
                     struct err *err)
 {
     *ret = (struct witness){ 0 };

@@ -80,7 +80,7 @@ must_check enum rc witness_accuse(const struct witness_alarm *alarm, struct err 
 must_check enum rc witness_ignore(struct store *store, const char *satellite, struct err *err);
 
 /* The head for an order to this satellite; none unless its newest report says that it keeps one. */
-must_check enum rc witness_for(struct store *store, const struct report *seen, struct witness *ret,
+must_check enum rc witness_for(struct store *store, const struct sight *seen, struct witness *ret,
                                struct err *err);
 
 #endif

@@ -186,19 +186,26 @@ static void an_hour_has_so_many_entries(void **state)
     now_ms = NOW_MS;
 }
 
+static void alarm_of(const struct report *report, char out[CONFINEMENT_ALARM_CAP])
+{
+    const struct sight sight = sight_of(report);
+
+    confinement_alarm(&sight, out);
+}
+
 static void raises_alarms(void **state)
 {
     char text[CONFINEMENT_ALARM_CAP];
 
     (void)state;
-    confinement_alarm(&doc, text); /* one is waived, one is optional */
+    alarm_of(&doc, text); /* one is waived, one is optional */
     assert_string_equal(text, "");
     doc.walls.waived = 0;
-    confinement_alarm(&doc, text);
+    alarm_of(&doc, text);
     assert_string_equal(text, "ALARM WALLS: nothing is launched without ipc-namespace");
     doc.event[1].code = RC_DRIFT;
     (void)snprintf(doc.event[1].what, sizeof doc.event[1].what, "acme/cam-north: mounts");
-    confinement_alarm(&doc, text);
+    alarm_of(&doc, text);
     assert_string_equal(text, "ALARM DRIFT: acme/cam-north: mounts");
 }
 

@@ -688,16 +688,15 @@ static void let_makers_die(bool yes)
 static enum ride_why planned(const struct store_package *from, const struct store_package *to)
 {
     scoped(view_free) struct view *view = NULL;
-    scoped(free_ptr) struct report *seen = calloc(1, sizeof *seen);
-    struct view_satellite sat = { .seen = seen };
+    struct report_payload payload = { .state = SLOT_COMMITTED,
+                                      .is_running = true,
+                                      .wanted = from->manifest,
+                                      .running = from->manifest };
+    struct sight seen = { .n_payloads = 1, .payload = &payload };
+    struct view_satellite sat = { .seen = &seen };
 
-    assert_non_null(seen);
-    seen->n_payloads = 1;
-    memcpy(seen->payload[0].tenant, from->tenant, sizeof from->tenant);
-    memcpy(seen->payload[0].name, from->name, sizeof from->name);
-    seen->payload[0].state = SLOT_COMMITTED;
-    seen->payload[0].is_running = true;
-    seen->payload[0].running = seen->payload[0].wanted = from->manifest;
+    memcpy(payload.tenant, from->tenant, sizeof from->tenant);
+    memcpy(payload.name, from->name, sizeof from->name);
     assert_rc(view_load(home.store, &view, &err), RC_OK);
     const struct ride ride = view_ride(view, &sat, view_package(view, &to->manifest));
     assert_true(digest_same(&ride.base, &from->manifest));

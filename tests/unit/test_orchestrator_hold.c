@@ -49,7 +49,7 @@ static size_t queue_of(const char *text, struct store_outgoing rows[QUEUE_MAX])
 }
 
 struct stand {
-    struct report seen[2];
+    struct sight seen[2];
     struct view_satellite sats[2];
     struct view view;
 };

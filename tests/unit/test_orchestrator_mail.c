@@ -17,6 +17,8 @@ static char path[48];
 static struct home home;
 static struct view_satellite sat;
 static struct report seen;
+static struct sight sight;
+static const struct order_line cam = { .tenant = "acme", .name = "cam" };
 
 static int setup(void **state)
 {
@@ -29,9 +31,7 @@ static int setup(void **state)
     home.dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     (void)snprintf(sat.row.id, sizeof sat.row.id, "aurora-1");
     sat.row.node = 7;
-    sat.order.n_lines = 1;
-    (void)snprintf(sat.order.line[0].tenant, NAME_CAP, "acme");
-    (void)snprintf(sat.order.line[0].name, NAME_CAP, "cam");
+    sat.order = (struct want){ .n_lines = 1, .line = &cam };
     return home.dirfd < 0;
 }
 
@@ -110,7 +110,8 @@ static void a_satellite_speaks_for_its_own_payloads(void **state)
     seen.n_payloads = 1;
     (void)snprintf(seen.payload[0].tenant, NAME_CAP, "acme");
     (void)snprintf(seen.payload[0].name, NAME_CAP, "radar");
-    sat.seen = &seen;
+    sight = sight_of(&seen);
+    sat.seen = &sight;
     assert_rc(come("radar", "letter", "hello"), RC_OK);
     assert_rc(come("cam", "letter", "hello"), RC_OK);
     sat.row.node = 8;

@@ -41,27 +41,46 @@ static int set_up(void **state)
     return 0;
 }
 
+/* As the ground keeps them. */
+static enum verdict verdict_at(const struct order *order, uint64_t age_ms)
+{
+    const struct want wanted = want_of(order);
+    const struct sight sight = sight_of(&seen);
+
+    return verdict_of(order ? &wanted : NULL, &sight, age_ms, SILENT_MS);
+}
+
 static enum verdict verdict(void)
 {
-    return verdict_of(&want, &seen, 0, SILENT_MS);
+    return verdict_at(&want, 0);
 }
 
 static const struct verdict_change beacon[] = { { .tenant = "acme", .name = "beacon" } };
 
+static struct rollout_seen beacon_seen(void)
+{
+    const struct want wanted = want_of(&want);
+    const struct sight sight = sight_of(&seen);
+
+    return verdict_outcome(&wanted, beacon, 1, &sight);
+}
+
 static enum outcome outcome(void)
 {
-    return verdict_outcome(&want, beacon, 1, &seen).outcome;
+    return beacon_seen().outcome;
 }
 
 static void synced_means_everything(void **state)
 {
+    const struct want wanted = want_of(&want);
+
     (void)state;
     assert_int_equal(verdict(), VERDICT_SYNCED);
     assert_int_equal(outcome(), OUTCOME_HEALTHY);
     assert_int_equal(verdict_of(NULL, NULL, 0, SILENT_MS), VERDICT_UNKNOWN);
-    assert_int_equal(verdict_of(&want, NULL, 0, SILENT_MS), VERDICT_UNKNOWN);
-    assert_int_equal(verdict_of(&want, &seen, SILENT_MS, SILENT_MS), VERDICT_SYNCED);
-    assert_int_equal(verdict_of(&want, &seen, SILENT_MS + 1, SILENT_MS), VERDICT_SILENT);
+    assert_int_equal(verdict_of(&wanted, NULL, 0, SILENT_MS), VERDICT_UNKNOWN);
+    assert_int_equal(verdict_at(&want, SILENT_MS), VERDICT_SYNCED);
+    assert_int_equal(verdict_at(&want, SILENT_MS + 1), VERDICT_SILENT);
 }
 
 /* One that has done its work, or waits for its time, is where it should be; one that does not run
@@ -95,11 +114,11 @@ static void resting_is_synced(void **state)
 static void nothing_ordered(void **state)
 {
     (void)state;
-    assert_int_equal(verdict_of(NULL, &seen, 0, SILENT_MS), VERDICT_PENDING);
+    assert_int_equal(verdict_at(NULL, 0), VERDICT_PENDING);
     seen.generation = 0;
-    assert_int_equal(verdict_of(NULL, &seen, 0, SILENT_MS), VERDICT_PENDING); /* strangers run */
+    assert_int_equal(verdict_at(NULL, 0), VERDICT_PENDING); /* strangers run */
     seen.n_payloads = 0;
-    assert_int_equal(verdict_of(NULL, &seen, 0, SILENT_MS), VERDICT_SYNCED);
+    assert_int_equal(verdict_at(NULL, 0), VERDICT_SYNCED);
 }
 
 /* Each of these alone is enough not to be synced. */
@@ -179,7 +198,7 @@ static void failure_names_payload_and_code(void **state)
     (void)state;
     seen.payload[0].state = SLOT_ROLLED_BACK;
     seen.payload[0].code = RC_HEALTH_TIMEOUT;
-    struct rollout_seen got = verdict_outcome(&want, beacon, 1, &seen);
+    struct rollout_seen got = beacon_seen();
 
     assert_int_equal(got.outcome, OUTCOME_FAILED);
     assert_int_equal(got.code, RC_HEALTH_TIMEOUT);
@@ -215,21 +234,32 @@ static void removal_is_healthy_once_it_stopped(void **state)
     seen.payload[0].is_running = false;
     assert_int_equal(outcome(), OUTCOME_HEALTHY);
     assert_int_equal(verdict(), VERDICT_SYNCED);
-    assert_int_equal(verdict_outcome(&want, beacon, 1, NULL).outcome, OUTCOME_WAITING);
+    const struct want wanted = want_of(&want);
+    assert_int_equal(verdict_outcome(&wanted, beacon, 1, NULL).outcome, OUTCOME_WAITING);
 }
 
 /* Where passes are known, time does not count. */
+static enum verdict by_passes(uint64_t missed, uint64_t most)
+{
+    const struct want wanted = want_of(&want);
+    const struct sight sight = sight_of(&seen);
+
+    return verdict_by_passes(&wanted, &sight, missed, most);
+}
+
 static void silence_is_counted_in_missed_passes(void **state)
 {
+    const struct want wanted = want_of(&want);
+
     (void)state;
-    assert_int_equal(verdict_by_passes(&want, NULL, 9, 4), VERDICT_UNKNOWN);
-    assert_int_equal(verdict_by_passes(&want, &seen, 0, 0), VERDICT_SYNCED);
-    assert_int_equal(verdict_by_passes(&want, &seen, 4, 4), VERDICT_SYNCED);
-    assert_int_equal(verdict_by_passes(&want, &seen, 5, 4), VERDICT_SILENT);
-    assert_int_equal(verdict_by_passes(&want, &seen, UINT64_MAX, 4), VERDICT_SILENT);
+    assert_int_equal(verdict_by_passes(&wanted, NULL, 9, 4), VERDICT_UNKNOWN);
+    assert_int_equal(by_passes(0, 0), VERDICT_SYNCED);
+    assert_int_equal(by_passes(4, 4), VERDICT_SYNCED);
+    assert_int_equal(by_passes(5, 4), VERDICT_SILENT);
+    assert_int_equal(by_passes(UINT64_MAX, 4), VERDICT_SILENT);
     seen.generation = 3;
-    assert_int_equal(verdict_by_passes(&want, &seen, 4, 4), VERDICT_PENDING);
-    assert_int_equal(verdict_by_passes(&want, &seen, 5, 4), VERDICT_SILENT);
+    assert_int_equal(by_passes(4, 4), VERDICT_PENDING);
+    assert_int_equal(by_passes(5, 4), VERDICT_SILENT);
 }
 
 static bool is_named(void *arg, const struct report_payload *p)
@@ -239,21 +269,22 @@ static bool is_named(void *arg, const struct report_payload *p)
 
 static void what_no_order_named_is_drift(void **state)
 {
+    struct sight sight = sight_of(&seen);
     struct digest one;
     uint32_t at = 9;
 
     (void)state;
     memset(one.b, 1, sizeof one.b);
     assert_null(verdict_drift(NULL, 0, is_named, one.b, &at));
-    assert_ptr_equal(verdict_drift(&seen, 0, is_named, one.b, &at), &seen.payload[1]);
+    assert_ptr_equal(verdict_drift(&sight, 0, is_named, one.b, &at), &seen.payload[1]);
     assert_int_equal(at, 1);
-    assert_null(verdict_drift(&seen, 2, is_named, one.b, &at));
+    assert_null(verdict_drift(&sight, 2, is_named, one.b, &at));
     seen.payload[1].running = (struct digest){ .b = { 0 } }; /* none */
-    assert_null(verdict_drift(&seen, 0, is_named, one.b, &at));
+    assert_null(verdict_drift(&sight, 0, is_named, one.b, &at));
     memset(seen.payload[0].running.b, 7, DIGEST_SIZE);
-    assert_ptr_equal(verdict_drift(&seen, 0, is_named, one.b, &at), &seen.payload[0]);
+    assert_ptr_equal(verdict_drift(&sight, 0, is_named, one.b, &at), &seen.payload[0]);
     seen.payload[0].is_running = false; /* it does not run */
-    assert_null(verdict_drift(&seen, 0, is_named, one.b, &at));
+    assert_null(verdict_drift(&sight, 0, is_named, one.b, &at));
 }
 
 int main(void)

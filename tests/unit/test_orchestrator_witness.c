@@ -315,7 +315,7 @@ static void one_that_is_ignored_stops_nothing(void **state)
 
 static void only_who_keeps_it_gets_it(void **state)
 {
-    static struct report r;
+    struct sight r = { 0 };
     struct digest head;
     struct witness w;
     uint64_t seq = 0;

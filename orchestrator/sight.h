@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/sight: what the ground needs of every satellite's order and report all the time.
+ * Pure.  A decoded report is 54 kB and an order 9 kB, whatever they hold: of a fleet only this is
+ * kept, and who needs more of one satellite reads its report (view_report).
+ *
+ * Both are views: what they point to is somebody else's, and lives longer.
+ */
+#ifndef BERTH_ORCHESTRATOR_SIGHT_H
+#define BERTH_ORCHESTRATOR_SIGHT_H
+
+#include "manifest/doc.h"
+#include "orchestrator/arena.h"
+
+/* What an order asks for. */
+struct want {
+    uint64_t generation; /* 0 = there is no order */
+    uint32_t n_lines;
+    const struct order_line *line; /* sorted by tenant, then name */
+};
+
+/* What a report says.  Members are those of struct report that have their names, but for these. */
+struct sight {
+    uint64_t epoch;
+    uint64_t seq;
+    uint64_t root_version;
+    uint64_t generation;
+    uint64_t staged;
+    struct witness witness;
+    struct report_walls walls;
+    uint32_t lost;
+    uint32_t passes_order;
+    uint32_t passes_document;
+    bool keeps_witness;
+    bool trial; /* agent.trial */
+    uint32_t n_payloads;
+    uint32_t n_objects;
+    uint32_t n_damaged;
+    const struct report_payload *payload;
+    const struct digest *object;
+    const struct digest *damaged; /* scrub.wanted */
+    const char *drift; /* what the newest event of RC_DRIFT is about; NULL = there is none */
+};
+
+/* Views of a whole order (NULL: none) or report. */
+struct want want_of(const struct order *order);
+struct sight sight_of(const struct report *report);
+
+/* The same with all of it in the arena.  RC_NO_MEMORY. */
+must_check enum rc want_keep(struct arena *arena, const struct order *order, struct want *ret,
+                             struct err *err);
+must_check enum rc sight_keep(struct arena *arena, const struct report *report, struct sight **ret,
+                              struct err *err);
+
+#endif
