@@ -664,6 +664,8 @@ unsigned api_status(enum rc rc)
         { RC_PLAN_STALE, 409 },
         { RC_EXISTS, 409 },
         { RC_API_LIMIT, 429 },
+        { RC_API_KEY, 422 },
+        { RC_API_KEY_OPEN, 409 },
         { RC_APPROVAL_ROLE, 409 },
         { RC_APPROVAL_PERSON, 409 },
         { RC_APPROVAL_VOID, 403 },

@@ -20,9 +20,9 @@
 #include "orchestrator/api_console.h"
 #include "orchestrator/api_events.h"
 #include "orchestrator/api_metrics.h"
+
+#include "orchestrator/api_run.h"
 #include "orchestrator/api_token.h"
-#include "orchestrator/approvals.h"
-#include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 
 #define CONNECTIONS_MAX 512U
@@ -46,7 +46,6 @@
 #define LOOK_MS 200U    /* how often the store is asked whether it changed */
 #define ALIVE_MS 15000U /* a stream says something at least so often */
 #define EVENT_MAX 4096U
-#define ANSWER_MAX ((size_t)64 * 1024 * 1024)
 
 /* A connection, and until when what is going on there may last. */
 struct place {
@@ -63,10 +62,7 @@ struct api_http {
     struct MHD_Daemon *daemon;
     char home[HOME_PATH_CAP];
     bool tls, mutual;
-    pthread_mutex_t commands; /* one at a time: */
-    pthread_cond_t idle;
-    bool busy;
-    unsigned changes; /* that wait: they go first */
+    struct api_runner runner;
     pthread_mutex_t rates;
     pthread_mutex_t places;
     struct place place[CONNECTIONS_MAX];
@@ -129,47 +125,35 @@ static enum MHD_Result queue(struct api_http *h, struct MHD_Connection *c, unsig
     return done;
 }
 
-static enum MHD_Result answer_json_as(struct api_http *h, struct MHD_Connection *c, unsigned status,
-                                      const char *type, json_t *value)
+/* Send an answer, which is given up. */
+static enum MHD_Result answer_with(struct api_http *h, struct MHD_Connection *c,
+                                   struct api_answer *answer)
 {
-    char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+    char *text = answer->text;
 
-    json_decref(value);
+    h->refused += answer->refused == RC_API_AUTH;
+    h->limited += answer->refused == RC_API_LIMIT;
+    answer->text = NULL;
     if (!text)
         return MHD_NO; /* no memory: the connection ends */
-    return queue(h, c, status, type,
-                 MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
+    return queue(h, c, answer->status, answer->type,
+                 MHD_create_response_from_buffer(answer->n, text, MHD_RESPMEM_MUST_FREE));
 }
 
 static enum MHD_Result answer_json(struct api_http *h, struct MHD_Connection *c, unsigned status,
                                    json_t *value)
 {
-    return answer_json_as(h, c, status, "application/json", value);
-}
+    struct api_answer answer = api_answer_json(status, API_JSON, value);
 
-static const char *fix_of(enum rc rc)
-{
-    switch ((int)rc) {
-    case RC_API_AUTH:
-        return "send 'Authorization: Bearer TOKEN'; berth token new NAME --role ROLE makes one";
-    case RC_API_ROLE:
-        return "ask for a token of a role that may";
-    case RC_API_LIMIT:
-        return "wait, and ask for less at once";
-    case RC_API_REQUEST:
-    case RC_NOT_FOUND:
-        return "GET /v1/openapi.json says what is served";
-    default:
-        return "";
-    }
+    return answer_with(h, c, &answer);
 }
 
 static enum MHD_Result answer_error(struct api_http *h, struct MHD_Connection *c,
                                     const struct err *err)
 {
-    h->refused += err->rc == RC_API_AUTH;
-    h->limited += err->rc == RC_API_LIMIT;
-    return answer_json(h, c, api_status(err->rc), api_error(err, fix_of(err->rc)));
+    struct api_answer answer = api_answer_error(err);
+
+    return answer_with(h, c, &answer);
 }
 
 static enum MHD_Result answer_bytes(struct api_http *h, struct MHD_Connection *c, const char *type,
@@ -178,150 +162,6 @@ static enum MHD_Result answer_bytes(struct api_http *h, struct MHD_Connection *c
     return queue(h, c, MHD_HTTP_OK, type,
                  MHD_create_response_from_buffer(content.n, (void *)(uintptr_t)content.p,
                                                  MHD_RESPMEM_PERSISTENT));
-}
-
-/* ---- commands ---------------------------------------------------------------------------------
- */
-
-/* Wait for one's turn: who changes something does not wait behind who only looks. */
-static void begin_command(struct api_http *h, bool change)
-{
-    (void)pthread_mutex_lock(&h->commands);
-    h->changes += change;
-    while (h->busy || (!change && h->changes > 0))
-        (void)pthread_cond_wait(&h->idle, &h->commands);
-    h->changes -= change;
-    h->busy = true;
-    (void)pthread_mutex_unlock(&h->commands);
-}
-
-static void end_command(struct api_http *h)
-{
-    (void)pthread_mutex_lock(&h->commands);
-    h->busy = false;
-    (void)pthread_cond_broadcast(&h->idle);
-    (void)pthread_mutex_unlock(&h->commands);
-}
-
-/* What a command has printed, and how it ended. */
-struct ran {
-    int code;
-    bool again;
-    char *out, *err;
-    size_t n_out, n_err;
-};
-
-static void ran_done(struct ran *r)
-{
-    free(r->out);
-    free(r->err);
-}
-
-/* Run a command of berth in this process. */
-static void run_command(struct api_http *h, const struct api_call *call, const struct acting *who,
-                        struct ran *ret)
-{
-    char name[] = "berth", home_option[] = "--home";
-    char as[AUDIT_WHO_CAP];
-    char *argv[API_WORDS_MAX + 4] = { name, home_option, h->home };
-    struct cli_io io = { .out = open_memstream(&ret->out, &ret->n_out),
-                         .err = open_memstream(&ret->err, &ret->n_err),
-                         .columns = call->columns };
-    int argc = 3;
-
-    ret->code = CLI_FAILED;
-    for (size_t i = 0; i < call->n_words; i++)
-        argv[argc++] = (char *)(uintptr_t)call->word[i];
-    if (io.out && io.err) {
-        (void)snprintf(as, sizeof as, APPROVALS_API "%.50s", who->who.name);
-        begin_command(h, strcmp(call->route->method, "GET") != 0);
-        store_act_as(as);
-        acting_set(who);
-        ret->code = cli_run(cmd_tables, argc, argv, &io);
-        acting_set(NULL);
-        store_act_as("");
-        end_command(h);
-    }
-    if (io.out)
-        (void)fclose(io.out);
-    if (io.err)
-        (void)fclose(io.err);
-    ret->again = io.again;
-}
-
-static enum MHD_Result answer_no_json(struct api_http *h, struct MHD_Connection *c, int code)
-{
-    struct err err = { 0 };
-
-    (void)!err_set(&err, code == CLI_OK ? RC_API_LIMIT : RC_INTERNAL,
-                   "the command ended with %d and no answer of at most %zu bytes", code,
-                   ANSWER_MAX);
-    return answer_error(h, c, &err);
-}
-
-/* All that it printed, for a client that prints it. */
-static enum MHD_Result answer_printed(struct api_http *h, struct MHD_Connection *c,
-                                      const struct ran *r)
-{
-    json_t *out = json_stringn(r->out ? r->out : "", r->n_out);
-    json_t *err = json_stringn(r->err ? r->err : "", r->n_err);
-
-    if (!out || !err || r->n_out + r->n_err > ANSWER_MAX) {
-        json_decref(out);
-        json_decref(err);
-        return answer_no_json(h, c, r->code);
-    }
-    return answer_json_as(h, c, MHD_HTTP_OK, API_PRINTED,
-                          json_pack("{s:i, s:b, s:o, s:o}", "exit", r->code, "again", (int)r->again,
-                                    "out", out, "err", err));
-}
-
-/* What a tenant may see of an answer, printed. */
-static enum MHD_Result answer_shown(struct api_http *h, struct MHD_Connection *c,
-                                    const struct api_call *call, json_t *answer,
-                                    const struct ran *r)
-{
-    scoped(ran_done) struct ran shown = { .code = r->code, .again = r->again };
-    FILE *out = open_memstream(&shown.out, &shown.n_out);
-    bool printed = out && api_print(call, answer, out);
-    struct err err = { 0 };
-
-    json_decref(answer);
-    if (out && fclose(out) != 0)
-        printed = false;
-    if (printed)
-        return answer_printed(h, c, &shown);
-    (void)!err_set(&err, RC_API_REQUEST, "parameter 'form' of this path");
-    return answer_error(h, c, &err);
-}
-
-static enum MHD_Result answer_command(struct api_http *h, struct MHD_Connection *c,
-                                      const struct api_call *call, const struct acting *who)
-{
-    scoped(ran_done) struct ran r = { 0 };
-    struct err err = { 0 };
-
-    run_command(h, call, who, &r);
-    if (call->itself)
-        return answer_printed(h, c, &r);
-    json_t *answer = r.out && r.n_out <= ANSWER_MAX ? json_loadb(r.out, r.n_out, 0, NULL) : NULL;
-    const json_t *error = json_object_get(answer, "error");
-
-    if (!answer)
-        return answer_no_json(h, c, r.code);
-    if (error)
-        return answer_json(h, c,
-                           api_status(rc_from_number(
-                               (uint32_t)json_integer_value(json_object_get(error, "code")))),
-                           answer);
-    answer = api_shape(call, &who->who, answer);
-    if (api_nothing(call, answer)) {
-        json_decref(answer);
-        (void)!err_set(&err, RC_NOT_FOUND, "%s", call->variable);
-        return answer_error(h, c, &err);
-    }
-    return call->printed ? answer_shown(h, c, call, answer, &r)
-                         : answer_json(h, c, MHD_HTTP_OK, answer);
 }
 
 static enum MHD_Result answer_me(struct api_http *h, struct MHD_Connection *c,
@@ -715,7 +555,7 @@ static enum MHD_Result take_param(void *arg, enum MHD_ValueKind kind, const char
 
 /* Headers that decide where a request ends, or who asks, come once. */
 struct head {
-    unsigned length, coding, authorization, host;
+    unsigned length, coding, authorization, host, key;
 };
 
 static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *key,
@@ -729,6 +569,7 @@ static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const cha
     h->coding += strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
     h->authorization += strcasecmp(key, MHD_HTTP_HEADER_AUTHORIZATION) == 0;
     h->host += strcasecmp(key, MHD_HTTP_HEADER_HOST) == 0;
+    h->key += strcasecmp(key, "Idempotency-Key") == 0;
     return MHD_YES;
 }
 
@@ -737,7 +578,7 @@ static bool head_ok(struct MHD_Connection *c)
     struct head h = { 0 };
 
     (void)MHD_get_connection_values(c, MHD_HEADER_KIND, take_header, &h);
-    return h.length <= 1 && h.coding == 0 && h.authorization <= 1 && h.host == 1;
+    return h.length <= 1 && h.coding == 0 && h.authorization <= 1 && h.host == 1 && h.key <= 1;
 }
 
 static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struct request *r)
@@ -777,7 +618,11 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
         (void)!err_set(&err, RC_API_LIMIT, "requests of a token at once");
         return answer_error(h, c, &err);
     }
-    return answer_command(h, c, &call, &(struct acting){ .who = who, .secret = secret });
+    struct api_answer answer =
+        api_run(&h->runner, &r->parsed, &call, &(struct acting){ .who = who, .secret = secret },
+                MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Idempotency-Key"));
+
+    return answer_with(h, c, &answer);
 }
 
 static bool accepts_printed(struct MHD_Connection *c)
@@ -881,8 +726,7 @@ enum rc api_http_start(const struct api_http_options *options, struct api_http *
     h->failures = (struct api_rate){ .per_s = FAILURES_PER_S, .burst = FAILURES_BURST };
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&h->commands, NULL);
-    (void)pthread_cond_init(&h->idle, NULL);
+    api_runner_init(&h->runner, h->home);
     (void)pthread_mutex_init(&h->rates, NULL);
     (void)pthread_mutex_init(&h->places, NULL);
     (void)pthread_mutex_init(&h->news, NULL);
@@ -919,8 +763,7 @@ void api_http_stop(struct api_http **http)
     (void)pthread_mutex_destroy(&h->news);
     (void)pthread_mutex_destroy(&h->places);
     (void)pthread_mutex_destroy(&h->rates);
-    (void)pthread_cond_destroy(&h->idle);
-    (void)pthread_mutex_destroy(&h->commands);
+    api_runner_done(&h->runner);
     free(h);
     *http = NULL;
 }

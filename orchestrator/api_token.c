@@ -172,6 +172,14 @@ enum rc api_token_list(struct store *store, struct api_token **ret, size_t *ret_
     return RC_OK;
 }
 
+enum rc api_token_hash(const char *secret, struct digest *ret, struct err *err)
+{
+    if (!secret || strnlen(secret, SECRET_LEN + 1) != SECRET_LEN ||
+        strncmp(secret, SECRET_PREFIX, sizeof SECRET_PREFIX - 1) != 0)
+        return err_set(err, RC_API_AUTH, "token");
+    return hash_of(secret, ret, err);
+}
+
 enum rc api_token_find(struct store *store, const char *secret, uint64_t now_ms,
                        struct api_who *ret, struct err *err)
 {
@@ -180,10 +188,7 @@ enum rc api_token_find(struct store *store, const char *secret, uint64_t now_ms,
     size_t n = 0;
     bool found = false;
 
-    if (!secret || strnlen(secret, SECRET_LEN + 1) != SECRET_LEN ||
-        strncmp(secret, SECRET_PREFIX, sizeof SECRET_PREFIX - 1) != 0)
-        return err_set(err, RC_API_AUTH, "token");
-    enum rc rc = hash_of(secret, &hash, err);
+    enum rc rc = api_token_hash(secret, &hash, err);
 
     if (rc == RC_OK)
         rc = api_token_list(store, &list, &n, err);

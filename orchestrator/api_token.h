@@ -38,6 +38,9 @@ must_check enum rc api_token_revoke(struct store *store, const char *name, uint6
 must_check enum rc api_token_list(struct store *store, struct api_token **ret, size_t *ret_n,
                                   struct err *err);
 
+/* What the store knows a secret by.  RC_API_AUTH: it has not the form of one. */
+must_check enum rc api_token_hash(const char *secret, struct digest *ret, struct err *err);
+
 /* Whose secret this is, now.  RC_API_AUTH, whatever is wrong with it. */
 must_check enum rc api_token_find(struct store *store, const char *secret, uint64_t now_ms,
                                   struct api_who *ret, struct err *err);

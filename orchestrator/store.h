@@ -86,6 +86,38 @@ must_check enum rc store_drop_lease(struct store *store, struct err *err);
 /* Who has it, also when it is over; RC_NOT_FOUND, without words, if nobody ever had it. */
 must_check enum rc store_lease(struct store *store, struct store_lease *ret, struct err *err);
 
+/* ---- requests that may come again (orchestrator/api_once) ---- */
+
+#define STORE_ONCE_KEY_CAP 65U
+#define STORE_ONCE_TYPE_CAP 64U
+struct store_once {
+    struct digest token; /* SHA-256 of the secret of whoever asked */
+    char key[STORE_ONCE_KEY_CAP];
+    struct digest request; /* what was asked */
+    uint64_t at_ms;
+    uint32_t status; /* of the answer; 0 = there is none yet */
+    char type[STORE_ONCE_TYPE_CAP];
+};
+
+/* How long such rows are kept, how many of a token and in all, and how large an answer may be. */
+struct store_once_limits {
+    uint64_t ms;
+    uint32_t each, all;
+    size_t text;
+};
+
+/* Put the row in, without an answer, unless there is one of its token and key: then *ret_first is
+ * false, *ret_before that one and *ret_text its answer, which the caller frees.  Those that are too
+ * old, or one too many, go.  One transaction. */
+must_check enum rc store_once_begin(struct store *store, const struct store_once *row,
+                                    const struct store_once_limits *limits, bool *ret_first,
+                                    struct store_once *ret_before, uint8_t **ret_text,
+                                    size_t *ret_n, struct err *err);
+
+/* Give it its status, type and answer; one that has gone meanwhile is RC_OK. */
+must_check enum rc store_once_end(struct store *store, const struct store_once *row,
+                                  struct bytes text, struct err *err);
+
 /* ---- settings: "fleet" (name), "operator-key" (path), "fleet-file" (path) ---- */
 
 must_check enum rc store_set(struct store *store, const char *key, const char *value,

@@ -168,6 +168,13 @@ static const char schema_12[] =
     "ALTER TABLE wave ADD COLUMN retried_seq INTEGER NOT NULL DEFAULT 0;";
 /* clang-format on */
 
+/* What schema 13 adds: requests that may come again, and what was answered. */
+static const char schema_13[] =
+    "CREATE TABLE once (token BLOB NOT NULL, once_key TEXT NOT NULL, request BLOB NOT NULL,"
+    "  at_ms INTEGER NOT NULL, status INTEGER NOT NULL, type TEXT NOT NULL, answer BLOB NOT NULL,"
+    "  PRIMARY KEY (token, once_key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX once_at ON once (at_ms);";
+
 /* The audit log is appended to, and never changed: each database says so in its own way. */
 #define APPEND_ONLY(table, trigger)                                                                \
     "CREATE TRIGGER " trigger "_no_update BEFORE UPDATE ON " table                                 \
@@ -197,6 +204,7 @@ const struct schema_step store_schema[] = {
     { 10, schema_10, NULL, NULL },
     { 11, schema_11, schema_11_sqlite, schema_11_pg },
     { 12, schema_12, NULL, NULL },
+    { 13, schema_13, NULL, NULL },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

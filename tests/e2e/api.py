@@ -15,8 +15,8 @@ tokens = {n: open(f"{work}/{n}.token").read().strip() for n in ("viewer", "opera
 TIMEOUT = 120  # against hanging
 
 
-def ask(method, path, who="viewer", body=None, headers=None):
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+def ask(method, path, who="viewer", body=None, headers=None, at=None):
+    c = http.client.HTTPConnection("127.0.0.1", at or port, timeout=TIMEOUT)
     h = dict(headers or {})
     if who:
         h["Authorization"] = "Bearer " + tokens.get(who, who)
@@ -101,6 +101,7 @@ def contract():
             if path == "/v1/events":
                 continue  # has no end: below
             if method == "post":
+                assert {"$ref": "#/components/parameters/key"} in operation["parameters"] and {"400", "409", "422"} <= set(operation["responses"]), path
                 status, headers, text = ask("POST", real, "viewer")
                 assert status == 403, (real, status)
             else:
@@ -245,6 +246,72 @@ def changes():
     for path in ("/v1/rollouts/999/pause", "/v1/rollouts/0/pause", "/v1/rollouts/-1/pause", "/v1/rollouts/1%20/pause", "/v1/rollouts/--help/pause", "/v1/rollouts//pause"):
         assert ask("POST", path, "operator")[0] == 404, path
     assert get("/v1/rollouts/1")["rollouts"][0]["state"] == "running"
+
+
+# ---- once and not twice ----------------------------------------------------------------------------------------
+def done(action):
+    entries = json.loads(subprocess.run([berth, "audit", "log", "--last", "1000", "--json"], capture_output=True, check=True).stdout)
+    return sum(e["action"] == action for e in entries)
+
+
+class Server:
+    """One more berth-api on the same home."""
+
+    def __init__(self):
+        self.p = subprocess.Popen([os.path.join(os.path.dirname(berth), "berth-api"), "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True)
+        self.port = int(self.p.stderr.readline().split("port=")[1].split()[0])
+        threading.Thread(target=self.p.stderr.read, daemon=True).start()
+
+    def end(self):
+        self.p.terminate()
+        assert self.p.wait(TIMEOUT) == 0
+
+
+def once():
+    def post(verb, key, who="operator", body=None, at=None, more=None):
+        return ask("POST", f"/v1/rollouts/1/{verb}", who, body, {"Idempotency-Key": key, **(more or {})}, at)
+
+    before = done("rollout-pause")
+    status, headers, first = post("pause", "a-key", body='{"reason": "once"}')
+    assert status == 200 and json.loads(first)["rollouts"][0]["reason"] == "once", first
+    for _ in range(3):
+        got = post("pause", "a-key", body='{"reason": "once"}')
+        assert (got[0], got[1]["Content-Type"], got[2]) == (200, headers["Content-Type"], first), got
+    assert done("rollout-pause") == before + 1
+    # what is another request, for whatever reason
+    for verb, body, more in (("pause", None, None), ("pause", '{"reason": "other"}', None), ("abort", '{"reason": "once"}', None), ("resume", None, None),
+                             ("pause?why=x", '{"reason": "once"}', None), ("pause", '{"reason": "once"}', {"Accept": "application/vnd.berth.printed+json"})):
+        status, _, text = post(verb, "a-key", body=body, more=more)
+        assert status == 422 and json.loads(text)["error"]["code_name"] == "API_KEY", (verb, text)
+    # the key is its owner's; and what was refused stays so
+    for _ in range(2):
+        status, _, refused = post("pause", "a-key", "safety", '{"reason": "once"}')
+        assert status == 409 and json.loads(refused)["error"]["code_name"] == "ROLLOUT_STATE", refused
+    for bad in ("", "a b", "a" * 65, '"a"'):
+        assert post("resume", bad)[0] == 400, bad
+    assert status_of(raw(b"POST /v1/rollouts/1/resume HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer " + tokens["operator"].encode() +
+                         b"\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\nContent-Length: 0\r\n\r\n")) == 400
+    assert get("/v1/rollouts/1")["rollouts"][0]["state"] == "paused"
+    # another server, and many at once on both
+    server = Server()
+    assert post("pause", "a-key", body='{"reason": "once"}', at=server.port)[2] == first
+    before, answers = done("rollout-resume"), []
+    threads = [threading.Thread(target=lambda at=at: answers.append(post("resume", "raced", at=at))) for at in (None, server.port) * 3]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    made = {text for status, _, text in answers if status == 200}
+    assert len(made) == 1 and json.loads(made.pop())["rollouts"][0]["state"] == "running", answers
+    for status, _, text in answers:
+        assert status == 200 or (status == 409 and json.loads(text)["error"]["code_name"] == "API_KEY_OPEN"), text
+    assert done("rollout-resume") == before + 1
+    server.end()
+    # and one that comes after all have gone
+    server = Server()
+    assert post("resume", "raced", at=server.port)[0] == 200 and done("rollout-resume") == before + 1
+    server.end()
+    print("api: a request that comes again is made once")
 
 
 def revocation():
@@ -454,6 +521,6 @@ def approvals():
     assert actions.count("rollout-approve") == 4 and actions.count("rollout-force") == 2 and actions.count("rollout-retry") == 1 and actions.count("rollout-deny") == 1, actions
 
 
-for step in (logs, contract, same_as_cli, lists, roles, changes, revocation, hostile, held_open, streams, crowd, metrics, approvals, wrong_tokens):
+for step in (logs, contract, same_as_cli, lists, roles, changes, once, revocation, hostile, held_open, streams, crowd, metrics, approvals, wrong_tokens):
     step()
     print("api:", step.__name__, "ok", flush=True)

@@ -106,12 +106,14 @@ static void each_step_makes_the_next_number(void **state)
 static void the_schema_before_is_brought_up_to_date(void **state)
 {
 #define WITHOUT(table, column) "ALTER TABLE " table " DROP COLUMN " column ";"
+#define NO_13 "DROP TABLE once;"
 #define NO_11                                                                                      \
-    "DROP TABLE approval;" WITHOUT("wave", "excused") WITHOUT("rollout", "plan")                   \
-        WITHOUT("rollout", "approve") WITHOUT("rollout", "fail_pct")                               \
-            WITHOUT("rollout", "fail_min") WITHOUT("rollout", "success_pct")                       \
-                WITHOUT("rollout", "silent_passes") WITHOUT("rollout", "silent_ms")                \
-                    WITHOUT("rollout", "silent_skip") WITHOUT("rollout", "deadline_ms")
+    NO_13 "DROP TABLE approval;" WITHOUT("wave", "retried_ms") WITHOUT("wave", "retried_epoch")    \
+        WITHOUT("wave", "retried_seq") WITHOUT("wave", "excused") WITHOUT("rollout", "plan")       \
+            WITHOUT("rollout", "approve") WITHOUT("rollout", "fail_pct")                           \
+                WITHOUT("rollout", "fail_min") WITHOUT("rollout", "success_pct")                   \
+                    WITHOUT("rollout", "silent_passes") WITHOUT("rollout", "silent_ms")            \
+                        WITHOUT("rollout", "silent_skip") WITHOUT("rollout", "deadline_ms")
 /* What was added since schema 8; the newest first. */
 #define SINCE_8 NO_11 "DROP TABLE lease; DROP TABLE pass; "
 #define NO_RECORDS                                                                                 \
@@ -123,6 +125,7 @@ static void the_schema_before_is_brought_up_to_date(void **state)
         const char *sql;
         unsigned number;
     } back[] = {
+        { NO_13, 12 },
         { NO_11, 10 },
         { NO_11 "DROP TABLE lease;", 9 },
         { SINCE_8, 8 },

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "orchestrator/api_run.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "orchestrator/api_once.h"
+#include "orchestrator/cmd.h"
+#include "orchestrator/home.h"
+
+void api_runner_init(struct api_runner *runner, const char *home)
+{
+    *runner = (struct api_runner){ .home = home };
+    (void)pthread_mutex_init(&runner->turn, NULL);
+    (void)pthread_cond_init(&runner->idle, NULL);
+}
+
+void api_runner_done(struct api_runner *runner)
+{
+    (void)pthread_cond_destroy(&runner->idle);
+    (void)pthread_mutex_destroy(&runner->turn);
+}
+
+/* Wait for one's turn: who changes something does not wait behind who only looks. */
+static void begin_command(struct api_runner *r, bool change)
+{
+    (void)pthread_mutex_lock(&r->turn);
+    r->changes += change;
+    while (r->busy || (!change && r->changes > 0))
+        (void)pthread_cond_wait(&r->idle, &r->turn);
+    r->changes -= change;
+    r->busy = true;
+    (void)pthread_mutex_unlock(&r->turn);
+}
+
+static void end_command(struct api_runner *r)
+{
+    (void)pthread_mutex_lock(&r->turn);
+    r->busy = false;
+    (void)pthread_cond_broadcast(&r->idle);
+    (void)pthread_mutex_unlock(&r->turn);
+}
+
+static bool is_change(const struct api_call *call)
+{
+    return strcmp(call->route->method, "GET") != 0;
+}
+
+static struct api_answer run(struct api_runner *runner, const struct api_call *call,
+                             const struct acting *who)
+{
+    scoped(api_ran_done) struct api_ran ran = { .code = CLI_FAILED };
+    char name[] = "berth", home_option[] = "--home";
+    char as[AUDIT_WHO_CAP];
+    char *argv[API_WORDS_MAX + 4] = { name, home_option, (char *)(uintptr_t)runner->home };
+    struct cli_io io = { .out = open_memstream(&ran.out, &ran.n_out),
+                         .err = open_memstream(&ran.err, &ran.n_err),
+                         .columns = call->columns };
+    int argc = 3;
+
+    for (size_t i = 0; i < call->n_words; i++)
+        argv[argc++] = (char *)(uintptr_t)call->word[i];
+    if (io.out && io.err) {
+        (void)snprintf(as, sizeof as, APPROVALS_API "%.50s", who->who.name);
+        begin_command(runner, is_change(call));
+        store_act_as(as);
+        acting_set(who);
+        ran.code = cli_run(cmd_tables, argc, argv, &io);
+        acting_set(NULL);
+        store_act_as("");
+        end_command(runner);
+    }
+    if (io.out)
+        (void)fclose(io.out);
+    if (io.err)
+        (void)fclose(io.err);
+    ran.again = io.again;
+    return api_answer_ran(call, &who->who, &ran);
+}
+
+/* What cannot be kept is answered all the same: who asks again learns that it was begun. */
+static void keep(struct api_runner *runner, const struct store_once *once,
+                 const struct api_answer *answer)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    struct err err = { 0 };
+    enum rc rc = home_open(runner->home, false, &home, &err);
+
+    if (rc == RC_OK)
+        rc = api_once_end(home.store, once, answer, &err);
+    if (rc != RC_OK)
+        log_err(LOG_LEVEL_ERROR, &err, "an answer is not kept");
+}
+
+struct api_answer api_run(struct api_runner *runner, const struct api_request *request,
+                          const struct api_call *call, const struct acting *who, const char *key)
+{
+    struct store_once once;
+    struct api_answer answer = { 0 };
+    struct err err = { 0 };
+
+    if (!key || !is_change(call))
+        return run(runner, call, who);
+    {
+        scoped(home_close) struct home home = HOME_NONE;
+        enum rc rc = home_open(runner->home, false, &home, &err);
+
+        if (rc == RC_OK)
+            rc = api_once_begin(home.store, who->secret, key, request, clock_unix_ms(), &once,
+                                &answer, &err);
+        if (rc != RC_OK)
+            return api_answer_error(&err);
+    }
+    if (answer.text)
+        return answer;
+    answer = run(runner, call, who);
+    if (answer.text)
+        keep(runner, &once, &answer);
+    return answer;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * orchestrator/api_run: commands of berth in berth-api's process, one after the other.
+ */
+#ifndef BERTH_ORCHESTRATOR_API_RUN_H
+#define BERTH_ORCHESTRATOR_API_RUN_H
+
+#include <pthread.h>
+
+#include "orchestrator/api_answer.h"
+#include "orchestrator/approvals.h"
+
+struct api_runner {
+    const char *home; /* borrowed */
+    pthread_mutex_t turn;
+    pthread_cond_t idle;
+    bool busy;
+    unsigned changes; /* that wait: they go first */
+};
+void api_runner_init(struct api_runner *runner, const char *home);
+void api_runner_done(struct api_runner *runner);
+
+/* Run what was asked for, for whoever did.  key: its Idempotency-Key, NULL = none; a request that
+ * changes nothing needs none. */
+struct api_answer api_run(struct api_runner *runner, const struct api_request *request,
+                          const struct api_call *call, const struct acting *who, const char *key);
+
+#endif
