@@ -339,20 +339,33 @@ static enum rc child_failed(struct start *s, const struct child_message *m, stru
                    exec ? program(&s->request->plan) : s->step);
 }
 
-/* A child that has failed makes what is done for it fail, too: its own reason came first. */
-static enum rc first_reason(struct start *s, enum rc rc, struct err *err)
+/* The kernel has ended something of it that wanted more memory than it may have.  Counted before
+ * that is sent its signal, so whoever sees an end sees its reason, too. */
+static bool out_of_memory(const struct start *s)
+{
+    struct wire_usage usage;
+    uint64_t times;
+
+    cgroup_usage(&s->launcher->tree, &s->instance.cgroup, &usage);
+    return usage.oom_kills > 0 || (s->instance.oom >= 0 && read(s->instance.oom, &times,
+                                                                sizeof times) == sizeof times);
+}
+
+/* A child that has failed or was ended makes what is done for it fail, too: its own reason came
+ * first, and before that the one for which the kernel refused it something. */
+static enum rc first_reason(struct start *s, const char *step, enum rc rc, struct err *err)
 {
     struct child_message m = { 0 };
     struct err unheard = { 0 };
     bool end = false;
     pid_t pid = 0;
 
-    if (s->step != NULL || s->instance.pid <= 0)
-        return rc;
-    s->until_ms = 0; /* what is there already */
-    if (hear(s, &m, &pid, &end, &unheard) == RC_OK && !end && m.kind == CHILD_FAILED)
-        return child_failed(s, &m, err);
-    return rc;
+    if (s->step == NULL && s->instance.pid > 0) {
+        s->until_ms = 0; /* what is there already */
+        if (hear(s, &m, &pid, &end, &unheard) == RC_OK && !end && m.kind == CHILD_FAILED)
+            rc = child_failed(s, &m, err);
+    }
+    return out_of_memory(s) ? err_set(err, RC_OOM, "at %s", s->step != NULL ? s->step : step) : rc;
 }
 
 /* ---- clone, and what only the parent can do for the child ----------------------------------- */
@@ -762,7 +775,7 @@ static enum rc start_once(const struct launcher *launcher, const struct wire_lau
         enum rc rc = steps[i].run(&s, err);
 
         if (rc != RC_OK) {
-            rc = first_reason(&s, rc, err);
+            rc = first_reason(&s, steps[i].name, rc, err);
             *ret_spoilt = s.spoilt;
             *ret_step = s.step != NULL ? s.step : steps[i].name;
             undo(&s);

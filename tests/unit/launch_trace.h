@@ -2,8 +2,9 @@
  *
  * tests/unit/launch_trace: follow a berth-launch and what it starts, and make one system call of
  * one launch go wrong: the n-th of the launcher itself, of the stem that it gave its order to, of
- * the sandbox's process 1, or of the payload's process before its exec.  Seen from outside, by
- * ptrace, like fault_rig; but there every call that changes files counts, and here every call.
+ * the sandbox's process 1, or of the payload's process before its exec.  Or let the launcher stand
+ * still at one until the payload has ended.  Seen from outside, by ptrace, like fault_rig; but
+ * there every call that changes files counts, and here every call.
  *
  * A call that is to fail is not made.  Calls to close and to exit do not count: they do what they
  * are for, whatever they return.
@@ -40,6 +41,10 @@ struct trace {
     size_t n;             /* which one, from 1; 0 = none */
     size_t again;         /* and once more, so many calls behind that; 0 = not */
     int sys;              /* with which errno; 0 = it is killed instead */
+    /* If this is another role than the launcher's, neither: calls count from the payload's exec on,
+     * and the launcher stands still in front of the n-th until who has this role has ended. */
+    enum trace_role until;
+    void (*meanwhile)(pid_t pid); /* or this is done while it is in the n-th; NULL = not */
     bool armed;           /* a request has been heard, and not been answered */
     bool ended;           /* the launcher has */
     size_t calls;         /* of the role, while armed */
@@ -49,6 +54,11 @@ struct trace {
     uint64_t arg[6];  /* of the same */
     unsigned answers; /* that were sent */
     bool idle;        /* and it waits for what comes next */
+    pid_t init;       /* process 1, until it has ended */
+    pid_t program;    /* the payload, from its exec on until it has ended */
+    bool execs;       /* it has come to that */
+    pid_t held;       /* the launcher, while it stands still */
+    pid_t waits;      /* process 1, which may not see yet that its child has ended */
     struct trace_task task[TRACE_TASKS];
 };
 
@@ -112,6 +122,14 @@ static inline void trace_fire(struct trace *t, struct trace_task *task, const fa
     t->again = 0;
     t->nr = (long)info->entry.nr;
     memcpy(t->arg, info->entry.args, sizeof t->arg);
+    if (t->meanwhile != NULL) {
+        t->meanwhile(task->pid);
+        return;
+    }
+    if (t->until != TRACE_LAUNCHER) {
+        t->held = task->pid;
+        return;
+    }
     if (t->sys == 0) {
         (void)kill(task->pid, SIGKILL);
         return;
@@ -136,7 +154,17 @@ static inline void trace_on_entry(struct trace *t, struct trace_task *task, cons
         /* an interrupted poll goes on as restart_syscall, with the same arguments */
         t->idle = (info->entry.nr == SYS_poll || info->entry.nr == SYS_restart_syscall) &&
                   (int)info->entry.args[2] < 0;
-    if (t->armed && task->role == t->role && trace_counts(info) && ++t->calls == t->n)
+    /* Before it is made: what it does to others is seen before its end is told. */
+    if (task->role == TRACE_PAYLOAD &&
+        (info->entry.nr == SYS_execveat || info->entry.nr == SYS_execve)) {
+        t->program = task->pid;
+        t->execs = true;
+    }
+    if (t->until == TRACE_PAYLOAD && t->armed && task->role == TRACE_INIT &&
+        info->entry.nr == SYS_rt_sigtimedwait)
+        t->waits = task->pid;
+    if (t->armed && task->role == t->role && (t->until == TRACE_LAUNCHER || t->execs) &&
+        trace_counts(info) && ++t->calls == t->n)
         trace_fire(t, task, info);
 }
 
@@ -161,6 +189,8 @@ static inline int trace_on_stop(struct trace *t, struct trace_task *task, int st
     const int event = status >> 16;
     unsigned long child = 0;
 
+    if (task->role == TRACE_INIT)
+        t->init = task->pid;
     if (event == PTRACE_EVENT_EXEC)
         task->role = TRACE_OTHER;
     siginfo_t alive;
@@ -183,6 +213,21 @@ static inline int trace_on_stop(struct trace *t, struct trace_task *task, int st
     return 0;
 }
 
+static inline void trace_let_go(pid_t *pid)
+{
+    (void)ptrace(PTRACE_SYSCALL, *pid, NULL, NULL); /* it may be dead by now */
+    *pid = 0;
+}
+
+/* Those that stand still and need not any more. */
+static inline void trace_release(struct trace *t)
+{
+    if (t->held != 0 && (t->until == TRACE_PAYLOAD ? t->program : t->init) == 0)
+        trace_let_go(&t->held);
+    if (t->waits != 0 && t->answers > 0)
+        trace_let_go(&t->waits);
+}
+
 /* Let all go on until one process has come to its next stop, or has ended. */
 static inline void trace_pump(struct trace *t)
 {
@@ -197,11 +242,18 @@ static inline void trace_pump(struct trace *t)
     if (WIFSTOPPED(status)) {
         int sig = trace_on_stop(t, task, status);
 
-        (void)ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)sig); /* it may be dead by now */
+        if (pid != t->held && pid != t->waits)
+            (void)ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)sig); /* or it is dead */
+        trace_release(t);
         return;
     }
     task->pid = 0;
     t->ended = t->ended || pid == t->launcher;
+    if (pid == t->init)
+        t->init = t->waits = 0;
+    if (pid == t->program)
+        t->program = 0;
+    trace_release(t);
 }
 
 /* Until the launcher has sent so many answers more and has put all away, or has ended. */
