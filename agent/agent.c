@@ -58,8 +58,10 @@ void agent_event(struct agent *a, enum rc code, uint32_t count, const char *what
 
 void agent_event_err(struct agent *a, const struct err *err, const char *what)
 {
+    char text[WHY_CAP];
+
     log_err(LOG_LEVEL_WARN, err, "refused %s", what);
-    agent_event(a, err->rc, 1, what);
+    agent_event(a, err->rc, 1, why_of(what, err, text));
 }
 
 void agent_set_aside(struct agent *a, int fd, const struct digest *object, enum rc why)
@@ -277,10 +279,11 @@ static void tell_action(struct agent *a, const struct action *action)
 {
     const struct unit_record *r = &a->table.unit[action->unit].kept;
     char name[2 * NAME_CAP];
+    char text[WHY_CAP];
 
     (void)snprintf(name, sizeof name, "%s/%s", r->tenant, r->name);
     if (action->type == ACTION_NOTE)
-        agent_event(a, action->code, 1, name);
+        agent_event(a, action->code, 1, why_text(&a->whys, name, action->code, text));
     if (action->type == ACTION_COMMIT)
         log_event(LOG_LEVEL_INFO, "committed payload=%s", name);
 }

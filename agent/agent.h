@@ -28,6 +28,7 @@
 #include "agent/report.h"
 #include "agent/rounds.h"
 #include "agent/state.h"
+#include "agent/why.h"
 #include "boot/start.h"
 #include "link/port.h"
 #include "manifest/config.h"
@@ -281,6 +282,7 @@ struct agent {
     struct state state;
     struct table table;
     struct events events;
+    struct whys whys;
     struct objects objects;
     struct slots slots;
     struct port_transfers transfers;

@@ -510,17 +510,42 @@ static enum rc take_package(struct agent *a, int fd, struct install *job, bool w
     return take_verified(a, &offer, job, whole, err);
 }
 
-/* What could not be verified may have been sent for a repair: whose, says its envelope. */
-static void tell_repair(struct agent *a, int fd)
+/* Of the manifest that a package which could not be verified says it has. */
+static bool claims(int fd, struct digest *ret)
 {
     scoped(package_done) struct package package = { 0 };
     struct envelope parts;
-    struct digest manifest;
     struct err ignored;
 
-    if (package_open(fd, &package, &ignored) == RC_OK &&
-        envelope_open(package_envelope(&package), &parts, &ignored) == RC_OK &&
-        sha256_of(parts.payload, manifest.b, &ignored) == RC_OK)
+    return package_open(fd, &package, &ignored) == RC_OK &&
+           envelope_open(package_envelope(&package), &parts, &ignored) == RC_OK &&
+           sha256_of(parts.payload, ret->b, &ignored) == RC_OK;
+}
+
+/* Whose version the order says that this is: nobody else's is told under that name. */
+static void name_ordered(const struct agent *a, const struct digest *manifest,
+                         char name[2 * NAME_CAP])
+{
+    for (uint32_t i = 0; i < a->table.n_units; i++) {
+        const struct unit_record *r = &a->table.unit[i].kept;
+
+        if (digest_same(&r->wanted, manifest))
+            (void)snprintf(name, 2U * NAME_CAP, "%s/%s", r->tenant, r->name);
+    }
+}
+
+/* One that was refused before anything of it could be believed: it may be what an order waits for,
+ * or have been sent for a repair. */
+static void tell_unverified(struct agent *a, int fd, const struct err *err)
+{
+    char name[2 * NAME_CAP] = "package";
+    struct digest manifest;
+    bool known = fd >= 0 && claims(fd, &manifest);
+
+    if (known)
+        name_ordered(a, &manifest, name);
+    agent_event_err(a, err, name);
+    if (known && rc_class(err->rc) != RC_CLASS_RETRY)
         repair_refused(a, &manifest);
 }
 
@@ -537,9 +562,7 @@ static enum rc begin(struct agent *a, struct install *job, bool whole, struct er
     if (rc == RC_OK)
         rc = take_package(a, fd, job, whole, &verified, err);
     if (rc != RC_OK && !verified) {
-        agent_event_err(a, err, "package");
-        if (fd >= 0 && rc_class(rc) != RC_CLASS_RETRY)
-            tell_repair(a, fd);
+        tell_unverified(a, fd, err);
         if (rc != RC_GRANT_MISSING && rc != RC_DELEGATION_MISSING && rc_class(rc) != RC_CLASS_RETRY)
             refuse_object(a, &object, rc);
     }

@@ -146,7 +146,7 @@ static enum rc load(const struct agent *a, const struct unit_record *r,
 
 /* The sums of everybody above it: of the tenant, and of each team down to its own. */
 static enum rc check_share(const struct agent *a, const struct unit_record *r,
-                           const struct loaded *l)
+                           const struct loaded *l, struct err *err)
 {
     const struct manifest *m = loaded_manifest(l);
     const struct grant *grant = loaded_grant(a, l);
@@ -154,18 +154,19 @@ static enum rc check_share(const struct agent *a, const struct unit_record *r,
     bool busy = false;
 
     if (!grant)
-        return RC_GRANT_MISSING;
+        return err_set(err, RC_GRANT_MISSING, "%s", r->tenant);
     enum rc rc = RC_OK;
     if (l->recorded)
         recorded_chain(a, l->recorded, &chain);
     else
-        rc = trust_authorities(a->trust, grant, m->team, &chain, NULL);
+        rc = trust_authorities(a->trust, grant, m->team, &chain, err);
     if (rc != RC_OK)
         return rc;
     for (uint32_t i = 0; i < chain.n; i++) {
         rc = reconcile_share(&a->table, r, &m->limits, &chain.of[i]);
         if (rc != RC_OK && rc != RC_BUSY)
-            return rc;
+            return err_set(err, rc, "with all that runs of %s",
+                           chain.of[i].team[0] != '\0' ? chain.of[i].team : r->tenant);
         busy |= rc == RC_BUSY;
     }
     return busy ? RC_BUSY : RC_OK;
@@ -210,13 +211,20 @@ static enum rc check_files(struct agent *a, const struct unit_record *unit,
     return rc == RC_BUSY && u && u->run.phase != RUN_NONE ? RC_UNPACK_FAILED : rc;
 }
 
-enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct digest *manifest,
-                        struct admission *ret)
+static void keep_why(struct agent *a, const char *tenant, const char *payload,
+                     const struct err *err)
 {
-    struct agent *a = arg;
+    char name[2 * NAME_CAP];
+
+    (void)snprintf(name, sizeof name, "%s/%s", tenant, payload);
+    why_keep(&a->whys, name, err);
+}
+
+static enum rc admit(struct agent *a, const struct unit_record *unit, const struct digest *manifest,
+                     struct admission *ret, struct err *err)
+{
     scoped(loaded_done) struct loaded l = { .slot.root = -1 };
-    struct err err = { 0 };
-    enum rc rc = load(a, unit, manifest, &l, &err);
+    enum rc rc = load(a, unit, manifest, &l, err);
 
     /* A slot that is damaged is as good as none: its package may be sent again. */
     if (rc == RC_SLOT_DAMAGED)
@@ -229,16 +237,16 @@ enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct 
         return RC_AGENT_UNBOOTED;
     rc = check_safety(a, unit, manifest);
     if (rc == RC_OK)
-        rc = check_share(a, unit, &l);
+        rc = check_share(a, unit, &l, err);
     if (rc == RC_OK)
         rc = check_files(a, unit, manifest, &l);
     if (rc == RC_SLOT_DAMAGED)
         return RC_NOT_FOUND;
     if (rc == RC_OK)
-        rc = room_for_data(a, unit, m, &err);
+        rc = room_for_data(a, unit, m, err);
     bool snapshot = copying_wanted(a, unit, m, manifest);
     if (rc == RC_OK && snapshot && unit->state == SLOT_INSTALLED)
-        rc = copying_room(a, unit, m, &err);
+        rc = copying_room(a, unit, m, err);
     if (rc == RC_OK) {
         *ret = (struct admission){
             .health = m->health,
@@ -249,6 +257,18 @@ enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct 
         };
         memcpy(ret->team, m->team, sizeof ret->team);
     }
+    return rc;
+}
+
+enum rc supervise_admit(void *arg, const struct unit_record *unit, const struct digest *manifest,
+                        struct admission *ret)
+{
+    struct agent *a = arg;
+    struct err err = { 0 };
+    enum rc rc = admit(a, unit, manifest, ret, &err);
+
+    if (rc != RC_OK && err.rc == rc)
+        keep_why(a, unit->tenant, unit->name, &err);
     return rc;
 }
 
@@ -362,6 +382,7 @@ void supervise_start(struct agent *a, const struct action *action)
         return;
     }
     log_err(LOG_LEVEL_WARN, &err, "start payload=%s/%s", r->tenant, r->name);
+    keep_why(a, r->tenant, r->name, &err);
     reconcile_launch_failed(&a->table, action->instance, rc, clock_mono_ms());
 }
 
@@ -734,13 +755,15 @@ void supervise_recheck(struct agent *a)
         }
         enum rc rc = load(a, &u->kept, &u->run.manifest, &l, &err);
         if (rc == RC_OK)
-            rc = check_share(a, &u->kept, &l);
+            rc = check_share(a, &u->kept, &l, &err);
         if (rc == RC_OK)
             renew_share(a, u, &l);
         /* Only what the trust says ends a run: not a slot that cannot be read just now, and not a
          * share that is large enough once those that were told to stop have ended. */
-        if (rc != RC_OK && rc_class(rc) == RC_CLASS_REFUSED && rc != RC_NOT_FOUND)
-            reconcile_deny(&a->table, u, rc, clock_mono_ms());
+        if (rc == RC_OK || rc_class(rc) != RC_CLASS_REFUSED || rc == RC_NOT_FOUND)
+            continue;
+        keep_why(a, u->kept.tenant, u->kept.name, &err);
+        reconcile_deny(&a->table, u, rc, clock_mono_ms());
     }
 }
 
@@ -811,6 +834,7 @@ static void on_launch_failed(struct agent *a, const struct wire_launch_failed *m
     (void)err_set(&err, code, "%.32s: %.96s", m->step, m->what);
     err.sys = m->sys;
     log_err(LOG_LEVEL_WARN, &err, "launch-failed payload=%s/%s", p->tenant, p->name);
+    keep_why(a, p->tenant, p->name, &err);
     proc_close(p);
     mail_not_started(a, m->head.instance);
     reconcile_launch_failed(&a->table, m->head.instance, code, clock_mono_ms());
@@ -924,6 +948,7 @@ static void on_limited(struct agent *a, const struct wire_limited *m)
         (void)err_set(&err, code, "%.96s", m->what);
         err.sys = m->sys;
         log_err(LOG_LEVEL_WARN, &err, "limits payload=%s/%s", p->tenant, p->name);
+        keep_why(a, p->tenant, p->name, &err);
     }
     if (m->tag == TAG_VERSION)
         reconcile_relimited(&a->table, m->head.instance, code, clock_mono_ms());

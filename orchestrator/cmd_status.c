@@ -18,6 +18,7 @@
 
 #define EVENTS_SHOWN 64U
 #define EVENTS_PRINTED 5U
+#define REASON_CAP 128U /* of a code and an event */
 
 /* One payload of one satellite, ordered or seen or both. */
 struct line {
@@ -160,36 +161,91 @@ static const char *sent_as(const struct view *view, const struct line *line,
     return digest_same(&row->object, &package->object) ? "full" : "delta";
 }
 
+/* What came down of a satellite's events; oldest first. */
+struct told {
+    struct store_event *events;
+    size_t n;
+};
+
+static void told_free(struct told *told)
+{
+    free(told->events);
+}
+
+static struct told told_by(struct store *store, const char *id)
+{
+    struct told ret = { 0 };
+
+    if (store_events(store, id, EVENTS_SHOWN, &ret.events, &ret.n, NULL) != RC_OK)
+        ret.n = 0;
+    return ret;
+}
+
+/* What a payload was refused, as the satellite told it last: with the code that its line has or, of
+ * a version that it could not take yet and so has none of, with whichever.  NULL = nothing. */
+static const struct store_event *refusal_of(const struct told *told, const struct line *line)
+{
+    char name[2U * NAME_CAP + 2U];
+    size_t size = (size_t)snprintf(name, sizeof name, "%s/%s: ", line->tenant, line->name);
+
+    if (!line->seen || (line->seen->code == 0 && line->seen->state != SLOT_RECEIVING))
+        return NULL;
+    for (size_t i = told->n; i-- > 0;) {
+        const struct store_event *event = &told->events[i];
+
+        if ((line->seen->code == 0 || event->code == line->seen->code) &&
+            strncmp(event->what, name, size) == 0)
+            return event;
+    }
+    return NULL;
+}
+
+/* "GRANT_EXCEEDED: inner-root", or the code alone. */
+static const char *reason_text(const struct told *told, const struct line *line, char *out,
+                               size_t cap)
+{
+    const struct store_event *event = refusal_of(told, line);
+    uint32_t code = event ? event->code : line->seen ? line->seen->code : 0;
+    char what[sizeof event->what] = "";
+
+    if (event)
+        (void)screen_safe(strchr(event->what, ' '), what, sizeof what);
+    (void)snprintf(out, cap, "%s%s%s", code ? rc_name(rc_from_number(code)) : "", event ? ":" : "",
+                   what);
+    return out;
+}
+
 static json_t *payload_json(const struct view *view, const struct view_satellite *sat,
-                            const struct line *line, const struct sent *sent)
+                            const struct line *line, const struct sent *sent,
+                            const struct told *told)
 {
     static const struct report_payload none;
     const struct report_payload *seen = line->seen ? line->seen : &none;
     uint32_t refused = delta_refused(view, sat, line);
     const struct store_outgoing *row = sent_for(sent, view, line);
+    char reason[REASON_CAP];
 
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:s, s:b, s:i, s:i, s:s, s:s, s:o}",
-                     "tenant", json_safe(line->tenant), "name", json_safe(line->name),
-                     "want_version", json_safe(want_version(view, line)), "want_digest",
-                     line->want ? json_digest(&line->want->manifest) : json_null(),
-                     "observed_version", json_safe(seen->version), "observed_digest",
-                     json_digest(&seen->running), "state", slot_state_name(seen->state), "code",
-                     (int)seen->code, "code_name", rc_name(rc_from_number(seen->code)), "running",
-                     seen->is_running, "restarts", (int)(seen->restarts & INT32_MAX), "memory_kib",
-                     (int)(seen->memory_kib & INT32_MAX), "delta_refused",
-                     refused ? rc_name(rc_from_number(refused)) : "", "sent_as",
-                     sent_as(view, line, row), "sent_bytes", json_uint(row ? row->size : 0));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i, s:s, s:o, s:b, s:i, s:i, s:s, s:s, s:o}",
+        "tenant", json_safe(line->tenant), "name", json_safe(line->name), "want_version",
+        json_safe(want_version(view, line)), "want_digest",
+        line->want ? json_digest(&line->want->manifest) : json_null(), "observed_version",
+        json_safe(seen->version), "observed_digest", json_digest(&seen->running), "state",
+        slot_state_name(seen->state), "code", (int)seen->code, "code_name",
+        rc_name(rc_from_number(seen->code)), "reason",
+        json_safe(reason_text(told, line, reason, sizeof reason)), "running", seen->is_running,
+        "restarts", (int)(seen->restarts & INT32_MAX), "memory_kib",
+        (int)(seen->memory_kib & INT32_MAX), "delta_refused",
+        refused ? rc_name(rc_from_number(refused)) : "", "sent_as", sent_as(view, line, row),
+        "sent_bytes", json_uint(row ? row->size : 0));
 }
 
-static json_t *events_json(struct store *store, const char *id)
+static json_t *events_json(const struct told *told)
 {
-    scoped(free_ptr) struct store_event *events = NULL;
+    const struct store_event *events = told->events;
     json_t *list = json_array();
-    size_t n = 0;
 
-    if (store_events(store, id, EVENTS_SHOWN, &events, &n, NULL) != RC_OK)
-        n = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < told->n; i++)
         (void)json_array_append_new(
             list,
             json_pack("{s:o, s:i, s:s, s:i, s:o}", "seq", json_uint(events[i].seq), "code",
@@ -203,6 +259,7 @@ static json_t *satellite_json(struct store *store, const struct view *view,
 {
     scoped(free_ptr) struct line *lines = NULL;
     scoped(free_ptr) struct store_outgoing *rows = NULL;
+    scoped(told_free) struct told told = told_by(store, sat->row.id);
     scoped(free_ptr) struct report *report = NULL;
     struct sent sent = { 0 };
     json_t *payloads = json_array();
@@ -218,7 +275,7 @@ static json_t *satellite_json(struct store *store, const struct view *view,
     if (drift_find(store, sat, drifted, &n_drifted, NULL) != RC_OK)
         n_drifted = 0;
     for (size_t i = 0; i < n; i++) {
-        json_t *row = payload_json(view, sat, &lines[i], &sent);
+        json_t *row = payload_json(view, sat, &lines[i], &sent, &told);
 
         (void)json_object_set_new(row, "drifted",
                                   json_boolean(drift_has(sat, drifted, n_drifted, lines[i].seen)));
@@ -227,26 +284,25 @@ static json_t *satellite_json(struct store *store, const struct view *view,
     char alarm[ALARM_CAP];
 
     alarm_text(sat->seen, alarm);
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:o, s:o, s:o, s:o, s:o}",
-                     "id", sat->row.id, "alarm", alarm, "verdict",
-                     verdict_name(view_verdict(sat, now_ms, silent_ms)), "root_version",
-                     json_uint(sat->seen ? sat->seen->root_version : 0), "generation_wanted",
-                     json_uint(sat->order.generation), "generation_observed",
-                     json_uint(sat->seen ? sat->seen->generation : 0), "report_age_ms",
-                     sat->seen ? json_uint(age) : json_null(), "lost", lost_json(sat->seen),
-                     "passes_since_order", json_uint(sat->seen ? sat->seen->passes_order : 0),
-                     "passes_since_document", json_uint(sat->seen ? sat->seen->passes_document : 0),
-                     "rekey", json_uint(report ? report->keys.rekey : 0), "generation_staged",
-                     json_uint(sat->seen ? sat->seen->staged : 0), "agent",
-                     report ? describe_agent(&report->agent) : json_null(), "payloads", payloads,
-                     "events", events_json(store, sat->row.id), "scrub",
-                     report ? describe_scrub(&report->scrub) : json_null(), "link",
-                     report ? describe_traffic(&report->traffic) : json_null(), "usage",
-                     report ? describe_usage(report) : json_null(), "refused_calls",
-                     report ? refused_json(report) : json_null(), "confinement",
-                     report ? confinement_json(report) : json_null(), "labels",
-                     json_safe(sat->row.labels));
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:o, s:o, s:o, s:o, s:o, s:o}",
+        "id", sat->row.id, "alarm", alarm, "verdict",
+        verdict_name(view_verdict(sat, now_ms, silent_ms)), "root_version",
+        json_uint(sat->seen ? sat->seen->root_version : 0), "generation_wanted",
+        json_uint(sat->order.generation), "generation_observed",
+        json_uint(sat->seen ? sat->seen->generation : 0), "report_age_ms",
+        sat->seen ? json_uint(age) : json_null(), "lost", lost_json(sat->seen),
+        "passes_since_order", json_uint(sat->seen ? sat->seen->passes_order : 0),
+        "passes_since_document", json_uint(sat->seen ? sat->seen->passes_document : 0), "rekey",
+        json_uint(report ? report->keys.rekey : 0), "generation_staged",
+        json_uint(sat->seen ? sat->seen->staged : 0), "agent",
+        report ? describe_agent(&report->agent) : json_null(), "payloads", payloads, "events",
+        events_json(&told), "scrub", report ? describe_scrub(&report->scrub) : json_null(), "link",
+        report ? describe_traffic(&report->traffic) : json_null(), "usage",
+        report ? describe_usage(report) : json_null(), "refused_calls",
+        report ? refused_json(report) : json_null(), "confinement",
+        report ? confinement_json(report) : json_null(), "labels", json_safe(sat->row.labels));
 }
 
 /* What reading everything again has found, for people. */
@@ -305,8 +361,10 @@ static void print_usage(struct cli *cli, const struct report *seen)
 
 /* "receiving 62 %" while its package is under way, "rolled-back HEALTH_TIMEOUT", "committed". */
 static void state_text(const struct view *view, const struct report *report,
-                       const struct line *line, char *out, size_t cap)
+                       const struct line *line, const struct told *told, char *out, size_t cap)
 {
+    char reason[REASON_CAP];
+
     const struct store_package *package =
         line->want ? view_package(view, &line->want->manifest) : NULL;
 
@@ -314,9 +372,9 @@ static void state_text(const struct view *view, const struct report *report,
         (void)snprintf(out, cap, "%s", report ? "not reported" : "no report yet");
         return;
     }
+    (void)reason_text(told, line, reason, sizeof reason);
     (void)snprintf(out, cap, "%s%s%s%s", slot_state_name(line->seen->state),
-                   line->seen->code ? " " : "",
-                   line->seen->code ? rc_name(rc_from_number(line->seen->code)) : "",
+                   reason[0] != '\0' ? " " : "", reason,
                    ride_failed(line->seen) ? ", full follows" : "");
     for (uint32_t i = 0; package && report && i < report->n_transfers; i++) {
         const struct report_transfer *t = &report->transfer[i];
@@ -334,10 +392,11 @@ static void state_text(const struct view *view, const struct report *report,
 }
 
 static void add_payload(struct cli_table *table, const struct view *view,
-                        const struct report *report, const struct line *line)
+                        const struct report *report, const struct line *line,
+                        const struct told *told)
 {
     char payload[2U * NAME_CAP + 1U];
-    char state[64];
+    char state[64 + REASON_CAP];
     char memory[CLI_SIZE_CAP] = "";
     char restarts[12] = "";
     const char *const cells[] = { payload,
@@ -348,7 +407,7 @@ static void add_payload(struct cli_table *table, const struct view *view,
                                   memory };
 
     (void)snprintf(payload, sizeof payload, "%s/%s", line->tenant, line->name);
-    state_text(view, report, line, state, sizeof state);
+    state_text(view, report, line, told, state, sizeof state);
     if (line->seen && line->seen->is_running) {
         (void)snprintf(restarts, sizeof restarts, "%u", line->seen->restarts);
         (void)cli_size((uint64_t)line->seen->memory_kib * 1024U, memory);
@@ -356,17 +415,18 @@ static void add_payload(struct cli_table *table, const struct view *view,
     cli_table_row(table, cells);
 }
 
-static void print_payloads(struct cli *cli, const struct view *view,
+static void print_payloads(struct cli *cli, struct store *store, const struct view *view,
                            const struct view_satellite *sat, const struct report *report)
 {
     static const char *const headings[] = { "PAYLOAD", "WANT",     "RUNNING",
                                             "STATE",   "RESTARTS", "MEMORY" };
     scoped(cli_table_free) struct cli_table *table = cli_table_new(headings, 6);
+    scoped(told_free) struct told told = told_by(store, sat->row.id);
     scoped(free_ptr) struct line *lines = NULL;
     size_t n = lines_of(sat, &lines);
 
     for (size_t i = 0; i < n; i++)
-        add_payload(table, view, report, &lines[i]);
+        add_payload(table, view, report, &lines[i], &told);
     if (n > 0)
         cli_table_print(cli, table);
 }
@@ -579,7 +639,7 @@ static int run_ps(struct cli *cli)
     if (!cli->json) {
         if (drift_print(cli, home.store, view, sat, &err) != RC_OK)
             return cli_fail(cli, &err, NULL);
-        print_payloads(cli, view, sat, report);
+        print_payloads(cli, home.store, view, sat, report);
         print_refused(cli, view, sat);
         print_events(cli, home.store, sat->row.id);
     }

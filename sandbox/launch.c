@@ -347,8 +347,8 @@ static bool out_of_memory(const struct start *s)
     uint64_t times;
 
     cgroup_usage(&s->launcher->tree, &s->instance.cgroup, &usage);
-    return usage.oom_kills > 0 || (s->instance.oom >= 0 && read(s->instance.oom, &times,
-                                                                sizeof times) == sizeof times);
+    return usage.oom_kills > 0 ||
+           (s->instance.oom >= 0 && read(s->instance.oom, &times, sizeof times) == sizeof times);
 }
 
 /* A child that has failed or was ended makes what is done for it fail, too: its own reason came

@@ -64,7 +64,7 @@ const digest = (d) => (d ? el('code', { title: d }, d.slice(0, 12)) : '-');
 function slots(s) {
   return table(['Payload', 'Wanted', 'Digest', 'Runs', 'Digest', 'State', 'Goes as', '#Restarts', '#Memory'], (s.payloads || []).map((p) => [
     `${p.tenant}/${p.name}`, p.want_version || '(stop)', digest(p.want_digest), p.running ? p.observed_version : '-', digest(p.running ? p.observed_digest : null),
-    [said(p.state), p.code ? el('div', { class: 'bad' }, p.code_name) : null, p.drifted ? el('div', { class: 'bad' }, '! drifted: nobody ordered this') : null],
+    [said(p.state), p.reason || p.code ? el('div', { class: 'bad' }, p.reason || p.code_name) : null, p.drifted ? el('div', { class: 'bad' }, '! drifted: nobody ordered this') : null],
     p.sent_as ? `${p.sent_as}, ${size(p.sent_bytes)}` : '-', p.running ? String(p.restarts) : '-', p.running ? size(p.memory_kib * 1024) : '-']), 'slots');
 }
 

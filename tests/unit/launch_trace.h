@@ -45,9 +45,9 @@ struct trace {
      * and the launcher stands still in front of the n-th until who has this role has ended. */
     enum trace_role until;
     void (*meanwhile)(pid_t pid); /* or this is done while it is in the n-th; NULL = not */
-    bool armed;           /* a request has been heard, and not been answered */
-    bool ended;           /* the launcher has */
-    size_t calls;         /* of the role, while armed */
+    bool armed;                   /* a request has been heard, and not been answered */
+    bool ended;                   /* the launcher has */
+    size_t calls;                 /* of the role, while armed */
     size_t fired;
     size_t strayed;   /* calls of stems that had to end */
     long nr;          /* of the call */

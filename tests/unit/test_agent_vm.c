@@ -74,6 +74,8 @@ static void refuses_a_machine_where_no_tender_is(void **state)
     struct digest digest = send_version(&machine);
     send_order(1, &digest);
     await_event(RC_NOT_BUILT);
+    await("what is not listed", has_event_about,
+          "acme/cam-north: mounts: isolation: vm: no tender solo5 is liste");
     assert_false(sky->report.n_payloads > 0 && sky->report.payload[0].is_running);
     end_berthd(SIGTERM, 0);
 }
@@ -87,6 +89,7 @@ static void refuses_a_machine_that_is_not_granted(void **state)
     struct digest digest = send_version(&machine);
     send_order(1, &digest);
     await_event(RC_GRANT_EXCEEDED);
+    await("what is not granted", has_event_about, "acme/cam-north: isolation");
     end_berthd(SIGTERM, 0);
 }
 

@@ -318,6 +318,13 @@ static void fake_report(struct fake *f)
         report->n_payloads = 1;
         fake_payload(f, &report->payload[0]);
     }
+    if (report->payload[0].code == RC_HEALTH_TIMEOUT) {
+        report->n_events = 1;
+        report->event[0] = (struct report_event){ .seq = 1,
+                                                  .code = RC_HEALTH_TIMEOUT,
+                                                  .count = 1,
+                                                  .what = "acme/beacon: nothing was heard" };
+    }
     report->n_transfers = f->transfers.n_transfers;
     for (uint32_t i = 0; i < report->n_transfers; i++) {
         struct report_transfer *to = &report->transfer[i];
@@ -643,6 +650,10 @@ static void releases_go_by_wave_and_a_bad_one_stops(void **state)
     release(BAD_VERSION, 3);
     apply_as_planned();
     until("--home home rollout status 3", 7, "sat-2: acme/beacon HEALTH_TIMEOUT");
+    must("--home home ps sat-2");
+    assert_true(out_says("rolled-back HEALTH_TIMEOUT: nothing was heard"));
+    must("--home home ps sat-2 --json");
+    assert_true(out_says("\"reason\": \"HEALTH_TIMEOUT: nothing was heard\""));
     assert_true(fakes[1].got_bad);
     assert_string_equal(fakes[1].running.version, "2.0.0");
 
