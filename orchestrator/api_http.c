@@ -363,14 +363,13 @@ static ssize_t read_stream(void *arg, uint64_t pos, char *buf, size_t max)
     static const char alive[] = ": alive\n\n";
     struct stream *s = arg;
     char text[EVENT_MAX];
-    struct api_who who;
     struct err err = { 0 };
     size_t n = 0;
 
     (void)pos;
     for (unsigned turn = 0;; turn++) {
-        if (api_token_find(s->home.store, s->secret, clock_unix_ms(), &who, &err) != RC_OK ||
-            api_events_next(&s->events, text, sizeof text, &n, &err) != RC_OK || n > max)
+        if (api_events_next(&s->events, clock_unix_ms(), text, sizeof text, &n, &err) != RC_OK ||
+            n > max)
             return MHD_CONTENT_READER_END_OF_STREAM;
         if (n > 0) {
             memcpy(buf, text, n);
@@ -409,7 +408,7 @@ static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *
     (void)snprintf(s->secret, sizeof s->secret, "%s", secret);
     enum rc rc = home_open(h->home, false, &s->home, &err);
 
-    s->events = (struct api_events){ .store = s->home.store, .who = *who };
+    s->events = (struct api_events){ .store = s->home.store, .secret = s->secret };
     if (rc == RC_OK)
         rc = api_events_begin(&s->events, last, &err);
     if (rc != RC_OK) {

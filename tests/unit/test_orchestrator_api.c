@@ -63,7 +63,7 @@ static void lets_in_whom_the_table_says(void **state)
         /* only an operator changes anything, but for who may stop things, or approve */
         unsigned may = 1U << API_OPERATOR | 1U << API_SAFETY;
 
-        if (strstr(r->path, "/approve") || strstr(r->path, "/deny"))
+        if (strstr(r->path, "/approve") || strstr(r->path, "/deny") || strstr(r->path, "/force"))
             may |= 1U << API_APPROVER;
         if (strcmp(r->method, "GET") != 0)
             assert_int_equal(r->roles & ~may, 0);
@@ -342,33 +342,53 @@ static void a_damaged_token_opens_nothing(void **state)
 /* ---- events -----------------------------------------------------------------------------------
  */
 
+#define LATER 5000U
+
 static char *next(struct api_events *e, char *buf, size_t cap)
 {
     struct err err;
     size_t n = 0;
 
-    assert_rc(api_events_next(e, buf, cap, &n, &err), RC_OK);
+    assert_rc(api_events_next(e, LATER, buf, cap, &n, &err), RC_OK);
     buf[n] = '\0';
     return buf;
+}
+
+static void make_token(struct store *store, const struct api_who *who, uint8_t bit,
+                       uint64_t expires_ms, char secret[API_SECRET_CAP])
+{
+    const uint8_t bits[API_SECRET_SIZE] = { bit };
+    struct err err;
+
+    assert_rc(api_token_make(store, who, bits, 1000, expires_ms, secret, &err), RC_OK);
+}
+
+static void log_entries(struct store *store, int n)
+{
+    struct err err;
+
+    for (int i = 0; i < n; i++)
+        assert_rc(store_audit(store, NULL, "test", 7, &err, "line\n%d", i), RC_OK);
 }
 
 static void tells_each_entry_once(void **state)
 {
     struct store *store = *state;
-    struct api_events e = { .store = store, .who = viewer }, t = { .store = store, .who = acme };
-    char text[1024];
+    char one[API_SECRET_CAP], two[API_SECRET_CAP], text[1024];
+    struct api_events e = { .store = store, .secret = one }, t = { .store = store, .secret = two };
     struct err err;
 
+    make_token(store, &viewer, 1, 0, one);
+    make_token(store, &acme, 2, 0, two);
     store_act_as("api/someone");
-    for (int i = 1; i <= 3; i++)
-        assert_rc(store_audit(store, NULL, "test", 7, &err, "line\n%d", i), RC_OK);
+    log_entries(store, 3);
     store_act_as("");
-    assert_rc(api_events_begin(&e, "1", &err), RC_OK);
+    assert_rc(api_events_begin(&e, "3", &err), RC_OK);
     assert_rc(api_events_begin(&t, NULL, &err), RC_OK);
-    assert_non_null(strstr(next(&e, text, sizeof text), "event: audit\nid: 2\ndata: {"));
+    assert_non_null(strstr(next(&e, text, sizeof text), "event: audit\nid: 4\ndata: {"));
     assert_non_null(strstr(text, "\"who\":\"api/someone\""));
     assert_null(strstr(text, "line\n")); /* no entry can make lines of the stream */
-    assert_non_null(strstr(next(&e, text, sizeof text), "id: 3\n"));
+    assert_non_null(strstr(next(&e, text, sizeof text), "id: 5\n"));
     assert_string_equal(next(&e, text, sizeof text), "event: changed\ndata: {}\n\n");
     assert_string_equal(next(&e, text, sizeof text), "");
     assert_string_equal(next(&t, text, sizeof text), "event: changed\ndata: {}\n\n");
@@ -377,6 +397,57 @@ static void tells_each_entry_once(void **state)
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_rc(api_events_begin(&e, bad[i], &err), RC_API_REQUEST);
+}
+
+/* However much there is to tell, the token is looked up when somebody could have changed it. */
+static void looks_a_token_up_once_for_many(void **state)
+{
+    struct store *store = *state;
+    char secret[API_SECRET_CAP], text[1024];
+    struct api_events e = { .store = store, .secret = secret };
+    struct err err;
+
+    make_token(store, &viewer, 1, 0, secret);
+    log_entries(store, 100);
+    assert_rc(api_events_begin(&e, "1", &err), RC_OK);
+    for (int i = 0; i < 101; i++)
+        assert_string_not_equal(next(&e, text, sizeof text), "");
+    assert_string_equal(next(&e, text, sizeof text), "");
+    assert_int_equal(e.last, 101);
+    assert_int_equal(e.lookups, 1);
+    log_entries(store, 2);
+    for (int i = 0; i < 2; i++)
+        assert_non_null(strstr(next(&e, text, sizeof text), "event: audit"));
+    assert_int_equal(e.lookups, 2);
+}
+
+/* ... and in the middle of it. */
+static void ends_with_its_token(void **state)
+{
+    struct store *store = *state;
+    char secret[API_SECRET_CAP], short_lived[API_SECRET_CAP], text[1024] = "untouched";
+    struct api_events e = { .store = store, .secret = secret },
+                      s = { .store = store, .secret = short_lived };
+    struct err err;
+    size_t n = 0;
+
+    make_token(store, &viewer, 1, 0, secret);
+    make_token(store, &(struct api_who){ .name = "short", .role = API_VIEWER }, 2, 7000,
+               short_lived);
+    log_entries(store, 10);
+    assert_rc(api_events_begin(&e, "0", &err), RC_OK);
+    assert_rc(api_events_begin(&s, "0", &err), RC_OK);
+    for (int i = 0; i < 3; i++)
+        assert_non_null(strstr(next(&e, text, sizeof text), "event: audit"));
+    assert_rc(api_events_next(&s, 6999, text, sizeof text, &n, &err), RC_OK);
+    assert_true(n > 0);
+    assert_rc(api_events_next(&s, 7000, text, sizeof text, &n, &err), RC_API_AUTH);
+    assert_int_equal(n, 0);
+    assert_rc(api_token_revoke(store, "v", LATER, &err), RC_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_rc(api_events_next(&e, LATER, text, sizeof text, &n, &err), RC_API_AUTH);
+        assert_int_equal(n, 0);
+    }
 }
 
 /* ---- rates ------------------------------------------------------------------------------------
@@ -420,6 +491,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_token_opens_what_it_says, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_damaged_token_opens_nothing, open_store, close_store),
         cmocka_unit_test_setup_teardown(tells_each_entry_once, open_store, close_store),
+        cmocka_unit_test_setup_teardown(looks_a_token_up_once_for_many, open_store, close_store),
+        cmocka_unit_test_setup_teardown(ends_with_its_token, open_store, close_store),
         cmocka_unit_test(holds_each_to_its_rate),
     };
 
