@@ -317,10 +317,12 @@ bench-scale: $(B)/tests/bench/bench_scale ## what the ground's store costs with 
 	$(Q)$(B)/tests/bench/bench_scale build/bench/scale.jsonl $(N)
 
 .PHONY: bench-sandbox
-bench-sandbox: programs $(B)/tests/bench/bench_sandbox ## the figures of the sandbox alone, beside bubblewrap and crun
+SANDBOX_BENCHES := bench_sandbox bench_neighbour bench_seccomp
+bench-sandbox: programs $(addprefix $(B)/tests/bench/,$(SANDBOX_BENCHES)) ## the figures of the sandbox alone, beside bubblewrap and crun
 	$(Q)tools/deps build bench
 	$(Q)mkdir -p build/bench
-	$(Q)BERTH_BUILD=$(B) $(B)/tests/bench/bench_sandbox build/bench/sandbox.jsonl
+	$(Q)for b in $(SANDBOX_BENCHES); do BERTH_BUILD=$(B) $(B)/tests/bench/$$b build/bench/$${b#bench_}.jsonl || exit 1; done
+	$(Q)cat build/bench/neighbour.jsonl build/bench/seccomp.jsonl >>build/bench/sandbox.jsonl
 
 bench-delta: ## deltas of ten pairs of Debian packages beside xz, bsdiff, xdelta3 and zstd (long; fetches packages and peers)
 	$(Q)tools/deps build

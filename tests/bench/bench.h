@@ -49,6 +49,39 @@ static inline uint64_t bench_ns(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
+static inline int bench_compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Of n values, which it sorts; 0 when there are none. */
+static inline double bench_median(uint64_t *list, size_t n)
+{
+    qsort(list, n, sizeof list[0], bench_compare);
+    return n == 0 ? 0 : (double)list[n / 2];
+}
+
+/* One figure beside that of a peer, as a line of the file and for people.  aim: how many times that
+ * of the peer at most, 0 = none. */
+static inline void bench_row(FILE *out, const char *figure, double value, const char *unit,
+                             const char *peer, double peer_value, double aim)
+{
+    char text[400] = "-";
+    double ratio = peer_value > 0 ? value / peer_value : 0;
+
+    if (aim > 0)
+        (void)snprintf(text, sizeof text, "<= %.2f", aim);
+    (void)fprintf(out,
+                  "{\"figure\":\"%s\",\"value\":%.0f,\"unit\":\"%s\",\"peer\":\"%s\","
+                  "\"peer_value\":%.0f,\"ratio\":%.2f,\"aim\":\"%s\"}\n",
+                  figure, value, unit, peer, peer_value, ratio, text);
+    (void)printf("  %-46s %9.0f %-4s %s: %.0f, ratio %.2f  (aim %s)\n", figure, value, unit, peer,
+                 peer_value, ratio, text);
+}
+
 static inline double bench_s(clockid_t clock)
 {
     return (double)bench_ns(clock) / 1e9;

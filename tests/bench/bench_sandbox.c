@@ -5,10 +5,11 @@
  *
  *   start to reap    of a static program that ends at once: through berth-launch with every wall
  * and limit, from the request to its EXITED; bubblewrap with the nearest isolation it offers (same
- * filter, no limits); crun with namespaces, a filter list and limits memory           proportional
- * set size of what stays beside a payload that sleeps many             200 payloads that run at
- * once, started and stopped kill             of a tree of 1,000 processes, from the request to the
- * last one reaped; beside the same tree in a bare pid namespace
+ * filter, no limits); crun with namespaces, a filter list and limits
+ *   memory   proportional set size of what stays beside a payload that sleeps, of each
+ *   many     200 payloads, 64 at once, started and stopped; the peak of their memory
+ *   kill     of a tree of 1,000 processes, from the request to the last one reaped; beside the same
+ * tree in a bare pid namespace
  */
 #include <linux/sched.h>
 #include <sched.h>
@@ -26,6 +27,7 @@
 #define MANY 64U    /* at once, as many as an agent has; in turns until there were MANY_TOTAL */
 #define MANY_TOTAL 200U
 #define TREE 1000U
+#define MEMORY_AT_ONCE 8U
 
 enum peer { BERTH, BARE, BWRAP, CRUN, PEERS };
 
@@ -42,34 +44,15 @@ static int slot, filter;
 static FILE *out;
 static bool has_crun;
 
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static double median_us(struct series *s)
 {
-    qsort(s->ns, s->n, sizeof s->ns[0], compare);
-    return s->n == 0 ? 0 : (double)s->ns[s->n / 2] / 1000.0;
+    return bench_median(s->ns, s->n) / 1000.0;
 }
 
 static void tell(const char *figure, double value, const char *unit, const char *peer,
                  double peer_value, double aim)
 {
-    char text[400] = "-";
-    double ratio = peer_value > 0 ? value / peer_value : 0;
-
-    if (aim > 0)
-        (void)snprintf(text, sizeof text, "<= %.2f", aim);
-    (void)fprintf(out,
-                  "{\"figure\":\"%s\",\"value\":%.0f,\"unit\":\"%s\",\"peer\":\"%s\","
-                  "\"peer_value\":%.0f,\"ratio\":%.2f,\"aim\":\"%s\"}\n",
-                  figure, value, unit, peer, peer_value, ratio, text);
-    (void)printf("  %-46s %9.0f %-4s %s: %.0f, ratio %.2f  (aim %s)\n", figure, value, unit, peer,
-                 peer_value, ratio, text);
+    bench_row(out, figure, value, unit, peer, peer_value, aim);
 }
 
 /* ---- one start of each ---------------------------------------------------------------------- */
@@ -122,11 +105,11 @@ static void bare_once(void)
 
 static _Noreturn void exec_bwrap(const char *root, const char *a, const char *b)
 {
-    char fd[16];
+    char fd[40];
 
-    (void)snprintf(fd, sizeof fd, "%d", filter);
-    (void)fcntl(filter, F_SETFD, 0);
-    (void)lseek(filter, 0, SEEK_SET);
+    /* opened again, for a place of its own: several may read it at once */
+    (void)snprintf(fd, sizeof fd, "/proc/self/fd/%d", filter);
+    (void)snprintf(fd, sizeof fd, "%d", open(fd, O_RDONLY)); /* NOLINT: it is to stay open */
     (void)execlp("bwrap", "bwrap", "--unshare-all", "--unshare-user", "--uid", "1000", "--gid",
                  "1000", "--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--size",
                  "4194304", "--tmpfs", "/tmp", "--size", "262144", "--tmpfs", "/run",
@@ -145,9 +128,9 @@ static void bwrap_once(void)
     await(pid, "bwrap");
 }
 
-static pid_t start_crun(const char *id)
+static pid_t start_crun(const char *mode, const char *id)
 {
-    const char *bundle = rig_path(&rig, "bundle");
+    const char *bundle = rig_path(&rig, mode);
     const char *state = rig_path(&rig, "crun");
     pid_t pid = fork();
 
@@ -168,7 +151,7 @@ static void crun_once(void)
     char id[32];
 
     (void)snprintf(id, sizeof id, "berth-%d-%u", getpid(), turn++);
-    await(start_crun(id), "crun");
+    await(start_crun("exit", id), "crun");
 }
 
 static void (*const once[PEERS])(void) = {
@@ -217,59 +200,167 @@ static void measure_starts(const char *label, int idle_ms, double aim_bare)
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-static uint64_t pss_kib(pid_t pid)
+/* A number behind a key in a file of /proc/PID. */
+static uint64_t proc_number(pid_t pid, const char *name, const char *key)
 {
     char path[48];
-    char line[128];
-    uint64_t kib = 0;
+    char line[256];
+    uint64_t value = 0;
 
-    (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
     FILE *f = fopen(path, "re");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        (void)sscanf(line, "Pss: %lu", &kib);
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (strncmp(line, key, strlen(key)) == 0)
+            value = strtoull(line + strlen(key), NULL, 10);
+    }
     if (f != NULL)
         (void)fclose(f);
-    return kib;
+    return value;
+}
+
+static uint64_t pss_kib(pid_t pid)
+{
+    return proc_number(pid, "smaps_rollup", "Pss:");
 }
 
 static pid_t parent_of(pid_t pid)
 {
-    char path[48];
-    char line[128];
-    int parent = -1;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/status", pid);
-    FILE *f = fopen(path, "re");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        (void)sscanf(line, "PPid: %d", &parent);
-    if (f != NULL)
-        (void)fclose(f);
-    return parent;
+    return (pid_t)proc_number(pid, "status", "PPid:");
 }
 
-/* Process 1 of the sandbox; berth-launch itself is one for all of them. */
-static void measure_memory(void)
+/* Whether a process is below another one, or that one. */
+static bool below(pid_t pid, pid_t top)
 {
-    static const char *const args[] = { "/bin/probe", "polite", NULL };
-    static struct rig_run many[8];
+    while (pid > 1 && pid != top)
+        pid = parent_of(pid);
+    return pid == top;
+}
+
+static bool is_probe(pid_t pid)
+{
+    char path[48];
+    char name[64] = "";
+
+    (void)snprintf(path, sizeof path, "/proc/%d/comm", pid);
+    FILE *f = fopen(path, "re");
+    if (f != NULL) {
+        (void)!fgets(name, sizeof name, f);
+        (void)fclose(f);
+    }
+    return strcmp(name, "probe\n") == 0;
+}
+
+/* Of all that is below a process and that process, but the payloads: what stays beside them. */
+static uint64_t pss_beside(pid_t top, uint32_t *ret_payloads)
+{
+    DIR *dir = opendir("/proc");
     uint64_t kib = 0;
 
-    for (uint32_t i = 0; i < 8; i++) {
-        start(args, i, 32, &many[i]);
-        if (!rig_wait(many[i].fds.fd[WIRE_FD_NOTIFY]))
-            rig_die("payload is silent");
+    *ret_payloads = 0;
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+        if (pid <= 0 || !below(pid, top))
+            continue;
+        if (is_probe(pid))
+            ++*ret_payloads;
+        else
+            kib += pss_kib(pid);
     }
-    for (uint32_t i = 0; i < 8; i++)
-        kib += pss_kib(parent_of(many[i].first.launched.pid));
-    kib = (kib + pss_kib(rig.launch)) / 8;
-    tell("memory beside a payload, one of 8 (PSS)", (double)kib, "KiB", "aim", 300, 1.0);
-    for (uint32_t i = 0; i < 8; i++) {
+    (void)closedir(dir);
+    return kib;
+}
+
+/* What ran below it is killed; it tells of that by its own end. */
+static void end_peer(pid_t top)
+{
+    DIR *dir = opendir("/proc");
+
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+        if (pid > 0 && is_probe(pid) && below(pid, top))
+            (void)kill(pid, SIGKILL);
+    }
+    (void)closedir(dir);
+    if (waitpid(top, NULL, 0) != top)
+        rig_die("wait for a peer");
+}
+
+/* The same of a peer, which stays in the foreground as it does for a supervisor. */
+static double measure_peer(enum peer peer)
+{
+    pid_t pid[MEMORY_AT_ONCE];
+    uint64_t kib = 0;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < MEMORY_AT_ONCE; i++) {
+        char id[48];
+
+        (void)snprintf(id, sizeof id, "berth-memory-%d-%u", getpid(), i);
+        pid[i] = peer == CRUN ? start_crun("rest", id) : fork();
+        if (pid[i] == 0)
+            exec_bwrap(rig_path(&rig, "slot"), "rest", "0");
+    }
+    for (uint32_t i = 0; i < MEMORY_AT_ONCE; i++) {
+        for (n = 0; n == 0; (void)poll(NULL, 0, 20)) {
+            (void)pss_beside(pid[i], &n);
+            if (waitpid(pid[i], NULL, WNOHANG) != 0)
+                rig_die(names[peer]);
+        }
+    }
+    for (uint32_t i = 0; i < MEMORY_AT_ONCE; i++)
+        kib += pss_beside(pid[i], &n);
+    for (uint32_t i = 0; i < MEMORY_AT_ONCE; i++)
+        end_peer(pid[i]);
+    return (double)kib / MEMORY_AT_ONCE;
+}
+
+/* The launcher and its stems are for all of them, and divided by their number. */
+static void measure_memory(void)
+{
+    static const char *const args[] = { "/bin/probe", "rest", NULL };
+    static struct rig_run many[MEMORY_AT_ONCE];
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < MEMORY_AT_ONCE; i++)
+        start(args, i, 32, &many[i]);
+    double kib = (double)pss_beside(rig.launch, &n) / MEMORY_AT_ONCE;
+    if (n != MEMORY_AT_ONCE)
+        rig_die("payloads that run");
+    for (uint32_t i = 0; i < MEMORY_AT_ONCE; i++) {
         rig_stop(&rig, &many[i], 0);
         (void)rig_exited(&rig, &many[i]);
     }
+    tell("memory beside a payload, one of 8 (PSS)", kib, "KiB", "aim", 300, 1.0);
+    tell("memory beside a payload, one of 8 (PSS)", kib, "KiB", names[BWRAP], measure_peer(BWRAP),
+         0);
+    if (has_crun)
+        tell("memory beside a payload, one of 8 (PSS)", kib, "KiB", names[CRUN], measure_peer(CRUN),
+             0);
 }
 
 /* ---- many, and large ------------------------------------------------------------------------ */
+
+/* Of the groups of all sandboxes, as the kernel counts it: payloads, what stays beside them, and
+ * what the kernel keeps for both. */
+static uint64_t peak_kib(void)
+{
+    static const char *const roots[] = { "/sys/fs/cgroup/memory", "/sys/fs/cgroup" };
+    static const char *const files[] = { "memory.max_usage_in_bytes", "memory.peak" };
+    char path[128];
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s/%s", roots[i], rig.cgroup, files[i]);
+        FILE *f = fopen(path, "re");
+        if (f == NULL)
+            continue;
+        (void)!fscanf(f, "%lu", &bytes);
+        (void)fclose(f);
+    }
+    return bytes / 1024;
+}
 
 static void measure_many(void)
 {
@@ -291,6 +382,9 @@ static void measure_many(void)
     }
     tell("200 payloads started and killed, 64 at once",
          (double)(bench_ns(CLOCK_MONOTONIC) - began) / 1e6, "ms", "none", 0, 0);
+    tell("200 payloads: peak memory of their groups", (double)peak_kib(), "KiB", "none", 0, 0);
+    tell("200 payloads: peak of the launcher", (double)proc_number(rig.launch, "status", "VmHWM:"),
+         "KiB", "none", 0, 0);
 }
 
 /* Process 1 of a namespace with as many children, all asleep; it says so, and sleeps. */
@@ -376,19 +470,19 @@ static int filter_file(void)
 }
 
 /* A bundle as `crun spec` makes one, with our slot as its root, no terminal, and our command. */
-static bool make_bundle(void)
+static bool make_bundle(const char *mode)
 {
-    int status = -1;
-    pid_t pid;
+    char path[300];
 
-    (void)mkdir(rig_path(&rig, "bundle"), 0755);
-    FILE *f = fopen(rig_path(&rig, "bundle/config.json"), "we");
+    (void)mkdir(rig_path(&rig, mode), 0755);
+    (void)snprintf(path, sizeof path, "%s/config.json", rig_path(&rig, mode));
+    FILE *f = fopen(path, "we");
     if (f == NULL)
         return false;
     (void)fprintf(
         f,
         "{\"ociVersion\":\"1.0.0\",\"process\":{\"terminal\":false,\"user\":{\"uid\":1000,"
-        "\"gid\":1000},\"args\":[\"/bin/probe\",\"exit\",\"0\"],\"env\":[\"PATH=/bin\"],\"cwd\":\"/"
+        "\"gid\":1000},\"args\":[\"/bin/probe\",\"%s\",\"0\"],\"env\":[\"PATH=/bin\"],\"cwd\":\"/"
         "\",\"capabilities\":{},\"noNewPrivileges\":true},\"root\":{\"path\":\"%s\",\"readonly\":"
         "true},\"hostname\":\"t\",\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\","
         "\"source\":\"proc\"},{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
@@ -399,10 +493,17 @@ static bool make_bundle(void)
         "67108864},\"pids\":{\"limit\":64},\"cpu\":{\"quota\":50000,\"period\":100000}},"
         "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},{\"type\":"
         "\"uts\"},{\"type\":\"mount\"},{\"type\":\"user\"},{\"type\":\"cgroup\"}]}}",
-        rig_path(&rig, "slot"));
-    if (fclose(f) != 0)
+        mode, rig_path(&rig, "slot"));
+    return fclose(f) == 0;
+}
+
+static bool try_crun(void)
+{
+    int status = -1;
+
+    if (!make_bundle("exit") || !make_bundle("rest"))
         return false;
-    pid = start_crun("berth-try");
+    pid_t pid = start_crun("exit", "berth-try");
     return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
@@ -420,9 +521,10 @@ int main(int argc, char **argv)
     rig_open(&rig, "bench");
     rig_slot(&rig, "slot", "sandbox_hog");
     slot = open(rig_path(&rig, "slot"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    has_crun = make_bundle();
+    has_crun = try_crun();
     if (!has_crun)
         (void)puts("  crun does not run here: left out");
+    measure_many();
     measure_kill("kill of a tree of 1,000 processes");
     cpu_permille = 50;
     measure_kill("kill of the same under a 20th of a core");
@@ -430,7 +532,6 @@ int main(int argc, char **argv)
     measure_memory();
     measure_starts("busy", 0, 4);
     measure_starts("after 120 ms idle", IDLE_MS, 6);
-    measure_many();
     int status = rig_end(&rig);
 
     rig_remove(&rig);

@@ -9,6 +9,11 @@
  *   files DIR      create files until it fails; prints the errno
  *   tree N         N - 1 children in groups of their own that sleep, then say READY=1 and sleep
  *   spin           use the cpu for ever
+ *   burn N         the same in N processes; says READY=1 first, as the next three do
+ *   churn MIB      take so much memory, touch it and give it back, for ever
+ *   sync PATH      write a file of 16 MiB to the disk, for ever
+ *   spawn N        in N processes: start another, and wait for its end, for ever
+ *   rest           sleep for ever, and say nothing
  *   deaf           ignore every signal, fork two children in new sessions, say READY=1, sleep
  *   polite         say READY=1, exit 7 on SIGTERM
  *   keep PATH TEXT if PATH has TEXT exit 0, else write it and exit 3
@@ -23,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -135,6 +141,59 @@ static void files(const char *dir)
     }
 }
 
+static void crowd(int n)
+{
+    notify("READY=1");
+    for (int i = 1; i < n; i++) {
+        if (fork() == 0)
+            return;
+    }
+}
+
+static void burn(int n)
+{
+    crowd(n);
+    for (;;)
+        ;
+}
+
+static void churn(size_t mib)
+{
+    notify("READY=1");
+    for (;;) {
+        char *p = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (p == MAP_FAILED)
+            exit(1);
+        memset(p, 1, mib * MIB);
+        munmap(p, mib * MIB);
+    }
+}
+
+static void write_through(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+    notify("READY=1");
+    for (off_t at = 0;; at = (at + MIB) % (16 * MIB)) {
+        if (pwrite(fd, block, sizeof block, at) != sizeof block || fdatasync(fd) != 0)
+            exit(1);
+    }
+}
+
+static void spawn(int n)
+{
+    crowd(n);
+    for (;;) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(0);
+        if (pid > 0)
+            waitpid(pid, NULL, 0);
+    }
+}
+
 static void deaf(void)
 {
     for (int i = 1; i < 65; i++)
@@ -237,6 +296,16 @@ int main(int argc, char **argv)
         tree((int)strtol(arg, NULL, 10));
     while (strcmp(what, "spin") == 0)
         ;
+    if (strcmp(what, "burn") == 0)
+        burn((int)strtol(arg, NULL, 10));
+    if (strcmp(what, "churn") == 0)
+        churn((size_t)strtoul(arg, NULL, 10));
+    if (strcmp(what, "sync") == 0)
+        write_through(arg);
+    if (strcmp(what, "spawn") == 0)
+        spawn((int)strtol(arg, NULL, 10));
+    while (strcmp(what, "rest") == 0)
+        pause();
     if (strcmp(what, "deaf") == 0)
         deaf();
     if (strcmp(what, "polite") == 0)
