@@ -10,14 +10,6 @@
 
 #define CAPACITY_BYTES_MAX (UINT64_C(1) << 50)
 
-static const struct fleet_policy built_in = {
-    .n_waves = 2,
-    .wave = { { .n = 1, .label = { .key = "canary" } }, { .percent = 100 } },
-    .n_first = 1,
-    .first = { { .percent = 100 } },
-    .fail_max = 1,
-};
-
 bool fleet_split(const char *text, char tenant[NAME_CAP], char name[NAME_CAP])
 {
     char part[2U * NAME_CAP];
@@ -50,7 +42,7 @@ bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_l
 const struct fleet_policy *fleet_policy_of(const struct fleet *fleet, const char *tenant,
                                            const char *name)
 {
-    const struct fleet_policy *found = &built_in;
+    const struct fleet_policy *found = &fleet_built_in;
 
     for (uint32_t i = 0; i < fleet->n_policies; i++) {
         const struct fleet_policy *p = &fleet->policy[i];
@@ -71,8 +63,7 @@ static void read_name(struct yaml_in *r, const struct yaml_node *node, const cha
         yaml_fail(r, node, "%s: lower-case letters, digits and '-' only", what);
 }
 
-/* "all", "key" or "key=value".  `all` is not a condition on waves. */
-static void read_condition(struct yaml_in *r, const struct yaml_node *node, struct fleet_label *ret)
+void fleet_read_condition(struct yaml_in *r, const struct yaml_node *node, struct fleet_label *ret)
 {
     char text[2U * NAME_CAP] = "";
 
@@ -113,13 +104,9 @@ static void read_labels(struct yaml_in *r, const struct yaml_node *map, struct f
 static void read_capacity(struct yaml_in *r, const struct yaml_node *map,
                           struct fleet_capacity *ret)
 {
-    static const char *const keys[] = {
-        "memory", "cpu", "pids", "data", "store", "payloads", NULL
-    };
-
     if (!map)
         return;
-    yaml_keys(r, map, keys);
+    yaml_keys(r, map, fleet_keys[FLEET_KEYS_CAPACITY]);
     ret->memory_bytes = yaml_size(r, map, "memory", 0, 1, CAPACITY_BYTES_MAX);
     ret->data_bytes = yaml_size(r, map, "data", 0, 1, CAPACITY_BYTES_MAX);
     ret->store_bytes = yaml_size(r, map, "store", 0, 1, CAPACITY_BYTES_MAX);
@@ -130,15 +117,13 @@ static void read_capacity(struct yaml_in *r, const struct yaml_node *map,
 
 static void read_satellite(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "id", "labels", "capacity", "orbit", "link", "node", NULL };
-
     if (fleet->n_satellites == FLEET_SATELLITES_MAX) {
         yaml_fail(r, node, "more than %u satellites", FLEET_SATELLITES_MAX);
         return;
     }
     struct fleet_satellite *sat = &fleet->satellite[fleet->n_satellites];
 
-    yaml_keys(r, node, keys);
+    yaml_keys(r, node, fleet_keys[FLEET_KEYS_SATELLITE]);
     yaml_text(r, node, "id", NULL, sat->id, sizeof sat->id);
     read_labels(r, yaml_map(r, node, "labels", false), sat);
     read_capacity(r, yaml_map(r, node, "capacity", false), &sat->capacity);
@@ -154,10 +139,9 @@ static void read_satellite(struct yaml_in *r, const struct yaml_node *node, stru
 
 static void read_want_map(struct yaml_in *r, const struct yaml_node *node, struct fleet_want *want)
 {
-    static const char *const keys[] = { "version", "digest", "hold", NULL };
     char hex[2U * DIGEST_SIZE + 1U] = "";
 
-    yaml_keys(r, node, keys);
+    yaml_keys(r, node, fleet_keys[FLEET_KEYS_PAYLOAD]);
     want->hold = yaml_bool(r, node, "hold", false);
     yaml_text(r, node, "version", want->hold ? "" : NULL, want->version, sizeof want->version);
     yaml_text(r, node, "digest", "", hex, sizeof hex);
@@ -201,17 +185,16 @@ static void check_select(struct yaml_in *r, const struct yaml_node *node, const 
 
 static void read_desired(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "select", "payloads", NULL };
     struct fleet_label select = { 0 };
 
-    yaml_keys(r, node, keys);
+    yaml_keys(r, node, fleet_keys[FLEET_KEYS_DESIRED]);
     const struct yaml_node *which = yaml_get(r, node, "select");
     const struct yaml_node *payloads = yaml_map(r, node, "payloads", true);
 
     if (!which)
         yaml_fail(r, node, "needs 'select: all' or 'select: label=value'");
     else
-        read_condition(r, which, &select);
+        fleet_read_condition(r, which, &select);
     if (strcmp(select.key, "all") == 0 && select.value[0] == '\0')
         select.key[0] = '\0';
     if (r->err.rc == RC_OK)
@@ -221,174 +204,11 @@ static void read_desired(struct yaml_in *r, const struct yaml_node *node, struct
         read_want(r, n, &select, fleet);
 }
 
-/* "25%"; else a failure, and 0. */
-static uint32_t percent_of(struct yaml_in *r, const struct yaml_node *node, const char *expected)
-{
-    char text[8] = "";
-    char *end = text;
-
-    yaml_scalar(r, node, text, sizeof text);
-    if (r->err.rc != RC_OK)
-        return 0;
-    unsigned long value = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
-
-    if (value == 0 || value > 100 || strcmp(end, "%") != 0)
-        yaml_fail(r, node, "%s", expected);
-    return r->err.rc == RC_OK ? (uint32_t)value : 0;
-}
-
-static void read_wave(struct yaml_in *r, const struct yaml_node *node, struct fleet_wave *wave)
-{
-    static const char *const keys[] = { "n", "label", NULL };
-
-    if (node->type == YAML_SCALAR) {
-        wave->percent = percent_of(r, node, "expected 1% to 100%, or {n: N, label: L}");
-        return;
-    }
-    yaml_keys(r, node, keys);
-    wave->n = (uint32_t)yaml_uint(r, node, "n", 0, 1, FLEET_SATELLITES_MAX);
-    const struct yaml_node *label = yaml_get(r, node, "label");
-
-    if (label)
-        read_condition(r, label, &wave->label);
-    if (wave->n == 0 && !label)
-        yaml_fail(r, node, "a wave needs n, label or a percentage");
-}
-
-/* Returns the number of waves; the last one must take everything that is left. */
-static uint32_t read_waves(struct yaml_in *r, const struct yaml_node *map, const char *key,
-                           struct fleet_wave *waves)
-{
-    const struct yaml_node *list = yaml_list(r, map, key, true);
-    uint32_t n = 0;
-
-    for (const struct yaml_node *node = yaml_first(r, list); node; node = yaml_next(r, node)) {
-        if (n == ROLLOUT_WAVES_MAX) {
-            yaml_fail(r, node, "more than %u waves", ROLLOUT_WAVES_MAX);
-            return 0;
-        }
-        waves[n] = (struct fleet_wave){ 0 };
-        read_wave(r, node, &waves[n]);
-        if (n > 0 && waves[n].percent != 0 && waves[n].percent <= waves[n - 1].percent)
-            yaml_fail(r, node, "percentages must rise: they count all waves up to this one");
-        n++;
-    }
-    if (r->err.rc == RC_OK && (n == 0 || waves[n - 1].percent != 100))
-        yaml_fail(r, list, "the last wave must be 100%%");
-    return n;
-}
-
-/* [operator, safety]: each once. */
-static uint32_t read_approve(struct yaml_in *r, const struct yaml_node *map)
-{
-    const struct yaml_node *list = yaml_list(r, map, "approve", false);
-    uint32_t bits = 0;
-
-    for (const struct yaml_node *node = yaml_first(r, list); node; node = yaml_next(r, node)) {
-        char text[NAME_CAP] = "";
-        enum approval_role role = APPROVAL_OPERATOR;
-
-        yaml_scalar(r, node, text, sizeof text);
-        if (r->err.rc == RC_OK && !approval_role_parse(text, &role))
-            yaml_fail(r, node, "approve: '%s' is no role: operator, safety or approver", text);
-        else if (r->err.rc == RC_OK && (bits & APPROVAL_BIT(role)) != 0)
-            yaml_fail(r, node, "approve: %s is there twice: name each role once", text);
-        bits |= APPROVAL_BIT(role);
-    }
-    return bits;
-}
-
-/* fail: 2, or fail: {pct: 10%, min: 2}. */
-static void read_fail(struct yaml_in *r, const struct yaml_node *map, struct fleet_policy *p)
-{
-    static const char *const keys[] = { "pct", "min", NULL };
-    const struct yaml_node *node = yaml_get(r, map, "fail");
-
-    if (!node || node->type == YAML_SCALAR) {
-        p->fail_max = (uint32_t)yaml_uint(r, map, "fail", built_in.fail_max, 1, FLEET_FAIL_MAX);
-        return;
-    }
-    yaml_keys(r, node, keys);
-    const struct yaml_node *pct = yaml_get(r, node, "pct");
-
-    if (!pct)
-        yaml_fail(r, node, "fail needs pct: {pct: 10%%, min: 2}, or is a number of satellites");
-    else
-        p->fail_pct = percent_of(r, pct, "fail: pct: expected 1% to 100%");
-    p->fail_min = (uint32_t)yaml_uint(r, node, "min", 1, 1, FLEET_FAIL_MAX);
-    p->fail_max = FLEET_FAIL_MAX;
-}
-
-/* success: 90% */
-static void read_success(struct yaml_in *r, const struct yaml_node *map, struct fleet_policy *p)
-{
-    const struct yaml_node *node = yaml_get(r, map, "success");
-
-    if (!node)
-        return;
-    p->success_pct = percent_of(r, node, "success: expected 1% to 100%");
-    if (p->success_pct > 0 && p->success_pct < 100 && p->fail_pct == 0 && p->fail_max == 1)
-        yaml_fail(r, node, "success: %u%% lets some fail, and fail: 1 none: say fail, too",
-                  p->success_pct);
-}
-
-/* silent: {passes: 3, after: 12h, action: skip} */
-static void read_silent(struct yaml_in *r, const struct yaml_node *map, struct fleet_policy *p)
-{
-    static const char *const keys[] = { "passes", "after", "action", NULL };
-    const struct yaml_node *node = yaml_map(r, map, "silent", false);
-    char action[NAME_CAP] = "";
-
-    if (!node)
-        return;
-    yaml_keys(r, node, keys);
-    p->silent_passes = (uint32_t)yaml_uint(r, node, "passes", 0, 1, FLEET_SILENT_PASSES_MAX);
-    p->silent_ms = yaml_time(r, node, "after", 0, 1000, FLEET_DEADLINE_MAX_MS);
-    yaml_text(r, node, "action", "pause", action, sizeof action);
-    p->silent_skip = strcmp(action, "skip") == 0;
-    if (p->silent_passes == 0 && p->silent_ms == 0)
-        yaml_fail(r, node, "silent needs passes: N, or after: TIME, or both");
-    else if (!p->silent_skip && strcmp(action, "pause") != 0)
-        yaml_fail(r, yaml_get(r, node, "action"), "action: '%s' is neither pause nor skip", action);
-}
-
-static void read_policy(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
-{
-    static const char *const keys[] = { "waves",    "first",   "fail",   "success", "soak",
-                                        "deadline", "approve", "silent", NULL };
-
-    if (fleet->n_policies == FLEET_POLICIES_MAX) {
-        yaml_fail(r, node, "more than %u rollout entries", FLEET_POLICIES_MAX);
-        return;
-    }
-    struct fleet_policy *p = &fleet->policy[fleet->n_policies];
-
-    *p = built_in;
-    if (strcmp(node->key, "default") != 0 && !fleet_split(node->key, p->tenant, p->name)) {
-        yaml_fail(r, node, "expected default or tenant/payload");
-        return;
-    }
-    yaml_keys(r, node, keys);
-    if (yaml_get(r, node, "waves"))
-        p->n_waves = read_waves(r, node, "waves", p->wave);
-    if (yaml_get(r, node, "first"))
-        p->n_first = read_waves(r, node, "first", p->first);
-    read_fail(r, node, p);
-    read_success(r, node, p);
-    read_silent(r, node, p);
-    p->soak_ms = yaml_time(r, node, "soak", built_in.soak_ms, 0, UINT32_MAX);
-    p->deadline_ms = yaml_time(r, node, "deadline", 0, 0, FLEET_DEADLINE_MAX_MS);
-    p->approve = read_approve(r, node);
-    fleet->n_policies++;
-}
-
 static void read_top(struct yaml_in *r, struct fleet *fleet)
 {
-    static const char *const keys[] = { "fleet",    "satellites", "desired", "rollout",
-                                        "stations", "links",      "tenants", NULL };
     const struct yaml_node *top = yaml_root(r);
 
-    yaml_keys(r, top, keys);
+    yaml_keys(r, top, fleet_keys[FLEET_KEYS_TOP]);
     yaml_text(r, top, "fleet", NULL, fleet->name, sizeof fleet->name);
     if (r->err.rc == RC_OK && !name_valid(fleet->name))
         yaml_fail(r, yaml_get(r, top, "fleet"), "fleet: lower-case letters, digits and '-' only");
@@ -411,7 +231,7 @@ static void read_top(struct yaml_in *r, struct fleet *fleet)
     list = yaml_map(r, top, "rollout", false);
     for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
          n = yaml_next(r, n))
-        read_policy(r, n, fleet);
+        fleet_read_policy(r, n, fleet);
 }
 
 enum rc fleet_read(const struct yaml *doc, const char *source, struct fleet **ret, struct err *err)

@@ -15,7 +15,7 @@
  *     rollout:                             # all of it optional
  *       default: {waves: [{n: 1, label: canary}, 100%], fail: 1, soak: 0}
  *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 10s, deadline: 3d,
- *                     approve: [operator, safety]}
+ *                     approve: [operator, safety], spread: {plane: 50%, lot: 2}}
  *     stations:                            # with these, plans know passes
  *       - {id: kiruna, lat: 67.86, lon: 20.96, height: 400, mask: 10, antennas: 2, turn: 3m}
  *     links:
@@ -47,6 +47,7 @@
 #define FLEET_LABELS_MAX 8U
 #define FLEET_WANTS_MAX 512U
 #define FLEET_POLICIES_MAX 64U
+#define FLEET_SPREAD_MAX 4U
 #define FLEET_FAIL_MAX 1000U
 #define FLEET_SILENT_PASSES_MAX 100U
 #define FLEET_STATIONS_MAX SKY_STATIONS_MAX
@@ -112,6 +113,14 @@ struct fleet_wave {
     struct fleet_label label;
 };
 
+/* Of the satellites that share a value of this label no more than that go in one wave. */
+struct fleet_spread {
+    char key[NAME_CAP];
+    uint32_t n;       /* so many; 0 = percent counts */
+    uint32_t percent; /* of those with the value in the file, one at least; 0 = n counts */
+    unsigned line;
+};
+
 /* How a change of one payload spreads. */
 struct fleet_policy {
     char tenant[NAME_CAP]; /* "" = the default */
@@ -127,6 +136,8 @@ struct fleet_policy {
     uint64_t soak_ms;
     uint64_t deadline_ms; /* from the plan on; 0 = none.  Plans are held against it */
     uint32_t approve;     /* roles that must approve: APPROVAL_BITs (manifest/approval) */
+    uint32_t n_spread;
+    struct fleet_spread spread[FLEET_SPREAD_MAX];
 };
 
 /* As it is written: millionths of a degree, so that what is exported is what was read. */

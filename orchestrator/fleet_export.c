@@ -170,6 +170,18 @@ static void put_silent(json_t *to, const struct fleet_policy *p)
     put(to, "silent", one);
 }
 
+static void put_spread(json_t *to, const struct fleet_policy *p)
+{
+    json_t *one = json_object();
+
+    for (uint32_t i = 0; i < p->n_spread; i++)
+        put(one, p->spread[i].key,
+            p->spread[i].percent ? percent_json(p->spread[i].percent) : json_uint(p->spread[i].n));
+    if (p->n_spread > 0)
+        put(to, "spread", json_incref(one));
+    json_decref(one);
+}
+
 static void put_policy(json_t *to, const struct fleet_policy *p)
 {
     char payload[2U * NAME_CAP + 1U];
@@ -182,6 +194,7 @@ static void put_policy(json_t *to, const struct fleet_policy *p)
     if (p->success_pct > 0)
         put(one, "success", percent_json(p->success_pct));
     put_silent(one, p);
+    put_spread(one, p);
     put(one, "approve", roles_json(p->approve));
     put(to, p->tenant[0] ? payload : "default", one);
 }

@@ -82,14 +82,13 @@ static void read_bound(struct yaml_in *r, const struct yaml_node *node, enum fle
 static void read_quota(struct yaml_in *r, const struct yaml_node *map, const char *team,
                        struct fleet *fleet)
 {
-    static const char *const keys[] = { "memory", "cpu", "store", "uplink", "logs", NULL };
     struct fleet_quota *q = &fleet->quota[fleet->n_quotas];
 
     if (fleet->n_quotas == FLEET_QUOTAS_MAX) {
         yaml_fail(r, map, "more than %u quotas", FLEET_QUOTAS_MAX);
         return;
     }
-    yaml_keys(r, map, keys);
+    yaml_keys(r, map, fleet_keys[FLEET_KEYS_QUOTA]);
     if (r->err.rc == RC_OK && map->children == 0)
         yaml_fail(r, map, "bounds nothing: give one of memory, cpu, store, uplink, logs");
     if (r->err.rc != RC_OK)

@@ -75,16 +75,13 @@ static void check_station(struct yaml_in *r, const struct yaml_node *node,
 
 static void read_station(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "id",       "lat",  "lon",  "height", "mask",
-                                        "antennas", "turn", "node", NULL };
-
     if (fleet->n_stations == FLEET_STATIONS_MAX) {
         yaml_fail(r, node, "more than %u stations", FLEET_STATIONS_MAX);
         return;
     }
     struct fleet_station *s = &fleet->station[fleet->n_stations];
 
-    yaml_keys(r, node, keys);
+    yaml_keys(r, node, fleet_keys[FLEET_KEYS_STATION]);
     yaml_text(r, node, "id", NULL, s->station.id, sizeof s->station.id);
     s->latitude =
         read_signed(r, node, "lat", DEGREE_RANGE(-90, 90), INT64_MIN, "degrees north, -90 to 90");
@@ -108,14 +105,13 @@ static void read_station(struct yaml_in *r, const struct yaml_node *node, struct
 
 static void read_step(struct yaml_in *r, const struct yaml_node *node, struct fleet_link *link)
 {
-    static const char *const keys[] = { "from", "rate", NULL };
     uint32_t n = link->link.n_steps;
 
     if (n == CONTACT_STEPS_MAX) {
         yaml_fail(r, node, "more than %u steps", CONTACT_STEPS_MAX);
         return;
     }
-    yaml_keys(r, node, keys);
+    yaml_keys(r, node, fleet_keys[FLEET_KEYS_STEP]);
     link->from[n] = read_signed(r, node, "from", DEGREE_RANGE(0, 90), INT64_MIN,
                                 "degrees of elevation, 0 to 90");
     link->link.step[n].from = (double)link->from[n] * DEGREES;
@@ -127,8 +123,6 @@ static void read_step(struct yaml_in *r, const struct yaml_node *node, struct fl
 
 static void read_link(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "rate", "setup", "overhead", "goodput", "steps", NULL };
-
     if (fleet->n_links == FLEET_LINKS_MAX) {
         yaml_fail(r, node, "more than %u links", FLEET_LINKS_MAX);
         return;
@@ -141,7 +135,7 @@ static void read_link(struct yaml_in *r, const struct yaml_node *node, struct fl
         return;
     }
     (void)snprintf(link->name, sizeof link->name, "%s", node->key);
-    yaml_keys(r, node, keys);
+    yaml_keys(r, node, fleet_keys[FLEET_KEYS_LINK]);
     l->rate = yaml_uint(r, node, "rate", YAML_NEEDED, 1, CONTACT_RATE_MAX);
     l->setup_ms = (uint32_t)yaml_time(r, node, "setup", 0, 0, CONTACT_SETUP_MAX_MS);
     l->overhead_ppm = (uint32_t)yaml_fraction(r, node, "overhead", 50000, 0, CONTACT_PPM - 1);
@@ -157,8 +151,6 @@ static void read_link(struct yaml_in *r, const struct yaml_node *node, struct fl
 
 static void read_tenant(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
 {
-    static const char *const keys[] = { "share", "uplink", "quota", "teams", NULL };
-
     if (fleet->n_tenants == TENANTS_MAX) {
         yaml_fail(r, node, "more than %u tenants", TENANTS_MAX);
         return;
@@ -170,7 +162,7 @@ static void read_tenant(struct yaml_in *r, const struct yaml_node *node, struct 
         return;
     }
     (void)snprintf(t->id, sizeof t->id, "%s", node->key);
-    yaml_keys(r, node, keys);
+    yaml_keys(r, node, fleet_keys[FLEET_KEYS_TENANT]);
     t->share = (uint32_t)yaml_uint(r, node, "share", 1, 1, SCHEDULE_WEIGHT_MAX);
     t->uplink_bytes = yaml_size(r, node, "uplink", 0, 1, FLEET_UPLINK_MAX);
     fleet_read_quotas(r, node, fleet);
@@ -215,9 +207,8 @@ static void read_way(struct yaml_in *r, const struct yaml_node *orbit, struct fl
         const char *key;
         enum fleet_orbit kind;
     } ways[] = { { "tle", FLEET_TLE_FILE }, { "oem", FLEET_OEM }, { "contacts", FLEET_CONTACTS } };
-    static const char *const keys[] = { "tle", "oem", "contacts", NULL };
 
-    yaml_keys(r, orbit, keys);
+    yaml_keys(r, orbit, fleet_keys[FLEET_KEYS_ORBIT]);
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         const struct yaml_node *node = yaml_get(r, orbit, ways[i].key);
 

@@ -7,6 +7,7 @@
 
 #include "base/cbor.h"
 #include "base/crypto.h"
+#include "orchestrator/plan_waves.h"
 #include "orchestrator/verdict.h"
 
 #define PLAN_RECORD_MAX 8192U /* one satellite in the hash: at most PAYLOADS_MAX lines */
@@ -291,7 +292,7 @@ struct wave_choice {
 };
 
 /* One order carries all changes of a satellite, so all changes share the waves: those of the most
- * careful policy among them. */
+ * careful policy among them; what any of them says of spread holds. */
 static struct wave_choice choose_waves(const struct plan_input *in, const struct plan *plan)
 {
     struct wave_choice best = { 0 };
@@ -306,59 +307,6 @@ static struct wave_choice choose_waves(const struct plan_input *in, const struct
             best = (struct wave_choice){ .wave = first ? policy->first : policy->wave, .n = n };
     }
     return best;
-}
-
-struct dealing {
-    const struct fleet *fleet;
-    const uint32_t *which;
-    uint32_t n;
-    uint32_t dealt;
-    uint32_t *wave; /* UINT32_MAX = not dealt */
-};
-
-/* Deal at most `most` satellites that meet the condition into a wave; returns how many. */
-static uint32_t deal(struct dealing *d, const struct fleet_label *condition, uint32_t most,
-                     uint32_t wave)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < d->n && n < most; i++) {
-        if (d->wave[i] != UINT32_MAX ||
-            !fleet_matches(&d->fleet->satellite[d->which[i]], condition))
-            continue;
-        d->wave[i] = wave;
-        n++;
-    }
-    d->dealt += n;
-    return n;
-}
-
-uint32_t plan_waves(const struct fleet *fleet, const struct fleet_wave *waves, uint32_t n_waves,
-                    const uint32_t *which, uint32_t n, uint32_t *ret)
-{
-    struct dealing d = { .fleet = fleet, .which = which, .n = n, .wave = ret };
-    static const struct fleet_label any;
-    uint32_t used = 0;
-
-    for (uint32_t i = 0; i < n; i++)
-        ret[i] = UINT32_MAX;
-    for (uint32_t i = 0; i < n_waves; i++) {
-        const struct fleet_wave *w = &waves[i];
-        uint32_t got = 0;
-
-        if (w->percent != 0) {
-            uint32_t until = (n * w->percent + 99) / 100;
-
-            got = until > d.dealt ? deal(&d, &any, until - d.dealt, used) : 0;
-        } else {
-            got = deal(&d, &w->label, w->n != 0 ? w->n : n, used);
-            if (got < w->n)
-                got += deal(&d, &any, w->n - got, used);
-        }
-        used += got > 0;
-    }
-    assert(d.dealt == n);
-    return used;
 }
 
 static enum rc assign_waves(const struct plan_input *in, struct plan *plan, struct err *err)
@@ -377,11 +325,18 @@ static enum rc assign_waves(const struct plan_input *in, struct plan *plan, stru
             which[n++] = i;
 
     struct wave_choice choice = choose_waves(in, plan);
+    struct plan_dealing dealing = {
+        .fleet = in->fleet, .n_waves = choice.n, .wave = choice.wave, .n = n, .which = which
+    };
+    enum rc rc = RC_OK;
 
-    plan->n_waves = plan_waves(in->fleet, choice.wave, choice.n, which, n, wave);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_rollouts; i++)
+        rc = plan_spread(&dealing, plan->rollout[i].policy, err);
+    if (rc == RC_OK)
+        rc = plan_waves(&dealing, wave, &plan->n_waves, err);
+    for (uint32_t i = 0; rc == RC_OK && i < n; i++)
         plan->satellite[which[i]].wave = wave[i];
-    return RC_OK;
+    return rc;
 }
 
 /* ---- the hash ---------------------------------------------------------------------------------

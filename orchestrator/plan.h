@@ -119,9 +119,4 @@ const char *plan_hash_text(const struct plan *plan, char out[PLAN_HASH_CAP]);
 /* Whether text is this plan's hash, or at least its first 8 digits. */
 bool plan_hash_matches(const struct plan *plan, const char *text);
 
-/* Divide n satellites (their entries in the file) into waves; ret[i] is the wave of which[i].
- * Empty waves are left out.  Returns the number of waves. */
-uint32_t plan_waves(const struct fleet *fleet, const struct fleet_wave *waves, uint32_t n_waves,
-                    const uint32_t *which, uint32_t n, uint32_t *ret);
-
 #endif

@@ -27,7 +27,8 @@ static const char good[] =
     "  - select: canary\n"
     "    payloads: {luna/catalog: {hold: true}}\n"
     "rollout:\n"
-    "  default: {waves: [{n: 1, label: canary}, 50%, 100%], fail: 2}\n"
+    "  default: {waves: [{n: 1, label: canary}, 50%, 100%], fail: 2, spread: {plane: 50%, canary: "
+    "1}}\n"
     "  acme/beacon: {soak: 5s, first: [{label: plane=b}, 100%]}\n";
 
 static enum rc read_text(const char *text, struct fleet **ret, struct err *err)
@@ -192,6 +193,9 @@ static void forget_lines(struct fleet *fleet)
         fleet->want[i].line = 0;
     for (uint32_t i = 0; i < fleet->n_stations; i++)
         fleet->station[i].line = 0;
+    for (uint32_t i = 0; i < fleet->n_policies; i++)
+        for (uint32_t k = 0; k < fleet->policy[i].n_spread; k++)
+            fleet->policy[i].spread[k].line = 0;
     for (uint32_t i = 0; i < fleet->n_quotas; i++)
         memset(fleet->quota[i].line, 0, sizeof fleet->quota[i].line);
 }
@@ -307,6 +311,15 @@ static void refuses_a_bad_sky(void **state)
         { POLICY("silent: {after: 3}"), "fleet.yaml:1:", "after" },
         { POLICY("silent: {passes: 3, action: abort}"), "fleet.yaml:1:", "neither pause nor skip" },
         { POLICY("silent: 3"), "fleet.yaml:1:", "silent" },
+        { POLICY("spread: {plain: 1}"), "fleet.yaml:1:", "no satellite of this file has label" },
+        { POLICY("spread: {id: 1}"), "fleet.yaml:1:", "no satellite of this file has label" },
+        { POLICY("spread: [plane]"), "fleet.yaml:1:", "spread" },
+#define SPREAD(text)                                                                               \
+    "rollout: {default: {spread: {plane: " text "}}}\nsatellites: [{id: s, labels: {plane: a}}]\n" \
+    "fleet: a\ndesired: []"
+        { SPREAD("0"), "fleet.yaml:1:", "plane" },
+        { SPREAD("0%"), "fleet.yaml:1:", "spread: expected 1% to 100%" },
+        { SPREAD("257"), "fleet.yaml:1:", "plane" },
     };
 
     (void)state;

@@ -506,69 +506,6 @@ static void hash_binds_the_base(void **state)
     }
 }
 
-static void deals_waves(void **state)
-{
-    static const struct {
-        const char *why;
-        struct fleet_wave wave[3];
-        uint32_t n_waves;
-        uint32_t n;
-        uint32_t want_waves;
-        uint32_t want[5];
-    } rows[] = {
-        { "all", { { .percent = 100 } }, 1, 3, 1, { 0, 0, 0 } },
-        { "canary by label",
-          { { .n = 1, .label = { .key = "canary" } }, { .percent = 100 } },
-          2,
-          3,
-          2,
-          { 1, 0, 1 } },
-        { "no canary among them: the first",
-          { { .n = 1, .label = { .key = "none" } }, { .percent = 100 } },
-          2,
-          3,
-          2,
-          { 0, 1, 1 } },
-        { "label and fill up",
-          { { .n = 2, .label = { .key = "canary" } }, { .percent = 100 } },
-          2,
-          3,
-          2,
-          { 0, 0, 1 } },
-        { "a third, rounded up", { { .percent = 34 }, { .percent = 100 } }, 2, 3, 2, { 0, 0, 1 } },
-        { "the canary counts",
-          { { .n = 1 }, { .percent = 33 }, { .percent = 100 } },
-          3,
-          3,
-          2,
-          { 0, 1, 1 } },
-        { "fewer than waves",
-          { { .n = 1 }, { .percent = 50 }, { .percent = 100 } },
-          3,
-          1,
-          1,
-          { 0 } },
-        { "label without number",
-          { { .label = { .key = "none" } }, { .percent = 100 } },
-          2,
-          2,
-          1,
-          { 0, 0 } },
-        { "nobody", { { .percent = 100 } }, 1, 0, 0, { 0 } },
-    };
-    static const uint32_t which[] = { 0, 1, 2 };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        uint32_t got[5] = { 0 };
-        uint32_t waves = plan_waves(fleet, rows[i].wave, rows[i].n_waves, which, rows[i].n, got);
-
-        if (waves != rows[i].want_waves ||
-            memcmp(got, rows[i].want, rows[i].n * sizeof got[0]) != 0)
-            fail_msg("%s: %u waves: %u %u %u", rows[i].why, waves, got[0], got[1], got[2]);
-    }
-}
-
 #define ROW(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -590,7 +527,6 @@ int main(void)
         ROW(refuses),
         ROW(hash_binds_the_base),
         ROW(hash_binds_sky_and_bytes),
-        ROW(deals_waves),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

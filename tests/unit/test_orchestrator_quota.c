@@ -5,12 +5,14 @@
  */
 #include "tests/unit/test.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "orchestrator/fleet_parts.h"
 #include "orchestrator/home.h"
 #include "orchestrator/json.h"
 #include "tests/unit/berth_run.h"
@@ -286,6 +288,36 @@ static void read_template(struct template *t)
     }
 }
 
+/* Whether the text has the key, as a key. */
+static bool has_key(const char *text, const char *key)
+{
+    const size_t n = strlen(key);
+
+    for (const char *at = strstr(text, key); at; at = strstr(at + 1, key))
+        if (at[n] == ':' && at > text && !isalnum((unsigned char)at[-1]))
+            return true;
+    return strncmp(text, key, n) == 0 && text[n] == ':';
+}
+
+/* Nobody has to look elsewhere for what a fleet file can say. */
+static void a_template_with_every_key(void **state)
+{
+    scoped(free_ptr) uint8_t *content = NULL;
+    size_t n = 0;
+
+    (void)state;
+    assert_berth("init fleet every.yaml", 0);
+    assert_rc(fs_read_alloc(dirfd, "every.yaml", 65536, &content, &n, &err), RC_OK);
+    scoped(free_ptr) char *text = strndup((const char *)content, n);
+
+    assert_non_null(text);
+    for (size_t map = 0; map < FLEET_MAPS; map++)
+        for (const char *const *key = fleet_keys[map]; *key; key++)
+            if (!has_key(text, *key))
+                fail_msg("berth init fleet says nothing of '%s'", *key);
+    assert_false(has_key(text, "soaks") || has_key(text, "oa"));
+}
+
 /* The template with some of its examples put to use. */
 static void put_used(const struct template *t, const bool *use)
 {
@@ -318,9 +350,9 @@ static void a_template_that_is_good(void **state)
         memset(use, 0, sizeof use);
         use[1] = use[i] = true;
         put_used(&t, use);
-        assert_berth("fleet export used.yaml", i == 4 ? 1 : 0);
-        if (i == 4) /* wants a label of one's own */
-            assert_said("selects no satellite");
+        assert_berth("fleet export used.yaml", i >= 4 ? 1 : 0);
+        if (i >= 4) /* want labels of one's own */
+            assert_said(i == 4 ? "selects no satellite" : "has label 'plane'");
     }
     memset(use, 1, sizeof use);
     for (size_t i = 0; i < t.n; i++) {
@@ -331,8 +363,9 @@ static void a_template_that_is_good(void **state)
     }
     put_used(&t, use);
     assert_berth("fleet export used.yaml", 0);
-    static const char *const parts[] = { "stations", "links", "tenants", "teams",   "tle",
-                                         "rollout",  "soak",  "hold",    "capacity" };
+    static const char *const parts[] = { "stations", "links",   "tenants", "teams",    "tle",
+                                         "rollout",  "soak",    "hold",    "capacity", "spread",
+                                         "silent",   "approve", "success" };
 
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         assert_said(parts[i]);
@@ -358,9 +391,13 @@ static void json_is_a_fleet_file_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_keep_to_quotas),    cmocka_unit_test(plans_tell_each_verdict),
-        cmocka_unit_test(used_and_left),           cmocka_unit_test(packages_where_they_are),
-        cmocka_unit_test(a_template_that_is_good), cmocka_unit_test(json_is_a_fleet_file_too),
+        cmocka_unit_test(plans_keep_to_quotas),
+        cmocka_unit_test(plans_tell_each_verdict),
+        cmocka_unit_test(used_and_left),
+        cmocka_unit_test(packages_where_they_are),
+        cmocka_unit_test(a_template_that_is_good),
+        cmocka_unit_test(a_template_with_every_key),
+        cmocka_unit_test(json_is_a_fleet_file_too),
     };
 
     return cmocka_run_group_tests(tests, begin_fleet, end);
