@@ -77,7 +77,7 @@ static enum rc renew(struct store *store, const struct brief *brief, uint64_t no
     again->time_ms = brief->time_ms;
     if (report_encode(again, buf, REPORT_MAX, &out, &full) != RC_OK) /* longer than it was */
         return store_touch_report(store, &row, err);
-    return store_put_report(store, &row, out, err);
+    return ingest_keep(store, &row, out, again, err);
 }
 
 static enum rc act(struct store *store, const struct brief *brief, uint64_t now_ms,

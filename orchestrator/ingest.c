@@ -136,6 +136,17 @@ enum rc ingest_end(struct store **open, struct store **mark, struct err *err)
     return rc == RC_OK ? store_commit(open, err) : rc;
 }
 
+enum rc ingest_keep(struct store *store, const struct store_observed *row, struct bytes bytes,
+                    const struct report *report, struct err *err)
+{
+    const struct sight sight = sight_of(report);
+    uint8_t buf[SIGHT_MAX];
+    struct bytes small;
+    enum rc rc = sight_encode(&sight, buf, sizeof buf, &small, err);
+
+    return rc == RC_OK ? store_put_report(store, row, bytes, small, err) : rc;
+}
+
 enum rc ingest_report(struct store *store, const char *satellite, struct bytes bytes,
                       uint64_t now_ms, struct report *ret, struct err *err)
 {
@@ -157,7 +168,7 @@ enum rc ingest_report(struct store *store, const char *satellite, struct bytes b
     if (rc == RC_OK)
         rc = compare(store, ret, now_ms, err);
     if (rc == RC_OK)
-        rc = store_put_report(store, &row, bytes, err);
+        rc = ingest_keep(store, &row, bytes, ret, err);
     if (rc == RC_OK)
         rc = keep_events(store, ret, now_ms, err);
     if (rc == RC_OK)

@@ -31,6 +31,10 @@ must_check enum rc ingest_begin(struct store *store, struct store **ret_open,
                                 struct store **ret_mark, struct err *err);
 must_check enum rc ingest_end(struct store **open, struct store **mark, struct err *err);
 
+/* Keep a report, whole and as a sight; bytes are what it decodes from. */
+must_check enum rc ingest_keep(struct store *store, const struct store_observed *row,
+                               struct bytes bytes, const struct report *report, struct err *err);
+
 /* Take one report in, as one transaction, or as a part of the caller's: keep it and its events, and
  * mark the order that it names as in force.  RC_REPORT_OLD when (epoch, seq) is not above what is
  * held; RC_NO_SATELLITE when it names another satellite than the one whose keys opened it; nothing

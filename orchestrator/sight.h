@@ -52,4 +52,14 @@ must_check enum rc want_keep(struct arena *arena, const struct order *order, str
 must_check enum rc sight_keep(struct arena *arena, const struct report *report, struct sight **ret,
                               struct err *err);
 
+/* A sight as bytes, for the store, which keeps it beside the report that it is of: some 100 bytes
+ * and 100 more for each payload.  The store's own, of this version of the schema: who changes the
+ * form adds a step to store_schema that forgets those there are.  Decoding refuses what encoding
+ * would not have written, and keeps the sight in the arena. */
+#define SIGHT_MAX (32U * 1024U)
+must_check enum rc sight_encode(const struct sight *sight, uint8_t *buf, size_t cap,
+                                struct bytes *ret, struct err *err);
+must_check enum rc sight_decode(struct bytes in, struct arena *arena, struct sight **ret,
+                                struct err *err);
+
 #endif

@@ -432,9 +432,10 @@ struct store_observed {
     uint64_t received_ms;
 };
 
-/* Keep a report's bytes (its CBOR).  Not above the (epoch, seq) held: RC_REPORT_OLD. */
+/* Keep a report's bytes (its CBOR) and its sight (orchestrator/sight; empty: it is read from the
+ * report).  Not above the (epoch, seq) held: RC_REPORT_OLD. */
 must_check enum rc store_put_report(struct store *store, const struct store_observed *row,
-                                    struct bytes report, struct err *err);
+                                    struct bytes report, struct bytes sight, struct err *err);
 /* The report held is the state of a later (epoch, seq), too.  RC_REPORT_OLD if it is not later. */
 must_check enum rc store_touch_report(struct store *store, const struct store_observed *row,
                                       struct err *err);
@@ -555,20 +556,26 @@ store_fleet_satellites(struct store *store, const char *only,
 
 struct store_fleet_order {
     char satellite[NAME_CAP];
-    uint64_t newest; /* highest generation */
-    bool held;       /* and it is held */
-    struct bytes
-        released; /* envelope of the newest that is released or acked; empty = there is none */
+    uint64_t newest;       /* highest generation */
+    bool held;             /* and it is held */
+    struct bytes order;    /* what the newest that is released or acked says (its CBOR), ... */
+    struct bytes envelope; /* ... or that one as it was signed; both empty = there is none */
 };
 must_check enum rc store_fleet_orders(struct store *store, const char *only,
                                       enum rc (*fn)(void *arg, const struct store_fleet_order *row,
                                                     struct err *err),
                                       void *arg, struct err *err);
 
-must_check enum rc store_fleet_reports(struct store *store, const char *only,
-                                       enum rc (*fn)(void *arg, const struct store_observed *row,
-                                                     struct bytes report, struct err *err),
-                                       void *arg, struct err *err);
+struct store_fleet_report {
+    char satellite[NAME_CAP];
+    uint64_t received_ms;
+    struct bytes sight;  /* of the report, or ... */
+    struct bytes report; /* ... that one, of a store from before there were sights */
+};
+must_check enum rc
+store_fleet_reports(struct store *store, const char *only,
+                    enum rc (*fn)(void *arg, const struct store_fleet_report *row, struct err *err),
+                    void *arg, struct err *err);
 
 /* ---- rollouts ---- */
 

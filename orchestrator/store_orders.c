@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "manifest/envelope.h"
 #include "orchestrator/store_query.h"
 
 static_assert(sizeof(enum order_state) == sizeof(uint32_t), "enums are stored as FIELD_U32");
@@ -29,6 +30,27 @@ enum rc store_newest_order(struct store *store, const char *satellite, struct st
 
     query_text(&q, satellite);
     return query_one(&q, &order_row, ret, RC_NOT_FOUND, "order", err);
+}
+
+/* What an order says, beside the signatures that it is signed with: they are most of it, and to
+ * look at a fleet nobody needs them.  One that cannot be opened has none, and is read where it
+ * lies. */
+static enum rc put_body(struct store *store, const struct store_order *row, struct bytes envelope,
+                        struct err *err)
+{
+    struct envelope parts;
+    struct err closed;
+    const bool is_open = envelope_open(envelope, &parts, &closed) == RC_OK;
+    struct query q = query_start(
+        store, is_open ? "INSERT INTO order_body (satellite, generation, body) VALUES (?, ?, ?) "
+                         "ON CONFLICT (satellite, generation) DO UPDATE SET body = excluded.body"
+                       : "DELETE FROM order_body WHERE satellite = ? AND generation = ?");
+
+    query_text(&q, row->satellite);
+    query_u64(&q, row->generation);
+    if (is_open)
+        query_blob(&q, parts.payload);
+    return query_run(&q, err);
 }
 
 static enum rc insert_order(struct store *store, const struct store_order *row,
@@ -59,6 +81,8 @@ enum rc store_add_order(struct store *store, const struct store_order *row, stru
                      (unsigned long long)row->generation);
     if (rc == RC_OK)
         rc = insert_order(store, row, envelope, err);
+    if (rc == RC_OK)
+        rc = put_body(store, row, envelope, err);
     return rc == RC_OK ? store_commit(&open, err) : rc;
 }
 
@@ -79,8 +103,8 @@ enum rc store_set_order_state(struct store *store, const char *satellite, uint64
     return rc;
 }
 
-enum rc store_resign_order(struct store *store, const struct store_order *row,
-                           struct bytes envelope, struct err *err)
+static enum rc replace_envelope(struct store *store, const struct store_order *row,
+                                struct bytes envelope, struct err *err)
 {
     struct query q = query_start(store, "UPDATE sat_order SET state = ?, payload = ?, object = ?, "
                                         "changed_ms = ?, envelope = ? "
@@ -98,6 +122,19 @@ enum rc store_resign_order(struct store *store, const struct store_order *row,
     if (rc == RC_OK && query_changes(store) != 1)
         rc = err_set(err, RC_NOT_FOUND, "order of %s", row->satellite);
     return rc;
+}
+
+enum rc store_resign_order(struct store *store, const struct store_order *row,
+                           struct bytes envelope, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    enum rc rc = store_join(store, &open, err);
+
+    if (rc == RC_OK)
+        rc = replace_envelope(store, row, envelope, err);
+    if (rc == RC_OK)
+        rc = put_body(store, row, envelope, err);
+    return rc == RC_OK ? store_commit(&open, err) : rc;
 }
 
 enum rc store_orders(struct store *store, const struct store_order_filter *filter,
@@ -281,18 +318,20 @@ static const struct field observed_fields[] = {
 static const struct row_type observed_row = ROW_TYPE(struct store_observed, observed_fields);
 
 enum rc store_put_report(struct store *store, const struct store_observed *row, struct bytes report,
-                         struct err *err)
+                         struct bytes sight, struct err *err)
 {
     struct query q = query_start(
-        store, "INSERT INTO observed (satellite, epoch, seq, received_ms, report) "
-               "VALUES (?, ?, ?, ?, ?) ON CONFLICT (satellite) DO UPDATE SET "
-               "epoch = excluded.epoch, seq = excluded.seq, received_ms = excluded.received_ms, "
-               "report = excluded.report WHERE (excluded.epoch, excluded.seq) > "
-               "(observed.epoch, observed.seq)");
+        store,
+        "INSERT INTO observed (satellite, epoch, seq, received_ms, report, sight) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (satellite) DO UPDATE SET "
+        "epoch = excluded.epoch, seq = excluded.seq, received_ms = excluded.received_ms, "
+        "report = excluded.report, sight = excluded.sight WHERE (excluded.epoch, excluded.seq) > "
+        "(observed.epoch, observed.seq)");
     enum rc rc;
 
     query_row(&q, &observed_row, row);
     query_blob(&q, report);
+    query_blob(&q, sight);
     rc = query_run(&q, err);
     if (rc == RC_OK && query_changes(store) != 1)
         rc = err_set(err, RC_REPORT_OLD, "%s epoch %llu report %llu", row->satellite,

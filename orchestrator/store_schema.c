@@ -166,6 +166,7 @@ static const char schema_12[] =
     "ALTER TABLE wave ADD COLUMN retried_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE wave ADD COLUMN retried_epoch INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE wave ADD COLUMN retried_seq INTEGER NOT NULL DEFAULT 0;";
+
 /* clang-format on */
 
 /* What schema 13 adds: requests that may come again, and what was answered. */
@@ -174,6 +175,17 @@ static const char schema_13[] =
     "  at_ms INTEGER NOT NULL, status INTEGER NOT NULL, type TEXT NOT NULL, answer BLOB NOT NULL,"
     "  PRIMARY KEY (token, once_key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX once_at ON once (at_ms);";
+
+/* clang-format off */
+/* What schema 14 adds: what orders and reports say, small.  Of those that are there already it is read
+ * from the documents. */
+static const char schema_14[] =
+    "CREATE TABLE order_body (satellite TEXT NOT NULL REFERENCES satellite,"
+    "  generation INTEGER NOT NULL, body BLOB NOT NULL,"
+    "  PRIMARY KEY (satellite, generation)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX order_state ON sat_order (satellite, generation, state);"
+    "ALTER TABLE observed ADD COLUMN sight BLOB;";
+/* clang-format on */
 
 /* The audit log is appended to, and never changed: each database says so in its own way. */
 #define APPEND_ONLY(table, trigger)                                                                \
@@ -205,6 +217,7 @@ const struct schema_step store_schema[] = {
     { 11, schema_11, schema_11_sqlite, schema_11_pg },
     { 12, schema_12, NULL, NULL },
     { 13, schema_13, NULL, NULL },
+    { 14, schema_14, NULL, NULL },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

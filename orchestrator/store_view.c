@@ -16,14 +16,16 @@ static struct query start(struct store *store, const char *only, const char *all
     return q;
 }
 
-/* Of each satellite the newest, and the newest that went up. */
-#define NEWEST                                                                                     \
-    "SELECT o.satellite, o.generation, CASE WHEN o.state = 1 THEN 1 ELSE 0 END, r.envelope "       \
-    "FROM sat_order o LEFT JOIN sat_order r ON r.satellite = o.satellite AND r.generation = "      \
-    "(SELECT max(u.generation) FROM sat_order u WHERE u.satellite = o.satellite "                  \
-    "AND u.state IN (2, 3)) "                                                                      \
-    "WHERE o.generation = (SELECT max(n.generation) FROM sat_order n "                             \
-    "WHERE n.satellite = o.satellite)"
+/* Of each satellite the newest, and the newest that went up.  The first question is answered from
+ * an index alone (order_state): rows are as large as pages, most of it signatures. */
+#define NEWEST(which)                                                                              \
+    "SELECT g.satellite, g.newest, g.held, b.body, r.envelope FROM (SELECT satellite, "            \
+    "max(generation) AS newest, coalesce(max(CASE WHEN state = 1 THEN generation END), 0) AS "     \
+    "held, max(CASE WHEN state IN (2, 3) THEN generation END) AS released FROM sat_order " which   \
+    "GROUP BY satellite) AS g "                                                                    \
+    "LEFT JOIN order_body b ON b.satellite = g.satellite AND b.generation = g.released "           \
+    "LEFT JOIN sat_order r ON b.body IS NULL AND r.satellite = g.satellite AND "                   \
+    "r.generation = g.released ORDER BY g.satellite"
 
 enum rc store_fleet_orders(struct store *store, const char *only,
                            enum rc (*fn)(void *arg, const struct store_fleet_order *row,
@@ -32,41 +34,41 @@ enum rc store_fleet_orders(struct store *store, const char *only,
 {
     static_assert(ORDER_HELD == 1 && ORDER_RELEASED == 2 && ORDER_ACKED == 3,
                   "the statement says the numbers");
-    struct query q = start(store, only, NEWEST " ORDER BY o.satellite",
-                           NEWEST " AND o.satellite = ? ORDER BY o.satellite");
+    struct query q = start(store, only, NEWEST(""), NEWEST("WHERE satellite = ? "));
     struct store_fleet_order row;
     enum rc rc = RC_OK;
 
     while (rc == RC_OK && query_next(&q)) {
         query_get_text(&q, row.satellite, sizeof row.satellite);
         row.newest = query_get_u64(&q);
-        row.held = query_get_u64(&q) != 0;
-        row.released = query_get_view(&q);
+        row.held = query_get_u64(&q) == row.newest;
+        row.order = query_get_view(&q);
+        row.envelope = query_get_view(&q);
         rc = q.rc == RC_OK ? fn(arg, &row, err) : RC_OK;
     }
     return query_end_walk(&q, rc, err);
 }
 
-#define REPORTS "SELECT satellite, epoch, seq, received_ms, report FROM observed"
+#define REPORTS                                                                                    \
+    "SELECT satellite, received_ms, sight, "                                                       \
+    "CASE WHEN sight IS NULL OR length(sight) = 0 THEN report END FROM observed"
 
 enum rc store_fleet_reports(struct store *store, const char *only,
-                            enum rc (*fn)(void *arg, const struct store_observed *row,
-                                          struct bytes report, struct err *err),
+                            enum rc (*fn)(void *arg, const struct store_fleet_report *row,
+                                          struct err *err),
                             void *arg, struct err *err)
 {
     struct query q = start(store, only, REPORTS " ORDER BY satellite",
                            REPORTS " WHERE satellite = ? ORDER BY satellite");
-    struct store_observed row;
-    struct bytes report;
+    struct store_fleet_report row;
     enum rc rc = RC_OK;
 
     while (rc == RC_OK && query_next(&q)) {
         query_get_text(&q, row.satellite, sizeof row.satellite);
-        row.epoch = query_get_u64(&q);
-        row.seq = query_get_u64(&q);
         row.received_ms = query_get_u64(&q);
-        report = query_get_view(&q);
-        rc = q.rc == RC_OK ? fn(arg, &row, report, err) : RC_OK;
+        row.sight = query_get_view(&q);
+        row.report = query_get_view(&q);
+        rc = q.rc == RC_OK ? fn(arg, &row, err) : RC_OK;
     }
     return query_end_walk(&q, rc, err);
 }

@@ -99,31 +99,37 @@ static enum rc take_order(void *arg, const struct store_fleet_order *row, struct
 {
     struct load *load = arg;
     struct view_satellite *sat = walk_to(load, row->satellite);
-    struct envelope envelope;
+    struct envelope envelope = { .payload = row->order };
+    enum rc rc = RC_OK;
 
     if (!sat)
         return RC_OK;
     sat->newest = row->newest;
     sat->held = row->held;
-    if (row->released.n == 0)
+    if (row->order.n == 0 && row->envelope.n == 0)
         return RC_OK;
-    enum rc rc = envelope_open(row->released, &envelope, err);
-
+    if (row->order.n == 0)
+        rc = envelope_open(row->envelope, &envelope, err);
     if (rc == RC_OK)
         rc = order_decode(envelope.payload, load->order, err);
     return rc == RC_OK ? want_keep(&load->view->arena, load->order, &sat->order, err) : rc;
 }
 
-static enum rc take_report(void *arg, const struct store_observed *row, struct bytes bytes,
-                           struct err *err)
+static enum rc take_report(void *arg, const struct store_fleet_report *row, struct err *err)
 {
     struct load *load = arg;
     struct view_satellite *sat = walk_to(load, row->satellite);
+    enum rc rc = RC_OK;
 
-    if (!sat || report_decode(bytes, load->report, NULL) != RC_OK)
+    if (!sat)
         return RC_OK;
-    sat->received_ms = row->received_ms;
-    return sight_keep(&load->view->arena, load->report, &sat->seen, err);
+    if (row->sight.n > 0)
+        rc = sight_decode(row->sight, &load->view->arena, &sat->seen, err);
+    else if (report_decode(row->report, load->report, NULL) == RC_OK)
+        rc = sight_keep(&load->view->arena, load->report, &sat->seen, err);
+    if (sat->seen)
+        sat->received_ms = row->received_ms;
+    return rc;
 }
 
 /* A store from a backup is a little behind what it once signed; more than that is a lie, and would

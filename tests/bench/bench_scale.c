@@ -138,6 +138,7 @@ static struct bytes order_of(uint32_t i, uint8_t *buf, size_t cap)
 
 static void put_satellite(struct store *store, uint32_t i)
 {
+    static struct report whole;
     static uint8_t buf[REPORT_MAX > 16384 ? REPORT_MAX : 16384];
     struct store_satellite sat = { .node = i + 2, .added_ms = NOW_MS };
     struct store_order order = { .generation = GENERATION,
@@ -157,7 +158,8 @@ static void put_satellite(struct store *store, uint32_t i)
     memcpy(order.object.b, &i, sizeof i);
     must_rc(store_add_order(store, &order, order_of(i, buf, sizeof buf), &err), &err);
     memcpy(seen.satellite, sat.id, sizeof seen.satellite);
-    must_rc(store_put_report(store, &seen, report_of(i, 1, buf), &err), &err);
+    must_rc(report_decode(report_of(i, 1, buf), &whole, &err), &err);
+    must_rc(ingest_keep(store, &seen, report_of(i, 1, buf), &whole, &err), &err);
     memcpy(sent.satellite, sat.id, sizeof sent.satellite);
     sent.object = order.object;
     must_rc(store_queue(store, &sent, false, &err), &err);

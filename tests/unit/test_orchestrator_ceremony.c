@@ -22,6 +22,7 @@
 #include "link/port.h"
 #include "manifest/trust.h"
 #include "orchestrator/home.h"
+#include "orchestrator/ingest.h"
 #include "tests/unit/berth_run.h"
 
 static const char quota[] = "memory: 64M\ncpu: 50%\npids: 32\ndata: 16M\ntmp: 16M\nfiles: 64\n"
@@ -317,7 +318,7 @@ static void report(const struct home *home, enum slot_state state)
     r->payload[0].running = two.manifest;
     r->payload[0].wanted = state == SLOT_COMMITTED ? two.manifest : three.manifest;
     assert_rc(report_encode(r, buf, sizeof buf, &out, &err), RC_OK);
-    assert_rc(store_put_report(home->store, &row, out, &err), RC_OK);
+    assert_rc(ingest_keep(home->store, &row, out, r, &err), RC_OK);
     free(r);
 }
 

@@ -10,6 +10,7 @@
 #include "link/port.h"
 #include "orchestrator/advance.h"
 #include "orchestrator/home.h"
+#include "orchestrator/ingest.h"
 #include "tests/unit/signer_program.h"
 /* last: it has a global err */
 #include "tests/unit/berth_run.h"
@@ -125,7 +126,7 @@ static void report(uint64_t generation, uint64_t staged)
     r.staged = staged;
     assert_rc(report_encode(&r, buf, sizeof buf, &out, &err), RC_OK);
     open_home(&home);
-    assert_rc(store_put_report(home.store, &row, out, &err), RC_OK);
+    assert_rc(ingest_keep(home.store, &row, out, &r, &err), RC_OK);
 }
 
 static void keep_quiet(void *arg, const struct advance_event *event)
