@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysinfo.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "oci/state.h"
 #include "sandbox/cgroup_device.h"
 #include "sandbox/cgroup_file.h"
 #include "sandbox/kernfile.h"
@@ -21,6 +23,8 @@
 #define CPUSET_ROOT "/sys/fs/cgroup/cpuset"
 #define LEVELS_MAX 16U
 #define VALUE_CAP 300U
+#define MARK "trusted.berth-oci" /* on every level above groups of containers that was made here   \
+                                  */
 
 /* ---- places --------------------------------------------------------------------------------- */
 
@@ -96,10 +100,22 @@ static int ready_level(int parent, int dir, bool cpuset, uint32_t version)
     return 0;
 }
 
-/* Whether a path may begin with a group that is there. */
-static bool is_ours(const char *first)
+/* Whether a group that is there was made to have others below it, and not by somebody else. */
+static bool is_ours(int dir)
 {
-    return strcmp(first, OCI_CGROUP_PARENT) == 0;
+    return fgetxattr(dir, MARK, NULL, 0) >= 0;
+}
+
+static int make_level(int parent, const char *part, bool last)
+{
+    scoped(close_fd) int dir = mkdirat(parent, part, 0755) == 0 ? open_dir(parent, part) : -1;
+
+    if (dir < 0 || last || fsetxattr(dir, MARK, "", 0, 0) == 0)
+        return take_fd(&dir);
+    int error = errno;
+    (void)unlinkat(parent, part, AT_REMOVEDIR);
+    errno = error;
+    return -1;
 }
 
 static enum rc is_there(const char *part, struct err *err)
@@ -112,25 +128,28 @@ static enum rc is_there(const char *part, struct err *err)
 static enum rc make_levels(int root, const char *path, const struct oci_cgroup *c, uint32_t *made,
                            int *ret, struct err *err)
 {
-    const uint32_t all = count_parts(path);
-    uint32_t left = all;
+    uint32_t left = count_parts(path);
     bool cpuset = root == c->cpuset_root;
     char part[NAME_MAX + 1];
     scoped(close_fd) int at = open_dir(root, ".");
 
     while (at >= 0 && next_part(&path, part)) {
-        bool fresh = mkdirat(at, part, 0755) == 0;
+        int next = make_level(at, part, left == 1);
+        bool fresh = next >= 0;
 
         if (!fresh && errno != EEXIST)
             return err_sys(err, RC_CGROUP, "create %s", part);
         if (!fresh)
+            next = open_dir(at, part);
+        if (!fresh)
             *made = 0;
         else if (*made == 0)
             *made = left;
-        if (!fresh && (left == 1 || (left == all && !is_ours(part))))
+        if (!fresh && next >= 0 && (left == 1 || !is_ours(next))) {
+            close_fd(&next);
             return is_there(part, err);
+        }
         left--;
-        int next = open_dir(at, part);
         if (next >= 0 && fresh && ready_level(at, next, cpuset, c->tree.version) != 0)
             close_fd(&next);
         close_fd(&at);
@@ -294,10 +313,18 @@ static enum rc make_all(struct oci_cgroup *c, const char *path, struct err *err)
     return rc;
 }
 
+/* Nobody marks or takes a level away meanwhile that this one goes into. */
+static enum rc make_alone(struct oci_cgroup *c, const char *path, struct err *err)
+{
+    scoped(close_fd) int alone = -1;
+    enum rc rc = oci_lock_groups(&alone, err);
+
+    return rc == RC_OK ? make_all(c, path, err) : rc;
+}
+
 static enum rc count_missing(int root, const char *path, uint32_t *ret, struct err *err)
 {
-    const uint32_t all = count_parts(path);
-    uint32_t left = root < 0 ? 0 : all;
+    uint32_t left = root < 0 ? 0 : count_parts(path);
     char part[NAME_MAX + 1];
     scoped(close_fd) int at = root < 0 ? -1 : open_dir(root, ".");
 
@@ -306,7 +333,7 @@ static enum rc count_missing(int root, const char *path, uint32_t *ret, struct e
 
         close_fd(&at);
         at = next;
-        if (next >= 0 && (left == 1 || (left == all && !is_ours(part)))) {
+        if (next >= 0 && (left == 1 || !is_ours(next))) {
             close_fd(&at);
             return is_there(part, err);
         }
@@ -325,9 +352,12 @@ static int root_of(const struct oci_cgroup *c, size_t tree)
 enum rc oci_cgroup_missing(const char *path, struct oci_levels *ret, struct err *err)
 {
     scoped(oci_cgroup_close) struct oci_cgroup c = OCI_CGROUP_NONE;
+    scoped(close_fd) int alone = -1;
     struct oci_levels missing = { { 0 } };
     enum rc rc = find(&c, err);
 
+    if (rc == RC_OK)
+        rc = oci_lock_groups(&alone, err);
     for (size_t i = 0; rc == RC_OK && i < OCI_CGROUP_TREES; i++)
         rc = count_missing(root_of(&c, i), path, &missing.n[i], err);
     if (rc == RC_OK)
@@ -345,7 +375,7 @@ enum rc oci_cgroup_make(const char *path, const struct oci_limits *limits, struc
         return err_set(err, RC_CGROUP, "path %.60s", path);
     enum rc rc = find(&c, err);
     if (rc == RC_OK)
-        rc = make_all(&c, path, err);
+        rc = make_alone(&c, path, err);
     if (rc == RC_OK)
         rc = limit(&c, limits, err);
     if (rc != RC_OK) {
@@ -409,8 +439,16 @@ static bool cut_part(char *path)
     return true;
 }
 
-/* One hierarchy: the group, then the levels above that were made for it and are empty by now; with
- * none, what is there is another's. */
+/* Whether the group at a path is one that others of ours may have lain below, too. */
+static bool was_shared(int root, const char *path)
+{
+    scoped(close_fd) int dir = open_path(root, path);
+
+    return dir >= 0 && is_ours(dir);
+}
+
+/* One hierarchy: the group, then the levels above it that were made for it or for another container
+ * and are empty by now; with none made, what is there is another's. */
 static bool remove_levels(int root, const char *path, uint32_t levels)
 {
     char at[300];
@@ -420,7 +458,7 @@ static bool remove_levels(int root, const char *path, uint32_t levels)
     if (unlinkat(root, at, AT_REMOVEDIR) != 0 && errno != ENOENT)
         return false;
     for (uint32_t i = 1; cut_part(at); i++) {
-        if (i >= levels && strcmp(at, OCI_CGROUP_PARENT) != 0)
+        if (i >= levels && !was_shared(root, at))
             break;
         if (unlinkat(root, at, AT_REMOVEDIR) != 0 && errno != ENOENT)
             break;
@@ -431,8 +469,12 @@ static bool remove_levels(int root, const char *path, uint32_t levels)
 /* In every hierarchy: of one that was being made some have the levels above it only. */
 static bool remove_all(const struct oci_cgroup *c, const char *path)
 {
+    scoped(close_fd) int alone = -1;
+    struct err unlocked;
     bool gone = true;
 
+    /* Without the lock, who makes one meanwhile may fail, and no more. */
+    (void)!oci_lock_groups(&alone, &unlocked);
     for (size_t i = 0; i < OCI_CGROUP_TREES; i++)
         gone = remove_levels(root_of(c, i), path, c->levels.n[i]) && gone;
     return gone;

@@ -2,7 +2,9 @@
  *
  * oci/cgroup: the control group of one container, at the path that its config.json names, with its
  * limits.  A group that is there already is somebody else's: it is refused, and nothing in it is
- * touched; so is a path below one that is there, but for our own directory of those that name none.
+ * touched; so is a path below one that is there, unless it was made for a container of berth-oci's,
+ * too: then it stays until the last one below it is gone.  Such a group is marked by an attribute
+ * that only root can set, so it needs no record and is nobody's any more when it is gone.
  * Memory and processes are always limited.  Every limit is read back.
  */
 #ifndef BERTH_OCI_CGROUP_H
@@ -40,7 +42,7 @@ struct oci_cgroup {
 void oci_cgroup_path(const struct oci_config *config, const char *id, char *out, size_t cap);
 
 /* How many levels of a path, from its end, are not there yet: what making it would add.  RC_BUSY:
- * it is there in some hierarchy, or begins with a group that is and is not ours.  RC_CGROUP. */
+ * it is there in some hierarchy, or lies below a group that is and is not ours.  RC_CGROUP. */
 must_check enum rc oci_cgroup_missing(const char *path, struct oci_levels *ret, struct err *err);
 
 /* Make it with all limits and the filter for devices.  On failure nothing of it is left, and

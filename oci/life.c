@@ -18,6 +18,7 @@
 
 #define START_WAIT_MS 10000U
 #define DELETE_WAIT_MS 8000U
+#define YOUNG_MS 10000U /* a program that was started has set its handlers by then */
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
@@ -26,6 +27,20 @@ static uint64_t line_number(const char *status, const char *key, int base)
     const char *at = strstr(status, key);
 
     return at == NULL ? UINT64_MAX : strtoull(at + strlen(key), NULL, base);
+}
+
+/* A process's status, as text; the bytes read, or what is not above 0. */
+static ssize_t read_status(pid_t pid, char *text, size_t cap)
+{
+    char path[40];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", pid);
+    scoped(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, cap - 1);
+
+    if (n > 0)
+        text[n] = '\0';
+    return n;
 }
 
 /* None of its supplementary groups is one of the host's own. */
@@ -46,16 +61,10 @@ static bool groups_high(const char *status)
 /* Believe the kernel, not the child: its filters, its rights, its ids. */
 static enum rc look(const struct oci_container *c, struct err *err)
 {
-    char path[40];
     char text[4096];
 
-    (void)snprintf(path, sizeof path, "/proc/%d/status", c->record.pid);
-    scoped(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-
-    if (n <= 0)
-        return err_sys(err, RC_DRIFT, "%s", path);
-    text[n] = '\0';
+    if (read_status(c->record.pid, text, sizeof text) <= 0)
+        return err_sys(err, RC_DRIFT, "status of process %d", c->record.pid);
     if (line_number(text, "\nNoNewPrivs:\t", 10) != 1)
         return err_set(err, RC_DRIFT, "no_new_privs");
     if (line_number(text, "\nSeccomp:\t", 10) != 2)
@@ -105,7 +114,10 @@ enum rc oci_start(const struct oci_options *options, const char *id, struct err 
     if (rc != RC_OK)
         return rc;
     scoped(close_fd) int pidfd = oci_container_pidfd(&c);
-    rc = run_it(&c, sync, err);
+    c.record.started_ms = clock_mono_ms();
+    rc = oci_container_save(&c, err);
+    if (rc == RC_OK)
+        rc = run_it(&c, sync, err);
     if (rc != RC_OK && pidfd >= 0)
         (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0U);
     return rc;
@@ -123,6 +135,33 @@ static void kill_group(const struct oci_container *c)
         cgroup_kill(&group.cgroup);
 }
 
+/* Whether process 1 does anything about a signal: catches, ignores or blocks it. */
+static bool minds(pid_t pid, int signal)
+{
+    static const char *const masks[] = { "\nSigCgt:\t", "\nSigIgn:\t", "\nSigBlk:\t" };
+    char text[4096];
+    ssize_t n = read_status(pid, text, sizeof text);
+    bool does = n <= 0; /* it is gone: there is nothing to wait for */
+
+    for (size_t i = 0; n > 0 && i < sizeof masks / sizeof masks[0]; i++)
+        does = does || (line_number(text, masks[i], 16) >> (signal - 1) & 1) != 0;
+    return does;
+}
+
+/* Process 1 of a namespace has no default action: the kernel drops a signal that it has no handler
+ * for, without a word.  A program that has only just been started is given the time to set one, or
+ * it would never learn that it was to end.  No event tells of that. */
+static void let_handle(const struct oci_record *r, int pidfd, int signal)
+{
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+    if (signal <= 0 || signal > 64 || signal == SIGKILL || signal == SIGSTOP || r->started_ms == 0)
+        return;
+    while (clock_mono_ms() < r->started_ms + YOUNG_MS && !minds(r->pid, signal) &&
+           poll(&p, 1, 5) == 0)
+        ;
+}
+
 enum rc oci_kill(const struct oci_options *options, const char *id, int signal, bool all,
                  struct err *err)
 {
@@ -137,6 +176,8 @@ enum rc oci_kill(const struct oci_options *options, const char *id, int signal, 
     if (pidfd < 0)
         return err_set(err, RC_OCI_STATE, "container %.60s is %s", id,
                        oci_status_name(oci_container_status(&c)));
+    oci_container_unlock(&c); /* others may look at it while this waits */
+    let_handle(&c.record, pidfd, signal);
     if (syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0U) != 0)
         return err_sys(err, RC_OCI_STATE, "signal %d", signal);
     /* Process 1 takes its whole namespace with it; the group is the second rope. */

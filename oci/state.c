@@ -53,21 +53,38 @@ static enum rc open_or_make(const char *path, int *ret, struct err *err)
     return open_private(AT_FDCWD, path, ret, err);
 }
 
-static enum rc lock(struct oci_container *c, struct err *err)
+static enum rc wait_lock(int fd, const char *whose, struct err *err)
 {
     uint64_t until = clock_mono_ms() + LOCK_WAIT_MS;
 
-    c->lock = openat(c->dir, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (c->lock < 0)
-        return err_sys(err, RC_OCI_STATE, "lock of %.60s", c->record.id);
-    while (flock(c->lock, LOCK_EX | LOCK_NB) != 0) {
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK)
             return err_sys(err, RC_IO, "lock");
         if (clock_mono_ms() >= until)
-            return err_set(err, RC_BUSY, "container %.60s", c->record.id);
+            return err_set(err, RC_BUSY, "%.60s", whose);
         (void)poll(NULL, 0, 5);
     }
     return RC_OK;
+}
+
+static enum rc lock(struct oci_container *c, struct err *err)
+{
+    c->lock = openat(c->dir, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return c->lock < 0 ? err_sys(err, RC_OCI_STATE, "lock of %.60s", c->record.id)
+                       : wait_lock(c->lock, c->record.id, err);
+}
+
+/* On the one directory of this host that all who run containers have in common. */
+enum rc oci_lock_groups(int *ret, struct err *err)
+{
+    scoped(close_fd) int dir = -1;
+    enum rc rc = open_or_make(OCI_IDS_DIR, &dir, err);
+
+    if (rc == RC_OK)
+        rc = wait_lock(dir, OCI_IDS_DIR, err);
+    if (rc == RC_OK)
+        *ret = take_fd(&dir);
+    return rc;
 }
 
 enum rc oci_container_new(const char *root, const char *id, struct oci_container *ret,
@@ -108,11 +125,12 @@ static json_t *levels_json(const struct oci_levels *levels)
 enum rc oci_container_save(const struct oci_container *c, struct err *err)
 {
     const struct oci_record *r = &c->record;
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:i, s:i, s:i, s:I, s:O?}",
-                             "ociVersion", r->version, "id", r->id, "bundle", r->bundle, "cgroup",
-                             r->cgroup, "levels", levels_json(&r->levels), "empty", (int)r->empty,
-                             "filters", (int)r->filters, "slot", r->slot, "pid", (int)r->pid,
-                             "born", (json_int_t)r->born, "annotations", r->annotations);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:i, s:i, s:i, s:I, s:I, s:O?}", "ociVersion",
+                  r->version, "id", r->id, "bundle", r->bundle, "cgroup", r->cgroup, "levels",
+                  levels_json(&r->levels), "empty", (int)r->empty, "filters", (int)r->filters,
+                  "slot", r->slot, "pid", (int)r->pid, "born", (json_int_t)r->born, "started",
+                  (json_int_t)r->started_ms, "annotations", r->annotations);
     scoped(free_ptr) char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     enum rc rc = text == NULL ? err_set(err, RC_NO_MEMORY, RECORD)
                               : fs_write_file(c->dir, RECORD, bytes_of(text), 0600, err);
@@ -155,6 +173,7 @@ static enum rc load(struct oci_container *c, struct err *err)
     r->slot = (int)json_integer_value(json_object_get(json, "slot"));
     r->pid = (pid_t)json_integer_value(json_object_get(json, "pid"));
     r->born = (uint64_t)json_integer_value(json_object_get(json, "born"));
+    r->started_ms = (uint64_t)json_integer_value(json_object_get(json, "started"));
     if (json_is_object(json_object_get(json, "annotations")))
         r->annotations = json_incref(json_object_get(json, "annotations"));
     json_decref(json);
@@ -192,9 +211,14 @@ enum rc oci_container_open(const char *root, const char *id, struct oci_containe
     return RC_OK;
 }
 
-void oci_container_close(struct oci_container *c)
+void oci_container_unlock(struct oci_container *c)
 {
     close_fd(&c->lock);
+}
+
+void oci_container_close(struct oci_container *c)
+{
+    oci_container_unlock(c);
     close_fd(&c->dir);
     close_fd(&c->root);
     json_decref(c->record.annotations);

@@ -34,6 +34,7 @@ struct oci_record {
     int slot;         /* range of ids that was taken; -1 = none */
     pid_t pid;        /* 0 = none yet */
     uint64_t born; /* when that process started, in the kernel's ticks: tells it from a later one */
+    uint64_t started_ms; /* of clock_mono_ms, when it was let go; 0 = not yet */
     json_t *annotations; /* an object, or NULL */
 };
 
@@ -64,8 +65,15 @@ must_check enum rc oci_container_save(const struct oci_container *c, struct err 
 /* Remove its directory, and give its range of ids back. */
 must_check enum rc oci_container_remove(struct oci_container *c, struct err *err);
 
+/* Let others act on it; what is in *c stays as it was read. */
+void oci_container_unlock(struct oci_container *c);
+
 /* Close: a scope cleaner. */
 void oci_container_close(struct oci_container *c);
+
+/* Held while control groups are made and taken away, on the whole host one at a time; closing it
+ * gives it back.  RC_BUSY, RC_IO, RC_OCI_STATE. */
+must_check enum rc oci_lock_groups(int *ret, struct err *err);
 
 /* Take a range of ids that no container of this host has, and note it in the record.  RC_BUSY. */
 must_check enum rc oci_slot_take(struct oci_container *c, struct err *err);
