@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SIZE (256U * 1024U)
+/* The first is small, for who keeps one thing; the others are twice as large, up to the last. */
+#define CHUNK_FIRST (16U * 1024U)
+#define CHUNK_LAST (256U * 1024U)
 
 struct arena_chunk {
     struct arena_chunk *before;
@@ -16,7 +18,9 @@ struct arena_chunk {
 
 static struct arena_chunk *add_chunk(struct arena *arena, size_t n)
 {
-    const size_t size = n > CHUNK_SIZE ? n : CHUNK_SIZE;
+    const size_t before = arena->newest ? arena->newest->size : CHUNK_FIRST / 2;
+    const size_t usual = before < CHUNK_LAST / 2 ? 2 * before : CHUNK_LAST;
+    const size_t size = n > usual ? n : usual;
     struct arena_chunk *chunk = malloc(sizeof *chunk + size);
 
     if (!chunk)

@@ -8,9 +8,9 @@
 
 #define WHO "berth-ground"
 
-static bool said(const struct report *doc)
+static bool said(const struct report_walls *walls)
 {
-    return (doc->walls.standing | doc->walls.missing) != 0;
+    return (walls->standing | walls->missing) != 0;
 }
 
 static bool has_receipt(const struct report_payload *p)
@@ -57,7 +57,7 @@ json_t *confinement_json(const struct report *doc)
                                         json_pack("{s:s, s:s, s:s}", "tenant", p->tenant, "name",
                                                   p->name, "receipt", receipt_text(p, text)));
     }
-    if (!said(doc)) {
+    if (!said(&doc->walls)) {
         json_decref(receipts);
         return json_null();
     }
@@ -73,10 +73,10 @@ void confinement_print(struct cli *cli, const struct report *doc, bool wide)
     char waived[WALLS_TEXT_CAP];
     char text[2U * REPORT_RECEIPT_SIZE + 1U];
 
-    if (said(doc) && doc->walls.missing == 0)
+    if (said(&doc->walls) && doc->walls.missing == 0)
         cli_say(cli, "  walls: all stand; landlock %u, cgroup v%u", doc->walls.landlock,
                 doc->walls.cgroup);
-    else if (said(doc))
+    else if (said(&doc->walls))
         cli_say(cli, "  walls missing: %s; waived: %s; landlock %u, cgroup v%u",
                 walls_list(doc->walls.missing, missing), walls_list(doc->walls.waived, waived),
                 doc->walls.landlock, doc->walls.cgroup);
@@ -113,14 +113,14 @@ void confinement_alarm(const struct sight *doc, char out[CONFINEMENT_ALARM_CAP])
 }
 
 /* What a receipt depends on besides the payload. */
-static bool same_ground(const struct report *a, const struct report *b)
+static bool same_ground(const struct sight *a, const struct sight *b)
 {
-    return strcmp(a->agent.version, b->agent.version) == 0 &&
-           memcmp(&a->agent.running, &b->agent.running, sizeof a->agent.running) == 0 &&
+    return strcmp(a->agent_version, b->agent_version) == 0 &&
+           digest_same(&a->agent_running, &b->agent_running) &&
            memcmp(&a->walls, &b->walls, sizeof a->walls) == 0;
 }
 
-static const struct report_payload *same_running(const struct report *doc,
+static const struct report_payload *same_running(const struct sight *doc,
                                                  const struct report_payload *p)
 {
     for (uint32_t i = 0; i < doc->n_payloads; i++) {
@@ -203,54 +203,63 @@ static bool tally_takes(struct tally *t)
 /* ---- against the report before ---------------------------------------------------------------
  */
 
-static enum rc compare_one(struct store *store, const struct report *before,
-                           const struct report *now, const struct report_payload *p,
-                           uint64_t now_ms, struct tally *tally, struct err *err)
+struct compared {
+    const char *satellite;
+    const struct sight *before, *now;
+    uint64_t now_ms;
+};
+
+static enum rc compare_one(struct store *store, const struct compared *c,
+                           const struct report_payload *p, struct tally *tally, struct err *err)
 {
-    const struct report_payload *was = same_running(before, p);
+    const struct report_payload *was = same_running(c->before, p);
     char old[2U * REPORT_RECEIPT_SIZE + 1U];
     char new[2U * REPORT_RECEIPT_SIZE + 1U];
 
     if (!was || !has_receipt(p) || !has_receipt(was) ||
         memcmp(was->receipt, p->receipt, sizeof p->receipt) == 0)
         return RC_OK;
-    log_event(LOG_LEVEL_ERROR, "receipt-changed satellite=%s payload=%s/%s", now->satellite,
+    log_event(LOG_LEVEL_ERROR, "receipt-changed satellite=%s payload=%s/%s", c->satellite,
               p->tenant, p->name);
     if (!tally_takes(tally))
         return RC_OK;
-    return store_audit(store, WHO, "receipt-changed", now_ms, err, "%s %s/%s: %s, was %s",
-                       now->satellite, p->tenant, p->name, receipt_text(p, new),
+    return store_audit(store, WHO, "receipt-changed", c->now_ms, err, "%s %s/%s: %s, was %s",
+                       c->satellite, p->tenant, p->name, receipt_text(p, new),
                        receipt_text(was, old));
 }
 
-static enum rc compare(struct store *store, const struct report *before, const struct report *now,
-                       uint64_t now_ms, struct tally *tally, struct err *err)
+static enum rc compare(struct store *store, const struct compared *c, struct tally *tally,
+                       struct err *err)
 {
+    const struct sight *before = c->before, *now = c->now;
     char missing[WALLS_TEXT_CAP];
     char waived[WALLS_TEXT_CAP];
     enum rc rc = RC_OK;
 
     if (memcmp(&before->walls, &now->walls, sizeof now->walls) != 0)
-        return tally_takes(tally) ? store_audit(store, WHO, "walls-changed", now_ms, err,
-                                                "%s: missing %.80s, waived %.80s", now->satellite,
+        return tally_takes(tally) ? store_audit(store, WHO, "walls-changed", c->now_ms, err,
+                                                "%s: missing %.80s, waived %.80s", c->satellite,
                                                 walls_list(now->walls.missing, missing),
                                                 walls_list(now->walls.waived, waived))
                                   : RC_OK;
     for (uint32_t i = 0; rc == RC_OK && i < now->n_payloads && same_ground(before, now); i++)
-        rc = compare_one(store, before, now, &now->payload[i], now_ms, tally, err);
+        rc = compare_one(store, c, &now->payload[i], tally, err);
     return rc;
 }
 
-enum rc confinement_compare(struct store *store, const struct report *before,
-                            const struct report *now, uint64_t now_ms, struct err *err)
+enum rc confinement_compare(struct store *store, const char *satellite, const struct sight *before,
+                            const struct sight *now, uint64_t now_ms, struct err *err)
 {
+    const struct compared c = {
+        .satellite = satellite, .before = before, .now = now, .now_ms = now_ms
+    };
     struct tally tally;
 
-    if (!said(before) || !said(now))
+    if (!said(&before->walls) || !said(&now->walls))
         return RC_OK;
-    enum rc rc = tally_load(store, now->satellite, now_ms, &tally, err);
+    enum rc rc = tally_load(store, satellite, now_ms, &tally, err);
 
     if (rc == RC_OK)
-        rc = compare(store, before, now, now_ms, &tally, err);
-    return rc == RC_OK ? tally_save(store, now->satellite, &tally, err) : rc;
+        rc = compare(store, &c, &tally, err);
+    return rc == RC_OK ? tally_save(store, satellite, &tally, err) : rc;
 }

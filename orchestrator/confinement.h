@@ -32,7 +32,8 @@ void confinement_alarm(const struct sight *doc, char out[CONFINEMENT_ALARM_CAP])
  * drift that nobody on board has told of.  Of one satellite CONFINEMENT_ENTRIES_MAX in an hour, for
  * nothing ever leaves that log; others are counted, and "changes-left-out" says how many, with the
  * first report of a later hour.  Inside the transaction that keeps the report. */
-must_check enum rc confinement_compare(struct store *store, const struct report *before,
-                                       const struct report *now, uint64_t now_ms, struct err *err);
+must_check enum rc confinement_compare(struct store *store, const char *satellite,
+                                       const struct sight *before, const struct sight *now,
+                                       uint64_t now_ms, struct err *err);
 
 #endif

@@ -83,23 +83,44 @@ static enum rc lacks_root(struct store *store, const struct report *report, bool
     return rc;
 }
 
-/* Held against the report before, if there is one that can be read. */
-static enum rc compare(struct store *store, const struct report *now, uint64_t now_ms,
+/* ---- the report before ---- */
+
+struct before {
+    struct arena arena;
+    struct sight *sight; /* NULL: there is none that can be read */
+};
+
+static void before_done(struct before *before)
+{
+    arena_done(&before->arena);
+}
+
+static enum rc take_before(void *arg, const struct store_fleet_report *row, struct err *err)
+{
+    struct before *before = arg;
+
+    if (row->sight.n > 0)
+        return sight_decode(row->sight, &before->arena, &before->sight, err);
+    scoped(free_ptr) struct report *whole = malloc(sizeof *whole);
+
+    if (!whole)
+        return err_set(err, RC_NO_MEMORY, "report");
+    if (report_decode(row->report, whole, NULL) != RC_OK)
+        return RC_OK;
+    return sight_keep(&before->arena, whole, &before->sight, err);
+}
+
+/* Held against it, if there is one. */
+static enum rc compare(struct store *store, const struct report *report, uint64_t now_ms,
                        struct err *err)
 {
-    scoped(free_ptr) struct report *before = calloc(1, sizeof *before);
-    scoped(free_ptr) uint8_t *held = NULL;
-    struct store_observed row;
-    size_t n = 0;
+    scoped(before_done) struct before before = { .sight = NULL };
+    const struct sight now = sight_of(report);
+    enum rc rc = store_fleet_reports(store, report->satellite, take_before, &before, err);
 
-    if (!before)
-        return err_set(err, RC_NO_MEMORY, "report");
-    enum rc rc = store_report(store, now->satellite, &row, &held, &n, err);
-    if (rc == RC_NOT_FOUND)
-        return RC_OK;
-    if (rc != RC_OK || report_decode((struct bytes){ held, n }, before, NULL) != RC_OK)
+    if (rc != RC_OK || !before.sight)
         return rc;
-    return confinement_compare(store, before, now, now_ms, err);
+    return confinement_compare(store, report->satellite, before.sight, &now, now_ms, err);
 }
 
 /* What the link brought in the contact that the report is of. */

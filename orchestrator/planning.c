@@ -41,9 +41,15 @@ static bool has_failed(const struct view_satellite *sat, const struct plan_chang
  * another satellite as if nothing had happened. */
 static void find_failed(struct planning *p)
 {
+    uint32_t asked = 0; /* rollouts, which are numbered as they come */
+
     for (uint32_t i = 0; i < p->plan->n_changes && !p->failed; i++) {
         const struct plan_change *change = &p->plan->change[i];
 
+        /* the same for every change of a rollout: asked once */
+        if (change->rollout < asked)
+            continue;
+        asked = change->rollout + 1;
         for (size_t k = 0; change->verb != PLAN_REMOVE && k < p->view->n && !p->failed; k++) {
             if (!has_failed(&p->view->satellite[k], change))
                 continue;

@@ -22,25 +22,29 @@ static const char *newest_drift(const struct report *report)
 
 struct sight sight_of(const struct report *report)
 {
-    return (struct sight){ .epoch = report->epoch,
-                           .seq = report->seq,
-                           .root_version = report->root_version,
-                           .generation = report->generation,
-                           .staged = report->staged,
-                           .witness = report->witness,
-                           .walls = report->walls,
-                           .lost = report->lost,
-                           .passes_order = report->passes_order,
-                           .passes_document = report->passes_document,
-                           .keeps_witness = report->keeps_witness,
-                           .trial = report->agent.trial,
-                           .n_payloads = report->n_payloads,
-                           .n_objects = report->n_objects,
-                           .n_damaged = report->scrub.n_wanted,
-                           .payload = report->payload,
-                           .object = report->object,
-                           .damaged = report->scrub.wanted,
-                           .drift = newest_drift(report) };
+    struct sight ret = { .epoch = report->epoch,
+                         .seq = report->seq,
+                         .root_version = report->root_version,
+                         .generation = report->generation,
+                         .staged = report->staged,
+                         .witness = report->witness,
+                         .walls = report->walls,
+                         .lost = report->lost,
+                         .passes_order = report->passes_order,
+                         .passes_document = report->passes_document,
+                         .keeps_witness = report->keeps_witness,
+                         .trial = report->agent.trial,
+                         .n_payloads = report->n_payloads,
+                         .n_objects = report->n_objects,
+                         .n_damaged = report->scrub.n_wanted,
+                         .payload = report->payload,
+                         .object = report->object,
+                         .damaged = report->scrub.wanted,
+                         .agent_running = report->agent.running,
+                         .drift = newest_drift(report) };
+
+    memcpy(ret.agent_version, report->agent.version, sizeof ret.agent_version);
+    return ret;
 }
 
 /* Put a copy in place of what a view points to; false when there is no memory. */

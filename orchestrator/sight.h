@@ -32,7 +32,9 @@ struct sight {
     uint32_t passes_order;
     uint32_t passes_document;
     bool keeps_witness;
-    bool trial; /* agent.trial */
+    bool trial;                      /* agent.trial */
+    char agent_version[VERSION_CAP]; /* agent.version */
+    struct digest agent_running;     /* agent.running */
     uint32_t n_payloads;
     uint32_t n_objects;
     uint32_t n_damaged;

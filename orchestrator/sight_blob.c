@@ -8,7 +8,7 @@
 #include "base/cbor.h"
 #include "orchestrator/sight.h"
 
-#define SIGHT_PARTS 13U
+#define SIGHT_PARTS 14U
 #define PAYLOAD_PARTS 12U
 enum { FLAG_WITNESS = 1, FLAG_TRIAL = 2, FLAGS_ALL = 3 };
 
@@ -69,6 +69,9 @@ enum rc sight_encode(const struct sight *sight, uint8_t *buf, size_t cap, struct
     cbor_put_array(&w, 2);
     cbor_put_uint(&w, sight->witness.seq);
     put_digests(&w, &sight->witness.head, 1);
+    cbor_put_array(&w, 2);
+    cbor_put_text(&w, sight->agent_version);
+    put_digests(&w, &sight->agent_running, digest_is_none(&sight->agent_running) ? 0 : 1);
     put_walls(&w, &sight->walls);
     cbor_put_uint(&w, sight->lost);
     cbor_put_array(&w, 2);
@@ -119,6 +122,19 @@ static void get_walls(struct cbor_in *r, struct report_walls *ret)
     ret->waived = cbor_uint(r, "walls", UINT64_MAX);
     ret->landlock = get_u32(r, "walls");
     ret->cgroup = get_u32(r, "walls");
+    cbor_end(r);
+}
+
+static void get_agent(struct cbor_in *r, struct sight *ret)
+{
+    (void)cbor_array(r, "agent", 2, 2);
+    cbor_text(r, "agent", ret->agent_version, sizeof ret->agent_version);
+    const struct bytes running = cbor_bstr(r, "agent", 0, DIGEST_SIZE);
+
+    if (running.n == DIGEST_SIZE)
+        memcpy(ret->agent_running.b, running.p, DIGEST_SIZE);
+    else if (running.n != 0)
+        cbor_fail(r, RC_VALUE, "agent");
     cbor_end(r);
 }
 
@@ -197,6 +213,7 @@ enum rc sight_decode(struct bytes in, struct arena *arena, struct sight **ret, s
     sight.witness.seq = cbor_uint(&r, "witness", UINT64_MAX);
     cbor_fixed(&r, "witness", sight.witness.head.b, DIGEST_SIZE);
     cbor_end(&r);
+    get_agent(&r, &sight);
     get_walls(&r, &sight.walls);
     sight.lost = get_u32(&r, "lost");
     (void)cbor_array(&r, "passes", 2, 2);

@@ -546,9 +546,9 @@ must_check enum rc store_events(struct store *store, const char *satellite, size
 
 /* ---- the fleet at once: what a view is made of ---- */
 
-/* Each calls fn for every row, by satellite, or for those of one satellite only (NULL = all); what
- * fn returns ends it unless it is RC_OK.  Views live for the call.  Read them in one transaction.
- */
+/* Each calls fn for every row, or for those of one satellite only (NULL = all); satellites by id,
+ * the others as they lie.  What fn returns ends it unless it is RC_OK.  Views live for the call.
+ * Read them in one transaction. */
 must_check enum rc
 store_fleet_satellites(struct store *store, const char *only,
                        enum rc (*fn)(void *arg, const struct store_satellite *row, struct err *err),

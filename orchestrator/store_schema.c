@@ -185,6 +185,9 @@ static const char schema_14[] =
     "  PRIMARY KEY (satellite, generation)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX order_state ON sat_order (satellite, generation, state);"
     "ALTER TABLE observed ADD COLUMN sight BLOB;";
+
+/* What schema 15 changes: a sight says which agent speaks.  Those from before are made anew. */
+static const char schema_15[] = "UPDATE observed SET sight = NULL;";
 /* clang-format on */
 
 /* The audit log is appended to, and never changed: each database says so in its own way. */
@@ -218,6 +221,7 @@ const struct schema_step store_schema[] = {
     { 12, schema_12, NULL, NULL },
     { 13, schema_13, NULL, NULL },
     { 14, schema_14, NULL, NULL },
+    { 15, schema_15, NULL, NULL },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

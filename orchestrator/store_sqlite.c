@@ -91,7 +91,9 @@ static enum rc open_file(const char *path, bool create, void **ret_db, struct er
     /* FULL: a lost commit could make the ground sign one generation twice, with two contents. */
     enum rc rc = run_text(db,
                           "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                          "PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;",
+                          "PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;"
+                          /* pages of 64 MiB: of a large fleet every page else is read anew */
+                          "PRAGMA cache_size = -65536;",
                           err);
 
     if (rc != RC_OK)

@@ -25,7 +25,7 @@ static struct query start(struct store *store, const char *only, const char *all
     "GROUP BY satellite) AS g "                                                                    \
     "LEFT JOIN order_body b ON b.satellite = g.satellite AND b.generation = g.released "           \
     "LEFT JOIN sat_order r ON b.body IS NULL AND r.satellite = g.satellite AND "                   \
-    "r.generation = g.released ORDER BY g.satellite"
+    "r.generation = g.released"
 
 enum rc store_fleet_orders(struct store *store, const char *only,
                            enum rc (*fn)(void *arg, const struct store_fleet_order *row,
@@ -58,8 +58,7 @@ enum rc store_fleet_reports(struct store *store, const char *only,
                                           struct err *err),
                             void *arg, struct err *err)
 {
-    struct query q = start(store, only, REPORTS " ORDER BY satellite",
-                           REPORTS " WHERE satellite = ? ORDER BY satellite");
+    struct query q = start(store, only, REPORTS, REPORTS " WHERE satellite = ?");
     struct store_fleet_report row;
     enum rc rc = RC_OK;
 

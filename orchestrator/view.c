@@ -36,7 +36,7 @@ enum rc view_load_order(struct store *store, const char *id, uint64_t generation
     return rc == RC_OK ? order_decode(envelope.payload, ret, err) : rc;
 }
 
-/* ---- satellites: each pass of the store is by id, so one walk over the view goes along ---- */
+/* ---- satellites ---- */
 
 struct load {
     struct view *view;
@@ -83,16 +83,18 @@ static enum rc take_satellite(void *arg, const struct store_satellite *row, stru
     return keep_row(&view->arena, row, &sat->row, err);
 }
 
-/* The satellite of a row; NULL if it is none of the view. */
+/* The satellite of a row; NULL if it is none of the view.  Rows mostly come by id, too. */
 static struct view_satellite *walk_to(struct load *load, const char *id)
 {
     struct view *view = load->view;
 
-    while (load->at < view->n && strcmp(view->satellite[load->at].row.id, id) < 0)
-        load->at++;
-    if (load->at == view->n || strcmp(view->satellite[load->at].row.id, id) != 0)
-        return NULL;
-    return &view->satellite[load->at];
+    for (size_t end = load->at + 2; load->at < view->n && load->at < end; load->at++)
+        if (strcmp(view->satellite[load->at].row.id, id) == 0)
+            return &view->satellite[load->at];
+    const struct view_satellite *found = view_find(view, id);
+
+    load->at = found ? (size_t)(found - view->satellite) : 0;
+    return found ? &view->satellite[load->at] : NULL;
 }
 
 static enum rc take_order(void *arg, const struct store_fleet_order *row, struct err *err)

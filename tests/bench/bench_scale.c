@@ -27,7 +27,7 @@
 #define GROUP 256U
 #define ALONE 256U
 #define NOW_MS UINT64_C(1796040000000)
-#define VIEW_MAX 10000U /* a decoded report is 54 kB */
+#define VIEW_MAX 1000000U
 #define GENERATION 7U
 
 static FILE *out;
@@ -81,7 +81,9 @@ static struct bytes report_of(uint32_t i, uint64_t seq, uint8_t buf[REPORT_MAX])
                          .time_ms = NOW_MS,
                          .root_version = 1,
                          .generation = GENERATION,
-                         .n_payloads = PAYLOADS };
+                         .n_payloads = PAYLOADS,
+                         .agent = { .version = "0.9.0" },
+                         .walls = { .standing = 0xffff, .landlock = 3, .cgroup = 2 } };
     name_of(i, r.satellite);
     for (uint32_t k = 0; k < PAYLOADS; k++) {
         struct report_payload *p = &r.payload[k];
@@ -334,7 +336,7 @@ static double raw_load(void)
 /* ---- the fleet ------------------------------------------------------------------------------- */
 
 struct loaded {
-    double load_s, status_s;
+    double load_s, load_cpu_s, status_s;
     uint64_t kib;
     uint32_t synced;
 };
@@ -355,9 +357,11 @@ static struct loaded load_once(void)
         struct rusage use;
         struct err err = { 0 };
         double began = bench_s(CLOCK_MONOTONIC);
+        const double busy = bench_s(CLOCK_PROCESS_CPUTIME_ID);
 
         must_rc(view_load(store, &view, &err), &err);
         ret.load_s = bench_s(CLOCK_MONOTONIC) - began;
+        ret.load_cpu_s = bench_s(CLOCK_PROCESS_CPUTIME_ID) - busy;
         began = bench_s(CLOCK_MONOTONIC);
         for (size_t i = 0; i < view->n; i++) {
             const struct view_satellite *sat = &view->satellite[i];
@@ -390,11 +394,13 @@ static void load(uint32_t n)
         const double other = raw_load();
 
         best.load_s = again.load_s < best.load_s ? again.load_s : best.load_s;
+        best.load_cpu_s = again.load_cpu_s < best.load_cpu_s ? again.load_cpu_s : best.load_cpu_s;
         best.status_s = again.status_s < best.status_s ? again.status_s : best.status_s;
         peer = other < peer ? other : peer;
     }
     must(best.synced == n, "not every satellite is synced");
     row("loading the fleet", n, best.load_s, "s", peer, 1.5 * n / 100000);
+    row("loading, of it processor time", n, best.load_cpu_s, "s", 0, 0);
     row("verdict of every satellite", n, best.status_s * 1000, "ms", 0, 100.0 * n / 100000);
     row("memory with the fleet loaded", n, (double)best.kib / 1024, "MiB", 0, 300.0 * n / 100000);
 }

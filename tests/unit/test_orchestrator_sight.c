@@ -90,6 +90,8 @@ static void random_report(struct report *r, const char *satellite, uint64_t seq,
         fill(&r->object[i], sizeof r->object[i]);
     if (coin()) {
         r->agent.trial = coin();
+        if (coin())
+            fill(&r->agent.running, sizeof r->agent.running);
         (void)snprintf(r->agent.version, sizeof r->agent.version, "1.2.3");
     }
     if (coin()) {
@@ -152,6 +154,8 @@ static void assert_says(const struct sight *s, const struct report *r)
     assert_int_equal(s->passes_document, r->passes_document);
     assert_int_equal(s->keeps_witness, r->keeps_witness);
     assert_int_equal(s->trial, r->agent.trial);
+    assert_string_equal(s->agent_version, r->agent.version);
+    assert_memory_equal(&s->agent_running, &r->agent.running, DIGEST_SIZE);
     assert_int_equal(s->witness.seq, r->witness.seq);
     assert_memory_equal(&s->witness.head, &r->witness.head, sizeof s->witness.head);
     assert_int_equal(s->walls.standing, r->walls.standing);
