@@ -123,7 +123,7 @@ PROBES    += $(if $(filter x86_64,$(shell uname -m)),vm_guest)
 
 all: deps ## build every program
 	$(Q)$(MAKE) --no-print-directory programs
-programs: $(addprefix $(B)/,$(PROGRAMS)) $(SEAL_STATIC) $(addprefix $(B)/tests/probe/,$(PROBES)) $(addprefix $(B)/examples/,$(EXAMPLES)) $(addprefix $(B)/examples/signers/,$(SIGNERS))
+programs: $(addprefix $(B)/,$(PROGRAMS)) $(B)/berth.1 $(SEAL_STATIC) $(addprefix $(B)/tests/probe/,$(PROBES)) $(addprefix $(B)/examples/,$(EXAMPLES)) $(addprefix $(B)/examples/signers/,$(SIGNERS))
 
 deps: ## install what is missing and build libcrypto where the system's is too old
 	$(Q)tools/deps build check
@@ -158,6 +158,9 @@ $$(B)/$(1): $$(call objs,$$(call main_of,$(1))) $$(call libs,$$($(1)_mods))
 	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$($(1)_libs)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
+# man build/release/berth.1
+$(B)/berth.1: $(B)/berth
+	$(Q)$(B)/berth __man >$@.new && mv $@.new $@
 
 ifeq ($(SAN),)
 $(B)/berth-seal-static: $(call objs,$(call main_of,berth-seal)) $(call libs,$(berth-seal_mods))

@@ -25,6 +25,9 @@ const struct api_route api_routes[] = {
     { .method = "GET", .path = "/v1/satellites", .command = "status", .list = "satellites", .key = "id", .roles = ALL,
       .options = "silent-after" },
     { .method = "GET", .path = "/v1/satellites/{}", .variable = API_NAME, .command = "ps", .roles = ALL, .options = "wide!" },
+    { .method = "GET", .path = "/v1/satellites/{}/top", .variable = API_NAME, .command = "top", .list = "payloads", .roles = ALL,
+      .own = API_OWN_TO, .options = "sort" },
+    { .method = "GET", .path = "/v1/top", .command = "top", .list = "payloads", .roles = ALL, .own = API_OWN_TO, .options = "sort" },
     { .method = "GET", .path = "/v1/rollouts", .command = "rollout list", .list = "rollouts", .key = "id", .roles = ALL,
       .own = API_OWN_ROLLOUT },
     { .method = "GET", .path = "/v1/rollouts/status", .command = "rollout status", .list = "rollouts", .key = "id", .roles = ALL,
@@ -620,7 +623,9 @@ bool api_nothing(const struct api_call *call, const json_t *answer)
 {
     const json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
 
-    return list && call->route->variable != API_NO_VARIABLE && json_array_size(list) == 0;
+    /* a list by place is what there is of the thing, and not the thing */
+    return list && call->route->key && call->route->variable != API_NO_VARIABLE &&
+           json_array_size(list) == 0;
 }
 
 json_t *api_shape(const struct api_call *call, const struct api_who *who, json_t *answer)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/cli_help.h"
 
+#include "base/version.h"
 #include "orchestrator/cli_names.h"
 
 const struct cli_option cli_common_options[] = {
@@ -15,10 +16,23 @@ const struct cli_option cli_common_options[] = {
     { 0 },
 };
 
-static const char exit_codes[] =
-    "0 done, 1 failed, 2 wrong usage, 3 the plan has changes, 4 a precondition does not hold or "
-    "the plan is stale, 5 denied by a signature, grant or trust rule, 6 timeout, 7 the rollout is "
-    "paused";
+static const char *const exits[] = {
+    [CLI_OK] = "done",
+    [CLI_FAILED] = "failed",
+    [CLI_USAGE] = "wrong usage",
+    [CLI_CHANGES] = "the plan has changes",
+    [CLI_STALE] = "a precondition does not hold or the plan is stale",
+    [CLI_DENIED] = "denied by a signature, grant or trust rule",
+    [CLI_TIMEOUT] = "timeout",
+    [CLI_PAUSED] = "the rollout is paused",
+};
+
+static void print_exits(FILE *out)
+{
+    for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++)
+        (void)fprintf(out, "%s%zu %s", i == 0 ? "Exit codes: " : ", ", i, exits[i]);
+    (void)fputs(".\n", out);
+}
 
 static const struct cli_option *find_in(const struct cli_option *options, const char *name)
 {
@@ -136,8 +150,8 @@ void cli_help_overview(const struct cli_command *const *tables, FILE *out)
         if (!seen_group(tables, command->group, at))
             print_group(tables, command->group, out);
     }
-    (void)fprintf(out, "\n`berth COMMAND --help` tells more about one.\nExit codes: %s.\n",
-                  exit_codes);
+    (void)fprintf(out, "\n`berth COMMAND --help` tells more about one.\n");
+    print_exits(out);
 }
 
 static void print_options(const struct cli_option *options, FILE *out)
@@ -161,7 +175,8 @@ void cli_help_command(const struct cli_command *command, FILE *out)
     (void)fprintf(out, "\noptions:\n");
     print_options(command->options, out);
     print_options(cli_common_options, out);
-    (void)fprintf(out, "\nExit codes: %s.\n", exit_codes);
+    (void)fputc('\n', out);
+    print_exits(out);
 }
 
 /* ---- man page ---- */
@@ -187,43 +202,66 @@ static void print_roff_options(const struct cli_option *options, FILE *out)
         (void)fprintf(out, ".TP\n.B ");
         print_roff("--", out);
         print_roff(options->name, out);
-        if (options->value)
-            (void)fprintf(out, " \\fI%s\\fR", options->value);
+        if (options->value) {
+            (void)fprintf(out, " \\fI");
+            print_roff(options->value, out);
+            (void)fprintf(out, "\\fR%s", options->kind == CLI_LIST ? "..." : "");
+        }
         (void)fputc('\n', out);
         print_roff(options->help, out);
         (void)fputc('\n', out);
     }
 }
 
+static void print_roff_command(const struct cli_command *command, FILE *out)
+{
+    (void)fprintf(out, ".SS berth ");
+    print_roff(command->name, out);
+    (void)fputs(command->args[0] != '\0' ? " " : "", out);
+    print_roff(command->args, out);
+    (void)fputc('\n', out);
+    print_roff(command->summary, out);
+    (void)fprintf(out, ".\n");
+    if (command->about) {
+        (void)fprintf(out, ".PP\n");
+        print_roff(command->about, out);
+        (void)fputc('\n', out);
+    }
+    print_roff_options(command->options, out);
+}
+
 void cli_help_man(const struct cli_command *const *tables, FILE *out)
 {
+    static const struct {
+        const char *name, *text;
+    } variables[] = {
+        { "BERTH_HOME", "The home directory when there is no --home." },
+        { "BERTH_PASSPHRASE_FILE", "File whose first line is the passphrase of private keys." },
+        { "BERTH_CONTEXT", "The ground that is asked when there is no --context and no --home." },
+    };
     const struct cli_command *command;
     size_t at = 0;
 
-    (void)fprintf(out, ".\\\" Made by `berth __man` from the command tables.\n.TH BERTH 1\n"
-                       ".SH NAME\nberth \\- pack, sign and roll out payloads on a fleet of "
-                       "satellites\n.SH SYNOPSIS\n.B berth\n.I COMMAND\n"
-                       "[\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]\n.SH OPTIONS OF ALL COMMANDS\n");
+    (void)fprintf(out,
+                  ".\\\" Made by `berth __man` from the command tables.\n"
+                  ".TH BERTH 1 \"\" \"berth %s\" \"Berth\"\n"
+                  ".SH NAME\nberth \\- pack, sign and roll out payloads on a fleet of "
+                  "satellites\n.SH SYNOPSIS\n.B berth\n.I COMMAND\n"
+                  "[\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]\n.SH OPTIONS OF ALL COMMANDS\n",
+                  BERTH_VERSION);
     print_roff_options(cli_common_options, out);
     (void)fprintf(out, ".SH COMMANDS\n");
-    while ((command = cli_next_command(tables, &at)) != NULL) {
-        (void)fprintf(out, ".SS berth %s %s\n", command->name, command->args);
-        print_roff(command->summary, out);
-        (void)fprintf(out, ".\n");
-        if (command->about) {
-            (void)fprintf(out, ".PP\n");
-            print_roff(command->about, out);
-            (void)fputc('\n', out);
-        }
-        print_roff_options(command->options, out);
+    while ((command = cli_next_command(tables, &at)) != NULL)
+        print_roff_command(command, out);
+    (void)fprintf(out, ".SH EXIT STATUS\n");
+    for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++)
+        (void)fprintf(out, ".TP\n.B %zu\n%s\n", i, exits[i]);
+    (void)fprintf(out, ".SH ENVIRONMENT\n");
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        (void)fprintf(out, ".TP\n.B %s\n", variables[i].name);
+        print_roff(variables[i].text, out);
+        (void)fputc('\n', out);
     }
-    (void)fprintf(
-        out,
-        ".SH EXIT STATUS\n%s.\n.SH ENVIRONMENT\n.TP\n.B BERTH_HOME\nThe home "
-        "directory when there is no \\-\\-home.\n.TP\n.B BERTH_PASSPHRASE_FILE\n"
-        "File whose first line is the passphrase of private keys.\n.TP\n.B BERTH_CONTEXT\nThe "
-        "ground that is asked when there is no \\-\\-context and no \\-\\-home.\n",
-        exit_codes);
 }
 
 /* ---- completion ---- */

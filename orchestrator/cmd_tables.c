@@ -36,6 +36,7 @@ const struct cli_command *const cmd_tables[] = {
     cmd_apply,
     cmd_status,
     cmd_ps,
+    cmd_top,
     cmd_events,
     cmd_rollout,
     cmd_rollout_approve,

@@ -10,7 +10,6 @@
 
 #include "base/fs.h"
 
-#define LOGS_DIR "mail/.logs"
 #define PATH_CAP (sizeof LOGS_DIR + 3U * (NAME_CAP + 1U))
 #define FILE_CAP 51U /* INSTANCE-FIRST-LAST, 16 digits each */
 #define LIST_MAX (2U * LOGS_KEPT_MAX)

@@ -16,6 +16,7 @@
 #include "link/mail.h"
 #include "orchestrator/home.h"
 
+#define LOGS_DIR "mail/.logs"
 #define LOGS_KEPT_MAX 4096U
 
 /* Keep a chunk of a satellite, an object in fd whose head this is; one that is kept already stays.

@@ -19,7 +19,6 @@
 #include "orchestrator/logs.h"
 #include "orchestrator/telemetry.h"
 
-#define MAIL_DIR "mail"
 #define SPOOL_DIR "mail/.spool"
 #define DRAFT ".new"
 #define LIST_MAX 65536U

@@ -17,6 +17,7 @@
 #include "orchestrator/home.h"
 #include "orchestrator/view.h"
 
+#define MAIL_DIR "mail"
 #define MAIL_ID_CAP (3U * NAME_CAP + MAIL_NAME_CAP + 20U)
 
 /* The directory in which a satellite's messages are put together; the caller closes *ret_fd. */
