@@ -45,6 +45,7 @@ extern const struct cli_command cmd_apply[];
 extern const struct cli_command cmd_status[];
 extern const struct cli_command cmd_ps[];
 extern const struct cli_command cmd_top[];
+extern const struct cli_command cmd_drift[];
 extern const struct cli_command cmd_rollout[];
 extern const struct cli_command cmd_rollout_approve[];
 extern const struct cli_command cmd_retoken[];

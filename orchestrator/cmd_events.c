@@ -117,6 +117,8 @@ static int run_events(struct cli *cli)
 
     if (n > 0)
         print(cli, events + from, n - from, rows);
+    else if (!following)
+        cli_say(cli, "no satellite has told of anything");
     if (!following) {
         free(events);
         return cli_json(cli, json_pack("{s:o?}", "events", rows));

@@ -37,6 +37,7 @@ const struct cli_command *const cmd_tables[] = {
     cmd_status,
     cmd_ps,
     cmd_top,
+    cmd_drift,
     cmd_events,
     cmd_rollout,
     cmd_rollout_approve,
