@@ -95,6 +95,8 @@ void logs_starting(struct agent *a, const struct manifest *m)
     if (!u && m->limits.logs_bytes_day == 0 && !m->sealed)
         return; /* as a fresh state says */
     u = get(a, m->tenant, m->name);
+    if (u)
+        u->pass_most = m->limits.logs_bytes_pass;
     if (!u || (u->s.follow == m->limits.logs_bytes_day && u->s.sealed == m->sealed))
         return;
 
@@ -117,11 +119,64 @@ void logs_ended(struct agent *a, const char *tenant, const char *payload)
         u->waiting = u->now = true;
 }
 
+/* ---- bytes of the pass ------------------------------------------------------------------------
+ */
+
+static uint64_t cost_of_waiting(const struct agent *a, const struct logs_unit *u)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < a->mail.n; i++) {
+        const struct mail_file *f = &a->mail.item[i].f;
+
+        if (f->log && strcmp(f->tenant, u->tenant) == 0 && strcmp(f->payload, u->payload) == 0)
+            bytes += f->size + MAIL_COST;
+    }
+    return bytes;
+}
+
 void logs_contact(struct agent *a)
 {
-    for (uint32_t i = 0; i < UNITS_MAX; i++)
-        a->logs.unit[i].now = a->logs.unit[i].waiting;
+    a->logs.passed = true;
+    for (uint32_t i = 0; i < UNITS_MAX; i++) {
+        struct logs_unit *u = &a->logs.unit[i];
+
+        if (u->tenant[0] == '\0')
+            continue;
+        u->pass_bytes = cost_of_waiting(a, u);
+        u->again_ms = 0;
+        u->now = u->waiting;
+    }
 }
+
+static uint64_t minus(uint64_t all, uint64_t used)
+{
+    return all > used ? all - used : 0;
+}
+
+/* What may still be made for this pass; UINT64_MAX where nothing bounds it. */
+static uint64_t pass_left(const struct agent *a, const struct logs_unit *u)
+{
+    const struct grant *grant = a->trust ? trust_grant(a->trust, u->tenant) : NULL;
+    const uint64_t all = grant ? grant->total.logs_bytes_pass : 0;
+    uint64_t used = 0, left = UINT64_MAX;
+
+    if (all == 0 && u->pass_most == 0)
+        return left;
+    if (!a->logs.passed)
+        return 0;
+    for (uint32_t i = 0; i < UNITS_MAX; i++)
+        if (strcmp(a->logs.unit[i].tenant, u->tenant) == 0)
+            used += a->logs.unit[i].pass_bytes;
+    if (all != 0)
+        left = minus(all, used);
+    if (u->pass_most != 0 && minus(u->pass_most, u->pass_bytes) < left)
+        left = minus(u->pass_most, u->pass_bytes);
+    return left;
+}
+
+/* ---- what is printed --------------------------------------------------------------------------
+ */
 
 /* What has been printed since it was looked at. */
 static void look(struct agent *a, uint64_t now_ms)
@@ -321,6 +376,7 @@ static enum rc store(struct agent *a, struct logs_unit *u, struct logs_state *s,
         return rc;
     mail_add_item(a, &f);
     s->day_bytes += f.size + MAIL_COST;
+    u->pass_bytes += f.size + MAIL_COST;
     /* A place that cannot be saved, or nobody knows whether it is, may send lines twice; to take
      * the chunk back could lose them. */
     if (save(a, u, s, &ignored) != RC_OK) {
@@ -395,15 +451,20 @@ static enum rc send_chunk(struct agent *a, struct logs_unit *u, struct logs_stat
     memcpy(f.payload, u->payload, sizeof f.payload);
     if (chunks_waiting(a, u) >= LOGS_WAITING_MAX || !mail_has_room(a, &f))
         return err_set(err, RC_MAIL_FULL, "%s/%s", u->tenant, u->payload);
+    const uint64_t pass = pass_left(a, u);
     uint64_t left = 0;
     enum rc rc = bytes_left(a, u, s, &left, err);
+    const bool day_is_less = left <= pass;
 
+    left = day_is_less ? left : pass;
     if (rc == RC_OK && left < COST_MIN)
         rc = err_set(err, RC_MAIL_BUDGET, "%s/%s", u->tenant, u->payload);
     if (rc == RC_OK)
         rc = read_log(a, u, &l, err);
     if (rc == RC_OK)
         rc = make(&l, s, left, &place, buf, &content, &used, &more, err);
+    if (rc == RC_MAIL_BUDGET && !day_is_less) /* the next pass has some */
+        rc = err_set(err, RC_MAIL_FULL, "%s/%s", u->tenant, u->payload);
     if (rc != RC_OK)
         return rc;
     const bool asked = s->asked;

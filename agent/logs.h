@@ -9,6 +9,10 @@
  * over tenants; it counts for none of the outbox's bytes.  Nothing of a payload whose mail is
  * sealed goes: it would be in the clear.
  *
+ * Where the grant or the manifest has `logs-per-pass` no more than that comes down in a pass: what
+ * waits when it begins counts, and what is made from then until the next begins.  What was made
+ * before a start of the agent is not known, so nothing is made until a pass begins.
+ *
  * The files of the log are the ring: what has not gone when it is overwritten is told as missing.
  * The place is saved behind the chunk: a power cut between the two sends lines twice, which the
  * ground sees by their numbers.
@@ -37,10 +41,14 @@ struct logs_unit {
     bool now;                /* ... and go at once */
     uint64_t waiting_ms;     /* monotonic; since when */
     uint64_t again_ms;       /* nothing is tried before */
+    uint64_t pass_most;      /* bytes a pass, as the version that was started last has them; 0 = as
+                              * many as the tenant's */
+    uint64_t pass_bytes; /* of chunks that waited when the last pass began, or were made since */
 };
 
 struct logs_agent {
     uint32_t turn;
+    bool passed; /* a pass has begun since the agent was started */
     struct logs_unit unit[UNITS_MAX];
 };
 

@@ -125,7 +125,8 @@ struct resources {
     uint64_t outbox_bytes;     /* 0 = no /outbox */
     uint64_t outbox_bytes_day; /* what goes down of it; 0 = outbox_bytes */
     uint64_t core_bytes;       /* each; 0 = no core dumps */
-    uint64_t logs_bytes_day; /* of what it prints, that goes down; 0 = none unasked (agent/logs) */
+    uint64_t logs_bytes_day;  /* of what it prints, that goes down; 0 = none unasked (agent/logs) */
+    uint64_t logs_bytes_pass; /* each; ... in one pass; 0 = no bound of its own */
 };
 
 #define LOG_BYTES_HOUR (1024ULL * 1024U)

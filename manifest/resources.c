@@ -15,7 +15,7 @@
 #define RUN_S_MAX 86400U
 #define FILES_MAX (1U << 24)
 
-#define RESOURCE_KEYS 16U
+#define RESOURCE_KEYS 17U
 #define FIXED_FIELDS 6U /* at the start of the array on the wire, always there */
 #define FILE_BYTES 4096U
 #define TMP_FILES_MIN 64U
@@ -31,6 +31,7 @@ enum zero {
     ZERO_DATA_FILES,
     ZERO_TMP_FILES,
     ZERO_OUTBOX,
+    ZERO_BOUND, /* of who asks: what the bound is; of a bound: none */
 };
 
 static const struct row {
@@ -75,6 +76,7 @@ static const struct row {
     EACH("run-per-orbit", run_s_orbit, RUN_S_MAX, ZERO_UNLIMITED, 14),
     EACH("core", core_bytes, BYTES_MAX, ZERO_NOTHING, 15),
     SUM("logs", logs_bytes_day, BYTES_MAX, ZERO_NOTHING, 16),
+    EACH("logs-per-pass", logs_bytes_pass, BYTES_MAX, ZERO_BOUND, 17),
     /* clang-format on */
 };
 
@@ -138,6 +140,7 @@ static uint64_t effective(const struct resources *r, const struct row *row)
     switch ((enum zero)row->zero) {
     case ZERO_REFUSED:
     case ZERO_NOTHING:
+    case ZERO_BOUND:
         return 0;
     case ZERO_UNLIMITED:
         return UNLIMITED;
@@ -153,6 +156,11 @@ static uint64_t effective(const struct resources *r, const struct row *row)
         return r->outbox_bytes;
     }
     return 0;
+}
+
+static uint64_t bound_of(const struct resources *r, const struct row *row)
+{
+    return row->zero == ZERO_BOUND && get(r, row) == 0 ? UNLIMITED : effective(r, row);
 }
 
 void resources_add(struct resources *sum, const struct resources *more)
@@ -171,7 +179,7 @@ void resources_add(struct resources *sum, const struct resources *more)
 bool resources_within(const struct resources *sum, const struct resources *total)
 {
     for (size_t i = 0; i < ROWS; i++) {
-        uint64_t bound = effective(total, &rows[i]);
+        uint64_t bound = bound_of(total, &rows[i]);
         bool is_limit = rows[i].zero != ZERO_UNLIMITED || bound != UNLIMITED;
 
         if (is_limit && get(sum, &rows[i]) > bound)
@@ -183,7 +191,7 @@ bool resources_within(const struct resources *sum, const struct resources *total
 const char *resources_beyond(const struct resources *want, const struct resources *may)
 {
     for (size_t i = 0; i < ROWS; i++)
-        if (effective(want, &rows[i]) > effective(may, &rows[i]))
+        if (effective(want, &rows[i]) > bound_of(may, &rows[i]))
             return rows[i].name;
     return NULL;
 }

@@ -127,8 +127,9 @@ static enum rc load_fleet(struct quota_list *q, struct err *err)
 
 static json_t *amounts_json(const uint64_t amount[FLEET_BOUNDS])
 {
-    return json_pack("{s:o, s:o, s:o}", "memory", json_uint(amount[FLEET_MEMORY]), "cpu",
-                     json_uint(amount[FLEET_CPU]), "store", json_uint(amount[FLEET_STORE]));
+    return json_pack("{s:o, s:o, s:o, s:o}", "memory", json_uint(amount[FLEET_MEMORY]), "cpu",
+                     json_uint(amount[FLEET_CPU]), "store", json_uint(amount[FLEET_STORE]), "logs",
+                     json_uint(amount[FLEET_LOGS]));
 }
 
 static json_t *limits_json(const struct row *row)
@@ -193,9 +194,11 @@ static void add_cell(struct cli_table *table, const struct row *row, enum fleet_
 static void add_cells(struct quota_list *q, struct cli_table *table, const struct row *row,
                       const uint64_t (*used)[FLEET_BOUNDS])
 {
-    for (unsigned b = 0; b <= FLEET_STORE; b++) {
+    for (unsigned b = 0; b < FLEET_BOUNDS; b++) {
         size_t fullest = 0;
 
+        if (b == FLEET_UPLINK || (b == FLEET_LOGS && row->who.most[b] == 0))
+            continue;
         for (size_t i = 1; i < q->view->n; i++)
             fullest = used[i][b] > used[fullest][b] ? i : fullest;
         for (size_t i = 0; i < q->view->n; i++)
@@ -252,8 +255,6 @@ static enum rc add_row(struct quota_list *q, const struct row *row, struct cli_t
     }
     add_cells(q, table, row, (const uint64_t(*)[FLEET_BOUNDS])used);
     add_cell(table, row, FLEET_UPLINK, sent, "today");
-    if (row->who.most[FLEET_LOGS] != 0)
-        add_cell(table, row, FLEET_LOGS, 0, "each pass");
     *ret = json_pack("{s:s, s:o, s:o, s:o, s:o}", row->who.team[0] ? "team" : "id",
                      row->who.team[0] ? row->who.team : row->who.tenant, "quota", limits_json(row),
                      "from", from_json(row), "satellites", satellites, "uplink",

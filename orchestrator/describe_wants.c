@@ -77,6 +77,7 @@ json_t *describe_resources(const struct resources *r)
     add(value, "run_s_orbit", r->run_s_orbit);
     add(value, "core_bytes", r->core_bytes);
     add(value, "logs_bytes_day", r->logs_bytes_day);
+    add(value, "logs_bytes_pass", r->logs_bytes_pass);
     return value;
 }
 

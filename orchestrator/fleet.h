@@ -167,7 +167,7 @@ enum fleet_bound {
     FLEET_CPU,    /* permille of a core */
     FLEET_STORE,  /* bytes: packages, and unpacked */
     FLEET_UPLINK, /* bytes to all satellites in one UTC day */
-    FLEET_LOGS,   /* bytes of logs down in one pass */
+    FLEET_LOGS,   /* bytes of logs that may come down from one satellite in one pass */
     FLEET_BOUNDS
 };
 

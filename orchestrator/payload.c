@@ -32,6 +32,7 @@ void resources_read(struct yaml_in *r, const struct yaml_node *map, struct resou
     ret->run_s_orbit = (uint32_t)(yaml_time(r, map, "run-per-orbit", 0, 1000, DAY_MS) / 1000);
     ret->core_bytes = yaml_size(r, map, "core", 0, 0, BYTES_MAX);
     ret->logs_bytes_day = yaml_size(r, map, "logs", 0, 0, BYTES_MAX);
+    ret->logs_bytes_pass = yaml_size(r, map, "logs-per-pass", 0, 1, BYTES_MAX);
 }
 
 static void read_limits(struct yaml_in *r, const struct yaml_node *top, struct resources *ret)

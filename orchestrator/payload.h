@@ -48,7 +48,7 @@ must_check enum rc payload_read(const struct yaml *doc, struct payload_spec *ret
 #define RESOURCE_NAMES                                                                             \
     "memory", "cpu", "pids", "data", "tmp", "files", "memory-high", "cpu-weight", "io-weight",     \
         "io-read", "io-write", "file-size", "shm", "data-files", "tmp-files", "log-per-hour",      \
-        "inbox", "outbox", "outbox-per-day", "run-per-orbit", "core", "logs"
+        "inbox", "outbox", "outbox-per-day", "run-per-orbit", "core", "logs", "logs-per-pass"
 
 /* The resources in a map, as manifests and quotas have them. */
 void resources_read(struct yaml_in *r, const struct yaml_node *map, struct resources *ret);

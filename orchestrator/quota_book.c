@@ -109,6 +109,9 @@ enum rc quota_book_order(struct quota_book *book, const struct home *home, const
         sum[FLEET_MEMORY] += v.limits.memory_bytes;
         sum[FLEET_CPU] += v.limits.cpu_permille;
         sum[FLEET_STORE] += v.store_bytes;
+        /* Without a bound of the pass's own a whole day's may come in one. */
+        sum[FLEET_LOGS] +=
+            v.limits.logs_bytes_pass != 0 ? v.limits.logs_bytes_pass : v.limits.logs_bytes_day;
     }
     memcpy(ret, sum, sizeof sum);
     return RC_OK;

@@ -50,7 +50,7 @@ must_check enum rc quota_book_version(struct quota_book *book, const struct home
                                       struct err *err);
 
 /* The same of all lines of an order that are of a team or its teams ("" = of the tenant):
- * FLEET_MEMORY, FLEET_CPU and FLEET_STORE of ret are set. */
+ * all of ret but FLEET_UPLINK is set. */
 must_check enum rc quota_book_order(struct quota_book *book, const struct home *home,
                                     const struct want *order, const struct fleet_quota *who,
                                     uint64_t ret[FLEET_BOUNDS], struct err *err);

@@ -37,8 +37,8 @@ static enum rc on_satellite(struct making *m, const struct fleet_quota *quota, u
     uint64_t asked[FLEET_BOUNDS] = { 0 };
     enum rc rc = quota_book_order(m->book, m->home, order, quota, asked, err);
 
-    for (unsigned b = 0; rc == RC_OK && b <= FLEET_STORE; b++)
-        if (quota->most[b] != 0)
+    for (unsigned b = 0; rc == RC_OK && b < FLEET_BOUNDS; b++)
+        if (b != FLEET_UPLINK && quota->most[b] != 0)
             add(m, (struct quota_verdict){ .quota = quota,
                                            .bound = (enum fleet_bound)b,
                                            .satellite = satellite,
@@ -112,7 +112,7 @@ enum rc quota_verdicts_make(const struct planning *p, const struct planning_sky 
     scoped(quota_book_free) struct quota_book *book = NULL;
     scoped(quota_verdicts_done) struct quota_verdicts out = { .p = p };
     const struct fleet *fleet = p->fleet;
-    const size_t each = (FLEET_STORE + 1U) * (size_t)fleet->n_satellites + DAYS_MAX;
+    const size_t each = (size_t)FLEET_BOUNDS * fleet->n_satellites + DAYS_MAX;
     struct making m = { .p = p, .sky = sky, .home = home, .out = &out };
     enum rc rc = quota_book_load(home->store, p->view, now_ms, &book, err);
 

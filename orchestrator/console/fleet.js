@@ -133,7 +133,10 @@ function quotaRows(t, name) {
     rows.push([name, title, gauge(fullest ? fullest.used[key] : 0, t.quota[key], text), fullest ? satelliteLink(fullest.id) : '-', t.from[key] || '-']);
   }
   if (!t.team || t.quota.uplink !== null) rows.push([name, 'Uplink today', [gauge(t.uplink.sent, t.quota.uplink), t.uplink.waiting ? el('div', { class: 'quiet' }, `${size(t.uplink.waiting)} more wait`) : null], `all, ${t.uplink.day}`, t.from.uplink || '-']);
-  if (t.quota.logs !== null) rows.push([name, 'Logs', `at most ${size(t.quota.logs)}`, 'each pass', t.from.logs || '-']);
+  if (t.quota.logs !== null) {
+    const most = t.satellites.reduce((a, s) => (!a || s.used.logs > a.used.logs ? s : a), null);
+    rows.push([name, 'Logs, each pass', gauge(most ? most.used.logs : 0, t.quota.logs), most ? satelliteLink(most.id) : '-', t.from.logs || '-']);
+  }
   return rows;
 }
 

@@ -88,6 +88,7 @@ static noinline void put_wants(void)
     m.limits.outbox_bytes = 1U << 20;
     m.limits.outbox_bytes_day = 2U << 20;
     m.limits.logs_bytes_day = 64U << 10;
+    m.limits.logs_bytes_pass = 16U << 10;
     m.limits.run_s_orbit = 600;
     m.calls = CALLS_ALL;
     m.network = NETWORK_HOST;

@@ -30,6 +30,8 @@ static struct err err;
 static struct signed_doc signed_doc; /* large */
 static uint64_t now_ms;              /* monotonic */
 
+static uint64_t granted_pass; /* logs-per-pass of the next grant */
+
 static noinline struct trust *make_trust(uint64_t logs)
 {
     struct root root = doc_root();
@@ -38,6 +40,7 @@ static noinline struct trust *make_trust(uint64_t logs)
 
     grant.expires_ms = 0;
     grant.total.logs_bytes_day = logs;
+    grant.total.logs_bytes_pass = granted_pass;
     doc_signed(&signed_doc, DOC_ROOT, root_encode, &root, K_ROOT_A, K_ROOT_B);
     assert_rc(trust_new(signed_doc.bytes, &trust, &err), RC_OK);
     doc_signed(&signed_doc, DOC_GRANT, grant_encode, &grant, K_OPERATOR_A);
@@ -74,6 +77,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(path));
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     now_ms = 1000;
+    granted_pass = 0;
     open_agent(1U << 20);
     return 0;
 }
@@ -344,6 +348,94 @@ static void a_grant_bounds_them_all(void **state)
     assert_int_equal(chunks("dog"), 1);
 }
 
+/* All chunks of a tenant: what they take of the pass. */
+static uint64_t all_bytes(void)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t k = 0; k < a.mail.n; k++)
+        bytes += a.mail.item[k].f.log ? a.mail.item[k].f.size + MAIL_COST : 0;
+    return bytes;
+}
+
+/* The pass: as much of what waits goes down as the link takes, and more is made of it while it
+ * lasts.  What has gone down at its end. */
+static uint64_t pass(unsigned seconds)
+{
+    uint64_t bytes = 0;
+
+    logs_contact(&a);
+    while (seconds-- > 0) {
+        bytes += all_bytes();
+        while (chunks("cam") > 0)
+            (void)take_chunk("cam");
+        while (chunks("dog") > 0)
+            (void)take_chunk("dog");
+        ticks(1);
+    }
+    return bytes;
+}
+
+/* No more goes down in a pass than the grant has for all payloads of the tenant, whatever was made
+ * before it; none is made before the first; and nothing is lost by it but what the ring loses. */
+static void a_pass_has_its_bytes(void **state)
+{
+    const uint64_t most = 6000;
+    uint64_t sum = 0;
+
+    (void)state;
+    close_agent();
+    granted_pass = most;
+    open_agent(1U << 20);
+    start("cam", 1U << 20, false);
+    start("dog", 1U << 20, false);
+    print_lines(LOG, 3, 1, 20, 1000);
+    print_lines("acme.dog.log", 3, 1, 20, 1000);
+    logs_ended(&a, "acme", "cam");
+    logs_ended(&a, "acme", "dog");
+    ticks(300);
+    assert_int_equal(a.mail.n, 0);
+    for (unsigned i = 0; i < 40; i++) {
+        const uint64_t came = pass(1 + i % 300);
+
+        assert_true(came <= most);
+        ticks(300); /* something waits for the next one */
+        assert_true(all_bytes() <= most);
+        sum += came;
+    }
+    assert_true(sum > 2 * 20 * 700); /* all of both, packed */
+    assert_int_equal(a.mail.n, 0);
+    assert_int_equal(a.logs.unit[0].s.next.number, 21);
+    assert_int_equal(a.logs.unit[1].s.next.number, 21);
+    assert_false(a.logs.unit[0].s.short_of || a.logs.unit[1].s.short_of);
+}
+
+/* A payload may have less than its tenant, also of what is asked for. */
+static void a_payload_bounds_itself(void **state)
+{
+    static struct manifest m = { .tenant = "acme", .name = "cam" };
+
+    (void)state;
+    m.limits.logs_bytes_day = 1U << 20;
+    m.limits.logs_bytes_pass = 2000;
+    logs_starting(&a, &m);
+    start("dog", 1U << 20, false);
+    print_lines(LOG, 3, 1, 20, 900);
+    print_lines("acme.dog.log", 3, 1, 20, 900);
+    logs_ended(&a, "acme", "cam");
+    logs_ended(&a, "acme", "dog");
+    ticks(300);
+    assert_int_equal(chunks("cam"), 0); /* no pass since the start */
+    assert_true(chunks("dog") > 0);
+    while (chunks("dog") > 0)
+        (void)take_chunk("dog");
+    for (unsigned i = 0; i < 4; i++) {
+        const uint64_t came = pass(200);
+
+        assert_true(came <= 2000 && came > 800);
+    }
+}
+
 /* ... those too that have gone from the table since, and whose state nobody can read: that takes
  * the day on which it is seen, and not the next one. */
 static void who_has_gone_counts(void **state)
@@ -555,6 +647,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_overwritten_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_has_its_day, setup, teardown),
         cmocka_unit_test_setup_teardown(a_grant_bounds_them_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_pass_has_its_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_payload_bounds_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(who_has_gone_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(few_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(sealed_goes_not, setup, teardown),

@@ -38,6 +38,7 @@ static struct manifest full_manifest(void)
     m.limits.run_s_orbit = 600;
     m.limits.core_bytes = MIB / 2;
     m.limits.logs_bytes_day = 64 * 1024;
+    m.limits.logs_bytes_pass = 16 * 1024;
     m.calls = CALLS_NET | CALLS_DEVICE;
     m.network = NETWORK_HOST;
     memcpy(m.interface, "can0", 5);
@@ -82,6 +83,7 @@ static struct grant full_grant(void)
     g.total.run_s_orbit = m.limits.run_s_orbit;
     g.total.core_bytes = m.limits.core_bytes;
     g.total.logs_bytes_day = m.limits.logs_bytes_day;
+    g.total.logs_bytes_pass = m.limits.logs_bytes_pass;
     g.may = allowance_of(&m);
     return g;
 }
@@ -204,6 +206,7 @@ SPOIL(s_outbox_none, d->limits.outbox_bytes = 0)
 SPOIL(s_run, d->limits.run_s_orbit = 86401)
 SPOIL(s_core, d->limits.core_bytes = (1ULL << 48) + 1)
 SPOIL(s_logs, d->limits.logs_bytes_day = (1ULL << 48) + 1)
+SPOIL(s_logs_pass, d->limits.logs_bytes_pass = (1ULL << 48) + 1)
 SPOIL(s_calls, d->calls = 8)
 SPOIL(s_network, d->network = NETWORKS)
 SPOIL(s_interface, d->interface[0] = '\0')
@@ -256,6 +259,7 @@ static const struct {
     { "outbox", s_outbox, RC_VALUE },            { "outbox-per-day", s_outbox_day, RC_VALUE },
     { "outbox-per-day", s_outbox_none, RC_VALUE }, { "run-per-orbit", s_run, RC_VALUE },
     { "core", s_core, RC_VALUE },                { "logs", s_logs, RC_VALUE },
+    { "logs-per-pass", s_logs_pass, RC_VALUE },
     { "calls", s_calls, RC_VALUE },
     { "network", s_network, RC_VALUE },          { "interface", s_interface, RC_NAME },
     { "interface", s_interface_long, RC_NAME },  { "interface", s_interface_path, RC_NAME },
@@ -366,6 +370,7 @@ ASK(a_run_none, m->limits.run_s_orbit = 0)
 ASK(a_core, m->limits.core_bytes++)
 ASK(a_core_none, g->total.core_bytes = 0)
 ASK(a_logs, m->limits.logs_bytes_day++)
+ASK(a_logs_pass, m->limits.logs_bytes_pass++)
 ASK(a_logs_none, g->total.logs_bytes_day = 0)
 ASK(a_calls, m->calls |= CALLS_POSIX_LEGACY)
 ASK(a_calls_none, g->may.calls = 0)
@@ -415,6 +420,7 @@ static const struct {
     { "core", a_core },
     { "core", a_core_none },
     { "logs", a_logs },
+    { "logs-per-pass", a_logs_pass },
     { "logs", a_logs_none },
     { "calls", a_calls },
     { "calls", a_calls_none },
@@ -566,6 +572,14 @@ static void test_sums(void **state)
     total.logs_bytes_day *= 2;
     assert_true(resources_within(&sum, &total));
 
+    /* a pass: each may have less than the bound, or say nothing; without one it may have any */
+    total.logs_bytes_pass--;
+    assert_false(resources_within(&sum, &total));
+    assert_string_equal(resources_beyond(&one, &total), "logs-per-pass");
+    total.logs_bytes_pass = 0;
+    assert_true(resources_within(&sum, &total));
+    assert_null(resources_beyond(&one, &total));
+
     /* one without a limit is more than any limit, and as much as none */
     const struct resources plain = doc_manifest().limits;
     sum = (struct resources){ 0 };
@@ -583,7 +597,7 @@ static void test_sums(void **state)
     memset(&huge, 0xff, sizeof huge);
     huge.memory_bytes = huge.data_bytes = huge.tmp_bytes = huge.shm_bytes = 1ULL << 48;
     huge.io_read_bps = huge.io_write_bps = huge.inbox_bytes = huge.outbox_bytes = 1ULL << 48;
-    huge.outbox_bytes_day = huge.logs_bytes_day = 1ULL << 48;
+    huge.outbox_bytes_day = huge.logs_bytes_day = huge.logs_bytes_pass = 1ULL << 48;
     sum = (struct resources){ 0 };
     for (uint32_t i = 0; i < PAYLOADS_MAX; i++)
         resources_add(&sum, &huge);
@@ -676,7 +690,7 @@ static void test_resources_have_one_encoding(void **state)
     } rows[] = {
         { "cpu-weight 7", "\xa1\x02\x07", RC_OK },
         { "nothing in it", "\xa0\x02\x07", RC_VALUE },
-        { "an unknown key", "\xa1\x11\x07", RC_CBOR_UNKNOWN_KEY },
+        { "an unknown key", "\xa1\x12\x07", RC_CBOR_UNKNOWN_KEY },
         { "not a map", "\x82\x02\x07", RC_CBOR_TYPE },
         { "not an amount", "\xa1\x02\x20", RC_CBOR_TYPE },
     };

@@ -86,7 +86,7 @@ static const char newer[] =
     "resources: {memory: 64M, cpu: 50%, pids: 8, data: 8M, memory-high: 48M, cpu-weight: 50,\n"
     "  io-weight: 20, io-read: 1M, io-write: 512K, file-size: 2M, shm: 4M, data-files: 99,\n"
     "  tmp-files: 77, log-per-hour: 64K, inbox: 1M, outbox: 2M, outbox-per-day: 10M,\n"
-    "  run-per-orbit: 20m, core: 3M, logs: 32K}\n"
+    "  run-per-orbit: 20m, core: 3M, logs: 32K, logs-per-pass: 8K}\n"
     "health: {type: alive}\n"
     "calls: [net, posix-legacy]\n"
     "network: {type: host, interface: can0, rate: 100K}\n"
@@ -127,6 +127,7 @@ static void every_newer_field_is_taken(void **state)
     assert_int_equal(l->run_s_orbit, 1200);
     assert_int_equal(l->core_bytes, 3U << 20);
     assert_int_equal(l->logs_bytes_day, 32U << 10);
+    assert_int_equal(l->logs_bytes_pass, 8U << 10);
     assert_int_equal(m->calls, CALLS_NET | CALLS_POSIX_LEGACY);
     assert_int_equal(m->network, NETWORK_HOST);
     assert_string_equal(m->interface, "can0");

@@ -17,19 +17,21 @@
 #include "orchestrator/json.h"
 #include "tests/unit/berth_run.h"
 
-static const char grant[] = "memory: 64M\ncpu: 100%\npids: 64\ndata: 16M\ntmp: 16M\nfiles: 128\n"
-                            "store: 64M\npayloads: 4\nexpires: 30d\n";
+static const char grant[] =
+    "logs: 1M\nmemory: 64M\ncpu: 100%\npids: 64\ndata: 16M\ntmp: 16M\nfiles: 128\n"
+    "store: 64M\npayloads: 4\nexpires: 30d\n";
 
 #define BUILD                                                                                      \
     "name: %s\ntenant: acme\n%sversion: %s\nrelease: %s\nexec: [/bin/cam]\nroot: rootfs\n"         \
-    "arch: any\nresources: {memory: 16M, cpu: 0.25, pids: 4, tmp: 1M, files: 16}\n"                \
+    "arch: any\nresources: {memory: 16M, cpu: 0.25, pids: 4, tmp: 1M, files: 16, logs: 4K%s}\n"    \
     "health: {type: alive, ready: 2s}\n"
 
 static void build(const char *name, const char *team, const char *version, const char *release)
 {
     char text[512];
 
-    print_to(text, sizeof text, BUILD, name, team, version, release);
+    print_to(text, sizeof text, BUILD, name, team, version, release,
+             team[0] ? ", logs-per-pass: 1K" : ""); /* the other's whole day may come in one */
     put("cam/payload.yaml", text, 0644);
     assert_berth(team[0] ? "build cam --level 1 --key keys/flight.key --root root.cose --out p"
                          : "build cam --level 1 --key keys/acme.key --root root.cose --out p",
@@ -57,7 +59,8 @@ static int begin_fleet(void **state)
     (void)setenv("BERTH_HOME", "home", 1);
     put("grant.yaml", grant, 0644);
     put("team.yaml",
-        "prefix: pic\nmemory: 32M\ncpu: 50%\npids: 16\ndata: 8M\ntmp: 8M\nfiles: 64\nstore: 16M\n"
+        "prefix: pic\nlogs: 64K\nmemory: 32M\ncpu: 50%\npids: 16\ndata: 8M\ntmp: 8M\nfiles: "
+        "64\nstore: 16M\n"
         "payloads: 2\nexpires: 20d\n",
         0644);
     assert_rc(fs_make_dirs(dirfd, "cam/rootfs/bin", 0755, &err), RC_OK);
@@ -97,7 +100,12 @@ static void plans_keep_to_quotas(void **state)
         const char *tenant;
         const char *says; /* NULL: within */
     } rows[] = {
-        { "quota: {memory: 32M, cpu: 0.5, store: 1G, uplink: 1M/day, logs: 1K/pass}", NULL },
+        { "quota: {memory: 32M, cpu: 0.5, store: 1G, uplink: 1M/day, logs: 5K/pass}", NULL },
+        { "quota: {logs: 4K/pass}",
+          "fleet.yaml:3: logs: acme: 5.0 KiB/pass on sat-2, of 4.0 KiB/pass" },
+        { "teams: {flight: {logs: 1K/pass}}", NULL },
+        { "teams: {flight: {logs: 512/pass}}",
+          "fleet.yaml:3: logs: acme/flight: 1.0 KiB/pass on sat-2, of 512 B/pass" },
         { "quota: {memory: 31M}", "fleet.yaml:3: memory: acme: 32.0 MiB on sat-2, of 31.0 MiB" },
         { "quota: {cpu: 0.4}", "fleet.yaml:3: cpu: acme: 0.500 on sat-2, of 0.400" },
         { "quota: {store: 10}", "fleet.yaml:3: store: acme: " },
