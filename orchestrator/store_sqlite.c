@@ -89,12 +89,13 @@ static enum rc open_file(const char *path, bool create, void **ret_db, struct er
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     /* FULL: a lost commit could make the ground sign one generation twice, with two contents. */
-    enum rc rc = run_text(db,
-                          "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                          "PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;"
-                          /* pages of 64 MiB: of a large fleet every page else is read anew */
-                          "PRAGMA cache_size = -65536;",
-                          err);
+    enum rc rc =
+        run_text(db,
+                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                 "PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;"
+                 /* 16 MiB: reports come from all over a large fleet, and the inner pages stay */
+                 "PRAGMA cache_size = -16384;",
+                 err);
 
     if (rc != RC_OK)
         return rc;
