@@ -104,6 +104,12 @@ extern const struct api_route api_routes[];
  * NULL = it does not. */
 const char *api_option_kind(const struct api_route *route, const char *name);
 
+/* Whether "acme/cam@aurora-1", or "acme/cam", is of this tenant and of nobody else. */
+bool api_of_tenant(const char *text, const char *tenant);
+
+/* Whether all that the command says is of the one payload that was named. */
+bool api_all_own(const struct api_route *route);
+
 struct api_param {
     const char *name;
     const char *value; /* NULL = none */

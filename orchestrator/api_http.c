@@ -21,21 +21,14 @@
 #include "orchestrator/api_events.h"
 #include "orchestrator/api_metrics.h"
 
+#include "orchestrator/api_places.h"
 #include "orchestrator/api_run.h"
 #include "orchestrator/api_token.h"
 #include "orchestrator/home.h"
 
-#define CONNECTIONS_MAX 512U
 #define CONNECTIONS_PER_ADDRESS 64U
-#define CROWD (CONNECTIONS_MAX * 3U / 4U) /* so many: who shows no token soon makes room */
-#define STREAMS_MAX 48U
-#define STREAMS_TENANTS 24U /* of them */
-#define STREAMS_EACH 4U     /* of one token */
-#define COMMANDS_EACH 6U    /* of one token, that wait or run */
-#define COMMANDS_TENANT 3U  /* ... of a tenant's */
 #define IDLE_S 30U
 #define ASK_MS 15000U     /* for a whole request, and the handshake before it */
-#define CROWD_MS 2000U    /* ... when there is a crowd */
 #define ANSWER_MS 120000U /* for a whole answer to be taken */
 #define MEMORY_PER_CONNECTION ((size_t)32 * 1024) /* request line and headers with all */
 #define STACK_SIZE ((size_t)1024 * 1024)
@@ -47,25 +40,13 @@
 #define ALIVE_MS 15000U /* a stream says something at least so often */
 #define EVENT_MAX 4096U
 
-/* A connection, and until when what is going on there may last. */
-struct place {
-    int fd;
-    bool used;
-    bool streams;       /* a stream is open on it */
-    bool waits;         /* a command of it waits or runs */
-    uint64_t since_ms;  /* what goes on began */
-    uint64_t until_ms;  /* 0 = as long as it likes */
-    struct api_who who; /* name "" = has not shown a token that counts */
-};
-
 struct api_http {
     struct MHD_Daemon *daemon;
     char home[HOME_PATH_CAP];
     bool tls, mutual;
     struct api_runner runner;
     pthread_mutex_t rates;
-    pthread_mutex_t places;
-    struct place place[CONNECTIONS_MAX];
+    struct api_places places;
     struct api_rate rate, failures;
     /* What wakes streams. */
     pthread_mutex_t news;
@@ -210,7 +191,7 @@ static enum MHD_Result answer_metrics(struct api_http *h, struct MHD_Connection 
                  MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE));
 }
 
-/* ---- time limits ------------------------------------------------------------------------------
+/* ---- places ----------------------------------------------------------------------------------
  */
 
 static void on_connection(void *arg, struct MHD_Connection *c, void **context,
@@ -220,102 +201,21 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct api_http *h = arg;
 
-    (void)pthread_mutex_lock(&h->places);
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        for (size_t i = 0; info && i < CONNECTIONS_MAX && !*context; i++) {
-            if (h->place[i].used)
-                continue;
-            h->place[i] = (struct place){ .fd = info->connect_fd,
-                                          .used = true,
-                                          .since_ms = clock_mono_ms(),
-                                          .until_ms = clock_mono_ms() + ASK_MS };
-            *context = &h->place[i];
-        }
+        if (info)
+            *context = api_places_take(&h->places, info->connect_fd, clock_mono_ms(), ASK_MS);
     } else if (*context) {
-        *(struct place *)*context = (struct place){ .fd = -1 };
+        api_places_give(&h->places, *context);
         *context = NULL;
     }
-    (void)pthread_mutex_unlock(&h->places);
 }
 
-static struct place *place_of(struct MHD_Connection *c)
+static struct api_place *place_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
     return info ? info->socket_context : NULL;
-}
-
-/* What comes next on a connection may take so long; 0 = no limit. */
-static void allow(struct api_http *h, struct MHD_Connection *c, uint64_t ms)
-{
-    struct place *place = place_of(c);
-
-    (void)pthread_mutex_lock(&h->places);
-    if (place) {
-        place->since_ms = clock_mono_ms();
-        place->until_ms = ms > 0 ? place->since_ms + ms : 0;
-        place->waits = place->streams = false;
-        if (ms == (uint64_t)IDLE_S * 1000)
-            place->who = (struct api_who){ 0 };
-    }
-    (void)pthread_mutex_unlock(&h->places);
-}
-
-/* Note whose connection it is and what for, if it may have one more of that. */
-static bool admit(struct api_http *h, struct MHD_Connection *c, const struct api_who *who,
-                  bool stream)
-{
-    struct place *place = place_of(c);
-    unsigned own = 0, tenants = 0, all = 0;
-    bool may = place != NULL;
-
-    (void)pthread_mutex_lock(&h->places);
-    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
-        const struct place *p = &h->place[i];
-
-        if (!p->used || !(stream ? p->streams : p->waits))
-            continue;
-        all++;
-        tenants += p->who.role == API_TENANT;
-        own += strcmp(p->who.name, who->name) == 0;
-    }
-    if (stream)
-        may = may && all < STREAMS_MAX && own < STREAMS_EACH &&
-              (who->role != API_TENANT || tenants < STREAMS_TENANTS);
-    else
-        may = may && own < (who->role == API_TENANT ? COMMANDS_TENANT : COMMANDS_EACH);
-    if (may) {
-        place->who = *who;
-        place->streams = stream;
-        place->waits = !stream;
-        if (stream)
-            place->until_ms = 0;
-    }
-    (void)pthread_mutex_unlock(&h->places);
-    return may;
-}
-
-/* Who sends or takes byte by byte does not keep a place for ever. */
-static void end_late(struct api_http *h)
-{
-    uint64_t now_ms = clock_mono_ms();
-    unsigned used = 0;
-
-    (void)pthread_mutex_lock(&h->places);
-    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
-        used += h->place[i].used;
-    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
-        struct place *p = &h->place[i];
-        bool stranger = used > CROWD && p->who.name[0] == '\0' && p->until_ms != 0 &&
-                        now_ms - p->since_ms >= CROWD_MS;
-
-        if (p->used && p->until_ms != 0 && (stranger || now_ms >= p->until_ms)) {
-            (void)shutdown(p->fd, SHUT_RDWR);
-            p->until_ms = 0;
-        }
-    }
-    (void)pthread_mutex_unlock(&h->places);
 }
 
 /* ---- streams ----------------------------------------------------------------------------------
@@ -391,9 +291,9 @@ static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *
     const char *last = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Last-Event-ID");
     struct err err = { 0 };
 
-    if (!admit(h, c, who, true)) {
-        (void)!err_set(&err, RC_API_LIMIT, "streams: %u of a token, %u in all", STREAMS_EACH,
-                       STREAMS_MAX);
+    if (!api_places_admit(&h->places, place_of(c), who, true)) {
+        (void)!err_set(&err, RC_API_LIMIT, "streams: %u of a token, %u in all", API_STREAMS_EACH,
+                       API_STREAMS_MAX);
         return answer_error(h, c, &err);
     }
     h->streams++;
@@ -435,7 +335,7 @@ static void *watch(void *arg)
 
         if (home.store || home_open(h->home, false, &home, &err) == RC_OK)
             (void)!store_watch(home.store, &is, &err);
-        end_late(h);
+        api_places_end_late(&h->places, clock_mono_ms());
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += (long)LOOK_MS * 1000000L;
         until.tv_sec += until.tv_nsec / 1000000000L;
@@ -613,7 +513,7 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
     case API_COMMAND:
         break;
     }
-    if (!admit(h, c, &who, false)) {
+    if (!api_places_admit(&h->places, place_of(c), &who, false)) {
         (void)!err_set(&err, RC_API_LIMIT, "requests of a token at once");
         return answer_error(h, c, &err);
     }
@@ -636,6 +536,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
                                   size_t *n_data, void **state)
 {
     struct request *r = *state;
+    struct api_http *http = arg;
 
     (void)version;
     if (!r) {
@@ -658,15 +559,17 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     r->parsed.body = (struct bytes){ .p = r->body, .n = r->n };
     r->parsed.printed = accepts_printed(c);
     (void)MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, take_param, r);
-    allow(arg, c, ANSWER_MS);
-    return serve(arg, c, r);
+    api_places_allow(&http->places, place_of(c), clock_mono_ms(), ANSWER_MS);
+    return serve(http, c, r);
 }
 
 static void on_completed(void *arg, struct MHD_Connection *c, void **state,
                          enum MHD_RequestTerminationCode why)
 {
+    struct api_http *http = arg;
+
     (void)why;
-    allow(arg, c, (uint64_t)IDLE_S * 1000);
+    api_places_rest(&http->places, place_of(c), clock_mono_ms(), (uint64_t)IDLE_S * 1000);
     free(*state);
     *state = NULL;
 }
@@ -689,7 +592,7 @@ static enum rc start_daemon(struct api_http *h, const struct api_http_options *o
 
     h->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, o->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        MHD_OPTION_CONNECTION_LIMIT, API_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         CONNECTIONS_PER_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_PER_CONNECTION, MHD_OPTION_THREAD_STACK_SIZE,
         STACK_SIZE, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
@@ -727,7 +630,7 @@ enum rc api_http_start(const struct api_http_options *options, struct api_http *
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     api_runner_init(&h->runner, h->home);
     (void)pthread_mutex_init(&h->rates, NULL);
-    (void)pthread_mutex_init(&h->places, NULL);
+    api_places_init(&h->places);
     (void)pthread_mutex_init(&h->news, NULL);
     (void)pthread_cond_init(&h->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
@@ -760,7 +663,7 @@ void api_http_stop(struct api_http **http)
         (void)pthread_join(h->watcher, NULL);
     (void)pthread_cond_destroy(&h->changed);
     (void)pthread_mutex_destroy(&h->news);
-    (void)pthread_mutex_destroy(&h->places);
+    api_places_done(&h->places);
     (void)pthread_mutex_destroy(&h->rates);
     api_runner_done(&h->runner);
     free(h);
