@@ -106,7 +106,7 @@ PROGRAMS  := $(foreach p,berth-boot berthd berth-bus berth-tell berth-link berth
 # they are there.
 SEAL_STATIC := $(and $(wildcard $(shell $(CC) -print-file-name=libcrypto.a)),$(wildcard $(shell $(CC) -print-file-name=libsodium.a)),$(B)/berth-seal-static)
 # the longest first, so that no core waits for one of them at the end
-UNIT_LONG := test_faults_launch test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
+UNIT_LONG := test_faults_launch test_sandbox_gone test_agent_berthd test_agent_scrub test_faults_berthd test_trust_attacks test_faults_update test_agent_own test_agent_start
 UNIT      := $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 # bench_delta and bench_renew are given packages and take minutes: make bench-delta

@@ -503,6 +503,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
     refused_tick(a);
     logs_tick(a, now);
     mail_tick(a, now);
+    receive_tick(a, now);
     receive_kick(a);
     agent_step(a);
     if (a->unsaved)

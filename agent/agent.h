@@ -21,6 +21,7 @@
 #include "agent/output.h"
 #include "agent/place.h"
 #include "agent/proof.h"
+#include "agent/pulse.h"
 #include "agent/queue.h"
 #include "agent/reconcile.h"
 #include "agent/refused.h"
@@ -282,6 +283,7 @@ struct agent {
     struct state state;
     struct table table;
     struct events events;
+    struct pulse pulse; /* of berth-link */
     struct whys whys;
     struct objects objects;
     struct slots slots;

@@ -52,10 +52,10 @@ struct options {
     const char *heartbeat_ms, *frozen_passes, *scrub_hours;
     const char *boot, *commit, *trial_s;
     const char *inputs, *inputs_user;
-    const char *waive, *require, *devices, *audit_s, *launcher;
+    const char *waive, *require, *devices, *audit_s, *launcher, *link_s;
     struct boot_terms terms;
     struct user agent, link, post, platform;
-    uint32_t heartbeat, frozen, scrub, audit;
+    uint32_t heartbeat, frozen, scrub, audit, link_limit;
 };
 
 /* ---- the command line ---------------------------------------------------------------------------
@@ -68,7 +68,7 @@ static const char usage_text[] =
     "              [--frozen-passes N] [--agent-commit bundle|either] [--agent-trial-seconds N]\n"
     "              [--scrub-hours N] [--inputs PATH] [--inputs-user UID[:GID]]\n"
     "              [--waive WALL,...] [--require WALL,...] [--devices FILE]\n"
-    "              [--audit-seconds N] [--launcher PATH]\n"
+    "              [--audit-seconds N] [--launcher PATH] [--link-seconds N]\n"
     "              [--boot NAME]          (berth-boot says that)\n";
 
 static bool number(const char *text, char end, uint32_t max, uint32_t *ret, const char **ret_rest)
@@ -135,6 +135,7 @@ static const char **option_of(struct options *o, const char *name)
         { "--devices", &o->devices },
         { "--audit-seconds", &o->audit_s },
         { "--launcher", &o->launcher },
+        { "--link-seconds", &o->link_s },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -152,6 +153,7 @@ static bool parse(int argc, char **argv, struct options *o)
                            .frozen = AGENT_FROZEN_PASSES,
                            .scrub = AGENT_SCRUB_HOURS,
                            .audit = AGENT_AUDIT_S,
+                           .link_limit = PULSE_S,
                            .terms = { .trial_s = BOOT_TRIAL_S } };
     for (int i = 1; i < argc; i += 2) {
         const char **value = option_of(o, argv[i]);
@@ -170,6 +172,9 @@ static bool parse(int argc, char **argv, struct options *o)
         (o->trial_s && !boot_terms_read(&o->terms, "--agent-trial-seconds", o->trial_s)))
         return false;
     if (o->audit_s && (!number(o->audit_s, '\0', 24U * 3600U, &o->audit, &rest) || o->audit == 0))
+        return false;
+    if (o->link_s && (!number(o->link_s, '\0', PULSE_S_MAX, &o->link_limit, &rest) ||
+                      o->link_limit < PULSE_S_MIN))
         return false;
     if (o->scrub_hours &&
         (!number(o->scrub_hours, '\0', ROUNDS_HOURS_MAX, &o->scrub, &rest) || o->scrub == 0))
@@ -707,6 +712,7 @@ int main(int argc, char **argv)
     a->heartbeat_ms = o.heartbeat;
     a->frozen_passes = o.frozen;
     a->audit_every_ms = o.audit * 1000U;
+    pulse_init(&a->pulse, o.link_limit);
     a->own.terms = o.terms;
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;

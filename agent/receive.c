@@ -535,6 +535,10 @@ static void take_message(struct agent *a, const struct port_message *m, int fd)
     case PORT_MAIL_SENT:
         mail_sent(a, &m->mail_sent);
         break;
+    case PORT_PONG:
+        pulse_heard(&a->pulse, m->pulse.number);
+        break;
+    case PORT_PING:
     case PORT_MAIL:
     case PORT_MAIL_DROP:
     case PORT_OBJECT_DONE:
@@ -545,6 +549,31 @@ static void take_message(struct agent *a, const struct port_message *m, int fd)
     case PORT_SEED:
         assert(false); /* port_recv lets only the link's messages through */
         break;
+    }
+}
+
+/* A full socket is as bad as no answer: nobody reads there. */
+void receive_tick(struct agent *a, uint64_t now_ms)
+{
+    static struct port_message m; /* large, and there is one thread */
+    struct err err = { 0 };
+    enum rc rc = RC_OK;
+
+    switch (pulse_turn(&a->pulse, now_ms)) {
+    case PULSE_REST:
+        return;
+    case PULSE_ASK:
+        m.type = PORT_PING;
+        m.pulse.number = a->pulse.asked;
+        rc = port_send(a->link_sock, &m, -1, &err);
+        if (rc != RC_OK && rc != RC_TIMEOUT)
+            log_err(LOG_LEVEL_WARN, &err, "berth-link"); /* its end is heard by itself */
+        return;
+    case PULSE_DEAD:
+        agent_event(a, RC_TIMEOUT, 1, "berth-link");
+        log_event(LOG_LEVEL_ERROR, "berth-link does not answer any more");
+        agent_exit(a, 1);
+        return;
     }
 }
 

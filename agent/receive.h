@@ -30,6 +30,10 @@ void receive_installed(struct agent *a, const struct digest *object, enum rc rc)
 /* A root or an order has been taken: what came before it may follow it now. */
 void receive_try_waiting(struct agent *a);
 
+/* Ask whether berth-link is still there, when it is time; called every second.  One that does not
+ * answer any more (agent/pulse) ends the agent as one that has ended does. */
+void receive_tick(struct agent *a, uint64_t now_ms);
+
 /* Let the queue move on if it can; called every second. */
 void receive_kick(struct agent *a);
 

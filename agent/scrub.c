@@ -332,6 +332,7 @@ static enum rc ask_link(struct agent *a, const struct scrub_item *at, struct err
     rc = port_send(a->link_sock, &m, -1, err);
     if (rc != RC_OK)
         return rc;
+    pulse_be_patient(&a->pulse);
     a->scrub.at = *at;
     a->scrub.extra = false;
     a->scrub.until_ms = clock_mono_ms() + LINK_TIMEOUT_MS;

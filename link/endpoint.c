@@ -348,6 +348,14 @@ static enum rc take_mail(struct endpoint *e, int fd, struct err *err)
     return rc == RC_TIMEOUT ? RC_OK : rc;
 }
 
+/* Whoever hears no answer asks again. */
+static enum rc answer_ping(struct endpoint *e, struct err *err)
+{
+    enum rc rc = tell(e, PORT_PONG, -1, err);
+
+    return rc == RC_TIMEOUT ? RC_OK : rc;
+}
+
 /* One of those that are answered; false if it is none. */
 static bool take_question(struct endpoint *e, int fd, enum rc *ret, struct err *err)
 {
@@ -360,6 +368,9 @@ static bool take_question(struct endpoint *e, int fd, enum rc *ret, struct err *
         return true;
     case PORT_MAIL:
         *ret = take_mail(e, fd, err);
+        return true;
+    case PORT_PING:
+        *ret = answer_ping(e, err);
         return true;
     default:
         return false;

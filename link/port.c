@@ -193,6 +193,11 @@ static bool mail_sent_ok(const struct port_message *msg)
     return rc_from_number(msg->mail_sent.rc) == (enum rc)msg->mail_sent.rc;
 }
 
+static bool pulse_ok(const struct port_message *msg)
+{
+    return msg->pulse.number != 0;
+}
+
 /* Every message there is. */
 static const struct kind {
     size_t size; /* of the body in bytes; 0 = no such message */
@@ -218,6 +223,8 @@ static const struct kind {
     [PORT_MAIL_SENT]   = { sizeof(struct port_mail_sent), 0, PORT_FROM_LINK,  mail_sent_ok },
     [PORT_MAIL_DROP]   = { sizeof(struct port_done),      0, PORT_FROM_AGENT, any_ok },
     [PORT_BRIEF]       = { sizeof(struct port_report),    0, PORT_FROM_AGENT, report_ok },
+    [PORT_PING]        = { sizeof(struct port_pulse),     0, PORT_FROM_AGENT, pulse_ok },
+    [PORT_PONG]        = { sizeof(struct port_pulse),     0, PORT_FROM_LINK,  pulse_ok },
     /* clang-format on */
 };
 

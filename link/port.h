@@ -53,6 +53,8 @@ enum port_type {
     PORT_MAIL_SENT = 15,  /* link to agent: what became of a PORT_MAIL; no answer: ask again */
     PORT_MAIL_DROP = 16,  /* agent to link: never mind that one */
     PORT_BRIEF = 17,      /* agent to link: as PORT_REPORT, but it says nothing by itself */
+    PORT_PING = 18,       /* agent to link: say this number, when its turn comes */
+    PORT_PONG = 19,       /* link to agent: it has come to the PORT_PING of this number */
 };
 
 enum port_side { PORT_FROM_LINK = 0, PORT_FROM_AGENT = 1 };
@@ -197,6 +199,10 @@ struct port_scrubbed {
     uint64_t bytes;
 };
 
+struct port_pulse {
+    uint64_t number; /* of a PORT_PING since the start of berth-link, from 1 */
+};
+
 struct port_message {
     uint32_t type; /* enum port_type */
     uint32_t reserved;
@@ -212,6 +218,7 @@ struct port_message {
         struct port_scrubbed scrubbed;
         struct port_mail mail;
         struct port_mail_sent mail_sent;
+        struct port_pulse pulse;
     };
 };
 

@@ -45,6 +45,7 @@ struct sky {
     uint64_t sent;                        /* bytes on the uplink */
     const char *devices;                  /* the integrator's list; NULL: there is none */
     const char *launcher;                 /* who starts it for berthd; NULL: berthd does */
+    const char *link_seconds;             /* until berth-link hangs; NULL: as usual */
     void (*becomes)(void);                /* in the child that becomes berthd; may be NULL */
     uint64_t term_ms;                     /* what `term` gave last; awaited on top of WAIT_MS */
     void (*each)(const struct report *r); /* shown every report; may be NULL */
@@ -159,7 +160,7 @@ static maybe_unused int become_berthd(pid_t test)
     (void)snprintf(down, sizeof down, "%s/down", sky->dir.path);
     (void)snprintf(cgroup, sizeof cgroup, "berth-test-%d", test);
     (void)snprintf(inputs, sizeof inputs, "%s/inputs", sky->dir.path);
-    const char *argv[20] = { "berthd", "--state",        state, "--uplink",
+    const char *argv[22] = { "berthd", "--state",        state, "--uplink",
                              up,       "--downlink",     down,  "--cgroup",
                              cgroup,   "--heartbeat-ms", "500", "--frozen-passes",
                              "2",      "--inputs",       inputs };
@@ -172,6 +173,10 @@ static maybe_unused int become_berthd(pid_t test)
     if (sky->launcher) {
         argv[n++] = "--launcher";
         argv[n++] = sky->launcher;
+    }
+    if (sky->link_seconds) {
+        argv[n++] = "--link-seconds";
+        argv[n++] = sky->link_seconds;
     }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (sky->becomes)

@@ -145,6 +145,8 @@ static void refuses_values(void **state)
         { "too many keys", PORT_KEYS, AT(keys.n), PORT_KEYS_MAX + 1 },
         { "keys with epoch 0", PORT_KEYS, AT(keys.id[0].epoch), 0 },
         { "keys with more than there are", PORT_KEYS, AT(keys.n), 2 },
+        { "ping 0", PORT_PING, AT(pulse.number), 0 },
+        { "pong 0", PORT_PONG, AT(pulse.number), 0 },
         { "type huge", PORT_CONTACT, AT(type), UINT32_MAX },
 #undef AT
     };
@@ -160,13 +162,15 @@ static void refuses_values(void **state)
         [PORT_KEY] = sizeof(struct port_key),
         [PORT_KEY_HELD] = sizeof(struct port_key_held),
         [PORT_KEYS] = sizeof(struct port_keys),
+        [PORT_PING] = sizeof(struct port_pulse),
+        [PORT_PONG] = sizeof(struct port_pulse),
     };
     static struct port_message m, out;
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         bool is_report = rows[i].type == PORT_REPORT || rows[i].type == PORT_BRIEF;
-        bool from_agent = is_report || rows[i].type == PORT_KEY;
+        bool from_agent = is_report || rows[i].type == PORT_KEY || rows[i].type == PORT_PING;
         enum port_side from = from_agent ? PORT_FROM_AGENT : PORT_FROM_LINK;
         enum port_side other = from == PORT_FROM_LINK ? PORT_FROM_AGENT : PORT_FROM_LINK;
         size_t fds = rows[i].type == PORT_OBJECT ? 1 : 0;
@@ -182,6 +186,8 @@ static void refuses_values(void **state)
             m.report.n = 1;
         if (rows[i].type == PORT_KEY)
             m.key = (struct port_key){ .id = { 1, 2, "acme" }, .secret = { 9 } };
+        if (rows[i].type == PORT_PING || rows[i].type == PORT_PONG)
+            m.pulse.number = 1;
         if (rows[i].type == PORT_KEY_HELD)
             m.held = (struct port_key_held){ .id = { 1, 2, "" } };
         if (rows[i].type == PORT_KEYS)
