@@ -38,7 +38,8 @@
 #define RELEASE_WAIT_MS 8000U /* for all that ended in one turn: others wait for their answers */
 #define END_WAIT_MS 10000U
 #define SWEEP_WAIT_MS 4000U /* after that */
-#define WAIT_MAX_MS 60000   /* longest sleep while a stop is under way */
+#define PREPARE_AFTER_MS 10
+#define WAIT_MAX_MS 60000 /* longest sleep while a stop is under way */
 
 static_assert(END_WAIT_MS + SWEEP_WAIT_MS < LOCK_WAIT_MS, "the next launcher waits for the end");
 
@@ -96,6 +97,15 @@ static void refuse(struct server *s, uint64_t id, const char *step, const struct
 static void prepare_starts(struct server *s)
 {
     s->prepares = s->refused.rc == RC_OK;
+}
+
+/* If nothing is to do for so long, the next starts can be made shorter; at once, where the next one
+ * would have to wait for it. */
+static int prepare_in(const struct server *s, int wait_ms)
+{
+    if (stems_urgent(s->launcher.stems))
+        return 0;
+    return wait_ms < 0 || wait_ms > PREPARE_AFTER_MS ? PREPARE_AFTER_MS : wait_ms;
 }
 
 /* One thing at a time: somebody may ask for a start meanwhile. */
@@ -325,7 +335,7 @@ static void step(struct server *s, struct waiting *w)
     wait_all(s, w);
     int wait_ms = kill_overdue(s);
     if (s->prepares && !s->ending)
-        wait_ms = 0; /* if nothing is to do now, the next start can be made shorter */
+        wait_ms = prepare_in(s, wait_ms);
     int ready = poll(w->fd, w->n, wait_ms);
     if (ready == 0 && s->prepares && !s->ending)
         prepare_one(s);

@@ -93,6 +93,9 @@ static void four(const char *text, const char *key, uint32_t ret[4])
     }
 }
 
+/* One file at a time, and there is one thread: the fewer pages a start writes to, the better. */
+static char common[TEXT_CAP];
+
 static int read_status(int proc, char text[TEXT_CAP], struct wire_receipt *r)
 {
     if (read_text(proc, "status", text) < 0)
@@ -453,7 +456,7 @@ static bool has_gone(void)
  * numbers come before the flags.  1 or 0; -1 with errno. */
 static int exiting(int task)
 {
-    static char text[TEXT_CAP];
+    char *const text = common;
 
     if (read_text(task, "stat", text) < 0)
         return has_gone() ? 1 : -1;
@@ -491,7 +494,7 @@ static int open_thread(int proc, int *ret)
 
 static int read_all(int proc, const struct receipt_of *of, struct wire_receipt *r)
 {
-    static char text[TEXT_CAP];
+    char *const text = common;
 
     if (read_status(proc, text, r) != 0 || read_limits(of->pid, r->limit_max) != 0 ||
         read_map(proc, "uid_map", text, of->ids.inside, r->map) != 0 ||
@@ -617,7 +620,7 @@ static uint32_t descriptors_of(const struct plan *plan, const struct walls *wall
 enum rc receipt_check(const struct receipt_of *of, const struct plan *plan,
                       const struct walls *walls, const struct wire_receipt *r, struct err *err)
 {
-    static char text[TEXT_CAP];
+    char *const text = common;
     scoped(close_fd) int proc = open_proc(of->pid);
 
     if (proc < 0)

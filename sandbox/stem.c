@@ -75,23 +75,19 @@ static size_t descriptors(struct stem_order *o, int *at[FDS_MAX])
 }
 
 /* True: it has it.  False with errno. */
-static bool send_order(int sock, const struct stem_order *order)
+static bool send_order(int sock, struct stem_order *order)
 {
-    static struct stem_order o;
     union control control = { 0 };
-    struct iovec iov = { .iov_base = &o, .iov_len = sizeof o };
+    struct iovec iov = { .iov_base = order, .iov_len = sizeof *order };
     struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
     int *at[FDS_MAX];
     int fds[FDS_MAX];
 
-    o = *order;
-    size_t n = descriptors(&o, at);
+    size_t n = descriptors(order, at);
     for (size_t i = 0; i < n; i++)
         fds[i] = *at[i];
     passed_put(&hdr, control.buf, fds, n);
-    bool sent = sendmsg(sock, &hdr, MSG_NOSIGNAL) == (ssize_t)sizeof o;
-    explicit_bzero(&o, sizeof o); /* the next stem would begin with it, of another tenant */
-    return sent;
+    return sendmsg(sock, &hdr, MSG_NOSIGNAL) == (ssize_t)sizeof *order;
 }
 
 /* Of the launcher's plan to that of the order. */
@@ -362,18 +358,28 @@ static enum rc make(bool own_time, struct stem *ret, struct err *err)
     return RC_OK;
 }
 
+bool stems_urgent(const struct stems *all)
+{
+    return (all->n == 0 || all->urgent) && !all->tired;
+}
+
+/* Several in a row: each copy makes the launcher take a copy of its own of every page that it
+ * writes to behind it (31 a start), and that is needed once for all of them. */
 bool stems_prepare(struct stems *all, bool own_time)
 {
     struct err err = { 0 };
 
-    if (all->n == STEMS_READY || all->tired)
+    all->filling = all->filling || all->n <= STEMS_LOW;
+    if (!all->filling || all->n == STEMS_READY || all->tired)
         return false;
     if (make(own_time, &all->ready[all->n], &err) != RC_OK) {
         log_err(LOG_LEVEL_WARN, &err, "a stem is not made before it is needed");
         all->tired = true;
         return false;
     }
-    return ++all->n < STEMS_READY;
+    all->filling = ++all->n < STEMS_READY;
+    all->urgent = all->urgent && all->filling;
+    return all->filling;
 }
 
 void stems_close(struct stems *all)
@@ -388,11 +394,21 @@ void stems_drop(struct stems *all)
         give_up(&all->ready[--all->n]);
 }
 
+/* The one that has waited longest. */
+static struct stem take_first(struct stems *all)
+{
+    struct stem first = all->ready[0];
+
+    all->n--;
+    memmove(&all->ready[0], &all->ready[1], all->n * sizeof all->ready[0]);
+    return first;
+}
+
 /* One that was made ahead of time may have been killed since: it is no reason not to start. */
-static bool order_ready(struct stems *all, const struct stem_order *order, struct stem *ret)
+static bool order_ready(struct stems *all, struct stem_order *order, struct stem *ret)
 {
     while (all != NULL && all->n > 0) {
-        struct stem stem = all->ready[--all->n];
+        struct stem stem = take_first(all);
 
         if (send_order(stem.sock, order)) {
             *ret = stem;
@@ -403,12 +419,16 @@ static bool order_ready(struct stems *all, const struct stem_order *order, struc
     return false;
 }
 
-enum rc stem_give(struct stems *all, bool own_time, const struct stem_order *order,
-                  struct stem *ret, struct err *err)
+enum rc stem_give(struct stems *all, bool own_time, struct stem_order *order, struct stem *ret,
+                  struct err *err)
 {
-    if (all != NULL)
+    bool given = order_ready(all, order, ret);
+
+    if (all != NULL) {
         all->tired = false;
-    if (order_ready(all, order, ret))
+        all->urgent = all->urgent || all->n == 0;
+    }
+    if (given)
         return RC_OK;
     enum rc rc = make(own_time, ret, err);
     if (rc == RC_OK && !send_order(ret->sock, order))

@@ -20,7 +20,8 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/child.h"
 
-#define STEMS_READY 2U
+#define STEMS_READY 4U
+#define STEMS_LOW 1U /* with no more, they are made up to that number */
 
 struct stem {
     pid_t pid; /* 0 = there is none */
@@ -35,7 +36,9 @@ struct stem {
 struct stems {
     uint32_t n;
     struct stem ready[STEMS_READY];
-    bool tired; /* making one failed: no more until one is taken */
+    bool filling;
+    bool urgent; /* there was none, and they are not as many as they should be yet */
+    bool tired;  /* making one failed: no more until one is taken */
 };
 
 /* What one is to do.  Descriptors are the launcher's, -1 = none. */
@@ -48,7 +51,11 @@ struct stem_order {
     struct child child; /* child.plan: of the launcher, and the same as the one above */
 };
 
-/* Make one more ready.  Whether there is more to make.  own_time: in a time namespace of its own.
+/* Whether the next start would have to wait for one, so that they are to be made at once. */
+bool stems_urgent(const struct stems *all);
+
+/* Make one more ready, if they are few.  Whether there is more to make.  own_time: in a time
+ * namespace of its own.
  */
 bool stems_prepare(struct stems *all, bool own_time);
 
@@ -61,7 +68,7 @@ void stems_drop(struct stems *all);
 /* One that waits (all may be NULL: none does), or a new one, has its order, in *ret; also when this
  * fails it may be there, and is the caller's to end.  RC_LAUNCH_STEP, with EPIPE when it died
  * before it had its order; RC_IO. */
-must_check enum rc stem_give(struct stems *all, bool own_time, const struct stem_order *order,
+must_check enum rc stem_give(struct stems *all, bool own_time, struct stem_order *order,
                              struct stem *ret, struct err *err);
 
 /* It does nothing more.  0, or -1 with errno. */

@@ -326,6 +326,30 @@ static inline struct wire_exited trace_stop(struct trace *t, const struct rig *r
     return m.exited;
 }
 
+/* What the launcher has open between launches, but for the stems that wait: a pidfd and a socket of
+ * each, and nobody else has a pidfd then. */
+static inline size_t trace_descriptors(const struct rig *rig)
+{
+    char path[64];
+    char link[64];
+    size_t n = 0;
+    size_t stems = 0;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/fd", rig->launch);
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        rig_die(path);
+    for (const struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        ssize_t len = readlinkat(dirfd(dir), e->d_name, link, sizeof link - 1);
+
+        link[len < 0 ? 0 : len] = '\0';
+        stems += strcmp(link, "anon_inode:[pidfd]") == 0 ? 1 : 0;
+        n++;
+    }
+    (void)closedir(dir);
+    return n - 2 * stems;
+}
+
 /* Let the launcher go, which runs or sleeps. */
 static inline void trace_end(struct trace *t)
 {

@@ -112,20 +112,6 @@ static const char *fault_text(void)
 /* ---- one launch -------------------------------------------------------------------------------
  */
 
-static size_t count_descriptors(void)
-{
-    char path[64];
-    size_t n = 0;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/fd", rig.launch);
-    DIR *dir = opendir(path);
-    assert_non_null(dir);
-    while (readdir(dir) != NULL)
-        n++;
-    assert_int_equal(closedir(dir), 0);
-    return n;
-}
-
 static bool launch(void)
 {
     const int fds[] = { slot, data, mail };
@@ -150,7 +136,7 @@ static void assert_nothing_left(void)
 
     assert_int_equal(left_processes(&rig), 0);
     assert_int_equal(left_loops(&rig), 0);
-    assert_int_equal(count_descriptors(), descriptors);
+    assert_int_equal(trace_descriptors(&rig), descriptors);
     for (size_t i = 0; i < 2; i++) { /* the tenant's, where it is made first and last */
         (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s/t-acme", i == 0 ? "" : "/memory",
                        rig.cgroup);
@@ -227,7 +213,7 @@ static void start_again(void)
     trace.sys = was.sys;
     trace.strayed = was.strayed;
     trace_settle(&trace);
-    descriptors = count_descriptors();
+    descriptors = trace_descriptors(&rig);
 }
 
 /* Make the n-th call of the role fail, or be the last one.  False: there are not so many. */
@@ -333,7 +319,7 @@ static int setup(void **state)
     fill_plan();
     trace_begin(&trace, rig.launch);
     trace_settle(&trace);
-    descriptors = count_descriptors();
+    descriptors = trace_descriptors(&rig);
     assert_works();
     whole = run.first.launched.receipt;
     return 0;

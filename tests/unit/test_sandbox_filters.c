@@ -211,12 +211,13 @@ static size_t poke(pid_t pid, const void *bytes, size_t n)
     return found;
 }
 
-/* Those that wait for an order, all of them. */
-static void await_stems(pid_t ret[STEMS_READY])
+/* Those that wait for an order, some at least. */
+static size_t await_stems(pid_t ret[STEMS_READY])
 {
     const uint64_t until = clock_mono_ms() + RIG_WAIT_MS;
+    size_t n = 0;
 
-    for (size_t n = 0; n < STEMS_READY;) {
+    while (n <= STEMS_LOW) {
         char path[64];
         char text[1024] = "";
         char *rest = text;
@@ -243,6 +244,7 @@ static void await_stems(pid_t ret[STEMS_READY])
             (void)fclose(f);
         }
     }
+    return n;
 }
 
 /* Of the filters of payloads and of process 1, each in turn, where it is damaged: in the stems, in
@@ -260,8 +262,9 @@ static void starts_with_no_damaged_one(void **state)
         for (unsigned int where = 1; where < 4; where++) {
             pid_t stems[STEMS_READY];
 
-            await_stems(stems);
-            for (size_t k = 0; (where & 1) != 0 && k < STEMS_READY; k++)
+            const size_t waiting = await_stems(stems);
+
+            for (size_t k = 0; (where & 1) != 0 && k < waiting; k++)
                 assert_true(poke(stems[k], used[i]->code, n) > 0);
             if ((where & 2) != 0)
                 assert_true(poke(rig.launch, used[i]->code, n) > 0);
@@ -278,7 +281,8 @@ static void refuses_what_cannot_be_mended(void **state)
     pid_t stems[STEMS_READY];
 
     (void)state;
-    await_stems(stems);
+    do { /* all that there are */
+    } while (await_stems(stems) < STEMS_READY);
     for (size_t k = 0; k < STEMS_READY; k++)
         assert_true(poke(stems[k], used->digest, SUM_SIZE) > 0);
     assert_true(poke(rig.launch, used->digest, SUM_SIZE) > 0);
