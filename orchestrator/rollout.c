@@ -311,9 +311,11 @@ enum rc rollout_enter(struct rollout *r, enum rollout_event event, const char *r
     if (!move->allowed)
         return err_set(err, RC_ROLLOUT_STATE, "the rollout is %s", rollout_state_name(r->state));
     r->state = move->to;
-    for (uint32_t i = 0; event == ROLLOUT_EV_RESUME && i < r->n_waves; i++)
+    for (uint32_t i = 0; r->state == ROLLOUT_RUNNING && i < r->n_waves; i++) {
         if (r->wave[i].state == WAVE_FAILED)
             r->wave[i].state = WAVE_ACTIVE;
+        r->wave[i].healthy_ms = 0; /* nobody looked meanwhile: its soak begins again */
+    }
     (void)snprintf(r->reason, sizeof r->reason, "%s", reason ? reason : "");
     return RC_OK;
 }
