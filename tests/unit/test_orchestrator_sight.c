@@ -144,6 +144,7 @@ static void assert_says(const struct sight *s, const struct report *r)
 {
     const char *drift = newest_drift(r);
 
+    assert_non_null(s);
     assert_int_equal(s->epoch, r->epoch);
     assert_int_equal(s->seq, r->seq);
     assert_int_equal(s->root_version, r->root_version);
@@ -181,30 +182,34 @@ static struct report made, decoded;
 static uint8_t wire[REPORT_MAX], blob[SIGHT_MAX], again[SIGHT_MAX];
 static struct err err;
 
+static void check_round(uint32_t round)
+{
+    scoped(arena_done) struct arena arena = { 0 };
+    struct sight *kept = NULL, *back = NULL;
+    struct bytes bytes, small, same;
+
+    random_report(&made, "sat-1", round + 1, round % 8 == 0 ? 40 : 6);
+    assert_rc(report_encode(&made, wire, sizeof wire, &bytes, &err), RC_OK);
+    assert_rc(report_decode(bytes, &decoded, &err), RC_OK);
+    const struct sight view = sight_of(&decoded);
+
+    assert_says(&view, &made);
+    assert_rc(sight_keep(&arena, &decoded, &kept, &err), RC_OK);
+    assert_says(kept, &made);
+    assert_rc(sight_encode(kept, blob, sizeof blob, &small, &err), RC_OK);
+    assert_rc(sight_decode(small, &arena, &back, &err), RC_OK);
+    assert_says(back, &made);
+    assert_rc(sight_encode(back, again, sizeof again, &same, &err), RC_OK);
+    assert_int_equal(same.n, small.n);
+    assert_memory_equal(same.p, small.p, small.n);
+}
+
 static void a_sight_says_what_the_report_says(void **state)
 {
     (void)state;
     state_of_random = 7;
-    for (uint32_t round = 0; round < ROUNDS; round++) {
-        scoped(arena_done) struct arena arena = { 0 };
-        struct sight *kept = NULL, *back = NULL;
-        struct bytes bytes, small, same;
-
-        random_report(&made, "sat-1", round + 1, round % 8 == 0 ? 40 : 6);
-        assert_rc(report_encode(&made, wire, sizeof wire, &bytes, &err), RC_OK);
-        assert_rc(report_decode(bytes, &decoded, &err), RC_OK);
-        const struct sight view = sight_of(&decoded);
-
-        assert_says(&view, &made);
-        assert_rc(sight_keep(&arena, &decoded, &kept, &err), RC_OK);
-        assert_says(kept, &made);
-        assert_rc(sight_encode(kept, blob, sizeof blob, &small, &err), RC_OK);
-        assert_rc(sight_decode(small, &arena, &back, &err), RC_OK);
-        assert_says(back, &made);
-        assert_rc(sight_encode(back, again, sizeof again, &same, &err), RC_OK);
-        assert_int_equal(same.n, small.n);
-        assert_memory_equal(same.p, small.p, small.n);
-    }
+    for (uint32_t round = 0; round < ROUNDS; round++)
+        check_round(round);
 }
 
 /* Cut off anywhere it is refused; changed anywhere it is refused or says something else. */
