@@ -23,8 +23,8 @@
 #define CPUSET_ROOT "/sys/fs/cgroup/cpuset"
 #define LEVELS_MAX 16U
 #define VALUE_CAP 300U
-#define MARK "trusted.berth-oci" /* on every level above groups of containers that was made here   \
-                                  */
+/* On every level above groups of containers that was made here. */
+#define MARK "trusted.berth-oci"
 
 /* ---- places --------------------------------------------------------------------------------- */
 

@@ -267,7 +267,8 @@ static uint64_t pss_beside(pid_t top, uint32_t *ret_payloads)
         else
             kib += pss_kib(pid);
     }
-    (void)closedir(dir);
+    if (dir != NULL)
+        (void)closedir(dir);
     return kib;
 }
 
@@ -282,7 +283,8 @@ static void end_peer(pid_t top)
         if (pid > 0 && is_probe(pid) && below(pid, top))
             (void)kill(pid, SIGKILL);
     }
-    (void)closedir(dir);
+    if (dir != NULL)
+        (void)closedir(dir);
     if (waitpid(top, NULL, 0) != top)
         rig_die("wait for a peer");
 }

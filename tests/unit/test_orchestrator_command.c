@@ -18,6 +18,7 @@
 static char path[48];
 static struct home home;
 static struct view_satellite sat;
+static struct order_line line[2]; /* of its order */
 static struct digest sent; /* a command to acme/cam */
 static struct err err;
 
@@ -55,9 +56,10 @@ static int setup(void **state)
     (void)snprintf(sat.row.id, sizeof sat.row.id, "aurora-1");
     sat.row.node = 7;
     sat.order.n_lines = 2;
+    sat.order.line = line;
     for (uint32_t i = 0; i < 2; i++) {
-        (void)snprintf(sat.order.line[i].tenant, NAME_CAP, "acme");
-        (void)snprintf(sat.order.line[i].name, NAME_CAP, "%s", i == 0 ? "cam" : "dog");
+        (void)snprintf(line[i].tenant, NAME_CAP, "acme");
+        (void)snprintf(line[i].name, NAME_CAP, "%s", i == 0 ? "cam" : "dog");
     }
     sent = send_up(MAIL_COMMAND, "cam");
     return 0;
