@@ -19,7 +19,7 @@ static char path[48];
 static struct home home;
 static struct view_satellite sat;
 static struct order_line line[2]; /* of its order */
-static struct digest sent; /* a command to acme/cam */
+static struct digest sent;        /* a command to acme/cam */
 static struct err err;
 
 static struct mail head_of(enum mail_direction direction, const char *payload)
