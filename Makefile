@@ -252,7 +252,7 @@ unit-postgresql: programs $(addprefix $(B)/tests/unit/,$(UNIT_STORE)) ## the tes
 	$(Q)BERTH_BUILD=$(B) tools/with-postgresql tools/run-tests $(addprefix $(B)/tests/unit/,$(UNIT_STORE))
 
 e2e: programs ## end-to-end scenarios
-	$(Q)BERTH_BUILD=$(B) tools/run-e2e
+	$(Q)BERTH_BUILD=$(B) E2E_LESS=$(E2E_LESS) tools/run-e2e
 
 # test programs that the guest runs
 GUEST_TESTS := test_sandbox_cgroup test_sandbox_launch test_sandbox_gone test_sandbox_live test_sandbox_escapes test_sandbox_images test_oci_run test_agent_berthd test_agent_bounds test_agent_vm test_sandbox_ordinary test_sim_try
@@ -292,8 +292,10 @@ oci: ## run the OCI runtime-tools' validation programs with berth-oci, and with 
 	$(Q)tools/oci-suite '$(SUITE)' '$(B)/berth-oci --bind-from /etc --ids 1000:3000' build/oci/berth-oci
 	$(Q)if command -v crun >/dev/null; then BERTH_OCI_HIDE_V2=1 tools/oci-suite '$(SUITE)' crun build/oci/crun; fi
 
-asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan SAN=address,undefined OPT=-O1 check
+asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer, those of the store on SQLite only
+	$(Q)tools/deps build check
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan SAN=address,undefined OPT=-O1 unit
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan SAN=address,undefined OPT=-O1 E2E_LESS=1 e2e
 
 fuzz: ## build the libFuzzer targets and run each for FUZZ_SECONDS (default 30)
 	$(Q)tools/deps build fuzz
