@@ -6,7 +6,6 @@
 #include "tests/unit/test.h"
 
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "orchestrator/ingest.h"
 #include "orchestrator/view.h"
 #include "tests/unit/documents.h"
+#include "tests/unit/store_rig.h"
 
 #define ROUNDS 400U
 #define SATELLITES 60U
@@ -388,16 +388,6 @@ static void assert_view_is_the_store(void)
     assert_int_equal(none->n, 0);
 }
 
-static void must_sql(const char *sql)
-{
-    sqlite3 *db = NULL;
-
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_true(sqlite3_total_changes(db) > 0);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
 static void a_view_is_what_the_store_has(void **state)
 {
     (void)state;
@@ -406,9 +396,9 @@ static void a_view_is_what_the_store_has(void **state)
         add_random(i);
     assert_view_is_the_store();
     /* as a store from before has it, that knows of documents only */
-    must_sql("UPDATE observed SET sight = NULL");
+    assert_true(store_rig_sql(path, "UPDATE observed SET sight = NULL"));
     assert_view_is_the_store();
-    must_sql("DELETE FROM order_body");
+    assert_true(store_rig_sql(path, "DELETE FROM order_body"));
     assert_view_is_the_store();
     /* and with some of each */
     add_order("sat-000", 100, ORDER_RELEASED);
