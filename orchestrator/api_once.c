@@ -43,12 +43,7 @@ static enum rc digest_of(const struct api_request *q, struct digest *ret, struct
         if (rc == RC_OK)
             rc = add(h, bytes_of(q->param[i].value ? q->param[i].value : ""), err);
     }
-    if (rc != RC_OK)
-        return rc;
-    struct sha256 *whole = h;
-
-    h = NULL;
-    return sha256_end(whole, ret->b, err);
+    return rc == RC_OK ? sha256_end(h, ret->b, err) : rc;
 }
 
 /* A constant for what the store has as text. */
