@@ -22,8 +22,8 @@
 #define GCM_IV_MIN 8U
 #define GCM_IV_MAX 16U
 
-/* Streaming SHA-256.  sha256_free is a scope cleaner, and the end of every context: sha256_end gives
- * the digest, and begins it anew. */
+/* Streaming SHA-256.  sha256_free is a scope cleaner, and the end of every context: sha256_end
+ * gives the digest, and begins it anew. */
 struct sha256;
 must_check enum rc sha256_new(struct sha256 **ret, struct err *err);
 must_check enum rc sha256_add(struct sha256 *ctx, struct bytes data, struct err *err);
