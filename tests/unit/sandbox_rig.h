@@ -27,6 +27,9 @@
 #include "base/fs.h"
 #include "sandbox/wire.h"
 
+/* A mapping that is larger is no memory of a program's, but a sanitizer's own: terabytes, most of
+ * which nobody wrote. */
+#define RIG_MAPPING_MAX (1UL << 30)
 #define RIG_WAIT_MS 300000
 #define RIG_SLOTS 8U
 #define RIG_MAIL_UID 64503U

@@ -175,9 +175,6 @@ static void start(void)
     assert_int_equal(ended.status, 5);
 }
 
-/* What is larger is no memory of the program's: a sanitizer's own, terabytes that nobody wrote. */
-#define MAPPING_MAX (1UL << 30)
-
 /* Change one bit wherever a process keeps so many bytes.  How many places there were. */
 static size_t poke(pid_t pid, const void *bytes, size_t n)
 {
@@ -198,7 +195,7 @@ static size_t poke(pid_t pid, const void *bytes, size_t n)
         char mode[5];
 
         assert_int_equal(sscanf(line, "%lx-%lx %4s", &at, &end, mode), 3);
-        if (end - at > MAPPING_MAX)
+        if (end - at > RIG_MAPPING_MAX)
             continue;
         for (; mode[1] == 'w' && at < end; at += sizeof part - n) {
             ssize_t got = pread(mem, part, sizeof part, (off_t)at);

@@ -186,7 +186,7 @@ static bool remembers(pid_t pid, const char *text, size_t *ret_shared)
 
         assert_int_equal(sscanf(line, "%lx-%lx %4s", &m.begin, &m.end, m.mode), 3);
         *ret_shared += m.mode[3] == 's';
-        if (m.mode[1] != 'w')
+        if (m.mode[1] != 'w' || m.end - m.begin > RIG_MAPPING_MAX)
             continue;
         for (unsigned long at = m.begin; at < m.end; at += sizeof part - len) {
             ssize_t n = pread(mem, part, sizeof part, (off_t)at);
