@@ -122,17 +122,25 @@ void logs_ended(struct agent *a, const char *tenant, const char *payload)
 /* ---- bytes of the pass ------------------------------------------------------------------------
  */
 
-static uint64_t cost_of_waiting(const struct agent *a, const struct logs_unit *u)
+/* Chunks of a payload that wait to go. */
+struct waiting {
+    uint32_t n;
+    uint64_t bytes; /* as they count */
+};
+
+static struct waiting chunks_waiting(const struct agent *a, const struct logs_unit *u)
 {
-    uint64_t bytes = 0;
+    struct waiting w = { 0 };
 
     for (uint32_t i = 0; i < a->mail.n; i++) {
         const struct mail_file *f = &a->mail.item[i].f;
 
-        if (f->log && strcmp(f->tenant, u->tenant) == 0 && strcmp(f->payload, u->payload) == 0)
-            bytes += f->size + MAIL_COST;
+        if (f->log && strcmp(f->tenant, u->tenant) == 0 && strcmp(f->payload, u->payload) == 0) {
+            w.n++;
+            w.bytes += f->size + MAIL_COST;
+        }
     }
-    return bytes;
+    return w;
 }
 
 void logs_contact(struct agent *a)
@@ -143,7 +151,7 @@ void logs_contact(struct agent *a)
 
         if (u->tenant[0] == '\0')
             continue;
-        u->pass_bytes = cost_of_waiting(a, u);
+        u->pass_bytes = chunks_waiting(a, u).bytes;
         u->again_ms = 0;
         u->now = u->waiting;
     }
@@ -327,18 +335,6 @@ static enum rc make(const struct loaded_log *l, const struct logs_state *s, uint
     }
 }
 
-static uint32_t chunks_waiting(const struct agent *a, const struct logs_unit *u)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < a->mail.n; i++) {
-        const struct mail_file *f = &a->mail.item[i].f;
-
-        n += f->log && strcmp(f->tenant, u->tenant) == 0 && strcmp(f->payload, u->payload) == 0;
-    }
-    return n;
-}
-
 /* The chunk, then that it was made. */
 static enum rc store(struct agent *a, struct logs_unit *u, struct logs_state *s,
                      struct bytes content, struct err *err)
@@ -449,7 +445,7 @@ static enum rc send_chunk(struct agent *a, struct logs_unit *u, struct logs_stat
 
     memcpy(f.tenant, u->tenant, sizeof f.tenant);
     memcpy(f.payload, u->payload, sizeof f.payload);
-    if (chunks_waiting(a, u) >= LOGS_WAITING_MAX || !mail_has_room(a, &f))
+    if (chunks_waiting(a, u).n >= LOGS_WAITING_MAX || !mail_has_room(a, &f))
         return err_set(err, RC_MAIL_FULL, "%s/%s", u->tenant, u->payload);
     const uint64_t pass = pass_left(a, u);
     uint64_t left = 0;

@@ -67,9 +67,7 @@ static enum rc find(struct drifts *d, struct store *store, const char *id, struc
     enum rc rc = store_begin_read(store, &open, err);
 
     if (rc == RC_OK)
-        rc = id ? view_load_one(store, id, view, err) : view_load(store, view, err);
-    if (rc == RC_OK && id && !view_find(*view, id))
-        rc = err_set(err, RC_NO_SATELLITE, "%.60s", id);
+        rc = view_load_asked(store, id, view, err);
     d->view = *view;
     for (size_t i = 0; rc == RC_OK && i < (*view)->n; i++) {
         const struct view_satellite *sat = &(*view)->satellite[i];

@@ -265,6 +265,13 @@ enum rc view_load_one(struct store *store, const char *id, struct view **ret, st
     return load_view(store, id, ret, err);
 }
 
+enum rc view_load_asked(struct store *store, const char *id, struct view **ret, struct err *err)
+{
+    enum rc rc = load_view(store, id, ret, err);
+
+    return rc == RC_OK && id && (*ret)->n == 0 ? err_set(err, RC_NO_SATELLITE, "%.60s", id) : rc;
+}
+
 enum rc view_report(struct store *store, const struct view_satellite *sat, struct report **ret,
                     struct err *err)
 {

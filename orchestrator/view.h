@@ -73,6 +73,9 @@ must_check enum rc view_load(struct store *store, struct view **ret, struct err 
 /* The same with one satellite only, or none if there is none of that id. */
 must_check enum rc view_load_one(struct store *store, const char *id, struct view **ret,
                                  struct err *err);
+/* The one that was asked for, which must be there, or all if id is NULL.  RC_NO_SATELLITE. */
+must_check enum rc view_load_asked(struct store *store, const char *id, struct view **ret,
+                                   struct err *err);
 void view_free(struct view **view); /* scope cleaner */
 
 /* One order of a satellite, as it was signed; the store's are trusted.  RC_NOT_FOUND. */
