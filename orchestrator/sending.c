@@ -108,18 +108,21 @@ static size_t place_of(const struct sending *s, const char *id)
     return from;
 }
 
+static struct lane *lane_at(const struct sending *s, size_t at, const char *id)
+{
+    return at < s->n && strcmp(s->lane[at]->id, id) == 0 ? s->lane[at] : NULL;
+}
+
 static struct lane *find_lane(const struct sending *s, const char *id)
 {
-    const size_t at = place_of(s, id);
-
-    return at < s->n && strcmp(s->lane[at]->id, id) == 0 ? s->lane[at] : NULL;
+    return lane_at(s, place_of(s, id), id);
 }
 
 static enum rc lane_of(struct sending *s, const char *id, struct lane **ret, struct err *err)
 {
     const size_t at = place_of(s, id);
 
-    *ret = find_lane(s, id);
+    *ret = lane_at(s, at, id);
     if (*ret)
         return RC_OK;
     struct lane **grown = realloc(s->lane, (s->n + 1) * sizeof(struct lane *));
