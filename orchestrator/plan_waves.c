@@ -92,10 +92,18 @@ static void group_by(struct dealing *d, uint32_t rule)
     }
 }
 
-static bool has_room(const struct dealing *d, uint32_t i)
+/* That of a satellite by a rule; NULL = it has no such label. */
+static struct group *group_of(struct dealing *d, uint32_t rule, uint32_t i)
+{
+    const uint32_t at = d->of[rule][i];
+
+    return at == NO_GROUP ? NULL : &d->group[rule][at];
+}
+
+static bool has_room(struct dealing *d, uint32_t i)
 {
     for (uint32_t r = 0; r < d->in->n_spread; r++) {
-        const struct group *g = d->of[r][i] == NO_GROUP ? NULL : &d->group[r][d->of[r][i]];
+        const struct group *g = group_of(d, r, i);
 
         if (g && g->used >= g->most)
             return false;
@@ -104,12 +112,12 @@ static bool has_room(const struct dealing *d, uint32_t i)
 }
 
 /* How many waves its fullest group still needs, as a fraction. */
-static struct group need(const struct dealing *d, uint32_t i)
+static struct group need(struct dealing *d, uint32_t i)
 {
     struct group ret = { .most = 1 };
 
     for (uint32_t r = 0; r < d->in->n_spread; r++) {
-        const struct group *g = d->of[r][i] == NO_GROUP ? NULL : &d->group[r][d->of[r][i]];
+        const struct group *g = group_of(d, r, i);
 
         if (g && (uint64_t)g->left * ret.most > (uint64_t)ret.left * g->most)
             ret = *g;
@@ -118,7 +126,7 @@ static struct group need(const struct dealing *d, uint32_t i)
 }
 
 /* Who is next of those that meet the condition; in->n = nobody. */
-static uint32_t choose(const struct dealing *d, const struct fleet_label *condition)
+static uint32_t choose(struct dealing *d, const struct fleet_label *condition)
 {
     struct group most = { .most = 1 };
     uint32_t best = d->in->n;
@@ -150,7 +158,7 @@ static uint32_t deal(struct dealing *d, const struct fleet_label *condition, uin
             break;
         d->wave[i] = wave;
         for (uint32_t r = 0; r < d->in->n_spread; r++) {
-            struct group *g = d->of[r][i] == NO_GROUP ? NULL : &d->group[r][d->of[r][i]];
+            struct group *g = group_of(d, r, i);
 
             if (g) {
                 g->used++;
