@@ -26,17 +26,23 @@ bool fleet_split(const char *text, char tenant[NAME_CAP], char name[NAME_CAP])
     return true;
 }
 
+const char *fleet_label_of(const struct fleet_satellite *satellite, const char *key)
+{
+    for (uint32_t i = 0; i < satellite->n_labels; i++)
+        if (strcmp(satellite->label[i].key, key) == 0)
+            return satellite->label[i].value;
+    return NULL;
+}
+
 bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_label *condition)
 {
     if (condition->key[0] == '\0')
         return true;
     if (strcmp(condition->key, "id") == 0)
         return strcmp(condition->value, satellite->id) == 0;
-    for (uint32_t i = 0; i < satellite->n_labels; i++)
-        if (strcmp(satellite->label[i].key, condition->key) == 0)
-            return condition->value[0] == '\0' ||
-                   strcmp(satellite->label[i].value, condition->value) == 0;
-    return false;
+    const char *value = fleet_label_of(satellite, condition->key);
+
+    return value && (condition->value[0] == '\0' || strcmp(value, condition->value) == 0);
 }
 
 const struct fleet_policy *fleet_policy_of(const struct fleet *fleet, const char *tenant,

@@ -211,6 +211,9 @@ must_check enum rc fleet_read(const struct yaml *doc, const char *source, struct
 /* The same from a file. */
 must_check enum rc fleet_load(const char *path, struct fleet **ret, struct err *err);
 
+/* The value of a satellite's label; NULL = it has none of that key. */
+const char *fleet_label_of(const struct fleet_satellite *satellite, const char *key);
+
 /* Whether a satellite meets a condition. */
 bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_label *condition);
 

@@ -42,14 +42,6 @@ enum rc plan_spread(struct plan_dealing *in, const struct fleet_policy *policy, 
     return RC_OK;
 }
 
-static const char *value_of(const struct fleet_satellite *sat, const char *key)
-{
-    for (uint32_t i = 0; i < sat->n_labels; i++)
-        if (strcmp(sat->label[i].key, key) == 0)
-            return sat->label[i].value;
-    return NULL;
-}
-
 /* What the rule lets of the satellites of the file with this value; one at least. */
 static uint32_t most_of(const struct fleet *fleet, const struct fleet_spread *rule,
                         const char *value)
@@ -59,7 +51,7 @@ static uint32_t most_of(const struct fleet *fleet, const struct fleet_spread *ru
     if (rule->percent == 0)
         return rule->n;
     for (uint32_t i = 0; i < fleet->n_satellites; i++) {
-        const char *is = value_of(&fleet->satellite[i], rule->key);
+        const char *is = fleet_label_of(&fleet->satellite[i], rule->key);
 
         n += is && strcmp(is, value) == 0;
     }
@@ -72,14 +64,14 @@ static void group_by(struct dealing *d, uint32_t rule)
 
     for (uint32_t i = 0; i < in->n; i++) {
         const struct fleet_satellite *sat = &in->fleet->satellite[in->which[i]];
-        const char *value = value_of(sat, in->spread[rule].key);
+        const char *value = fleet_label_of(sat, in->spread[rule].key);
         uint32_t at = 0;
 
         d->of[rule][i] = NO_GROUP;
         if (!value)
             continue;
         while (d->of[rule][at] != at ||
-               strcmp(value_of(&in->fleet->satellite[in->which[at]], in->spread[rule].key),
+               strcmp(fleet_label_of(&in->fleet->satellite[in->which[at]], in->spread[rule].key),
                       value) != 0) {
             if (at == i)
                 break;
@@ -205,7 +197,7 @@ static enum rc refuse(const struct dealing *d, struct err *err)
     return err_set(err, RC_YAML,
                    "%s:%u: spread: no wave has room for %s: %u of %s=%s a wave; add waves",
                    in->fleet->source, in->spread[rule].line, sat->id, g->most, in->spread[rule].key,
-                   value_of(sat, in->spread[rule].key));
+                   fleet_label_of(sat, in->spread[rule].key));
 }
 
 enum rc plan_waves(const struct plan_dealing *in, uint32_t *ret, uint32_t *ret_waves,
