@@ -19,6 +19,7 @@ static enum rc add_task(struct rollout *r, const struct store_wave *row, struct 
     (void)snprintf(task->satellite, sizeof task->satellite, "%s", row->satellite);
     task->wave = row->index - 1;
     task->excused = row->excused != 0;
+    task->period_ms = row->period_ms;
     r->wave[task->wave] =
         (struct rollout_wave){ .state = row->state, .healthy_ms = row->healthy_ms };
     if (row->index > r->n_waves)
@@ -48,6 +49,7 @@ enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret
                              .silent_skip = row.silent_skip != 0,
                              .deadline_ms = row.deadline_ms,
                              .soak_ms = row.soak_ms,
+                             .soak_orbits = row.soak_orbits,
                              .approved = row.approve == 0 };
     (void)snprintf(ret->reason, sizeof ret->reason, "%.*s", (int)sizeof ret->reason - 1,
                    row.reason);

@@ -21,6 +21,7 @@
 #include "orchestrator/home.h"
 #include "orchestrator/keys.h"
 #include "orchestrator/offline.h"
+#include "orchestrator/period.h"
 #include "orchestrator/planning.h"
 #include "orchestrator/planning_sky.h"
 #include "orchestrator/prepare.h"
@@ -128,6 +129,7 @@ static enum rc add_waves(const struct apply *a, uint32_t rollout, struct err *er
             row.index += !used;
             used = true;
             row.generation = plan->satellite[i].order.generation;
+            row.period_ms = a->p->fleet->satellite[i].period_ms;
             (void)snprintf(row.satellite, sizeof row.satellite, "%s", a->p->fleet->satellite[i].id);
             rc = store_add_wave(a->home->store, &row, err);
         }
@@ -150,7 +152,8 @@ static enum rc add_rollouts(const struct apply *a, struct err *err)
                                      .silent_passes = r->policy->silent_passes,
                                      .silent_ms = r->policy->silent_ms,
                                      .silent_skip = r->policy->silent_skip,
-                                     .soak_ms = r->soak_ms,
+                                     .soak_ms = r->policy->soak_ms,
+                                     .soak_orbits = r->policy->soak_orbits,
                                      .plan = a->p->plan->hash,
                                      .approve = r->approve,
                                      .created_ms = a->now_ms };
@@ -589,7 +592,7 @@ static int run_ask(const struct apply *a, struct err *err)
 
 static int fail_plan(const struct apply *a, const struct err *err)
 {
-    if (a->undo == 0)
+    if (a->undo == 0 || err->rc == RC_SOAK_ORBIT)
         return planning_fail(a->cli, err);
     return cli_fail(a->cli, err,
                     "berth rollout status %llu; or apply a fleet file that names the version",
@@ -825,7 +828,7 @@ static int run(struct cli *cli, uint64_t undo)
     if (home_trust(&home, a.now_ms, &trust, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME");
     a.trust = trust;
-    if (fleet_load(a.path, &file, &err) != RC_OK)
+    if (fleet_load(a.path, &file, &err) != RC_OK || period_find(file, a.path, &err) != RC_OK)
         return fail_plan(&a, &err);
     a.file = file;
     int code = look_ahead(&a, &sky, &err);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
+#include "orchestrator/period.h"
 #include "orchestrator/planning.h"
 #include "orchestrator/planning_sky.h"
 #include "orchestrator/prepare.h"
@@ -49,7 +50,8 @@ static int run_plan(struct cli *cli)
 
     if (cost_options(cli, &cost, &err) != RC_OK)
         return cli_fail(cli, &err, "berth plan --help");
-    if (fleet_load(cli_arg(cli, 0), &fleet, &err) != RC_OK)
+    if (fleet_load(cli_arg(cli, 0), &fleet, &err) != RC_OK ||
+        period_find(fleet, cli_arg(cli, 0), &err) != RC_OK)
         return planning_fail(cli, &err);
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");

@@ -29,6 +29,7 @@ struct rest {
     uint32_t wave[FLEET_SATELLITES_MAX];  /* of each satellite of the file, from 0 among the left */
     uint32_t number[ROLLOUT_WAVES_MAX];   /* of each wave that is left, as people know it */
     uint64_t bytes_of[ROLLOUT_WAVES_MAX]; /* to send */
+    uint64_t soak_ms[ROLLOUT_WAVES_MAX];
     uint32_t n_waves;
     uint64_t bytes;
 };
@@ -124,6 +125,19 @@ static void add_waves(struct rest *r, const struct store_wave *waves, size_t n)
     }
 }
 
+/* Each as long as its slowest satellite takes, of those that are there already, too. */
+static void add_soaks(struct rest *r, const struct store_wave *waves, size_t n)
+{
+    for (uint32_t w = 0; w < r->n_waves; w++) {
+        uint64_t slowest = 0;
+
+        for (size_t i = 0; i < n; i++)
+            if (waves[i].index == r->number[w] && waves[i].period_ms > slowest)
+                slowest = waves[i].period_ms;
+        r->soak_ms[w] = r->row->soak_ms + r->row->soak_orbits * slowest;
+    }
+}
+
 /* What waits in the queues for another reason goes beside it. */
 static void add_others(struct rest *r, const struct store_outgoing *rows, size_t n)
 {
@@ -173,6 +187,7 @@ static enum rc find_rest(struct rest *r, struct store *store, struct err *err)
     for (uint32_t i = 0; i < FLEET_SATELLITES_MAX; i++)
         r->wave[i] = FORECAST_NO_WAVE;
     add_waves(r, waves, n_waves);
+    add_soaks(r, waves, n_waves);
     add_others(r, rows, n);
     return RC_OK;
 }
@@ -216,7 +231,7 @@ static enum rc draw(struct rest *r, struct store *store, const char *path, struc
                                        .wave = r->wave,
                                        .ours = r->ours,
                                        .n_waves = r->n_waves,
-                                       .soak_ms = r->row->soak_ms,
+                                       .soak_ms = r->soak_ms,
                                        .seed = r->row->id };
 
     rc = schedule_antennas(&schedule, &r->outlook->contacts, err);

@@ -14,9 +14,9 @@
  *           acme/beacon: 1.0.0             # or {version: 1.0.0, digest: HEX, hold: true}
  *     rollout:                             # all of it optional
  *       default: {waves: [{n: 1, label: canary}, 100%], fail: 1, soak: 0}
- *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 10s, deadline: 3d,
- *                     approve: [operator, safety], spread: {plane: 50%, lot: 2}}
- *     stations:                            # with these, plans know passes
+ *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 3 orbits, deadline:
+ * 3d, approve: [operator, safety], spread: {plane: 50%, lot: 2}} stations: # with these, plans know
+ * passes
  *       - {id: kiruna, lat: 67.86, lon: 20.96, height: 400, mask: 10, antennas: 2, turn: 3m}
  *     links:
  *       uhf: {rate: 9600, setup: 20s, overhead: 5%, goodput: 60%, steps: [{from: 30, rate: 19200}]}
@@ -87,6 +87,7 @@ struct fleet_satellite {
     char line2[TLE_LINE + 1];
     char file[FLEET_PATH_CAP]; /* the others */
     uint64_t node;             /* in contact plans of others, 0 = not said */
+    uint64_t period_ms;        /* of the orbit, once period_find has looked; 0 = not known */
     uint32_t link;             /* index; only with an orbit */
     unsigned line;             /* in the file */
     uint32_t n_labels;
@@ -134,6 +135,7 @@ struct fleet_policy {
     uint64_t silent_ms;
     bool silent_skip;
     uint64_t soak_ms;
+    uint32_t soak_orbits; /* instead of soak_ms; 0 = a time */
     uint64_t deadline_ms; /* from the plan on; 0 = none.  Plans are held against it */
     uint32_t approve;     /* roles that must approve: APPROVAL_BITs (manifest/approval) */
     uint32_t n_spread;

@@ -182,6 +182,17 @@ static void put_spread(json_t *to, const struct fleet_policy *p)
     json_decref(one);
 }
 
+static void put_soak(json_t *to, const struct fleet_policy *p)
+{
+    char text[NUMBER_CAP];
+
+    (void)snprintf(text, sizeof text, "%u orbit%s", p->soak_orbits, p->soak_orbits == 1 ? "" : "s");
+    if (p->soak_orbits > 0)
+        put(to, "soak", json_string(text));
+    else
+        put_ms(to, "soak", p->soak_ms);
+}
+
 static void put_policy(json_t *to, const struct fleet_policy *p)
 {
     char payload[2U * NAME_CAP + 1U];
@@ -189,7 +200,7 @@ static void put_policy(json_t *to, const struct fleet_policy *p)
                             waves_json(p->first, p->n_first), "fail", fail_json(p));
 
     (void)snprintf(payload, sizeof payload, "%s/%s", p->tenant, p->name);
-    put_ms(one, "soak", p->soak_ms);
+    put_soak(one, p);
     put_ms(one, "deadline", p->deadline_ms);
     if (p->success_pct > 0)
         put(one, "success", percent_json(p->success_pct));

@@ -7,6 +7,7 @@
 
 #include "base/name.h"
 #include "orchestrator/fleet_parts.h"
+#include "orchestrator/yaml_units.h"
 
 const struct fleet_policy fleet_built_in = {
     .n_waves = 2,
@@ -144,6 +145,18 @@ static void read_silent(struct yaml_in *r, const struct yaml_node *map, struct f
         yaml_fail(r, yaml_get(r, node, "action"), "action: '%s' is neither pause nor skip", action);
 }
 
+/* soak: 3h, or soak: 3 orbits; "0" is no soak in either. */
+static void read_soak(struct yaml_in *r, const struct yaml_node *map, struct fleet_policy *p)
+{
+    const struct yaml_node *node = yaml_get(r, map, "soak");
+    uint64_t any;
+
+    if (node && node->type == YAML_SCALAR && yaml_unit_parse(YAML_UNIT_TIME, node->text, &any))
+        p->soak_ms = yaml_time(r, map, "soak", 0, 0, UINT32_MAX);
+    else
+        p->soak_orbits = (uint32_t)yaml_orbits(r, map, "soak", 0, 0, ROLLOUT_SOAK_ORBITS_MAX);
+}
+
 static bool is_label(const struct fleet *fleet, const char *key)
 {
     const struct fleet_label any = { .key = "", .value = "" };
@@ -206,7 +219,7 @@ void fleet_read_policy(struct yaml_in *r, const struct yaml_node *node, struct f
     read_fail(r, node, p);
     read_success(r, node, p);
     read_silent(r, node, p);
-    p->soak_ms = yaml_time(r, node, "soak", fleet_built_in.soak_ms, 0, UINT32_MAX);
+    read_soak(r, node, p);
     p->deadline_ms = yaml_time(r, node, "deadline", 0, 0, FLEET_DEADLINE_MAX_MS);
     p->approve = read_approve(r, node);
     read_spread(r, node, fleet, p);

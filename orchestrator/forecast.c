@@ -176,7 +176,7 @@ static void walk(struct work *w, uint32_t draw)
             done = at > done ? at : done;
         }
         w->waves[wave * FORECAST_DRAWS + draw] = done;
-        open = done == FORECAST_NOT ? done : done + (int64_t)w->in->soak_ms;
+        open = done == FORECAST_NOT ? done : done + (int64_t)w->in->soak_ms[wave];
     }
 }
 

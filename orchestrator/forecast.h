@@ -32,7 +32,7 @@ struct forecast_input {
     const uint32_t *wave; /* of each satellite, or FORECAST_NO_WAVE */
     const bool *ours;     /* of each job: it belongs to the plan */
     uint32_t n_waves;
-    uint64_t soak_ms;
+    const uint64_t *soak_ms; /* of each wave */
     uint64_t seed;
 };
 

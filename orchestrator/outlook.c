@@ -47,29 +47,37 @@ static enum rc add_file(struct outlook *out, struct bytes file, struct err *err)
     return rc == RC_OK ? sha256_of((struct bytes){ two, sizeof two }, out->files.b, err) : rc;
 }
 
-/* A file that the fleet file names, from its directory. */
-static enum rc read_named(const struct looking *l, size_t max, uint8_t **ret, size_t *ret_n)
+enum rc outlook_read(const struct fleet *fleet, uint32_t satellite, const char *path_of_fleet,
+                     uint8_t **ret, size_t *ret_n, struct err *err)
 {
-    const struct fleet_satellite *sat = satellite_of(l);
-    const char *slash = strrchr(l->in->path, '/');
-    size_t dir = slash && sat->file[0] != '/' ? (size_t)(slash - l->in->path) + 1 : 0;
+    static const size_t most[FLEET_ORBITS] = { [FLEET_TLE_FILE] = TLE_BYTES_MAX,
+                                               [FLEET_OEM] = OEM_BYTES_MAX,
+                                               [FLEET_CONTACTS] = CONTACT_ION_BYTES_MAX };
+    const struct fleet_satellite *sat = &fleet->satellite[satellite];
+    const char *slash = strrchr(path_of_fleet, '/');
+    size_t dir = slash && sat->file[0] != '/' ? (size_t)(slash - path_of_fleet) + 1 : 0;
     size_t n = strlen(sat->file);
     char path[PATH_MAX];
-    struct err err = { 0 };
+    struct err why = { 0 };
 
     if (dir + n >= sizeof path)
-        return err_set(l->err, RC_NAME, "%s: %.40s", sat->id, sat->file);
-    memcpy(path, l->in->path, dir);
+        return err_set(err, RC_NAME, "%s: %.40s", sat->id, sat->file);
+    memcpy(path, path_of_fleet, dir);
     memcpy(path + dir, sat->file, n + 1);
-    enum rc rc = path_read(path, max, ret, ret_n, &err);
-
-    if (rc == RC_OK)
-        rc = add_file(l->out, (struct bytes){ *ret, *ret_n }, &err);
+    enum rc rc = path_read(path, most[sat->orbit], ret, ret_n, &why);
 
     /* the fleet file's line, since that is where it can be put right */
     return rc == RC_OK ? rc
-                       : err_set(l->err, rc, "%.30s:%u: %s: %.30s", l->in->fleet->source, sat->line,
-                                 sat->id, sat->file);
+                       : err_set(err, rc, "%.30s:%u: %s: %.30s", fleet->source, sat->line, sat->id,
+                                 sat->file);
+}
+
+/* The same, and it counts for what the plan is made from. */
+static enum rc read_named(const struct looking *l, uint8_t **ret, size_t *ret_n)
+{
+    enum rc rc = outlook_read(l->in->fleet, l->satellite, l->in->path, ret, ret_n, l->err);
+
+    return rc == RC_OK ? add_file(l->out, (struct bytes){ *ret, *ret_n }, l->err) : rc;
 }
 
 static bool begins(const struct lines *l, char digit)
@@ -182,7 +190,7 @@ static enum rc look_in_tle(struct looking *l)
     scoped(free_ptr) uint8_t *text = NULL;
     struct tle tle;
     size_t n = 0;
-    enum rc rc = read_named(l, TLE_BYTES_MAX, &text, &n);
+    enum rc rc = read_named(l, &text, &n);
 
     if (rc == RC_OK)
         rc = outlook_tle((struct bytes){ text, n }, satellite_of(l)->file, &tle, l->err);
@@ -194,7 +202,7 @@ static enum rc look_in_oem(struct looking *l)
     scoped(free_ptr) uint8_t *text = NULL;
     scoped(oem_free) struct oem oem = { 0 };
     size_t n = 0;
-    enum rc rc = read_named(l, OEM_BYTES_MAX, &text, &n);
+    enum rc rc = read_named(l, &text, &n);
 
     if (rc == RC_OK)
         rc = oem_read((struct bytes){ text, n }, satellite_of(l)->file, &oem, l->err);
@@ -206,7 +214,7 @@ static enum rc look_in_plan(struct looking *l)
     scoped(free_ptr) uint8_t *text = NULL;
     scoped(contact_ion_free) struct contact_ion plan = { 0 };
     size_t n = 0, before = l->out->contacts.n;
-    enum rc rc = read_named(l, CONTACT_ION_BYTES_MAX, &text, &n);
+    enum rc rc = read_named(l, &text, &n);
 
     if (rc == RC_OK)
         rc = contact_ion_read((struct bytes){ text, n }, satellite_of(l)->file, l->in->reference_ms,

@@ -39,6 +39,12 @@ must_check enum rc outlook_make(const struct outlook_input *in, struct outlook *
                                 struct err *err);
 void outlook_free(struct outlook **outlook);
 
+/* The file that a satellite's orbit names, from the directory of the fleet file's path: at most as
+ * large as one of its kind may be.  The codes of path_read, naming line and satellite.  The caller
+ * frees *ret. */
+must_check enum rc outlook_read(const struct fleet *fleet, uint32_t satellite, const char *path,
+                                uint8_t **ret, size_t *ret_n, struct err *err);
+
 /* The newest element set of a file: sets of two lines, with or without a name above, all of one
  * satellite; the last one counts.  RC_TLE, RC_CONTACTS with file and line. */
 must_check enum rc outlook_tle(struct bytes text, const char *name, struct tle *ret,

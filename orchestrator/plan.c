@@ -268,7 +268,6 @@ static uint32_t rollout_of(const struct plan_input *in, struct plan *plan,
     *r = (struct plan_rollout){ .to_manifest = change->to_manifest,
                                 .policy = policy,
                                 .fail_max = policy->fail_max,
-                                .soak_ms = policy->soak_ms,
                                 .approve = policy->approve };
     (void)snprintf(r->tenant, sizeof r->tenant, "%s", change->tenant);
     (void)snprintf(r->name, sizeof r->name, "%s", change->name);
@@ -339,6 +338,46 @@ static enum rc assign_waves(const struct plan_input *in, struct plan *plan, stru
     return rc;
 }
 
+/* ---- soaks ------------------------------------------------------------------------------------
+ */
+
+/* Why there is no period. */
+static const char *no_period(const struct fleet_satellite *sat)
+{
+    if (sat->orbit == FLEET_NO_ORBIT)
+        return "no 'orbit'";
+    return sat->orbit == FLEET_CONTACTS ? "'contacts' tell no period" : "'orbit' is not closed";
+}
+
+static enum rc check_soaks(const struct plan_input *in, const struct plan *plan, struct err *err)
+{
+    for (uint32_t i = 0; i < plan->n_changes; i++) {
+        const struct fleet_satellite *sat = &in->fleet->satellite[plan->change[i].satellite];
+        const uint32_t n = plan->rollout[plan->change[i].rollout].policy->soak_orbits;
+
+        if (n > 0 && sat->period_ms == 0)
+            return err_set(err, RC_SOAK_ORBIT, "%.24s:%u: %.16s: %s, for soak: %u orbit%s",
+                           in->fleet->source, sat->line, sat->id, no_period(sat), n,
+                           n == 1 ? "" : "s");
+    }
+    return RC_OK;
+}
+
+uint64_t plan_soak_ms(const struct plan *plan, const struct fleet *fleet, uint32_t wave)
+{
+    uint64_t longest = 0;
+
+    for (uint32_t i = 0; i < plan->n_changes; i++) {
+        const struct plan_change *c = &plan->change[i];
+        const struct fleet_policy *p = plan->rollout[c->rollout].policy;
+        const uint64_t ms = p->soak_ms + p->soak_orbits * fleet->satellite[c->satellite].period_ms;
+
+        if (plan->satellite[c->satellite].wave == wave && ms > longest)
+            longest = ms;
+    }
+    return longest;
+}
+
 /* ---- the hash ---------------------------------------------------------------------------------
  */
 
@@ -371,8 +410,9 @@ static enum rc hash_satellite(const struct plan_input *in, const struct plan *pl
     const struct plan_base *base = &in->base[index];
     const struct plan_satellite *sat = &plan->satellite[index];
 
-    cbor_put_array(&w, 8);
+    cbor_put_array(&w, 9);
     cbor_put_text(&w, in->fleet->satellite[index].id);
+    cbor_put_uint(&w, sat->changes ? in->fleet->satellite[index].period_ms : 0);
     cbor_put_bool(&w, sat->withdraws);
     cbor_put_uint(&w, base->newest);
     cbor_put_uint(&w, base->order.generation);
@@ -484,9 +524,10 @@ static enum rc hash_sky(const struct fleet *fleet, struct sha256 *hash, struct e
 
 static void put_policy(struct cbor_out *w, const struct fleet_policy *p)
 {
-    cbor_put_array(w, 10);
+    cbor_put_array(w, 11);
     cbor_put_uint(w, p->fail_max);
     cbor_put_uint(w, p->soak_ms);
+    cbor_put_uint(w, p->soak_orbits);
     cbor_put_uint(w, p->approve);
     cbor_put_uint(w, p->deadline_ms);
     cbor_put_uint(w, p->fail_pct);
@@ -504,7 +545,7 @@ static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct
     struct cbor_out w = { .p = buf, .cap = sizeof buf };
     enum rc rc = sha256_new(&hash, err);
 
-    cbor_put_text(&w, "berth plan 4");
+    cbor_put_text(&w, "berth plan 5");
     cbor_put_text(&w, in->fleet->name);
     cbor_put_uint(&w, in->rollouts);
     cbor_put_uint(&w, plan->n_waves);
@@ -584,6 +625,8 @@ enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err 
         rc = diff_satellite(in, plan, i, scratch, err);
     if (rc == RC_OK)
         rc = assign_waves(in, plan, err);
+    if (rc == RC_OK)
+        rc = check_soaks(in, plan, err);
     if (rc == RC_OK)
         rc = hash_plan(in, plan, err);
     if (rc != RC_OK)

@@ -78,7 +78,6 @@ struct plan_rollout {
     struct digest to_manifest;
     const struct fleet_policy *policy; /* of the fleet file, or the built-in one */
     uint32_t fail_max;
-    uint64_t soak_ms;
     uint32_t approve; /* APPROVAL_BITs */
 };
 
@@ -105,9 +104,13 @@ struct plan {
 
 /* Make the plan.  A satellite or package that the store does not know, another digest than the file
  * asks for, and a payload that is given twice for one satellite are refused with the file's name
- * and line: RC_NO_SATELLITE, RC_NO_PACKAGE, RC_DIGEST_MISMATCH, RC_YAML.  Free with plan_free. */
+ * and line: RC_NO_SATELLITE, RC_NO_PACKAGE, RC_DIGEST_MISMATCH, RC_YAML; so is a satellite without
+ * a period (period_find) that a soak counts the orbits of: RC_SOAK_ORBIT.  Free with plan_free. */
 must_check enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err *err);
 void plan_free(struct plan **plan); /* scope cleaner */
+
+/* How long a wave (from 0) soaks, of all rollouts that have satellites in it the longest. */
+uint64_t plan_soak_ms(const struct plan *plan, const struct fleet *fleet, uint32_t wave);
 
 /* Let the hashes cover what the files of orbits said, too (struct outlook).  Once more is as once.
  */

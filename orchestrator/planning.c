@@ -155,6 +155,10 @@ int planning_fail(struct cli *cli, const struct err *err)
         return cli_fail(cli, err, "give a fleet file as docs/guide/operator.md shows it");
     case RC_PLAN_STALE:
         return cli_fail(cli, err, "type the same again");
+    case RC_SOAK_ORBIT:
+        return cli_fail(cli, err,
+                        "give it orbit: {tle: FILE} or {oem: FILE}, or say its soak as a time: "
+                        "soak: 5h");
     case RC_TLE:
     case RC_CONTACTS:
         return cli_fail(cli, err, "correct that file; docs/wire/contacts.md says what is read");
@@ -292,7 +296,8 @@ static void print_waves(struct cli *cli, const struct planning *p)
 {
     for (uint32_t w = 0; w < p->plan->n_waves; w++) {
         char line[6U * (NAME_CAP + 1U)] = "";
-        char size[CLI_SIZE_CAP];
+        char size[CLI_SIZE_CAP], soak[CLI_SIZE_CAP] = "";
+        const uint64_t soak_ms = plan_soak_ms(p->plan, p->fleet, w);
         uint64_t bytes = 0;
         uint32_t n = 0;
 
@@ -305,8 +310,11 @@ static void print_waves(struct cli *cli, const struct planning *p)
             if (n++ < 6)
                 append(line, sizeof line, p->fleet->satellite[i].id);
         }
-        cli_say(cli, "wave %u of %u:%s%s (%u satellite%s, %s)", w + 1, p->plan->n_waves, line,
-                n > 6 ? " ..." : "", n, n == 1 ? "" : "s", cli_size(bytes, size));
+        if (soak_ms > 0)
+            (void)cli_age(soak_ms, soak);
+        cli_say(cli, "wave %u of %u:%s%s (%u satellite%s, %s)%s%s", w + 1, p->plan->n_waves, line,
+                n > 6 ? " ..." : "", n, n == 1 ? "" : "s", cli_size(bytes, size),
+                soak_ms > 0 ? ", then soaks " : "", soak);
     }
 }
 
@@ -396,7 +404,7 @@ static json_t *cost_json(const struct planning *p, const struct cost *cost)
 json_t *planning_json(const struct planning *p, const struct cost *cost)
 {
     json_t *changes = json_array();
-    json_t *waves = json_array();
+    json_t *waves = json_array(), *soaks = json_array();
     char hash[PLAN_HASH_CAP];
 
     for (uint32_t i = 0; i < p->plan->n_changes; i++)
@@ -408,13 +416,14 @@ json_t *planning_json(const struct planning *p, const struct cost *cost)
             if (p->plan->satellite[i].changes && p->plan->satellite[i].wave == w)
                 (void)json_array_append_new(members, json_string(p->fleet->satellite[i].id));
         (void)json_array_append_new(waves, members);
+        (void)json_array_append_new(soaks, json_uint(plan_soak_ms(p->plan, p->fleet, w)));
     }
-    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "fleet",
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "fleet",
                      p->fleet->name, "plan", plan_hash_text(p->plan, hash), "satellites",
                      (int)p->plan->n_satellites, "changed", (int)p->plan->n_changed, "withdrawn",
                      (int)p->plan->n_withdrawn, "bytes", json_uint(p->plan->bytes), "full_bytes",
                      json_uint(p->plan->full_bytes), "link", cost_json(p, cost), "blocked_by",
                      p->blocked_by ? json_uint(p->blocked_by) : json_null(), "failed_on",
                      p->failed ? json_string(p->failed_on) : json_null(), "changes", changes,
-                     "waves", waves);
+                     "waves", waves, "soaks_ms", soaks);
 }

@@ -147,19 +147,10 @@ static int64_t horizon(const struct planning *p, int64_t now_ms)
     return until;
 }
 
-/* The longest soak of the plan's rollouts. */
-static uint64_t soak_of(const struct plan *plan)
-{
-    uint64_t soak = 0;
-
-    for (uint32_t i = 0; i < plan->n_rollouts; i++)
-        soak = plan->rollout[i].soak_ms > soak ? plan->rollout[i].soak_ms : soak;
-    return soak;
-}
-
 static enum rc draw(struct planning_sky *sky, struct err *err)
 {
     const struct planning *p = sky->p;
+    uint64_t soak_ms[ROLLOUT_WAVES_MAX] = { 0 };
     const struct schedule_input schedule = { .now_ms = sky->now_ms,
                                              .station = sky->outlook->station,
                                              .n_stations = p->fleet->n_stations,
@@ -177,8 +168,10 @@ static enum rc draw(struct planning_sky *sky, struct err *err)
                                        .wave = sky->wave,
                                        .ours = sky->ours,
                                        .n_waves = p->plan->n_waves,
-                                       .soak_ms = soak_of(p->plan),
+                                       .soak_ms = soak_ms,
                                        .seed = bytes_get_be(p->plan->hash.b, 8) };
+    for (uint32_t i = 0; i < p->plan->n_waves; i++)
+        soak_ms[i] = plan_soak_ms(p->plan, p->fleet, i);
     enum rc rc = schedule_antennas(&schedule, &sky->outlook->contacts, err);
 
     return rc == RC_OK ? forecast_make(&in, &sky->forecast, err) : rc;

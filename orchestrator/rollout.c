@@ -77,6 +77,18 @@ static enum rc check_waves(const struct rollout *r, struct err *err)
     return RC_OK;
 }
 
+/* A soak is a time, or orbits of known length. */
+static enum rc check_soak(const struct rollout *r, struct err *err)
+{
+    if (r->soak_orbits > ROLLOUT_SOAK_ORBITS_MAX || (r->soak_orbits > 0 && r->soak_ms > 0))
+        return err_set(err, RC_ROLLOUT_STATE, "soak");
+    for (uint32_t i = 0; i < r->n_tasks; i++)
+        if (r->task[i].period_ms > ROLLOUT_PERIOD_MAX_MS ||
+            (r->soak_orbits > 0 && r->task[i].period_ms == 0))
+            return err_set(err, RC_ROLLOUT_STATE, "period of %s", r->task[i].satellite);
+    return RC_OK;
+}
+
 enum rc rollout_check(const struct rollout *r, struct err *err)
 {
     if (r->state == 0 || (unsigned)r->state >= ROLLOUT_STATES)
@@ -89,7 +101,19 @@ enum rc rollout_check(const struct rollout *r, struct err *err)
         return err_set(err, RC_ROLLOUT_STATE, "number of waves");
     if (r->n_tasks == 0 || r->n_tasks > ROLLOUT_TASKS_MAX)
         return err_set(err, RC_ROLLOUT_STATE, "number of satellites");
-    return check_waves(r, err);
+    enum rc rc = check_waves(r, err);
+
+    return rc == RC_OK ? check_soak(r, err) : rc;
+}
+
+uint64_t rollout_soak_ms(const struct rollout *r, uint32_t wave)
+{
+    uint64_t slowest = 0;
+
+    for (uint32_t i = 0; i < r->n_tasks; i++)
+        if (r->task[i].wave == wave && r->task[i].period_ms > slowest)
+            slowest = r->task[i].period_ms;
+    return r->soak_orbits > 0 ? r->soak_orbits * slowest : r->soak_ms;
 }
 
 uint32_t rollout_wave_now(const struct rollout *r)
@@ -254,7 +278,7 @@ static struct rollout_action forward(const struct rollout *r, uint32_t wave, uin
     if (w->state == WAVE_ACTIVE) {
         if (w->healthy_ms == 0 || w->healthy_ms > now_ms)
             action.verb = ROLLOUT_DO_SETTLE;
-        else if (now_ms - w->healthy_ms >= r->soak_ms)
+        else if (now_ms - w->healthy_ms >= rollout_soak_ms(r, wave))
             action.verb = ROLLOUT_DO_PASS;
         return action;
     }

@@ -11,7 +11,9 @@
  * have decided, are silent and to be gone without, or excused, and of those that decided the share
  * that the policy asks for, and at least one, is healthy.  A rollout that is not running, not
  * approved, past its deadline or over a budget opens nothing; a wave opens once.  All open waves
- * are counted before one thing is done.  A person may end a soak early (rollout_promote).
+ * are counted before one thing is done.  A soak counts from when the whole wave is healthy; in
+ * orbits it ends when each satellite of the wave has gone around so often since then, by its own
+ * period, which comes in as data.  A person may end a soak early (rollout_promote).
  */
 #ifndef BERTH_ORCHESTRATOR_ROLLOUT_H
 #define BERTH_ORCHESTRATOR_ROLLOUT_H
@@ -24,6 +26,8 @@
 #define ROLLOUT_WAVES_MAX 16U
 #define ROLLOUT_TASKS_MAX 256U
 #define ROLLOUT_REASON_CAP 96U
+#define ROLLOUT_SOAK_ORBITS_MAX 1000U
+#define ROLLOUT_PERIOD_MAX_MS (31ULL * 24 * 3600 * 1000) /* of an orbit */
 
 /* Numbers are in the store.  Zero is no state, and opens nothing. */
 enum rollout_state {
@@ -68,8 +72,9 @@ struct rollout_wave {
 
 struct rollout_task {
     char satellite[NAME_CAP];
-    uint32_t wave; /* below n_waves */
-    bool excused;  /* a person has said that it does not count */
+    uint32_t wave;      /* below n_waves */
+    bool excused;       /* a person has said that it does not count */
+    uint64_t period_ms; /* of its orbit; 0 = not known, and no soak counts orbits */
 };
 
 struct rollout {
@@ -84,7 +89,9 @@ struct rollout {
     uint64_t silent_ms;   /* ... or, where none are known, was not heard of for longer; 0 = never */
     bool silent_skip;     /* go on without who is silent; else pause */
     uint64_t deadline_ms; /* Unix time; pause once then; 0 = none */
-    uint64_t soak_ms;     /* how long a wave stays healthy before it has passed */
+    uint64_t soak_ms;     /* how long a wave stays healthy before it has passed, ... */
+    uint32_t
+        soak_orbits; /* ... or how often each of its satellites goes around; one of them is 0 */
     uint32_t n_waves;
     uint32_t n_tasks;
     struct rollout_wave wave[ROLLOUT_WAVES_MAX];
@@ -119,7 +126,8 @@ const char *wave_state_name(enum wave_state state);
 bool rollout_silent(const struct rollout *r, const struct rollout_seen *seen);
 
 /* Whether the values fit together: limits, shares, every task in a wave, no empty wave, no wave
- * active before the ones ahead of it are done.  RC_ROLLOUT_STATE. */
+ * active before the ones ahead of it are done, periods where orbits are counted.
+ * RC_ROLLOUT_STATE. */
 must_check enum rc rollout_check(const struct rollout *r, struct err *err);
 
 /* The one thing to do now.  seen has n_tasks entries in the order of r->task; an entry of a wave
@@ -152,6 +160,10 @@ must_check enum rc rollout_excuse(struct rollout *r, uint32_t task, const struct
                                   struct err *err);
 must_check enum rc rollout_again(struct rollout *r, uint32_t task, const struct rollout_seen *one,
                                  struct err *err);
+
+/* How long a wave has to stay healthy: soak_ms, or until the slowest of its satellites, excused or
+ * not, has gone around so often. */
+uint64_t rollout_soak_ms(const struct rollout *r, uint32_t wave);
 
 /* How many waves have been opened. */
 uint32_t rollout_wave_now(const struct rollout *r);

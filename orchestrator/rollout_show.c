@@ -26,15 +26,28 @@ static void payload_name(const struct store_rollout *row, char out[2U * NAME_CAP
 /* ---- JSON -------------------------------------------------------------------------------------
  */
 
+/* When the wave's soak ends if it stays healthy; 0 = it does not soak. */
+static uint64_t soaks_until(const struct rollout *r, uint32_t wave)
+{
+    const struct rollout_wave *w = &r->wave[wave];
+
+    if (r->state != ROLLOUT_RUNNING || w->state != WAVE_ACTIVE || w->healthy_ms == 0)
+        return 0;
+    return w->healthy_ms + rollout_soak_ms(r, wave);
+}
+
 static json_t *wave_json(const struct rollout *r, uint32_t wave)
 {
+    const uint64_t until_ms = soaks_until(r, wave);
     json_t *members = json_array();
 
     for (uint32_t i = 0; i < r->n_tasks; i++)
         if (r->task[i].wave == wave)
             (void)json_array_append_new(members, json_string(r->task[i].satellite));
-    return json_pack("{s:i, s:s, s:o}", "index", (int)wave + 1, "state",
-                     wave_state_name(r->wave[wave].state), "satellites", members);
+    return json_pack("{s:i, s:s, s:o, s:o, s:o}", "index", (int)wave + 1, "state",
+                     wave_state_name(r->wave[wave].state), "satellites", members, "soak_ms",
+                     json_uint(rollout_soak_ms(r, wave)), "soaks_until_ms",
+                     until_ms > 0 ? json_uint(until_ms) : json_null());
 }
 
 static json_t *roles_json(unsigned bits)
@@ -86,12 +99,12 @@ static json_t *entry_json(const struct entry *e)
     payload_name(&e->row, payload);
     for (uint32_t w = 0; w < e->rollout.n_waves; w++)
         (void)json_array_append_new(waves, wave_json(&e->rollout, w));
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:i, s:o, s:o, s:o}", "id",
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:i, s:o, s:o, s:o, s:i}", "id",
                      json_uint(e->row.id), "payload", payload, "from", e->row.from, "to", e->row.to,
                      "state", rollout_state_name(e->rollout.state), "reason",
                      json_safe(e->rollout.reason), "wave", (int)rollout_wave_now(&e->rollout),
                      "waves", waves, "approvals", approvals_json(&e->approvals), "forced",
-                     forced_json(e));
+                     forced_json(e), "soak_orbits", (int)e->row.soak_orbits);
 }
 
 /* ---- for people -------------------------------------------------------------------------------
@@ -204,6 +217,23 @@ static void print_approvals(struct cli *cli, const struct entry *e)
                 approvals_text(a->needed & ~a->given));
 }
 
+/* "3: wave 1 soaks 3 orbits, until 2026-..." */
+static void print_soak(struct cli *cli, const struct entry *e)
+{
+    for (uint32_t w = 0; w < e->rollout.n_waves; w++) {
+        const uint64_t until_ms = soaks_until(&e->rollout, w);
+        char at[CLI_TIME_CAP], orbits[24] = "";
+
+        if (until_ms == 0)
+            continue;
+        if (e->row.soak_orbits > 0)
+            (void)snprintf(orbits, sizeof orbits, " %u orbit%s,", e->row.soak_orbits,
+                           e->row.soak_orbits == 1 ? "" : "s");
+        cli_say(cli, "%llu: wave %u soaks%s until %s", (unsigned long long)e->row.id, w + 1, orbits,
+                cli_time((int64_t)until_ms, at));
+    }
+}
+
 static void print_forced(struct cli *cli, const struct entry *e)
 {
     for (uint32_t i = 0; i < e->rollout.n_tasks; i++) {
@@ -233,6 +263,8 @@ static void print_entries(struct cli *cli, const struct entry *entries, size_t n
         print_approvals(cli, &entries[i]);
     for (size_t i = 0; waves && i < n; i++)
         print_forced(cli, &entries[i]);
+    for (size_t i = 0; waves && i < n; i++)
+        print_soak(cli, &entries[i]);
     if (waves)
         print_waves(cli, entries, n);
 }

@@ -590,7 +590,8 @@ struct store_rollout {
     char reason[STORE_TEXT_CAP]; /* why it is paused or aborted */
     uint32_t wave;               /* the active one, from 1 */
     uint32_t fail_max;           /* pause at this many failed satellites; at least 1 */
-    uint64_t soak_ms;            /* how long a wave stays healthy before it is done */
+    uint64_t soak_ms;            /* how long a wave stays healthy before it is done, ... */
+    uint32_t soak_orbits;        /* ... or how often its satellites go around */
     uint64_t created_ms;
     uint64_t changed_ms;
     struct digest plan; /* hash of the plan that made it; all zero: made before it was kept */
@@ -611,6 +612,7 @@ struct store_wave {
     uint32_t excused;      /* 1: a person has said that the rollout goes on without this one */
     uint64_t retried_ms; /* a person has said so: what it did before that is nothing; 0 = nobody */
     uint64_t retried_epoch, retried_seq; /* of its newest report then */
+    uint64_t period_ms; /* of the satellite's orbit as the plan had it; 0 = not known */
 };
 
 /* Add a rollout; gives its id.  Fields id and changed_ms of row are ignored. */

@@ -495,6 +495,7 @@ static const struct field rollout_fields[] = {
     ROLLOUT(FIELD_U64, silent_ms),
     ROLLOUT(FIELD_U32, silent_skip),
     ROLLOUT(FIELD_U64, deadline_ms),
+    ROLLOUT(FIELD_U32, soak_orbits),
 };
 static const struct row_type rollout_row = ROW_TYPE(struct store_rollout, rollout_fields);
 static const struct row_type rollout_new = { .size = sizeof(struct store_rollout),
@@ -504,7 +505,7 @@ static const struct row_type rollout_new = { .size = sizeof(struct store_rollout
 #define ROLLOUT_COLUMNS                                                                            \
     "tenant, name, from_version, to_version, to_manifest, state, reason, wave, created_ms, "       \
     "changed_ms, fail_max, soak_ms, plan, approve, fail_pct, fail_min, success_pct, "              \
-    "silent_passes, silent_ms, silent_skip, deadline_ms"
+    "silent_passes, silent_ms, silent_skip, deadline_ms, soak_orbits"
 
 enum rc store_add_rollout(struct store *store, const struct store_rollout *row, uint64_t *ret_id,
                           struct err *err)
@@ -513,7 +514,7 @@ enum rc store_add_rollout(struct store *store, const struct store_rollout *row, 
     struct query q = query_start(store, "INSERT INTO rollout (id, " ROLLOUT_COLUMNS ") VALUES "
                                         "((SELECT coalesce(max(id), 0) + 1 FROM rollout), "
                                         "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                                        "?, ?, ?, ?) RETURNING id");
+                                        "?, ?, ?, ?, ?) RETURNING id");
     struct store_rollout fresh = *row;
     enum rc rc;
 
@@ -570,17 +571,17 @@ static const struct field wave_fields[] = {
     WAVE(FIELD_U64, rollout),     WAVE(FIELD_U32, index),      WAVE(FIELD_TEXT, satellite),
     WAVE(FIELD_U32, state),       WAVE(FIELD_U64, generation), WAVE(FIELD_U64, healthy_ms),
     WAVE(FIELD_U32, excused),     WAVE(FIELD_U64, retried_ms), WAVE(FIELD_U64, retried_epoch),
-    WAVE(FIELD_U64, retried_seq),
+    WAVE(FIELD_U64, retried_seq), WAVE(FIELD_U64, period_ms),
 };
 static const struct row_type wave_row = ROW_TYPE(struct store_wave, wave_fields);
 #define WAVE_COLUMNS                                                                               \
     "rollout, wave, satellite, state, generation, healthy_ms, excused, retried_ms, "               \
-    "retried_epoch, retried_seq"
+    "retried_epoch, retried_seq, period_ms"
 
 enum rc store_add_wave(struct store *store, const struct store_wave *row, struct err *err)
 {
     struct query q = query_start(store, "INSERT INTO wave (" WAVE_COLUMNS
-                                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                                        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
     query_row(&q, &wave_row, row);
     return query_run(&q, err);

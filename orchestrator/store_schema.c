@@ -188,6 +188,11 @@ static const char schema_14[] =
 
 /* What schema 15 changes: a sight says which agent speaks.  Those from before are made anew. */
 static const char schema_15[] = "UPDATE observed SET sight = NULL;";
+
+/* What schema 16 adds: soaks that count orbits. */
+static const char schema_16[] =
+    "ALTER TABLE rollout ADD COLUMN soak_orbits INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE wave ADD COLUMN period_ms INTEGER NOT NULL DEFAULT 0;";
 /* clang-format on */
 
 /* The audit log is appended to, and never changed: each database says so in its own way. */
@@ -222,6 +227,7 @@ const struct schema_step store_schema[] = {
     { 13, schema_13, NULL, NULL },
     { 14, schema_14, NULL, NULL },
     { 15, schema_15, NULL, NULL },
+    { 16, schema_16, NULL, NULL },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

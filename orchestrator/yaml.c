@@ -520,6 +520,12 @@ uint64_t yaml_time(struct yaml_in *r, const struct yaml_node *map, const char *k
     return get_number(r, map, key, absent, RANGE(min, max), YAML_UNIT_TIME);
 }
 
+uint64_t yaml_orbits(struct yaml_in *r, const struct yaml_node *map, const char *key,
+                     uint64_t absent, uint64_t min, uint64_t max)
+{
+    return get_number(r, map, key, absent, RANGE(min, max), YAML_UNIT_ORBITS);
+}
+
 uint64_t yaml_share(struct yaml_in *r, const struct yaml_node *map, const char *key,
                     uint64_t absent, uint64_t min, uint64_t max)
 {

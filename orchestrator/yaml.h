@@ -107,6 +107,8 @@ uint64_t yaml_size(struct yaml_in *r, const struct yaml_node *map, const char *k
                    uint64_t min, uint64_t max);
 uint64_t yaml_time(struct yaml_in *r, const struct yaml_node *map, const char *key, uint64_t absent,
                    uint64_t min, uint64_t max);
+uint64_t yaml_orbits(struct yaml_in *r, const struct yaml_node *map, const char *key,
+                     uint64_t absent, uint64_t min, uint64_t max);
 uint64_t yaml_share(struct yaml_in *r, const struct yaml_node *map, const char *key,
                     uint64_t absent, uint64_t min, uint64_t max);
 uint64_t yaml_fraction(struct yaml_in *r, const struct yaml_node *map, const char *key,

@@ -36,6 +36,9 @@ static const struct unit {
     [YAML_UNIT_FRACTION] = { "a fraction such as 0.2 or 20%",
                              " parts per million",
                              { { "", 1000000 }, { "%", 10000 } } },
+    [YAML_UNIT_ORBITS] = { "a time such as 3h, or a number of orbits: 3 orbits",
+                           " orbits",
+                           { { " orbits", 1 }, { " orbit", 1 } } },
 };
 
 /* Digits with at most six behind a point: value / scale.  NULL if there are none.

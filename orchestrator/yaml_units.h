@@ -15,6 +15,7 @@ enum yaml_unit {
     YAML_UNIT_TIME,     /* 5s: milliseconds */
     YAML_UNIT_SHARE,    /* 0.5, 50%, 500m: permille */
     YAML_UNIT_FRACTION, /* 0.2, 20%: parts per million */
+    YAML_UNIT_ORBITS,   /* 3 orbits, 1 orbit */
 };
 
 /* False, and *ret untouched, when the text is no number of this unit, does not fit into 64 bits, or

@@ -152,6 +152,7 @@ static void odds(FILE *out)
     static struct schedule_job job[FLEET];
     static uint32_t wave[FLEET];
     static bool ours[FLEET];
+    static const uint64_t soak_ms[] = { 600000, 600000, 600000, 600000 };
     struct schedule_input in = { .now_ms = START_MS,
                                  .station = station,
                                  .n_stations = STATIONS,
@@ -167,7 +168,7 @@ static void odds(FILE *out)
                                       .wave = wave,
                                       .ours = ours,
                                       .n_waves = 4,
-                                      .soak_ms = 600000,
+                                      .soak_ms = soak_ms,
                                       .seed = 1 };
     struct forecast forecast = { 0 };
     struct sky *sky = NULL;

@@ -29,7 +29,11 @@ static const char good[] =
     "rollout:\n"
     "  default: {waves: [{n: 1, label: canary}, 50%, 100%], fail: 2, spread: {plane: 50%, canary: "
     "1}}\n"
-    "  acme/beacon: {soak: 5s, first: [{label: plane=b}, 100%]}\n";
+    "  acme/beacon: {soak: 5s, first: [{label: plane=b}, 100%]}\n"
+    "  acme/cam: {soak: 3 orbits}\n"
+    "  acme/one: {soak: 1 orbit}\n"
+    "  acme/none: {soak: 0 orbits}\n"
+    "  acme/most: {soak: '1000 orbits'}\n";
 
 static enum rc read_text(const char *text, struct fleet **ret, struct err *err)
 {
@@ -78,6 +82,12 @@ static void reads_a_good_file(void **state)
     assert_int_equal(policy->fail_max, 2);
     policy = fleet_policy_of(fleet, "acme", "beacon");
     assert_int_equal(policy->soak_ms, 5000);
+    assert_int_equal(policy->soak_orbits, 0);
+    assert_int_equal(fleet_policy_of(fleet, "acme", "cam")->soak_orbits, 3);
+    assert_int_equal(fleet_policy_of(fleet, "acme", "cam")->soak_ms, 0);
+    assert_int_equal(fleet_policy_of(fleet, "acme", "one")->soak_orbits, 1);
+    assert_int_equal(fleet_policy_of(fleet, "acme", "none")->soak_orbits, 0);
+    assert_int_equal(fleet_policy_of(fleet, "acme", "most")->soak_orbits, 1000);
     assert_int_equal(policy->n_first, 2);
     assert_string_equal(policy->first[0].label.value, "b");
     assert_int_equal(policy->n_waves, 2); /* the built-in ones: a canary, then all */
@@ -426,7 +436,14 @@ static void refuses(void **state)
           "fleet.yaml:5:", "n" },
         { HEAD "desired: []\nrollout:\n  default: {waves: [101%]}\n", "fleet.yaml:5:", "%" },
         { HEAD "desired: []\nrollout:\n  default: {fail: 0}\n", "fleet.yaml:5:", "fail" },
-        { HEAD "desired: []\nrollout:\n  default: {soak: 5}\n", "fleet.yaml:5:", "soak" },
+        { HEAD "desired: []\nrollout:\n  default: {soak: 5}\n", "fleet.yaml:5:", "3 orbits" },
+        { HEAD "desired: []\nrollout:\n  default: {soak: 5orbits}\n", "fleet.yaml:5:", "soak" },
+        { HEAD "desired: []\nrollout:\n  default: {soak: 1.5 orbits}\n", "fleet.yaml:5:", "soak" },
+        { HEAD "desired: []\nrollout:\n  default: {soak: -1 orbits}\n", "fleet.yaml:5:", "soak" },
+        { HEAD "desired: []\nrollout:\n  default: {soak: orbits}\n", "fleet.yaml:5:", "soak" },
+        { HEAD "desired: []\nrollout:\n  default: {soak: [3 orbits]}\n", "fleet.yaml:5:", "soak" },
+        { HEAD "desired: []\nrollout:\n  default: {soak: 1001 orbits}\n",
+          "fleet.yaml:5:", "must be 0 to 1000 orbits" },
         { HEAD "desired: []\nrollout:\n  default: {soak: 5s, soakk: 1}\n",
           "fleet.yaml:5:", "soakk" },
     };

@@ -25,6 +25,8 @@ static struct contact_goodput goodput(void *arg, uint32_t station, uint32_t sate
 static const struct contact_station one = { .antennas = 2 };
 static const struct schedule_tenant tenant = { .weight = 1 };
 
+static const uint64_t soaks[] = { 5 * MINUTE, 500 * MINUTE }; /* of each wave */
+
 struct world {
     struct contacts contacts;
     struct schedule_input schedule;
@@ -63,7 +65,7 @@ static void make(struct world *w, const struct schedule_job *job, uint32_t n, co
                                      .wave = wave,
                                      .ours = ours,
                                      .n_waves = 2,
-                                     .soak_ms = 5 * MINUTE,
+                                     .soak_ms = soaks,
                                      .seed = 7 };
     assert_rc(schedule_antennas(&w->schedule, &w->contacts, &err), RC_OK);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "orchestrator/outlook.h"
+#include "orchestrator/period.h"
 
 #define ONE "1 28057U 03049A   06177.78615833  .00000060  00000-0  35940-4 0  1836\n"
 #define TWO "2 28057  98.4283 247.6961 0000884  88.1964 271.9322 14.35478080140550\n"
@@ -99,12 +100,59 @@ static void notes_say_what_is_odd(void **state)
     assert_rc(outlook_make(&in, &old, &err), RC_ORBIT);
 }
 
+/* 14.35478080 times a day; once in a stellar day; and what is no closed orbit. */
+static void periods(void **state)
+{
+    static const char text[] = "fleet: a\nstations: [{id: k, lat: 78, lon: 15}]\n"
+                               "links: {l: {rate: 9600}}\nsatellites:\n"
+                               "  - {id: s, orbit: {tle: ['1 28057U 03049A   06177.78615833  "
+                               ".00000060  00000-0  35940-4 0  1836', '2 28057  98.4283 247.6961 "
+                               "0000884  88.1964 271.9322 14.35478080140550']}}\n"
+                               "  - {id: t}\n  - {id: u, orbit: {tle: none.tle}}\n"
+                               "desired: []\nrollout: {default: {soak: %s}}\n";
+    struct oem_state states[] = {
+        { .r = { 7000, 0, 0 }, .v = { 0, 7.546054, 0 } }, /* a circle: 5828.5 s */
+        { .r = { 0, 42164.2, 0 }, .v = { -3.0746692, 0, 0 } },
+        { .r = { 7000, 0, 0 }, .v = { 0, 0, 10.8 } }, /* beyond the speed of escape */
+    };
+    struct oem oem = { .n = 1, .state = states };
+    struct err err = { 0 };
+    struct tle tle;
+
+    (void)state;
+    assert_rc(outlook_tle(bytes_of(ONE TWO), "t", &tle, &err), RC_OK);
+    assert_int_equal(period_of_tle(&tle), 6018901);
+    assert_in_range(period_of_oem(&oem), 5828400, 5828600);
+    oem.n = 2; /* the longest of its states */
+    assert_in_range(period_of_oem(&oem), 86163000, 86166000);
+    oem.n = 3;
+    assert_int_equal(period_of_oem(&oem), 0);
+    tle.mean_motion = 1e-9;
+    assert_int_equal(period_of_tle(&tle), 0);
+    /* files are read where a soak counts orbits, and only there */
+    for (int counts = 0; counts < 2; counts++) {
+        scoped(yaml_close) struct yaml *doc = NULL;
+        scoped(free_ptr) struct fleet *fleet = NULL;
+        char whole[sizeof text + 16];
+
+        (void)snprintf(whole, sizeof whole, text, counts ? "2 orbits" : "2h");
+        assert_rc(yaml_parse(bytes_of(whole), "f.yaml", &doc, &err), RC_OK);
+        assert_rc(fleet_read(doc, "f.yaml", &fleet, &err), RC_OK);
+        assert_rc(period_find(fleet, "/nowhere/f.yaml", &err), counts ? RC_NOT_FOUND : RC_OK);
+        assert_int_equal(fleet->satellite[0].period_ms, counts ? 6018901 : 0);
+        assert_int_equal(fleet->satellite[1].period_ms, 0);
+        if (counts)
+            assert_string_equal(err.what, "f.yaml:7: u: none.tle");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_of_elements),
         cmocka_unit_test(the_last_set_counts),
         cmocka_unit_test(notes_say_what_is_odd),
+        cmocka_unit_test(periods),
     };
 
     return cmocka_run_group_tests_name("orchestrator/outlook", tests, NULL, NULL);

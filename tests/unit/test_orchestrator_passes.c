@@ -435,6 +435,55 @@ static void passes_by_elements(void **state)
     assert_said("two.tle:1: no line 1 above");
 }
 
+/* A soak of two orbits: refused for who has none, with what to do; else it is told in the plan,
+ * kept with the rollout by each satellite's own period, and told again by its status. */
+static void soaks_in_orbits(void **state)
+{
+    static const char text[] =
+        "fleet: aurora\nstations: [{id: k, lat: 78.2, lon: 15.4}]\nlinks: {l: {rate: 9600}}\n"
+        "rollout: {default: {first: [{n: 1}, 100%%], soak: 2 orbits}}\n"
+        "desired: [{select: all, payloads: {acme/cam: 1.0}}]\n"
+        "satellites:\n  - {id: sat-1, orbit: {tle: ['" LINE1 "', '" LINE2 "']}}\n"
+        "  - {id: sat-2%s}\n";
+    char file[2048];
+
+    (void)state;
+    print_to(file, sizeof file, text, "");
+    put("soak.yaml", file, 0644);
+    assert_berth("plan soak.yaml", 1);
+    assert_said("soak.yaml:8: sat-2: no 'orbit', for soak: 2 orbits");
+    assert_said("fix: give it orbit: {tle: FILE} or {oem: FILE}, or say its soak as a time: soak: "
+                "5h");
+    assert_berth("apply soak.yaml --key keys/op.key --supersede", 1);
+    assert_said("SOAK_ORBIT");
+    print_to(file, sizeof file, text, ", orbit: {oem: sky/three.oem}");
+    put("soak.yaml", file, 0644);
+    assert_berth("plan soak.yaml", 3);
+    assert_said("), then soaks 3h");
+    assert_berth("plan soak.yaml --json", 3);
+    json_t *doc = said_json();
+    const json_t *soaks = json_object_get(doc, "soaks_ms");
+
+    assert_int_equal(json_array_size(soaks), 2);
+    assert_true(json_integer_value(json_array_get(soaks, 0)) == 2 * 6018901);
+    json_int_t second = json_integer_value(json_array_get(soaks, 1));
+
+    assert_in_range(second, 2 * 5723000, 2 * 5724000);
+    json_decref(doc);
+    assert_berth("apply soak.yaml --key keys/op.key --supersede", 0);
+    assert_berth("rollout status 2 --json", 0);
+    doc = said_json();
+    const json_t *rollout = json_array_get(json_object_get(doc, "rollouts"), 0);
+    const json_t *waves = json_object_get(rollout, "waves");
+
+    assert_int_equal(number(rollout, "soak_orbits"), 2);
+    assert_true(number(json_array_get(waves, 0), "soak_ms") == 2 * 6018901);
+    assert_true(number(json_array_get(waves, 1), "soak_ms") == second);
+    assert_true(json_is_null(json_object_get(json_array_get(waves, 0), "soaks_until_ms")));
+    json_decref(doc);
+    assert_berth("rollout forecast 2", 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -448,6 +497,7 @@ int main(void)
         cmocka_unit_test(passes_learn_from_reports),
         cmocka_unit_test(what_was_reserved_stays),
         cmocka_unit_test(passes_by_elements),
+        cmocka_unit_test(soaks_in_orbits),
     };
 
     return cmocka_run_group_tests_name("orchestrator/passes", tests, begin_fleet, end);

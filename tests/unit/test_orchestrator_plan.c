@@ -409,6 +409,10 @@ static void change_policy(int change)
         p->silent_ms++;
     if (change == 19)
         p->silent_skip = true;
+    if (change == 20)
+        p->soak_orbits++;
+    if (change == 21)
+        fleet->satellite[1].period_ms++;
 }
 
 /* What the passes are found from, how it is to spread, and what is sent: each alone gives another
@@ -420,7 +424,9 @@ static void hash_binds_sky_and_bytes(void **state)
     fleet->n_stations = fleet->n_links = fleet->n_tenants = fleet->n_policies = 1;
     fleet->policy[0].n_waves = fleet->policy[0].n_first = 1;
     fleet->policy[0].wave[0].percent = fleet->policy[0].first[0].percent = 100;
-    for (int change = 0; change <= 19; change++) {
+    for (uint32_t i = 0; i < SATS; i++)
+        fleet->satellite[i].period_ms = 1000;
+    for (int change = 0; change <= 21; change++) {
         scoped(plan_free) struct plan *before = plan_it();
         struct digest files = { .b = { 1 } };
         struct err err = { 0 };
@@ -464,6 +470,59 @@ static void hash_binds_sky_and_bytes(void **state)
                 (change == 0 || change == 11 || change == 12))
             fail_msg("change %d", change);
     }
+}
+
+/* Each wave as long as the slowest of its satellites goes around so often, of the rollout that
+ * takes longest; and who has no period is named, with the line that can be put right. */
+static void soaks_in_orbits(void **state)
+{
+    static const struct {
+        enum fleet_orbit orbit;
+        const char *says;
+    } rows[] = {
+        { FLEET_NO_ORBIT, "f.yaml:5: sat-3: no 'orbit', for soak: 3 orbits" },
+        { FLEET_CONTACTS, "f.yaml:5: sat-3: 'contacts' tell no period, for soak: 3 orbits" },
+        { FLEET_OEM, "f.yaml:5: sat-3: 'orbit' is not closed, for soak: 3 orbits" },
+    };
+    struct fleet_policy *p = &fleet->policy[0];
+
+    (void)state;
+    for (uint32_t i = 0; i < SATS; i++)
+        runs(i, 4, 1);
+    want(0, "beacon", "2.0.0");
+    want(1, "camera", "1.0.0");
+    fleet->n_policies = 2;
+    p[0] = p[1] = (struct fleet_policy){ .n_waves = 2,
+                                         .wave = { { .n = 1 }, { .percent = 100 } },
+                                         .n_first = 1,
+                                         .first = { { .percent = 100 } },
+                                         .fail_max = 1 };
+    (void)snprintf(p[1].tenant, NAME_CAP, "acme");
+    (void)snprintf(p[1].name, NAME_CAP, "beacon");
+    p[0].soak_ms = 271;
+    p[1].soak_orbits = 3;
+    fleet->satellite[0].period_ms = 90;
+    fleet->satellite[1].period_ms = 80;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct plan *none = NULL;
+        struct err err = { 0 };
+
+        fleet->satellite[2].orbit = rows[i].orbit;
+        assert_rc(plan_compute(&in, &none, &err), RC_SOAK_ORBIT);
+        assert_string_equal(err.what, rows[i].says);
+    }
+    fleet->satellite[2].period_ms = 91;
+    scoped(plan_free) struct plan *plan = plan_it();
+
+    assert_int_equal(plan->n_waves, 2);
+    assert_int_equal(plan_soak_ms(plan, fleet, 0), 271); /* 3 * 90 is less */
+    assert_int_equal(plan_soak_ms(plan, fleet, 1), 273);
+    assert_int_equal(plan_soak_ms(plan, fleet, 2), 0);
+    want(0, "beacon", "1.0.0"); /* what does not change needs no period */
+    fleet->satellite[2].period_ms = 0;
+    scoped(plan_free) struct plan *other = plan_it();
+
+    assert_int_equal(other->n_rollouts, 1);
 }
 
 /* Whatever the plan was made from is in the hash. */
@@ -525,6 +584,7 @@ int main(void)
         ROW(a_delta_that_arrived_is_on_board_unless_it_failed),
         ROW(running_package_is_on_board),
         ROW(refuses),
+        ROW(soaks_in_orbits),
         ROW(hash_binds_the_base),
         ROW(hash_binds_sky_and_bytes),
     };

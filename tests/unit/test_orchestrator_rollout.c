@@ -98,6 +98,87 @@ static void decides(void **state)
     }
 }
 
+/* Three orbits: a wave has soaked when the slowest of its satellites has gone around so often, and
+ * those of other waves do not count. */
+static void soaks_in_orbits(void **state)
+{
+    static const struct {
+        const char *why;
+        uint32_t orbits;
+        uint64_t period[3];
+        enum wave_state wave[2];
+        uint64_t since; /* the newest wave is healthy */
+        enum rollout_verb verb;
+    } rows[] = {
+        { "not around three times yet",
+          3,
+          { 100, 900, 900 },
+          { WAVE_ACTIVE, WAVE_WAITING },
+          299,
+          ROLLOUT_DO_NOTHING },
+        { "around three times",
+          3,
+          { 100, 900, 900 },
+          { WAVE_ACTIVE, WAVE_WAITING },
+          300,
+          ROLLOUT_DO_PASS },
+        { "one orbit", 1, { 100, 900, 900 }, { WAVE_ACTIVE, WAVE_WAITING }, 100, ROLLOUT_DO_PASS },
+        { "the slower of two is not",
+          3,
+          { 900, 100, 101 },
+          { WAVE_DONE, WAVE_ACTIVE },
+          302,
+          ROLLOUT_DO_NOTHING },
+        { "the slower of two is",
+          3,
+          { 900, 100, 101 },
+          { WAVE_DONE, WAVE_ACTIVE },
+          303,
+          ROLLOUT_DO_PASS },
+        { "whichever is slower",
+          3,
+          { 900, 101, 100 },
+          { WAVE_DONE, WAVE_ACTIVE },
+          302,
+          ROLLOUT_DO_NOTHING },
+        { "none are asked for",
+          0,
+          { 100, 100, 100 },
+          { WAVE_ACTIVE, WAVE_WAITING },
+          0,
+          ROLLOUT_DO_PASS },
+    };
+    const struct rollout_seen seen[3] = { { .outcome = H }, { .outcome = H }, { .outcome = H } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rollout r = three(rows[i].wave[0], rows[i].wave[1]);
+
+        r.soak_orbits = rows[i].orbits;
+        for (uint32_t k = 0; k < 3; k++)
+            r.task[k].period_ms = rows[i].period[k];
+        r.wave[0].healthy_ms = r.wave[1].healthy_ms = NOW - rows[i].since;
+        assert_rc(rollout_check(&r, NULL), RC_OK);
+        if (rollout_next(&r, seen, NOW).verb != rows[i].verb)
+            fail_msg("%s", rows[i].why);
+    }
+}
+
+/* Excused or not, it is still up there: a wave of which a person has said that it goes on without
+ * one soaks as long as before. */
+static void an_excuse_does_not_shorten_a_soak(void **state)
+{
+    struct rollout r = three(WAVE_DONE, WAVE_ACTIVE);
+
+    (void)state;
+    r.soak_orbits = ROLLOUT_SOAK_ORBITS_MAX;
+    for (uint32_t i = 0; i < 3; i++)
+        r.task[i].period_ms = ROLLOUT_PERIOD_MAX_MS - i;
+    assert_int_equal(rollout_soak_ms(&r, 1), ROLLOUT_SOAK_ORBITS_MAX * (ROLLOUT_PERIOD_MAX_MS - 1));
+    r.task[1].excused = true;
+    assert_int_equal(rollout_soak_ms(&r, 1), ROLLOUT_SOAK_ORBITS_MAX * (ROLLOUT_PERIOD_MAX_MS - 1));
+}
+
 static void pause_says_why(void **state)
 {
     struct rollout r = three(WAVE_ACTIVE, WAVE_WAITING);
@@ -366,6 +447,17 @@ static void refuses_what_cannot_be(void **state)
     assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
     r = good, r.wave[1].state = 0;
     assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r = good, r.soak_orbits = 1; /* of what length? */
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    for (uint32_t i = 0; i < r.n_tasks; i++)
+        r.task[i].period_ms = ROLLOUT_PERIOD_MAX_MS;
+    assert_rc(rollout_check(&r, &err), RC_OK);
+    r.soak_ms = 1;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r.soak_ms = 0, r.soak_orbits = ROLLOUT_SOAK_ORBITS_MAX + 1;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r.soak_orbits = 1, r.task[0].period_ms++;
+    assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
 }
 
 /* ---- random histories -------------------------------------------------------------------------
@@ -386,7 +478,10 @@ static struct rollout random_rollout(void)
     struct rollout r = { .approved = true, .state = ROLLOUT_RUNNING };
 
     r.fail_max = 1 + dice(3);
-    r.soak_ms = dice(3) * 10;
+    if (dice(2))
+        r.soak_ms = dice(3) * 10;
+    else
+        r.soak_orbits = dice(3);
     if (dice(2)) {
         r.fail_pct = 1 + dice(100);
         r.fail_min = 1 + dice(3);
@@ -402,7 +497,8 @@ static struct rollout random_rollout(void)
         r.wave[i].state = WAVE_WAITING;
     for (uint32_t i = 0; i < r.n_tasks; i++)
         r.task[i] = (struct rollout_task){ .wave = i < r.n_waves ? i : dice(r.n_waves),
-                                           .excused = dice(20) == 0 };
+                                           .excused = dice(20) == 0,
+                                           .period_ms = 1 + dice(30) };
     return r;
 }
 
@@ -500,6 +596,18 @@ static bool anybody_silent(const struct rollout *r, const struct rollout_seen *s
     return false;
 }
 
+/* Time enough has passed since the wave was healthy, for each of its satellites. */
+static bool has_soaked(const struct rollout *r, uint32_t wave, uint64_t now)
+{
+    const uint64_t since = r->wave[wave].healthy_ms;
+    bool good = since != 0 && now >= since + r->soak_ms;
+
+    for (uint32_t i = 0; i < r->n_tasks; i++)
+        if (r->task[i].wave == wave)
+            good = good && (now - since) / r->task[i].period_ms >= r->soak_orbits;
+    return good;
+}
+
 static void keep_rules(const struct rollout *before, const struct rollout_seen *seen, uint64_t now,
                        const struct rollout_action *action)
 {
@@ -517,6 +625,8 @@ static void keep_rules(const struct rollout *before, const struct rollout_seen *
     }
     if (action->verb == ROLLOUT_DO_COMPLETE)
         assert_true(all_hold_before(before, seen, before->n_waves));
+    if (action->verb == ROLLOUT_DO_PASS)
+        assert_true(has_soaked(before, action->wave, now));
     if (action->verb == ROLLOUT_DO_PAUSE) /* never for no reason */
         assert_true(failures(before, seen) > 0 || late || anybody_silent(before, seen));
     if (running && spent(before, seen))
@@ -596,6 +706,7 @@ static void histories_keep_the_rules(void **state)
     assert_true(n_promoted > 1000); /* the dice did try it */
     assert_true(n_actions[ROLLOUT_DO_PAUSE] > 1000);
     assert_true(n_actions[ROLLOUT_DO_RELEASE] > 1000);
+    assert_true(n_actions[ROLLOUT_DO_PASS] > 300);
     assert_true(n_actions[ROLLOUT_DO_COMPLETE] > 100);
 }
 
@@ -623,6 +734,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decides),
+        cmocka_unit_test(soaks_in_orbits),
+        cmocka_unit_test(an_excuse_does_not_shorten_a_soak),
         cmocka_unit_test(pause_says_why),
         cmocka_unit_test(budgets_hold),
         cmocka_unit_test(a_deadline_serves_once),

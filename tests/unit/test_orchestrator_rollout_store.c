@@ -45,6 +45,7 @@ struct told {
 struct sat {
     char id[16];
     uint32_t wave;
+    uint64_t period_ms;
     struct told is;
     bool cut_off;
     uint32_t n_way;
@@ -76,6 +77,7 @@ struct world {
     uint32_t fail_max, success_pct, silent_passes, approve;
     bool skip;
     uint64_t soak_ms;
+    uint32_t soak_orbits;
     struct sat sat[SATS];
     struct said said[PAYLOADS];
     uint64_t trace; /* hash of all that happened */
@@ -130,6 +132,7 @@ static void put_satellite(struct world *w, uint32_t i)
     }
     stored_order(w->store[0], &order, (struct store_order){ .state = ORDER_HELD, .rollout = 1 });
     sat->wave = i < w->n_waves ? i : dice(w, w->n_waves);
+    sat->period_ms = 1U + dice(w, 2U * TICK);
     sat->is = (struct told){ .epoch = 1 };
     for (uint32_t k = 0; k < PAYLOADS; k++)
         sat->is.failed[k] = dice(w, 8) == 0;
@@ -145,6 +148,7 @@ static void put_rollout(struct world *w, uint32_t k)
                                  .silent_passes = w->silent_passes,
                                  .silent_skip = w->skip,
                                  .soak_ms = w->soak_ms,
+                                 .soak_orbits = w->soak_orbits,
                                  .approve = w->approve,
                                  .created_ms = BEGIN };
 
@@ -155,6 +159,7 @@ static void put_rollout(struct world *w, uint32_t k)
         struct store_wave wave = { .rollout = w->said[k].id,
                                    .index = w->sat[i].wave + 1,
                                    .state = WAVE_WAITING,
+                                   .period_ms = w->sat[i].period_ms,
                                    .generation = 1 };
 
         (void)snprintf(wave.satellite, sizeof wave.satellite, "%s", w->sat[i].id);
@@ -176,7 +181,10 @@ static struct world *begin(uint64_t seed)
     w->success_pct = w->fail_max > 1 && dice(w, 2) ? 50 : 0;
     w->silent_passes = dice(w, 3) ? 0 : 1 + dice(w, 4);
     w->skip = dice(w, 2);
-    w->soak_ms = dice(w, 2) ? 0 : TICK * (1U + dice(w, 4));
+    if (dice(w, 2))
+        w->soak_ms = dice(w, 2) ? 0 : TICK * (1U + dice(w, 4));
+    else
+        w->soak_orbits = 1U + dice(w, 3);
     w->approve = dice(w, 3) ? 0 : TWO;
     (void)snprintf(w->dir, sizeof w->dir, "/tmp/berth-rollouts-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
@@ -282,6 +290,17 @@ static void watch(struct world *w)
     }
 }
 
+/* The time has passed, or each satellite of the wave has gone around so often. */
+static void check_soak(const struct world *w, const struct said *r, uint32_t wave)
+{
+    const uint64_t ms = w->now - r->holds_since[wave];
+
+    assert_true(ms >= w->soak_ms);
+    for (uint32_t i = 0; i < w->n; i++)
+        if (w->sat[i].wave == wave)
+            assert_true(ms / w->sat[i].period_ms >= w->soak_orbits);
+}
+
 static void check_opening(struct world *w, struct said *r, uint32_t wave)
 {
     uint32_t failed = 0;
@@ -297,7 +316,7 @@ static void check_opening(struct world *w, struct said *r, uint32_t wave)
     assert_true(all);
     assert_true(failed < w->fail_max);
     if (wave > 0 && !r->promoted[wave - 1])
-        assert_true(w->now - r->holds_since[wave - 1] >= w->soak_ms);
+        check_soak(w, r, wave - 1);
 }
 
 static void check_rollout(struct world *w, struct said *r)

@@ -106,7 +106,8 @@ static void each_step_makes_the_next_number(void **state)
 static void the_schema_before_is_brought_up_to_date(void **state)
 {
 #define WITHOUT(table, column) "ALTER TABLE " table " DROP COLUMN " column ";"
-#define NO_14 "DROP INDEX order_state; DROP TABLE order_body;" WITHOUT("observed", "sight")
+#define NO_16 WITHOUT("rollout", "soak_orbits") WITHOUT("wave", "period_ms")
+#define NO_14 NO_16 "DROP INDEX order_state; DROP TABLE order_body;" WITHOUT("observed", "sight")
 #define NO_13 NO_14 "DROP TABLE once;"
 #define NO_11                                                                                      \
     NO_13 "DROP TABLE approval;" WITHOUT("wave", "retried_ms") WITHOUT("wave", "retried_epoch")    \
@@ -126,6 +127,7 @@ static void the_schema_before_is_brought_up_to_date(void **state)
         const char *sql;
         unsigned number;
     } back[] = {
+        { NO_16, 15 },
         { NO_14, 13 },
         { NO_13, 12 },
         { NO_11, 10 },
@@ -175,7 +177,8 @@ static void the_schema_before_is_brought_up_to_date(void **state)
         assert_int_equal(row.fail_max, 3);
         assert_true(digest_is_none(&row.plan) && row.approve == 0);
         assert_rc(store_waves(other, wave.rollout, &waves, &n, &err), RC_OK);
-        assert_true(n == 1 && waves[0].generation == 7);
+        assert_true(n == 1 && waves[0].generation == 7 && waves[0].period_ms == 0);
+        assert_int_equal(row.soak_orbits, 0);
         assert_rc(store_add_rollout(other, &row, &next, &err), RC_OK);
         assert_int_equal(next, wave.rollout + i + 1); /* no number comes twice */
         assert_rc(store_deltas(other, &rows, &n, &err), RC_OK);
@@ -438,6 +441,7 @@ static void rollouts_and_waves(void **state)
 {
     struct store_rollout row = { .fail_max = 2,
                                  .soak_ms = 5000,
+                                 .soak_orbits = 3,
                                  .tenant = "acme",
                                  .name = "cam",
                                  .from = "1",
@@ -445,7 +449,9 @@ static void rollouts_and_waves(void **state)
                                  .state = ROLLOUT_RUNNING,
                                  .wave = 1,
                                  .created_ms = 50 };
-    struct store_wave wave = { .index = 1, .satellite = "sat-1", .state = WAVE_WAITING };
+    struct store_wave wave = {
+        .index = 1, .satellite = "sat-1", .state = WAVE_WAITING, .period_ms = 5700000
+    };
     scoped(free_ptr) struct store_rollout *rollouts = NULL;
     scoped(free_ptr) struct store_wave *waves = NULL;
     struct store_rollout got;
@@ -464,9 +470,11 @@ static void rollouts_and_waves(void **state)
     assert_int_equal(n, 1);
     assert_int_equal(waves[0].state, WAVE_FAILED);
     assert_int_equal(waves[0].healthy_ms, 77);
+    assert_int_equal(waves[0].period_ms, 5700000);
     assert_rc(store_rollout(store, id, &got, &err), RC_OK);
     assert_int_equal(got.fail_max, 2);
     assert_int_equal(got.soak_ms, 5000);
+    assert_int_equal(got.soak_orbits, 3);
     got.state = ROLLOUT_PAUSED;
     (void)snprintf(got.reason, sizeof got.reason, "sat-1: HEALTH_TIMEOUT");
     assert_rc(store_update_rollout(store, &got, &err), RC_OK);
