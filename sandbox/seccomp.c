@@ -35,6 +35,9 @@ static const enum call reaping[] = {
     CALL_write,           CALL_close,           CALL_exit,
     CALL_exit_group,      CALL_rt_sigtimedwait, CALL_rt_sigreturn,
     CALL_restart_syscall,
+#if defined(BERTH_SANITIZED)
+    CALL_sigaltstack, /* which the sanitizer makes before an _exit, and ends the process without */
+#endif
 };
 
 static bool reaper_makes(enum call call)

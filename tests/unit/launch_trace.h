@@ -202,6 +202,8 @@ static inline int trace_on_stop(struct trace *t, struct trace_task *task, int st
         ptrace(PTRACE_GETEVENTMSG, task->pid, NULL, &child) == 0 &&
         waitid(P_PID, (id_t)child, &alive, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) == 0)
         (void)trace_task_of(t, (pid_t)child);
+    if (event == 0 && WSTOPSIG(status) == SIGSEGV && task->role == TRACE_INIT)
+        rig_die("process 1 has a fault, which it survives for ever while it is followed");
     if (WSTOPSIG(status) != (SIGTRAP | 0x80))
         return event != 0 ? 0 : WSTOPSIG(status);
     if (ptrace(PTRACE_GET_SYSCALL_INFO, task->pid, (void *)sizeof info, &info) <= 0)
