@@ -62,50 +62,50 @@ static enum rc audit_action(struct store *store, uint64_t id, const struct rollo
     return RC_OK;
 }
 
+/* A rollout as it is now, approvals and what its satellites did with it. */
+static enum rc read_seen(struct store *store, const struct view *view, uint64_t id, uint64_t now_ms,
+                         struct advance_rollout *ret, struct rollout_seen **ret_seen,
+                         struct err *err)
+{
+    advance_done(ret);
+    enum rc rc = advance_read(store, id, ret, err);
+
+    if (rc == RC_OK)
+        rc = advance_approvals(store, ret, now_ms, err);
+    return rc == RC_OK ? advance_look(view, ret, now_ms, ret_seen, err) : rc;
+}
+
 /* One rollout, from the state that the transaction sees, as far as it goes. */
 static enum rc advance_one(struct store *store, const struct view *view, uint64_t id,
                            uint64_t now_ms, const struct advance_log *log, struct err *err)
 {
     scoped(store_rollback) struct store *open = NULL;
-    scoped(free_ptr) struct rollout *r = calloc(2, sizeof *r);
-    struct rollout_seen seen[ROLLOUT_TASKS_MAX];
+    scoped(advance_done) struct advance_rollout rollout = { 0 };
+    scoped(free_ptr) struct rollout_seen *seen = NULL;
     struct rollout_action done[STEPS_MAX];
-    struct advance_task task[ROLLOUT_TASKS_MAX] = { 0 };
-    struct store_rollout row;
     uint32_t n = 0;
+    enum rc rc = read_seen(store, view, id, now_ms, &rollout, &seen, err);
 
-    if (!r)
-        return err_set(err, RC_NO_MEMORY, "rollout");
-    enum rc rc = advance_read(store, id, &row, r, task, err);
-
-    if (rc == RC_OK)
-        rc = advance_approvals(store, &row, now_ms, r, err);
-    if (rc != RC_OK)
+    if (rc != RC_OK || rollout_next(&rollout.is, seen, now_ms).verb == ROLLOUT_DO_NOTHING)
         return rc;
-    advance_look(view, &row, r, task, now_ms, seen);
-    if (rollout_next(r, seen, now_ms).verb == ROLLOUT_DO_NOTHING)
-        return RC_OK;
-
     rc = store_begin(store, &open, err);
-    if (rc == RC_OK) /* again: a person may have paused it since */
-        rc = advance_read(store, id, &row, r, task, err);
-    if (rc == RC_OK)
-        rc = advance_approvals(store, &row, now_ms, r, err);
+    if (rc == RC_OK) /* again: a person may have paused it since, or asked for another try */
+        rc = read_seen(store, view, id, now_ms, &rollout, &seen, err);
     if (rc != RC_OK)
         return rc;
-    r[1] = r[0];
-    advance_look(view, &row, r, task, now_ms, seen); /* or asked for another try */
+    const struct rollout before = rollout.is;
+
     for (; n < STEPS_MAX; n++) {
-        done[n] = rollout_next(r, seen, now_ms);
+        done[n] = rollout_next(&rollout.is, seen, now_ms);
         if (done[n].verb == ROLLOUT_DO_NOTHING)
             break;
-        rollout_took(r, &done[n], now_ms);
+        rollout_took(&rollout.is, &done[n], now_ms);
         rc = audit_action(store, id, &done[n], now_ms, err);
         if (rc != RC_OK)
             return rc;
     }
     assert(n < STEPS_MAX);
-    rc = advance_write(store, &row, r, r + 1, now_ms, err);
+    rc = advance_write(store, &rollout, &before, now_ms, err);
     if (rc == RC_OK)
         rc = store_commit(&open, err);
     for (uint32_t i = 0; rc == RC_OK && i < n; i++)

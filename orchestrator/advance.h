@@ -29,11 +29,18 @@ struct advance_task {
     uint64_t retried_ms, retried_epoch, retried_seq; /* as in struct store_wave */
 };
 
-/* Read one rollout with its waves, and what there is of each of its tasks (ROLLOUT_TASKS_MAX
- * entries).  ret_task may be NULL.  Approvals are not looked at: what has them is not approved. */
-must_check enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret_row,
-                                struct rollout *ret, struct advance_task *ret_task,
+/* One rollout as the store has it.  All zero is none; it owns the tasks of both kinds. */
+struct advance_rollout {
+    struct store_rollout row;
+    struct rollout is;
+    struct advance_task *task; /* is.n_tasks of them */
+};
+
+/* Read one rollout with its waves, and what there is of each of its tasks.  Approvals are not
+ * looked at: what has them is not approved.  End with advance_done (scope cleaner). */
+must_check enum rc advance_read(struct store *store, uint64_t id, struct advance_rollout *ret,
                                 struct err *err);
+void advance_done(struct advance_rollout *rollout);
 
 /* Move every running rollout as far as the view allows, then release the held orders that may go:
  * they are queued for the link, and what they replace is withdrawn from it.  Not inside a

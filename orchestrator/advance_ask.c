@@ -46,21 +46,18 @@ static enum rc enter_one(struct store *store, uint64_t id, enum rollout_event ev
         [ROLLOUT_EV_ABORT] = "rollout-abort", [ROLLOUT_EV_COMPLETE] = "rollout-complete",
         [ROLLOUT_EV_AWAIT] = "rollout-await", [ROLLOUT_EV_START] = "rollout-start",
     };
-    scoped(free_ptr) struct rollout *r = calloc(2, sizeof *r);
-    struct store_rollout row;
-
-    if (!r)
-        return err_set(err, RC_NO_MEMORY, "rollout");
-    enum rc rc = advance_read(store, id, &row, r, NULL, err);
+    scoped(advance_done) struct advance_rollout rollout = { 0 };
+    enum rc rc = advance_read(store, id, &rollout, err);
 
     if (rc != RC_OK)
         return rc;
-    r[1] = r[0];
-    rc = rollout_enter(r, event, reason, err);
+    const struct rollout before = rollout.is;
+
+    rc = rollout_enter(&rollout.is, event, reason, err);
     if (rc == RC_OK)
-        rc = advance_write(store, &row, r, r + 1, now_ms, err);
+        rc = advance_write(store, &rollout, &before, now_ms, err);
     if (rc == RC_OK && event == ROLLOUT_EV_ABORT)
-        rc = cancel_orders(store, &row, now_ms, err);
+        rc = cancel_orders(store, &rollout.row, now_ms, err);
     return rc == RC_OK ? store_audit(store, NULL, actions[event], now_ms, err, "rollout %llu: %s",
                                      (unsigned long long)id, reason ? reason : "")
                        : rc;
@@ -94,16 +91,18 @@ enum rc advance_enter(struct store *store, uint64_t id, enum rollout_event event
 /* A rollout that something is asked of, and what its satellites were seen to do. */
 struct asked {
     struct view *view;
-    struct store_rollout row;
-    struct rollout r, before;
-    struct advance_task task[ROLLOUT_TASKS_MAX];
-    struct rollout_seen seen[ROLLOUT_TASKS_MAX];
+    struct advance_rollout of;
+    struct rollout before;     /* of.is, but for what became of tasks */
+    struct rollout_seen *seen; /* of.is.n_tasks of them */
 };
 
 static void asked_free(struct asked **a)
 {
-    if (*a)
+    if (*a) {
         view_free(&(*a)->view);
+        advance_done(&(*a)->of);
+        free((*a)->seen);
+    }
     free(*a);
     *a = NULL;
 }
@@ -112,17 +111,17 @@ static enum rc asked_read(struct store *store, uint64_t id, uint64_t now_ms, str
                           struct err *err)
 {
     scoped(asked_free) struct asked *a = calloc(1, sizeof *a);
-    enum rc rc = a ? advance_read(store, id, &a->row, &a->r, a->task, err)
-                   : err_set(err, RC_NO_MEMORY, "rollout");
+    enum rc rc = a ? advance_read(store, id, &a->of, err) : err_set(err, RC_NO_MEMORY, "rollout");
 
     if (rc == RC_OK)
-        rc = advance_approvals(store, &a->row, now_ms, &a->r, err);
+        rc = advance_approvals(store, &a->of, now_ms, err);
     if (rc == RC_OK)
         rc = view_load(store, &a->view, err);
+    if (rc == RC_OK)
+        rc = advance_look(a->view, &a->of, now_ms, &a->seen, err);
     if (rc != RC_OK)
         return rc;
-    advance_look(a->view, &a->row, &a->r, a->task, now_ms, a->seen);
-    a->before = a->r;
+    a->before = a->of.is;
     *ret = a;
     a = NULL;
     return RC_OK;
@@ -135,33 +134,33 @@ enum rc advance_promote(struct store *store, uint64_t id, uint32_t wave, uint64_
     enum rc rc = asked_read(store, id, now_ms, &a, err);
 
     if (rc == RC_OK)
-        rc = rollout_promote(&a->r, a->seen, wave, err);
+        rc = rollout_promote(&a->of.is, a->seen, wave, err);
     if (rc == RC_OK)
-        rc = advance_write(store, &a->row, &a->r, &a->before, now_ms, err);
+        rc = advance_write(store, &a->of, &a->before, now_ms, err);
     return rc == RC_OK
                ? store_audit(store, NULL, "rollout-promote", now_ms, err, "rollout %llu wave %u",
-                             (unsigned long long)id, rollout_wave_now(&a->r))
+                             (unsigned long long)id, rollout_wave_now(&a->of.is))
                : rc;
 }
 
 static enum rc find_task(const struct asked *a, const char *satellite, uint32_t *ret,
                          struct err *err)
 {
-    for (uint32_t i = 0; i < a->r.n_tasks; i++)
-        if (strcmp(a->r.task[i].satellite, satellite) == 0) {
+    for (uint32_t i = 0; i < a->of.is.n_tasks; i++)
+        if (strcmp(a->of.is.task[i].satellite, satellite) == 0) {
             *ret = i;
             return RC_OK;
         }
     return err_set(err, RC_NOT_FOUND, "%.40s in rollout %llu", satellite,
-                   (unsigned long long)a->row.id);
+                   (unsigned long long)a->of.row.id);
 }
 
 /* What is kept of a task from now on. */
 static struct store_wave judged(const struct asked *a, uint32_t task)
 {
-    const struct rollout_task *t = &a->r.task[task];
-    const struct advance_task *kept = &a->task[task];
-    struct store_wave row = { .rollout = a->row.id,
+    const struct rollout_task *t = &a->of.is.task[task];
+    const struct advance_task *kept = &a->of.task[task];
+    struct store_wave row = { .rollout = a->of.row.id,
                               .index = t->wave + 1,
                               .excused = t->excused,
                               .retried_ms = kept->retried_ms,
@@ -177,7 +176,7 @@ static const char *stands(const struct asked *a, uint32_t task)
 {
     const struct rollout_seen *seen = &a->seen[task];
 
-    if (rollout_silent(&a->r, seen))
+    if (rollout_silent(&a->of.is, seen))
         return "silent";
     if (seen->outcome == OUTCOME_FAILED)
         return rc_name(rc_from_number(seen->code));
@@ -193,10 +192,10 @@ enum rc advance_excuse(struct store *store, uint64_t id, const char *satellite, 
 
     if (rc == RC_OK)
         rc = find_task(a, satellite, &task, err);
-    if (rc == RC_OK && a->r.task[task].excused)
+    if (rc == RC_OK && a->of.is.task[task].excused)
         return RC_OK;
     if (rc == RC_OK)
-        rc = rollout_excuse(&a->r, task, &a->seen[task], err);
+        rc = rollout_excuse(&a->of.is, task, &a->seen[task], err);
     if (rc != RC_OK)
         return rc;
     const struct store_wave row = judged(a, task);
@@ -212,7 +211,7 @@ enum rc advance_excuse(struct store *store, uint64_t id, const char *satellite, 
 static enum rc send_again(struct store *store, const struct asked *a, uint32_t task,
                           uint64_t now_ms, struct err *err)
 {
-    struct store_order_filter filter = { .satellite = a->r.task[task].satellite,
+    struct store_order_filter filter = { .satellite = a->of.is.task[task].satellite,
                                          .state = ORDER_RELEASED };
     scoped(free_ptr) struct store_order *rows = NULL;
     bool expired = false;
@@ -220,37 +219,37 @@ static enum rc send_again(struct store *store, const struct asked *a, uint32_t t
     enum rc rc = store_orders(store, &filter, &rows, &n, err);
 
     for (size_t i = 0; rc == RC_OK && i < n; i++)
-        if (rows[i].generation == a->task[task].generation)
+        if (rows[i].generation == a->of.task[task].generation)
             rc = advance_queue(store, &rows[i], now_ms, &expired, err);
     if (rc == RC_OK && expired)
         rc = err_set(err, RC_EXPIRED, "token of %s: berth rollout retoken %llu", filter.satellite,
-                     (unsigned long long)a->row.id);
+                     (unsigned long long)a->of.row.id);
     return rc;
 }
 
 static enum rc again_one(struct store *store, struct asked *a, uint32_t task, uint64_t now_ms,
                          struct err *err)
 {
-    const char *satellite = a->r.task[task].satellite;
+    const char *satellite = a->of.is.task[task].satellite;
     const struct view_satellite *sat = view_find(a->view, satellite);
     const struct sight *seen = sat ? sat->seen : NULL;
-    enum rc rc = rollout_again(&a->r, task, &a->seen[task], err);
+    enum rc rc = rollout_again(&a->of.is, task, &a->seen[task], err);
 
     if (rc != RC_OK)
         return rc;
-    a->task[task].retried_ms = now_ms;
-    a->task[task].retried_epoch = seen ? seen->epoch : 0;
-    a->task[task].retried_seq = seen ? seen->seq : 0;
+    a->of.task[task].retried_ms = now_ms;
+    a->of.task[task].retried_epoch = seen ? seen->epoch : 0;
+    a->of.task[task].retried_seq = seen ? seen->seq : 0;
     const struct store_wave row = judged(a, task);
 
     rc = store_judge_wave(store, &row, err);
     if (rc == RC_OK)
-        rc = store_forget_approvals(store, a->row.id, satellite, err);
+        rc = store_forget_approvals(store, a->of.row.id, satellite, err);
     if (rc == RC_OK)
         rc = send_again(store, a, task, now_ms, err);
     return rc == RC_OK
                ? store_audit(store, NULL, "rollout-retry", now_ms, err, "rollout %llu: %s, %s",
-                             (unsigned long long)a->row.id, satellite, stands(a, task))
+                             (unsigned long long)a->of.row.id, satellite, stands(a, task))
                : rc;
 }
 
@@ -259,12 +258,12 @@ static enum rc again_all(struct store *store, struct asked *a, uint64_t now_ms, 
     enum rc rc = RC_OK;
     uint32_t n = 0;
 
-    for (uint32_t i = 0; rc == RC_OK && i < a->r.n_tasks; i++) {
-        const struct rollout_task *t = &a->r.task[i];
+    for (uint32_t i = 0; rc == RC_OK && i < a->of.is.n_tasks; i++) {
+        const struct rollout_task *t = &a->of.is.task[i];
         const bool wanting = t->excused || a->seen[i].outcome == OUTCOME_FAILED ||
-                             rollout_silent(&a->r, &a->seen[i]);
+                             rollout_silent(&a->of.is, &a->seen[i]);
 
-        if (a->r.wave[t->wave].state == WAVE_WAITING || !wanting)
+        if (a->of.is.wave[t->wave].state == WAVE_WAITING || !wanting)
             continue;
         rc = again_one(store, a, i, now_ms, err);
         n++;

@@ -7,19 +7,20 @@
 
 #include "orchestrator/advance.h"
 
-/* Write back what rollout functions may have changed of the rollout and its waves. */
-must_check enum rc advance_write(struct store *store, struct store_rollout *row,
-                                 const struct rollout *r, const struct rollout *before,
-                                 uint64_t now_ms, struct err *err);
+/* Write back what rollout functions may have changed of the rollout and its waves; before: as it
+ * was, of which the tasks are not looked at. */
+must_check enum rc advance_write(struct store *store, struct advance_rollout *rollout,
+                                 const struct rollout *before, uint64_t now_ms, struct err *err);
 
 /* What people signed: whether the rollout is approved of, and which of its satellites it may really
  * go on without. */
-must_check enum rc advance_approvals(struct store *store, const struct store_rollout *row,
-                                     uint64_t now_ms, struct rollout *r, struct err *err);
+must_check enum rc advance_approvals(struct store *store, struct advance_rollout *rollout,
+                                     uint64_t now_ms, struct err *err);
 
-/* What the satellites of a rollout were seen to do, n_tasks of them. */
-void advance_look(const struct view *view, const struct store_rollout *row, const struct rollout *r,
-                  const struct advance_task *task, uint64_t now_ms, struct rollout_seen *ret);
+/* What the satellites of a rollout were seen to do, one for each of its tasks; the caller frees
+ * *ret, of which any older one is freed. */
+must_check enum rc advance_look(const struct view *view, const struct advance_rollout *rollout,
+                                uint64_t now_ms, struct rollout_seen **ret, struct err *err);
 
 /* An object need not arrive any more. */
 must_check enum rc advance_withdraw(struct store *store, const char *satellite,

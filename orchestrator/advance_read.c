@@ -9,14 +9,27 @@
 #include "orchestrator/advance_parts.h"
 #include "orchestrator/approvals.h"
 
-static enum rc add_task(struct rollout *r, const struct store_wave *row, struct err *err)
+void advance_done(struct advance_rollout *rollout)
 {
-    if (row->index == 0 || row->index > ROLLOUT_WAVES_MAX || r->n_tasks == ROLLOUT_TASKS_MAX)
+    free(rollout->is.task);
+    free(rollout->task);
+    *rollout = (struct advance_rollout){ 0 };
+}
+
+static enum rc add_task(struct advance_rollout *to, const struct store_wave *row, struct err *err)
+{
+    struct rollout *r = &to->is;
+
+    if (row->index == 0 || row->index > ROLLOUT_WAVES_MAX)
         return err_set(err, RC_ROLLOUT_STATE, "rollout %llu: wave %u of %s",
                        (unsigned long long)row->rollout, row->index, row->satellite);
-    struct rollout_task *task = &r->task[r->n_tasks++];
+    struct rollout_task *task = &r->task[r->n_tasks];
 
-    (void)snprintf(task->satellite, sizeof task->satellite, "%s", row->satellite);
+    to->task[r->n_tasks++] = (struct advance_task){ .generation = row->generation,
+                                                    .retried_ms = row->retried_ms,
+                                                    .retried_epoch = row->retried_epoch,
+                                                    .retried_seq = row->retried_seq };
+    memcpy(task->satellite, row->satellite, sizeof task->satellite);
     task->wave = row->index - 1;
     task->excused = row->excused != 0;
     task->period_ms = row->period_ms;
@@ -27,9 +40,28 @@ static enum rc add_task(struct rollout *r, const struct store_wave *row, struct 
     return RC_OK;
 }
 
-enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret_row,
-                     struct rollout *ret, struct advance_task *ret_task, struct err *err)
+static void take_policy(struct advance_rollout *to, const struct store_rollout *row)
 {
+    to->row = *row;
+    to->is = (struct rollout){ .state = row->state,
+                               .fail_max = row->fail_max,
+                               .fail_pct = row->fail_pct,
+                               .fail_min = row->fail_min,
+                               .success_pct = row->success_pct,
+                               .silent_passes = row->silent_passes,
+                               .silent_ms = row->silent_ms,
+                               .silent_skip = row->silent_skip != 0,
+                               .deadline_ms = row->deadline_ms,
+                               .soak_ms = row->soak_ms,
+                               .soak_orbits = row->soak_orbits,
+                               .approved = row->approve == 0 };
+    (void)snprintf(to->is.reason, sizeof to->is.reason, "%.*s", (int)sizeof to->is.reason - 1,
+                   row->reason);
+}
+
+enum rc advance_read(struct store *store, uint64_t id, struct advance_rollout *ret, struct err *err)
+{
+    scoped(advance_done) struct advance_rollout got = { 0 };
     scoped(free_ptr) struct store_wave *waves = NULL;
     struct store_rollout row;
     size_t n = 0;
@@ -39,38 +71,30 @@ enum rc advance_read(struct store *store, uint64_t id, struct store_rollout *ret
         rc = store_waves(store, id, &waves, &n, err);
     if (rc != RC_OK)
         return rc;
-    *ret = (struct rollout){ .state = row.state,
-                             .fail_max = row.fail_max,
-                             .fail_pct = row.fail_pct,
-                             .fail_min = row.fail_min,
-                             .success_pct = row.success_pct,
-                             .silent_passes = row.silent_passes,
-                             .silent_ms = row.silent_ms,
-                             .silent_skip = row.silent_skip != 0,
-                             .deadline_ms = row.deadline_ms,
-                             .soak_ms = row.soak_ms,
-                             .soak_orbits = row.soak_orbits,
-                             .approved = row.approve == 0 };
-    (void)snprintf(ret->reason, sizeof ret->reason, "%.*s", (int)sizeof ret->reason - 1,
-                   row.reason);
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = add_task(ret, &waves[i], err);
-        if (rc == RC_OK && ret_task)
-            ret_task[i] = (struct advance_task){ .generation = waves[i].generation,
-                                                 .retried_ms = waves[i].retried_ms,
-                                                 .retried_epoch = waves[i].retried_epoch,
-                                                 .retried_seq = waves[i].retried_seq };
-    }
+    take_policy(&got, &row);
+    if (n > ROLLOUT_TASKS_MAX)
+        return err_set(err, RC_ROLLOUT_STATE, "rollout %llu: %zu satellites",
+                       (unsigned long long)id, n);
+    got.is.task = calloc(n + 1, sizeof *got.is.task);
+    got.task = calloc(n + 1, sizeof *got.task);
+    if (!got.is.task || !got.task)
+        return err_set(err, RC_NO_MEMORY, "rollout");
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        rc = add_task(&got, &waves[i], err);
     if (rc == RC_OK)
-        rc = rollout_check(ret, err);
-    if (rc == RC_OK)
-        *ret_row = row;
-    return rc;
+        rc = rollout_check(&got.is, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = got;
+    got = (struct advance_rollout){ 0 };
+    return RC_OK;
 }
 
-enum rc advance_write(struct store *store, struct store_rollout *row, const struct rollout *r,
+enum rc advance_write(struct store *store, struct advance_rollout *rollout,
                       const struct rollout *before, uint64_t now_ms, struct err *err)
 {
+    struct store_rollout *row = &rollout->row;
+    const struct rollout *r = &rollout->is;
     enum rc rc = RC_OK;
 
     row->state = r->state;
@@ -104,9 +128,10 @@ static enum rc ask_excused(struct store *store, const struct trust *trust,
     return rc;
 }
 
-enum rc advance_approvals(struct store *store, const struct store_rollout *row, uint64_t now_ms,
-                          struct rollout *r, struct err *err)
+enum rc advance_approvals(struct store *store, struct advance_rollout *rollout, uint64_t now_ms,
+                          struct err *err)
 {
+    const struct store_rollout *row = &rollout->row;
     scoped(trust_free) struct trust *trust = NULL;
     struct approvals a;
     enum rc rc = RC_OK;
@@ -117,8 +142,8 @@ enum rc advance_approvals(struct store *store, const struct store_rollout *row, 
     if (rc == RC_OK)
         rc = approvals_of(store, trust, &(struct approvals_about){ .row = row }, &a, err);
     if (rc == RC_OK)
-        r->approved = approvals_complete(&a);
-    return rc == RC_OK ? ask_excused(store, trust, row, r, err) : rc;
+        rollout->is.approved = approvals_complete(&a);
+    return rc == RC_OK ? ask_excused(store, trust, row, &rollout->is, err) : rc;
 }
 
 /* How long nothing was heard, by passes and by the clock. */
@@ -152,22 +177,31 @@ static void look_at(const struct view_satellite *sat, const struct advance_task 
         *ret = seen;
 }
 
-void advance_look(const struct view *view, const struct store_rollout *row, const struct rollout *r,
-                  const struct advance_task *task, uint64_t now_ms, struct rollout_seen *ret)
+enum rc advance_look(const struct view *view, const struct advance_rollout *rollout,
+                     uint64_t now_ms, struct rollout_seen **ret, struct err *err)
 {
+    const struct store_rollout *row = &rollout->row;
+    const struct rollout *r = &rollout->is;
+    struct rollout_seen *seen = calloc(r->n_tasks + 1U, sizeof *seen);
     struct verdict_change change = { 0 };
 
+    if (!seen)
+        return err_set(err, RC_NO_MEMORY, "rollout");
     (void)snprintf(change.tenant, sizeof change.tenant, "%s", row->tenant);
     (void)snprintf(change.name, sizeof change.name, "%s", row->name);
     for (uint32_t i = 0; i < r->n_tasks; i++) {
         const struct view_satellite *sat = view_find(view, r->task[i].satellite);
+        const struct advance_task *task = &rollout->task[i];
         const uint64_t since =
-            task[i].retried_ms > row->created_ms ? task[i].retried_ms : row->created_ms;
+            task->retried_ms > row->created_ms ? task->retried_ms : row->created_ms;
 
-        ret[i] = (struct rollout_seen){ .outcome = OUTCOME_WAITING };
+        seen[i] = (struct rollout_seen){ .outcome = OUTCOME_WAITING };
         if (!sat)
             continue;
-        look_at(sat, &task[i], &change, &ret[i]);
-        look_for_silence(sat, since, now_ms, &ret[i]);
+        look_at(sat, task, &change, &seen[i]);
+        look_for_silence(sat, since, now_ms, &seen[i]);
     }
+    free(*ret);
+    *ret = seen;
+    return RC_OK;
 }

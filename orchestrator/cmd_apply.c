@@ -105,8 +105,10 @@ static enum rc end_older(const struct apply *a, struct err *err)
 
 static bool has_change(const struct plan *plan, uint32_t rollout, uint32_t satellite)
 {
-    for (uint32_t i = 0; i < plan->n_changes; i++)
-        if (plan->change[i].rollout == rollout && plan->change[i].satellite == satellite)
+    const struct plan_satellite *sat = &plan->satellite[satellite];
+
+    for (uint32_t i = sat->first; i < sat->first + sat->n; i++)
+        if (plan->change[i].rollout == rollout)
             return true;
     return false;
 }
@@ -176,10 +178,14 @@ static enum rc add_rollouts(const struct apply *a, struct err *err)
 
 static uint64_t first_rollout(const struct apply *a, uint32_t satellite)
 {
-    for (uint32_t i = 0; i < a->p->plan->n_rollouts; i++)
-        if (has_change(a->p->plan, i, satellite))
-            return a->rollout[i];
-    return 0;
+    const struct plan *plan = a->p->plan;
+    const struct plan_satellite *sat = &plan->satellite[satellite];
+    uint32_t first = plan->n_rollouts;
+
+    for (uint32_t i = sat->first; i < sat->first + sat->n; i++)
+        if (plan->change[i].rollout < first)
+            first = plan->change[i].rollout;
+    return first < plan->n_rollouts ? a->rollout[first] : 0;
 }
 
 /* "order-sat-1": of each satellite one request. */
@@ -603,11 +609,10 @@ static int fail_plan(const struct apply *a, const struct err *err)
  * store is now. */
 static enum rc load_fleet(const struct apply *a, struct fleet **ret, struct err *err)
 {
-    scoped(free_ptr) struct fleet *fleet = malloc(sizeof *fleet);
+    const uint32_t wants = a->undo != 0 ? undo_wants(a->file) : FLEET_WANTS_MAX;
+    scoped(free_ptr) struct fleet *fleet = fleet_copy(a->file, wants);
     enum rc rc = fleet ? RC_OK : err_set(err, RC_NO_MEMORY, "fleet");
 
-    if (rc == RC_OK)
-        *fleet = *a->file;
     if (rc == RC_OK && a->undo != 0)
         rc = undo_fleet(a->home->store, a->undo, fleet, err);
     if (rc != RC_OK)

@@ -8,15 +8,15 @@
 #include "base/clock.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
+#include "orchestrator/names.h"
 #include "orchestrator/planning_sky.h"
 #include "orchestrator/reserved.h"
 #include "orchestrator/since.h"
 
-#define NOT_LEFT UINT32_MAX
-
 struct rest {
     const struct view *view;
     const struct fleet *fleet;
+    struct names ids; /* numbered as the satellites of the file are */
     const struct store_rollout *row;
     int64_t now_ms;
     struct outlook *outlook;
@@ -26,7 +26,7 @@ struct rest {
     uint32_t n_jobs;
     struct schedule_job *job;
     bool *ours;
-    uint32_t wave[FLEET_SATELLITES_MAX];  /* of each satellite of the file, from 0 among the left */
+    uint32_t *wave;                       /* of each satellite of the file, from 0 among the left */
     uint32_t number[ROLLOUT_WAVES_MAX];   /* of each wave that is left, as people know it */
     uint64_t bytes_of[ROLLOUT_WAVES_MAX]; /* to send */
     uint64_t soak_ms[ROLLOUT_WAVES_MAX];
@@ -41,6 +41,8 @@ static void done(struct rest *r)
     outlook_free(&r->outlook);
     free_ptr(&r->job);
     free_ptr(&r->ours);
+    free_ptr(&r->wave);
+    names_done(&r->ids);
 }
 
 /* ---- what is left --------------------------------------------------------------------------- */
@@ -95,14 +97,6 @@ static void add_satellite(struct rest *r, uint32_t index, const struct view_sate
             true);
 }
 
-static uint32_t index_of(const struct fleet *fleet, const char *id)
-{
-    for (uint32_t i = 0; i < fleet->n_satellites; i++)
-        if (strcmp(fleet->satellite[i].id, id) == 0)
-            return i;
-    return NOT_LEFT;
-}
-
 static bool is_over(const struct store_wave *wave)
 {
     return wave->state == WAVE_DONE || wave->state == WAVE_FAILED;
@@ -111,10 +105,10 @@ static bool is_over(const struct store_wave *wave)
 static void add_waves(struct rest *r, const struct store_wave *waves, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const uint32_t index = index_of(r->fleet, waves[i].satellite);
+        const uint32_t index = names_find(&r->ids, waves[i].satellite);
         const struct view_satellite *sat = view_find(r->view, waves[i].satellite);
 
-        if (is_over(&waves[i]) || !sat || index == NOT_LEFT || is_there(sat, r->row))
+        if (is_over(&waves[i]) || !sat || index == NAMES_NONE || is_there(sat, r->row))
             continue;
         if (r->n_waves == 0 || r->number[r->n_waves - 1] != waves[i].index) {
             if (r->n_waves == ROLLOUT_WAVES_MAX)
@@ -142,10 +136,10 @@ static void add_soaks(struct rest *r, const struct store_wave *waves, size_t n)
 static void add_others(struct rest *r, const struct store_outgoing *rows, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const uint32_t index = index_of(r->fleet, rows[i].satellite);
+        const uint32_t index = names_find(&r->ids, rows[i].satellite);
         const struct store_package *package = view_carried(r->view, &rows[i].object);
 
-        if (index == NOT_LEFT ||
+        if (index == NAMES_NONE ||
             (package && digest_same(&package->manifest, &r->row->to_manifest)) ||
             (rows[i].class == CLASS_ORDER && r->wave[index] != FORECAST_NO_WAVE))
             continue;
@@ -171,11 +165,16 @@ static enum rc find_rest(struct rest *r, struct store *store, struct err *err)
         rc = store_outgoing(store, NULL, OUTGOING_QUEUED, &rows, &n, err);
     if (rc == RC_OK)
         rc = quota_book_load(store, r->view, (uint64_t)r->now_ms, &book, err);
+    if (rc == RC_OK)
+        rc = names_make(&r->ids, r->fleet->n_satellites, err);
     if (rc != RC_OK)
         return rc;
+    for (uint32_t i = 0; i < r->fleet->n_satellites; i++)
+        (void)names_put(&r->ids, r->fleet->satellite[i].id);
     r->job = calloc(2U * n_waves + n + 1U, sizeof *r->job);
     r->ours = calloc(2U * n_waves + n + 1U, sizeof *r->ours);
-    if (!r->job || !r->ours)
+    r->wave = calloc(r->fleet->n_satellites + 1U, sizeof *r->wave);
+    if (!r->job || !r->ours || !r->wave)
         return err_set(err, RC_NO_MEMORY, "forecast");
     r->tenant = (struct schedule_tenant){ .weight = 1 };
     for (uint32_t i = 0; i < r->fleet->n_tenants; i++)
@@ -184,7 +183,7 @@ static enum rc find_rest(struct rest *r, struct store *store, struct err *err)
                 (struct schedule_tenant){ .weight = r->fleet->tenant[i].share,
                                           .daily_bytes = r->fleet->tenant[i].uplink_bytes,
                                           .used_bytes = quota_book_sent(book, r->row->tenant) };
-    for (uint32_t i = 0; i < FLEET_SATELLITES_MAX; i++)
+    for (uint32_t i = 0; i < r->fleet->n_satellites; i++)
         r->wave[i] = FORECAST_NO_WAVE;
     add_waves(r, waves, n_waves);
     add_soaks(r, waves, n_waves);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/fleet.h"
 
+#include <assert.h>
 #include <fcntl.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/name.h"
 #include "orchestrator/fleet_parts.h"
+#include "orchestrator/names.h"
 
 #define CAPACITY_BYTES_MAX (UINT64_C(1) << 50)
 
@@ -59,6 +62,45 @@ const struct fleet_policy *fleet_policy_of(const struct fleet *fleet, const char
             found = p;
     }
     return found;
+}
+
+struct fleet *fleet_new(uint32_t satellites, uint32_t wants)
+{
+    struct fleet *fleet;
+
+    static_assert(alignof(struct fleet) >= alignof(struct fleet_satellite) &&
+                      alignof(struct fleet_satellite) >= alignof(struct fleet_want),
+                  "one behind the other");
+    fleet = calloc(1, sizeof *fleet + satellites * sizeof *fleet->satellite +
+                          wants * sizeof *fleet->want);
+    if (!fleet)
+        return NULL;
+    fleet->satellite = (struct fleet_satellite *)(fleet + 1);
+    fleet->want = (struct fleet_want *)(fleet->satellite + satellites);
+    fleet->wants_max = wants;
+    return fleet;
+}
+
+struct fleet *fleet_copy(const struct fleet *fleet, uint32_t wants)
+{
+    struct fleet *ret =
+        fleet_new(fleet->n_satellites, wants > fleet->n_wants ? wants : fleet->n_wants);
+
+    if (!ret)
+        return NULL;
+    struct fleet_satellite *satellite = ret->satellite;
+    struct fleet_want *want = ret->want;
+    const uint32_t wants_max = ret->wants_max;
+
+    *ret = *fleet;
+    ret->satellite = satellite;
+    ret->want = want;
+    ret->wants_max = wants_max;
+    if (fleet->n_satellites > 0)
+        memcpy(ret->satellite, fleet->satellite, fleet->n_satellites * sizeof *satellite);
+    if (fleet->n_wants > 0)
+        memcpy(ret->want, fleet->want, fleet->n_wants * sizeof *want);
+    return ret;
 }
 
 /* A name or a label's value: a scalar in the alphabet of names. */
@@ -121,12 +163,9 @@ static void read_capacity(struct yaml_in *r, const struct yaml_node *map,
     ret->payloads = (uint32_t)yaml_uint(r, map, "payloads", 0, 1, PAYLOADS_MAX);
 }
 
-static void read_satellite(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet)
+static void read_satellite(struct yaml_in *r, const struct yaml_node *node, struct names *ids,
+                           struct fleet *fleet)
 {
-    if (fleet->n_satellites == FLEET_SATELLITES_MAX) {
-        yaml_fail(r, node, "more than %u satellites", FLEET_SATELLITES_MAX);
-        return;
-    }
     struct fleet_satellite *sat = &fleet->satellite[fleet->n_satellites];
 
     yaml_keys(r, node, fleet_keys[FLEET_KEYS_SATELLITE]);
@@ -137,10 +176,30 @@ static void read_satellite(struct yaml_in *r, const struct yaml_node *node, stru
     sat->line = node->line;
     if (r->err.rc == RC_OK && !name_valid(sat->id))
         yaml_fail(r, node, "id: lower-case letters, digits and '-' only");
-    for (uint32_t i = 0; i < fleet->n_satellites; i++)
-        if (strcmp(fleet->satellite[i].id, sat->id) == 0)
-            yaml_fail(r, node, "%s is listed twice (line %u)", sat->id, fleet->satellite[i].line);
+    const uint32_t number = names_put(ids, sat->id);
+
+    if (number < fleet->n_satellites)
+        yaml_fail(r, node, "%s is listed twice (line %u)", sat->id, fleet->satellite[number].line);
     fleet->n_satellites++;
+}
+
+static void read_satellites(struct yaml_in *r, const struct yaml_node *list, struct fleet *fleet)
+{
+    scoped(names_done) struct names ids = { 0 };
+
+    if (!list)
+        return;
+    if (list->children > FLEET_SATELLITES_MAX) {
+        yaml_fail(r, list, "more than %u satellites", FLEET_SATELLITES_MAX);
+        return;
+    }
+    if (r->err.rc == RC_OK)
+        (void)!names_make(&ids, list->children, &r->err);
+    for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
+         n = yaml_next(r, n))
+        read_satellite(r, n, &ids, fleet);
+    if (r->err.rc == RC_OK && fleet->n_satellites == 0)
+        yaml_fail(r, list, "no satellites");
 }
 
 static void read_want_map(struct yaml_in *r, const struct yaml_node *node, struct fleet_want *want)
@@ -159,7 +218,7 @@ static void read_want_map(struct yaml_in *r, const struct yaml_node *node, struc
 static void read_want(struct yaml_in *r, const struct yaml_node *node,
                       const struct fleet_label *select, struct fleet *fleet)
 {
-    if (fleet->n_wants == FLEET_WANTS_MAX) {
+    if (fleet->n_wants == fleet->wants_max) {
         yaml_fail(r, node, "more than %u payload lines", FLEET_WANTS_MAX);
         return;
     }
@@ -221,15 +280,10 @@ static void read_top(struct yaml_in *r, struct fleet *fleet)
 
     fleet_read_sky(r, top, fleet);
 
-    const struct yaml_node *list = yaml_list(r, top, "satellites", true);
+    read_satellites(r, yaml_list(r, top, "satellites", true), fleet);
 
-    for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
-         n = yaml_next(r, n))
-        read_satellite(r, n, fleet);
-    if (r->err.rc == RC_OK && fleet->n_satellites == 0)
-        yaml_fail(r, list, "no satellites");
+    const struct yaml_node *list = yaml_list(r, top, "desired", true);
 
-    list = yaml_list(r, top, "desired", true);
     for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
          n = yaml_next(r, n))
         read_desired(r, n, fleet);
@@ -240,10 +294,20 @@ static void read_top(struct yaml_in *r, struct fleet *fleet)
         fleet_read_policy(r, n, fleet);
 }
 
+/* As far as there may be. */
+static uint32_t count_satellites(const struct yaml_in *r)
+{
+    const struct yaml_node *list = yaml_get(r, yaml_root(r), "satellites");
+
+    return !list                                   ? 0
+           : list->children < FLEET_SATELLITES_MAX ? list->children
+                                                   : FLEET_SATELLITES_MAX;
+}
+
 enum rc fleet_read(const struct yaml *doc, const char *source, struct fleet **ret, struct err *err)
 {
-    scoped(free_ptr) struct fleet *fleet = calloc(1, sizeof *fleet);
     struct yaml_in r = yaml_read(doc);
+    scoped(free_ptr) struct fleet *fleet = fleet_new(count_satellites(&r), FLEET_WANTS_MAX);
 
     if (!fleet)
         return err_set(err, RC_NO_MEMORY, "fleet");

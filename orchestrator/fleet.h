@@ -45,10 +45,10 @@
 
 #define FLEET_SATELLITES_MAX ROLLOUT_TASKS_MAX
 #define FLEET_LABELS_MAX 8U
-#define FLEET_WANTS_MAX 512U
+#define FLEET_WANTS_MAX 512U /* in a file */
 #define FLEET_POLICIES_MAX 64U
 #define FLEET_SPREAD_MAX 4U
-#define FLEET_FAIL_MAX 1000U
+#define FLEET_FAIL_MAX FLEET_SATELLITES_MAX
 #define FLEET_SILENT_PASSES_MAX 100U
 #define FLEET_STATIONS_MAX SKY_STATIONS_MAX
 #define FLEET_LINKS_MAX 32U
@@ -196,14 +196,22 @@ struct fleet {
     uint32_t n_links;
     uint32_t n_tenants;
     uint32_t n_quotas;
-    struct fleet_satellite satellite[FLEET_SATELLITES_MAX];
-    struct fleet_want want[FLEET_WANTS_MAX];
+    uint32_t wants_max;                /* there is room for */
+    struct fleet_satellite *satellite; /* n_satellites of them; in one block with all of this */
+    struct fleet_want *want;
     struct fleet_policy policy[FLEET_POLICIES_MAX];
     struct fleet_station station[FLEET_STATIONS_MAX];
     struct fleet_link link[FLEET_LINKS_MAX];
     struct fleet_tenant tenant[TENANTS_MAX];
     struct fleet_quota quota[FLEET_QUOTAS_MAX];
 };
+
+/* An empty fleet with room for so many; NULL without memory.  One block: the caller frees it
+ * (scoped(free_ptr)). */
+struct fleet *fleet_new(uint32_t satellites, uint32_t wants);
+
+/* The same fleet once more, with room for so many wants; NULL without memory. */
+struct fleet *fleet_copy(const struct fleet *fleet, uint32_t wants);
 
 /* Read a parsed document.  source is how messages call the file.  RC_YAML with file, line and
  * column.  The caller frees *ret (scoped(free_ptr)). */

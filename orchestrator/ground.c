@@ -23,7 +23,7 @@
 #include "orchestrator/store_copy.h"
 #include "orchestrator/view.h"
 
-#define PEERS_MAX ROLLOUT_TASKS_MAX
+#define PEERS_MAX 256U         /* links that are open at once: each takes several descriptors */
 #define GROUP_MAX 1024U        /* reports in one transaction */
 #define RECEIVE_MAX 64U        /* downlink files per satellite and tick */
 #define REOPEN_MS 5000U        /* try a link again that could not be opened */

@@ -24,8 +24,10 @@ struct looking {
 
 void outlook_free(struct outlook **outlook)
 {
-    if (*outlook)
+    if (*outlook) {
         contacts_free(&(*outlook)->contacts);
+        free((*outlook)->note);
+    }
     free(*outlook);
     *outlook = NULL;
 }
@@ -262,6 +264,9 @@ enum rc outlook_make(const struct outlook_input *in, struct outlook **ret, struc
     struct looking l = { .in = in, .out = out, .err = err };
 
     if (!out)
+        return err_set(err, RC_NO_MEMORY, "outlook");
+    out->note = calloc(in->fleet->n_satellites + 1U, sizeof *out->note);
+    if (!out->note)
         return err_set(err, RC_NO_MEMORY, "outlook");
     for (uint32_t i = 0; i < in->fleet->n_stations; i++)
         out->station[i] = in->fleet->station[i].station;

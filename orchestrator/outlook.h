@@ -18,7 +18,7 @@
 struct outlook {
     struct contact_station station[FLEET_STATIONS_MAX]; /* as in the file */
     struct contacts contacts;                           /* sorted */
-    char note[FLEET_SATELLITES_MAX][OUTLOOK_NOTE_CAP];  /* of each satellite, "" = none */
+    char (*note)[OUTLOOK_NOTE_CAP];                     /* of each satellite, "" = none */
     struct digest files; /* over what the files that were read hold, in the order of satellites */
 };
 

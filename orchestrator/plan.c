@@ -242,6 +242,8 @@ static enum rc diff_satellite(const struct plan_input *in, struct plan *plan, ui
     if (rc != RC_OK)
         return rc;
     sat->changes = plan->n_changes > n_before;
+    sat->first = n_before;
+    sat->n = plan->n_changes - n_before;
     sat->withdraws = !sat->changes && in->base[index].held;
     plan->n_changed += sat->changes;
     plan->n_withdrawn += sat->withdraws;
@@ -253,17 +255,31 @@ static enum rc diff_satellite(const struct plan_input *in, struct plan *plan, ui
 /* ---- rollouts and waves -----------------------------------------------------------------------
  */
 
-static uint32_t rollout_of(const struct plan_input *in, struct plan *plan,
-                           const struct plan_change *change)
+static bool is_of(const struct plan_rollout *r, const struct plan_change *change)
 {
-    for (uint32_t i = 0; i < plan->n_rollouts; i++)
-        if (same_payload(plan->rollout[i].tenant, plan->rollout[i].name, change->tenant,
-                         change->name) &&
-            digest_same(&plan->rollout[i].to_manifest, &change->to_manifest))
-            return i;
+    return digest_same(&r->to_manifest, &change->to_manifest) &&
+           same_payload(r->tenant, r->name, change->tenant, change->name);
+}
 
+/* The rollout of a change, beginning behind the one of the change before: satellites mostly change
+ * alike.  n_rollouts = it has none yet. */
+static uint32_t find_rollout(const struct plan *plan, const struct plan_change *change,
+                             uint32_t before)
+{
+    for (uint32_t k = 1; k <= plan->n_rollouts; k++) {
+        const uint32_t i = (before + k) % plan->n_rollouts;
+
+        if (is_of(&plan->rollout[i], change))
+            return i;
+    }
+    return plan->n_rollouts;
+}
+
+static void begin_rollout(const struct plan_input *in, struct plan *plan,
+                          const struct plan_change *change)
+{
     const struct fleet_policy *policy = fleet_policy_of(in->fleet, change->tenant, change->name);
-    struct plan_rollout *r = &plan->rollout[plan->n_rollouts];
+    struct plan_rollout *r = &plan->rollout[plan->n_rollouts++];
 
     *r = (struct plan_rollout){ .to_manifest = change->to_manifest,
                                 .policy = policy,
@@ -273,7 +289,29 @@ static uint32_t rollout_of(const struct plan_input *in, struct plan *plan,
     (void)snprintf(r->name, sizeof r->name, "%s", change->name);
     (void)snprintf(r->from, sizeof r->from, "%s", change->from);
     (void)snprintf(r->to, sizeof r->to, "%s", change->to);
-    return plan->n_rollouts++;
+}
+
+static enum rc number_rollouts(const struct plan_input *in, struct plan *plan, struct err *err)
+{
+    uint32_t cap = 0, at = 0;
+
+    for (uint32_t i = 0; i < plan->n_changes; i++) {
+        at = find_rollout(plan, &plan->change[i], at);
+        plan->change[i].rollout = at;
+        if (at < plan->n_rollouts)
+            continue;
+        if (plan->n_rollouts == cap) {
+            struct plan_rollout *more =
+                reallocarray(plan->rollout, cap + cap / 2 + 16, sizeof *more);
+
+            if (!more)
+                return err_set(err, RC_NO_MEMORY, "plan");
+            plan->rollout = more;
+            cap += cap / 2 + 16;
+        }
+        begin_rollout(in, plan, &plan->change[i]);
+    }
+    return RC_OK;
 }
 
 /* Whether any satellite of the file was ever ordered to run the payload. */
@@ -310,15 +348,16 @@ static struct wave_choice choose_waves(const struct plan_input *in, const struct
 
 static enum rc assign_waves(const struct plan_input *in, struct plan *plan, struct err *err)
 {
-    uint32_t which[FLEET_SATELLITES_MAX];
-    uint32_t wave[FLEET_SATELLITES_MAX];
+    scoped(free_ptr) uint32_t *which = calloc(plan->n_satellites + 1U, sizeof *which);
+    scoped(free_ptr) uint32_t *wave = calloc(plan->n_satellites + 1U, sizeof *wave);
     uint32_t n = 0;
 
-    plan->rollout = calloc(plan->n_changes + 1, sizeof *plan->rollout);
-    if (!plan->rollout)
+    if (!which || !wave)
         return err_set(err, RC_NO_MEMORY, "plan");
-    for (uint32_t i = 0; i < plan->n_changes; i++)
-        plan->change[i].rollout = rollout_of(in, plan, &plan->change[i]);
+    enum rc rc = number_rollouts(in, plan, err);
+
+    if (rc != RC_OK)
+        return rc;
     for (uint32_t i = 0; i < plan->n_satellites; i++)
         if (plan->satellite[i].changes)
             which[n++] = i;
@@ -327,7 +366,6 @@ static enum rc assign_waves(const struct plan_input *in, struct plan *plan, stru
     struct plan_dealing dealing = {
         .fleet = in->fleet, .n_waves = choice.n, .wave = choice.wave, .n = n, .which = which
     };
-    enum rc rc = RC_OK;
 
     for (uint32_t i = 0; rc == RC_OK && i < plan->n_rollouts; i++)
         rc = plan_spread(&dealing, plan->rollout[i].policy, err);

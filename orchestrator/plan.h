@@ -64,6 +64,7 @@ struct plan_satellite {
     bool changes;
     bool withdraws;      /* it stays as it was ordered, and the order that is held goes */
     uint32_t wave;       /* changes: from 0 */
+    uint32_t first, n;   /* of its changes in the plan */
     uint64_t bytes;      /* to send */
     uint64_t full_bytes; /* the same if there were no deltas */
     struct want order;   /* changes: the new one; else empty */

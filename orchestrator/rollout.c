@@ -200,8 +200,8 @@ static void say_failed(const struct rollout *r, const struct rollout_seen *seen,
     const char *name = rc_name(rc_from_number(first->code));
 
     if (all->failed == 1)
-        (void)snprintf(action->reason, sizeof action->reason, "%s: %s %s", satellite, first->what,
-                       name);
+        (void)snprintf(action->reason, sizeof action->reason, "%s: %.58s %s", satellite,
+                       first->what, name);
     else
         (void)snprintf(action->reason, sizeof action->reason, "%u satellites failed, first %s: %s",
                        all->failed, satellite, name);

@@ -24,7 +24,7 @@
 #include "base/limits.h"
 
 #define ROLLOUT_WAVES_MAX 16U
-#define ROLLOUT_TASKS_MAX 256U
+#define ROLLOUT_TASKS_MAX 10000U
 #define ROLLOUT_REASON_CAP 96U
 #define ROLLOUT_SOAK_ORBITS_MAX 1000U
 #define ROLLOUT_PERIOD_MAX_MS (31ULL * 24 * 3600 * 1000) /* of an orbit */
@@ -95,7 +95,7 @@ struct rollout {
     uint32_t n_waves;
     uint32_t n_tasks;
     struct rollout_wave wave[ROLLOUT_WAVES_MAX];
-    struct rollout_task task[ROLLOUT_TASKS_MAX];
+    struct rollout_task *task; /* n_tasks of them, the caller's */
 };
 
 enum rollout_verb {

@@ -10,13 +10,31 @@
 
 /* One rollout as read from the store. */
 struct entry {
-    struct store_rollout row;
-    struct rollout rollout;
+    struct advance_rollout of;
     struct approvals approvals; /* those that count */
-    /* Of each task that the rollout is to go on without: the roles that have yet to say so. */
-    bool forced[ROLLOUT_TASKS_MAX];
-    unsigned missing[ROLLOUT_TASKS_MAX];
+    struct forced *forced;      /* of each task */
 };
+
+/* Whether the rollout is to go on without a task, and the roles that have yet to say so. */
+struct forced {
+    bool is;
+    unsigned missing;
+};
+
+struct entries {
+    size_t n;
+    struct entry *at;
+};
+
+static void entries_done(struct entries *e)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        advance_done(&e->at[i].of);
+        free(e->at[i].forced);
+    }
+    free(e->at);
+    *e = (struct entries){ 0 };
+}
 
 static void payload_name(const struct store_rollout *row, char out[2U * NAME_CAP + 1U])
 {
@@ -83,11 +101,11 @@ static json_t *forced_json(const struct entry *e)
 {
     json_t *ret = json_array();
 
-    for (uint32_t i = 0; i < e->rollout.n_tasks; i++)
-        if (e->forced[i])
+    for (uint32_t i = 0; i < e->of.is.n_tasks; i++)
+        if (e->forced[i].is)
             (void)json_array_append_new(ret, json_pack("{s:s, s:o}", "satellite",
-                                                       e->rollout.task[i].satellite, "missing",
-                                                       roles_json(e->missing[i])));
+                                                       e->of.is.task[i].satellite, "missing",
+                                                       roles_json(e->forced[i].missing)));
     return ret;
 }
 
@@ -96,15 +114,15 @@ static json_t *entry_json(const struct entry *e)
     char payload[2U * NAME_CAP + 1U];
     json_t *waves = json_array();
 
-    payload_name(&e->row, payload);
-    for (uint32_t w = 0; w < e->rollout.n_waves; w++)
-        (void)json_array_append_new(waves, wave_json(&e->rollout, w));
+    payload_name(&e->of.row, payload);
+    for (uint32_t w = 0; w < e->of.is.n_waves; w++)
+        (void)json_array_append_new(waves, wave_json(&e->of.is, w));
     return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:i, s:o, s:o, s:o, s:i}", "id",
-                     json_uint(e->row.id), "payload", payload, "from", e->row.from, "to", e->row.to,
-                     "state", rollout_state_name(e->rollout.state), "reason",
-                     json_safe(e->rollout.reason), "wave", (int)rollout_wave_now(&e->rollout),
-                     "waves", waves, "approvals", approvals_json(&e->approvals), "forced",
-                     forced_json(e), "soak_orbits", (int)e->row.soak_orbits);
+                     json_uint(e->of.row.id), "payload", payload, "from", e->of.row.from, "to",
+                     e->of.row.to, "state", rollout_state_name(e->of.is.state), "reason",
+                     json_safe(e->of.is.reason), "wave", (int)rollout_wave_now(&e->of.is), "waves",
+                     waves, "approvals", approvals_json(&e->approvals), "forced", forced_json(e),
+                     "soak_orbits", (int)e->of.row.soak_orbits);
 }
 
 /* ---- for people -------------------------------------------------------------------------------
@@ -141,32 +159,32 @@ static void print_line(struct cli *cli, struct cli_table *table, const struct en
     char state[24];
     char wave[32];
     char age[CLI_SIZE_CAP];
-    const char *const cells[] = { id, payload, change, state, wave, age, e->rollout.reason };
+    const char *const cells[] = { id, payload, change, state, wave, age, e->of.is.reason };
     uint64_t now = clock_unix_ms();
 
-    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)e->row.id);
-    payload_name(&e->row, payload);
-    (void)snprintf(change, sizeof change, "%s -> %s", e->row.from[0] ? e->row.from : "(new)",
-                   e->row.to[0] ? e->row.to : "(stop)");
-    (void)screen_word(cli, state_mark(e->rollout.state), rollout_state_name(e->rollout.state),
-                      state, sizeof state);
-    (void)snprintf(wave, sizeof wave, "%u/%u", rollout_wave_now(&e->rollout), e->rollout.n_waves);
-    (void)cli_age(now > e->row.changed_ms ? now - e->row.changed_ms : 0, age);
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)e->of.row.id);
+    payload_name(&e->of.row, payload);
+    (void)snprintf(change, sizeof change, "%s -> %s", e->of.row.from[0] ? e->of.row.from : "(new)",
+                   e->of.row.to[0] ? e->of.row.to : "(stop)");
+    (void)screen_word(cli, state_mark(e->of.is.state), rollout_state_name(e->of.is.state), state,
+                      sizeof state);
+    (void)snprintf(wave, sizeof wave, "%u/%u", rollout_wave_now(&e->of.is), e->of.is.n_waves);
+    (void)cli_age(now > e->of.row.changed_ms ? now - e->of.row.changed_ms : 0, age);
     cli_table_row(table, cells);
 }
 
 /* Whose order is released and whose waits. */
 static void add_waves(struct cli *cli, struct cli_table *table, const struct entry *e)
 {
-    for (uint32_t i = 0; i < e->rollout.n_tasks; i++) {
-        const struct rollout_task *task = &e->rollout.task[i];
-        enum wave_state state = e->rollout.wave[task->wave].state;
+    for (uint32_t i = 0; i < e->of.is.n_tasks; i++) {
+        const struct rollout_task *task = &e->of.is.task[i];
+        enum wave_state state = e->of.is.wave[task->wave].state;
         char word[24];
         char id[24];
         char wave[12];
         const char *const cells[] = { id, wave, word, task->satellite };
 
-        (void)snprintf(id, sizeof id, "%llu", (unsigned long long)e->row.id);
+        (void)snprintf(id, sizeof id, "%llu", (unsigned long long)e->of.row.id);
         (void)snprintf(wave, sizeof wave, "%u", task->wave + 1);
         (void)screen_word(cli, wave_mark(state), wave_state_name(state), word, sizeof word);
         cli_table_row(table, cells);
@@ -181,7 +199,7 @@ static void print_waves(struct cli *cli, const struct entry *entries, size_t n)
     bool any = false;
 
     for (size_t i = 0; i < n; i++) {
-        enum rollout_state state = entries[i].rollout.state;
+        enum rollout_state state = entries[i].of.is.state;
 
         if (n > 1 && state != ROLLOUT_RUNNING && state != ROLLOUT_PAUSED &&
             state != ROLLOUT_AWAITING)
@@ -199,7 +217,7 @@ static void print_waves(struct cli *cli, const struct entry *entries, size_t n)
 static void print_approvals(struct cli *cli, const struct entry *e)
 {
     const struct approvals *a = &e->approvals;
-    enum rollout_state state = e->rollout.state;
+    enum rollout_state state = e->of.is.state;
 
     if (a->needed == 0 || state == ROLLOUT_ABORTED)
         return;
@@ -208,42 +226,43 @@ static void print_approvals(struct cli *cli, const struct entry *e)
         const struct approval *says = &a->by[i].says;
         char at[CLI_TIME_CAP];
 
-        cli_say(cli, "%llu: approved as %s by %s, %s%s%s", (unsigned long long)e->row.id,
+        cli_say(cli, "%llu: approved as %s by %s, %s%s%s", (unsigned long long)e->of.row.id,
                 approval_role_name(says->role), says->who, cli_time((int64_t)says->at_ms, at),
                 says->why[0] ? ": " : "", says->why);
     }
     if (!approvals_complete(a))
-        cli_say(cli, "%llu: waits for approval by %s", (unsigned long long)e->row.id,
+        cli_say(cli, "%llu: waits for approval by %s", (unsigned long long)e->of.row.id,
                 approvals_text(a->needed & ~a->given));
 }
 
 /* "3: wave 1 soaks 3 orbits, until 2026-..." */
 static void print_soak(struct cli *cli, const struct entry *e)
 {
-    for (uint32_t w = 0; w < e->rollout.n_waves; w++) {
-        const uint64_t until_ms = soaks_until(&e->rollout, w);
+    for (uint32_t w = 0; w < e->of.is.n_waves; w++) {
+        const uint64_t until_ms = soaks_until(&e->of.is, w);
         char at[CLI_TIME_CAP], orbits[24] = "";
 
         if (until_ms == 0)
             continue;
-        if (e->row.soak_orbits > 0)
-            (void)snprintf(orbits, sizeof orbits, " %u orbit%s,", e->row.soak_orbits,
-                           e->row.soak_orbits == 1 ? "" : "s");
-        cli_say(cli, "%llu: wave %u soaks%s until %s", (unsigned long long)e->row.id, w + 1, orbits,
-                cli_time((int64_t)until_ms, at));
+        if (e->of.row.soak_orbits > 0)
+            (void)snprintf(orbits, sizeof orbits, " %u orbit%s,", e->of.row.soak_orbits,
+                           e->of.row.soak_orbits == 1 ? "" : "s");
+        cli_say(cli, "%llu: wave %u soaks%s until %s", (unsigned long long)e->of.row.id, w + 1,
+                orbits, cli_time((int64_t)until_ms, at));
     }
 }
 
 static void print_forced(struct cli *cli, const struct entry *e)
 {
-    for (uint32_t i = 0; i < e->rollout.n_tasks; i++) {
-        const char *satellite = e->rollout.task[i].satellite;
+    for (uint32_t i = 0; i < e->of.is.n_tasks; i++) {
+        const char *satellite = e->of.is.task[i].satellite;
 
-        if (e->forced[i] && e->missing[i] == 0)
-            cli_say(cli, "%llu: goes on without %s", (unsigned long long)e->row.id, satellite);
-        else if (e->forced[i])
+        if (e->forced[i].is && e->forced[i].missing == 0)
+            cli_say(cli, "%llu: goes on without %s", (unsigned long long)e->of.row.id, satellite);
+        else if (e->forced[i].is)
             cli_say(cli, "%llu: to go on without %s waits for approval by %s",
-                    (unsigned long long)e->row.id, satellite, approvals_text(e->missing[i]));
+                    (unsigned long long)e->of.row.id, satellite,
+                    approvals_text(e->forced[i].missing));
     }
 }
 
@@ -278,63 +297,60 @@ static enum rc read_approvals(struct store *store, struct entry *e, struct trust
 {
     enum rc rc = RC_OK;
 
-    if (e->row.approve != 0 && !*trust)
+    e->forced = calloc(e->of.is.n_tasks + 1U, sizeof *e->forced);
+    if (!e->forced)
+        return err_set(err, RC_NO_MEMORY, "rollouts");
+    if (e->of.row.approve != 0 && !*trust)
         rc = approvals_trust(store, clock_unix_ms(), trust, err);
     if (rc == RC_OK)
-        rc = approvals_of(store, *trust, &(struct approvals_about){ .row = &e->row }, &e->approvals,
-                          err);
-    for (uint32_t i = 0; rc == RC_OK && i < e->rollout.n_tasks; i++) {
-        const struct approvals_about about = { .row = &e->row,
-                                               .satellite = e->rollout.task[i].satellite };
+        rc = approvals_of(store, *trust, &(struct approvals_about){ .row = &e->of.row },
+                          &e->approvals, err);
+    for (uint32_t i = 0; rc == RC_OK && i < e->of.is.n_tasks; i++) {
+        const struct approvals_about about = { .row = &e->of.row,
+                                               .satellite = e->of.is.task[i].satellite };
         struct approvals a;
 
-        e->forced[i] = e->rollout.task[i].excused;
-        if (!e->forced[i])
+        e->forced[i].is = e->of.is.task[i].excused;
+        if (!e->forced[i].is)
             continue;
         rc = approvals_of(store, *trust, &about, &a, err);
-        e->missing[i] = rc == RC_OK ? a.needed & ~a.given : 0;
+        e->forced[i].missing = rc == RC_OK ? a.needed & ~a.given : 0;
     }
     return rc;
 }
 
-/* Rollout `only`, or all of them when it is 0; the caller frees *ret. */
-static enum rc read_entries(struct store *store, uint64_t only, struct entry **ret, size_t *ret_n,
+/* Rollout `only`, or all of them when it is 0; end with entries_done. */
+static enum rc read_entries(struct store *store, uint64_t only, struct entries *ret,
                             struct err *err)
 {
     scoped(free_ptr) struct store_rollout *rows = NULL;
-    scoped(free_ptr) struct entry *entries = NULL;
     scoped(trust_free) struct trust *trust = NULL;
     size_t n = 0;
-    size_t used = 0;
     enum rc rc = store_rollouts(store, 0, &rows, &n, err);
 
     if (rc != RC_OK)
         return rc;
-    entries = calloc(n + 1, sizeof *entries);
-    if (!entries)
+    ret->at = calloc(n + 1, sizeof *ret->at);
+    if (!ret->at)
         return err_set(err, RC_NO_MEMORY, "rollouts");
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         if (only != 0 && rows[i].id != only)
             continue;
-        rc = advance_read(store, rows[i].id, &entries[used].row, &entries[used].rollout, NULL, err);
+        struct entry *e = &ret->at[ret->n++];
+
+        rc = advance_read(store, rows[i].id, &e->of, err);
         if (rc == RC_OK)
-            rc = read_approvals(store, &entries[used], &trust, err);
-        used += rc == RC_OK;
+            rc = read_approvals(store, e, &trust, err);
     }
-    if (rc == RC_OK && only != 0 && used == 0)
-        rc = err_set(err, RC_NOT_FOUND, "rollout %llu", (unsigned long long)only);
-    if (rc != RC_OK)
-        return rc;
-    *ret_n = used;
-    *ret = entries;
-    entries = NULL;
-    return RC_OK;
+    return rc == RC_OK && only != 0 && ret->n == 0
+               ? err_set(err, RC_NOT_FOUND, "rollout %llu", (unsigned long long)only)
+               : rc;
 }
 
 static bool any_paused(const struct entry *entries, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (entries[i].rollout.state == ROLLOUT_PAUSED)
+        if (entries[i].of.is.state == ROLLOUT_PAUSED)
             return true;
     return false;
 }
@@ -342,20 +358,21 @@ static bool any_paused(const struct entry *entries, size_t n)
 static bool any_running(const struct entry *entries, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (entries[i].rollout.state == ROLLOUT_RUNNING ||
-            entries[i].rollout.state == ROLLOUT_AWAITING)
+        if (entries[i].of.is.state == ROLLOUT_RUNNING || entries[i].of.is.state == ROLLOUT_AWAITING)
             return true;
     return false;
 }
 
 int rollout_show(struct cli *cli, struct store *store, uint64_t only, bool waves)
 {
-    scoped(free_ptr) struct entry *entries = NULL;
+    scoped(entries_done) struct entries all = { 0 };
     struct err err = { 0 };
-    size_t n = 0;
 
-    if (read_entries(store, only, &entries, &n, &err) != RC_OK)
+    if (read_entries(store, only, &all, &err) != RC_OK)
         return cli_fail(cli, &err, "berth rollout list");
+    const struct entry *entries = all.at;
+    const size_t n = all.n;
+
     cli->again = any_running(entries, n);
     int paused = any_paused(entries, n) ? CLI_PAUSED : CLI_OK;
 

@@ -11,30 +11,77 @@ struct undo {
     struct store_rollout row;
     struct fleet *fleet;
     struct view *view;
-    bool changes; /* something is not as it was */
+    bool changes;      /* something is not as it was */
+    struct lost *lost; /* sorted */
+    size_t n_lost;
+    uint32_t n_holds; /* wants that hold a payload: those of fleet->want, by index */
+    uint32_t hold[FLEET_WANTS_MAX];
 };
 
-/* Whether this version went to the satellite in a wave that failed. */
-static enum rc failed_there(const struct undo *u, const char *satellite, uint64_t generation,
-                            bool *ret, struct err *err)
+uint32_t undo_wants(const struct fleet *fleet)
+{
+    return FLEET_WANTS_MAX + fleet->n_satellites;
+}
+
+/* An order that went to a satellite in a wave that failed. */
+struct lost {
+    char satellite[NAME_CAP];
+    uint64_t generation;
+};
+
+static int by_order(const void *a, const void *b)
+{
+    const struct lost *x = a, *y = b;
+    const int by_id = strcmp(x->satellite, y->satellite);
+
+    return by_id != 0 ? by_id : (x->generation > y->generation) - (x->generation < y->generation);
+}
+
+static enum rc add_lost(struct undo *u, const struct store_wave *waves, size_t n, struct err *err)
+{
+    struct lost *more = reallocarray(u->lost, u->n_lost + n + 1, sizeof *more);
+
+    if (!more)
+        return err_set(err, RC_NO_MEMORY, "undo");
+    u->lost = more;
+    for (size_t i = 0; i < n; i++) {
+        if (waves[i].state != WAVE_FAILED)
+            continue;
+        u->lost[u->n_lost].generation = waves[i].generation;
+        memcpy(u->lost[u->n_lost++].satellite, waves[i].satellite, NAME_CAP);
+    }
+    return RC_OK;
+}
+
+/* Of all rollouts of the payload, once. */
+static enum rc load_lost(struct undo *u, struct err *err)
 {
     scoped(free_ptr) struct store_rollout *rows = NULL;
     size_t n = 0;
     enum rc rc = store_rollouts(u->store, 0, &rows, &n, err);
 
-    *ret = false;
-    for (size_t i = 0; rc == RC_OK && i < n && !*ret; i++) {
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
         scoped(free_ptr) struct store_wave *waves = NULL;
         size_t n_waves = 0;
 
         if (strcmp(rows[i].tenant, u->row.tenant) != 0 || strcmp(rows[i].name, u->row.name) != 0)
             continue;
         rc = store_waves(u->store, rows[i].id, &waves, &n_waves, err);
-        for (size_t k = 0; rc == RC_OK && k < n_waves; k++)
-            *ret = *ret || (waves[k].state == WAVE_FAILED && waves[k].generation == generation &&
-                            strcmp(waves[k].satellite, satellite) == 0);
+        if (rc == RC_OK)
+            rc = add_lost(u, waves, n_waves, err);
     }
+    if (rc == RC_OK && u->n_lost > 0)
+        qsort(u->lost, u->n_lost, sizeof *u->lost, by_order);
     return rc;
+}
+
+/* Whether this version went to the satellite in a wave that failed. */
+static bool failed_there(const struct undo *u, const char *satellite, uint64_t generation)
+{
+    struct lost key = { .generation = generation };
+
+    (void)snprintf(key.satellite, sizeof key.satellite, "%s", satellite);
+    return u->n_lost > 0 && bsearch(&key, u->lost, u->n_lost, sizeof key, by_order);
 }
 
 /* The payload's line in what was in force before, all zero if it was not there. */
@@ -51,14 +98,12 @@ static enum rc line_before(const struct undo *u, const struct store_wave *wave,
     *ret = (struct order_line){ 0 };
     while (rc == RC_OK && n-- > 0) {
         const struct order_line *line;
-        bool failed = false;
 
-        if (rows[n].generation >= wave->generation)
+        if (rows[n].generation >= wave->generation ||
+            failed_there(u, wave->satellite, rows[n].generation))
             continue;
         rc = view_load_order(u->store, wave->satellite, rows[n].generation, order, err);
-        if (rc == RC_OK)
-            rc = failed_there(u, wave->satellite, rows[n].generation, &failed, err);
-        if (rc != RC_OK || failed)
+        if (rc != RC_OK)
             continue;
         struct want want = want_of(order);
 
@@ -72,20 +117,33 @@ static enum rc line_before(const struct undo *u, const struct store_wave *wave,
 
 static enum rc add_want(struct undo *u, const struct fleet_want *want, struct err *err)
 {
-    if (u->fleet->n_wants == FLEET_WANTS_MAX)
-        return err_set(err, RC_TOO_LARGE, "more than %u lines", FLEET_WANTS_MAX);
+    if (u->fleet->n_wants == u->fleet->wants_max)
+        return err_set(err, RC_TOO_LARGE, "more than %u lines", u->fleet->wants_max);
     u->fleet->want[u->fleet->n_wants++] = *want;
     return RC_OK;
 }
 
-static bool has_hold(const struct fleet *fleet, const struct order_line *line)
+static bool has_hold(const struct undo *u, const struct order_line *line)
 {
-    for (uint32_t i = 0; i < fleet->n_wants; i++)
-        if (fleet->want[i].hold && fleet->want[i].select.key[0] == '\0' &&
-            strcmp(fleet->want[i].tenant, line->tenant) == 0 &&
-            strcmp(fleet->want[i].name, line->name) == 0)
+    for (uint32_t i = 0; i < u->n_holds; i++) {
+        const struct fleet_want *want = &u->fleet->want[u->hold[i]];
+
+        if (strcmp(want->tenant, line->tenant) == 0 && strcmp(want->name, line->name) == 0)
             return true;
+    }
     return false;
+}
+
+static enum rc add_hold(struct undo *u, const struct order_line *line, struct err *err)
+{
+    struct fleet_want want = { .hold = true };
+
+    if (u->n_holds == FLEET_WANTS_MAX)
+        return err_set(err, RC_TOO_LARGE, "more than %u other payloads", FLEET_WANTS_MAX);
+    (void)snprintf(want.tenant, sizeof want.tenant, "%s", line->tenant);
+    (void)snprintf(want.name, sizeof want.name, "%s", line->name);
+    u->hold[u->n_holds++] = u->fleet->n_wants;
+    return add_want(u, &want, err);
 }
 
 /* All but the rollout's payload stays as it is ordered. */
@@ -95,14 +153,10 @@ static enum rc hold_others(struct undo *u, const struct want *now, struct err *e
 
     for (uint32_t i = 0; rc == RC_OK && i < now->n_lines; i++) {
         const struct order_line *line = &now->line[i];
-        struct fleet_want want = { .hold = true };
 
-        if (has_hold(u->fleet, line) ||
-            (strcmp(line->tenant, u->row.tenant) == 0 && strcmp(line->name, u->row.name) == 0))
-            continue;
-        (void)snprintf(want.tenant, sizeof want.tenant, "%s", line->tenant);
-        (void)snprintf(want.name, sizeof want.name, "%s", line->name);
-        rc = add_want(u, &want, err);
+        if (!has_hold(u, line) &&
+            (strcmp(line->tenant, u->row.tenant) != 0 || strcmp(line->name, u->row.name) != 0))
+            rc = add_hold(u, line, err);
     }
     return rc;
 }
@@ -146,10 +200,10 @@ static enum rc keep_satellite(struct undo *u, const char *id, uint32_t kept, str
     struct fleet *f = u->fleet;
 
     for (uint32_t i = kept; i < f->n_satellites; i++) {
+        if (strcmp(f->satellite[i].id, id) != 0)
+            continue;
         struct fleet_satellite sat = f->satellite[i];
 
-        if (strcmp(sat.id, id) != 0)
-            continue;
         f->satellite[i] = f->satellite[kept];
         sat.orbit = FLEET_NO_ORBIT;
         f->satellite[kept] = sat;
@@ -179,6 +233,7 @@ enum rc undo_fleet(struct store *store, uint64_t rollout, struct fleet *fleet, s
 {
     scoped(view_free) struct view *view = NULL;
     scoped(free_ptr) struct store_wave *waves = NULL;
+    scoped(free_ptr) struct lost *lost = NULL;
     struct undo u = { .store = store, .fleet = fleet };
     uint32_t kept = 0;
     size_t n = 0;
@@ -188,6 +243,9 @@ enum rc undo_fleet(struct store *store, uint64_t rollout, struct fleet *fleet, s
         rc = store_waves(store, rollout, &waves, &n, err);
     if (rc == RC_OK)
         rc = view_load(store, &view, err);
+    if (rc == RC_OK)
+        rc = load_lost(&u, err);
+    lost = u.lost;
     u.view = view;
     fleet->n_wants = 0;
     for (size_t i = 0; rc == RC_OK && i < n; i++)

@@ -18,8 +18,12 @@
  * Reads the store, best inside a transaction.  RC_NOT_FOUND: no such rollout.  RC_ROLLOUT_STATE:
  * none of its orders was released, or a later one has changed the payload again, or all is as it
  * was.  RC_NO_SATELLITE, RC_NO_PACKAGE: not in the file, not in the store any more.  RC_TOO_LARGE:
- * more than FLEET_WANTS_MAX lines.  fleet is good for nothing then. */
+ * more lines than the fleet has room for, or than FLEET_WANTS_MAX other payloads.  fleet is good
+ * for nothing then. */
 must_check enum rc undo_fleet(struct store *store, uint64_t rollout, struct fleet *fleet,
                               struct err *err);
+
+/* For how many wants there should be room to undo any rollout on the satellites of a file. */
+uint32_t undo_wants(const struct fleet *fleet);
 
 #endif

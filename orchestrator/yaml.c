@@ -13,7 +13,7 @@
 #include "orchestrator/yaml_units.h"
 
 #define TEXT_CHUNK 65536U
-#define KEYS_MAX 4096U /* of one map: looking for a key is a walk */
+#define KEYS_MAX 1024U /* of one map: looking for a key is a walk */
 
 /* Text of one document: a list of blocks, so that pointers stay valid. */
 struct block {

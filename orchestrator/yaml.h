@@ -24,8 +24,8 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define YAML_BYTES_MAX (1024U * 1024U)
-#define YAML_NODES_MAX 20000U
+#define YAML_BYTES_MAX (8U * 1024U * 1024U) /* a fleet file of FLEET_SATELLITES_MAX fits */
+#define YAML_NODES_MAX 250000U
 #define YAML_NESTING_MAX 12U
 
 enum yaml_type { YAML_SCALAR = 1, YAML_LIST, YAML_MAP };

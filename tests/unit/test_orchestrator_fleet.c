@@ -229,9 +229,55 @@ static void exports_what_it_read(void **state)
             fail_msg("%s in\n%s", err.what, text);
         forget_lines(fleet);
         forget_lines(again);
+        assert_memory_equal(fleet->satellite, again->satellite,
+                            fleet->n_satellites * sizeof *fleet->satellite);
+        assert_memory_equal(fleet->want, again->want, fleet->n_wants * sizeof *fleet->want);
+        again->satellite = fleet->satellite;
+        again->want = fleet->want;
         assert_memory_equal(fleet, again, sizeof *fleet);
         free(text);
         json_decref(doc);
+    }
+}
+
+/* n satellites, of which the last one may be called as the first one is; the caller frees it. */
+static char *many(uint32_t n, bool twice)
+{
+    const size_t cap = 64 + (size_t)n * 24;
+    char *text = malloc(cap);
+    int at = text ? snprintf(text, cap, "fleet: a\ndesired: []\nsatellites:\n") : -1;
+
+    assert_true(at > 0);
+    for (uint32_t i = 0; i < n; i++)
+        at += snprintf(text + at, cap - (size_t)at, "- {id: sat-%05u}\n",
+                       twice && i + 1 == n ? 0 : i);
+    assert_true((size_t)at < cap);
+    return text;
+}
+
+static void holds_so_many_and_no_more(void **state)
+{
+    static const struct {
+        uint32_t n;
+        bool twice;
+        const char *says;
+    } rows[] = {
+        { FLEET_SATELLITES_MAX, false, NULL },
+        { FLEET_SATELLITES_MAX, true, "fleet.yaml:10003:3: sat-00000 is listed twice (line 4)" },
+        { FLEET_SATELLITES_MAX + 1, false, "fleet.yaml:4:1: more than 10000 satellites" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        scoped(free_ptr) char *text = many(rows[i].n, rows[i].twice);
+        scoped(free_ptr) struct fleet *fleet = NULL;
+        struct err err = { 0 };
+
+        assert_rc(read_text(text, &fleet, &err), rows[i].says ? RC_YAML : RC_OK);
+        if (rows[i].says)
+            assert_string_equal(err.what, rows[i].says);
+        else
+            assert_string_equal(fleet->satellite[rows[i].n - 1].id, "sat-09999");
     }
 }
 
@@ -329,7 +375,7 @@ static void refuses_a_bad_sky(void **state)
     "fleet: a\ndesired: []"
         { SPREAD("0"), "fleet.yaml:1:", "plane" },
         { SPREAD("0%"), "fleet.yaml:1:", "spread: expected 1% to 100%" },
-        { SPREAD("257"), "fleet.yaml:1:", "plane" },
+        { SPREAD("10001"), "fleet.yaml:1:", "plane" },
     };
 
     (void)state;
@@ -480,13 +526,10 @@ static void the_example_is_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_good_file),
-        cmocka_unit_test(reads_the_sky),
-        cmocka_unit_test(exports_what_it_read),
-        cmocka_unit_test(refuses_a_bad_sky),
-        cmocka_unit_test(conditions),
-        cmocka_unit_test(built_in_policy_is_a_canary),
-        cmocka_unit_test(refuses),
+        cmocka_unit_test(reads_a_good_file),           cmocka_unit_test(reads_the_sky),
+        cmocka_unit_test(exports_what_it_read),        cmocka_unit_test(holds_so_many_and_no_more),
+        cmocka_unit_test(refuses_a_bad_sky),           cmocka_unit_test(conditions),
+        cmocka_unit_test(built_in_policy_is_a_canary), cmocka_unit_test(refuses),
         cmocka_unit_test(the_example_is_good),
     };
 

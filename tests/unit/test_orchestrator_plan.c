@@ -81,7 +81,7 @@ static bool brings(void *arg, const struct store_package *package, const struct 
 static int set_up(void **state)
 {
     (void)state;
-    fleet = calloc(1, sizeof *fleet);
+    fleet = fleet_new(SATS, FLEET_WANTS_MAX);
     assert_non_null(fleet);
     (void)snprintf(fleet->name, sizeof fleet->name, "aurora");
     (void)snprintf(fleet->source, sizeof fleet->source, "f.yaml");

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orchestrator/names.h"
 #include "orchestrator/plan_waves.h"
 
 static struct fleet *read_text(const char *text)
@@ -109,10 +110,12 @@ static uint32_t dice(uint32_t n)
 }
 
 #define FEW 8U
+#define MANY 256U
 
 struct world {
     struct fleet fleet;
-    uint32_t which[FLEET_SATELLITES_MAX];
+    struct fleet_satellite satellite[MANY];
+    uint32_t which[MANY];
     struct fleet_wave wave[5];
     struct plan_dealing in;
 };
@@ -132,6 +135,7 @@ static void make(struct world *w, uint32_t most, uint32_t rules)
 
     memset(w, 0, sizeof *w);
     (void)snprintf(w->fleet.source, sizeof w->fleet.source, "fleet.yaml");
+    w->fleet.satellite = w->satellite;
     w->fleet.n_satellites = 1 + dice(most);
     for (uint32_t i = 0; i < w->fleet.n_satellites; i++) {
         struct fleet_satellite *sat = &w->fleet.satellite[i];
@@ -263,7 +267,7 @@ static bool exists(const struct world *w, uint32_t *wave, uint32_t at) // NOLINT
 /* What came out breaks no rule, has no empty wave and is the same again. */
 static void check(const struct world *w, const uint32_t *wave, uint32_t waves)
 {
-    uint32_t again[FLEET_SATELLITES_MAX] = { 0 }, n = 0;
+    uint32_t again[MANY] = { 0 }, n = 0;
 
     assert_true(keeps(w, wave, w->in.n));
     assert_true(waves <= w->in.n_waves);
@@ -291,7 +295,7 @@ static void spreads(void **state)
     (void)state;
     assert_non_null(w);
     for (uint32_t round = 0; round < 6000; round++) {
-        uint32_t wave[FLEET_SATELLITES_MAX] = { 0 }, any[FEW] = { 0 }, waves = 0;
+        uint32_t wave[MANY] = { 0 }, any[FEW] = { 0 }, waves = 0;
         struct err err = { 0 };
 
         seed = round;
@@ -327,10 +331,10 @@ static void spreads_many(void **state)
     (void)state;
     assert_non_null(w);
     for (uint32_t round = 0; round < 200; round++) {
-        uint32_t wave[FLEET_SATELLITES_MAX] = { 0 }, waves = 0;
+        uint32_t wave[MANY] = { 0 }, waves = 0;
 
         seed = round;
-        make(w, FLEET_SATELLITES_MAX, 2);
+        make(w, MANY, 2);
         if (plan_waves(&w->in, wave, &waves, NULL) != RC_OK)
             continue;
         check(w, wave, waves);
@@ -339,10 +343,35 @@ static void spreads_many(void **state)
     assert_true(done > 5);
 }
 
+#define TEXTS 1000U
+
+/* What labels' values and ids are found by. */
+static void numbers_names(void **state)
+{
+    scoped(names_done) struct names names = { 0 };
+    static char text[TEXTS][8];
+
+    (void)state;
+    assert_int_equal(names_find(&names, "none has room"), NAMES_NONE);
+    assert_rc(names_make(&names, TEXTS, NULL), RC_OK);
+    for (uint32_t i = 0; i < TEXTS; i++) {
+        (void)snprintf(text[i], sizeof text[i], "%x", i * i);
+        assert_int_equal(names_find(&names, text[i]), NAMES_NONE);
+        assert_int_equal(names_put(&names, text[i]), i);
+    }
+    for (uint32_t i = 0; i < TEXTS; i++) {
+        assert_int_equal(names_find(&names, text[i]), i);
+        assert_int_equal(names_put(&names, text[i]), i);
+    }
+    assert_int_equal(names.n, TEXTS);
+    assert_int_equal(names_find(&names, ""), NAMES_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deals_waves),
+        cmocka_unit_test(numbers_names),
         cmocka_unit_test(spreads),
         cmocka_unit_test(spreads_many),
     };

@@ -20,7 +20,7 @@ static struct fleet *fleet;
 static int set_up(void **state)
 {
     (void)state;
-    fleet = calloc(1, sizeof *fleet);
+    fleet = fleet_new(2, 0);
     assert_non_null(fleet);
     fleet->n_stations = fleet->n_satellites = 2;
     for (unsigned int i = 0; i < 2; i++) {

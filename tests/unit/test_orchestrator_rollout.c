@@ -12,12 +12,29 @@
 #include "orchestrator/rollout.h"
 
 #define NOW 1000000ULL
+#define TASKS 16U
+
+/* Room for the tasks of rollouts that live at the same time, by turns. */
+static struct rollout_task *some_tasks(void)
+{
+    static struct rollout_task room[4][TASKS];
+    static unsigned turn;
+    struct rollout_task *ret = room[turn++ % 4];
+
+    memset(ret, 0, sizeof room[0]);
+    return ret;
+}
 
 /* Three satellites: one canary, then two. */
 static struct rollout three(enum wave_state first, enum wave_state second)
 {
     struct rollout r = {
-        .approved = true, .state = ROLLOUT_RUNNING, .fail_max = 1, .n_waves = 2, .n_tasks = 3
+        .approved = true,
+        .state = ROLLOUT_RUNNING,
+        .fail_max = 1,
+        .n_waves = 2,
+        .n_tasks = 3,
+        .task = some_tasks(),
     };
 
     r.wave[0].state = first;
@@ -264,6 +281,7 @@ static struct rollout of_budget(const struct budget *b, struct rollout_seen *see
 {
     struct rollout r = b->policy;
 
+    r.task = some_tasks();
     r.approved = true;
     r.state = ROLLOUT_RUNNING;
     r.n_waves = 1;
@@ -443,6 +461,7 @@ static void refuses_what_cannot_be(void **state)
     assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
     r = good, r.task[0].wave = 1; /* wave 1 is empty */
     assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
+    r.task[0].wave = 0;
     r = good, r.wave[0].state = WAVE_WAITING;
     assert_rc(rollout_check(&r, &err), RC_ROLLOUT_STATE);
     r = good, r.wave[1].state = 0;
@@ -475,7 +494,7 @@ static uint32_t dice(uint32_t sides)
 
 static struct rollout random_rollout(void)
 {
-    struct rollout r = { .approved = true, .state = ROLLOUT_RUNNING };
+    struct rollout r = { .approved = true, .state = ROLLOUT_RUNNING, .task = some_tasks() };
 
     r.fail_max = 1 + dice(3);
     if (dice(2))

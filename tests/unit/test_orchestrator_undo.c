@@ -138,7 +138,7 @@ static const struct history histories[] = {
 
 static struct fleet *fleet_of(uint32_t n)
 {
-    struct fleet *fleet = calloc(1, sizeof *fleet);
+    struct fleet *fleet = fleet_new(n, n + FLEET_WANTS_MAX);
 
     assert_non_null(fleet);
     fleet->n_satellites = n;
