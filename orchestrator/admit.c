@@ -44,8 +44,8 @@ static enum rc read_use(struct bytes envelope, struct admit_version *ret, struct
     return RC_OK;
 }
 
-enum rc admit_version(const struct home *home, const struct digest *manifest,
-                      struct admit_version *ret, struct err *err)
+static enum rc read_version(const struct home *home, const struct digest *manifest,
+                            struct admit_version *ret, struct err *err)
 {
     scoped(package_done) struct package package = { 0 };
     scoped(close_fd) int fd = -1;
@@ -57,6 +57,41 @@ enum rc admit_version(const struct home *home, const struct digest *manifest,
     if (rc != RC_OK && rc != RC_NO_PACKAGE && rc != RC_NOT_FOUND)
         return rc;
     *ret = version;
+    return RC_OK;
+}
+
+void admit_known_done(struct admit_known *known)
+{
+    free(known->of);
+    *known = (struct admit_known){ 0 };
+}
+
+enum rc admit_version(const struct home *home, struct admit_known *known,
+                      const struct digest *manifest, struct admit_version *ret, struct err *err)
+{
+    struct admit_entry fresh = { .manifest = *manifest };
+
+    for (size_t i = 0; i < known->n; i++) {
+        if (digest_same(&known->of[i].manifest, manifest)) {
+            *ret = known->of[i].version;
+            return RC_OK;
+        }
+    }
+    if (known->n == known->cap) {
+        const size_t cap = known->cap ? 2 * known->cap : 16;
+        struct admit_entry *more = reallocarray(known->of, cap, sizeof *more);
+
+        if (!more)
+            return err_set(err, RC_NO_MEMORY, "version");
+        known->of = more;
+        known->cap = cap;
+    }
+    enum rc rc = read_version(home, manifest, &fresh.version, err);
+
+    if (rc != RC_OK)
+        return rc;
+    known->of[known->n++] = fresh;
+    *ret = fresh.version;
     return RC_OK;
 }
 
@@ -105,24 +140,24 @@ static enum rc check_sums(const struct trust *trust, const struct uses *uses, st
     return RC_OK;
 }
 
-static enum rc read_uses(const struct home *home, const struct want *order, struct uses *ret,
-                         struct err *err)
+static enum rc read_uses(const struct home *home, struct admit_known *known,
+                         const struct want *order, struct uses *ret, struct err *err)
 {
     enum rc rc = RC_OK;
 
     for (uint32_t i = 0; rc == RC_OK && i < order->n_lines; i++)
-        rc = admit_version(home, &order->line[i].manifest, &ret->of[ret->n++], err);
+        rc = admit_version(home, known, &order->line[i].manifest, &ret->of[ret->n++], err);
     return rc;
 }
 
-enum rc admit_sums(const struct home *home, const struct trust *trust, const struct want *order,
-                   struct err *err)
+enum rc admit_sums(const struct home *home, struct admit_known *known, const struct trust *trust,
+                   const struct want *order, struct err *err)
 {
     scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);
 
     if (!uses)
         return err_set(err, RC_NO_MEMORY, "order");
-    enum rc rc = read_uses(home, order, uses, err);
+    enum rc rc = read_uses(home, known, order, uses, err);
     return rc == RC_OK ? check_sums(trust, uses, err) : rc;
 }
 
@@ -140,7 +175,7 @@ static enum rc check_amount(const struct amount *a, const char *satellite, struc
                    (unsigned long long)a->ordered, (unsigned long long)a->there);
 }
 
-enum rc admit_capacity(const struct home *home, const struct want *order,
+enum rc admit_capacity(const struct home *home, struct admit_known *known, const struct want *order,
                        const struct fleet_satellite *satellite, struct err *err)
 {
     scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);
@@ -149,7 +184,7 @@ enum rc admit_capacity(const struct home *home, const struct want *order,
 
     if (!uses)
         return err_set(err, RC_NO_MEMORY, "order");
-    enum rc rc = read_uses(home, order, uses, err);
+    enum rc rc = read_uses(home, known, order, uses, err);
     for (uint32_t i = 0; i < uses->n; i++) {
         const struct admit_version *u = &uses->of[i];
 
@@ -172,14 +207,14 @@ enum rc admit_capacity(const struct home *home, const struct want *order,
     return rc;
 }
 
-enum rc admit_used(const struct home *home, const struct want *order, const char *tenant,
-                   const char *team, struct admit_use *ret, struct err *err)
+enum rc admit_used(const struct home *home, struct admit_known *known, const struct want *order,
+                   const char *tenant, const char *team, struct admit_use *ret, struct err *err)
 {
     scoped(free_ptr) struct uses *uses = calloc(1, sizeof *uses);
 
     if (!uses)
         return err_set(err, RC_NO_MEMORY, "order");
-    enum rc rc = read_uses(home, order, uses, err);
+    enum rc rc = read_uses(home, known, order, uses, err);
     if (rc == RC_OK)
         *ret = sum_of(uses, tenant, team);
     return rc;

@@ -20,25 +20,41 @@ struct admit_version {
     struct resources limits;
     uint64_t store_bytes; /* of its package, and unpacked */
 };
-must_check enum rc admit_version(const struct home *home, const struct digest *manifest,
-                                 struct admit_version *ret, struct err *err);
+
+/* What versions were seen to take, so that each package is read once.  All zero is empty. */
+struct admit_entry {
+    struct digest manifest;
+    struct admit_version version;
+};
+struct admit_known {
+    size_t n, cap;
+    struct admit_entry *of;
+};
+void admit_known_done(struct admit_known *known); /* scope cleaner */
+
+/* What a version takes; nothing (known = false) if its package is not here. */
+must_check enum rc admit_version(const struct home *home, struct admit_known *known,
+                                 const struct digest *manifest, struct admit_version *ret,
+                                 struct err *err);
 
 /* RC_OK, or the code with which the satellite would refuse the last of them:
  * RC_DELEGATION_EXCEEDED, RC_GRANT_EXCEEDED, RC_DELEGATION_MISSING. */
-must_check enum rc admit_sums(const struct home *home, const struct trust *trust,
-                              const struct want *order, struct err *err);
+must_check enum rc admit_sums(const struct home *home, struct admit_known *known,
+                              const struct trust *trust, const struct want *order, struct err *err);
 
 /* Whether all that the order has run together fits into what the satellite has.  RC_NO_SPACE, which
  * says of what there is too little, how much is ordered and how much there is. */
-must_check enum rc admit_capacity(const struct home *home, const struct want *order,
-                                  const struct fleet_satellite *satellite, struct err *err);
+must_check enum rc admit_capacity(const struct home *home, struct admit_known *known,
+                                  const struct want *order, const struct fleet_satellite *satellite,
+                                  struct err *err);
 
 /* What a team and its teams use by an order ("" = the tenant in all), and by how many payloads. */
 struct admit_use {
     struct resources total;
     uint32_t payloads;
 };
-must_check enum rc admit_used(const struct home *home, const struct want *order, const char *tenant,
-                              const char *team, struct admit_use *ret, struct err *err);
+must_check enum rc admit_used(const struct home *home, struct admit_known *known,
+                              const struct want *order, const char *tenant, const char *team,
+                              struct admit_use *ret, struct err *err);
 
 #endif

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
-#include "orchestrator/names.h"
 #include "orchestrator/planning_sky.h"
 #include "orchestrator/reserved.h"
 #include "orchestrator/since.h"
@@ -166,11 +165,9 @@ static enum rc find_rest(struct rest *r, struct store *store, struct err *err)
     if (rc == RC_OK)
         rc = quota_book_load(store, r->view, (uint64_t)r->now_ms, &book, err);
     if (rc == RC_OK)
-        rc = names_make(&r->ids, r->fleet->n_satellites, err);
+        rc = fleet_ids(r->fleet, &r->ids, err);
     if (rc != RC_OK)
         return rc;
-    for (uint32_t i = 0; i < r->fleet->n_satellites; i++)
-        (void)names_put(&r->ids, r->fleet->satellite[i].id);
     r->job = calloc(2U * n_waves + n + 1U, sizeof *r->job);
     r->ours = calloc(2U * n_waves + n + 1U, sizeof *r->ours);
     r->wave = calloc(r->fleet->n_satellites + 1U, sizeof *r->wave);

@@ -97,14 +97,15 @@ static const char *team_standing(const struct trust *trust, const struct team_vi
 static struct admit_use used_most(const struct home *home, const struct view *view,
                                   const struct team_view *v)
 {
+    scoped(admit_known_done) struct admit_known known = { 0 };
     struct admit_use most = { 0 };
 
     for (size_t i = 0; i < view->n; i++) {
         struct admit_use use = { 0 };
         struct err ignored;
 
-        if (admit_used(home, &view->satellite[i].order, v->tenant, v->team, &use, &ignored) ==
-                RC_OK &&
+        if (admit_used(home, &known, &view->satellite[i].order, v->tenant, v->team, &use,
+                       &ignored) == RC_OK &&
             (use.payloads > most.payloads || use.total.memory_bytes > most.total.memory_bytes))
             most = use;
     }

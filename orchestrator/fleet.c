@@ -9,7 +9,6 @@
 
 #include "base/name.h"
 #include "orchestrator/fleet_parts.h"
-#include "orchestrator/names.h"
 
 #define CAPACITY_BYTES_MAX (UINT64_C(1) << 50)
 
@@ -35,6 +34,15 @@ const char *fleet_label_of(const struct fleet_satellite *satellite, const char *
         if (strcmp(satellite->label[i].key, key) == 0)
             return satellite->label[i].value;
     return NULL;
+}
+
+enum rc fleet_ids(const struct fleet *fleet, struct names *ret, struct err *err)
+{
+    enum rc rc = names_make(ret, fleet->n_satellites, err);
+
+    for (uint32_t i = 0; rc == RC_OK && i < fleet->n_satellites; i++)
+        (void)names_put(ret, fleet->satellite[i].id);
+    return rc;
 }
 
 bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_label *condition)

@@ -39,6 +39,7 @@
 #include "manifest/approval.h"
 #include "orchestrator/contact.h"
 #include "orchestrator/json.h"
+#include "orchestrator/names.h"
 #include "orchestrator/rollout.h"
 #include "orchestrator/tle.h"
 #include "orchestrator/yaml.h"
@@ -223,6 +224,9 @@ must_check enum rc fleet_load(const char *path, struct fleet **ret, struct err *
 
 /* The value of a satellite's label; NULL = it has none of that key. */
 const char *fleet_label_of(const struct fleet_satellite *satellite, const char *key);
+
+/* The ids of its satellites, numbered as they stand in the file.  End with names_done. */
+must_check enum rc fleet_ids(const struct fleet *fleet, struct names *ret, struct err *err);
 
 /* Whether a satellite meets a condition. */
 bool fleet_matches(const struct fleet_satellite *satellite, const struct fleet_label *condition);

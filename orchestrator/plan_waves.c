@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "orchestrator/arena.h"
-#include "orchestrator/names.h"
 
 #define NO_GROUP NAMES_NONE
 #define NOBODY UINT32_MAX

@@ -112,27 +112,29 @@ enum rc planning_make(struct store *store, const struct fleet *fleet, const char
 }
 
 /* Inside what each tenant may have, and what the satellite has. */
-static enum rc check_sums(const struct home *home, const struct trust *trust,
-                          const struct want *order, const struct fleet_satellite *satellite,
-                          struct err *err)
+static enum rc check_sums(const struct home *home, struct admit_known *known,
+                          const struct trust *trust, const struct want *order,
+                          const struct fleet_satellite *satellite, struct err *err)
 {
-    enum rc rc = admit_sums(home, trust, order, err);
+    enum rc rc = admit_sums(home, known, trust, order, err);
 
-    return rc == RC_OK ? admit_capacity(home, order, satellite, err) : rc;
+    return rc == RC_OK ? admit_capacity(home, known, order, satellite, err) : rc;
 }
 
 enum rc planning_check(const struct planning *p, const struct home *home, const struct trust *trust,
                        uint64_t now_ms, struct err *err)
 {
+    scoped(admit_known_done) struct admit_known known = { 0 };
     enum rc rc = RC_OK;
 
-    for (uint32_t i = 0; rc == RC_OK && i < p->plan->n_changes; i++)
-        if (p->plan->change[i].verb != PLAN_REMOVE)
-            rc = checking_version(home, trust, &p->plan->change[i].to_manifest, false, now_ms, err);
+    for (uint32_t i = 0; rc == RC_OK && i < p->plan->n_rollouts; i++)
+        if (!digest_is_none(&p->plan->rollout[i].to_manifest)) /* else it is removed */
+            rc =
+                checking_version(home, trust, &p->plan->rollout[i].to_manifest, false, now_ms, err);
     for (uint32_t i = 0; rc == RC_OK && i < p->plan->n_satellites; i++)
         if (p->plan->satellite[i].changes)
-            rc =
-                check_sums(home, trust, &p->plan->satellite[i].order, &p->fleet->satellite[i], err);
+            rc = check_sums(home, &known, trust, &p->plan->satellite[i].order,
+                            &p->fleet->satellite[i], err);
     return rc;
 }
 
@@ -214,12 +216,70 @@ static void print_changes(struct cli *cli, const struct planning *p)
     cli_table_print(cli, table);
 }
 
-/* Whether two satellites get the same object, and for the same reason. */
-static bool same_ride(const struct plan_change *a, const struct plan_change *b)
+/* Orders changes by what is sent, and why. */
+static int by_ride(const struct plan_change *a, const struct plan_change *b)
 {
-    return b->bytes > 0 && digest_same(&a->to_manifest, &b->to_manifest) &&
-           a->ride.kind == b->ride.kind && a->ride.why == b->ride.why &&
-           digest_same(&a->ride.base, &b->ride.base);
+    const int to = memcmp(a->to_manifest.b, b->to_manifest.b, DIGEST_SIZE);
+    const int base = memcmp(a->ride.base.b, b->ride.base.b, DIGEST_SIZE);
+
+    if (to != 0 || base != 0)
+        return to != 0 ? to : base;
+    if (a->ride.kind != b->ride.kind)
+        return a->ride.kind < b->ride.kind ? -1 : 1;
+    return (a->ride.why > b->ride.why) - (a->ride.why < b->ride.why);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct plan_change *x = *(const struct plan_change *const *)a,
+                             *y = *(const struct plan_change *const *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int by_ride_then_place(const void *a, const void *b)
+{
+    const struct plan_change *x = *(const struct plan_change *const *)a,
+                             *y = *(const struct plan_change *const *)b;
+    const int ride = by_ride(x, y);
+
+    return ride != 0 ? ride : by_place(a, b);
+}
+
+/* Changes with which something is sent, the first one of each ride and what it is for how many. */
+struct rides {
+    uint32_t n;
+    const struct plan_change **first; /* in the order of the plan */
+    uint32_t *times;                  /* by change */
+};
+
+static void rides_done(struct rides *r)
+{
+    free(r->first);
+    free(r->times);
+}
+
+static bool rides_find(const struct plan *plan, struct rides *r)
+{
+    uint32_t n = 0;
+
+    r->first = calloc(plan->n_changes + 1U, sizeof(const struct plan_change *));
+    r->times = calloc(plan->n_changes + 1U, sizeof *r->times);
+    if (!r->first || !r->times)
+        return false;
+    for (uint32_t i = 0; i < plan->n_changes; i++)
+        if (plan->change[i].bytes > 0)
+            r->first[n++] = &plan->change[i];
+    if (n > 0)
+        qsort(r->first, n, sizeof(const struct plan_change *), by_ride_then_place);
+    for (uint32_t i = 0; i < n; i++) {
+        if (r->n == 0 || by_ride(r->first[r->n - 1], r->first[i]) != 0)
+            r->first[r->n++] = r->first[i];
+        r->times[r->first[r->n - 1] - plan->change]++;
+    }
+    if (r->n > 0)
+        qsort(r->first, r->n, sizeof(const struct plan_change *), by_place);
+    return true;
 }
 
 /* "acme/cam 2.0.0: delta from 1.2.0, 48,831 bytes (full 1,184,792): 3 satellites" */
@@ -242,19 +302,17 @@ static void print_ride(struct cli *cli, const struct plan_change *c, uint32_t n)
 static void print_rides(struct cli *cli, const struct planning *p)
 {
     const struct plan_change *change = p->plan->change;
+    scoped(rides_done) struct rides rides = { 0 };
     bool made = true, makable = true;
 
-    for (uint32_t i = 0; i < p->plan->n_changes; i++) {
-        uint32_t before = 0, n = 0;
+    if (!rides_find(p->plan, &rides))
+        cli_note(cli, "note: no memory to say what is sent");
+    for (uint32_t i = 0; i < rides.n; i++) {
+        const struct plan_change *first = rides.first[i];
 
-        for (uint32_t k = 0; k < p->plan->n_changes && change[i].bytes > 0; k++) {
-            before += k < i && same_ride(&change[i], &change[k]);
-            n += same_ride(&change[i], &change[k]);
-        }
-        if (n > 0 && before == 0)
-            print_ride(cli, &change[i], n);
-        made = made && (change[i].bytes == 0 || change[i].ride.why != RIDE_NOT_MADE);
-        makable = makable && (change[i].bytes == 0 || change[i].ride.why != RIDE_UNMAKABLE);
+        print_ride(cli, first, rides.times[first - change]);
+        made = made && first->ride.why != RIDE_NOT_MADE;
+        makable = makable && first->ride.why != RIDE_UNMAKABLE;
     }
     if (!made)
         cli_note(cli, "note: apply makes the missing deltas first; berth plan --deltas makes them "

@@ -68,41 +68,43 @@ static bool is_in_plan(const struct planning_sky *sky, uint32_t satellite,
                        const struct store_outgoing *row)
 {
     const struct plan *plan = sky->p->plan;
+    const struct plan_satellite *sat = &plan->satellite[satellite];
 
-    for (uint32_t i = 0; i < plan->n_changes; i++)
-        if (plan->change[i].satellite == satellite && plan->change[i].bytes > 0 &&
-            digest_same(&plan->change[i].ride.object, &row->object))
+    for (uint32_t i = sat->first; i < sat->first + sat->n; i++)
+        if (plan->change[i].bytes > 0 && digest_same(&plan->change[i].ride.object, &row->object))
             return true;
     return false;
 }
 
 /* What waits already, of any rollout. */
-static void add_waiting(struct planning_sky *sky, const struct store_outgoing *row)
+static void add_waiting(struct planning_sky *sky, const struct names *ids,
+                        const struct store_outgoing *row)
 {
-    const struct fleet *fleet = sky->p->fleet;
     const struct store_package *package = view_carried(sky->p->view, &row->object);
+    const uint32_t i = names_find(ids, row->satellite);
 
-    for (uint32_t i = 0; i < fleet->n_satellites; i++) {
-        if (strcmp(fleet->satellite[i].id, row->satellite) != 0 || is_in_plan(sky, i, row))
-            continue;
-        add_job(sky,
-                (struct schedule_job){ .satellite = i,
-                                       .tenant = tenant_of(sky, package ? package->tenant : ""),
-                                       .class = row->class <= CLASS_ORDER ? SCHEDULE_TRUST
-                                                                          : SCHEDULE_ROLLOUT,
-                                       .bytes = row->size,
-                                       .deadline_ms = INT64_MAX },
-                false, package ? &package->manifest : NULL);
-    }
+    if (i == NAMES_NONE || is_in_plan(sky, i, row))
+        return;
+    add_job(sky,
+            (struct schedule_job){ .satellite = i,
+                                   .tenant = tenant_of(sky, package ? package->tenant : ""),
+                                   .class = row->class <= CLASS_ORDER ? SCHEDULE_TRUST
+                                                                      : SCHEDULE_ROLLOUT,
+                                   .bytes = row->size,
+                                   .deadline_ms = INT64_MAX },
+            false, package ? &package->manifest : NULL);
 }
 
 static enum rc make_jobs(struct planning_sky *sky, struct store *store, struct err *err)
 {
     const struct plan *plan = sky->p->plan;
     scoped(free_ptr) struct store_outgoing *rows = NULL;
+    scoped(names_done) struct names ids = { 0 };
     size_t n = 0;
     enum rc rc = store_outgoing(store, NULL, OUTGOING_QUEUED, &rows, &n, err);
 
+    if (rc == RC_OK)
+        rc = fleet_ids(sky->p->fleet, &ids, err);
     if (rc != RC_OK)
         return rc;
     size_t cap = n + plan->n_changes + plan->n_satellites + 1U;
@@ -128,7 +130,7 @@ static enum rc make_jobs(struct planning_sky *sky, struct store *store, struct e
     for (uint32_t i = 0; i < plan->n_changes; i++)
         add_change(sky, &plan->change[i]);
     for (size_t i = 0; i < n; i++)
-        add_waiting(sky, &rows[i]);
+        add_waiting(sky, &ids, &rows[i]);
     return RC_OK;
 }
 

@@ -10,7 +10,7 @@ void quota_book_free(struct quota_book **book)
     if (!*book)
         return;
     free((*book)->up);
-    free((*book)->versions);
+    admit_known_done(&(*book)->versions);
     free(*book);
     *book = NULL;
 }
@@ -55,36 +55,6 @@ uint64_t quota_book_sent(const struct quota_book *book, const char *tenant)
     return sum;
 }
 
-enum rc quota_book_version(struct quota_book *book, const struct home *home,
-                           const struct digest *manifest, struct admit_version *ret,
-                           struct err *err)
-{
-    struct quota_version fresh = { .manifest = *manifest };
-
-    for (size_t i = 0; i < book->n_versions; i++) {
-        if (digest_same(&book->versions[i].manifest, manifest)) {
-            *ret = book->versions[i].version;
-            return RC_OK;
-        }
-    }
-    if (book->n_versions == book->cap) {
-        size_t cap = book->cap ? 2 * book->cap : 16;
-        struct quota_version *more = realloc(book->versions, cap * sizeof *more);
-
-        if (!more)
-            return err_set(err, RC_NO_MEMORY, "quota");
-        book->versions = more;
-        book->cap = cap;
-    }
-    enum rc rc = admit_version(home, manifest, &fresh.version, err);
-
-    if (rc != RC_OK)
-        return rc;
-    book->versions[book->n_versions++] = fresh;
-    *ret = fresh.version;
-    return RC_OK;
-}
-
 bool quota_book_is_of(const struct admit_version *version, const struct fleet_quota *who)
 {
     return version->known && strcmp(version->tenant, who->tenant) == 0 &&
@@ -101,7 +71,7 @@ enum rc quota_book_order(struct quota_book *book, const struct home *home, const
 
         if (strcmp(order->line[i].tenant, who->tenant) != 0)
             continue;
-        enum rc rc = quota_book_version(book, home, &order->line[i].manifest, &v, err);
+        enum rc rc = admit_version(home, &book->versions, &order->line[i].manifest, &v, err);
         if (rc != RC_OK)
             return rc;
         if (!quota_book_is_of(&v, who))
@@ -129,8 +99,9 @@ enum rc quota_book_up(struct quota_book *book, const struct home *home,
 
         if (strcmp(up->package->tenant, who->tenant) != 0)
             continue;
-        enum rc rc =
-            who->team[0] ? quota_book_version(book, home, &up->package->manifest, &v, err) : RC_OK;
+        enum rc rc = who->team[0]
+                         ? admit_version(home, &book->versions, &up->package->manifest, &v, err)
+                         : RC_OK;
         if (rc != RC_OK)
             return rc;
         if (who->team[0] && !quota_book_is_of(&v, who))

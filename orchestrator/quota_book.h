@@ -23,17 +23,11 @@ struct quota_up {
     uint64_t bytes;
 };
 
-struct quota_version {
-    struct digest manifest;
-    struct admit_version version;
-};
-
 struct quota_book {
     uint64_t now_ms;
     size_t n_up;
     struct quota_up *up;
-    size_t n_versions, cap;
-    struct quota_version *versions;
+    struct admit_known versions;
 };
 
 /* Read the queues.  The view must outlive *ret; free with quota_book_free. */
@@ -44,12 +38,7 @@ void quota_book_free(struct quota_book **book); /* scope cleaner */
 /* Bytes of a tenant that went up on this UTC day. */
 uint64_t quota_book_sent(const struct quota_book *book, const char *tenant);
 
-/* What a version takes; nothing (known = false) if its package is not here. */
-must_check enum rc quota_book_version(struct quota_book *book, const struct home *home,
-                                      const struct digest *manifest, struct admit_version *ret,
-                                      struct err *err);
-
-/* The same of all lines of an order that are of a team or its teams ("" = of the tenant):
+/* What all lines of an order that are of a team or its teams ("" = of the tenant) take:
  * all of ret but FLEET_UPLINK is set. */
 must_check enum rc quota_book_order(struct quota_book *book, const struct home *home,
                                     const struct want *order, const struct fleet_quota *who,

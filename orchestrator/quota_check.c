@@ -54,7 +54,7 @@ static enum rc count(struct making *m, const struct fleet_quota *quota,
                      const struct digest *version, uint64_t bytes, uint64_t *day, struct err *err)
 {
     struct admit_version v = { 0 };
-    enum rc rc = version ? quota_book_version(m->book, m->home, version, &v, err) : RC_OK;
+    enum rc rc = version ? admit_version(m->home, &m->book->versions, version, &v, err) : RC_OK;
 
     if (rc == RC_OK && quota_book_is_of(&v, quota))
         *day += bytes;
