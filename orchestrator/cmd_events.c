@@ -82,15 +82,9 @@ static enum rc follow(struct cli *cli, struct store *store, struct store_event *
 /* The satellite of the argument is one of the fleet. */
 static enum rc check_satellite(struct cli *cli, struct store *store, struct err *err)
 {
-    scoped(free_ptr) struct store_satellite *rows = NULL;
-    const char *id = cli_arg(cli, 0);
-    size_t n = 0;
-    enum rc rc = id ? store_satellites(store, &rows, &n, err) : RC_OK;
+    struct store_satellite row;
 
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
-        if (strcmp(rows[i].id, id) == 0)
-            return RC_OK;
-    return rc == RC_OK && id ? err_set(err, RC_NO_SATELLITE, "%s", id) : rc;
+    return cli_arg(cli, 0) ? store_satellite(store, cli_arg(cli, 0), &row, err) : RC_OK;
 }
 
 static int run_events(struct cli *cli)

@@ -587,6 +587,19 @@ static void print_agent(struct cli *cli, const struct report *seen)
             agent->code ? rc_name(rc_from_number(agent->code)) : "");
 }
 
+/* The one that was asked for, and the alarm of the audit log: of that every satellite is a witness,
+ * and whoever looks at one is told. */
+static enum rc look_at(struct store *store, const char *id, struct view **ret,
+                       struct witness_alarm *ret_alarm, struct err *err)
+{
+    scoped(view_free) struct view *fleet = NULL;
+    enum rc rc = view_load_asked(store, id, ret, err);
+
+    if (rc == RC_OK)
+        rc = view_load_seen(store, &fleet, err);
+    return rc == RC_OK ? witness_fleet(store, fleet, ret_alarm, err) : rc;
+}
+
 static int run_ps(struct cli *cli)
 {
     scoped(home_close) struct home home = HOME_NONE;
@@ -601,15 +614,10 @@ static int run_ps(struct cli *cli)
     if (home_open(cli->home, false, &home, &err) != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
     if (store_begin_read(home.store, &open, &err) != RC_OK ||
-        view_load(home.store, &view, &err) != RC_OK ||
-        witness_fleet(home.store, view, &lost, &err) != RC_OK)
-        return cli_fail(cli, &err, NULL);
-    const struct view_satellite *sat = view_find(view, cli_arg(cli, 0));
+        look_at(home.store, cli_arg(cli, 0), &view, &lost, &err) != RC_OK)
+        return cli_fail(cli, &err, err.rc == RC_NO_SATELLITE ? "berth status lists them" : NULL);
+    const struct view_satellite *sat = &view->satellite[0];
 
-    if (!sat) {
-        (void)err_set(&err, RC_NO_SATELLITE, "%s", cli_arg(cli, 0));
-        return cli_fail(cli, &err, "berth status lists them");
-    }
     if (view_report(home.store, sat, &report, &err) != RC_OK)
         return cli_fail(cli, &err, NULL);
     if (sat->seen)

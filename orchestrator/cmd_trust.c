@@ -255,7 +255,9 @@ static int run_status(struct cli *cli)
         rc = home_trust(&home, clock_unix_ms(), &trust, &err);
     if (rc != RC_OK)
         return cli_fail(cli, &err, "berth fleet init NAME, or --home DIR");
-    rc = view_load(home.store, &view, &err);
+    /* what a team uses is the most that any satellite runs for it */
+    rc = trust_teams(trust) > 0 ? view_load(home.store, &view, &err)
+                                : view_load_asked(home.store, only, &view, &err);
     if (rc == RC_OK && only && !view_find(view, only))
         rc = err_set(&err, RC_NO_SATELLITE, "%s", only);
     if (rc != RC_OK)

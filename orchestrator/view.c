@@ -144,8 +144,8 @@ static void believe(struct view_satellite *sat)
         sat->newest = said;
 }
 
-static enum rc load_satellites(struct store *store, const char *only, struct view *view,
-                               struct err *err)
+static enum rc load_satellites(struct store *store, const char *only, bool orders,
+                               struct view *view, struct err *err)
 {
     scoped(free_ptr) struct order *order = malloc(sizeof *order);
     scoped(free_ptr) struct report *report = malloc(sizeof *report);
@@ -157,7 +157,7 @@ static enum rc load_satellites(struct store *store, const char *only, struct vie
     load.cap = 1;
     enum rc rc = store_fleet_satellites(store, only, take_satellite, &load, err);
 
-    if (rc == RC_OK)
+    if (rc == RC_OK && orders)
         rc = store_fleet_orders(store, only, take_order, &load, err);
     load.at = 0;
     if (rc == RC_OK)
@@ -226,7 +226,7 @@ static enum rc load_view(struct store *store, const char *only, struct view **re
     enum rc rc = store_begin_read(store, &open, err);
 
     if (rc == RC_OK)
-        rc = load_satellites(store, only, view, err);
+        rc = load_satellites(store, only, true, view, err);
     if (rc == RC_OK)
         rc = load_silences(store, view, err);
     if (rc == RC_OK)
@@ -258,6 +258,24 @@ uint64_t view_missed(const struct view_satellite *sat, uint64_t since_ms)
 enum rc view_load(struct store *store, struct view **ret, struct err *err)
 {
     return load_view(store, NULL, ret, err);
+}
+
+enum rc view_load_seen(struct store *store, struct view **ret, struct err *err)
+{
+    scoped(view_free) struct view *view = calloc(1, sizeof *view);
+    scoped(store_rollback) struct store *open = NULL;
+
+    if (!view)
+        return err_set(err, RC_NO_MEMORY, "view");
+    enum rc rc = store_begin_read(store, &open, err);
+
+    if (rc == RC_OK)
+        rc = load_satellites(store, NULL, false, view, err);
+    if (rc != RC_OK)
+        return rc;
+    *ret = view;
+    view = NULL;
+    return RC_OK;
 }
 
 enum rc view_load_one(struct store *store, const char *id, struct view **ret, struct err *err)

@@ -76,6 +76,8 @@ must_check enum rc view_load_one(struct store *store, const char *id, struct vie
 /* The one that was asked for, which must be there, or all if id is NULL.  RC_NO_SATELLITE. */
 must_check enum rc view_load_asked(struct store *store, const char *id, struct view **ret,
                                    struct err *err);
+/* What each satellite reported last, and nothing else: no orders, passes, packages or root. */
+must_check enum rc view_load_seen(struct store *store, struct view **ret, struct err *err);
 void view_free(struct view **view); /* scope cleaner */
 
 /* One order of a satellite, as it was signed; the store's are trusted.  RC_NOT_FOUND. */

@@ -457,6 +457,38 @@ static void the_root_rotates(void **state)
     assert_said("\"behind\": false");
 }
 
+/* Who asks about one satellite is not told about, and does not wait for, what another was ordered:
+ * an order of sat-3 that cannot be read stops those who look at the fleet, and nobody else. */
+static void one_satellite_is_read_alone(void **state)
+{
+    const struct store_order order = { .satellite = "sat-3",
+                                       .generation = 9,
+                                       .state = ORDER_RELEASED };
+    scoped(store_close) struct store *store = NULL;
+    char path[128];
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/home/store.sqlite", dir);
+    assert_rc(store_open(path, false, &store, &err), RC_OK);
+    assert_rc(store_add_order(store, &order, bytes_of("no order"), &err), RC_OK);
+    assert_berth("status", 1);
+    assert_berth("trust status", 1);
+    assert_berth("ps sat-3", 1);
+    assert_berth("trust status sat-3", 1);
+    assert_berth("ps sat-1", 0);
+    assert_said("sat-1: order 0 in force");
+    assert_berth("trust status sat-1 --json", 0);
+    assert_said("\"id\": \"sat-1\"");
+    assert_berth("events sat-3", 0);
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const words[] = { "ps sat-9", "trust status sat-9", "events sat-9" };
+
+        assert_berth(words[i], 4);
+        assert_said("NO_SATELLITE");
+        assert_said("berth status lists the");
+    }
+}
+
 static void unknown_files_are_not_described(void **state)
 {
     (void)state;
@@ -484,6 +516,7 @@ int main(void)
         cmocka_unit_test(provisioning),
         cmocka_unit_test(raw_uplink_and_new_grants_are_queued),
         cmocka_unit_test(the_root_rotates),
+        cmocka_unit_test(one_satellite_is_read_alone),
         cmocka_unit_test(unknown_files_are_not_described),
     };
 

@@ -178,13 +178,18 @@ static void report(const char *sat, uint64_t seq, const struct witness *w)
     assert_rc(ingest_report(store, sat, out, NOW_MS, &back, &err), RC_OK);
 }
 
+/* The same by all that is known and by what was reported alone. */
 static struct witness_alarm look(void)
 {
-    scoped(view_free) struct view *view = NULL;
-    struct witness_alarm alarm;
+    scoped(view_free) struct view *view = NULL, *seen = NULL;
+    struct witness_alarm alarm = { 0 }, again = { 0 };
 
     assert_rc(view_load(store, &view, &err), RC_OK);
     assert_rc(witness_fleet(store, view, &alarm, &err), RC_OK);
+    assert_rc(view_load_seen(store, &seen, &err), RC_OK);
+    assert_int_equal(seen->n, view->n);
+    assert_rc(witness_fleet(store, seen, &again, &err), RC_OK);
+    assert_memory_equal(&alarm, &again, sizeof alarm);
     return alarm;
 }
 
