@@ -610,8 +610,6 @@ enum rc agent_open(struct agent *a, struct err *err)
     if (rc == RC_OK)
         rc = platform_open(a, err);
     if (rc == RC_OK)
-        rc = refused_open(a, err);
-    if (rc == RC_OK)
         rc = scrub_open(a, err);
     if (rc == RC_OK)
         rc = add_probes(a, err);

@@ -526,15 +526,6 @@ static void start_probes(const struct options *o, struct agent *a)
     start_probe(o, a, &o->agent, OF_AGENT, &a->probe[1]);
 }
 
-/* Refusals of system calls are refused without it all the same; only nobody hears of them. */
-static void open_refused(struct agent *a)
-{
-    struct err err = { 0 };
-
-    if (denied_open(&a->refused.fd, &err) != RC_OK)
-        log_err(LOG_LEVEL_WARN, &err, "refused calls are not counted");
-}
-
 /* ---- for good -----------------------------------------------------------------------------------
  */
 
@@ -680,10 +671,8 @@ static enum rc start(const struct options *o, struct agent *a, struct err *err)
         rc = start_post(o, a, &t, err);
     if (rc == RC_OK)
         start_probes(o, a);
-    if (rc == RC_OK) {
-        open_refused(a);
+    if (rc == RC_OK)
         rc = confine_user(o->agent.uid, o->agent.gid, err);
-    }
     if (rc == RC_OK)
         rc = agent_load(a, err);
     if (rc == RC_OK)

@@ -188,12 +188,16 @@ static int on_records(sd_event_source *source, int fd, uint32_t events, void *ar
     return 0;
 }
 
-enum rc refused_open(struct agent *a, struct err *err)
+/* Without it the calls are refused all the same; only nobody hears of them. */
+void refused_listen(struct agent *a, int *fd)
 {
-    if (a->refused.fd >= 0 &&
-        sd_event_add_io(a->loop, &a->on_refused, a->refused.fd, EPOLLIN, on_records, a) < 0)
-        return err_set(err, RC_IO, "audit socket");
-    return RC_OK;
+    if (a->refused.fd >= 0)
+        return;
+    if (sd_event_add_io(a->loop, &a->on_refused, *fd, EPOLLIN, on_records, a) < 0) {
+        log_event(LOG_LEVEL_WARN, "refused calls are not counted");
+        return;
+    }
+    a->refused.fd = take_fd(fd);
 }
 
 void refused_tick(struct agent *a)

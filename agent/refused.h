@@ -3,10 +3,10 @@
  * agent/refused: system calls that were refused to payloads, by name and payload, for the log and
  * the report.
  *
- * Input: records of the kernel (sandbox/denied) on a socket that is opened before berthd drops its
- * privileges.  A payload can make as many as it has processor time for, so no more than
- * REFUSED_PER_TICK of them are read between two ticks; what is lost for that is told as lost.  All
- * but the socket is pure.
+ * Input: records of the kernel (sandbox/denied) on a socket that berth-launch opens, and hands over
+ * when it has started: berthd needs no right to it.  A payload can make as many as it has processor
+ * time for, so no more than REFUSED_PER_TICK of them are read between two ticks; what is lost for
+ * that is told as lost.  All but the socket is pure.
  */
 #ifndef BERTH_AGENT_REFUSED_H
 #define BERTH_AGENT_REFUSED_H
@@ -42,8 +42,8 @@ const struct refused_unit *refused_count(struct refused *r, const struct table *
 /* What a report says of it: of the payloads that were refused most, their most frequent calls. */
 void refused_report(const struct refused *r, struct report *ret);
 
-/* Listen, if there is a socket.  RC_IO. */
-must_check enum rc refused_open(struct agent *a, struct err *err);
+/* berth-launch has sent the socket: listen to it, from now on ours. */
+void refused_listen(struct agent *a, int *fd);
 
 /* Once a tick: so many may be read again. */
 void refused_tick(struct agent *a);

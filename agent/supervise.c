@@ -890,7 +890,7 @@ static void on_frozen(struct agent *a, const struct wire_frozen *m)
               p->frozen ? "frozen" : "thawed", p->tenant, p->name, rc_name(code));
 }
 
-static void on_walls(struct agent *a, const struct wire_walls *m)
+static void on_walls(struct agent *a, const struct wire_walls *m, struct wire_fds *fds)
 {
     char missing[WALLS_TEXT_CAP];
     char waived[WALLS_TEXT_CAP];
@@ -902,6 +902,8 @@ static void on_walls(struct agent *a, const struct wire_walls *m)
                                       .cgroup = m->seen.cgroup_version };
     log_event(LOG_LEVEL_INFO, "walls missing=%s waived=%s", walls_list(m->seen.missing, missing),
               walls_list(m->seen.waived, waived));
+    if (fds->n > 0)
+        refused_listen(a, &fds->fd[WIRE_FD_DENIED]);
     if (m->refused_rc == RC_OK)
         return;
     struct err err = { 0 };
@@ -1002,7 +1004,7 @@ static bool take_message(struct agent *a, bool *ret_more)
         on_audited(a, &m.audited);
         return true;
     case WIRE_WALLS:
-        on_walls(a, &m.walls);
+        on_walls(a, &m.walls, &fds);
         return true;
     case WIRE_LAUNCH:
     case WIRE_AUDIT:

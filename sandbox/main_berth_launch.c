@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/name.h"
 #include "sandbox/caps.h"
+#include "sandbox/denied.h"
 #include "sandbox/door.h"
 #include "sandbox/idmap.h"
 #include "sandbox/launch.h"
@@ -462,8 +463,20 @@ static enum rc build_walls(struct server *s, const struct options *o, struct err
     return RC_OK;
 }
 
+/* For berthd, which has no right to it and may be in a network namespace where the kernel tells
+ * nothing.  -1: refused calls are refused all the same; only nobody hears of them. */
+static int open_denied(void)
+{
+    struct err err = { 0 };
+    int fd = -1;
+
+    if (denied_open(&fd, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "refused calls are not counted");
+    return fd;
+}
+
 /* The first thing that berthd hears, and the log. */
-static void tell_walls(struct server *s)
+static void tell_walls(struct server *s, int denied)
 {
     struct wire_walls m = { .head = wire_head(WIRE_WALLS, 0),
                             .seen = launch_walls(&s->launcher),
@@ -478,7 +491,7 @@ static void tell_walls(struct server *s)
               m.seen.landlock_abi, m.seen.cgroup_version);
     if (s->refused.rc != RC_OK)
         log_err(LOG_LEVEL_ERROR, &s->refused, "nothing is launched");
-    answer(s, &m.head, NULL, 0);
+    answer(s, &m.head, &denied, denied >= 0 ? 1 : 0);
 }
 
 /* No landlock and no allow-list here: both would be inherited by every payload, and landlock
@@ -542,6 +555,7 @@ int main(int argc, char **argv)
 {
     static struct server server;
     struct options options = { .cgroup = NULL };
+    int denied = -1;
     struct err err = { 0 };
 
     log_open("berth-launch", LOG_LEVEL_INFO);
@@ -562,13 +576,20 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < INSTANCES_MAX; i++)
         server.instance[i] = INSTANCE_INIT;
-    if (prepare(&server, &err) != RC_OK || build_walls(&server, &options, &err) != RC_OK ||
-        confine(&server.launcher.walls, &err) != RC_OK) {
+    enum rc rc = prepare(&server, &err);
+    if (rc == RC_OK)
+        rc = build_walls(&server, &options, &err);
+    if (rc == RC_OK) {
+        denied = open_denied(); /* while we may */
+        rc = confine(&server.launcher.walls, &err);
+    }
+    if (rc != RC_OK) {
         log_err(LOG_LEVEL_ERROR, &err, "start");
         return 1;
     }
     server.launcher.own_filters = receipt_own_filters();
-    tell_walls(&server);
+    tell_walls(&server, denied);
+    close_fd(&denied); /* before there is a stem or a payload */
     prepare_starts(&server);
     serve(&server);
     stems_close(server.launcher.stems);

@@ -27,7 +27,7 @@ static const struct shape shapes[] = {
     { WIRE_EXITED, sizeof(struct wire_exited), 0, 0 },
     { WIRE_STATS, sizeof(struct wire_stats), 0, 0 },
     { WIRE_FROZEN, sizeof(struct wire_frozen), 0, 0 },
-    { WIRE_WALLS, sizeof(struct wire_walls), 0, 0 },
+    { WIRE_WALLS, sizeof(struct wire_walls), 0, 1 },
     { WIRE_LIMITED, sizeof(struct wire_limited), 0, 0 },
     { WIRE_AUDIT, sizeof(struct wire_audit), 0, 0 },
     { WIRE_AUDITED, sizeof(struct wire_audited), 0, 0 },

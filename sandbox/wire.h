@@ -236,8 +236,9 @@ union wire_message {
 #define WIRE_FDS_MAX 5U
 
 /* Order of the descriptors that come with a message. */
-enum { WIRE_FD_ROOT = 0 }; /* LAUNCH: then the data image and the mail image, if they are there */
-enum {                     /* LAUNCHED */
+enum { WIRE_FD_ROOT = 0 };   /* LAUNCH: then the data image and the mail image, if they are there */
+enum { WIRE_FD_DENIED = 0 }; /* WALLS: the socket of sandbox/denied, where it could be opened */
+enum {                       /* LAUNCHED */
        WIRE_FD_PIDFD = 0,
        WIRE_FD_NOTIFY = 1,
        WIRE_FD_OUTPUT = 2,

@@ -230,6 +230,7 @@ static inline void rig_start(struct rig *rig)
     if (first.head.type != WIRE_WALLS)
         rig_die("berth-launch begins with something else");
     rig->walls = first.walls;
+    wire_fds_close(&none);
 }
 
 /* A socket in the network of the host's process 1, whichever this test is in: names that tests

@@ -133,14 +133,15 @@ static int close_with_door(void **state)
 
 static const struct version v1 = { "1.0", "good", 1, 0, K_ACME };
 
-/* Those of the first part of CapabilityBoundingSet= in agent/berthd.service, and no other. */
+/* Those of CapabilityBoundingSet= in agent/berthd.service and no other, and no network. */
 static void keep_few(void)
 {
     const uint64_t kept = 1ULL << CAP_CHOWN | 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_FOWNER |
                           1ULL << CAP_SETUID | 1ULL << CAP_SETGID | 1ULL << CAP_SETPCAP |
-                          1ULL << CAP_KILL | 1ULL << CAP_SYS_PTRACE | 1ULL << CAP_NET_ADMIN |
-                          1ULL << CAP_AUDIT_READ | 1ULL << CAP_SYS_CHROOT;
+                          1ULL << CAP_KILL | 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_CHROOT;
 
+    if (unshare(CLONE_NEWNET) != 0)
+        _exit(125);
     for (unsigned long cap = 0; cap <= CAP_LAST_CAP; cap++)
         if ((kept >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0UL, 0UL, 0UL) != 0 &&
             errno != EINVAL)
@@ -167,6 +168,27 @@ static void payloads_run_without_a_child_of_berthd(void **state)
     start_berthd();
     await_standing(SLOT_COMMITTED, &d1);
     assert_int_equal(seen->started, 2);
+}
+
+static bool says_refused(const struct report *r, const void *arg)
+{
+    (void)arg;
+    return r->n_denied == 1;
+}
+
+/* Which calls were refused to payloads comes from the launcher: berthd could not ask the kernel. */
+static void refused_calls_are_counted(void **state)
+{
+    const struct version v = { .version = "1.0", .how = "refused", .release = 1, .signer = K_ACME };
+
+    (void)state;
+    sky->becomes = keep_few;
+    start_berthd();
+    struct digest d = send_version(&v);
+    send_order(1, &d);
+    await("refused calls", says_refused, NULL);
+    assert_string_equal(sky->report.denied[0].call[0].name, "bpf");
+    end_berthd(SIGTERM, 0);
 }
 
 /* The payloads of a berthd that was killed end before the next one starts any. */
@@ -336,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_stranger_who_listens_is_not_asked),
         cmocka_unit_test_setup_teardown(payloads_run_without_a_child_of_berthd, open_with_door,
                                         close_with_door),
+        cmocka_unit_test_setup_teardown(refused_calls_are_counted, open_with_door, close_with_door),
         cmocka_unit_test_setup_teardown(killed_berthd_leaves_nothing, open_with_door,
                                         close_with_door),
         cmocka_unit_test_setup_teardown(without_launcher_berthd_starts_again, open_with_door,

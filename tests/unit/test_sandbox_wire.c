@@ -220,6 +220,12 @@ static void refuses_walls_that_contradict_themselves(void **state)
 
     send_raw(pair->a, &good, sizeof good, 0);
     assert_rc(wire_recv(pair->b, &got, &fds, NULL), RC_OK);
+    send_raw(pair->a, &good, sizeof good, 1);
+    assert_rc(wire_recv(pair->b, &got, &fds, NULL), RC_OK);
+    assert_int_equal(fds.n, 1);
+    wire_fds_close(&fds);
+    send_raw(pair->a, &good, sizeof good, 2);
+    assert_rc(wire_recv(pair->b, &got, &fds, NULL), RC_PROTOCOL);
     bad[0].head.instance = 1;
     bad[1].seen.standing = 3;
     bad[2].seen.waived = 1;
