@@ -517,8 +517,9 @@ void agent_stop(struct agent *a, int code)
 {
     if (a->stopping)
         return;
+    /* Not STOPPING=1: where the launcher is a service of its own, systemd would end it now, with
+     * the payloads that we are about to stop. */
     log_event(LOG_LEVEL_INFO, "stopping");
-    (void)sd_notify(0, "STOPPING=1");
     a->stopping = true;
     a->own.exit_code = code;
     wake(a->on_late, clock_mono_ms() + STOP_WAIT_MS);

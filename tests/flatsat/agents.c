@@ -52,6 +52,7 @@ struct run {
     struct guest guest;
     struct seen seen;
     bool ready, trial; /* said so since the power came */
+    bool lost;         /* an agent, at any time: that its launcher ended before it */
     uint32_t cuts;
 };
 
@@ -61,6 +62,7 @@ static void on_line(void *arg, const char *line)
 
     r->ready |= strstr(line, "ready satellite=") != NULL;
     r->trial |= strstr(line, "start agent=") != NULL && strstr(line, "on trial") != NULL;
+    r->lost |= strstr(line, "berth-launch has ended") != NULL;
 }
 
 static enum rc power_on(struct run *r, struct err *err)
@@ -167,10 +169,41 @@ static enum rc one_course(struct run *r, const struct course *c, struct err *err
         rc = wait_end(r, c, err);
     if (rc == RC_OK)
         rc = check_inside(r, err);
+    if (rc == RC_OK && r->lost)
+        rc = err_set(err, RC_SCENARIO, "%s: the launcher ended before its agent", c->why);
     if (rc == RC_OK)
         (void)printf("  ok  %s: 0.9.%u runs, the payload too (%llu s)\n", c->why, c->ends_with,
                      (unsigned long long)(clock_mono_ms() - began) / 1000);
     (void)fflush(stdout);
+    return rc;
+}
+
+/* The launcher is another service, and what is wrong with it is not cleared away with the agent's.
+ */
+static enum rc hung_launcher(struct run *r, struct err *err)
+{
+    const uint64_t began = clock_mono_ms();
+    scoped(free_ptr) char *output = NULL;
+    int status = 0;
+
+    r->ready = false;
+    enum rc rc = guest_run(&r->guest,
+                           "systemctl kill -s STOP 'berth-launch@*' && "
+                           "kill -KILL $(systemctl show -p MainPID --value berthd)",
+                           COMMAND_MS, &status, &output, err);
+
+    if (rc == RC_OK && status != 0)
+        rc = err_set(err, RC_SCENARIO, "no launcher to stop: %.40s", output);
+    r->power_ms = clock_mono_ms();
+    if (rc == RC_OK)
+        rc = wait_flag(r, &r->ready, "an agent after one whose launcher hangs", err);
+    if (rc == RC_OK)
+        rc = wait_end(r, NULL, err);
+    if (rc == RC_OK)
+        rc = check_inside(r, err);
+    if (rc == RC_OK)
+        (void)printf("  ok  the launcher hangs, and its agent is killed: both run again (%llu s)\n",
+                     (unsigned long long)(clock_mono_ms() - began) / 1000);
     return rc;
 }
 
@@ -243,6 +276,8 @@ int agents_run(const struct agents_options *options)
     enum rc rc = prepare(r, &err);
     for (size_t i = 0; rc == RC_OK && i < sizeof courses / sizeof *courses; i++)
         rc = one_course(r, &courses[i], &err);
+    if (rc == RC_OK)
+        rc = hung_launcher(r, &err);
     if (r->guest.pid > 0)
         guest_cut(&r->guest);
     ground_stop(&r->ground);
