@@ -387,10 +387,12 @@ static enum rc start_launcher(const struct options *o, struct agent *a, const st
         enum rc rc = make_pair(&a->launch_sock, &theirs, err);
         const int fds[] = { theirs, t->slots, t->lock };
 
+        if (rc == RC_OK)
+            rc = wire_make_room(a->launch_sock, err);
         return rc == RC_OK ? spawn_program(t->own, argv, fds, 3, &pid, err) : rc;
     }
     enum rc rc = fs_open(t->own, argv[0], O_RDONLY, 0, &program, err);
-    const int fds[DOOR_FDS] = {
+    const int fds[DOOR_SELF] = {
         [DOOR_PROGRAM] = program, [DOOR_SLOTS] = t->slots, [DOOR_LOCK] = t->lock
     };
 
@@ -420,8 +422,7 @@ static enum rc start_launch(const struct options *o, struct agent *a, const stru
         argv[n++] = (char *)(uintptr_t)o->devices;
     }
     argv[n] = NULL;
-    enum rc rc = start_launcher(o, a, t, argv, err);
-    return rc == RC_OK ? wire_make_room(a->launch_sock, err) : rc;
+    return start_launcher(o, a, t, argv, err);
 }
 
 static enum rc start_link(const struct options *o, struct agent *a, const struct tree *t,

@@ -18,6 +18,7 @@
 #include "base/few.h"
 #include "base/log.h"
 #include "base/passed.h"
+#include "sandbox/wire.h"
 
 #define SOCKET_FD 3
 #define SLOTS_FD 4
@@ -39,6 +40,15 @@ static enum rc check_root(int sock, const char *who, struct err *err)
         return err_sys(err, RC_IO, "%s", who);
     if (peer.uid != 0)
         return err_set(err, RC_PROTOCOL, "%s is user %u, not root", who, peer.uid);
+    return RC_OK;
+}
+
+static enum rc wait_at_most(int sock, time_t s, struct err *err)
+{
+    const struct timeval wait = { .tv_sec = s };
+
+    if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) != 0)
+        return err_sys(err, RC_IO, "descriptor %d", sock);
     return RC_OK;
 }
 
@@ -75,10 +85,34 @@ static enum rc reach(const char *path, int *ret, struct err *err)
     return RC_OK;
 }
 
-enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_FDS], int *ret_sock,
+/* Its answer is the number of its packet; nothing else is said before. */
+static enum rc await_door(int sock, struct err *err)
+{
+    uint32_t answer = 0;
+    enum rc rc = wait_at_most(sock, DOOR_WAIT_S, err);
+    ssize_t n;
+
+    if (rc != RC_OK)
+        return rc;
+    do {
+        n = recv(sock, &answer, sizeof answer, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return err_set(err, RC_TIMEOUT, "berth-launch has not answered");
+    if (n < 0 && errno != ECONNRESET)
+        return err_sys(err, RC_IO, "answer of berth-launch");
+    if (n <= 0)
+        return err_set(err, RC_SHORT, "berth-launch has ended, its log says why");
+    if (n != (ssize_t)sizeof answer || answer != DOOR_MAGIC)
+        return err_set(err, RC_PROTOCOL, "answer of %zd bytes", n);
+    return RC_OK;
+}
+
+enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_SELF], int *ret_sock,
                  struct err *err)
 {
     struct door_request request;
+    int all[DOOR_FDS] = { fds[DOOR_PROGRAM], fds[DOOR_SLOTS], fds[DOOR_LOCK] };
     union control control = { 0 };
     struct iovec iov = { .iov_base = &request, .iov_len = sizeof request };
     struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -91,10 +125,15 @@ enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_FDS], 
         rc = check_root(sock, "who listens for berthd", err);
     if (rc != RC_OK)
         return rc;
-    passed_put(&hdr, control.buf, fds, DOOR_FDS);
+    all[DOOR_SELF] = sock;
+    passed_put(&hdr, control.buf, all, DOOR_FDS);
     /* The first packet of a connection always has room. */
-    if (sendmsg(sock, &hdr, MSG_NOSIGNAL) != (ssize_t)sizeof request ||
-        fcntl(sock, F_SETFL, O_NONBLOCK) != 0)
+    if (sendmsg(sock, &hdr, MSG_NOSIGNAL) != (ssize_t)sizeof request)
+        return err_sys(err, RC_IO, "launcher %s", path);
+    rc = await_door(sock, err);
+    if (rc != RC_OK)
+        return rc;
+    if (fcntl(sock, F_SETFL, O_NONBLOCK) != 0)
         return err_sys(err, RC_IO, "launcher %s", path);
     *ret_sock = take_fd(&sock);
     return RC_OK;
@@ -118,28 +157,20 @@ static bool request_valid(const struct door_request *r)
     return args == r->n_args;
 }
 
-/* A program, a directory, and what boot_lock locks, which may be a directory as well. */
+/* A program, a directory, what boot_lock locks, which may be a directory as well, and a socket. */
 static bool fds_valid(const int fds[DOOR_FDS])
 {
-    struct stat program, slots;
+    struct stat program, slots, self;
 
     return fstat(fds[DOOR_PROGRAM], &program) == 0 && S_ISREG(program.st_mode) &&
-           fstat(fds[DOOR_SLOTS], &slots) == 0 && S_ISDIR(slots.st_mode);
+           fstat(fds[DOOR_SLOTS], &slots) == 0 && S_ISDIR(slots.st_mode) &&
+           fstat(fds[DOOR_SELF], &self) == 0 && S_ISSOCK(self.st_mode);
 }
 
 static void close_all(int fds[DOOR_FDS])
 {
     for (size_t i = 0; i < DOOR_FDS; i++)
         close_fd(&fds[i]);
-}
-
-static enum rc wait_at_most(int sock, time_t s, struct err *err)
-{
-    const struct timeval wait = { .tv_sec = s };
-
-    if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) != 0)
-        return err_sys(err, RC_IO, "descriptor %d", sock);
-    return RC_OK;
 }
 
 static enum rc receive(int sock, struct door_request *ret, int ret_fds[DOOR_FDS], struct err *err)
@@ -171,7 +202,7 @@ static enum rc receive(int sock, struct door_request *ret, int ret_fds[DOOR_FDS]
 enum rc door_take(int sock, struct door_request *ret, int ret_fds[DOOR_FDS], struct err *err)
 {
     struct door_request request;
-    int fds[DOOR_FDS] = { -1, -1, -1 };
+    int fds[DOOR_FDS] = { -1, -1, -1, -1 };
     const int flags = fcntl(sock, F_GETFL);
     enum rc rc = check_root(sock, "who asks for a launcher", err);
 
@@ -219,7 +250,7 @@ static void find_here(int *slots)
 /* High first, so that none is overwritten while they are put in place; nothing else goes on. */
 static enum rc put_in_place(int fds[DOOR_FDS], struct err *err)
 {
-    for (size_t i = 0; i < DOOR_FDS; i++) {
+    for (size_t i = 0; i < DOOR_SELF; i++) {
         const int high = fcntl(fds[i], F_DUPFD_CLOEXEC, HIGH_FD);
 
         if (high < 0)
@@ -234,15 +265,29 @@ static enum rc put_in_place(int fds[DOOR_FDS], struct err *err)
     return RC_OK;
 }
 
+/* Room for berthd, and the answer.  Its end is let go of: else its closing would never be seen. */
+static enum rc answer(int sock, int *self, struct err *err)
+{
+    const uint32_t magic = DOOR_MAGIC;
+    enum rc rc = wire_make_room(*self, err);
+
+    close_fd(self);
+    if (rc == RC_OK && send(sock, &magic, sizeof magic, MSG_NOSIGNAL) != (ssize_t)sizeof magic)
+        return err_sys(err, RC_IO, "answer");
+    return rc;
+}
+
 enum rc door_open(struct err *err)
 {
     static struct door_request request;
-    int fds[DOOR_FDS] = { -1, -1, -1 };
+    int fds[DOOR_FDS] = { -1, -1, -1, -1 };
     char *argv[DOOR_ARGS_MAX + 1];
     char *env[FEW_MAX + 1];
     char *at = request.text;
     enum rc rc = door_take(SOCKET_FD, &request, fds, err);
 
+    if (rc == RC_OK)
+        rc = answer(SOCKET_FD, &fds[DOOR_SELF], err);
     if (rc == RC_OK) {
         find_here(&fds[DOOR_SLOTS]);
         rc = put_in_place(fds, err);

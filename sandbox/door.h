@@ -4,8 +4,9 @@
  * systemd as a rule, listens on a SOCK_SEQPACKET socket in the file system and starts one
  * "berth-launch --door" for each connection, which is its descriptor 3.  berthd connects while it
  * is still root and says in one packet what it would have started itself: the program of its own
- * version, its arguments, the descriptors 4 (slots) and 5 (lock).  The door becomes that program;
- * from then on sandbox/wire is spoken on the same connection, and it ends with it.
+ * version, its arguments, the descriptors 4 (slots) and 5 (lock).  The door makes room in berthd's
+ * end of the connection, to which berthd has no right, says that it is there, and becomes that
+ * program; from then on sandbox/wire is spoken on the same connection, and it ends with it.
  *
  * Each side asks the kernel who the other is.  Whoever is not root is not heard; after berthd has
  * dropped it can ask for no other launcher.
@@ -20,10 +21,10 @@
 
 #define DOOR_ARGS_MAX 16U
 #define DOOR_TEXT_CAP 4096U
-#define DOOR_WAIT_S 60U /* from the connection until all is said */
+#define DOOR_WAIT_S 60U /* from the connection until all is said, or answered */
 
-/* What goes along, in this order. */
-enum { DOOR_PROGRAM, DOOR_SLOTS, DOOR_LOCK, DOOR_FDS };
+/* What goes along, in this order; the last is the end of the connection that asks. */
+enum { DOOR_PROGRAM, DOOR_SLOTS, DOOR_LOCK, DOOR_SELF, DOOR_FDS };
 
 /* The packet.  It outlives versions of the agent, whose door is the one that came with the launch:
  * never changed, only followed by another number. */
@@ -34,12 +35,14 @@ struct door_request {
     char text[DOOR_TEXT_CAP]; /* the arguments, each with its '\0'; zero behind them */
 };
 
-#define DOOR_MAGIC 0x424c4431U /* "BLD1" */
+#define DOOR_MAGIC 0x424c4432U /* "BLD2" */
 
-/* berthd's side: connect to the socket `path` and ask for the program of fds[DOOR_PROGRAM] with
- * argv (ends in NULL).  fds stay the caller's.  *ret_sock does not block.  RC_NOT_FOUND, RC_IO:
- * nobody listens there, or the arguments are too long; RC_PROTOCOL: who listens is not root. */
-must_check enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_FDS],
+/* berthd's side: connect to the socket `path`, ask for the program of fds[DOOR_PROGRAM] with argv
+ * (ends in NULL), and wait until the door has answered.  fds, without DOOR_SELF, stay the caller's.
+ * *ret_sock does not block, and has room (wire_make_room).  RC_NOT_FOUND, RC_IO: nobody listens
+ * there, or the arguments are too long; RC_PROTOCOL: who listens is not root, or no door; RC_SHORT:
+ * it has ended; RC_TIMEOUT: no answer in DOOR_WAIT_S. */
+must_check enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_SELF],
                             int *ret_sock, struct err *err);
 
 /* The door's side: take one request from the connection.  ret_fds are the caller's.  RC_PROTOCOL:

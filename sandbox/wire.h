@@ -260,7 +260,8 @@ void wire_fds_close(struct wire_fds *fds);
 struct wire_head wire_head(enum wire_type type, uint64_t instance);
 
 /* Room in a socket for all that berthd may have to say at once: to start every payload, and a while
- * of STOP and STAT.  Needs CAP_NET_ADMIN (or a generous host): berthd does it as root.  RC_IO. */
+ * of STOP and STAT.  Needs CAP_NET_ADMIN (or a generous host): berthd does it as root, or the door
+ * for it.  RC_IO. */
 must_check enum rc wire_make_room(int sock, struct err *err);
 
 /* Send one message with its descriptors (n_fds of them, borrowed).  Never raises SIGPIPE.

@@ -14,6 +14,7 @@
 
 #include "base/passed.h"
 #include "sandbox/door.h"
+#include "sandbox/wire.h"
 #include "tests/unit/agent_sky.h"
 
 #define STRANGER 64599U
@@ -138,7 +139,7 @@ static void keep_few(void)
 {
     const uint64_t kept = 1ULL << CAP_CHOWN | 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_FOWNER |
                           1ULL << CAP_SETUID | 1ULL << CAP_SETGID | 1ULL << CAP_SETPCAP |
-                          1ULL << CAP_KILL | 1ULL << CAP_NET_ADMIN | 1ULL << CAP_SYS_CHROOT;
+                          1ULL << CAP_KILL | 1ULL << CAP_SYS_CHROOT;
 
     if (unshare(CLONE_NEWNET) != 0)
         _exit(125);
@@ -226,6 +227,33 @@ static void without_launcher_berthd_starts_again(void **state)
     assert_int_equal(seen->started, 2);
 }
 
+/* Room for the start of every payload at once, more than the host lets anybody take by himself. */
+static void who_asks_has_room(void **state)
+{
+    char program[600], name[] = "berth-launch", *const argv[] = { name, NULL };
+    const int least = 4 * (int)PAYLOADS_MAX * (int)sizeof(union wire_message);
+    int room = 0, sock = -1;
+    socklen_t size = sizeof room;
+    struct pollfd end = { .events = POLLIN };
+    struct err err = { 0 };
+    char byte;
+
+    (void)state;
+    (void)snprintf(program, sizeof program, "%s/berth-launch", sky->build);
+    scoped(close_fd) int file = open(program, O_RDONLY | O_CLOEXEC);
+    scoped(close_fd) int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fds[DOOR_SELF] = { file, dir, dir };
+
+    assert_rc(door_ask(door_path, argv, fds, &sock, &err), RC_OK);
+    assert_int_equal(getsockopt(sock, SOL_SOCKET, SO_SNDBUF, &room, &size), 0);
+    assert_in_range(room, least, INT_MAX);
+    /* it ends, without the arguments that it needs, and nobody else holds this connection */
+    end.fd = sock;
+    assert_int_equal(poll(&end, 1, WAIT_MS), 1);
+    assert_int_equal(recv(sock, &byte, 1, 0), 0);
+    close_fd(&sock);
+}
+
 /* ---- who may, and what --------------------------------------------------------------------------
  */
 
@@ -233,7 +261,7 @@ static void a_stranger_who_listens_is_not_asked(void **state)
 {
     struct scratch dir = scratch_new();
     char *const argv[] = { (char[]){ "berth-launch" }, NULL };
-    const int fds[DOOR_FDS] = { dir.fd, dir.fd, dir.fd };
+    const int fds[DOOR_SELF] = { dir.fd, dir.fd, dir.fd };
     char path[96];
     int sock = -1;
     struct err err = { 0 };
@@ -268,7 +296,7 @@ static void say(int sock, const void *data, size_t n, const int *fds, size_t n_f
 /* What comes of one packet. */
 static enum rc taken(const struct door_request *r, size_t n, const int *fds, size_t n_fds)
 {
-    int pair[2], got[DOOR_FDS] = { -1, -1, -1 };
+    int pair[2], got[DOOR_FDS] = { -1, -1, -1, -1 };
     struct door_request request;
     struct err err = { 0 };
 
@@ -295,8 +323,10 @@ static void only_whole_requests_are_taken(void **state)
 {
     scoped(close_fd) int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     scoped(close_fd) int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int fds[DOOR_FDS + 1] = { file, dir, dir, dir };
-    const int swapped[DOOR_FDS] = { dir, file, dir };
+    scoped(close_fd) int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    const int fds[DOOR_FDS + 1] = { file, dir, dir, sock, sock };
+    const int swapped[DOOR_FDS] = { dir, file, dir, sock };
+    const int no_socket[DOOR_FDS] = { file, dir, dir, dir };
     struct door_request r = good();
 
     (void)state;
@@ -307,6 +337,7 @@ static void only_whole_requests_are_taken(void **state)
     assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS + 1), RC_PROTOCOL);
     assert_int_equal(taken(&r, sizeof r, NULL, 0), RC_PROTOCOL);
     assert_int_equal(taken(&r, sizeof r, swapped, DOOR_FDS), RC_PROTOCOL);
+    assert_int_equal(taken(&r, sizeof r, no_socket, DOOR_FDS), RC_PROTOCOL);
     r.magic++;
     assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS), RC_PROTOCOL);
     for (uint32_t n = 0; n <= DOOR_ARGS_MAX + 1; n++) {
@@ -327,11 +358,11 @@ static void only_whole_requests_are_taken(void **state)
 
 static void a_stranger_is_not_heard(void **state)
 {
-    int pair[2], got[DOOR_FDS] = { -1, -1, -1 };
+    int pair[2], got[DOOR_FDS] = { -1, -1, -1, -1 };
     struct door_request request, r = good();
     scoped(close_fd) int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     scoped(close_fd) int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int fds[DOOR_FDS] = { file, dir, dir };
+    const int fds[DOOR_FDS] = { file, dir, dir, dir };
     struct err err = { 0 };
 
     (void)state;
@@ -356,6 +387,7 @@ int main(void)
         cmocka_unit_test(only_whole_requests_are_taken),
         cmocka_unit_test(a_stranger_is_not_heard),
         cmocka_unit_test(a_stranger_who_listens_is_not_asked),
+        cmocka_unit_test_setup_teardown(who_asks_has_room, open_with_door, close_with_door),
         cmocka_unit_test_setup_teardown(payloads_run_without_a_child_of_berthd, open_with_door,
                                         close_with_door),
         cmocka_unit_test_setup_teardown(refused_calls_are_counted, open_with_door, close_with_door),
