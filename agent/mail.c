@@ -923,6 +923,8 @@ static int on_post(sd_event_source *source, int sock, uint32_t events, void *arg
 
 static enum rc listen_to(struct agent *a, struct err *err)
 {
+    if (a->mail.pulse_s != 0)
+        pulse_init(&a->mail.pulse, a->mail.pulse_s);
     if (sd_event_add_io(a->loop, &a->mail.on_post, a->mail.sock, EPOLLIN, on_post, a) < 0)
         return err_set(err, RC_IO, "event loop");
     return RC_OK;
@@ -971,6 +973,29 @@ static void lose_post(struct agent *a, const struct err *err)
     }
 }
 
+/* False: it hangs, and has been given up. */
+static bool answers(struct agent *a, uint64_t now_ms)
+{
+    struct post_message ping = { .type = POST_PING };
+    struct err err = { 0 };
+
+    if (a->mail.pulse_s == 0)
+        return true;
+    switch (pulse_turn(&a->mail.pulse, now_ms)) {
+    case PULSE_REST:
+        break;
+    case PULSE_ASK:
+        ping.instance = a->mail.pulse.asked;
+        (void)!post_send(a->mail.sock, &ping, NULL, &err); /* its end is heard by itself */
+        break;
+    case PULSE_DEAD:
+        err_set(&err, RC_TIMEOUT, "no answer for %u s", a->mail.pulse_s);
+        lose_post(a, &err);
+        return false;
+    }
+    return true;
+}
+
 /* Those that have ended, one that waited too: nobody else asks for them. */
 static void reap(struct mail_agent *m)
 {
@@ -990,7 +1015,7 @@ void mail_tick(struct agent *a, uint64_t now_ms)
     offer_due(a, now_ms);
     if (a->mail.sock < 0)
         call_spare(a, now_ms);
-    if (a->mail.sock < 0) {
+    if (a->mail.sock < 0 || !answers(a, now_ms)) {
         release_ended(a);
         return;
     }
@@ -1070,10 +1095,14 @@ static void take_message(struct agent *a, const struct post_message *m, int fd)
     case POST_CLOSED:
         close_box(a, mail_find_box(a, m->instance));
         break;
+    case POST_PONG:
+        pulse_heard(&a->mail.pulse, m->instance);
+        break;
     case POST_OPEN:
     case POST_TAKEN:
     case POST_LATER:
     case POST_PUT:
+    case POST_PING:
         break; /* post_recv lets none of them through */
     }
 }

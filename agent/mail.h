@@ -23,7 +23,9 @@
  *
  * berth-post keeps nothing: whatever was said to it or by it and got lost, with a full socket or
  * with itself, is said again.  When it ends, one of MAIL_SPARES that were started with it takes its
- * place, each later than the one before: berthd has not the rights to start another.
+ * place, each later than the one before: berthd has not the rights to start another.  One that
+ * answers nothing for pulse_s seconds hangs, and counts as one that has ended; as it has not, a
+ * payload whose view it holds cannot be started again before it does.
  */
 #ifndef BERTH_AGENT_MAIL_H
 #define BERTH_AGENT_MAIL_H
@@ -33,6 +35,7 @@
 
 #include "agent/mail_store.h"
 #include "agent/post.h"
+#include "agent/pulse.h"
 #include "agent/state.h"
 
 #define MAIL_FILES_MAX 256U  /* on board, either way, of all payloads */
@@ -87,6 +90,8 @@ struct mail_agent {
     pid_t pid[1 + MAIL_SPARES]; /* of all that were started, until they are reaped; 0 = none */
     uint32_t lost;              /* how often berth-post has ended */
     uint64_t again_ms;          /* the next one is not called before */
+    uint32_t pulse_s;           /* 0 = it is not asked whether it is there */
+    struct pulse pulse;         /* of the one that carries */
     sd_event_source *on_post;
     struct mail_box box[UNITS_MAX];
     uint32_t n;

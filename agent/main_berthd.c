@@ -703,6 +703,7 @@ int main(int argc, char **argv)
     a->frozen_passes = o.frozen;
     a->audit_every_ms = o.audit * 1000U;
     pulse_init(&a->pulse, o.link_limit);
+    a->mail.pulse_s = o.link_limit;
     a->own.terms = o.terms;
     rounds_init(&a->scrub.rounds, (uint64_t)o.scrub * 3600U);
     a->state_dir = a->trust_dir = a->data_dir = a->log_dir = -1;

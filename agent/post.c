@@ -428,6 +428,12 @@ static void take_put(struct post *p, struct box *b, const struct post_message *m
 static void take(struct post *p, const struct post_message *m, int fds[POST_FDS_MAX],
                  uint64_t now_ms)
 {
+    const struct post_message pong = { .type = POST_PONG, .instance = m->instance };
+
+    if (m->type == POST_PING) {
+        (void)tell(p, &pong, NULL); /* one that finds no room is one of several */
+        return;
+    }
     struct box *b = m->type == POST_OPEN ? NULL : find(p, m->instance);
 
     if (m->type == POST_OPEN) {

@@ -31,11 +31,13 @@ enum post_type {
     POST_TAKEN = 2,      /* to post: the file is kept, or refused for good: remove it */
     POST_LATER = 3,      /* to post: leave it, and offer nothing of this payload for wait_ms */
     POST_PUT = 4,        /* to post, with a descriptor: size bytes at offset become this file */
+    POST_PING = 5,       /* to post: instance is a number, and comes back */
     POST_FOUND = 16,     /* to berthd, with sealed memory: a file of the outbox */
     POST_REMOVED = 17,   /* to berthd: after TAKEN; rc says whether */
     POST_DELIVERED = 18, /* to berthd: what came of a PUT; RC_EXISTS: such a file is there */
     POST_JUNK = 19,   /* to berthd: count things in the outbox that cannot be taken; name is one */
     POST_CLOSED = 20, /* to berthd: the payload has ended, and the view is let go of */
+    POST_PONG = 21,   /* to berthd: a PING has been come to */
 };
 
 /* Which file it is, beyond its name: a name may be another file by now. */
@@ -49,7 +51,7 @@ struct post_mark {
 struct post_message {
     uint32_t type; /* enum post_type */
     uint32_t rc;
-    uint64_t instance;
+    uint64_t instance;     /* never 0 */
     uint64_t offset;       /* PUT */
     uint32_t size;         /* FOUND, PUT */
     uint32_t count;        /* JUNK */

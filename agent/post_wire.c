@@ -19,11 +19,13 @@ static const struct shape shapes[] = {
     [POST_TAKEN]     = { true,  0, true },
     [POST_LATER]     = { true,  0, false },
     [POST_PUT]       = { true,  1, true },
+    [POST_PING]      = { true,  0, false },
     [POST_FOUND]     = { false, 1, true },
     [POST_REMOVED]   = { false, 0, true },
     [POST_DELIVERED] = { false, 0, true },
     [POST_JUNK]      = { false, 0, false },
     [POST_CLOSED]    = { false, 0, false },
+    [POST_PONG]      = { false, 0, false },
     /* clang-format on */
 };
 
@@ -34,7 +36,7 @@ union control {
 
 static bool known(uint32_t type)
 {
-    return (type >= POST_OPEN && type <= POST_PUT) || (type >= POST_FOUND && type <= POST_CLOSED);
+    return (type >= POST_OPEN && type <= POST_PING) || (type >= POST_FOUND && type <= POST_PONG);
 }
 
 /* The name of a message, or of a receipt of one. */

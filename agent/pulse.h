@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * agent/pulse: whether berth-link is there, or only seems to be.  berthd's own watchdog is its
- * init's: a turn of its event loop, within half of that time, is what keeps it.  berth-link has the
- * same of berthd: a PORT_PING, and it has come to it within the time.  Pure: time is an argument.
+ * agent/pulse: whether berth-link, or berth-post, is there, or only seems to be.  berthd's own
+ * watchdog is its init's: a turn of its event loop, within half of that time, is what keeps it.
+ * berth-link has the same of berthd: a PORT_PING (berth-post: POST_PING), and it has come to it
+ * within the time.  Pure: time is an argument.
  *
  * Turns of berthd are counted, not time alone: one that could not run itself for a while finds the
  * answers that lie there before it asks for the next one.

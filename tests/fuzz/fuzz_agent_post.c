@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     if (m.instance == 0 || m.size > MAIL_CONTENT_MAX || m.name[sizeof m.name - 1] != '\0' ||
-        strchr(m.name, '/') || from_agent != (m.type <= POST_PUT) || n_fds > POST_FDS_MAX)
+        strchr(m.name, '/') || from_agent != (m.type <= POST_PING) || n_fds > POST_FDS_MAX)
         abort();
     if ((m.type == POST_FOUND || m.type == POST_TAKEN || m.type == POST_REMOVED) &&
         !mail_name_ok(m.name))

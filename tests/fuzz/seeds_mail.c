@@ -222,7 +222,7 @@ static void post(const char *name, uint8_t n_fds, const struct post_message *m)
 {
     uint8_t buf[1 + sizeof *m];
 
-    buf[0] = (uint8_t)(n_fds << 6 | (m->type <= POST_PUT ? 1 : 0));
+    buf[0] = (uint8_t)(n_fds << 6 | (m->type <= POST_PING ? 1 : 0));
     memcpy(buf + 1, m, sizeof *m);
     put("fuzz_agent_post", name, (struct bytes){ buf, sizeof buf });
 }
@@ -245,6 +245,8 @@ static void posts(void)
                                  .size = 10,
                                  .replace = 1,
                                  .name = "a.bin" MAIL_RECEIPT });
+    post("ping", 0, &(struct post_message){ .type = POST_PING, .instance = 3 });
+    post("pong", 0, &(struct post_message){ .type = POST_PONG, .instance = 3 });
     post("found", 1,
          &(struct post_message){
              .type = POST_FOUND, .instance = 1, .size = 9, .mark = mark, .name = "a.bin" });

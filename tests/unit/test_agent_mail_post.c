@@ -266,6 +266,46 @@ static void the_next_one_takes_over(void **state)
     assert_int_equal(a.mail.n, 0);
 }
 
+/* One that answers is left alone; one that has stopped to is given up within the time, and the next
+ * one takes over. */
+static void one_that_hangs_is_given_up(void **state)
+{
+    struct post_message m;
+    const uint64_t began = clock_mono_ms();
+    uint64_t now = began;
+    uint64_t answered = began;
+
+    (void)state;
+    a.mail.pulse_s = PULSE_S_MIN;
+    pulse_init(&a.mail.pulse, a.mail.pulse_s);
+    start(1, "cam");
+    mail_tick(&a, now);
+    assert_int_equal(said(post[0], &m), POST_OPEN);
+    for (uint32_t pongs = 0; pongs < 100; now += 1000) {
+        mail_tick(&a, now);
+        while (said(post[0], &m) == POST_PING) {
+            const struct post_message pong = { .type = POST_PONG, .instance = m.instance };
+
+            assert_rc(post_send(post[0], &pong, NULL, &(struct err){ 0 }), RC_OK);
+            assert_true(sd_event_run(a.loop, 0) > 0);
+            answered = now;
+            pongs++;
+        }
+        assert_true(a.mail.sock >= 0);
+    }
+    for (; a.mail.sock >= 0; now += 1000) {
+        assert_true(now <= answered + (PULSE_S_MIN + 2) * UINT64_C(1000));
+        mail_tick(&a, now);
+    }
+    assert_true(now >= answered + PULSE_S_MIN * UINT64_C(1000));
+    assert_int_equal(a.mail.n_spares, MAIL_SPARES);
+    mail_tick(&a, clock_mono_ms() + 1000);
+    assert_int_equal(a.mail.n_spares, MAIL_SPARES - 1);
+    assert_int_equal(said(post[MAIL_SPARES], &m), POST_PING);
+    assert_int_equal(said(post[MAIL_SPARES], &m), POST_OPEN);
+    assert_int_equal(m.instance, 1);
+}
+
 /* What one took that ended before it removed the file is found again by the next, and not sent
  * twice. */
 static void a_file_is_taken_once_all_the_same(void **state)
@@ -420,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_payload_that_nobody_was_told_of_is_told_later, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_next_one_takes_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_hangs_is_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_is_taken_once_all_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_is_taken_once_in_any_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_day_far_off_is_not_today, setup, teardown),

@@ -430,6 +430,18 @@ static void does_not_wait_for_ever_at_the_end(void **state)
     assert_true(hear(POST_CLOSED, &m, NULL, POST_LAST_MS / POST_EVERY_MS + 2));
 }
 
+/* Whether it is there, and whatever payload there is: none has this number. */
+static void answers_when_its_turn_comes(void **state)
+{
+    const struct post_message ping = { .type = POST_PING, .instance = 4242 };
+    struct post_message m;
+
+    (void)state;
+    send_to_post(&ping, NULL);
+    assert_true(hear(POST_PONG, &m, NULL, 1));
+    assert_int_equal(m.instance, 4242);
+}
+
 static void ends_with_berthd(void **state)
 {
     uint64_t wait_ms = 0;
@@ -536,6 +548,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(delivers_whole_files_and_overwrites_none, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_what_is_left_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_wait_for_ever_at_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(answers_when_its_turn_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_with_berthd, setup, teardown),
         cmocka_unit_test_setup_teardown(says_again_what_found_no_room, setup, teardown),
         cmocka_unit_test_setup_teardown(one_payload_is_one, setup, teardown),
