@@ -82,6 +82,8 @@ enum fleet_orbit {
 
 struct fleet_satellite {
     char id[NAME_CAP];
+    uint32_t n_labels;
+    struct fleet_label label[FLEET_LABELS_MAX]; /* beside the id: a plan looks at no more */
     struct fleet_capacity capacity;
     enum fleet_orbit orbit;
     char line1[TLE_LINE + 1]; /* FLEET_TLE, checked */
@@ -91,8 +93,6 @@ struct fleet_satellite {
     uint64_t period_ms;        /* of the orbit, once period_find has looked; 0 = not known */
     uint32_t link;             /* index; only with an orbit */
     unsigned line;             /* in the file */
-    uint32_t n_labels;
-    struct fleet_label label[FLEET_LABELS_MAX];
 };
 
 /* One payload of one entry of `desired`. */

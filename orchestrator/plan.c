@@ -10,7 +10,8 @@
 #include "orchestrator/plan_waves.h"
 #include "orchestrator/verdict.h"
 
-#define PLAN_RECORD_MAX 8192U /* one satellite in the hash: at most PAYLOADS_MAX lines */
+#define PLAN_RECORD_MAX 8192U   /* lines of one satellite in the hash: at most PAYLOADS_MAX */
+#define PLAN_RECORDS_MAX 65536U /* several satellites */
 
 void plan_free(struct plan **plan)
 {
@@ -32,6 +33,20 @@ static bool same_payload(const char *tenant_a, const char *name_a, const char *t
 
 /* ---- what the file asks for, as order lines ---------------------------------------------------
  */
+
+/* What one want comes to, once it was looked for. */
+struct found {
+    const struct store_package *package; /* NULL = not looked for, or not there */
+    struct order_line line;
+};
+
+/* What the satellites of one plan are held against, by turns. */
+struct making {
+    const struct plan_input *in;
+    struct plan *plan;
+    struct found *found;   /* of each want of the file */
+    struct order *scratch; /* of one satellite */
+};
 
 static const struct store_package *find_package(const struct plan_input *in,
                                                 const struct fleet_want *want)
@@ -88,16 +103,12 @@ static enum rc insert_line(struct order *order, const struct fleet *fleet, unsig
     return RC_OK;
 }
 
-static enum rc add_want(const struct plan_input *in, const struct fleet_want *want,
-                        const struct plan_base *base, struct order *order, struct err *err)
+static enum rc find_want(struct making *m, uint32_t index, struct err *err)
 {
-    const struct order_line *held = verdict_order_line(&base->order, want->tenant, want->name);
-
-    if (want->hold)
-        return held ? insert_line(order, in->fleet, want->line, held, err) : RC_OK;
-
+    const struct plan_input *in = m->in;
+    const struct fleet_want *want = &in->fleet->want[index];
+    struct found *found = &m->found[index];
     const struct store_package *package = find_package(in, want);
-    struct order_line line = { 0 };
 
     if (!package)
         return err_set(err, RC_NO_PACKAGE, "%s:%u: %s/%s %s", in->fleet->source, want->line,
@@ -105,27 +116,47 @@ static enum rc add_want(const struct plan_input *in, const struct fleet_want *wa
     if (want->has_digest && !digest_same(&want->manifest, &package->manifest))
         return err_set(err, RC_DIGEST_MISMATCH, "%s:%u: %s/%s %s", in->fleet->source, want->line,
                        want->tenant, want->name, want->version);
-    (void)snprintf(line.tenant, sizeof line.tenant, "%s", want->tenant);
-    (void)snprintf(line.name, sizeof line.name, "%s", want->name);
-    line.manifest = package->manifest;
-    return insert_line(order, in->fleet, want->line, &line, err);
+    memcpy(found->line.tenant, want->tenant, sizeof found->line.tenant);
+    memcpy(found->line.name, want->name, sizeof found->line.name);
+    found->line.manifest = package->manifest;
+    found->package = package;
+    return RC_OK;
 }
 
-static enum rc desired_order(const struct plan_input *in, uint32_t index, struct order *ret,
-                             struct err *err)
+static enum rc add_want(struct making *m, uint32_t index, const struct plan_base *base,
+                        struct err *err)
 {
-    const struct fleet *fleet = in->fleet;
+    const struct fleet *fleet = m->in->fleet;
+    const struct fleet_want *want = &fleet->want[index];
+
+    if (want->hold) {
+        const struct order_line *held = verdict_order_line(&base->order, want->tenant, want->name);
+
+        return held ? insert_line(m->scratch, fleet, want->line, held, err) : RC_OK;
+    }
+    enum rc rc = m->found[index].package ? RC_OK : find_want(m, index, err);
+
+    return rc == RC_OK ? insert_line(m->scratch, fleet, want->line, &m->found[index].line, err)
+                       : rc;
+}
+
+/* Into m->scratch. */
+static enum rc desired_order(struct making *m, uint32_t index, struct err *err)
+{
+    const struct fleet *fleet = m->in->fleet;
     const struct fleet_satellite *sat = &fleet->satellite[index];
+    const struct plan_base *base = &m->in->base[index];
+    struct order *order = m->scratch;
     enum rc rc = RC_OK;
 
-    if (!in->base[index].known)
+    if (!base->known)
         return err_set(err, RC_NO_SATELLITE, "%s:%u: %s", fleet->source, sat->line, sat->id);
-    ret->n_lines = 0;
-    (void)snprintf(ret->satellite, sizeof ret->satellite, "%s", sat->id);
-    ret->generation = in->base[index].newest + 1;
+    order->n_lines = 0;
+    memcpy(order->satellite, sat->id, sizeof order->satellite);
+    order->generation = base->newest + 1;
     for (uint32_t i = 0; rc == RC_OK && i < fleet->n_wants; i++)
         if (fleet_matches(sat, &fleet->want[i].select))
-            rc = add_want(in, &fleet->want[i], &in->base[index], ret, err);
+            rc = add_want(m, i, base, err);
     return rc;
 }
 
@@ -225,19 +256,31 @@ static enum rc diff_removed(const struct plan_input *in, struct plan *plan, uint
     return RC_OK;
 }
 
-/* scratch is the caller's, for all satellites. */
-static enum rc diff_satellite(const struct plan_input *in, struct plan *plan, uint32_t index,
-                              struct order *scratch, struct err *err)
+static bool same_lines(const struct want *a, const struct want *b)
 {
+    if (a->n_lines != b->n_lines)
+        return false;
+    for (uint32_t i = 0; i < a->n_lines; i++)
+        if (!digest_same(&a->line[i].manifest, &b->line[i].manifest) ||
+            !same_payload(a->line[i].tenant, a->line[i].name, b->line[i].tenant, b->line[i].name))
+            return false;
+    return true;
+}
+
+static enum rc diff_satellite(struct making *m, uint32_t index, struct err *err)
+{
+    const struct plan_input *in = m->in;
+    struct plan *plan = m->plan;
     struct plan_satellite *sat = &plan->satellite[index];
     const struct want *before = &in->base[index].order;
     const uint32_t n_before = plan->n_changes;
-    enum rc rc = desired_order(in, index, scratch, err);
-    const struct want order = want_of(scratch);
+    enum rc rc = desired_order(m, index, err);
+    const struct want order = want_of(m->scratch);
+    const bool differs = rc == RC_OK && !same_lines(&order, before);
 
-    for (uint32_t i = 0; rc == RC_OK && i < order.n_lines; i++)
+    for (uint32_t i = 0; rc == RC_OK && differs && i < order.n_lines; i++)
         rc = diff_line(in, plan, index, &order.line[i], err);
-    for (uint32_t i = 0; rc == RC_OK && i < before->n_lines; i++)
+    for (uint32_t i = 0; rc == RC_OK && differs && i < before->n_lines; i++)
         rc = diff_removed(in, plan, index, &order, &before->line[i], err);
     if (rc != RC_OK)
         return rc;
@@ -249,7 +292,7 @@ static enum rc diff_satellite(const struct plan_input *in, struct plan *plan, ui
     plan->n_withdrawn += sat->withdraws;
     plan->bytes += sat->bytes;
     plan->full_bytes += sat->full_bytes;
-    return sat->changes ? want_keep(&plan->arena, scratch, &sat->order, err) : RC_OK;
+    return sat->changes ? want_keep(&plan->arena, m->scratch, &sat->order, err) : RC_OK;
 }
 
 /* ---- rollouts and waves -----------------------------------------------------------------------
@@ -419,17 +462,6 @@ uint64_t plan_soak_ms(const struct plan *plan, const struct fleet *fleet, uint32
 /* ---- the hash ---------------------------------------------------------------------------------
  */
 
-static void put_lines(struct cbor_out *w, const struct want *order)
-{
-    cbor_put_array(w, order->n_lines);
-    for (uint32_t i = 0; i < order->n_lines; i++) {
-        cbor_put_array(w, 3);
-        cbor_put_text(w, order->line[i].tenant);
-        cbor_put_text(w, order->line[i].name);
-        cbor_put_bstr(w, (struct bytes){ order->line[i].manifest.b, DIGEST_SIZE });
-    }
-}
-
 static enum rc add_record(struct sha256 *hash, const struct cbor_out *w, struct err *err)
 {
     struct bytes record;
@@ -438,27 +470,80 @@ static enum rc add_record(struct sha256 *hash, const struct cbor_out *w, struct 
     return rc == RC_OK ? sha256_add(hash, record, err) : rc;
 }
 
+/* Records of satellites on their way into the hash, many at a time.  Most orders are as the one
+ * before: what was written of that is taken again. */
+struct records {
+    struct sha256 *hash;
+    struct cbor_out w;
+    const struct want *last; /* whose lines are in w */
+    size_t at, n;            /* and where */
+};
+
+static void put_lines(struct records *r, const struct want *order)
+{
+    struct cbor_out *w = &r->w;
+    const size_t at = w->n;
+
+    if (r->last && r->last->n_lines == order->n_lines &&
+        memcmp(r->last->line, order->line, order->n_lines * sizeof *order->line) == 0) {
+        cbor_put_raw(w, (struct bytes){ w->p + r->at, r->n });
+        return;
+    }
+    cbor_put_array(w, order->n_lines);
+    for (uint32_t i = 0; i < order->n_lines; i++) {
+        cbor_put_array(w, 3);
+        cbor_put_text(w, order->line[i].tenant);
+        cbor_put_text(w, order->line[i].name);
+        cbor_put_bstr(w, (struct bytes){ order->line[i].manifest.b, DIGEST_SIZE });
+    }
+    if (order->n_lines > 0) {
+        r->last = order;
+        r->at = at;
+        r->n = w->n - at;
+    }
+}
+
+static enum rc flush(struct records *r, struct err *err)
+{
+    enum rc rc = add_record(r->hash, &r->w, err);
+
+    r->w.n = 0;
+    r->last = NULL;
+    return rc;
+}
+
 static enum rc hash_satellite(const struct plan_input *in, const struct plan *plan, uint32_t index,
-                              struct sha256 *hash, struct err *err)
+                              struct records *r, struct err *err)
 {
     static_assert(PAYLOADS_MAX * (2U * (NAME_CAP + 1U) + DIGEST_SIZE + 4U) < PLAN_RECORD_MAX,
                   "all lines of one satellite fit into a record");
-    uint8_t buf[2U * PLAN_RECORD_MAX];
-    struct cbor_out w = { .p = buf, .cap = sizeof buf };
     const struct plan_base *base = &in->base[index];
     const struct plan_satellite *sat = &plan->satellite[index];
+    struct cbor_out *w = &r->w;
 
-    cbor_put_array(&w, 9);
-    cbor_put_text(&w, in->fleet->satellite[index].id);
-    cbor_put_uint(&w, sat->changes ? in->fleet->satellite[index].period_ms : 0);
-    cbor_put_bool(&w, sat->withdraws);
-    cbor_put_uint(&w, base->newest);
-    cbor_put_uint(&w, base->order.generation);
-    put_lines(&w, &base->order);
-    cbor_put_uint(&w, sat->changes ? sat->wave + 1 : 0);
-    cbor_put_uint(&w, sat->order.generation);
-    put_lines(&w, &sat->order);
-    return add_record(hash, &w, err);
+    cbor_put_array(w, 9);
+    cbor_put_text(w, in->fleet->satellite[index].id);
+    cbor_put_uint(w, sat->changes ? in->fleet->satellite[index].period_ms : 0);
+    cbor_put_bool(w, sat->withdraws);
+    cbor_put_uint(w, base->newest);
+    cbor_put_uint(w, base->order.generation);
+    put_lines(r, &base->order);
+    cbor_put_uint(w, sat->changes ? sat->wave + 1 : 0);
+    cbor_put_uint(w, sat->order.generation);
+    put_lines(r, &sat->order);
+    return w->cap - w->n < 2U * PLAN_RECORD_MAX ? flush(r, err) : RC_OK;
+}
+
+static enum rc hash_satellites(const struct plan_input *in, const struct plan *plan,
+                               struct sha256 *hash, struct err *err)
+{
+    scoped(free_ptr) uint8_t *buf = malloc(PLAN_RECORDS_MAX);
+    struct records r = { .hash = hash, .w = { .p = buf, .cap = PLAN_RECORDS_MAX } };
+    enum rc rc = buf ? RC_OK : err_set(err, RC_NO_MEMORY, "plan");
+
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_satellites; i++)
+        rc = hash_satellite(in, plan, i, &r, err);
+    return rc == RC_OK ? flush(&r, err) : rc;
 }
 
 /* What is sent for a change, and how. */
@@ -591,8 +676,8 @@ static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct
     cbor_put_uint(&w, plan->n_rollouts);
     if (rc == RC_OK)
         rc = add_record(hash, &w, err);
-    for (uint32_t i = 0; rc == RC_OK && i < plan->n_satellites; i++)
-        rc = hash_satellite(in, plan, i, hash, err);
+    if (rc == RC_OK)
+        rc = hash_satellites(in, plan, hash, err);
     for (uint32_t i = 0; rc == RC_OK && i < plan->n_rollouts; i++) {
         const struct plan_rollout *r = &plan->rollout[i];
 
@@ -650,6 +735,8 @@ enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err 
 {
     scoped(plan_free) struct plan *plan = calloc(1, sizeof *plan);
     scoped(free_ptr) struct order *scratch = calloc(1, sizeof *scratch);
+    scoped(free_ptr) struct found *found = calloc(in->fleet->n_wants + 1U, sizeof *found);
+    struct making making = { .in = in, .plan = plan, .found = found, .scratch = scratch };
     uint32_t n = in->fleet->n_satellites;
     enum rc rc = RC_OK;
 
@@ -657,10 +744,10 @@ enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err 
         return err_set(err, RC_NO_MEMORY, "plan");
     plan->n_satellites = n;
     plan->satellite = calloc(n + 1U, sizeof *plan->satellite);
-    if (!plan->satellite || !scratch)
+    if (!plan->satellite || !scratch || !found)
         return err_set(err, RC_NO_MEMORY, "plan");
     for (uint32_t i = 0; rc == RC_OK && i < n; i++)
-        rc = diff_satellite(in, plan, i, scratch, err);
+        rc = diff_satellite(&making, i, err);
     if (rc == RC_OK)
         rc = assign_waves(in, plan, err);
     if (rc == RC_OK)

@@ -467,11 +467,17 @@ enum rc view_bases(const struct view *view, const struct fleet *fleet, struct pl
 {
     struct plan_base *bases = calloc(fleet->n_satellites + 1U, sizeof *bases);
 
+    size_t next = 0; /* both are mostly by id */
+
     if (!bases)
         return err_set(err, RC_NO_MEMORY, "plan");
     for (uint32_t i = 0; i < fleet->n_satellites; i++) {
-        const struct view_satellite *sat = view_find(view, fleet->satellite[i].id);
+        const char *id = fleet->satellite[i].id;
+        const struct view_satellite *sat =
+            next < view->n && strcmp(view->satellite[next].row.id, id) == 0 ? &view->satellite[next]
+                                                                            : view_find(view, id);
 
+        next = sat ? (size_t)(sat - view->satellite) + 1 : next;
         if (sat)
             bases[i] = (struct plan_base){ .known = true,
                                            .newest = sat->newest,

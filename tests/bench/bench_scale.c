@@ -2,7 +2,7 @@
  *
  * tests/bench/bench_scale: what the ground's store costs with many satellites of four payloads
  * each: durable reports, one transaction each and in groups; loading the fleet; a question about
- * it; bytes on disk and in memory.  Beside SQL on the same rows by SQLite alone.
+ * it; a plan of it; bytes on disk and in memory.  Beside SQL on the same rows by SQLite alone.
  *
  * Usage: bench_scale OUT.jsonl [N...]      (10000)
  * With BERTH_STORE=postgresql:... (tools/with-postgresql) the same on PostgreSQL, without bytes on
@@ -169,6 +169,19 @@ static void put_satellite(struct store *store, uint32_t i)
     must_rc(store_update_outgoing(store, &sent, &err), &err);
 }
 
+static void put_package(struct store *store, uint32_t payload, uint32_t version)
+{
+    struct store_package package = { .size = 1 << 20 };
+    struct err err = { 0 };
+
+    (void)snprintf(package.tenant, sizeof package.tenant, "tenant-%u", payload);
+    (void)snprintf(package.name, sizeof package.name, "payload");
+    (void)snprintf(package.version, sizeof package.version, "%u", version);
+    digest_of(payload, version, &package.manifest);
+    package.object = package.manifest;
+    must_rc(store_put_package(store, &package, &err), &err);
+}
+
 static struct store *open_store(bool create)
 {
     struct store *store = NULL;
@@ -186,6 +199,8 @@ static void populate(uint32_t n)
     const double began = bench_s(CLOCK_MONOTONIC);
 
     must_rc(store_begin(store, &open, &err), &err);
+    for (uint32_t k = 0; k <= PAYLOADS; k++)
+        put_package(store, k % PAYLOADS, k / PAYLOADS);
     for (uint32_t i = 0; i < n; i++)
         put_satellite(store, i);
     must_rc(store_commit(&open, &err), &err);
@@ -336,10 +351,77 @@ static double raw_load(void)
 /* ---- the fleet ------------------------------------------------------------------------------- */
 
 struct loaded {
-    double load_s, load_cpu_s, status_s;
+    double load_s, load_cpu_s, status_s, plan_s;
     uint64_t kib;
-    uint32_t synced;
+    uint32_t synced, changes;
 };
+
+/* What the fleet file says: all as it is, and the newest version of one payload on the last. */
+static struct fleet *wanted(uint32_t n)
+{
+    struct fleet *fleet = fleet_new(n, PAYLOADS + 1);
+
+    must(fleet != NULL, "fleet_new");
+    (void)snprintf(fleet->name, sizeof fleet->name, "scale");
+    fleet->n_satellites = n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct fleet_satellite *sat = &fleet->satellite[i];
+
+        name_of(i, sat->id);
+        sat->n_labels = 1;
+        (void)snprintf(sat->label[0].key, NAME_CAP, "ring");
+        (void)snprintf(sat->label[0].value, NAME_CAP, i + 1 == n ? "new" : "old");
+    }
+    for (uint32_t k = 0; k <= PAYLOADS; k++) {
+        struct fleet_want *want = &fleet->want[fleet->n_wants++];
+
+        (void)snprintf(want->tenant, NAME_CAP, "tenant-%u", k % PAYLOADS);
+        (void)snprintf(want->name, NAME_CAP, "payload");
+        (void)snprintf(want->version, VERSION_CAP, "%u", k / PAYLOADS);
+        if (k % PAYLOADS == 0) {
+            (void)snprintf(want->select.key, NAME_CAP, "ring");
+            (void)snprintf(want->select.value, NAME_CAP, k == 0 ? "old" : "new");
+        }
+    }
+    return fleet;
+}
+
+static struct ride ride_of(void *arg, uint32_t satellite, const struct store_package *package)
+{
+    const struct view *view = arg;
+
+    return view_ride(view, &view->satellite[satellite], package);
+}
+
+static bool brings(void *arg, const struct store_package *package, const struct digest *object)
+{
+    return view_brings(arg, package, object);
+}
+
+/* Seconds from a fleet file that was read, and the fleet in memory, to the plan. */
+static double plan_once(struct view *view, uint32_t *ret_changes)
+{
+    scoped(free_ptr) struct fleet *fleet = wanted((uint32_t)view->n);
+    scoped(free_ptr) struct plan_base *bases = NULL;
+    struct plan *plan = NULL;
+    struct plan_input in = { .fleet = fleet,
+                             .packages = view->packages,
+                             .n_packages = view->n_packages,
+                             .ride = ride_of,
+                             .brings = brings,
+                             .arg = view };
+    struct err err = { 0 };
+    const double began = bench_s(CLOCK_MONOTONIC);
+
+    must_rc(view_bases(view, fleet, &bases, &err), &err);
+    in.base = bases;
+    must_rc(plan_compute(&in, &plan, &err), &err);
+    const double seconds = bench_s(CLOCK_MONOTONIC) - began;
+
+    *ret_changes = plan->n_changes;
+    plan_free(&plan);
+    return seconds;
+}
 
 /* In a process of its own, for its memory. */
 static struct loaded load_once(void)
@@ -372,6 +454,12 @@ static struct loaded load_once(void)
         ret.status_s = bench_s(CLOCK_MONOTONIC) - began;
         must(getrusage(RUSAGE_SELF, &use) == 0, "getrusage");
         ret.kib = (uint64_t)use.ru_maxrss;
+        ret.plan_s = plan_once(view, &ret.changes);
+        for (uint32_t i = 1; i < REPEATS; i++) {
+            const double again = plan_once(view, &ret.changes);
+
+            ret.plan_s = again < ret.plan_s ? again : ret.plan_s;
+        }
         must(write(ends[1], &ret, sizeof ret) == (ssize_t)sizeof ret, "write");
         _exit(0);
     }
@@ -396,12 +484,15 @@ static void load(uint32_t n)
         best.load_s = again.load_s < best.load_s ? again.load_s : best.load_s;
         best.load_cpu_s = again.load_cpu_s < best.load_cpu_s ? again.load_cpu_s : best.load_cpu_s;
         best.status_s = again.status_s < best.status_s ? again.status_s : best.status_s;
+        best.plan_s = again.plan_s < best.plan_s ? again.plan_s : best.plan_s;
         peer = other < peer ? other : peer;
     }
     must(best.synced == n, "not every satellite is synced");
+    must(best.changes == 1, "the plan is of another change");
     row("loading the fleet", n, best.load_s, "s", peer, 1.5 * n / 100000);
     row("loading, of it processor time", n, best.load_cpu_s, "s", 0, 0);
     row("verdict of every satellite", n, best.status_s * 1000, "ms", 0, 100.0 * n / 100000);
+    row("plan after one change", n, best.plan_s * 1000, "ms", 0, 50.0 * n / 100000);
     row("memory with the fleet loaded", n, (double)best.kib / 1024, "MiB", 0, 300.0 * n / 100000);
 }
 
