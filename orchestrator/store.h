@@ -525,11 +525,22 @@ struct store_event {
     uint32_t count;
     char what[64];
     uint64_t received_ms;
+    uint64_t
+        told; /* number of the news that it came or was counted with; 0 = before there were any */
 };
 
-/* An event that is there already gets the higher count. */
+/* An event that is there already gets the higher count.  One that is new, or is counted higher, is
+ * news, and gets the next number (told of row is ignored): in the order of commits, and none comes
+ * twice.  Inside a transaction. */
 must_check enum rc store_put_event(struct store *store, const struct store_event *row,
                                    struct err *err);
+/* Number of the newest news; 0 = there never were any. */
+must_check enum rc store_news(struct store *store, uint64_t *ret, struct err *err);
+/* Of the events of a satellite (NULL = all) those with news behind a number, in their order, the
+ * first `most` of them. */
+must_check enum rc store_events_after(struct store *store, const char *satellite, uint64_t told,
+                                      size_t most, struct store_event **ret, size_t *ret_n,
+                                      struct err *err);
 /* How often an event is known to have happened; 0 = it is not known. */
 must_check enum rc store_event_count(struct store *store, const char *satellite, uint64_t seq,
                                      uint64_t *ret, struct err *err);

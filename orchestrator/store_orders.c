@@ -380,20 +380,82 @@ enum rc store_report(struct store *store, const char *satellite, struct store_ob
 static const struct field event_fields[] = {
     EVENT(FIELD_TEXT, satellite), EVENT(FIELD_U64, seq),   EVENT(FIELD_U32, code),
     EVENT(FIELD_U32, count),      EVENT(FIELD_TEXT, what), EVENT(FIELD_U64, received_ms),
+    EVENT(FIELD_U64, told),
 };
 static const struct row_type event_row = ROW_TYPE(struct store_event, event_fields);
-#define EVENT_COLUMNS "satellite, seq, code, count, what, received_ms"
+#define EVENT_COLUMNS "satellite, seq, code, count, what, received_ms, told"
+
+/* The next number.  Whoever has taken one holds the row until it commits. */
+static enum rc take_news(struct store *store, uint64_t *ret, struct err *err)
+{
+    struct query q =
+        query_start(store, "INSERT INTO news (id, told) VALUES (1, 1) ON CONFLICT (id) "
+                           "DO UPDATE SET told = news.told + 1 RETURNING told");
+    const uint64_t told = query_next(&q) ? query_get_u64(&q) : 0;
+    enum rc rc = query_end(&q, err);
+
+    if (rc == RC_OK)
+        *ret = told;
+    return rc;
+}
+
+/* Whether an event is new, or counted higher than it was. */
+static enum rc look_for_news(struct store *store, const struct store_event *row, bool *ret,
+                             struct err *err)
+{
+    struct query q = query_start(store, "SELECT count FROM event WHERE satellite = ? AND seq = ?");
+
+    query_text(&q, row->satellite);
+    query_u64(&q, row->seq);
+    *ret = !query_next(&q) || row->count > query_get_u64(&q);
+    return query_end(&q, err);
+}
 
 enum rc store_put_event(struct store *store, const struct store_event *row, struct err *err)
 {
-    struct query q =
-        query_start(store, "INSERT INTO event (" EVENT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?) "
-                           "ON CONFLICT (satellite, seq) DO UPDATE SET "
-                           "count = CASE WHEN excluded.count > event.count "
-                           "THEN excluded.count ELSE event.count END");
+    struct store_event news = *row;
+    bool is_news = false;
+    enum rc rc = look_for_news(store, row, &is_news, err);
 
-    query_row(&q, &event_row, row);
+    if (rc != RC_OK || !is_news)
+        return rc;
+    rc = take_news(store, &news.told, err);
+    if (rc != RC_OK)
+        return rc;
+    struct query q =
+        query_start(store, "INSERT INTO event (" EVENT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?) "
+                           "ON CONFLICT (satellite, seq) DO UPDATE SET "
+                           "count = excluded.count, told = excluded.told");
+
+    query_row(&q, &event_row, &news);
     return query_run(&q, err);
+}
+
+enum rc store_news(struct store *store, uint64_t *ret, struct err *err)
+{
+    struct query q = query_start(store, "SELECT told FROM news");
+    const uint64_t told = query_next(&q) ? query_get_u64(&q) : 0;
+    enum rc rc = query_end(&q, err);
+
+    if (rc == RC_OK)
+        *ret = told;
+    return rc;
+}
+
+enum rc store_events_after(struct store *store, const char *satellite, uint64_t told, size_t most,
+                           struct store_event **ret, size_t *ret_n, struct err *err)
+{
+    struct query q = query_start(
+        store, satellite ? "SELECT " EVENT_COLUMNS " FROM event WHERE told > ?1 AND "
+                           "satellite = ?3 ORDER BY told LIMIT ?2"
+                         : "SELECT " EVENT_COLUMNS " FROM event WHERE told > ?1 ORDER BY told "
+                           "LIMIT ?2");
+
+    query_u64(&q, told);
+    query_u64(&q, most);
+    if (satellite)
+        query_text(&q, satellite);
+    return query_list(&q, &event_row, (void **)ret, ret_n, err);
 }
 
 enum rc store_event_count(struct store *store, const char *satellite, uint64_t seq, uint64_t *ret,

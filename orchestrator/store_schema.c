@@ -193,6 +193,12 @@ static const char schema_15[] = "UPDATE observed SET sight = NULL;";
 static const char schema_16[] =
     "ALTER TABLE rollout ADD COLUMN soak_orbits INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE wave ADD COLUMN period_ms INTEGER NOT NULL DEFAULT 0;";
+
+/* What schema 17 adds: news of events have a number. */
+static const char schema_17[] =
+    "CREATE TABLE news (id INTEGER PRIMARY KEY CHECK (id = 1), told INTEGER NOT NULL) STRICT;"
+    "ALTER TABLE event ADD COLUMN told INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX event_told ON event (told);";
 /* clang-format on */
 
 /* The audit log is appended to, and never changed: each database says so in its own way. */
@@ -228,6 +234,7 @@ const struct schema_step store_schema[] = {
     { 14, schema_14, NULL, NULL },
     { 15, schema_15, NULL, NULL },
     { 16, schema_16, NULL, NULL },
+    { 17, schema_17, NULL, NULL },
 };
 const size_t store_schema_n = sizeof store_schema / sizeof store_schema[0];
 

@@ -106,7 +106,8 @@ static void each_step_makes_the_next_number(void **state)
 static void the_schema_before_is_brought_up_to_date(void **state)
 {
 #define WITHOUT(table, column) "ALTER TABLE " table " DROP COLUMN " column ";"
-#define NO_16 WITHOUT("rollout", "soak_orbits") WITHOUT("wave", "period_ms")
+#define NO_17 "DROP INDEX event_told; DROP TABLE news;" WITHOUT("event", "told")
+#define NO_16 NO_17 WITHOUT("rollout", "soak_orbits") WITHOUT("wave", "period_ms")
 #define NO_14 NO_16 "DROP INDEX order_state; DROP TABLE order_body;" WITHOUT("observed", "sight")
 #define NO_13 NO_14 "DROP TABLE once;"
 #define NO_11                                                                                      \
@@ -127,6 +128,7 @@ static void the_schema_before_is_brought_up_to_date(void **state)
         const char *sql;
         unsigned number;
     } back[] = {
+        { NO_17, 16 },
         { NO_16, 15 },
         { NO_14, 13 },
         { NO_13, 12 },
@@ -437,6 +439,47 @@ static void events_are_merged(void **state)
     assert_int_equal(got[1].count, 5);
 }
 
+/* What is new or counted higher has the next number, whatever was forgotten meanwhile. */
+static void news_are_numbered(void **state)
+{
+    struct store_event row = { .satellite = "sat-1", .code = 164, .what = "x", .received_ms = 900 };
+    scoped(free_ptr) struct store_event *all = NULL, *one = NULL, *late = NULL;
+    uint64_t told = 9;
+    size_t n = 0;
+
+    (void)state;
+    assert_rc(
+        store_put_satellite(store, &(struct store_satellite){ .id = "sat-2", .node = 2 }, &err),
+        RC_OK);
+    assert_rc(store_news(store, &told, &err), RC_OK);
+    assert_int_equal(told, 0);
+    for (uint64_t seq = 3; seq > 0; seq--) {
+        row.seq = seq;
+        row.received_ms += 100 * (seq % 2); /* neither the time nor the number is the order */
+        assert_rc(store_put_event(store, &row, &err), RC_OK);
+        assert_rc(store_put_event(store, &row, &err), RC_OK); /* told already */
+    }
+    row = (struct store_event){ .satellite = "sat-2", .seq = 1, .count = 1 };
+    assert_rc(store_put_event(store, &row, &err), RC_OK);
+    row = (struct store_event){ .satellite = "sat-1", .seq = 3, .count = 7 };
+    assert_rc(store_put_event(store, &row, &err), RC_OK);
+    assert_rc(store_events_after(store, NULL, 1, 9, &all, &n, &err), RC_OK);
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(all[i].told, i + 2);
+    assert_true(all[3].seq == 3 && all[3].count == 7 && all[3].received_ms == 1000);
+    assert_rc(store_events_after(store, "sat-1", 0, 2, &one, &n, &err), RC_OK);
+    assert_int_equal(n, 2);
+    assert_true(one[0].seq == 2 && one[1].seq == 1);
+    assert_rc(store_trim_events(store, "sat-1", 0, &err), RC_OK);
+    assert_rc(store_trim_events(store, "sat-2", 0, &err), RC_OK);
+    assert_rc(store_news(store, &told, &err), RC_OK);
+    assert_int_equal(told, 5);
+    assert_rc(store_put_event(store, &row, &err), RC_OK);
+    assert_rc(store_events_after(store, NULL, told, 9, &late, &n, &err), RC_OK);
+    assert_true(n == 1 && late[0].told == 6);
+}
+
 static void rollouts_and_waves(void **state)
 {
     struct store_rollout row = { .fail_max = 2,
@@ -671,6 +714,7 @@ int main(void)
         ROW(outgoing_is_sent_once),
         ROW(reports_only_get_newer),
         ROW(events_are_merged),
+        ROW(news_are_numbered),
         ROW(rollouts_and_waves),
         ROW(abandoned_transaction_leaves_nothing),
         ROW(failed_statement_undoes_itself_only),
