@@ -248,6 +248,16 @@ static enum rc take_body(struct bytes body, struct api_call *ret, struct err *er
     return rc;
 }
 
+const char *api_option_value(const struct api_call *call, const char *name)
+{
+    const size_t n = strlen(name);
+
+    for (size_t i = 0; i < call->n_options; i++)
+        if (strncmp(call->option[i] + 2, name, n) == 0 && call->option[i][2 + n] == '=')
+            return call->option[i] + 3 + n;
+    return NULL;
+}
+
 /* The words of the command line. */
 static void compose(struct api_call *c)
 {

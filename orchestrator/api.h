@@ -53,6 +53,7 @@ enum api_what {
     API_COMMAND, /* a command's JSON */
     API_ME,      /* who the token says one is */
     API_EVENTS,  /* server-sent events, until the client goes */
+    API_TOLD,    /* the same of what satellites tell of: a command that follows it */
     API_METRICS, /* text for Prometheus */
     API_OPENAPI, /* the description of all this */
 };
@@ -162,6 +163,9 @@ bool api_nothing(const struct api_call *call, const json_t *answer);
 /* Print what a role may see of an answer, which berth itself would not have printed so: in the form
  * of the call.  False: it cannot be written. */
 bool api_print(const struct api_call *call, const json_t *answer, FILE *out);
+
+/* The value of an option that came as a parameter; NULL = it did not come. */
+const char *api_option_value(const struct api_call *call, const char *name);
 
 /* The HTTP status that belongs to an error. */
 unsigned api_status(enum rc rc);

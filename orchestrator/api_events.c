@@ -13,16 +13,19 @@ static enum rc newest(struct store *store, uint64_t *ret, struct err *err)
     return store_audit_head(store, ret, &hash, err);
 }
 
+enum rc api_events_id(const char *text, uint64_t *ret, struct err *err)
+{
+    const size_t n = strspn(text, "0123456789");
+
+    if (n == 0 || n > 18 || text[n] != '\0')
+        return err_set(err, RC_API_REQUEST, "Last-Event-ID is the id of an event");
+    *ret = strtoull(text, NULL, 10);
+    return RC_OK;
+}
+
 enum rc api_events_begin(struct api_events *e, const char *last_id, struct err *err)
 {
-    size_t n = last_id ? strspn(last_id, "0123456789") : 0;
-
-    if (!last_id)
-        return newest(e->store, &e->last, err);
-    if (n == 0 || n > 18 || last_id[n] != '\0')
-        return err_set(err, RC_API_REQUEST, "Last-Event-ID is the id of an event");
-    e->last = strtoull(last_id, NULL, 10);
-    return RC_OK;
+    return last_id ? api_events_id(last_id, &e->last, err) : newest(e->store, &e->last, err);
 }
 
 /* One entry as an event.  JSON has no line ends of its own here: one "data:" line is enough. */
@@ -64,7 +67,7 @@ static enum rc next_entry(struct api_events *e, char *out, size_t cap, size_t *r
 }
 
 /* Entries up to e->head may be told afterwards: none of them is younger than the token's end. */
-static enum rc check_token(struct api_events *e, uint64_t now_ms, struct err *err)
+enum rc api_events_check(struct api_events *e, uint64_t now_ms, struct err *err)
 {
     uint64_t head = 0;
     enum rc rc = newest(e->store, &head, err);
@@ -86,7 +89,7 @@ enum rc api_events_next(struct api_events *e, uint64_t now_ms, char *out, size_t
     uint64_t version = 0;
 
     *ret_n = 0;
-    enum rc rc = check_token(e, now_ms, err);
+    enum rc rc = api_events_check(e, now_ms, err);
 
     /* What other tenants do is nothing that one of them is told. */
     if (rc == RC_OK && e->who.role != API_TENANT)

@@ -31,6 +31,12 @@ struct api_events {
 /* The number after "Last-Event-ID:", or the newest entry's when there is none. */
 must_check enum rc api_events_begin(struct api_events *e, const char *last_id, struct err *err);
 
+/* An id that a client was told. */
+must_check enum rc api_events_id(const char *text, uint64_t *ret, struct err *err);
+
+/* Look the token up, if it may have ended since.  RC_API_AUTH. */
+must_check enum rc api_events_check(struct api_events *e, uint64_t now_ms, struct err *err);
+
 /* What there is to tell now, at most cap - 1 bytes and NUL: 0 = nothing.  Call it again until then.
  * RC_API_AUTH: the token counts no more. */
 must_check enum rc api_events_next(struct api_events *e, uint64_t now_ms, char *out, size_t cap,

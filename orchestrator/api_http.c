@@ -24,6 +24,7 @@
 #include "orchestrator/api_places.h"
 #include "orchestrator/api_run.h"
 #include "orchestrator/api_token.h"
+#include "orchestrator/api_told.h"
 #include "orchestrator/home.h"
 
 #define CONNECTIONS_PER_ADDRESS 64U
@@ -224,9 +225,13 @@ static struct api_place *place_of(struct MHD_Connection *c)
 struct stream {
     struct api_http *http;
     struct home home;
+    bool tells; /* what satellites tell of; else what happens */
     struct api_events events;
+    struct api_told told;
     char secret[API_SECRET_CAP];
     uint64_t generation;
+    char *text; /* what goes out: n bytes, of which `at` went */
+    size_t n, at;
 };
 
 static void close_stream(void *arg)
@@ -236,6 +241,7 @@ static void close_stream(void *arg)
     s->http->streams--;
     home_close(&s->home);
     explicit_bzero(s->secret, sizeof s->secret);
+    free(s->text);
     free(s);
 }
 
@@ -258,35 +264,70 @@ static bool wait_news(struct stream *s)
     return goes_on;
 }
 
+static enum rc copy_text(struct stream *s, const char *text, size_t n, struct err *err)
+{
+    s->text = malloc(n + 1);
+    if (!s->text)
+        return err_set(err, RC_NO_MEMORY, "event");
+    memcpy(s->text, text, n);
+    s->n = n;
+    return RC_OK;
+}
+
+/* What there is to tell next; nothing: s->n is 0. */
+static enum rc refill(struct stream *s, struct err *err)
+{
+    char text[EVENT_MAX];
+    size_t n = 0;
+
+    free_ptr(&s->text);
+    s->n = s->at = 0;
+    if (s->tells)
+        return api_told_next(&s->told, clock_unix_ms(), &s->text, &s->n, err);
+    enum rc rc = api_events_next(&s->events, clock_unix_ms(), text, sizeof text, &n, err);
+
+    return rc == RC_OK && n > 0 ? copy_text(s, text, n, err) : rc;
+}
+
 static ssize_t read_stream(void *arg, uint64_t pos, char *buf, size_t max)
 {
     static const char alive[] = ": alive\n\n";
     struct stream *s = arg;
-    char text[EVENT_MAX];
     struct err err = { 0 };
-    size_t n = 0;
 
     (void)pos;
-    for (unsigned turn = 0;; turn++) {
-        if (api_events_next(&s->events, clock_unix_ms(), text, sizeof text, &n, &err) != RC_OK ||
-            n > max)
+    for (unsigned turn = 0; s->at == s->n; turn++) {
+        if (refill(s, &err) != RC_OK)
             return MHD_CONTENT_READER_END_OF_STREAM;
-        if (n > 0) {
-            memcpy(buf, text, n);
-            return (ssize_t)n;
-        }
-        if (turn > 0) {
-            n = sizeof alive - 1 < max ? sizeof alive - 1 : max;
-            memcpy(buf, alive, n);
-            return (ssize_t)n;
-        }
-        if (!wait_news(s))
+        if (s->n == 0 && turn > 0 && copy_text(s, alive, sizeof alive - 1, &err) != RC_OK)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (s->n == 0 && !wait_news(s))
             return MHD_CONTENT_READER_END_OF_STREAM;
     }
+    const size_t n = s->n - s->at < max ? s->n - s->at : max;
+
+    memcpy(buf, s->text + s->at, n);
+    s->at += n;
+    return (ssize_t)n;
+}
+
+static enum rc begin_stream(struct stream *s, const struct api_call *call, const char *last_id,
+                            struct err *err)
+{
+    enum rc rc = home_open(s->http->home, false, &s->home, err);
+
+    s->events = (struct api_events){ .store = s->home.store, .secret = s->secret };
+    s->told = (struct api_told){ .token = s->events };
+    s->tells = call->route->what == API_TOLD;
+    if (rc == RC_OK && s->tells)
+        return api_told_begin(&s->told, call->variable, api_option_value(call, "last"), last_id,
+                              err);
+    return rc == RC_OK ? api_events_begin(&s->events, last_id, err) : rc;
 }
 
 static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *c,
-                                     const struct api_who *who, const char *secret)
+                                     const struct api_call *call, const struct api_who *who,
+                                     const char *secret)
 {
     const char *last = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Last-Event-ID");
     struct err err = { 0 };
@@ -306,12 +347,7 @@ static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *
     s->http = h;
     s->home = (struct home)HOME_NONE;
     (void)snprintf(s->secret, sizeof s->secret, "%s", secret);
-    enum rc rc = home_open(h->home, false, &s->home, &err);
-
-    s->events = (struct api_events){ .store = s->home.store, .secret = s->secret };
-    if (rc == RC_OK)
-        rc = api_events_begin(&s->events, last, &err);
-    if (rc != RC_OK) {
+    if (begin_stream(s, call, last, &err) != RC_OK) {
         close_stream(s);
         return answer_error(h, c, &err);
     }
@@ -505,7 +541,8 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
     case API_ME:
         return answer_me(h, c, &who);
     case API_EVENTS:
-        return answer_events(h, c, &who, secret);
+    case API_TOLD:
+        return answer_events(h, c, &call, &who, secret);
     case API_METRICS:
         return answer_metrics(h, c);
     case API_OPENAPI:

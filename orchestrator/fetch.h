@@ -31,6 +31,16 @@ void fetched_done(struct fetched *fetched); /* scope cleaner */
 must_check enum rc fetch_run(const struct context *context, const struct fetch *fetch,
                              struct fetched *ret, struct err *err);
 
+/* Ask for a stream of events (accept and idempotency are not looked at) that goes on behind
+ * last_event (NULL = from its beginning), and give each message to fn until the stream ends or fn
+ * fails; what fn returned then comes back.  *ret_opened: it was one, and not an answer: that is in
+ * *ret.  The codes of fetch_run; RC_API_SERVER: what came is no such stream. */
+struct sse_message;
+must_check enum rc
+fetch_stream(const struct context *context, const struct fetch *fetch, const char *last_event,
+             enum rc (*fn)(void *arg, const struct sse_message *m, struct err *err), void *arg,
+             bool *ret_opened, struct fetched *ret, struct err *err);
+
 /* What berth-http printed, pure.  RC_API_SERVER. */
 must_check enum rc fetched_parse(struct bytes in, struct fetched *ret, struct err *err);
 

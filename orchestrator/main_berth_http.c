@@ -4,7 +4,10 @@
  * the mission, and what speaks TLS to a stranger is in no process that does.
  *
  *     berth-http METHOD URL [--token-file F] [--ca F] [--cert F --key F] [--accept TYPE]
- *                [--idempotency-key K] <BODY
+ *                [--idempotency-key K] [--last-event-id N] <BODY
+ *
+ * An answer of which text/event-stream is accepted has no end: it goes out as it comes, for as long
+ * as the server says something once a minute.
  *
  * stdout gets the status, a newline, and the body; stderr why there is none.  Ends with 0, or as
  * berth does: 1, 2, 5 (the server is not the one that it should be, or the token's file is open to
@@ -34,7 +37,7 @@ enum { END_OK, END_FAILED, END_USAGE, END_DENIED = 5, END_TIMEOUT = 6 };
 
 struct program {
     const char *method, *url;
-    const char *token_file, *ca, *cert, *key, *accept, *idempotency;
+    const char *token_file, *ca, *cert, *key, *accept, *idempotency, *last_event;
     char body[BODY_MAX + 1];
     size_t n;
 };
@@ -51,6 +54,7 @@ static bool parse(struct program *p, int argc, char **argv)
         { "--key", &p->key },
         { "--accept", &p->accept },
         { "--idempotency-key", &p->idempotency },
+        { "--last-event-id", &p->last_event },
     };
 
     if (argc < 3 || argc % 2 != 1)
@@ -137,6 +141,18 @@ static size_t take(char *data, size_t one, size_t n, void *arg)
     return n;
 }
 
+/* Of what has no end: at once, and for ever. */
+static size_t pass(char *data, size_t one, size_t n, void *arg)
+{
+    (void)arg;
+    return fwrite(data, one, n, stdout) == n && fflush(stdout) == 0 ? n : 0;
+}
+
+static bool streams(const struct program *p)
+{
+    return p->accept && strcmp(p->accept, "text/event-stream") == 0;
+}
+
 static struct curl_slist *header(struct curl_slist *list, const char *name, const char *value)
 {
     char line[512];
@@ -162,7 +178,7 @@ static void set_up(CURL *c, const struct program *p, char why[CURL_ERROR_SIZE])
     (void)curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
     (void)curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     (void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, WHOLE_MS);
+    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, streams(p) ? 0L : WHOLE_MS);
     (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
     (void)curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_S);
     (void)curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -221,6 +237,7 @@ static int ask(const struct program *p, const char *token)
         return END_FAILED;
     list = header(list, "Content-Type", p->n > 0 ? "application/json" : NULL);
     list = header(list, "Idempotency-Key", p->idempotency);
+    list = header(list, "Last-Event-ID", p->last_event);
     if (token[0] != '\0') {
         struct curl_slist *more = curl_slist_append(list, token);
 
@@ -228,7 +245,7 @@ static int ask(const struct program *p, const char *token)
     }
     set_up(c, p, why);
     (void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, list);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, streams(p) ? pass : take);
     (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &left);
     (void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(c, CURLOPT_HEADERDATA, &said);
@@ -250,7 +267,7 @@ int main(int argc, char **argv)
 
     if (!parse(&p, argc, argv)) {
         (void)fputs("usage: berth-http GET|POST URL [--token-file F] [--ca F] [--cert F --key F] "
-                    "[--accept TYPE] [--idempotency-key K] <BODY\n",
+                    "[--accept TYPE] [--idempotency-key K] [--last-event-id N] <BODY\n",
                     stderr);
         return END_USAGE;
     }

@@ -7,6 +7,7 @@
 #include "orchestrator/api.h"
 #include "orchestrator/fetch.h"
 #include "orchestrator/mail.h"
+#include "orchestrator/remote_follow.h"
 #include "orchestrator/screen.h"
 
 #define KEY_BYTES 16U
@@ -22,13 +23,25 @@ bool remote_knows(const char *command)
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
+/* Whether the command follows what some request streams. */
+static bool follows(const struct cli *cli)
+{
+    for (const struct api_route *r = api_routes; r->path && cli_flag(cli, "follow"); r++)
+        if (r->what == API_TOLD && strcmp(r->command, cli->command->name) == 0)
+            return true;
+    return false;
+}
+
 /* The one that takes as many arguments as were given. */
 static const struct api_route *route_of(const struct cli *cli)
 {
+    const enum api_what what = follows(cli) ? API_TOLD : API_COMMAND;
+
     for (const struct api_route *r = api_routes; r->path; r++) {
         const size_t takes = r->variable != API_NO_VARIABLE || r->own == API_OWN_ALL ? 1 : 0;
 
-        if (r->command && strcmp(r->command, cli->command->name) == 0 && takes == cli->n_args)
+        if (r->command && r->what == what && strcmp(r->command, cli->command->name) == 0 &&
+            takes == cli->n_args)
             return r;
     }
     return NULL;
@@ -93,7 +106,7 @@ static enum rc put_options(const struct cli *cli, const struct api_route *route,
     for (size_t i = 0; i < cli->n_values; i++) {
         const char *name = cli->values[i].name, *value = cli->values[i].value;
 
-        if (is_common(name))
+        if (is_common(name) || (route->what == API_TOLD && strcmp(name, "follow") == 0))
             continue;
         if (value && strcmp(name, body) == 0)
             *ret_text = value;
@@ -162,7 +175,8 @@ enum rc remote_make(const struct cli *cli, unsigned columns, struct remote_reque
 
     if (rc != RC_OK)
         return rc;
-    put_param(&t, "form", cli_form_name(cli->form));
+    if (route->what == API_COMMAND)
+        put_param(&t, "form", cli_form_name(cli->form));
     (void)snprintf(number, sizeof number, "%u", columns);
     if (columns > 0)
         put_param(&t, "columns", number);
@@ -298,6 +312,8 @@ int remote_run(struct cli *cli)
     char fix[REMOTE_FIX_CAP] = "";
     struct err err = { 0 };
 
+    if (follows(cli))
+        return remote_follow(cli);
     if (ask(cli, &answer, fix, &err) != RC_OK) {
         cli->again = false;
         return fix[0] != '\0' ? cli_fail(cli, &err, "%s", fix)

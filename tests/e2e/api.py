@@ -100,6 +100,15 @@ def contract():
             n += 1
             if path == "/v1/events":
                 continue  # has no end: below
+            if path.endswith("/stream"):
+                told = Stream("viewer", path=real + "?last=5")
+                first = told.next()
+                assert first["event"] == "told" and first["id"].isdigit(), first
+                check(json.loads(first["data"]), {"type": "object", "required": ["events"], "properties": {"events": {"type": "array", "items": {"$ref": "#/components/schemas/Told"}}}}, real)
+                told.c.close()
+                assert ask("GET", real, "tenant")[0] == 403 and ask("GET", real, None)[0] in (401, 429) and ask("GET", real + "?last=0")[0] == 400, real
+                assert path == "/v1/told/stream" or ask("GET", real.replace("aurora-1", "nobody"))[0] == 404, real
+                continue
             if method == "post":
                 assert {"$ref": "#/components/parameters/key"} in operation["parameters"] and {"400", "409", "422"} <= set(operation["responses"]), path
                 status, headers, text = ask("POST", real, "viewer")
@@ -181,12 +190,12 @@ def roles():
 
 # ---- changes, and the stream that tells of them ----------------------------------------------------------------
 class Stream:
-    def __init__(self, who, last=None):
+    def __init__(self, who, last=None, path="/v1/events"):
         self.c = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
         headers = {"Authorization": "Bearer " + tokens.get(who, who)}
         if last is not None:
             headers["Last-Event-ID"] = last
-        self.c.request("GET", "/v1/events", headers=headers)
+        self.c.request("GET", path, headers=headers)
         self.r = self.c.getresponse()
         assert self.r.status == 200, self.r.status
 

@@ -3,6 +3,8 @@
 
 #include "orchestrator/fetch.h"
 #include "orchestrator/remote.h"
+#include "orchestrator/remote_follow.h"
+#include "orchestrator/sse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,6 +16,37 @@ static void check_tame(const char *text)
             abort();
 }
 
+static enum rc take(void *arg, const struct sse_message *m, struct err *err)
+{
+    struct store_event *events = NULL;
+    size_t n = 0;
+
+    (void)arg;
+    if (remote_follow_parse(m->data, &events, &n, err) != RC_OK && events)
+        abort();
+    for (size_t i = 0; i < n; i++) {
+        check_tame(events[i].satellite);
+        check_tame(events[i].what);
+    }
+    free(events);
+    return RC_OK;
+}
+
+/* A stream, whole and cut after each byte, says the same. */
+static void check_stream(struct bytes in)
+{
+    struct sse whole = { 0 }, cut = { 0 };
+    struct err err = { 0 };
+    enum rc rc = sse_feed(&whole, in, take, NULL, &err), again = RC_OK;
+
+    for (size_t i = 0; again == RC_OK && i < in.n; i++)
+        again = sse_feed(&cut, (struct bytes){ in.p + i, 1 }, take, NULL, &err);
+    if (rc != again || whole.n != cut.n || whole.has_data != cut.has_data)
+        abort();
+    sse_done(&whole);
+    sse_done(&cut);
+}
+
 /* What berth-http hands over: whatever a server said, nothing reaches a terminal that it obeys. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fetched got = { 0 };
     struct err err = { 0 };
 
+    check_stream((struct bytes){ data, size });
     if (fetched_parse((struct bytes){ data, size }, &got, &err) != RC_OK)
         return 0;
     if (remote_answer_parse(got.status, got.body, &answer, fix, &err) == RC_OK) {
