@@ -13,9 +13,10 @@ static const char *take(const char **at, const char *end)
     return word < end ? word : "";
 }
 
-/* First byte: a role and how many parameters; then method, path, names and values, each with NUL;
- * the rest is the body.  Of a request that is taken every word is printable, the command's own
- * words come first and the variable is no option. */
+/* First byte: a role, how many parameters and whether it is to be printed; then method, path, names
+ * and values, each with NUL; the rest is the body.  Of a request that is taken every word is
+ * printable, the command's own words come first and the variable is no option; what is printed may
+ * have any argument behind them. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct api_who who = { .name = "fuzz", .tenant = "acme" };
@@ -33,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *at = text, *end = text + size - 1;
 
     who.role = (enum api_role)(data[0] % API_ROLES);
+    q.printed = (data[0] & 8) != 0;
     q.method = take(&at, end);
     q.path = take(&at, end);
     q.n_params = (data[0] >> 4) % (API_PARAMS_MAX + 1);
@@ -49,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             for (const char *p = call.word[i]; *p; p++)
                 if (*p < ' ' || *p > '~')
                     abort();
-            if (!options && call.word[i][0] == '-')
+            if (!options && call.word[i][0] == '-' && !call.printed)
                 abort();
             options = options && strcmp(call.word[i], "--") != 0;
         }

@@ -12,6 +12,7 @@
 
 #include "base/crypto.h"
 #include "base/fs.h"
+#include "manifest/approval.h"
 #include "manifest/brief.h"
 #include "orchestrator/audit_file.h"
 #include "tests/unit/documents.h"
@@ -46,6 +47,35 @@ static noinline void put_delegations(void)
     memcpy(manifest.team, "flight/cam", sizeof "flight/cam");
     doc_signed(&one, DOC_MANIFEST, manifest_encode, &manifest, K_CAM);
     put("fuzz_manifest_manifest", "team", one.payload);
+}
+
+/* What one key signs, and what vouches for it. */
+static noinline void put_approvals(void)
+{
+    struct approval approval = {
+        .rollout = 3, .role = APPROVAL_SAFETY, .at_ms = NOW_MS, .who = "api/safety"
+    };
+    struct approver approver = { .name = "safety",
+                                 .role = APPROVAL_SAFETY,
+                                 .key = *sign_key_public(doc_key(K_SAFETY_A)),
+                                 .issued_ms = ISSUED_MS,
+                                 .expires_ms = NOW_MS };
+    struct err err;
+
+    memset(&approval.plan, 0x5e, sizeof approval.plan);
+    doc_must(
+        approval_encode(&approval, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+        &err);
+    put("fuzz_manifest_approval", "good", one.payload);
+    memcpy(approval.why, "seen two orbits", sizeof "seen two orbits");
+    doc_must(
+        approval_encode(&approval, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+        &err);
+    put("fuzz_manifest_approval", "why", one.payload);
+    doc_must(
+        approver_encode(&approver, one.payload_buf, sizeof one.payload_buf, &one.payload, &err),
+        &err);
+    put("fuzz_manifest_approval", "approver", one.payload);
 }
 
 static noinline void put_rekeys(void)
@@ -284,6 +314,7 @@ int main(void)
     doc_signed(&one, DOC_REVOCATION, revocation_encode, &revocation, K_ROOT_A);
     put("fuzz_manifest_revocation", "empty", one.payload);
     put_delegations();
+    put_approvals();
     doc_keys_free();
     return 0;
 }
