@@ -128,6 +128,18 @@ static void bwrap_once(void)
     await(pid, "bwrap");
 }
 
+/* Nothing of the host's: crun gives what it has as standard streams to the container's user, and a
+ * /dev/null that was given away is nobody else's any more. */
+static void own_streams(void)
+{
+    int fd = memfd_create("streams", MFD_CLOEXEC);
+
+    for (int i = 0; i <= STDERR_FILENO; i++) {
+        if (fd < 0 || dup2(fd, i) < 0)
+            _exit(126);
+    }
+}
+
 static pid_t start_crun(const char *mode, const char *id)
 {
     const char *bundle = rig_path(&rig, mode);
@@ -139,6 +151,7 @@ static pid_t start_crun(const char *mode, const char *id)
         if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
             _exit(126);
         (void)mount("none", "/sys/fs/cgroup/unified", "tmpfs", 0, NULL);
+        own_streams();
         (void)execlp("crun", "crun", "--root", state, "run", "--bundle", bundle, id, (char *)NULL);
         _exit(127);
     }

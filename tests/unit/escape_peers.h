@@ -50,7 +50,8 @@ static inline void peer_hide_unified(void)
 
 static inline _Noreturn void peer_exec(const struct peer_args *a, bool as_user, int out)
 {
-    int null = open("/dev/null", O_RDWR);
+    /* Not /dev/null: crun gives what it has as standard streams to the container's user. */
+    int null = memfd_create("streams", 0);
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(null, 2) < 0 ||
