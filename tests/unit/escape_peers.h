@@ -11,6 +11,7 @@
 #include "tests/unit/escape_table.h"
 
 #include <grp.h>
+#include <sys/mman.h>
 
 #define PEER_USER 61000U     /* an ordinary user, for bubblewrap */
 #define PEER_RANGE 68000000U /* host id of id 0 inside, for crun: above all of Berth's */
