@@ -12,6 +12,7 @@
 
 /* Enough to start, for every wave to settle, pass and open, and the end; more is a bug. */
 #define STEPS_MAX (4U * ROLLOUT_WAVES_MAX + 6U)
+#define RELEASE_MAX 256U /* orders in one transaction: each waits for the disk */
 
 /* ---- rollouts ---------------------------------------------------------------------------------
  */
@@ -236,37 +237,63 @@ static enum rc let_go(struct store *store, const struct approved *approved,
                        : rc;
 }
 
+/* Inside a transaction.  *ret_what: what came of it, for the log; NULL = nothing. */
 static enum rc release_one(struct store *store, const struct store_order *order, uint64_t now_ms,
-                           const struct advance_log *log, struct err *err)
+                           const char **ret_what, struct err *err)
 {
     scoped(approved_free) struct approved *approved = NULL;
-    scoped(store_rollback) struct store *open = NULL;
-    struct advance_event event = { .what = "order-released",
-                                   .detail = order->satellite,
-                                   .number = order->generation };
-    bool ready = false;
+    bool ready = false, expired = false;
+    /* again: a person may have paused a rollout since */
     enum rc rc = store_order_ready(store, order->satellite, order->generation, &ready, err);
 
+    *ret_what = NULL;
     if (rc != RC_OK || !ready)
         return rc;
-    rc = store_begin(store, &open, err);
-    if (rc == RC_OK) /* again: a person may have paused a rollout since */
-        rc = store_order_ready(store, order->satellite, order->generation, &ready, err);
-    if (rc != RC_OK || !ready)
-        return rc;
-    bool expired = false;
-
     rc = approvals_order(store, order->satellite, order->generation, now_ms, &approved, err);
     if (rc == RC_APPROVAL_MISSING) /* the next round stops the rollout */
         return RC_OK;
     if (rc == RC_OK)
         rc = let_go(store, approved, order, now_ms, &expired, err);
     if (rc == RC_OK)
-        rc = store_commit(&open, err);
-    if (rc == RC_OK && expired)
-        event.what = "token-expired";
+        *ret_what = expired ? "token-expired" : "order-released";
+    return rc;
+}
+
+/* Those of n orders that may go, together. */
+static enum rc release_group(struct store *store, const struct store_order *orders, size_t n,
+                             uint64_t now_ms, const struct advance_log *log, struct err *err)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    const char *what[RELEASE_MAX] = { NULL };
+    enum rc rc = store_begin(store, &open, err);
+
+    assert(n <= RELEASE_MAX);
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        rc = release_one(store, &orders[i], now_ms, &what[i], err);
     if (rc == RC_OK)
-        log->fn(log->arg, &event);
+        rc = store_commit(&open, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        const struct advance_event event = { .what = what[i],
+                                             .detail = orders[i].satellite,
+                                             .number = orders[i].generation };
+
+        if (what[i])
+            log->fn(log->arg, &event);
+    }
+    return rc;
+}
+
+/* One that cannot go does not keep those that were to go with it. */
+static enum rc release_some(struct store *store, const struct store_order *orders, size_t n,
+                            uint64_t now_ms, const struct advance_log *log, struct err *err)
+{
+    enum rc rc = n > 0 ? release_group(store, orders, n, now_ms, log, err) : RC_OK;
+
+    if (rc == RC_OK || n < 2)
+        return rc;
+    rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        rc = release_group(store, &orders[i], 1, now_ms, log, err);
     return rc;
 }
 
@@ -284,14 +311,22 @@ static enum rc release_ready(struct store *store, const struct view *view, uint6
     scoped(free_ptr) enum witness_state *states = NULL;
     struct store_order_filter filter = { .state = ORDER_HELD };
     scoped(free_ptr) struct store_order *held = NULL;
-    size_t n = 0;
+    size_t n = 0, ready = 0;
     enum rc rc = store_orders(store, &filter, &held, &n, err);
 
     if (rc == RC_OK)
         rc = witness_states(store, view, &states, err);
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        bool is = false;
+
         if (!is_accused(view, states, held[i].satellite))
-            rc = release_one(store, &held[i], now_ms, log, err);
+            rc = store_order_ready(store, held[i].satellite, held[i].generation, &is, err);
+        if (is)
+            held[ready++] = held[i];
+    }
+    for (size_t i = 0; rc == RC_OK && i < ready; i += RELEASE_MAX)
+        rc = release_some(store, &held[i], ready - i < RELEASE_MAX ? ready - i : RELEASE_MAX,
+                          now_ms, log, err);
     return rc;
 }
 

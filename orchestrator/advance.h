@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * orchestrator/advance: carries out in the store what orchestrator/rollout decides.  Each rollout
- * moves in one transaction, each order is released in one; after a crash at any point the next call
- * goes on from what was committed.
+ * moves in one transaction, orders are released together in some; after a crash at any point the
+ * next call goes on from what was committed.
  */
 #ifndef BERTH_ORCHESTRATOR_ADVANCE_H
 #define BERTH_ORCHESTRATOR_ADVANCE_H

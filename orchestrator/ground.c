@@ -302,25 +302,55 @@ static enum rc only_well(const struct ground *g, struct err *err)
 /* ---- what to send -----------------------------------------------------------------------------
  */
 
-static bool in_rows(const struct store_outgoing *rows, size_t n, const char *id,
-                    const uint8_t digest[DIGEST_SIZE])
+/* What is queued for one satellite. */
+struct queue {
+    const struct store_outgoing *row;
+    size_t n;
+};
+
+/* The rows of a satellite, beginning with this one: the store gives them by satellite. */
+static struct queue queue_at(const struct store_outgoing *rows, size_t n, size_t first)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(rows[i].satellite, id) == 0 &&
-            memcmp(rows[i].object.b, digest, DIGEST_SIZE) == 0)
+    struct queue ret = { .row = &rows[first] };
+
+    while (first + ret.n < n && strcmp(rows[first + ret.n].satellite, rows[first].satellite) == 0)
+        ret.n++;
+    return ret;
+}
+
+static struct queue queue_of(const struct store_outgoing *rows, size_t n, const char *id)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+
+        if (strcmp(rows[middle].satellite, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && strcmp(rows[low].satellite, id) == 0 ? queue_at(rows, n, low)
+                                                           : (struct queue){ 0 };
+}
+
+static bool in_queue(const struct queue *queue, const uint8_t digest[DIGEST_SIZE])
+{
+    for (size_t i = 0; i < queue->n; i++)
+        if (memcmp(queue->row[i].object.b, digest, DIGEST_SIZE) == 0)
             return true;
     return false;
 }
 
 /* Forget what is no longer queued: withdrawn by a person, or by a newer order. */
-static void drop_withdrawn(struct peer *peer, const struct store_outgoing *rows, size_t n)
+static void drop_withdrawn(struct peer *peer, struct queue queue)
 {
     struct sender *sender = link_ground_sender(peer->link);
     struct sender_progress at;
     size_t i = 0;
 
     while (sender_at(sender, i, &at)) {
-        if (!in_rows(rows, n, peer->id, at.digest) && sender_remove(sender, at.digest))
+        if (!in_queue(&queue, at.digest) && sender_remove(sender, at.digest))
             continue;
         i++;
     }
@@ -329,17 +359,13 @@ static void drop_withdrawn(struct peer *peer, const struct store_outgoing *rows,
 /* Whether the satellite asks for it to repair something: then it may have most of its bytes. */
 static bool may_have_most(const struct ground *g, const struct store_outgoing *row)
 {
-    for (size_t i = 0; i < g->view->n; i++) {
-        const struct view_satellite *sat = &g->view->satellite[i];
+    const struct view_satellite *sat = view_find(g->view, row->satellite);
 
-        if (!sat->seen || strcmp(sat->row.id, row->satellite) != 0)
-            continue;
-        for (uint32_t k = 0; k < sat->seen->n_damaged; k++) {
-            const struct store_package *p = view_package(g->view, &sat->seen->damaged[k]);
+    for (uint32_t k = 0; sat && sat->seen && k < sat->seen->n_damaged; k++) {
+        const struct store_package *p = view_package(g->view, &sat->seen->damaged[k]);
 
-            if (p && digest_same(&p->object, &row->object))
-                return true;
-        }
+        if (p && digest_same(&p->object, &row->object))
+            return true;
     }
     return false;
 }
@@ -427,6 +453,15 @@ static enum rc resume(struct ground *g, uint64_t mono_ms, struct err *err)
     return RC_OK;
 }
 
+/* peer may be NULL. */
+static void feed_queue(struct ground *g, struct peer *peer, struct queue queue)
+{
+    for (size_t i = 0; peer && peer->link && i < queue.n; i++)
+        if (!hold_back(g->view, queue.row, queue.n, i) &&
+            !in_sender(link_ground_sender(peer->link), queue.row[i].object.b))
+            feed_one(g, peer, &queue.row[i]);
+}
+
 /* Make each sender's queue what the store says. */
 static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
 {
@@ -442,16 +477,13 @@ static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
         return rc;
     for (size_t i = 0; i < g->n_peers; i++)
         if (g->peer[i].link)
-            drop_withdrawn(&g->peer[i], rows, n);
-    for (size_t i = 0; i < n; i++) {
-        struct peer *peer = NULL;
+            drop_withdrawn(&g->peer[i], queue_of(rows, n, g->peer[i].id));
+    for (size_t i = 0; i < n;) {
+        const struct queue queue = queue_at(rows, n, i);
 
-        if (hold_back(g->view, rows, n, i))
-            continue;
-        if (!g->options.satellite || strcmp(g->options.satellite, rows[i].satellite) == 0)
-            peer = peer_of(g, rows[i].satellite);
-        if (peer && peer->link && !in_sender(link_ground_sender(peer->link), rows[i].object.b))
-            feed_one(g, peer, &rows[i]);
+        if (!g->options.satellite || strcmp(g->options.satellite, queue.row->satellite) == 0)
+            feed_queue(g, peer_of(g, queue.row->satellite), queue);
+        i += queue.n;
     }
     rc = resume(g, mono_ms, err);
     if (rc != RC_OK)

@@ -8,7 +8,8 @@
 
 #include "orchestrator/view.h"
 
-/* Whether rows[i] waits; rows are all that is queued, of any satellite.  Raw objects never wait. */
+/* Whether rows[i] waits; rows are all that is queued for its satellite, at least.  Raw objects
+ * never wait. */
 bool hold_back(const struct view *view, const struct store_outgoing *rows, size_t n, size_t i);
 
 #endif

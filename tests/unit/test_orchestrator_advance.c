@@ -19,6 +19,7 @@
 #include "orchestrator/contact.h"
 #include "orchestrator/ingest.h"
 #include "orchestrator/witness.h"
+#include "tests/unit/store_rig.h"
 #include "tests/unit/stored_order.h"
 
 #define NOW 100000000ULL
@@ -176,6 +177,31 @@ static enum rollout_state rollout_state(uint64_t id)
 
     assert_rc(store_rollout(store, id, &row, &err), RC_OK);
     return row.state;
+}
+
+/* They are released together; one that is broken in the store does not keep the others. */
+static void a_broken_order_stands_alone(void **state)
+{
+    const struct advance_log log = { .fn = keep_log };
+    scoped(view_free) struct view *view = NULL;
+    char path[128], told[256] = "";
+
+    (void)state;
+    (void)add_rollout("beacon", 1, false);
+    add_order("sat-1", 1, 1);
+    add_order("sat-2", 1, 1);
+    (void)snprintf(path, sizeof path, "%s/store.sqlite", dir);
+    assert_true(store_rig_sql(path, "UPDATE sat_order SET envelope = zeroblob(4000000) "
+                                    "WHERE satellite = 'sat-2'"));
+    log_file = fmemopen(told, sizeof told, "w");
+    assert_non_null(log_file);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_true(advance_all(store, view, NOW, &log, &err) != RC_OK);
+    assert_int_equal(fclose(log_file), 0);
+    log_file = NULL;
+    assert_string_equal(told, "wave-open  1;order-released sat-1 1;");
+    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
+    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
 }
 
 static void waves_open_one_by_one(void **state)
@@ -1053,6 +1079,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROW(waves_open_one_by_one),
+        ROW(a_broken_order_stands_alone),
         ROW(a_store_that_was_rolled_back_releases_nothing),
         ROW(a_satellite_that_lies_holds_itself_up),
         ROW(failure_holds_the_rest),
