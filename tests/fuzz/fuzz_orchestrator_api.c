@@ -10,6 +10,8 @@ static const char *take(const char **at, const char *end)
     const char *word = *at;
 
     *at = word < end ? word + strlen(word) + 1 : end;
+    if (*at > end) /* the last word has the NUL behind the input */
+        *at = end;
     return word < end ? word : "";
 }
 
