@@ -48,7 +48,7 @@ static enum rc take_word(struct bytes value, char out[SSE_WORD_CAP], struct err 
 
 static enum rc take_data(struct sse *s, struct bytes value, struct err *err)
 {
-    if (s->has_data)
+    if (s->has_data || value.n > SSE_LINE_MAX)
         return err_set(err, RC_API_SERVER, "two lines of data");
     s->data = malloc(value.n + 1);
     if (!s->data)
