@@ -25,6 +25,7 @@
 #include "sandbox/tender.h"
 
 #define CHILD_WAIT_MS 10000U /* set-up may not take longer, all of it; a stuck child is killed */
+#define SIGHT_MS 1           /* until it is looked again */
 #define UNDO_WAIT_MS 4000U   /* for what a start that failed leaves behind, all together */
 #define OOM_SCORE "500"
 #define AUDITS_UNREAD 3U /* in a row: then what cannot be looked at is not trusted */
@@ -651,6 +652,18 @@ static enum rc await_exec(struct start *s, struct err *err)
     return rc;
 }
 
+/* Exec closes the channel before the process is seen again, which it has hidden for it; on a busy
+ * machine, or at the end of a group's time, it may stop in between.  False: the start's time is
+ * over.
+ */
+static bool wait_for_sight(const struct start *s)
+{
+    struct pollfd end = { .fd = s->instance.payload_pidfd, .events = POLLIN };
+
+    (void)poll(&end, 1, SIGHT_MS);
+    return clock_mono_ms() < s->until_ms;
+}
+
 /* Once more, of the program that runs now; one that has ended by now leaves the first look. */
 static enum rc look_again(struct start *s, struct err *err)
 {
@@ -659,6 +672,8 @@ static enum rc look_again(struct start *s, struct err *err)
     struct wire_receipt now = *receipt;
     enum rc rc = receipt_read(&of, &now, err);
 
+    while (rc == RC_LAUNCH_STEP && err->sys == EACCES && wait_for_sight(s))
+        rc = receipt_read(&of, &now, err);
     receipt->gone = rc == RC_NOT_FOUND;
     if (rc == RC_NOT_FOUND)
         return RC_OK;

@@ -41,6 +41,7 @@ struct trace {
     size_t n;             /* which one, from 1; 0 = none */
     size_t again;         /* and once more, so many calls behind that; 0 = not */
     int sys;              /* with which errno; 0 = it is killed instead */
+    long only;            /* calls of this number are all that count; 0 = every one */
     /* If this is another role than the launcher's, neither: calls count from the payload's exec on,
      * and the launcher stands still in front of the n-th until who has this role has ended. */
     enum trace_role until;
@@ -164,7 +165,8 @@ static inline void trace_on_entry(struct trace *t, struct trace_task *task, cons
         info->entry.nr == SYS_rt_sigtimedwait)
         t->waits = task->pid;
     if (t->armed && task->role == t->role && (t->until == TRACE_LAUNCHER || t->execs) &&
-        trace_counts(info) && ++t->calls == t->n)
+        trace_counts(info) && (t->only == 0 || (long)info->entry.nr == t->only) &&
+        ++t->calls == t->n)
         trace_fire(t, task, info);
 }
 

@@ -272,6 +272,35 @@ static void fails_whole_and_with_its_step(void **state)
     }
 }
 
+/* The kernel shows the payload a moment after it says that it has exec'd: then the launcher looks
+ * again.  What it may not see before the exec refuses the start. */
+static void looks_until_it_may(void **state)
+{
+    size_t n = 0;
+    size_t started = 0;
+
+    (void)state;
+    trace.role = TRACE_LAUNCHER;
+    trace.sys = EACCES;
+    trace.only = SYS_readlinkat;
+    do {
+        trace.execs = false;
+        trace.n = ++n;
+        assert_true(launch());
+        started += run.started && trace.fired > 0;
+        if (run.started) {
+            end();
+        } else {
+            assert_int_equal(run.first.failed.sys, EACCES);
+            assert_false(trace.execs);
+        }
+        assert_nothing_left();
+    } while (trace.fired > 0 && n < CALLS_BOUND);
+    trace.only = 0;
+    assert_int_equal(started, NS_KINDS); /* its namespaces, once more */
+    assert_in_range(n - 1, 2 * NS_KINDS, CALLS_BOUND);
+}
+
 /* Power does not fail for one process alone, but the kernel may run out of memory, or a filter be
  * wrong: at whichever call they end, the launcher is left with nothing of theirs. */
 static void outlives_their_ends(void **state)
@@ -339,6 +368,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fails_whole_and_with_its_step),
+        cmocka_unit_test(looks_until_it_may),
         cmocka_unit_test(outlives_their_ends),
     };
 
