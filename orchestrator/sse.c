@@ -9,7 +9,7 @@
 void sse_done(struct sse *sse)
 {
     free(sse->line);
-    free(sse->data);
+    free(sse->kept);
     *sse = (struct sse){ 0 };
 }
 
@@ -46,17 +46,15 @@ static enum rc take_word(struct bytes value, char out[SSE_WORD_CAP], struct err 
     return bytes_to_text(value, out, SSE_WORD_CAP) ? RC_OK : err_set(err, RC_API_SERVER, "field");
 }
 
+/* The line is kept as it is, and the next one gets room of its own. */
 static enum rc take_data(struct sse *s, struct bytes value, struct err *err)
 {
-    if (s->has_data || value.n > SSE_LINE_MAX)
+    if (s->kept)
         return err_set(err, RC_API_SERVER, "two lines of data");
-    s->data = malloc(value.n + 1);
-    if (!s->data)
-        return err_set(err, RC_NO_MEMORY, "data");
-    if (value.n > 0)
-        memcpy(s->data, value.p, value.n);
-    s->n_data = value.n;
-    s->has_data = true;
+    s->kept = s->line;
+    s->data = value;
+    s->line = NULL;
+    s->cap = 0;
     return RC_OK;
 }
 
@@ -65,13 +63,10 @@ static enum rc end_message(struct sse *s,
                            enum rc (*fn)(void *arg, const struct sse_message *m, struct err *err),
                            void *arg, struct err *err)
 {
-    const struct sse_message m = { .event = s->event,
-                                   .id = s->id,
-                                   .data = { .p = s->data, .n = s->n_data } };
-    const enum rc rc = s->has_data ? fn(arg, &m, err) : RC_OK;
+    const struct sse_message m = { .event = s->event, .id = s->id, .data = s->data };
+    const enum rc rc = s->kept ? fn(arg, &m, err) : RC_OK;
 
-    free_ptr(&s->data);
-    s->has_data = false;
+    free_ptr(&s->kept);
     s->event[0] = s->id[0] = '\0';
     return rc;
 }

@@ -20,12 +20,11 @@ struct sse_message {
 };
 
 struct sse {
-    uint8_t *line; /* owned, as data */
+    uint8_t *line; /* owned, as what follows */
     size_t n, cap;
-    uint8_t *data;
-    size_t n_data;
+    uint8_t *kept;     /* line of the data of this message, NULL = none yet */
+    struct bytes data; /* in there */
     char event[SSE_WORD_CAP], id[SSE_WORD_CAP];
-    bool has_data;
 };
 
 /* Take bytes; fn is called for each message that ends in them, and what it returns other than RC_OK
