@@ -5,6 +5,7 @@
 #include <gnutls/x509.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@
 #define FAILURES_PER_S 1U
 #define FAILURES_BURST 20U
 #define LOOK_MS 200U    /* how often the store is asked whether it changed */
+#define GONE_MS 1000U   /* how often a stream looks whether its client is there */
 #define ALIVE_MS 15000U /* a stream says something at least so often */
 #define EVENT_MAX 4096U
 
@@ -225,6 +227,7 @@ static struct api_place *place_of(struct MHD_Connection *c)
 struct stream {
     struct api_http *http;
     struct home home;
+    int fd;     /* of the connection, which is the server's */
     bool tells; /* what satellites tell of; else what happens */
     struct api_events events;
     struct api_told told;
@@ -245,22 +248,42 @@ static void close_stream(void *arg)
     free(s);
 }
 
-/* Until something changed, or for so long; false when the server ends. */
-static bool wait_news(struct stream *s)
+/* Whether the client has gone: a place that nobody needs is somebody else's. */
+static bool has_gone(const struct stream *s)
+{
+    struct pollfd p = { .fd = s->fd, .events = POLLRDHUP };
+
+    return poll(&p, 1, 0) != 0 && p.revents != 0;
+}
+
+/* Until something changed, at most to a time; false when the server ends. */
+static bool wait_until(struct stream *s, const struct timespec *until, bool *ret_changed)
 {
     struct api_http *h = s->http;
-    struct timespec until;
     bool goes_on;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ALIVE_MS / 1000;
     (void)pthread_mutex_lock(&h->news);
     while (!h->ending && h->generation == s->generation &&
-           pthread_cond_timedwait(&h->changed, &h->news, &until) == 0)
+           pthread_cond_timedwait(&h->changed, &h->news, until) == 0)
         continue;
+    *ret_changed = h->generation != s->generation;
     s->generation = h->generation;
     goes_on = !h->ending;
     (void)pthread_mutex_unlock(&h->news);
+    return goes_on;
+}
+
+/* Until something changed, or for so long; false when the server ends, or the client has gone. */
+static bool wait_news(struct stream *s)
+{
+    struct timespec until;
+    bool goes_on = true, changed = false;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    for (unsigned ms = 0; goes_on && !changed && ms < ALIVE_MS; ms += GONE_MS) {
+        until.tv_sec += GONE_MS / 1000;
+        goes_on = wait_until(s, &until, &changed) && !has_gone(s);
+    }
     return goes_on;
 }
 
@@ -330,6 +353,9 @@ static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *
                                      const char *secret)
 {
     const char *last = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Last-Event-ID");
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const int fd = info ? info->connect_fd : -1;
     struct err err = { 0 };
 
     if (!api_places_admit(&h->places, place_of(c), who, true)) {
@@ -346,6 +372,7 @@ static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *
     }
     s->http = h;
     s->home = (struct home)HOME_NONE;
+    s->fd = fd;
     (void)snprintf(s->secret, sizeof s->secret, "%s", secret);
     if (begin_stream(s, call, last, &err) != RC_OK) {
         close_stream(s);

@@ -238,7 +238,7 @@ static int begin_ground(void **state)
     print_to(port, sizeof port, "0");
     start_api();
     add_context("eyes");
-    add_context("more"); /* a token has four streams, and those of who went end late */
+    add_context("more");
     tell("sat-1", 1, 1, "first");
     tell("sat-2", 8, 1, "second");
     tell("sat-1", 2, 1, "third");
@@ -314,7 +314,12 @@ static void the_same_here_and_there(void **state)
     assert_non_null(strstr(there[0].out, "sat-2 8 "));
     assert_non_null(strstr(there[0].out, "(3 times)"));
     assert_null(strstr(there[1].out, "sat-2"));
-    assert_berth("events sat-9 --follow --context more", 4);
+    /* a token has four streams: who went makes room soon, although nothing is told */
+    int code = 1;
+
+    for (unsigned tries = 0; code == 1 && tries < 200; tries++)
+        code = berth("events sat-9 --follow --context eyes");
+    assert_int_equal(code, 4);
     assert_said("NO_SATELLITE");
     assert_berth("events --follow --last 0 --context more", 2);
     assert_berth("logs acme/cam@sat-1 --follow --context more", 4);
