@@ -283,18 +283,31 @@ static enum rc release_group(struct store *store, const struct store_order *orde
     return rc;
 }
 
-/* One that cannot go does not keep those that were to go with it. */
+/* One that cannot go keeps none of the others, before it or behind it; what was wrong with the
+ * first of them comes back.  A store that is busy is so for all of them. */
+static enum rc release_each(struct store *store, const struct store_order *orders, size_t n,
+                            uint64_t now_ms, const struct advance_log *log, struct err *err)
+{
+    enum rc first = RC_OK;
+
+    for (size_t i = 0; i < n && first != RC_BUSY; i++) {
+        struct err why = { 0 };
+        enum rc rc = release_group(store, &orders[i], 1, now_ms, log, &why);
+
+        if (rc == RC_OK || (first != RC_OK && rc != RC_BUSY))
+            continue;
+        first = rc;
+        *err = why;
+    }
+    return first;
+}
+
 static enum rc release_some(struct store *store, const struct store_order *orders, size_t n,
                             uint64_t now_ms, const struct advance_log *log, struct err *err)
 {
     enum rc rc = n > 0 ? release_group(store, orders, n, now_ms, log, err) : RC_OK;
 
-    if (rc == RC_OK || n < 2)
-        return rc;
-    rc = RC_OK;
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
-        rc = release_group(store, &orders[i], 1, now_ms, log, err);
-    return rc;
+    return rc == RC_OK || rc == RC_BUSY ? rc : release_each(store, orders, n, now_ms, log, err);
 }
 
 /* Whether the satellite tells another log than the others have seen. */
@@ -324,9 +337,15 @@ static enum rc release_ready(struct store *store, const struct view *view, uint6
         if (is)
             held[ready++] = held[i];
     }
-    for (size_t i = 0; rc == RC_OK && i < ready; i += RELEASE_MAX)
-        rc = release_some(store, &held[i], ready - i < RELEASE_MAX ? ready - i : RELEASE_MAX,
-                          now_ms, log, err);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; rc != RC_BUSY && i < ready; i += RELEASE_MAX) {
+        const size_t left = ready - i;
+        enum rc one = release_some(store, &held[i], left < RELEASE_MAX ? left : RELEASE_MAX, now_ms,
+                                   log, err);
+
+        rc = one != RC_OK ? one : rc;
+    }
     return rc;
 }
 

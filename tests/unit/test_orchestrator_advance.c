@@ -179,7 +179,8 @@ static enum rollout_state rollout_state(uint64_t id)
     return row.state;
 }
 
-/* They are released together; one that is broken in the store does not keep the others. */
+/* They are released together; one that is broken in the store keeps none of the others,
+ * not those behind it either. */
 static void a_broken_order_stands_alone(void **state)
 {
     const struct advance_log log = { .fn = keep_log };
@@ -192,16 +193,16 @@ static void a_broken_order_stands_alone(void **state)
     add_order("sat-2", 1, 1);
     (void)snprintf(path, sizeof path, "%s/store.sqlite", dir);
     assert_true(store_rig_sql(path, "UPDATE sat_order SET envelope = zeroblob(4000000) "
-                                    "WHERE satellite = 'sat-2'"));
+                                    "WHERE satellite = 'sat-1'"));
     log_file = fmemopen(told, sizeof told, "w");
     assert_non_null(log_file);
     assert_rc(view_load(store, &view, &err), RC_OK);
     assert_true(advance_all(store, view, NOW, &log, &err) != RC_OK);
     assert_int_equal(fclose(log_file), 0);
     log_file = NULL;
-    assert_string_equal(told, "wave-open  1;order-released sat-1 1;");
-    assert_int_equal(order_state("sat-1", 1), ORDER_RELEASED);
-    assert_int_equal(order_state("sat-2", 1), ORDER_HELD);
+    assert_string_equal(told, "wave-open  1;order-released sat-2 1;");
+    assert_int_equal(order_state("sat-2", 1), ORDER_RELEASED);
+    assert_int_equal(order_state("sat-1", 1), ORDER_HELD);
 }
 
 static void waves_open_one_by_one(void **state)
