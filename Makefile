@@ -255,7 +255,7 @@ e2e: programs ## end-to-end scenarios
 	$(Q)BERTH_BUILD=$(B) E2E_LESS=$(E2E_LESS) tools/run-e2e
 
 # test programs that the guest runs
-GUEST_TESTS := test_sandbox_cgroup test_sandbox_launch test_sandbox_gone test_sandbox_live test_sandbox_escapes test_sandbox_images test_oci_run test_agent_berthd test_agent_bounds test_agent_vm test_sandbox_ordinary test_sim_try
+GUEST_TESTS := test_sandbox_cgroup test_sandbox_launch test_sandbox_stem test_sandbox_gone test_sandbox_live test_sandbox_escapes test_sandbox_images test_oci_run test_agent_berthd test_agent_door test_agent_refused test_agent_bus_berthd test_agent_mail test_agent_mail_post test_agent_bounds test_agent_vm test_sandbox_ordinary test_sim_try
 guest: ## sandbox, agent and a scenario on a kernel with cgroup v2 only, in a QEMU guest (some minutes)
 	$(Q)tools/deps build check guest
 	$(Q)$(MAKE) --no-print-directory programs $(addprefix $(B)/tests/unit/,$(GUEST_TESTS))
