@@ -292,6 +292,9 @@ static void read_top(struct yaml_in *r, struct fleet *fleet)
 
     const struct yaml_node *list = yaml_list(r, top, "desired", true);
 
+    /* each looks at every satellite */
+    if (list && list->children > FLEET_WANTS_MAX)
+        yaml_fail(r, list, "more than %u entries of 'desired'", FLEET_WANTS_MAX);
     for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
          n = yaml_next(r, n))
         read_desired(r, n, fleet);

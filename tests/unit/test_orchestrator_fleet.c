@@ -281,6 +281,26 @@ static void holds_so_many_and_no_more(void **state)
     }
 }
 
+/* Of entries that say nothing, too: each is held against every satellite. */
+static void asks_for_so_much_and_no_more(void **state)
+{
+    (void)state;
+    for (uint32_t n = FLEET_WANTS_MAX; n <= FLEET_WANTS_MAX + 1; n++) {
+        scoped(free_ptr) char *text = calloc(1, 64 + (size_t)n * 40);
+        scoped(free_ptr) struct fleet *fleet = NULL;
+        struct err err = { 0 };
+
+        assert_non_null(text);
+        int at = snprintf(text, 64, "fleet: a\nsatellites: [{id: s}]\ndesired:\n");
+
+        for (uint32_t i = 0; i < n; i++)
+            at += snprintf(text + at, 40, "- {select: all, payloads: {}}\n");
+        assert_rc(read_text(text, &fleet, &err), n > FLEET_WANTS_MAX ? RC_YAML : RC_OK);
+        if (n > FLEET_WANTS_MAX)
+            assert_string_equal(err.what, "fleet.yaml:4:1: more than 512 entries of 'desired'");
+    }
+}
+
 #define SKY "fleet: a\ndesired: []\nstations:\n  - {id: k, lat: 1, lon: 2}\nlinks: {l: {rate: 1}}\n"
 
 #define QUOTA "fleet: a\ntenants:\n  {acme: {quota: {"
@@ -526,10 +546,15 @@ static void the_example_is_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_good_file),           cmocka_unit_test(reads_the_sky),
-        cmocka_unit_test(exports_what_it_read),        cmocka_unit_test(holds_so_many_and_no_more),
-        cmocka_unit_test(refuses_a_bad_sky),           cmocka_unit_test(conditions),
-        cmocka_unit_test(built_in_policy_is_a_canary), cmocka_unit_test(refuses),
+        cmocka_unit_test(reads_a_good_file),
+        cmocka_unit_test(reads_the_sky),
+        cmocka_unit_test(exports_what_it_read),
+        cmocka_unit_test(holds_so_many_and_no_more),
+        cmocka_unit_test(asks_for_so_much_and_no_more),
+        cmocka_unit_test(refuses_a_bad_sky),
+        cmocka_unit_test(conditions),
+        cmocka_unit_test(built_in_policy_is_a_canary),
+        cmocka_unit_test(refuses),
         cmocka_unit_test(the_example_is_good),
     };
 

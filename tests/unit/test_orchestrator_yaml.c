@@ -67,6 +67,27 @@ static void too_much_is_refused(void **state)
     free(text);
 }
 
+#define KEYS 1024 /* of one map: looking for a key is a walk */
+
+static void a_map_has_so_many_keys(void **state)
+{
+    (void)state;
+    for (int n = KEYS; n <= KEYS + 1; n++) {
+        char *text = calloc((size_t)n, 16);
+        struct yaml *doc = NULL;
+        int at = 0;
+
+        assert_non_null(text);
+        for (int i = 0; i < n; i++)
+            at += snprintf(text + at, 16, "k%d: 1\n", i);
+        assert_rc(yaml_parse(bytes_of(text), "t", &doc, &err), n > KEYS ? RC_YAML : RC_OK);
+        if (n > KEYS)
+            assert_string_equal(err.what, "t:1025:1: too many keys");
+        yaml_close(&doc);
+        free(text);
+    }
+}
+
 static void empty_is_an_empty_map(void **state)
 {
     static const char *const texts[] = { "", "# nothing\n", "---\n", "---\n...\n" };
@@ -263,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_texts),
         cmocka_unit_test(too_much_is_refused),
+        cmocka_unit_test(a_map_has_so_many_keys),
         cmocka_unit_test(empty_is_an_empty_map),
         cmocka_unit_test(values),
         cmocka_unit_test(reading_names_line_and_column),
