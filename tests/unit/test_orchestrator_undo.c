@@ -209,6 +209,27 @@ static void only_its_own_failures_count(void **state)
     assert_int_equal(fleet->want[1].manifest.b[0], 2);
 }
 
+/* It looks for no passes; but its soak may count orbits, by the periods that were found before. */
+static void keeps_periods_and_no_sky(void **state)
+{
+    scoped(free_ptr) struct fleet *fleet = fleet_of(2);
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        fleet->satellite[i].orbit = FLEET_OEM;
+        fleet->satellite[i].period_ms = fleet->satellite[i].id[4] == '2' ? 5700001 : 5700000;
+    }
+    fleet->n_stations = 1;
+    add_order("sat-2", 1, 1, ORDER_ACKED);
+    add_order("sat-2", 2, 2, ORDER_ACKED);
+    assert_rc(undo_fleet(store, add_rollout("sat-2", 2, 2, WAVE_DONE), fleet, &err), RC_OK);
+    assert_int_equal(fleet->n_satellites, 1);
+    assert_string_equal(fleet->satellite[0].id, "sat-2");
+    assert_int_equal(fleet->satellite[0].period_ms, 5700001);
+    assert_int_equal(fleet->satellite[0].orbit, FLEET_NO_ORBIT);
+    assert_int_equal(fleet->n_stations, 0);
+}
+
 static void refuses_what_it_does_not_know(void **state)
 {
     scoped(free_ptr) struct fleet *fleet = fleet_of(1);
@@ -228,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(goes_back),
         ROW(only_its_own_failures_count),
+        ROW(keeps_periods_and_no_sky),
         ROW(refuses_what_it_does_not_know),
     };
 
