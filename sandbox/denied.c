@@ -21,9 +21,11 @@
 
 /* ---- the socket ----------------------------------------------------------------------------- */
 
-/* Records of this one type.  Loads are big-endian, the header is as the machine is. */
+/* Records of this one type, for whoever has the socket later: the others are the platform's audit
+ * log.  Loads are big-endian, the header is as the machine is. */
 static int only_refusals(int fd)
 {
+    const int locked = 1;
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(AUDIT_SECCOMP), 0, 1),
@@ -32,7 +34,9 @@ static int only_refusals(int fd)
     };
     const struct sock_fprog filter = { .len = sizeof code / sizeof code[0], .filter = code };
 
-    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+        return -1;
+    return setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof locked);
 }
 
 enum rc denied_open(int *ret_fd, struct err *err)

@@ -6,7 +6,7 @@
  * audit socket, whether there is an audit daemon or not.  Opening that needs CAP_AUDIT_READ, in the
  * first network namespace and user namespace of the machine; reading needs nothing, so
  * berth-launch opens it before it drops its privileges, and berthd reads.  A filter on the socket
- * passes no other record.
+ * passes no other record, and nobody can take it off.
  *
  * The text of a record holds names that payloads choose (comm, exe).  The kernel writes them in
  * quotes or in hexadecimal; what is read here does not rest on that: the user is taken from before

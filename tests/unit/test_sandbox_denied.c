@@ -5,8 +5,11 @@
  */
 #include "tests/unit/test.h"
 
+#include <errno.h>
 #include <linux/audit.h>
+#include <linux/filter.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "sandbox/calls.h"
 #include "sandbox/denied.h"
@@ -261,6 +264,25 @@ static void hears_of_a_killing_call(void **state)
     assert_int_equal(count_of(&d, CALL_reboot), 1);
 }
 
+/* Whoever it was handed to: what else the machine audits is not for him. */
+static void nobody_hears_more(void **state)
+{
+    struct sock_filter all[] = { BPF_STMT(BPF_RET | BPF_K, UINT32_MAX) };
+    const struct sock_fprog other = { .len = 1, .filter = all };
+    scoped(close_fd) int fd = -1;
+    const int off = 0;
+    struct err err = { 0 };
+
+    (void)state;
+    assert_rc(denied_open(&fd, &err), RC_OK);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &off, sizeof off), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &other, sizeof other), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &off, sizeof off), -1);
+    assert_int_equal(errno, EPERM);
+}
+
 static uint64_t own_cpu_us(void)
 {
     struct rusage u;
@@ -305,6 +327,7 @@ int main(void)
         cmocka_unit_test(reads_records),
         cmocka_unit_test(reads_nothing_beyond),
         cmocka_unit_test(counts_within_bounds),
+        cmocka_unit_test(nobody_hears_more),
         cmocka_unit_test_setup_teardown(hears_of_refused_calls, setup, teardown),
         cmocka_unit_test_setup_teardown(hears_of_a_killing_call, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_a_storm_out, setup, teardown),
