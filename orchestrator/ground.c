@@ -63,6 +63,7 @@ struct ground {
     uint32_t grouped;     /* reports in it */
     struct err ungrouped; /* why it did not begin, or a part of the round did not become durable */
     struct sending *sending; /* NULL = what is queued goes: somebody asked for it by hand */
+    bool crowded;            /* there are more satellites than links, which was said */
     size_t n_peers;
     struct peer peer[PEERS_MAX];
 };
@@ -249,7 +250,10 @@ static void open_links(struct ground *g, uint64_t mono_ms)
         struct peer *peer = peer_of(g, row->id);
 
         if (!peer) {
-            log_event(LOG_LEVEL_ERROR, "too-many-satellites satellite=%s", row->id);
+            if (!g->crowded)
+                log_event(LOG_LEVEL_ERROR, "too-many-satellites satellite=%s links=%u of=%zu",
+                          row->id, PEERS_MAX, g->view->n);
+            g->crowded = true;
             return;
         }
         if (peer->link && strcmp(peer->keys, row->link_keys) != 0) { /* provisioned again */

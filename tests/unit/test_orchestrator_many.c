@@ -12,6 +12,7 @@
 
 #include "orchestrator/advance.h"
 #include "orchestrator/fleet.h"
+#include "orchestrator/ground.h"
 #include "orchestrator/home.h"
 #include "orchestrator/ingest.h"
 #include "orchestrator/plan_waves.h"
@@ -145,6 +146,49 @@ static void is_planned_and_applied(void **state)
     assert_told(text);
     assert_berth("plan fleet.yaml", 3);
     assert_told("rollout 1 is under way on sat-00000");
+}
+
+/* ---- berth-ground, which has fewer links ---- */
+
+#define ROUNDS 3U
+
+/* None of them can be opened.  What it says of that goes into the file. */
+static void run_rounds(void)
+{
+    char path[PATH_MAX];
+    struct ground_options options = { .home = path, .up_budget = 1000, .up_files = 10 };
+    scoped(ground_close) struct ground *ground = NULL;
+
+    print_to(path, sizeof path, "%s/home", dir);
+    assert_rc(ground_open(&options, &ground, &err), RC_OK);
+    for (uint64_t i = 1; i <= ROUNDS; i++)
+        assert_rc(ground_tick(ground, i, NOW + i, &err), RC_OK);
+}
+
+static unsigned count_told(const char *text)
+{
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    const size_t n = slurp("said", &bytes);
+    const uint8_t *end = bytes + n;
+    unsigned times = 0;
+
+    for (const uint8_t *at = bytes; (at = memmem(at, (size_t)(end - at), text, strlen(text))); at++)
+        times++;
+    return times;
+}
+
+static void says_once_that_there_are_too_many(void **state)
+{
+    scoped(close_fd) int out = -1, was = dup(2);
+
+    (void)state;
+    assert_true(was >= 0);
+    assert_rc(fs_open(dirfd, "said", O_RDWR | O_CREAT | O_TRUNC, 0600, &out, &err), RC_OK);
+    assert_int_equal(dup2(out, 2), 2);
+    run_rounds();
+    assert_int_equal(dup2(was, 2), 2);
+    assert_int_equal(count_told("too-many-satellites satellite=sat-00256 links=256 of="), 1);
+    assert_int_equal(count_told("link satellite=sat-00255"), 1);
 }
 
 /* ---- a rollout on all of them ---- */
@@ -290,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_planned_and_applied),
+        cmocka_unit_test(says_once_that_there_are_too_many),
         cmocka_unit_test(opens_wave_by_wave),
     };
 
