@@ -23,20 +23,6 @@ bool witness_alarms(enum witness_state state)
     return state == WITNESS_AHEAD || state == WITNESS_OTHER;
 }
 
-static enum rc look(struct store *store, const struct witness *seen, uint64_t head,
-                    enum witness_state *ret, struct err *err)
-{
-    struct digest held;
-    bool lost = false;
-    enum rc rc =
-        seen->seq > 0 ? store_audit_hash(store, seen->seq, &held, &lost, err) : RC_NOT_FOUND;
-
-    if (rc != RC_OK && rc != RC_NOT_FOUND)
-        return rc;
-    *ret = witness_judge(seen, head, rc == RC_OK ? &held : NULL, lost);
-    return RC_OK;
-}
-
 enum witness_state witness_weigh(enum witness_state state, uint64_t seq, uint64_t good)
 {
     return state == WITNESS_OTHER && seq <= good ? WITNESS_ACCUSED : state;
@@ -60,44 +46,105 @@ enum rc witness_ignore(struct store *store, const char *satellite, struct err *e
     return store_set(store, ignored_key(satellite, key), "1", err);
 }
 
-static enum rc is_ignored(struct store *store, const char *satellite, bool *ret, struct err *err)
+static int by_key(const void *a, const void *b)
 {
-    char key[IGNORED_CAP], value[8];
-    enum rc rc = store_get(store, ignored_key(satellite, key), value, sizeof value, err);
+    const struct store_setting *x = a, *y = b;
 
-    if (rc == RC_OK || rc == RC_NOT_FOUND)
-        *ret = rc == RC_OK;
-    return rc == RC_NOT_FOUND ? RC_OK : rc;
+    return strcmp(x->key, y->key);
 }
 
 /* ---- the fleet ---- */
 
-static enum rc look_one(struct store *store, const struct view_satellite *sat, uint64_t head,
-                        enum witness_state *ret, struct err *err)
-{
-    bool ignored = false;
-    enum rc rc = is_ignored(store, sat->row.id, &ignored, err);
+#define KEPT 256U /* records of the log: a fleet has seen few numbers, each often */
 
-    *ret = ignored ? WITNESS_IGNORED : WITNESS_NONE;
-    return rc == RC_OK && !ignored && sat->seen ? look(store, &sat->seen->witness, head, ret, err)
-                                                : rc;
+struct kept {
+    uint64_t seq; /* 0 = none */
+    bool held, lost;
+    struct digest hash;
+};
+
+/* What is asked about every satellite, read once for all. */
+struct looker {
+    struct store *store;
+    uint64_t head;
+    struct store_setting *ignored; /* by key */
+    size_t n_ignored;
+    struct kept kept[KEPT];
+};
+
+static void looker_close(struct looker *l)
+{
+    free(l->ignored);
+}
+
+static enum rc looker_open(struct looker *l, struct store *store, struct err *err)
+{
+    struct digest digest;
+
+    l->store = store;
+    enum rc rc = store_audit_head(store, &l->head, &digest, err);
+    if (rc == RC_OK)
+        rc = store_settings(store, IGNORED_KEY, &l->ignored, &l->n_ignored, err);
+    if (rc == RC_OK && l->n_ignored > 0)
+        qsort(l->ignored, l->n_ignored, sizeof *l->ignored, by_key);
+    return rc;
+}
+
+static bool is_ignored(const struct looker *l, const char *satellite)
+{
+    struct store_setting key = { 0 };
+    char text[IGNORED_CAP];
+
+    (void)snprintf(key.key, sizeof key.key, "%s", ignored_key(satellite, text));
+    return l->n_ignored > 0 && bsearch(&key, l->ignored, l->n_ignored, sizeof key, by_key) != NULL;
+}
+
+static enum rc record(struct looker *l, uint64_t seq, const struct kept **ret, struct err *err)
+{
+    struct kept *k = &l->kept[seq % KEPT];
+
+    if (k->seq != seq) {
+        struct kept read = { .seq = seq };
+        enum rc rc = store_audit_hash(l->store, seq, &read.hash, &read.lost, err);
+
+        if (rc != RC_OK && rc != RC_NOT_FOUND)
+            return rc;
+        read.held = rc == RC_OK;
+        *k = read;
+    }
+    *ret = k;
+    return RC_OK;
+}
+
+static enum rc look_one(struct looker *l, const struct view_satellite *sat, enum witness_state *ret,
+                        struct err *err)
+{
+    const struct kept *k = NULL;
+
+    *ret = is_ignored(l, sat->row.id) ? WITNESS_IGNORED : WITNESS_NONE;
+    if (*ret == WITNESS_IGNORED || !sat->seen || sat->seen->witness.seq == 0)
+        return RC_OK;
+    enum rc rc = record(l, sat->seen->witness.seq, &k, err);
+    if (rc == RC_OK)
+        *ret = witness_judge(&sat->seen->witness, l->head, k->held ? &k->hash : NULL, k->lost);
+    return rc;
 }
 
 enum rc witness_states(struct store *store, const struct view *view, enum witness_state **ret,
                        struct err *err)
 {
     scoped(free_ptr) enum witness_state *states = calloc(view->n + 1, sizeof *states);
-    struct digest digest;
-    uint64_t head = 0, good = 0;
+    scoped(looker_close) struct looker looker = { 0 };
+    uint64_t good = 0;
 
     if (!states)
         return err_set(err, RC_NO_MEMORY, "witnesses");
-    enum rc rc = store_audit_head(store, &head, &digest, err);
+    enum rc rc = looker_open(&looker, store, err);
 
     for (size_t i = 0; rc == RC_OK && i < view->n; i++) {
         const struct view_satellite *sat = &view->satellite[i];
 
-        rc = look_one(store, sat, head, &states[i], err);
+        rc = look_one(&looker, sat, &states[i], err);
         if (rc == RC_OK && states[i] == WITNESS_GOOD && sat->seen->witness.seq > good)
             good = sat->seen->witness.seq;
     }

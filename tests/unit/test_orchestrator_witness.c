@@ -301,6 +301,34 @@ static void one_that_is_contradicted_stops_nothing(void **state)
     assert_rc(witness_accuse(&alarm, &err), RC_OK);
 }
 
+/* Numbers far apart, one seen twice: each is held against the log's own record of that number. */
+static void records_are_told_apart(void **state)
+{
+    scoped(free_ptr) enum witness_state *states = NULL;
+    scoped(view_free) struct view *view = NULL;
+    struct witness low = { .seq = 3 }, high = { .seq = 3 + 256 }, wrong = { .seq = 3 };
+    struct store *open = NULL;
+    bool lost = false;
+
+    (void)state;
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    for (uint64_t i = 6; i <= high.seq; i++)
+        assert_rc(store_audit(store, "op", "push", i, &err, "x"), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    assert_rc(store_audit_hash(store, low.seq, &low.head, &lost, &err), RC_OK);
+    assert_rc(store_audit_hash(store, high.seq, &high.head, &lost, &err), RC_OK);
+    wrong.head = high.head;
+    report("sat-1", 1, &low);
+    report("sat-2", 1, &high);
+    report("sat-3", 1, &wrong);
+    assert_rc(view_load(store, &view, &err), RC_OK);
+    assert_rc(witness_states(store, view, &states, &err), RC_OK);
+    assert_int_equal(view->n, 3);
+    assert_int_equal(states[0], WITNESS_GOOD);
+    assert_int_equal(states[1], WITNESS_GOOD);
+    assert_int_equal(states[2], WITNESS_ACCUSED);
+}
+
 /* What cannot be refuted stops the fleet until an operator has named the satellite: then it may
  * claim what it likes, and another's claim still counts. */
 static void one_that_is_ignored_stops_nothing(void **state)
@@ -348,6 +376,7 @@ int main(void)
         STORE(what_was_put_back_stops_once),
         STORE(one_that_lies_stops_nothing),
         STORE(one_that_is_contradicted_stops_nothing),
+        STORE(records_are_told_apart),
         STORE(one_that_is_ignored_stops_nothing),
         STORE(only_who_keeps_it_gets_it),
     };
