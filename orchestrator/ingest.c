@@ -27,14 +27,14 @@ static enum rc find_fresh(struct store *store, const struct report *report,
     return rc;
 }
 
-static enum rc keep_events(struct store *store, const struct report *report, uint64_t now_ms,
-                           struct err *err)
+static enum rc keep_events(struct store *store, const struct report *report, bool rides,
+                           uint64_t now_ms, struct err *err)
 {
     const char *satellite = report->satellite;
     bool fresh[REPORT_EVENTS_MAX] = { false };
     enum rc rc = find_fresh(store, report, fresh, err);
 
-    if (rc == RC_OK)
+    if (rc == RC_OK && rides)
         rc = deliver_hear(store, report, fresh, now_ms, err);
     for (uint32_t i = 0; rc == RC_OK && i < report->n_events; i++) {
         const struct report_event *event = &report->event[i];
@@ -72,15 +72,9 @@ static enum rc ack_orders(struct store *store, const char *satellite, uint64_t g
 
 /* Whether the newest root is still on its way there: the generation that the report names may then
  * be that of an order which has been signed again since. */
-static enum rc lacks_root(struct store *store, const struct report *report, bool *ret,
-                          struct err *err)
+static bool lacks_root(const struct store_pending *pending, const struct report *report)
 {
-    scoped(free_ptr) struct store_name *names = NULL;
-    size_t n = 0;
-    enum rc rc = store_documents(store, DOC_ROOT, &names, &n, err);
-
-    *ret = rc == RC_OK && n > 0 && names[0].version > 1 && report->root_version < names[0].version;
-    return rc;
+    return pending->root_version > 1 && report->root_version < pending->root_version;
 }
 
 /* ---- the report before ---- */
@@ -124,22 +118,19 @@ static enum rc compare(struct store *store, const struct report *report, uint64_
 }
 
 /* What the link brought in the contact that the report is of. */
-static enum rc keep_heard(struct store *store, const struct report *report, uint64_t now_ms,
-                          struct err *err)
+static enum rc keep_heard(struct store *store, const struct report *report, bool waiting,
+                          uint64_t now_ms, struct err *err)
 {
     const struct report_bytes *b = &report->traffic.contact;
     struct store_heard row = { .epoch = report->epoch,
                                .contact = report->traffic.contacts,
+                               .waiting = waiting,
                                .received_ms = now_ms };
-    bool waiting = false;
 
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", report->satellite);
     if (__builtin_add_overflow(b->useful, b->repeated, &row.arrived) || row.arrived > INT64_MAX)
         row.arrived = INT64_MAX;
-    enum rc rc = store_has_queued(store, row.satellite, &waiting, err);
-
-    row.waiting = waiting;
-    return rc == RC_OK ? store_put_heard(store, &row, err) : rc;
+    return store_put_heard(store, &row, err);
 }
 
 enum rc ingest_begin(struct store *store, struct store **ret_open, struct store **ret_mark,
@@ -174,7 +165,7 @@ enum rc ingest_report(struct store *store, const char *satellite, struct bytes b
     scoped(store_rollback) struct store *open = NULL;
     scoped(store_undo) struct store *mark = NULL;
     struct store_observed row = { .received_ms = now_ms };
-    bool waits = false;
+    struct store_pending pending = { .queued = false };
     enum rc rc = report_decode(bytes, ret, err);
 
     if (rc != RC_OK)
@@ -191,12 +182,12 @@ enum rc ingest_report(struct store *store, const char *satellite, struct bytes b
     if (rc == RC_OK)
         rc = ingest_keep(store, &row, bytes, ret, err);
     if (rc == RC_OK)
-        rc = keep_events(store, ret, now_ms, err);
+        rc = store_pending(store, satellite, &pending, err);
     if (rc == RC_OK)
-        rc = keep_heard(store, ret, now_ms, err);
+        rc = keep_events(store, ret, pending.rides, now_ms, err);
     if (rc == RC_OK)
-        rc = lacks_root(store, ret, &waits, err);
-    if (rc == RC_OK && !waits)
+        rc = keep_heard(store, ret, pending.queued, now_ms, err);
+    if (rc == RC_OK && pending.released && !lacks_root(&pending, ret))
         rc = ack_orders(store, satellite, ret->generation, now_ms, err);
     return rc == RC_OK ? ingest_end(&open, &mark, err) : rc;
 }

@@ -319,9 +319,17 @@ must_check enum rc store_outgoing(struct store *store, const char *satellite,
                                   enum outgoing_state state, struct store_outgoing **ret,
                                   size_t *ret_n, struct err *err);
 
-/* Whether anything is queued for a satellite. */
-must_check enum rc store_has_queued(struct store *store, const char *satellite, bool *ret,
-                                    struct err *err);
+/* What of the store a report of a satellite may have to do with, asked at once: for most there is
+ * nothing. */
+struct store_pending {
+    bool queued;           /* something is queued for it */
+    bool rides;            /* store_delta_rides has rows */
+    bool released;         /* it has orders in ORDER_RELEASED */
+    uint64_t root_version; /* the newest root's; 0 = there is none */
+};
+
+must_check enum rc store_pending(struct store *store, const char *satellite,
+                                 struct store_pending *ret, struct err *err);
 
 /* ---- deltas: made here from two packages, so they can be made again ---- */
 

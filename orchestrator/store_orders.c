@@ -295,15 +295,30 @@ enum rc store_outgoing(struct store *store, const char *satellite, enum outgoing
     return query_list(&q, &outgoing_row, (void **)ret, ret_n, err);
 }
 
-enum rc store_has_queued(struct store *store, const char *satellite, bool *ret, struct err *err)
-{
-    struct query q = query_start(store, "SELECT 1 FROM outgoing WHERE state = ? AND satellite = ? "
-                                        "LIMIT 1");
+static const struct field pending_fields[] = {
+    FIELD(FIELD_BOOL, struct store_pending, queued),
+    FIELD(FIELD_BOOL, struct store_pending, rides),
+    FIELD(FIELD_BOOL, struct store_pending, released),
+    FIELD(FIELD_U64, struct store_pending, root_version),
+};
+static const struct row_type pending_row = ROW_TYPE(struct store_pending, pending_fields);
 
-    query_u64(&q, OUTGOING_QUEUED);
+/* One statement: each is a way to the database and back where that is not in the process. */
+enum rc store_pending(struct store *store, const char *satellite, struct store_pending *ret,
+                      struct err *err)
+{
+    struct query q = query_start(
+        store, "SELECT EXISTS (SELECT 1 FROM outgoing WHERE state = 1 AND satellite = ?1), "
+               "EXISTS (SELECT 1 FROM outgoing JOIN delta ON delta.object = outgoing.object "
+               "WHERE delta.state != 2 AND outgoing.state IN (1, 2) AND outgoing.satellite = ?1), "
+               "EXISTS (SELECT 1 FROM sat_order WHERE satellite = ?1 AND state = 2), "
+               "coalesce((SELECT max(version) FROM document WHERE type = 1 AND name = 'root'), 0)");
+
+    static_assert(OUTGOING_QUEUED == 1 && OUTGOING_COMPLETE == 2 && DELTA_NO_GAIN == 2 &&
+                      ORDER_RELEASED == 2 && DOC_ROOT == 1,
+                  "the numbers in the statement");
     query_text(&q, satellite);
-    *ret = query_next(&q);
-    return query_end(&q, err);
+    return query_one(&q, &pending_row, ret, RC_STORE, "store: no answer", err);
 }
 
 /* ---- observed ---- */

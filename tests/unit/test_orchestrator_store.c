@@ -392,6 +392,51 @@ static void outgoing_is_sent_once(void **state)
     free(got);
 }
 
+static void assert_pending(struct store_pending expected)
+{
+    struct store_pending is = { .root_version = 99 };
+
+    assert_rc(store_pending(store, "sat-1", &is, &err), RC_OK);
+    assert_int_equal(is.queued, expected.queued);
+    assert_int_equal(is.rides, expected.rides);
+    assert_int_equal(is.released, expected.released);
+    assert_int_equal(is.root_version, expected.root_version);
+}
+
+/* Of this satellite, in these states, and of no other. */
+static void what_a_report_has_to_do_with_is_told_at_once(void **state)
+{
+    struct store_order order = { .satellite = "sat-2", .generation = 3, .state = ORDER_RELEASED };
+    struct store_outgoing out = { .satellite = "sat-2", .object = digest_of(3), .path = "o" };
+    struct store_delta delta = delta_row(1, 2, 30);
+
+    (void)state;
+    out.class = CLASS_PACKAGE;
+    assert_rc(
+        store_put_satellite(store, &(struct store_satellite){ .id = "sat-2", .node = 2 }, &err),
+        RC_OK);
+    assert_rc(store_put_delta(store, &delta, &err), RC_OK);
+    assert_rc(store_add_order(store, &order, bytes_of("e"), &err), RC_OK);
+    assert_rc(store_queue(store, &out, false, &err), RC_OK);
+    assert_rc(store_put_document(store, DOC_GRANT, "root", 7, bytes_of("g"), 1, &err), RC_OK);
+    assert_pending((struct store_pending){ .root_version = 0 });
+    assert_rc(store_put_document(store, DOC_ROOT, "root", 1, bytes_of("r"), 1, &err), RC_OK);
+    assert_rc(store_put_document(store, DOC_ROOT, "root", 2, bytes_of("s"), 1, &err), RC_OK);
+    memcpy(out.satellite, "sat-1", 6);
+    assert_rc(store_queue(store, &out, false, &err), RC_OK);
+    assert_pending((struct store_pending){ .queued = true, .rides = true, .root_version = 2 });
+    out.state = OUTGOING_COMPLETE;
+    assert_rc(store_update_outgoing(store, &out, &err), RC_OK);
+    assert_pending((struct store_pending){ .rides = true, .root_version = 2 });
+    delta.state = DELTA_NO_GAIN;
+    assert_rc(store_put_delta(store, &delta, &err), RC_OK);
+    memcpy(order.satellite, "sat-1", 6);
+    assert_rc(store_add_order(store, &order, bytes_of("e"), &err), RC_OK);
+    assert_pending((struct store_pending){ .released = true, .root_version = 2 });
+    assert_rc(store_set_order_state(store, "sat-1", 3, ORDER_ACKED, 7, &err), RC_OK);
+    assert_pending((struct store_pending){ .root_version = 2 });
+}
+
 static void reports_only_get_newer(void **state)
 {
     static const struct {
@@ -712,6 +757,7 @@ int main(void)
         ROW(packages),
         ROW(generations_only_rise),
         ROW(outgoing_is_sent_once),
+        ROW(what_a_report_has_to_do_with_is_told_at_once),
         ROW(reports_only_get_newer),
         ROW(events_are_merged),
         ROW(news_are_numbered),
