@@ -13,6 +13,29 @@
 /* Enough to start, for every wave to settle, pass and open, and the end; more is a bug. */
 #define STEPS_MAX (4U * ROLLOUT_WAVES_MAX + 6U)
 #define RELEASE_MAX 256U /* orders in one transaction: each waits for the disk */
+#define BROKEN_MAX 16U   /* orders that cannot go, in a row: more say that none can */
+
+bool advance_ends_round(enum rc rc)
+{
+    return rc == RC_BUSY || rc == RC_FENCED;
+}
+
+/* Rollouts and orders of one round that could not be moved. */
+struct broken {
+    uint32_t n, in_a_row;
+    struct err last; /* why */
+};
+
+/* One that is broken keeps none of the others, before it or behind it.  RC_OK: go on. */
+static enum rc set_aside(struct broken *broken, enum rc rc, const struct err *why)
+{
+    broken->in_a_row = rc == RC_OK ? 0 : broken->in_a_row + 1;
+    if (rc == RC_OK)
+        return RC_OK;
+    broken->n++;
+    broken->last = *why;
+    return advance_ends_round(rc) ? rc : RC_OK;
+}
 
 /* ---- rollouts ---------------------------------------------------------------------------------
  */
@@ -283,31 +306,18 @@ static enum rc release_group(struct store *store, const struct store_order *orde
     return rc;
 }
 
-/* One that cannot go keeps none of the others, before it or behind it; what was wrong with the
- * first of them comes back.  A store that is busy is so for all of them. */
-static enum rc release_each(struct store *store, const struct store_order *orders, size_t n,
-                            uint64_t now_ms, const struct advance_log *log, struct err *err)
-{
-    enum rc first = RC_OK;
-
-    for (size_t i = 0; i < n && first != RC_BUSY; i++) {
-        struct err why = { 0 };
-        enum rc rc = release_group(store, &orders[i], 1, now_ms, log, &why);
-
-        if (rc == RC_OK || (first != RC_OK && rc != RC_BUSY))
-            continue;
-        first = rc;
-        *err = why;
-    }
-    return first;
-}
-
 static enum rc release_some(struct store *store, const struct store_order *orders, size_t n,
-                            uint64_t now_ms, const struct advance_log *log, struct err *err)
+                            uint64_t now_ms, const struct advance_log *log, struct broken *broken)
 {
-    enum rc rc = n > 0 ? release_group(store, orders, n, now_ms, log, err) : RC_OK;
+    struct err why = { 0 };
+    enum rc rc = n > 0 ? release_group(store, orders, n, now_ms, log, &why) : RC_OK;
 
-    return rc == RC_OK || rc == RC_BUSY ? rc : release_each(store, orders, n, now_ms, log, err);
+    if (rc == RC_OK || n < 2 || advance_ends_round(rc))
+        return set_aside(broken, rc, &why);
+    rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < n && broken->in_a_row < BROKEN_MAX; i++)
+        rc = set_aside(broken, release_group(store, &orders[i], 1, now_ms, log, &why), &why);
+    return rc;
 }
 
 /* Whether the satellite tells another log than the others have seen. */
@@ -319,7 +329,7 @@ static bool is_accused(const struct view *view, const enum witness_state *states
 }
 
 static enum rc release_ready(struct store *store, const struct view *view, uint64_t now_ms,
-                             const struct advance_log *log, struct err *err)
+                             const struct advance_log *log, struct broken *broken, struct err *err)
 {
     scoped(free_ptr) enum witness_state *states = NULL;
     struct store_order_filter filter = { .state = ORDER_HELD };
@@ -337,15 +347,9 @@ static enum rc release_ready(struct store *store, const struct view *view, uint6
         if (is)
             held[ready++] = held[i];
     }
-    if (rc != RC_OK)
-        return rc;
-    for (size_t i = 0; rc != RC_BUSY && i < ready; i += RELEASE_MAX) {
-        const size_t left = ready - i;
-        enum rc one = release_some(store, &held[i], left < RELEASE_MAX ? left : RELEASE_MAX, now_ms,
-                                   log, err);
-
-        rc = one != RC_OK ? one : rc;
-    }
+    for (size_t i = 0; rc == RC_OK && i < ready && broken->in_a_row < BROKEN_MAX; i += RELEASE_MAX)
+        rc = release_some(store, &held[i], ready - i < RELEASE_MAX ? ready - i : RELEASE_MAX,
+                          now_ms, log, broken);
     return rc;
 }
 
@@ -354,6 +358,7 @@ enum rc advance_all(struct store *store, const struct view *view, uint64_t now_m
 {
     static const enum rollout_state moving[] = { ROLLOUT_AWAITING, ROLLOUT_RUNNING };
     struct witness_alarm alarm = { 0 };
+    struct broken broken = { .n = 0 };
     enum rc rc = RC_OK;
 
     for (size_t s = 0; rc == RC_OK && s < sizeof moving / sizeof moving[0]; s++) {
@@ -361,11 +366,21 @@ enum rc advance_all(struct store *store, const struct view *view, uint64_t now_m
         size_t n = 0;
 
         rc = store_rollouts(store, moving[s], &rows, &n, err);
-        for (size_t i = 0; rc == RC_OK && i < n; i++)
-            rc = advance_one(store, view, rows[i].id, now_ms, log, err);
+        for (size_t i = 0; rc == RC_OK && i < n; i++) {
+            struct err why = { 0 };
+
+            rc = set_aside(&broken, advance_one(store, view, rows[i].id, now_ms, log, &why), &why);
+        }
     }
     /* What is held in a store that was rolled back may have been withdrawn since. */
     if (rc == RC_OK)
         rc = witness_fleet(store, view, &alarm, err);
-    return rc == RC_OK && alarm.satellites == 0 ? release_ready(store, view, now_ms, log, err) : rc;
+    broken.in_a_row = 0; /* of orders */
+    if (rc == RC_OK && alarm.satellites == 0)
+        rc = release_ready(store, view, now_ms, log, &broken, err);
+    if (broken.n > 0 && (rc == RC_OK || rc == broken.last.rc)) {
+        *err = broken.last;
+        rc = broken.last.rc;
+    }
+    return rc;
 }

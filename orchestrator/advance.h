@@ -43,10 +43,14 @@ must_check enum rc advance_read(struct store *store, uint64_t id, struct advance
 void advance_done(struct advance_rollout *rollout);
 
 /* Move every running rollout as far as the view allows, then release the held orders that may go:
- * they are queued for the link, and what they replace is withdrawn from it.  Not inside a
- * transaction. */
+ * they are queued for the link, and what they replace is withdrawn from it.  A rollout or an order
+ * that is broken in the store keeps no other one; what was wrong with one of them comes back when
+ * the others have gone.  Not inside a transaction. */
 must_check enum rc advance_all(struct store *store, const struct view *view, uint64_t now_ms,
                                const struct advance_log *log, struct err *err);
+
+/* Whether it is so for every rollout and order, and takes time to find out for each. */
+bool advance_ends_round(enum rc rc);
 
 /* Pause, resume or abort on a person's word, with an entry in the audit log.  Aborting cancels the
  * orders that were not released, withdraws their packages from the link, and aborts every rollout

@@ -991,18 +991,11 @@ enum rc ground_receive(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, str
     return after(g, receive(g, mono_ms, unix_ms, err));
 }
 
-static enum rc send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+/* What was released goes. */
+static enum rc send_released(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
 {
-    const struct advance_log log = { .fn = log_advance, .arg = g };
-    enum rc rc = lead(g, mono_ms, unix_ms, err);
-
-    if (rc == RC_OK)
-        rc = refresh(g, err);
-    if (rc == RC_OK)
-        rc = advance_all(g->home.store, g->view, unix_ms, &log, err);
-    if (rc == RC_OK)
-        rc = repair(g, mono_ms, unix_ms, err);
     bool waits = false, settled = false;
+    enum rc rc = repair(g, mono_ms, unix_ms, err);
 
     if (rc == RC_OK && g->queue_stale)
         rc = settle_deltas(g, unix_ms, &waits, err);
@@ -1018,6 +1011,26 @@ static enum rc send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct
     if (g->sending)
         rc = sending_keep(g->sending, g->home.store, err);
     return rc == RC_OK ? only_well(g, err) : rc;
+}
+
+static enum rc send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    const struct advance_log log = { .fn = log_advance, .arg = g };
+    struct err stuck = { 0 };
+    enum rc rc = lead(g, mono_ms, unix_ms, err), moved = RC_OK;
+
+    if (rc == RC_OK)
+        rc = refresh(g, err);
+    if (rc == RC_OK)
+        moved = advance_all(g->home.store, g->view, unix_ms, &log, &stuck);
+    /* A rollout or an order that is broken keeps nothing that was released, only this round's word
+     * that all is well. */
+    if (rc == RC_OK && !advance_ends_round(moved))
+        rc = send_released(g, mono_ms, unix_ms, err);
+    if (rc != RC_OK || moved == RC_OK)
+        return rc;
+    *err = stuck;
+    return moved;
 }
 
 enum rc ground_send(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
