@@ -2,7 +2,8 @@
  *
  * tests/bench/bench_scale: what the ground's store costs with many satellites of four payloads
  * each: durable reports, one transaction each and in groups; loading the fleet; a question about
- * it; a plan of it; bytes on disk and in memory.  Beside SQL on the same rows by SQLite alone.
+ * it; a plan of it; bytes on disk and in memory.  Beside SQL on the same rows by SQLite alone, and
+ * an etcd that keeps the same reports, where there is one.
  *
  * Usage: bench_scale OUT.jsonl [N...]      (10000)
  * With BERTH_STORE=postgresql:... (tools/with-postgresql) the same on PostgreSQL, without bytes on
@@ -20,6 +21,7 @@
 #include "orchestrator/ingest.h"
 #include "orchestrator/view.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/etcd.h"
 
 #define PAYLOADS 4U
 #define REPEATS 3U
@@ -35,12 +37,12 @@ static char where[512]; /* of the store */
 static char raw[512];   /* of SQLite's own file */
 static bool is_file;
 
-static void row(const char *figure, uint32_t n, double value, const char *unit, double peer,
-                double aim)
+static void row_beside(const char *figure, uint32_t n, double value, const char *unit,
+                       const char *who, double peer, double aim)
 {
     (void)printf("%-40s %8u %14.3f %-8s", figure, n, value, unit);
     if (peer > 0)
-        (void)printf(" SQL %14.3f", peer);
+        (void)printf(" %s %14.3f", who, peer);
     if (aim > 0)
         (void)printf(" aim %g", aim);
     (void)putchar('\n');
@@ -48,7 +50,7 @@ static void row(const char *figure, uint32_t n, double value, const char *unit, 
     (void)fprintf(out, "{\"figure\":\"%s, %u satellites\",\"value\":%.3f,\"unit\":\"%s\",", figure,
                   n, value, unit);
     if (peer > 0)
-        (void)fprintf(out, "\"peer\":\"sqlite3\",\"peer_value\":%.3f,\"ratio\":%.3f,", peer,
+        (void)fprintf(out, "\"peer\":\"%s\",\"peer_value\":%.3f,\"ratio\":%.3f,", who, peer,
                       value / peer);
     else
         (void)fprintf(out, "\"peer\":null,\"peer_value\":null,\"ratio\":null,");
@@ -56,6 +58,12 @@ static void row(const char *figure, uint32_t n, double value, const char *unit, 
         (void)fprintf(out, "\"aim\":%g}\n", aim);
     else
         (void)fprintf(out, "\"aim\":null}\n");
+}
+
+static void row(const char *figure, uint32_t n, double value, const char *unit, double peer,
+                double aim)
+{
+    row_beside(figure, n, value, unit, "sqlite3", peer, aim);
 }
 
 /* ---- what satellites have and say ------------------------------------------------------------ */
@@ -543,6 +551,7 @@ static double alone(uint32_t n, uint64_t seq)
 
 static void measure(uint32_t n)
 {
+    static uint8_t report_buf[REPORT_MAX];
     uint64_t seq = 1;
 
     remove_files();
@@ -551,8 +560,13 @@ static void measure(uint32_t n)
     if (is_file)
         row("bytes on disk", n, disk_of(where), "MiB", disk_of(raw), 0);
     row("durable reports, a transaction each", n, best_of(alone, n, &seq), "per s", 0, 0);
-    row("durable reports, 256 in a transaction", n, best_of(in_groups, n, &seq), "per s",
-        best_of(raw_ingest, n, &seq), 10000);
+    const double grouped = best_of(in_groups, n, &seq);
+    row("durable reports, 256 in a transaction", n, grouped, "per s", best_of(raw_ingest, n, &seq),
+        10000);
+    const struct bytes report = report_of(0, seq, report_buf);
+    const double etcd = etcd_rate(raw, n, report.p, report.n);
+    if (etcd > 0)
+        row_beside("durable reports, of an etcd 256 at once", n, grouped, "per s", "etcd", etcd, 0);
     if (n <= VIEW_MAX)
         load(n);
     else
