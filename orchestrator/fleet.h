@@ -14,9 +14,9 @@
  *           acme/beacon: 1.0.0             # or {version: 1.0.0, digest: HEX, hold: true}
  *     rollout:                             # all of it optional
  *       default: {waves: [{n: 1, label: canary}, 100%], fail: 1, soak: 0}
- *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 3 orbits, deadline:
- * 3d, approve: [operator, safety], spread: {plane: 50%, lot: 2}} stations: # with these, plans know
- * passes
+ *       acme/beacon: {waves: [{n: 1}, 50%, 100%], first: [{n: 1}, 100%], soak: 3 orbits,
+ *                     deadline: 3d, approve: [operator, safety], spread: {plane: 50%, lot: 2}}
+ *     stations:                            # with these, plans know passes
  *       - {id: kiruna, lat: 67.86, lon: 20.96, height: 400, mask: 10, antennas: 2, turn: 3m}
  *     links:
  *       uhf: {rate: 9600, setup: 20s, overhead: 5%, goodput: 60%, steps: [{from: 30, rate: 19200}]}

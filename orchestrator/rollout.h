@@ -90,8 +90,7 @@ struct rollout {
     bool silent_skip;     /* go on without who is silent; else pause */
     uint64_t deadline_ms; /* Unix time; pause once then; 0 = none */
     uint64_t soak_ms;     /* how long a wave stays healthy before it has passed, ... */
-    uint32_t
-        soak_orbits; /* ... or how often each of its satellites goes around; one of them is 0 */
+    uint32_t soak_orbits; /* ... or how often each of it goes around; one of the two is 0 */
     uint32_t n_waves;
     uint32_t n_tasks;
     struct rollout_wave wave[ROLLOUT_WAVES_MAX];

@@ -533,8 +533,7 @@ struct store_event {
     uint32_t count;
     char what[64];
     uint64_t received_ms;
-    uint64_t
-        told; /* number of the news that it came or was counted with; 0 = before there were any */
+    uint64_t told; /* number of the news that it came or was counted with; 0 = older than those */
 };
 
 /* An event that is there already gets the higher count.  One that is new, or is counted higher, is
