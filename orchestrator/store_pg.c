@@ -6,7 +6,8 @@
  * writes holds an advisory lock until the end of the transaction, so that writers come one after
  * the other and see what those before them did, as behind SQLite's BEGIN IMMEDIATE.  A fleet is a
  * schema of the database: the first of the connection's search_path.  A connection that was lost is
- * made anew before the next transaction, and never inside of one.
+ * made anew before the next transaction, and never inside of one.  Savepoints, which answer
+ * nothing, go out with the statement behind them as one pipeline.
  */
 #include <dlfcn.h>
 #include <endian.h>
@@ -21,6 +22,7 @@
 #include "orchestrator/store_pg_sql.h"
 
 #define PARAMETERS_MAX 64
+#define AHEAD_MAX 8
 #define LIBRARY "libpq.so.5"
 #define OLDEST 14 /* of PostgreSQL */
 
@@ -35,22 +37,28 @@
     F(PQconninfoFree)                                                                              \
     F(PQconninfoParse)                                                                             \
     F(PQconsumeInput)                                                                              \
+    F(PQenterPipelineMode)                                                                         \
     F(PQerrorMessage)                                                                              \
     F(PQescapeIdentifier)                                                                          \
     F(PQexec)                                                                                      \
     F(PQexecPrepared)                                                                              \
+    F(PQexitPipelineMode)                                                                          \
     F(PQfinish)                                                                                    \
     F(PQfreemem)                                                                                   \
     F(PQftype)                                                                                     \
     F(PQgetisnull)                                                                                 \
     F(PQgetlength)                                                                                 \
+    F(PQgetResult)                                                                                 \
     F(PQgetvalue)                                                                                  \
     F(PQnotifies)                                                                                  \
     F(PQntuples)                                                                                   \
     F(PQparameterStatus)                                                                           \
+    F(PQpipelineSync)                                                                              \
     F(PQprepare)                                                                                   \
     F(PQresultErrorField)                                                                          \
     F(PQresultStatus)                                                                              \
+    F(PQsendQueryParams)                                                                           \
+    F(PQsendQueryPrepared)                                                                         \
     F(PQserverVersion)                                                                             \
     F(PQsetNoticeProcessor)                                                                        \
     F(PQsocket)                                                                                    \
@@ -103,6 +111,9 @@ struct pg {
     enum { OUTSIDE, READING, WRITING } in;
     bool changed; /* in this transaction */
     bool marked;  /* ... nothing since the savepoint */
+    bool broken;  /* ... a savepoint failed: nothing of it may stay */
+    size_t n_ahead;
+    const char *ahead[AHEAD_MAX]; /* what the server is still to do before the next statement */
     bool listens;
     uint64_t heard; /* how often others changed something, as far as is known */
     uint64_t changes;
@@ -167,23 +178,68 @@ static enum rc fail(const struct pg *pg, const PGresult *result, struct err *err
     return fail_as(store_pg_code(state), words, err);
 }
 
-static enum rc run_text(struct pg *pg, const char *sql, struct err *err)
+static bool is_fine(const PGresult *result)
 {
-    scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
     ExecStatusType status = pq.PQresultStatus(result);
 
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? RC_OK : fail(pg, result, err);
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+static enum rc run_only(struct pg *pg, const char *sql, struct err *err)
+{
+    scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
+
+    return is_fine(result) ? RC_OK : fail(pg, result, err);
+}
+
+/* Do what waits, where no statement takes it along.  Where that fails the transaction has failed
+ * and stays so: to go back to a savepoint might be to one further back, behind which others think
+ * their part is safe. */
+static enum rc settle(struct pg *pg, struct err *err)
+{
+    char sql[AHEAD_MAX * 32] = "";
+    size_t n = 0;
+
+    if (pg->n_ahead == 0)
+        return RC_OK;
+    for (size_t i = 0; i < pg->n_ahead; i++)
+        n += (size_t)snprintf(sql + n, sizeof sql - n, "%s;", pg->ahead[i]);
+    pg->n_ahead = 0;
+    enum rc rc = run_only(pg, sql, err);
+
+    pg->broken |= rc != RC_OK;
+    return rc;
+}
+
+/* Constants of at most 30 bytes; then NULL allowed. */
+static enum rc put_ahead(struct pg *pg, const char *sql, const char *then, struct err *err)
+{
+    enum rc rc = pg->n_ahead + 2 > AHEAD_MAX ? settle(pg, err) : RC_OK;
+
+    if (rc != RC_OK)
+        return rc;
+    pg->ahead[pg->n_ahead++] = sql;
+    if (then)
+        pg->ahead[pg->n_ahead++] = then;
+    return RC_OK;
+}
+
+static enum rc run_text(struct pg *pg, const char *sql, struct err *err)
+{
+    enum rc rc = settle(pg, err);
+
+    return rc == RC_OK ? run_only(pg, sql, err) : rc;
 }
 
 /* A statement that fails takes the whole transaction along, and in SQLite only itself.  Callers
  * know the latter: there is always a savepoint between what was written and the next statement.
- * Many of those begin without a trip to the server of their own: run_begin sets the first, and
- * reading needs none. */
+ * None of those is a trip to the server of its own: run_begin sets the first, and the others go
+ * ahead of the statement that needs them. */
 static enum rc mark(struct pg *pg, struct err *err)
 {
     if (pg->in == OUTSIDE || pg->marked)
         return RC_OK;
-    enum rc rc = run_text(pg, "RELEASE SAVEPOINT berth; SAVEPOINT berth", err);
+    enum rc rc = put_ahead(pg, "RELEASE SAVEPOINT berth", "SAVEPOINT berth", err);
 
     pg->marked = rc == RC_OK;
     return rc;
@@ -205,6 +261,8 @@ static enum rc run_number(struct pg *pg, const char *sql, uint64_t *ret, struct 
 {
     enum rc rc = mark(pg, err);
 
+    if (rc == RC_OK)
+        rc = settle(pg, err);
     if (rc != RC_OK)
         return rc;
     scoped(clear) PGresult *result = pq.PQexec(pg->conn, sql);
@@ -252,6 +310,7 @@ static void disconnect(struct pg *pg)
         pq.PQfinish(pg->conn);
     pg->conn = NULL;
     pg->in = OUTSIDE;
+    pg->n_ahead = 0;
     forget_prepared(pg);
 }
 
@@ -419,7 +478,9 @@ static enum rc open_database(const char *where, bool create, void **ret_db, stru
 
     (void)pthread_once(&once, load);
     if (!loaded)
-        return err_set(err, RC_STORE, STORE_REMOTE "%s is not installed: apt install libpq5",
+        return err_set(err, RC_STORE,
+                       STORE_REMOTE
+                       "%s of PostgreSQL 14 or newer is not installed: apt install libpq5",
                        LIBRARY);
     pg = calloc(1, sizeof *pg);
     if (pg)
@@ -483,6 +544,7 @@ static enum rc begin(void *db, bool writes, struct err *err)
     pg->in = writes ? WRITING : READING;
     pg->changed = false;
     pg->marked = true;
+    pg->broken = false;
     return RC_OK;
 }
 
@@ -511,12 +573,24 @@ static enum rc find_out(struct pg *pg, int64_t mark, struct err *err)
                : err_set(err, RC_STORE, STORE_REMOTE "lost while it committed: nothing was done");
 }
 
+static enum rc failed(struct err *err)
+{
+    return err_set(err, RC_STORE, STORE_REMOTE "the transaction had failed and was rolled back");
+}
+
 static enum rc commit(void *db, struct err *err)
 {
     struct pg *pg = db;
     char sql[256] = "COMMIT";
     int64_t mark = 0;
 
+    /* Rolled back since, where others may have come and gone in its place, or no longer whole. */
+    if (pg->in == OUTSIDE || pg->broken)
+        return failed(err);
+    enum rc rc = settle(pg, err);
+
+    if (rc != RC_OK && !is_lost(pg))
+        return rc;
     if (pg->changed) {
         crypto_random((uint8_t *)&mark, sizeof mark);
         (void)snprintf(sql, sizeof sql,
@@ -533,8 +607,7 @@ static enum rc commit(void *db, struct err *err)
     /* One that has failed ends here without an error, and without any effect. */
     if (strcmp(pq.PQcmdStatus(result), "COMMIT") != 0) {
         pg->in = OUTSIDE;
-        return err_set(err, RC_STORE,
-                       STORE_REMOTE "the transaction had failed and was rolled back");
+        return failed(err);
     }
     pg->in = OUTSIDE;
     return RC_OK;
@@ -545,6 +618,7 @@ static void rollback(void *db)
     struct pg *pg = db;
     struct err ignored;
 
+    pg->n_ahead = 0;
     if (pg->in != OUTSIDE && !is_lost(pg))
         (void)!run_text(pg, "ROLLBACK", &ignored);
     pg->in = OUTSIDE;
@@ -554,14 +628,22 @@ static void rollback(void *db)
  * there is, which is in force again when the part has ended. */
 static enum rc part(void *db, enum driver_part what, struct err *err)
 {
-    static const char *const sql[] = {
-        [PART_BEGIN] = "SAVEPOINT part; SAVEPOINT berth",
-        [PART_PASS] = "RELEASE SAVEPOINT part",
-        [PART_UNDO] = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part",
-    };
     struct pg *pg = db;
-    enum rc rc = run_text(pg, sql[what], err);
+    enum rc rc = RC_OK;
 
+    if (pg->broken)
+        return failed(err);
+    switch (what) {
+    case PART_BEGIN:
+        rc = put_ahead(pg, "SAVEPOINT part", "SAVEPOINT berth", err);
+        break;
+    case PART_PASS:
+        rc = put_ahead(pg, "RELEASE SAVEPOINT part", NULL, err);
+        break;
+    case PART_UNDO:
+        rc = run_text(pg, "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part", err);
+        break;
+    }
     pg->marked = rc == RC_OK && what == PART_BEGIN;
     return rc;
 }
@@ -695,12 +777,68 @@ static enum rc make_known(struct statement *s, struct err *err)
         return RC_OK;
     memcpy(p->types, s->types, sizeof p->types);
     p->n = s->n;
+    enum rc rc = settle(s->pg, err);
+
+    if (rc != RC_OK)
+        return rc;
     scoped(clear) PGresult *result = pq.PQprepare(s->pg->conn, p->name, p->text, p->n, p->types);
 
     if (pq.PQresultStatus(result) != PGRES_COMMAND_OK)
         return fail_alone(s->pg, result, err);
     p->known = true;
     return RC_OK;
+}
+
+/* Take n answers of a pipeline: the first that tells of a failure, or the last.  *ret_which is
+ * whose it is, from 0.  After each comes a NULL, and after all the one that the pipeline ends. */
+static PGresult *take_answers(struct pg *pg, size_t n, size_t *ret_which)
+{
+    PGresult *kept = NULL;
+    size_t at = 0;
+
+    *ret_which = 0;
+    while (at <= n) {
+        PGresult *result = pq.PQgetResult(pg->conn);
+        bool end = pq.PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+
+        if (result && !end && (!kept || is_fine(kept))) {
+            clear(&kept);
+            *ret_which = at;
+            kept = result;
+        } else {
+            pq.PQclear(result);
+        }
+        if (end)
+            break;
+        at += result == NULL;
+    }
+    return kept;
+}
+
+/* What waits, and the statement, in one go.  *ret_ahead: what it comes to is of the former. */
+static PGresult *run_behind(struct statement *s, bool *ret_ahead)
+{
+    struct pg *pg = s->pg;
+    size_t which = 0;
+    bool sent = pq.PQenterPipelineMode(pg->conn) == 1;
+    PGresult *result = NULL;
+
+    for (size_t i = 0; sent && i < pg->n_ahead; i++)
+        sent = pq.PQsendQueryParams(pg->conn, pg->ahead[i], 0, NULL, NULL, NULL, NULL, 0) == 1;
+    sent = sent &&
+           pq.PQsendQueryPrepared(pg->conn, s->prepared->name, s->n, s->values, s->sizes, s->binary,
+                                  1) == 1 &&
+           pq.PQpipelineSync(pg->conn) == 1;
+    if (sent)
+        result = take_answers(pg, pg->n_ahead + 1, &which);
+    *ret_ahead = which < pg->n_ahead;
+    pg->broken |= *ret_ahead;
+    pg->n_ahead = 0;
+    if (!sent || pq.PQexitPipelineMode(pg->conn) != 1) { /* nobody knows what it is at: lost */
+        pq.PQfinish(pg->conn);
+        pg->conn = NULL;
+    }
+    return result;
 }
 
 static enum rc run_once(struct statement *s, struct err *err)
@@ -712,13 +850,16 @@ static enum rc run_once(struct statement *s, struct err *err)
         rc = make_known(s, err);
     if (rc != RC_OK)
         return rc;
-    scoped(clear) PGresult *result =
-        pq.PQexecPrepared(pg->conn, s->prepared->name, s->n, s->values, s->sizes, s->binary, 1);
-    ExecStatusType status = pq.PQresultStatus(result);
+    bool ahead = false;
+    scoped(clear) PGresult *result = pg->n_ahead > 0
+                                         ? run_behind(s, &ahead)
+                                         : pq.PQexecPrepared(pg->conn, s->prepared->name, s->n,
+                                                             s->values, s->sizes, s->binary, 1);
+
+    if (!is_fine(result)) /* a savepoint that was not set is none to go back to */
+        return ahead ? fail(pg, result, err) : fail_alone(pg, result, err);
     const char *rows = pq.PQcmdTuples(result);
 
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        return fail_alone(pg, result, err);
     if (strncmp(pq.PQcmdStatus(result), "SELECT", strlen("SELECT")) != 0) {
         pg->marked = false;
         pg->changes = strtoull(rows, NULL, 10);

@@ -625,6 +625,33 @@ static void a_part_is_undone_alone(void **state)
     assert_rc(store_get(store, "d", value, sizeof value, &err), RC_OK);
 }
 
+/* Parts without a statement, or whose first one fails, leave the others alone. */
+static void a_part_may_be_empty_or_fail_at_once(void **state)
+{
+    const struct store_wave nobodys = { .rollout = 77, .index = 1, .satellite = "sat-9" };
+    scoped(store_rollback) struct store *open = NULL;
+    char value[8];
+
+    (void)state;
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    for (size_t i = 0; i < 40; i++) {
+        scoped(store_undo) struct store *mark = NULL;
+
+        assert_rc(store_mark(store, &mark, &err), RC_OK);
+        if (i == 10)
+            assert_rc(store_set(store, "a", "1", &err), RC_OK);
+        if (i == 11 || i == 30)
+            assert_rc(store_add_wave(store, &nobodys, &err), RC_EXISTS);
+        if (i == 31)
+            assert_rc(store_set(store, "b", "1", &err), RC_OK);
+        if (i < 11 || i > 31)
+            assert_rc(store_pass_mark(&mark, &err), RC_OK);
+    }
+    assert_rc(store_commit(&open, &err), RC_OK);
+    assert_rc(store_get(store, "a", value, sizeof value, &err), RC_OK);
+    assert_rc(store_get(store, "b", value, sizeof value, &err), RC_NOT_FOUND);
+}
+
 /* Whoever asked may go on: what the statement did is undone, and nothing else. */
 static void failed_statement_undoes_itself_only(void **state)
 {
@@ -765,6 +792,7 @@ int main(void)
         ROW(abandoned_transaction_leaves_nothing),
         ROW(failed_statement_undoes_itself_only),
         ROW(a_part_is_undone_alone),
+        ROW(a_part_may_be_empty_or_fail_at_once),
         ROW(reading_is_of_one_moment),
         ROW(others_changes_are_seen),
         ROW(audit_is_a_chain),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A connection to PostgreSQL that is lost during a commit: a relay stands between the store and the
- * database, and cuts the connection before the commit gets there, or its answer.
+ * A connection to PostgreSQL that is lost during a commit, or in the middle of a part: a relay
+ * stands between the store and the database, and cuts the connection before the commit gets there,
+ * or its answer.  It also counts how often the store speaks.
  */
 #include "tests/unit/test.h"
 
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,7 +24,7 @@
 
 #define SOCKET ".s.PGSQL.5432"
 
-enum cut { BEFORE = 1, BEHIND = 2 };
+enum cut { BEFORE = 1, BEHIND = 2, AT_ONCE = 3 };
 
 static char dir[64], where[512];
 static pid_t relay;
@@ -63,6 +65,23 @@ static bool pass(int from, int to, enum cut cut, const char *sign, size_t n_sign
     return write(to, buf, (size_t)n) == n;
 }
 
+static void count_path(char out[96])
+{
+    (void)snprintf(out, 96, "%s/spoke", dir);
+}
+
+/* One byte for each time. */
+static void count(void)
+{
+    char path[96];
+
+    count_path(path);
+    scoped(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    if (fd < 0 || write(fd, "", 1) != 1)
+        _exit(1);
+}
+
 static void relay_one(int client, const char *server_dir)
 {
     struct sockaddr_un addr;
@@ -72,8 +91,11 @@ static void relay_one(int client, const char *server_dir)
     bool on = connect(server, (const struct sockaddr *)&addr, sizeof addr) == 0;
 
     while (on && poll(fds, 2, -1) > 0) {
-        if (fds[0].revents)
-            on = pass(client, server, BEFORE, "COMMIT", 7); /* with NUL: the query's end */
+        if (fds[0].revents) {
+            count();
+            on = !asked(AT_ONCE) &&
+                 pass(client, server, BEFORE, "COMMIT", 7); /* with NUL: the query's end */
+        }
         if (on && fds[1].revents)
             on = pass(server, client, BEHIND, "COMMIT", 7); /* the command's tag */
     }
@@ -188,11 +210,72 @@ static void a_commit_whose_answer_was_lost_is_done(void **state)
     assert_value("b");
 }
 
+static int spoke(void)
+{
+    struct stat st;
+    char path[96];
+
+    count_path(path);
+    assert_int_equal(stat(path, &st), 0);
+    return (int)st.st_size;
+}
+
+/* What came before a part that was lost with its connection is lost, too, whatever was done on a
+ * connection of later: the commit says so. */
+static void a_transaction_that_was_lost_in_a_part_does_not_commit(void **state)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    scoped(store_undo) struct store *part = NULL;
+
+    (void)state;
+    if (!store_rig_is_pg())
+        skip();
+    put("a", RC_OK);
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    assert_rc(store_set(store, "fleet", "b", &err), RC_OK);
+    assert_rc(store_mark(store, &part, &err), RC_OK);
+    cut_next(AT_ONCE);
+    assert_rc(store_set(store, "fleet", "c", &err), RC_STORE);
+    store_undo(&part);
+    assert_value("a");
+    assert_rc(store_set(store, "other", "d", &err), RC_OK);
+    assert_rc(store_commit(&open, &err), RC_STORE);
+    assert_value("a");
+}
+
+/* Savepoints go with the statement behind them. */
+static void a_part_of_one_statement_is_one_trip(void **state)
+{
+    scoped(store_rollback) struct store *open = NULL;
+    const int parts = 5;
+
+    (void)state;
+    if (!store_rig_is_pg())
+        skip();
+    put("a", RC_OK); /* prepared */
+    assert_rc(store_begin(store, &open, &err), RC_OK);
+    const int before = spoke();
+
+    for (int i = 0; i < parts; i++) {
+        scoped(store_undo) struct store *part = NULL;
+
+        assert_rc(store_mark(store, &part, &err), RC_OK);
+        assert_rc(store_set(store, "fleet", "b", &err), RC_OK);
+        assert_rc(store_pass_mark(&part, &err), RC_OK);
+    }
+    assert_int_equal(spoke() - before, parts);
+    assert_rc(store_commit(&open, &err), RC_OK);
+    assert_value("b");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_commit_that_did_not_arrive_did_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_commit_whose_answer_was_lost_is_done, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_transaction_that_was_lost_in_a_part_does_not_commit,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_part_of_one_statement_is_one_trip, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
