@@ -131,6 +131,7 @@ enum rc link_ground_open(const struct link_ground_options *options, struct link_
     g->state_dir = g->up_dir = g->down_dir = g->lock = -1;
     g->up_files_max = options->up_files_max == 0 ? UP_FILES_DEFAULT : options->up_files_max;
     g->one_way = options->sender.one_way;
+    g->status_due = options->owes && options->mail_dirfd > 0;
     const struct inbox_ops ops = { .take = take, .commit = commit, .refused = refused, .arg = g };
 
     enum rc rc = duplicate(options->state_dirfd, &g->state_dir, err);
@@ -302,6 +303,11 @@ bool link_ground_resume(struct link_ground *g, const struct port_transfers *repo
     if (!g->one_way)
         sender_report(g->sender, report, now_ms);
     return pass_counter(g, &report->traffic);
+}
+
+bool link_ground_owes(const struct link_ground *g)
+{
+    return g->status_due;
 }
 
 enum rc link_ground_waiting(const struct link_ground *g, uint64_t *ret, struct err *err)

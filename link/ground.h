@@ -20,6 +20,7 @@ struct link_ground_options {
     int up_dirfd;
     int down_dirfd;
     int mail_dirfd;        /* where messages of payloads are put together; 0 = none are taken */
+    bool owes;             /* link_ground_owes, of when it was closed */
     uint64_t up_files_max; /* stop sending while so many bundle files wait there; 0 = 4096 */
     struct sender_options sender;
 };
@@ -65,6 +66,10 @@ bool link_ground_report(struct link_ground *link, const struct port_transfers *r
  * must not end by an old one; and of the counter, as link_ground_report. */
 bool link_ground_resume(struct link_ground *link, const struct port_transfers *report,
                         uint64_t now_ms);
+
+/* Whether the satellite has yet to be told what came of its mail: what link_ground_close forgets.
+ */
+bool link_ground_owes(const struct link_ground *link);
 
 /* Bundle files that wait in the uplink directory for whoever carries them. */
 must_check enum rc link_ground_waiting(const struct link_ground *link, uint64_t *ret,

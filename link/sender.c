@@ -887,9 +887,12 @@ bool sender_at(const struct sender *s, size_t i, struct sender_progress *ret)
                                      .acknowledged = e->acknowledged || e->complete,
                                      .complete = e->complete };
     memcpy(ret->digest, e->object.digest, DIGEST_SIZE);
+    ret->went = e->heads > 0;
     if (e->chunks == 0)
         ret->missing = e->complete ? 0 : 1;
-    for (uint32_t k = 0; k < e->chunks && !e->complete; k++)
+    for (uint32_t k = 0; k < e->chunks && !e->complete; k++) {
         ret->missing += e->missing[k] ? 1 : 0;
+        ret->went &= !e->missing[k] || e->sent_ms[k] != NEVER;
+    }
     return true;
 }

@@ -81,6 +81,7 @@ struct sender_progress {
     uint32_t missing;  /* chunks that the satellite is believed to miss */
     bool acknowledged; /* the satellite has shown that it knows the object */
     bool complete;
+    bool went; /* every part that is missing was sent once */
 };
 
 must_check enum rc sender_new(const struct sender_options *options, struct sender **ret,

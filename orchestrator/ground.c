@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "link/ground.h"
 #include "link/mail.h"
+#include "link/outbox.h"
 #include "orchestrator/advance.h"
 #include "orchestrator/deliver.h"
 #include "orchestrator/delta_cache.h"
@@ -17,13 +18,17 @@
 #include "orchestrator/home.h"
 #include "orchestrator/ingest.h"
 #include "orchestrator/link_options.h"
+#include "orchestrator/link_places.h"
 #include "orchestrator/mail.h"
 #include "orchestrator/rekeys.h"
 #include "orchestrator/sending.h"
 #include "orchestrator/store_copy.h"
 #include "orchestrator/view.h"
 
-#define PEERS_MAX 256U         /* links that are open at once: each takes several descriptors */
+#define LINKS_MAX 256U         /* that are open at once: each takes several descriptors */
+#define LOOK_MAX 512U          /* downlinks of closed links that are looked into at once */
+#define AGAIN_MS 30000U        /* what was sent and not answered goes again after so long, ... */
+#define AGAIN_DOUBLINGS 6U     /* ... and after twice as long, so often, while nothing is heard */
 #define GROUP_MAX 1024U        /* reports in one transaction */
 #define RECEIVE_MAX 64U        /* downlink files per satellite and tick */
 #define REOPEN_MS 5000U        /* try a link again that could not be opened */
@@ -31,17 +36,30 @@
 
 struct peer {
     char id[NAME_CAP];
-    struct link_ground *link;  /* NULL = not open */
-    char keys[STORE_PATH_CAP]; /* where its keys were when it was opened */
-    uint64_t retry_ms;         /* mono: when to try to open it again */
-    bool fresh;                /* its sender has not heard the newest report */
-    enum rc last;              /* last failure that was logged, so that it is logged once */
-    enum rc keys_last;         /* the same of the keys that it reports */
-    bool heard;                /* a report came in this round */
-    bool opened;               /* its link has handed on what came in this round */
-    struct err kept;           /* why the store could not take all of that in: the link keeps it */
-    bool more;                 /* others are left there */
-    struct report_keys said;   /* of the newest one */
+    struct link_ground *link; /* NULL = not open */
+    char *keys;               /* where its keys were when it was opened; NULL while it is not */
+    uint64_t retry_ms;        /* mono: when to try to open it again */
+    uint64_t since_ms;        /* mono: when it was opened */
+    uint64_t used_ms;         /* mono: when it had something to do last */
+    uint64_t again_ms;        /* mono: what is in its queue went before, and not again until then */
+    struct digest *told;      /* went before, each of them whole, and may have come */
+    size_t n_told;
+    uint64_t mark;            /* of its queue */
+    bool queued;              /* there is something in it */
+    bool files;               /* something lies in its downlink */
+    bool mail;                /* a message is left that could not be kept */
+    bool owes;                /* link_ground_owes, of when it was closed */
+    bool busy;                /* something went to it in the last round, or may in this one */
+    bool went;                /* ... or in an earlier one, since it was opened */
+    uint32_t quiet;           /* how often it was closed without an answer since the last report */
+    bool fresh;               /* its sender has not heard the newest report */
+    enum rc last;             /* last failure that was logged, so that it is logged once */
+    enum rc keys_last;        /* the same of the keys that it reports */
+    bool heard;               /* a report came in this round */
+    bool opened;              /* its link has handed on what came in this round */
+    struct err kept;          /* why the store could not take all of that in: the link keeps it */
+    bool more;                /* others are left there */
+    struct report_keys *said; /* of the newest one; NULL while its link is not open */
 };
 
 struct ground {
@@ -63,9 +81,13 @@ struct ground {
     uint32_t grouped;     /* reports in it */
     struct err ungrouped; /* why it did not begin, or a part of the round did not become durable */
     struct sending *sending; /* NULL = what is queued goes: somebody asked for it by hand */
-    bool crowded;            /* there are more satellites than links, which was said */
-    size_t n_peers;
-    struct peer peer[PEERS_MAX];
+    struct link_places places;
+    size_t looked; /* of the peers, whose downlink is looked into next */
+    size_t n_rows;
+    struct store_outgoing *row; /* what was queued when the senders were given it */
+    size_t n_peers, cap_peers;
+    struct peer **peer; /* by satellite */
+    struct link_place *place;
 };
 
 /* This program changed the store: store_watch tells about others only. */
@@ -75,14 +97,29 @@ static void changed(struct ground *g)
     g->queue_stale = true;
 }
 
+static void drop_link(struct peer *peer)
+{
+    link_ground_close(&peer->link);
+    free(peer->keys);
+    free(peer->said);
+    peer->keys = NULL;
+    peer->said = NULL;
+}
+
 void ground_close(struct ground **ground)
 {
     struct ground *g = *ground;
 
     if (!g)
         return;
-    for (size_t i = 0; i < g->n_peers; i++)
-        link_ground_close(&g->peer[i].link);
+    for (size_t i = 0; i < g->n_peers; i++) {
+        drop_link(g->peer[i]);
+        free(g->peer[i]->told);
+        free(g->peer[i]);
+    }
+    free(g->peer);
+    free(g->place);
+    free(g->row);
     store_rollback(&g->group);
     view_free(&g->view);
     sending_free(&g->sending);
@@ -195,8 +232,8 @@ static void warn_restored(const struct peer *peer)
     log_event(LOG_LEVEL_WARN, "counter-behind satellite=%s", peer->id);
 }
 
-static enum rc open_link(const struct ground *g, const struct view_row *row,
-                         struct link_ground **ret, struct err *err)
+static enum rc open_link(const struct ground *g, const struct view_row *row, struct peer *peer,
+                         struct err *err)
 {
     scoped(close_fd) int keys = -1;
     scoped(close_fd) int up = -1;
@@ -217,63 +254,373 @@ static enum rc open_link(const struct ground *g, const struct view_row *row,
         .up_dirfd = up,
         .down_dirfd = down,
         .mail_dirfd = mail,
+        .owes = peer->owes,
         .up_files_max = g->options.up_files,
         .sender = { .resend_ms = g->options.resend_ms, .flight_ms = g->options.flight_ms },
     };
 
     rc = link_options(row->labels, &options.sender, err);
-    return rc == RC_OK ? link_ground_open(&options, ret, err) : rc;
+    if (rc == RC_OK)
+        rc = link_ground_open(&options, &peer->link, err);
+    if (rc != RC_OK)
+        return rc;
+    peer->keys = strdup(row->link_keys);
+    peer->said = calloc(1, sizeof *peer->said);
+    if (peer->keys && peer->said)
+        return RC_OK;
+    drop_link(peer);
+    return err_set(err, RC_NO_MEMORY, "link of %s", row->id);
 }
 
-static struct peer *peer_of(struct ground *g, const char *id)
+/* Where the peer of a satellite is among the sorted ones, or would be. */
+static size_t place_of(const struct ground *g, const char *id)
 {
-    for (size_t i = 0; i < g->n_peers; i++)
-        if (strcmp(g->peer[i].id, id) == 0)
-            return &g->peer[i];
-    if (g->n_peers == PEERS_MAX)
-        return NULL;
-    struct peer *peer = &g->peer[g->n_peers++];
+    size_t low = 0, high = g->n_peers;
 
-    *peer = (struct peer){ 0 };
-    (void)snprintf(peer->id, sizeof peer->id, "%s", id);
-    return peer;
-}
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
 
-static void open_links(struct ground *g, uint64_t mono_ms)
-{
-    for (size_t i = 0; i < g->view->n; i++) {
-        const struct view_row *row = &g->view->satellite[i].row;
-        struct err err = { 0 };
-
-        if (g->options.satellite && strcmp(g->options.satellite, row->id) != 0)
-            continue;
-        struct peer *peer = peer_of(g, row->id);
-
-        if (!peer) {
-            if (!g->crowded)
-                log_event(LOG_LEVEL_ERROR, "too-many-satellites satellite=%s links=%u of=%zu",
-                          row->id, PEERS_MAX, g->view->n);
-            g->crowded = true;
-            return;
-        }
-        if (peer->link && strcmp(peer->keys, row->link_keys) != 0) { /* provisioned again */
-            link_ground_close(&peer->link);
-            peer->retry_ms = 0;
-        }
-        if (peer->link || mono_ms < peer->retry_ms)
-            continue;
-        peer->retry_ms = mono_ms + REOPEN_MS;
-        enum rc rc = open_link(g, row, &peer->link, &err);
-
-        complain(g, peer, &err, "link", rc);
-        if (rc != RC_OK)
-            continue;
-        (void)snprintf(peer->keys, sizeof peer->keys, "%s", row->link_keys);
-        peer->fresh = true;
-        log_event(LOG_LEVEL_INFO, "link-open satellite=%s node=%llu", row->id,
-                  (unsigned long long)row->node);
-        g->queue_stale = true;
+        if (strcmp(g->peer[middle]->id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
+    return low;
+}
+
+static struct peer *find_peer(const struct ground *g, const char *id)
+{
+    const size_t at = place_of(g, id);
+
+    return at < g->n_peers && strcmp(g->peer[at]->id, id) == 0 ? g->peer[at] : NULL;
+}
+
+static enum rc grow_peers(struct ground *g, struct err *err)
+{
+    const size_t cap = g->cap_peers == 0 ? 64 : 2 * g->cap_peers;
+    struct peer **peer = realloc(g->peer, cap * sizeof(struct peer *));
+
+    if (peer)
+        g->peer = peer;
+    struct link_place *place = peer ? realloc(g->place, cap * sizeof *place) : NULL;
+
+    if (!place)
+        return err_set(err, RC_NO_MEMORY, "%zu satellites", cap);
+    g->place = place;
+    g->cap_peers = cap;
+    return RC_OK;
+}
+
+static enum rc peer_at(struct ground *g, size_t at, const char *id, struct err *err)
+{
+    enum rc rc = g->n_peers == g->cap_peers ? grow_peers(g, err) : RC_OK;
+    struct peer *peer = rc == RC_OK ? calloc(1, sizeof *peer) : NULL;
+
+    if (rc == RC_OK && !peer)
+        rc = err_set(err, RC_NO_MEMORY, "%s", id);
+    if (rc != RC_OK)
+        return rc;
+    (void)snprintf(peer->id, sizeof peer->id, "%s", id);
+    memmove(&g->peer[at + 1], &g->peer[at], (g->n_peers - at) * sizeof(struct peer *));
+    g->peer[at] = peer;
+    g->n_peers++;
+    return RC_OK;
+}
+
+/* A peer for each satellite.  Both are sorted. */
+static enum rc know_peers(struct ground *g, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0, at = 0; rc == RC_OK && i < g->view->n; i++) {
+        const char *id = g->view->satellite[i].row.id;
+
+        if (g->options.satellite && strcmp(g->options.satellite, id) != 0)
+            continue;
+        while (at < g->n_peers && strcmp(g->peer[at]->id, id) < 0)
+            at++;
+        if (at == g->n_peers || strcmp(g->peer[at]->id, id) != 0)
+            rc = peer_at(g, at, id, err);
+    }
+    return rc;
+}
+
+static size_t links_max(const struct ground *g)
+{
+    return g->options.links != 0 ? g->options.links : LINKS_MAX;
+}
+
+/* Whether links are opened only as they are needed. */
+static bool is_crowded(const struct ground *g)
+{
+    return g->n_peers > links_max(g);
+}
+
+/* Record the objects that a satellite has shown to have. */
+static enum rc settle_peer(struct ground *g, struct peer *peer, uint64_t unix_ms, struct err *err)
+{
+    struct sender *sender = link_ground_sender(peer->link);
+    struct sender_progress at;
+    enum rc rc = RC_OK;
+    size_t i = 0;
+
+    while (rc == RC_OK && sender_at(sender, i, &at)) {
+        if (!at.complete) {
+            i++;
+            continue;
+        }
+        rc = ingest_complete(g->home.store, peer->id, at.digest, unix_ms, err);
+        if (rc != RC_OK)
+            break;
+        changed(g);
+        if (!sender_remove(sender, at.digest))
+            i++;
+    }
+    return rc;
+}
+
+static bool is_told(const struct peer *peer, const uint8_t digest[DIGEST_SIZE])
+{
+    for (size_t i = 0; i < peer->n_told; i++)
+        if (memcmp(peer->told[i].b, digest, DIGEST_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/* What the satellite may have of its queue: when the sender is a new one, it is asked first. */
+static enum rc keep_told(struct peer *peer, struct err *err)
+{
+    const struct sender *sender = link_ground_sender(peer->link);
+    struct sender_progress at;
+    size_t n = 0;
+
+    while (sender_at(sender, n, &at))
+        n++;
+    struct digest *told = calloc(n + 1, sizeof *told);
+
+    if (!told)
+        return err_set(err, RC_NO_MEMORY, "queue of %s", peer->id);
+    size_t to = 0;
+
+    for (size_t i = 0; i < n && sender_at(sender, i, &at); i++)
+        if (!at.complete && (at.went || is_told(peer, at.digest)))
+            memcpy(told[to++].b, at.digest, DIGEST_SIZE);
+    free(peer->told);
+    peer->told = told;
+    peer->n_told = to;
+    return RC_OK;
+}
+
+/* Nothing that is queued goes again at once, and less and less often while nothing is heard. */
+static void put_off(struct peer *peer, uint64_t mono_ms)
+{
+    const uint32_t doublings = !peer->went                     ? 0
+                               : peer->quiet < AGAIN_DOUBLINGS ? peer->quiet
+                                                               : AGAIN_DOUBLINGS;
+    const uint64_t again_ms = mono_ms + ((uint64_t)AGAIN_MS << doublings);
+
+    if (!peer->went && mono_ms < peer->again_ms) /* it was not asked: its turn stays */
+        return;
+    if (again_ms > peer->again_ms)
+        peer->again_ms = again_ms;
+    peer->quiet += peer->went;
+}
+
+/* Close a link, and keep in mind what it knows and its state directory does not. */
+static enum rc shut(struct ground *g, struct peer *peer, uint64_t mono_ms, uint64_t unix_ms,
+                    struct err *err)
+{
+    enum rc rc = settle_peer(g, peer, unix_ms, err);
+
+    if (rc == RC_OK)
+        rc = keep_told(peer, err);
+    if (rc != RC_OK)
+        return rc;
+    peer->owes = link_ground_owes(peer->link);
+    if ((peer->queued || peer->owes) && !peer->busy)
+        put_off(peer, mono_ms);
+    drop_link(peer);
+    log_event(LOG_LEVEL_DEBUG, "link-closed satellite=%s", peer->id);
+    return RC_OK;
+}
+
+static enum sending_gate gate_of(const struct ground *g, const struct peer *peer, uint64_t unix_ms)
+{
+    return g->sending ? sending_look(g->sending, peer->id, (int64_t)unix_ms) : SENDING_FREE;
+}
+
+/* Whether what went in an earlier life of the link may go again: in a pass, and when there was time
+ * for an answer.  Once something has gone, the sender knows that itself. */
+static bool may_go_again(const struct ground *g, struct peer *peer, uint64_t mono_ms,
+                         uint64_t unix_ms)
+{
+    uint64_t waiting = 0;
+    struct err ignored;
+
+    if (peer->again_ms == 0 || peer->went || gate_of(g, peer, unix_ms) >= SENDING_EARLY)
+        return true;
+    if (mono_ms < peer->again_ms)
+        return false;
+    if (link_ground_waiting(peer->link, &waiting, &ignored) != RC_OK || waiting == 0)
+        return true;
+    peer->again_ms = mono_ms + AGAIN_MS;
+    return false;
+}
+
+/* Files in a directory; one that cannot be read has some: who opens the link says why. */
+static size_t count_in(const struct ground *g, const char *path)
+{
+    scoped(close_fd) int dir = -1;
+    struct err ignored;
+    size_t n = 0;
+
+    if (home_open_dir(&g->home, path, &dir, &ignored) != RC_OK ||
+        outbox_count(dir, &n, NULL, &ignored) != RC_OK)
+        return SIZE_MAX;
+    return n;
+}
+
+/* Whether there is something to send to a satellite whose link is closed.  What waits for the
+ * carrier since it was closed cannot have been answered. */
+static bool wants_to_send(const struct ground *g, struct peer *peer, const struct view_row *row,
+                          enum sending_gate gate, uint64_t mono_ms)
+{
+    if (gate == SENDING_CLOSED || (!peer->queued && !peer->owes))
+        return false;
+    if (gate >= SENDING_EARLY || peer->again_ms == 0)
+        return true;
+    if (mono_ms < peer->again_ms)
+        return false;
+    const size_t waiting = count_in(g, row->up);
+
+    if (waiting == 0 || waiting == SIZE_MAX)
+        return true;
+    peer->again_ms = mono_ms + AGAIN_MS;
+    return false;
+}
+
+/* What a satellite asks for. */
+static struct link_place ask(const struct ground *g, struct peer *peer, const struct view_row *row,
+                             uint64_t mono_ms, uint64_t unix_ms)
+{
+    const enum sending_gate gate = gate_of(g, peer, unix_ms);
+    const bool passes = gate >= SENDING_EARLY;
+    struct link_place ret = { .open = peer->link != NULL, .since_ms = peer->since_ms };
+    struct port_object object;
+
+    if (passes && !peer->link && !peer->files)
+        peer->files = count_in(g, row->down) > 0;
+    if (peer->link)
+        peer->mail = link_ground_mail(peer->link, 0, &object);
+    ret.wants = peer->files || peer->mail;
+    if (peer->link)
+        ret.wants |= peer->busy || peer->more || peer->heard || peer->kept.rc != RC_OK ||
+                     peer->fresh || (passes && peer->queued);
+    else
+        ret.wants |= wants_to_send(g, peer, row, gate, mono_ms);
+    ret.wants &= peer->link || mono_ms >= peer->retry_ms;
+    ret.urgent = ret.wants && passes;
+    if (ret.wants)
+        peer->used_ms = mono_ms;
+    ret.used_ms = peer->used_ms;
+    return ret;
+}
+
+/* Whether something lies in the downlinks of closed links: of some at a time, one after the other.
+ */
+static void look(struct ground *g)
+{
+    for (size_t k = 0; k < LOOK_MAX && k < g->n_peers; k++) {
+        struct peer *peer = g->peer[g->looked++ % g->n_peers];
+        const struct view_satellite *sat = view_find(g->view, peer->id);
+
+        if (sat && !peer->link && !peer->files)
+            peer->files = count_in(g, sat->row.down) > 0;
+    }
+    g->looked %= g->n_peers;
+}
+
+/* Say who is to have a link. */
+static void share(struct ground *g, uint64_t mono_ms, uint64_t unix_ms)
+{
+    const bool crowded = is_crowded(g);
+
+    for (size_t i = 0, at = 0; i < g->n_peers; i++) {
+        struct peer *peer = g->peer[i];
+
+        while (at < g->view->n && strcmp(g->view->satellite[at].row.id, peer->id) < 0)
+            at++;
+        const struct view_row *row = at < g->view->n ? &g->view->satellite[at].row : NULL;
+
+        if (row && strcmp(row->id, peer->id) != 0)
+            row = NULL;
+        g->place[i] = (struct link_place){ .open = peer->link != NULL };
+        if (row && crowded)
+            g->place[i] = ask(g, peer, row, mono_ms, unix_ms);
+        else if (row)
+            g->place[i].open |= mono_ms >= peer->retry_ms;
+    }
+    if (crowded)
+        link_places_share(&g->places, g->place, g->n_peers, links_max(g), mono_ms);
+}
+
+static void open_peer(struct ground *g, struct peer *peer, uint64_t mono_ms)
+{
+    const struct view_satellite *sat = view_find(g->view, peer->id);
+    struct err err = { 0 };
+
+    if (!sat)
+        return;
+    peer->retry_ms = mono_ms + REOPEN_MS;
+    enum rc rc = open_link(g, &sat->row, peer, &err);
+
+    complain(g, peer, &err, "link", rc);
+    if (rc != RC_OK)
+        return;
+    peer->retry_ms = 0;
+    peer->since_ms = peer->used_ms = mono_ms;
+    peer->fresh = true;
+    peer->busy = true; /* until it has been asked what there is to send */
+    peer->went = peer->owes = peer->more = peer->heard = false;
+    peer->kept = (struct err){ 0 };
+    log_event(is_crowded(g) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "link-open satellite=%s node=%llu",
+              peer->id, (unsigned long long)sat->row.node);
+}
+
+/* Links of satellites that were provisioned again. */
+static void shut_old(struct ground *g)
+{
+    for (size_t i = 0; i < g->n_peers; i++) {
+        struct peer *peer = g->peer[i];
+        const struct view_satellite *sat = peer->link ? view_find(g->view, peer->id) : NULL;
+
+        if (!sat || strcmp(peer->keys, sat->row.link_keys) == 0)
+            continue;
+        drop_link(peer);
+        peer->retry_ms = peer->again_ms = 0;
+        peer->n_told = 0;
+        peer->owes = false;
+    }
+}
+
+/* Open the links that are needed, in the place of others. */
+static enum rc open_links(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, struct err *err)
+{
+    enum rc rc = know_peers(g, err);
+
+    if (rc != RC_OK)
+        return rc;
+    shut_old(g);
+    if (is_crowded(g))
+        look(g);
+    share(g, mono_ms, unix_ms);
+    for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++)
+        if (g->peer[i]->link && !g->place[i].open)
+            rc = shut(g, g->peer[i], mono_ms, unix_ms, err);
+    for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++)
+        if (!g->peer[i]->link && g->place[i].open)
+            open_peer(g, g->peer[i], mono_ms);
+    return rc;
 }
 
 /* The one satellite that was asked for must be there, and its link open. */
@@ -285,7 +632,7 @@ static enum rc only_open(struct ground *g, struct err *err)
         return RC_OK;
     if (!view_find(g->view, id))
         return err_set(err, RC_NO_SATELLITE, "%s", id);
-    const struct peer *peer = peer_of(g, id);
+    const struct peer *peer = find_peer(g, id);
 
     if (peer && peer->link)
         return RC_OK;
@@ -409,7 +756,7 @@ static void feed_one(struct ground *g, struct peer *peer, const struct store_out
     enum rc rc = home_open_object(&g->home, &row->object, &fd, &object.size, &err);
 
     memcpy(object.digest, row->object.b, sizeof object.digest);
-    object.offer = may_have_most(g, row);
+    object.offer = may_have_most(g, row) || is_told(peer, row->object.b);
     if (rc == RC_OK) {
         name_owner(g, row, fd, object.size, object.owner);
         rc = link_ground_add(peer->link, &object, fd, &err);
@@ -431,36 +778,51 @@ static bool in_sender(const struct sender *sender, const uint8_t digest[DIGEST_S
 /* A sender that was started anew knows nothing, and would send again what is on board already: it
  * goes on from the newest report of before.  Once, when it has its queue and before anything goes:
  * later the same report would say that everything sent since is lost. */
-static enum rc resume(struct ground *g, uint64_t mono_ms, struct err *err)
+static enum rc resume(struct ground *g, struct peer *peer, uint64_t mono_ms, struct err *err)
 {
-    for (size_t i = 0; i < g->n_peers; i++) {
-        struct peer *peer = &g->peer[i];
-        const struct view_satellite *sat = view_find(g->view, peer->id);
-        scoped(free_ptr) struct report *report = NULL;
-        struct port_transfers transfers;
+    const struct view_satellite *sat = view_find(g->view, peer->id);
+    scoped(free_ptr) struct report *report = NULL;
+    struct port_transfers transfers;
 
-        if (!peer->link || !peer->fresh)
-            continue;
-        if (sat) {
-            enum rc rc = view_report(g->home.store, sat, &report, err);
+    if (!peer->link || !peer->fresh)
+        return RC_OK;
+    if (sat) {
+        enum rc rc = view_report(g->home.store, sat, &report, err);
 
-            if (rc != RC_OK)
-                return rc;
-        }
-        peer->fresh = false;
-        if (!report)
-            continue;
-        ingest_transfers(report, &transfers);
-        if (link_ground_resume(peer->link, &transfers, mono_ms))
-            warn_restored(peer);
+        if (rc != RC_OK)
+            return rc;
     }
+    peer->fresh = false;
+    if (!report)
+        return RC_OK;
+    ingest_transfers(report, &transfers);
+    if (link_ground_resume(peer->link, &transfers, mono_ms))
+        warn_restored(peer);
     return RC_OK;
 }
 
-/* peer may be NULL. */
+/* Know a queue again, whatever its order. */
+static void mark_queue(struct peer *peer, struct queue queue)
+{
+    const uint64_t before = peer->mark;
+
+    peer->mark = 0;
+    peer->queued = queue.n > 0;
+    for (size_t i = 0; i < queue.n; i++) {
+        uint64_t part;
+
+        memcpy(&part, queue.row[i].object.b, sizeof part);
+        peer->mark += part ^ queue.row[i].queued_ms;
+    }
+    if (peer->mark == before)
+        return;
+    peer->again_ms = 0; /* something else is to go */
+    peer->busy = true;  /* its sender is to be asked first, if it is open */
+}
+
 static void feed_queue(struct ground *g, struct peer *peer, struct queue queue)
 {
-    for (size_t i = 0; peer && peer->link && i < queue.n; i++)
+    for (size_t i = 0; peer->link && i < queue.n; i++)
         if (!hold_back(g->view, queue.row, queue.n, i) &&
             !in_sender(link_ground_sender(peer->link), queue.row[i].object.b))
             feed_one(g, peer, &queue.row[i]);
@@ -470,30 +832,47 @@ static void feed_queue(struct ground *g, struct peer *peer, struct queue queue)
 static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
 {
     scoped(free_ptr) struct store_outgoing *rows = NULL;
+    const struct sending_owner owner = { .fn = find_owner, .arg = g };
     size_t n = 0;
     enum rc rc = store_outgoing(g->home.store, NULL, OUTGOING_QUEUED, &rows, &n, err);
-
-    const struct sending_owner owner = { .fn = find_owner, .arg = g };
 
     if (rc == RC_OK && g->sending)
         rc = sending_queue(g->sending, g->home.store, g->view, rows, n, &owner, err);
     if (rc != RC_OK)
         return rc;
-    for (size_t i = 0; i < g->n_peers; i++)
-        if (g->peer[i].link)
-            drop_withdrawn(&g->peer[i], queue_of(rows, n, g->peer[i].id));
-    for (size_t i = 0; i < n;) {
-        const struct queue queue = queue_at(rows, n, i);
+    free(g->row);
+    g->row = rows;
+    g->n_rows = n;
+    rows = NULL;
+    for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++) {
+        const struct queue queue = queue_of(g->row, n, g->peer[i]->id);
 
-        if (!g->options.satellite || strcmp(g->options.satellite, queue.row->satellite) == 0)
-            feed_queue(g, peer_of(g, queue.row->satellite), queue);
-        i += queue.n;
+        mark_queue(g->peer[i], queue);
+        if (g->peer[i]->link)
+            drop_withdrawn(g->peer[i], queue);
+        feed_queue(g, g->peer[i], queue);
+        rc = resume(g, g->peer[i], mono_ms, err);
     }
-    rc = resume(g, mono_ms, err);
     if (rc != RC_OK)
         return rc;
     g->queue_stale = false;
     return RC_OK;
+}
+
+/* The same for those whose link was opened since. */
+static enum rc feed_fresh(struct ground *g, uint64_t mono_ms, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++) {
+        struct peer *peer = g->peer[i];
+
+        if (!peer->link || !peer->fresh)
+            continue;
+        feed_queue(g, peer, queue_of(g->row, g->n_rows, peer->id));
+        rc = resume(g, peer, mono_ms, err);
+    }
+    return rc;
 }
 
 /* Whether a satellite's sender may go, and if so, how.  While nobody can answer, nothing that was
@@ -523,47 +902,28 @@ static bool may_send(struct ground *g, struct peer *peer, uint64_t mono_ms, uint
 static void send_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms)
 {
     for (size_t i = 0; i < g->n_peers; i++) {
-        struct peer *peer = &g->peer[i];
+        struct peer *peer = g->peer[i];
         uint64_t budget = g->options.up_budget;
         uint32_t sent = 0;
         struct err err = { 0 };
 
-        if (!peer->link || !may_send(g, peer, mono_ms, unix_ms))
+        peer->busy = false;
+        if (!peer->link || !may_send(g, peer, mono_ms, unix_ms) ||
+            !may_go_again(g, peer, mono_ms, unix_ms))
             continue;
         const uint64_t before = link_ground_written(peer->link);
         enum rc rc = link_ground_send(peer->link, mono_ms, &budget, &sent, &err);
 
         if (rc != RC_OK)
             complain(g, peer, &err, "send", rc);
+        peer->busy = sent > 0;
+        peer->went |= sent > 0;
         g->counts.out += sent;
         g->counts.out_bytes += link_ground_written(peer->link) - before;
         if (sent > 0)
             log_event(LOG_LEVEL_DEBUG, "sent satellite=%s files=%u bytes=%llu", peer->id, sent,
                       (unsigned long long)(g->options.up_budget - budget));
     }
-}
-
-/* Record the objects that a satellite has shown to have. */
-static enum rc settle_peer(struct ground *g, struct peer *peer, uint64_t unix_ms, struct err *err)
-{
-    struct sender *sender = link_ground_sender(peer->link);
-    struct sender_progress at;
-    enum rc rc = RC_OK;
-    size_t i = 0;
-
-    while (rc == RC_OK && sender_at(sender, i, &at)) {
-        if (!at.complete) {
-            i++;
-            continue;
-        }
-        rc = ingest_complete(g->home.store, peer->id, at.digest, unix_ms, err);
-        if (rc != RC_OK)
-            break;
-        changed(g);
-        if (!sender_remove(sender, at.digest))
-            i++;
-    }
-    return rc;
 }
 
 /* ---- what comes in ----------------------------------------------------------------------------
@@ -638,6 +998,19 @@ static enum rc take_state(const struct inbox *in, struct bytes object, struct re
     return rc == RC_OK && says != BRIEF_SAME ? err_set(err, RC_REPORT_OLD, "brief") : rc;
 }
 
+/* Somebody is there.  What still waits for the carrier, it cannot have spoken of. */
+static void hear(struct peer *peer)
+{
+    uint64_t waiting = 0;
+    struct err ignored;
+
+    peer->heard = true;
+    peer->quiet = 0;
+    if (peer->again_ms != 0 && link_ground_waiting(peer->link, &waiting, &ignored) == RC_OK &&
+        waiting == 0)
+        peer->again_ms = 0;
+}
+
 static void take_report(void *arg, enum object_kind kind, struct bytes object)
 {
     struct inbox *in = arg;
@@ -673,8 +1046,8 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
     }
     changed(in->g);
     in->g->counts.reports++;
-    in->peer->heard = true;
-    in->peer->said = report->keys;
+    hear(in->peer);
+    *in->peer->said = report->keys;
     ingest_transfers(report, &transfers);
     if (link_ground_report(in->peer->link, &transfers, in->mono_ms))
         warn_restored(in->peer);
@@ -697,7 +1070,7 @@ static enum rc observe_keys(const struct inbox *in, struct err *err)
     if (rc == RC_OK)
         rc = rekeys_load(dir, &rekeys, err);
     if (rc == RC_OK)
-        rc = rekeys_observe(&rekeys, &in->peer->said, &save, err);
+        rc = rekeys_observe(&rekeys, in->peer->said, &save, err);
     if (rc == RC_OK && save)
         rc = rekeys_save(dir, &rekeys, err);
     return rc;
@@ -706,7 +1079,7 @@ static enum rc observe_keys(const struct inbox *in, struct err *err)
 /* Bundles go out under a new key as soon as a report shows that it is held. */
 static void take_keys(const struct inbox *in)
 {
-    const struct report_keys *keys = &in->peer->said;
+    const struct report_keys *keys = in->peer->said;
     struct err err = { 0 };
     enum rc rc = observe_keys(in, &err);
 
@@ -786,6 +1159,7 @@ static void receive_peer(struct inbox *in)
         complain(in->g, peer, &why, "receive", got);
     peer->opened = got == RC_OK;
     peer->more = counts.more;
+    peer->files = false;
     count(in->g, &counts);
     if (counts.refused > 0)
         log_err(LOG_LEVEL_WARN, &counts.last, "downlink-refused satellite=%s count=%u", peer->id,
@@ -811,14 +1185,14 @@ static enum rc receive_reports(struct ground *g, uint64_t mono_ms, uint64_t unix
                                struct err *err)
 {
     for (size_t i = 0; i < g->n_peers; i++) {
-        struct inbox in = { .g = g, .peer = &g->peer[i], .mono_ms = mono_ms, .unix_ms = unix_ms };
+        struct inbox in = { .g = g, .peer = g->peer[i], .mono_ms = mono_ms, .unix_ms = unix_ms };
 
         receive_peer(&in);
     }
     enum rc rc = end_group(g, err);
 
     for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++)
-        let_go(g, &g->peer[i]);
+        let_go(g, g->peer[i]);
     return rc;
 }
 
@@ -827,7 +1201,7 @@ static enum rc receive_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms,
     enum rc rc = receive_reports(g, mono_ms, unix_ms, err);
 
     for (size_t i = 0; rc == RC_OK && i < g->n_peers; i++) {
-        const struct inbox in = { .g = g, .peer = &g->peer[i] };
+        const struct inbox in = { .g = g, .peer = g->peer[i] };
 
         if (!in.peer->link)
             continue;
@@ -979,8 +1353,9 @@ static enum rc receive(struct ground *g, uint64_t mono_ms, uint64_t unix_ms, str
         return rc;
     g->counts.more = false;
     g->only = (struct err){ 0 };
-    open_links(g, mono_ms);
-    rc = only_open(g, err);
+    rc = open_links(g, mono_ms, unix_ms, err);
+    if (rc == RC_OK)
+        rc = only_open(g, err);
     if (rc == RC_OK)
         rc = receive_all(g, mono_ms, unix_ms, err);
     return rc == RC_OK ? only_well(g, err) : rc;
@@ -1007,6 +1382,12 @@ static enum rc send_released(struct ground *g, uint64_t mono_ms, uint64_t unix_m
     if (rc != RC_OK)
         return rc;
     g->queue_stale = g->queue_stale || waits;
+    if (is_crowded(g)) /* what was queued only now */
+        rc = open_links(g, mono_ms, unix_ms, err);
+    if (rc == RC_OK)
+        rc = feed_fresh(g, mono_ms, err);
+    if (rc != RC_OK)
+        return rc;
     send_all(g, mono_ms, unix_ms);
     if (g->sending)
         rc = sending_keep(g->sending, g->home.store, err);

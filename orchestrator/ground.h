@@ -8,6 +8,11 @@
  * what they hold is a report only once report_decode says so and it names the satellite whose keys
  * opened it.  All state is in the store and in the links' own directories: killed at any moment, it
  * goes on where it was.
+ *
+ * Where there are more satellites than links may be open, a satellite has its link open while there
+ * is something to do, and in turn (orchestrator/link_places).  A sender that is closed with its
+ * link knows nothing any more, as behind a restart: it goes on from the newest report, and asks for
+ * one by a descriptor before what went already goes again.
  */
 #ifndef BERTH_ORCHESTRATOR_GROUND_H
 #define BERTH_ORCHESTRATOR_GROUND_H
@@ -20,6 +25,7 @@ struct ground;
 struct ground_options {
     const char *home;
     const char *satellite; /* open this one's link only; NULL = all */
+    uint32_t links;        /* open at once; 0 = 256 */
     uint64_t up_budget;    /* bytes per satellite and tick */
     uint64_t up_files;     /* stop sending to a satellite while so many bundle files wait for the
                               carrier */

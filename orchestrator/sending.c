@@ -499,24 +499,45 @@ static void sent(void *arg, const struct sender_due *due)
     lane->unkept = lane->of->unkept = true;
 }
 
+static struct dispatch_pass pass_now(const struct lane *lane)
+{
+    return (struct dispatch_pass){ .aos_ms = (int64_t)lane->pass.aos_ms,
+                                   .los_ms = (int64_t)lane->pass.los_ms,
+                                   .capacity = lane->pass.capacity,
+                                   .sent = lane->pass.sent };
+}
+
+/* lane may be NULL. */
+static enum sending_gate gate_of(const struct lane *lane, int64_t now_ms)
+{
+    if (!lane || (lane->number == TIMETABLE_NONE && !lane->has_pass))
+        return SENDING_FREE;
+    const struct dispatch_pass pass = pass_now(lane);
+
+    if (!lane->has_pass || !dispatch_is_open(&pass, now_ms))
+        return SENDING_CLOSED;
+    return now_ms < pass.aos_ms ? SENDING_EARLY : SENDING_OPEN;
+}
+
+enum sending_gate sending_look(const struct sending *s, const char *satellite, int64_t now_ms)
+{
+    return gate_of(find_lane(s, satellite), now_ms);
+}
+
 enum sending_gate sending_gate(struct sending *s, const char *satellite, struct sender *sender,
                                int64_t now_ms, uint64_t files_left)
 {
     struct lane *lane = find_lane(s, satellite);
+    const enum sending_gate gate = gate_of(lane, now_ms);
 
-    if (!lane || (lane->number == TIMETABLE_NONE && !lane->has_pass)) {
+    if (gate == SENDING_FREE)
         sender_set_order(sender, NULL);
-        return SENDING_FREE;
-    }
-    const struct dispatch_pass pass = { .aos_ms = (int64_t)lane->pass.aos_ms,
-                                        .los_ms = (int64_t)lane->pass.los_ms,
-                                        .capacity = lane->pass.capacity,
-                                        .sent = lane->pass.sent };
+    if (gate == SENDING_FREE || gate == SENDING_CLOSED)
+        return gate;
+    const struct dispatch_pass pass = pass_now(lane);
     const struct sender_order order = { .pick = pick, .sent = sent, .arg = lane };
 
-    if (!lane->has_pass || !dispatch_is_open(&pass, now_ms))
-        return SENDING_CLOSED;
     lane->room = dispatch_room(&pass, now_ms, files_left);
     sender_set_order(sender, &order);
-    return now_ms < pass.aos_ms ? SENDING_EARLY : SENDING_OPEN;
+    return gate;
 }

@@ -45,6 +45,10 @@ enum sending_gate {
     SENDING_OPEN,   /* a pass is under way */
 };
 
+/* What sending_gate would say, when nobody has the sender at hand. */
+enum sending_gate sending_look(const struct sending *sending, const char *satellite,
+                               int64_t now_ms);
+
 /* Make a satellite's sender go by the schedule for this round.  files_left wait in its uplink.  The
  * sender calls back into sending whenever it is used until it is gated again or freed. */
 enum sending_gate sending_gate(struct sending *sending, const char *satellite,

@@ -24,6 +24,7 @@
 #define PATIENCE_MS 300000U
 
 struct rig {
+    bool owes; /* link_ground_owes, of the one before */
     struct link_tmp tmp;
     int spool, up, down, keys, ground_keys, ground_mail;
     int port;
@@ -104,6 +105,7 @@ static void open_ground(struct rig *r)
         .up_dirfd = r->up,
         .down_dirfd = r->down,
         .mail_dirfd = r->ground_mail,
+        .owes = r->owes,
         .sender = { .chunk_size = 4096, .flight_ms = 10, .resend_ms = 5000 }
     };
 
@@ -1048,6 +1050,17 @@ static void ground_round(struct rig *r, uint32_t lose, uint32_t *met)
     send_due(r);
 }
 
+/* What the satellite is to hear is not forgotten. */
+static void reopen_ground(struct rig *r)
+{
+    assert_true(link_ground_owes(r->ground));
+    r->owes = true;
+    link_ground_close(&r->ground);
+    open_ground(r);
+    assert_true(link_ground_owes(r->ground));
+    r->owes = false;
+}
+
 /* Messages of payloads, one that goes whole and one in chunks, over a link that loses a third of
  * what comes down; reports come all the same, and the ground is heard. */
 static void mail_comes_down(void **state)
@@ -1078,6 +1091,7 @@ static void mail_comes_down(void **state)
             close_fd(&fd);
             assert_rc(link_ground_mail_done(r->ground, there.digest, &err), RC_OK);
             got++;
+            reopen_ground(r);
         }
     }
     assert_int_equal(got, 2); /* each once, however often it was sent */

@@ -124,12 +124,13 @@ static int set_up(void **state)
     return 0;
 }
 
+/* Its only link is whose pass it is. */
 static void open_ground(void)
 {
     char home[96];
-    const struct ground_options options = { .home = home,
-                                            .up_budget = UINT64_C(1) << 20,
-                                            .up_files = 1000 };
+    const struct ground_options options = {
+        .home = home, .links = 1, .up_budget = UINT64_C(1) << 20, .up_files = 1000
+    };
 
     print_to(home, sizeof home, "%s/home", dir);
     assert_rc(ground_open(&options, &ground, &err), RC_OK);

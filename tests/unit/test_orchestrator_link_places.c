@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * More satellites than links may be open: who gets a place, and a ground with two links for seven
+ * satellites.  They answer in this process over sealed bundles; time is moved by hand.
+ */
+#include "tests/unit/test.h"
+
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "link/dircl.h"
+#include "link/endpoint.h"
+#include "link/port.h"
+#include "manifest/doc.h"
+#include "orchestrator/ground.h"
+#include "orchestrator/home.h"
+#include "orchestrator/link_places.h"
+#include "tests/unit/berth_run.h"
+
+/* ---- who gets a place ---- */
+
+#define LIST 10U
+
+static struct link_place list[LIST];
+static struct link_places turn;
+
+static void all_want(uint64_t now_ms)
+{
+    for (size_t i = 0; i < LIST; i++) {
+        list[i].wants = true;
+        list[i].used_ms = now_ms;
+    }
+}
+
+static void begin_list(void)
+{
+    memset(list, 0, sizeof list);
+    turn = (struct link_places){ 0 };
+}
+
+static size_t count_open(void)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < LIST; i++)
+        n += list[i].open;
+    return n;
+}
+
+static void who_wants_nothing_has_none(void **state)
+{
+    (void)state;
+    begin_list();
+    link_places_share(&turn, list, LIST, 4, 1000);
+    assert_int_equal(count_open(), 0);
+    list[7].wants = true;
+    link_places_share(&turn, list, LIST, 4, 1000);
+    assert_true(list[7].open);
+    /* ... and keeps it until another one needs it. */
+    list[7].wants = false;
+    link_places_share(&turn, list, LIST, 4, 900000);
+    assert_int_equal(count_open(), 1);
+}
+
+static void the_one_not_used_for_longest_gives(void **state)
+{
+    (void)state;
+    begin_list();
+    for (size_t i = 0; i < 4; i++)
+        list[i] = (struct link_place){ .open = true, .used_ms = 100 - i };
+    list[1].wants = true;
+    list[8].wants = list[9].wants = true;
+    link_places_share(&turn, list, LIST, 4, 1000);
+    assert_true(list[0].open && list[1].open && list[8].open && list[9].open);
+    assert_int_equal(count_open(), 4);
+}
+
+/* All of them all the time: nobody is pushed out early, and everybody has the same time. */
+static void turns_go_round(void **state)
+{
+    uint32_t had[LIST] = { 0 };
+
+    (void)state;
+    begin_list();
+    for (uint64_t now = 0; now < 10U * LINK_HOLD_MS; now += 500) {
+        all_want(now);
+        link_places_share(&turn, list, LIST, 2, now);
+        assert_int_equal(count_open(), 2);
+        for (size_t i = 0; i < LIST; i++)
+            had[i] += list[i].open;
+    }
+    for (size_t i = 0; i < LIST; i++)
+        assert_int_equal(had[i], 2U * LINK_HOLD_MS / 500);
+}
+
+static void urgent_ones_go_first_and_leave_a_quarter(void **state)
+{
+    uint32_t had[LIST] = { 0 };
+
+    (void)state;
+    begin_list();
+    all_want(0);
+    link_places_share(&turn, list, LIST, 4, 0);
+    assert_true(list[0].open && list[1].open && list[2].open && list[3].open);
+    list[9].urgent = true; /* at once, of those that have it longest the first */
+    link_places_share(&turn, list, LIST, 4, 1);
+    assert_true(list[9].open && !list[0].open && count_open() == 4);
+    for (size_t i = 0; i < 5; i++)
+        list[i].urgent = true;
+    for (uint64_t now = 2; now < 20U * LINK_HOLD_MS; now += 1000) {
+        size_t others = 0;
+
+        link_places_share(&turn, list, LIST, 4, now);
+        for (size_t i = 0; i < LIST; i++) {
+            had[i] += list[i].open;
+            others += list[i].open && !list[i].urgent;
+        }
+        assert_int_equal(count_open(), 4);
+        assert_true(others >= 1 || now < LINK_HOLD_MS);
+    }
+    for (size_t i = 0; i < LIST; i++)
+        assert_true(had[i] >= LINK_HOLD_MS / 1000);
+}
+
+/* ---- a ground with fewer links than satellites ---- */
+
+#define SATS 7U
+#define LINKS 2U
+#define OBJECT_BYTES 300000U
+#define CHUNKS 10U /* of 32 KiB */
+#define UNIX_MS UINT64_C(1800000000000)
+#define TICK_MS 500U
+#define ROUNDS_MAX 400U
+#define REPORTS 9U
+
+static struct sat {
+    char id[16];
+    int up, down, spool, keys, port, link_port;
+    struct endpoint *endpoint;
+    struct port_transfers transfers;
+    uint32_t objects;
+    uint64_t seq;
+    uint32_t bundles; /* that came up */
+    char last[DIRCL_NAME_CAP];
+} sats[SATS];
+
+static struct ground *ground;
+static uint64_t mono_ms = 1000;
+
+static int open_dir(const char *fmt, const struct sat *s)
+{
+    char name[96];
+    int fd = -1;
+
+    print_to(name, sizeof name, "%s-%s", s->id, fmt);
+    (void)mkdirat(dirfd, name, 0755);
+    assert_rc(fs_open_dir(dirfd, name, 0755, &fd, &err), RC_OK);
+    return fd;
+}
+
+static void sat_start(struct sat *s)
+{
+    int pair[2];
+    char line[256];
+
+    s->up = open_dir("up", s);
+    s->down = open_dir("down", s);
+    print_to(line, sizeof line, "provision %s --node %u --up %s-up --down %s-down --out %s-state",
+             s->id, 101U + (unsigned)(s - sats), s->id, s->id, s->id);
+    assert_berth(line, 0);
+    s->spool = open_dir("spool", s);
+    s->keys = open_dir("state/link", s);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+                     0);
+    s->port = pair[0];
+    s->link_port = pair[1];
+    const struct endpoint_fds fds = {
+        .port = pair[1], .spool = s->spool, .up = s->up, .down = s->down, .keys = s->keys
+    };
+
+    assert_rc(endpoint_new(&fds, mono_ms, &s->endpoint, &err), RC_OK);
+}
+
+static void sat_stop(struct sat *s)
+{
+    endpoint_free(&s->endpoint);
+    close_fd(&s->port);
+    close_fd(&s->link_port);
+    close_fd(&s->up);
+    close_fd(&s->down);
+    close_fd(&s->spool);
+    close_fd(&s->keys);
+}
+
+/* Files in the uplink: each number is beyond all before, in whichever life of the link. */
+static void look_up(struct sat *s)
+{
+    static struct dircl_scan scan;
+
+    assert_rc(dircl_scan(s->up, clock_unix_ms(), &scan, &err), RC_OK);
+    for (size_t i = 0; i < scan.n; i++) {
+        assert_true(strcmp(scan.name[i], s->last) > 0);
+        memcpy(s->last, scan.name[i], DIRCL_NAME_CAP);
+    }
+    s->bundles += (uint32_t)scan.n;
+}
+
+static void sat_takes(struct sat *s)
+{
+    scoped(free_ptr) struct port_message *m = malloc(sizeof *m);
+    static struct dircl_scan scan;
+    struct port_message done = { .type = PORT_OBJECT_DONE };
+    uint64_t wait_ms = 0;
+
+    assert_non_null(m);
+    do {
+        assert_rc(endpoint_tick(s->endpoint, mono_ms, &wait_ms, &err), RC_OK);
+        assert_rc(dircl_scan(s->up, clock_unix_ms(), &scan, &err), RC_OK);
+    } while (scan.n > 0);
+    for (;;) {
+        scoped(close_fd) int fd = -1;
+
+        if (port_recv(s->port, PORT_FROM_LINK, m, &fd, &err) != RC_OK)
+            return;
+        if (m->type == PORT_TRANSFERS)
+            s->transfers = m->transfers;
+        if (m->type != PORT_OBJECT)
+            continue;
+        s->objects++;
+        memcpy(done.done.digest, m->object.digest, DIGEST_SIZE);
+        assert_rc(port_send(s->port, &done, -1, &err), RC_OK);
+        assert_rc(endpoint_port(s->endpoint, &err), RC_OK);
+    }
+}
+
+static void sat_reports(struct sat *s)
+{
+    scoped(free_ptr) struct report *report = calloc(1, sizeof *report);
+    scoped(free_ptr) struct port_message *m = calloc(1, sizeof *m);
+    struct bytes bytes;
+
+    assert_non_null(report);
+    assert_non_null(m);
+    print_to(report->satellite, sizeof report->satellite, "%s", s->id);
+    report->epoch = 1;
+    report->seq = ++s->seq;
+    report->time_ms = UNIX_MS;
+    report->root_version = 1;
+    report->n_events = 1;
+    report->event[0] = (struct report_event){ .seq = s->seq, .code = RC_BPSEC_AUTH, .count = 1 };
+    print_to(report->event[0].what, sizeof report->event[0].what, "bundle");
+    report->n_objects = s->transfers.n_complete;
+    for (uint32_t i = 0; i < report->n_objects; i++)
+        memcpy(report->object[i].b, s->transfers.complete[i], DIGEST_SIZE);
+    m->type = PORT_REPORT;
+    assert_rc(report_encode(report, m->report.bytes, REPORT_MAX, &bytes, &err), RC_OK);
+    m->report.n = (uint32_t)bytes.n;
+    assert_rc(port_send(s->port, m, -1, &err), RC_OK);
+    assert_rc(endpoint_port(s->endpoint, &err), RC_OK);
+}
+
+static void queue_one(const struct sat *s)
+{
+    scoped(free_ptr) uint8_t *bytes = malloc(OBJECT_BYTES);
+    char line[128];
+
+    assert_non_null(bytes);
+    crypto_random(bytes, OBJECT_BYTES);
+    assert_rc(fs_write_file(dirfd, "object", (struct bytes){ bytes, OBJECT_BYTES }, 0644, &err),
+              RC_OK);
+    print_to(line, sizeof line, "uplink %s object --kind package", s->id);
+    assert_berth(line, 0);
+}
+
+static void open_ground(void)
+{
+    char home[96];
+    const struct ground_options options = {
+        .home = home, .links = LINKS, .up_budget = UINT64_C(1) << 30, .up_files = 1000
+    };
+
+    print_to(home, sizeof home, "%s/ground/home", dir);
+    assert_rc(ground_open(&options, &ground, &err), RC_OK);
+}
+
+static int set_up(void **state)
+{
+    (void)begin(state);
+    assert_berth("key new root --role root", 0);
+    assert_berth("key new operator --role operator", 0);
+    assert_berth("fleet init test --root root.key --operator operator.key", 0);
+    for (unsigned i = 0; i < SATS; i++) {
+        sats[i] = (struct sat){ .up = -1 };
+        print_to(sats[i].id, sizeof sats[i].id, "sat-%u", i);
+        sat_start(&sats[i]);
+        queue_one(&sats[i]);
+    }
+    open_ground();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    ground_close(&ground);
+    for (unsigned i = 0; i < SATS; i++)
+        sat_stop(&sats[i]);
+    return end(state);
+}
+
+static void tick(void)
+{
+    mono_ms += TICK_MS;
+    assert_rc(ground_tick(ground, mono_ms, UNIX_MS + mono_ms, &err), RC_OK);
+}
+
+static void look_up_all(void)
+{
+    for (size_t i = 0; i < SATS; i++)
+        look_up(&sats[i]);
+}
+
+/* Descriptors that are open in this process. */
+static size_t descriptors(void)
+{
+    size_t n = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static size_t left_in_queue(void)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    scoped(free_ptr) struct store_outgoing *rows = NULL;
+    char path[96];
+    size_t n = 0;
+
+    print_to(path, sizeof path, "%s/ground/home", dir);
+    assert_rc(home_open(path, false, &home, &err), RC_OK);
+    assert_rc(store_outgoing(home.store, NULL, OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
+    return n;
+}
+
+static uint64_t reports_kept(const struct sat *s)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    char path[96];
+    uint64_t sum = 0;
+
+    print_to(path, sizeof path, "%s/ground/home", dir);
+    assert_rc(home_open(path, false, &home, &err), RC_OK);
+    for (uint64_t i = 1; i <= s->seq; i++) {
+        uint64_t count = 0;
+
+        assert_rc(store_event_count(home.store, s->id, i, &count, &err), RC_OK);
+        sum += count;
+    }
+    return sum;
+}
+
+/* What waits for the carrier does not go again, however long it waits and whoever reports. */
+static void nothing_goes_twice_while_it_waits(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 300; i++) {
+        if (i % 50 == 40)
+            sat_reports(&sats[3]);
+        tick();
+    }
+    look_up_all();
+    for (size_t i = 0; i < SATS; i++)
+        assert_int_equal(sats[i].bundles, 1 + CHUNKS);
+    assert_int_equal(reports_kept(&sats[3]), sats[3].seq);
+    /* Nor is somebody late for it who has his link opened by what is no bundle. */
+    assert_rc(fs_write_file(sats[2].down, "other", bytes_of("x"), 0644, &err), RC_OK);
+}
+
+/* The carrier takes all and nobody answers: what went goes again as a question only, and less and
+ * less often. */
+static void silence_costs_little(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 600; i++) { /* five minutes */
+        for (size_t k = 0; k < SATS; k++)
+            sat_takes(&sats[k]);
+        tick();
+        look_up_all();
+    }
+    for (size_t i = 0; i < SATS; i++) {
+        assert_int_equal(sats[i].objects, 1);
+        assert_in_range(sats[i].bundles, 2 + CHUNKS, 2 + CHUNKS + 8);
+    }
+}
+
+/* Everything goes out once, everything comes in, and what has come is done with. */
+static void all_are_served(void **state)
+{
+    const size_t before = descriptors();
+    size_t most = 0;
+
+    (void)state;
+    for (size_t i = 0; i < SATS; i++) {
+        queue_one(&sats[i]);
+        sats[i].bundles = 0;
+    }
+    for (unsigned i = 0; i < ROUNDS_MAX && (left_in_queue() > 0 || sats[0].seq < REPORTS); i++) {
+        for (size_t k = 0; k < SATS; k++) {
+            sat_takes(&sats[k]);
+            if (sats[k].transfers.n_complete > 1 && sats[k].seq < REPORTS)
+                sat_reports(&sats[k]);
+        }
+        tick();
+        look_up_all();
+        most = descriptors() > most ? descriptors() : most;
+    }
+    assert_int_equal(left_in_queue(), 0);
+    for (unsigned i = 0; i < 2 * SATS; i++) {
+        for (size_t k = 0; k < SATS; k++)
+            if (sats[k].seq < REPORTS)
+                sat_reports(&sats[k]);
+        tick();
+    }
+    for (size_t i = 0; i < SATS; i++) {
+        assert_int_equal(sats[i].objects, 2);
+        assert_in_range(sats[i].bundles, 1 + CHUNKS, 2 * (1 + CHUNKS));
+        assert_int_equal(sats[i].seq, REPORTS);
+        assert_int_equal(reports_kept(&sats[i]), REPORTS);
+    }
+    assert_true(most <= before + LINKS * 12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_wants_nothing_has_none),
+        cmocka_unit_test(the_one_not_used_for_longest_gives),
+        cmocka_unit_test(turns_go_round),
+        cmocka_unit_test(urgent_ones_go_first_and_leave_a_quarter),
+        cmocka_unit_test(nothing_goes_twice_while_it_waits),
+        cmocka_unit_test(silence_costs_little),
+        cmocka_unit_test(all_are_served),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
