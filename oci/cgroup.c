@@ -7,6 +7,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -23,6 +24,7 @@
 #define CPUSET_ROOT "/sys/fs/cgroup/cpuset"
 #define LEVELS_MAX 16U
 #define VALUE_CAP 300U
+#define SET_MAX 8192U /* cpus, the most that a kernel is built for */
 /* On every level above groups of containers that was made here. */
 #define MARK "trusted.berth-oci"
 
@@ -163,8 +165,44 @@ static enum rc make_levels(int root, const char *path, const struct oci_cgroup *
 
 /* ---- limits --------------------------------------------------------------------------------- */
 
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* A list of cpus or nodes, such as "0-2,5", as a set.  False for what is none, or names one that no
+ * kernel has. */
+static bool read_set(const char *list, uint8_t set[SET_MAX])
+{
+    (void)memset(set, 0, SET_MAX);
+    for (list += strspn(list, ","); *list != '\0'; list += strspn(list, ",")) {
+        char *end;
+        unsigned long from = strtoul(list, &end, 10);
+        unsigned long to = from;
+
+        if (end != list && *end == '-') {
+            list = end + 1;
+            to = strtoul(list, &end, 10);
+        }
+        if (end == list || to < from || to >= SET_MAX || (*end != ',' && *end != '\0'))
+            return false;
+        (void)memset(set + from, 1, to - from + 1);
+        list = end;
+    }
+    return true;
+}
+
+/* The kernel says a list in its own words: "0" for "0-0", "0-1" for "1,0". */
+static bool same_set(const char *a, const char *b)
+{
+    uint8_t set[2][SET_MAX];
+
+    return read_set(a, set[0]) && read_set(b, set[1]) && memcmp(set[0], set[1], SET_MAX) == 0;
+}
+
 /* Write a value and see that it is taken. */
-static enum rc put(int dir, const char *file, const char *value, struct err *err)
+static enum rc put_as(int dir, const char *file, const char *value,
+                      bool (*same)(const char *, const char *), struct err *err)
 {
     char now[VALUE_CAP];
 
@@ -174,9 +212,14 @@ static enum rc put(int dir, const char *file, const char *value, struct err *err
         return err_sys(err, RC_CGROUP, "%s = %s", file, value);
     (void)cgroup_get(dir, file, now, sizeof now);
     now[strcspn(now, "\n")] = '\0';
-    if (strcmp(now, value) != 0)
+    if (!same(now, value))
         return err_set(err, RC_CGROUP, "%s = %s, not %s", file, now, value);
     return RC_OK;
+}
+
+static enum rc put(int dir, const char *file, const char *value, struct err *err)
+{
+    return put_as(dir, file, value, same_text, err);
 }
 
 static enum rc put_number(int dir, const char *file, int64_t number, struct err *err)
@@ -242,9 +285,13 @@ static enum rc cpu_v1(int dir, const struct oci_limits *l, struct err *err)
 
 static enum rc sets(int dir, const struct oci_limits *l, struct err *err)
 {
-    enum rc rc = l->cpus == NULL ? RC_OK : put(dir, "cpuset.cpus", l->cpus, err);
+    enum rc rc = RC_OK;
 
-    return rc == RC_OK && l->mems != NULL ? put(dir, "cpuset.mems", l->mems, err) : rc;
+    if (l->cpus != NULL)
+        rc = put_as(dir, "cpuset.cpus", l->cpus, same_set, err);
+    if (rc == RC_OK && l->mems != NULL)
+        rc = put_as(dir, "cpuset.mems", l->mems, same_set, err);
+    return rc;
 }
 
 /* The weight of v2, from 1 to 10000, for the shares of v1, from 2 to 262144. */
