@@ -287,9 +287,10 @@ static int keep_few(const struct child *c)
     if (dup3(o->listen, FD_LISTEN, O_CLOEXEC) < 0 ||
         (program >= 0 && program != FD_PROGRAM && dup3(program, FD_PROGRAM, O_CLOEXEC) < 0))
         return -1;
+    unsigned int first = program < 0 ? FD_PROGRAM : FD_PROGRAM + 1U;
     if (program == FD_PROGRAM)
         (void)take_fd(&program);
-    return (int)syscall(SYS_close_range, FD_PROGRAM + 1U, ~0U, 0U);
+    return (int)syscall(SYS_close_range, first, ~0U, 0U);
 }
 
 /* Who connects is the channel from now on. */
@@ -301,6 +302,13 @@ static int await_start(const struct child *c)
     if (fd < 0 || dup3(fd, CHILD_FD_SYNC, O_CLOEXEC) < 0 || close(fd) != 0 || close(FD_LISTEN) != 0)
         return -1;
     return child_read_go();
+}
+
+/* What has no `process` can be created, and not started. */
+static int see_process(const struct child *c)
+{
+    errno = ENODATA;
+    return own(c)->n_programs == 0 ? -1 : 0;
 }
 
 /* The container's own filter comes first: ours does not let another one be loaded.  It may make our
@@ -363,6 +371,7 @@ static const struct child_step steps[] = {
     { "signals", child_reset_signals, CHILD_ALWAYS },
     { "created", child_confirm, CHILD_ALWAYS },
     { "start", await_start, CHILD_ALWAYS },
+    { "process", see_process, CHILD_ALWAYS },
     { "linux.seccomp", filter_own_calls, CHILD_ALWAYS },
     { "seccomp", child_filter_calls, CHILD_ALWAYS },
     { "confirm", child_confirm, CHILD_ALWAYS },

@@ -280,6 +280,29 @@ static void test_life(void **state)
     nothing_left();
 }
 
+/* Without `process` there is nothing to start; what waits holds nothing of the host open. */
+static void test_no_process(void **state)
+{
+    char text[800];
+    char path[64];
+
+    (void)state;
+    (void)snprintf(text, sizeof text,
+                   "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},"
+                   "\"linux\":{\"namespaces\":[{\"type\":\"pid\"}]%s}}",
+                   group(""));
+    write_text("bundle/config.json", text);
+    assert_int_equal(oci("create", "--bundle", in_dir("bundle"), "--pid-file", in_dir("pid"), "c"),
+                     0);
+    (void)snprintf(path, sizeof path, "/proc/%.20s/fd", read_text("pid"));
+    assert_int_equal(count(path), 5); /* three streams, the channel, where it waits */
+    assert_int_not_equal(oci("start", "c"), 0);
+    assert_non_null(strstr(output, "process"));
+    await("c", "stopped");
+    assert_int_equal(oci("delete", "c"), 0);
+    nothing_left();
+}
+
 static void test_kill(void **state)
 {
     (void)state;
@@ -1055,6 +1078,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),
+        cmocka_unit_test(test_no_process),
         cmocka_unit_test(test_kill),
         cmocka_unit_test(test_races),
         cmocka_unit_test(test_hostile_bundles),
