@@ -52,6 +52,7 @@ struct peer {
     bool busy;                /* something went to it in the last round, or may in this one */
     bool went;                /* ... or in an earlier one, since it was opened */
     uint32_t quiet;           /* how often it was closed without an answer since the last report */
+    bool one_way;             /* of its link when it was opened: silence says nothing */
     bool fresh;               /* its sender has not heard the newest report */
     enum rc last;             /* last failure that was logged, so that it is logged once */
     enum rc keys_last;        /* the same of the keys that it reports */
@@ -260,6 +261,7 @@ static enum rc open_link(const struct ground *g, const struct view_row *row, str
     };
 
     rc = link_options(row->labels, &options.sender, err);
+    peer->one_way = options.sender.one_way;
     if (rc == RC_OK)
         rc = link_ground_open(&options, &peer->link, err);
     if (rc != RC_OK)
@@ -387,13 +389,16 @@ static bool is_told(const struct peer *peer, const uint8_t digest[DIGEST_SIZE])
     return false;
 }
 
-/* What the satellite may have of its queue: when the sender is a new one, it is asked first. */
+/* What the satellite may have of its queue: when the sender is a new one, it is asked first.  One
+ * that was closed before it had its queue knows nothing of it: what was told before stays. */
 static enum rc keep_told(struct peer *peer, struct err *err)
 {
     const struct sender *sender = link_ground_sender(peer->link);
     struct sender_progress at;
     size_t n = 0;
 
+    if (peer->fresh)
+        return RC_OK;
     while (sender_at(sender, n, &at))
         n++;
     struct digest *told = calloc(n + 1, sizeof *told);
@@ -411,7 +416,8 @@ static enum rc keep_told(struct peer *peer, struct err *err)
     return RC_OK;
 }
 
-/* Nothing that is queued goes again at once, and less and less often while nothing is heard. */
+/* Nothing that is queued goes again at once, and less and less often while nothing is heard, unless
+ * nothing ever will be. */
 static void put_off(struct peer *peer, uint64_t mono_ms)
 {
     const uint32_t doublings = !peer->went                     ? 0
@@ -423,7 +429,7 @@ static void put_off(struct peer *peer, uint64_t mono_ms)
         return;
     if (again_ms > peer->again_ms)
         peer->again_ms = again_ms;
-    peer->quiet += peer->went;
+    peer->quiet += peer->went && !peer->one_way;
 }
 
 /* Close a link, and keep in mind what it knows and its state directory does not. */
@@ -756,7 +762,7 @@ static void feed_one(struct ground *g, struct peer *peer, const struct store_out
     enum rc rc = home_open_object(&g->home, &row->object, &fd, &object.size, &err);
 
     memcpy(object.digest, row->object.b, sizeof object.digest);
-    object.offer = may_have_most(g, row) || is_told(peer, row->object.b);
+    object.offer = may_have_most(g, row) || (!peer->one_way && is_told(peer, row->object.b));
     if (rc == RC_OK) {
         name_owner(g, row, fd, object.size, object.owner);
         rc = link_ground_add(peer->link, &object, fd, &err);

@@ -343,6 +343,19 @@ static size_t left_in_queue(void)
     return n;
 }
 
+static void relabel(const struct sat *s, const char *labels)
+{
+    scoped(home_close) struct home home = HOME_NONE;
+    struct store_satellite row;
+    char path[96];
+
+    print_to(path, sizeof path, "%s/ground/home", dir);
+    assert_rc(home_open(path, false, &home, &err), RC_OK);
+    assert_rc(store_satellite(home.store, s->id, &row, &err), RC_OK);
+    print_to(row.labels, sizeof row.labels, "%s", labels);
+    assert_rc(store_put_satellite(home.store, &row, &err), RC_OK);
+}
+
 static uint64_t reports_kept(const struct sat *s)
 {
     scoped(home_close) struct home home = HOME_NONE;
@@ -394,6 +407,27 @@ static void silence_costs_little(void **state)
     }
 }
 
+/* Links that were opened and closed again in rounds that did not get to sending: what went whole is
+ * still asked for before it goes again. */
+static void what_went_is_known_behind_rounds_that_fail(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) { /* longer than anybody is put off */
+        mono_ms += LINK_HOLD_MS;
+        assert_rc(ground_receive(ground, mono_ms, UNIX_MS + mono_ms, &err), RC_OK);
+    }
+    for (size_t k = 0; k < SATS; k++)
+        sats[k].bundles = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        for (size_t k = 0; k < SATS; k++)
+            sat_takes(&sats[k]);
+        tick();
+        look_up_all();
+    }
+    for (size_t k = 0; k < SATS; k++)
+        assert_in_range(sats[k].bundles, 1, 3);
+}
+
 /* Everything goes out once, everything comes in, and what has come is done with. */
 static void all_are_served(void **state)
 {
@@ -431,6 +465,30 @@ static void all_are_served(void **state)
     assert_true(most <= before + LINKS * 12);
 }
 
+/* Where nothing comes down, silence makes nobody less diligent. */
+static void one_way_links_go_on(void **state)
+{
+    const unsigned minutes = 8, steps = 4;
+
+    (void)state;
+    ground_close(&ground);
+    for (size_t i = 0; i < SATS; i++) {
+        relabel(&sats[i], "link-way=one");
+        queue_one(&sats[i]);
+        sats[i].bundles = 0;
+    }
+    open_ground();
+    for (unsigned i = 0; i < minutes * 60000 / (steps * TICK_MS); i++) {
+        for (size_t k = 0; k < SATS; k++)
+            sat_takes(&sats[k]);
+        mono_ms += (steps - 1) * TICK_MS;
+        tick();
+        look_up_all();
+    }
+    for (size_t i = 0; i < SATS; i++)
+        assert_true(sats[i].bundles >= minutes * (1 + CHUNKS));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,7 +498,9 @@ int main(void)
         cmocka_unit_test(urgent_ones_go_first_and_leave_a_quarter),
         cmocka_unit_test(nothing_goes_twice_while_it_waits),
         cmocka_unit_test(silence_costs_little),
+        cmocka_unit_test(what_went_is_known_behind_rounds_that_fail),
         cmocka_unit_test(all_are_served),
+        cmocka_unit_test(one_way_links_go_on),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
