@@ -233,7 +233,6 @@ enum rc undo_fleet(struct store *store, uint64_t rollout, struct fleet *fleet, s
 {
     scoped(view_free) struct view *view = NULL;
     scoped(free_ptr) struct store_wave *waves = NULL;
-    scoped(free_ptr) struct lost *lost = NULL;
     struct undo u = { .store = store, .fleet = fleet };
     uint32_t kept = 0;
     size_t n = 0;
@@ -245,7 +244,6 @@ enum rc undo_fleet(struct store *store, uint64_t rollout, struct fleet *fleet, s
         rc = view_load(store, &view, err);
     if (rc == RC_OK)
         rc = load_lost(&u, err);
-    lost = u.lost;
     u.view = view;
     fleet->n_wants = 0;
     for (size_t i = 0; rc == RC_OK && i < n; i++)
@@ -259,5 +257,6 @@ enum rc undo_fleet(struct store *store, uint64_t rollout, struct fleet *fleet, s
     else if (rc == RC_OK && !u.changes)
         rc = err_set(err, RC_ROLLOUT_STATE, "all that got an order of rollout %llu are as before",
                      (unsigned long long)rollout);
+    free(u.lost);
     return rc;
 }
