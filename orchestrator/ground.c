@@ -22,6 +22,7 @@
 #include "orchestrator/mail.h"
 #include "orchestrator/rekeys.h"
 #include "orchestrator/sending.h"
+#include "orchestrator/sorted.h"
 #include "orchestrator/store_copy.h"
 #include "orchestrator/view.h"
 
@@ -274,20 +275,17 @@ static enum rc open_link(const struct ground *g, const struct view_row *row, str
     return err_set(err, RC_NO_MEMORY, "link of %s", row->id);
 }
 
+static const char *peer_id(const void *peers, size_t i)
+{
+    struct peer *const *peer = peers;
+
+    return peer[i]->id;
+}
+
 /* Where the peer of a satellite is among the sorted ones, or would be. */
 static size_t place_of(const struct ground *g, const char *id)
 {
-    size_t low = 0, high = g->n_peers;
-
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-
-        if (strcmp(g->peer[middle]->id, id) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return sorted_place(g->peer, g->n_peers, peer_id, id);
 }
 
 static struct peer *find_peer(const struct ground *g, const char *id)
@@ -675,20 +673,19 @@ static struct queue queue_at(const struct store_outgoing *rows, size_t n, size_t
     return ret;
 }
 
+static const char *row_satellite(const void *rows, size_t i)
+{
+    const struct store_outgoing *row = rows;
+
+    return row[i].satellite;
+}
+
 static struct queue queue_of(const struct store_outgoing *rows, size_t n, const char *id)
 {
-    size_t low = 0, high = n;
+    const size_t at = sorted_place(rows, n, row_satellite, id);
 
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-
-        if (strcmp(rows[middle].satellite, id) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < n && strcmp(rows[low].satellite, id) == 0 ? queue_at(rows, n, low)
-                                                           : (struct queue){ 0 };
+    return at < n && strcmp(rows[at].satellite, id) == 0 ? queue_at(rows, n, at)
+                                                         : (struct queue){ 0 };
 }
 
 static bool in_queue(const struct queue *queue, const uint8_t digest[DIGEST_SIZE])

@@ -8,6 +8,7 @@
 #include "orchestrator/dispatch.h"
 #include "orchestrator/sending_waves.h"
 #include "orchestrator/settle.h"
+#include "orchestrator/sorted.h"
 #include "orchestrator/timetable.h"
 
 #define MAKE_MIN_MS 10000  /* queues change often: reserve anew no more often than this, ... */
@@ -92,20 +93,17 @@ enum rc sending_new(struct sending **ret, struct err *err)
 
 /* ---- lanes ---------------------------------------------------------------------------------- */
 
+static const char *lane_id(const void *lanes, size_t i)
+{
+    struct lane *const *lane = lanes;
+
+    return lane[i]->id;
+}
+
 /* Where the lane of a satellite is among the sorted ones, or would be. */
 static size_t place_of(const struct sending *s, const char *id)
 {
-    size_t from = 0, to = s->n;
-
-    while (from < to) {
-        const size_t middle = from + (to - from) / 2;
-
-        if (strcmp(s->lane[middle]->id, id) < 0)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from;
+    return sorted_place(s->lane, s->n, lane_id, id);
 }
 
 static struct lane *lane_at(const struct sending *s, size_t at, const char *id)

@@ -5,6 +5,7 @@
 
 #include "deltamake/make.h"
 #include "manifest/envelope.h"
+#include "orchestrator/sorted.h"
 
 void view_free(struct view **view)
 {
@@ -215,7 +216,25 @@ static enum rc load_root(struct store *store, struct view *view, struct err *err
     return RC_OK;
 }
 
-static enum rc load_view(struct store *store, const char *only, struct view **ret, struct err *err)
+/* What is not of one satellite each. */
+static enum rc load_fleet(struct store *store, struct view *view, struct err *err)
+{
+    enum rc rc = load_silences(store, view, err);
+
+    if (rc == RC_OK)
+        rc = store_packages(store, &view->packages, &view->n_packages, err);
+    if (rc == RC_OK)
+        rc = store_deltas(store, &view->deltas, &view->n_deltas, err);
+    if (rc == RC_OK)
+        rc = store_deltas_failed(store, &view->failed, &view->n_failed, err);
+    if (rc == RC_OK)
+        rc = store_full_only(store, NULL, &view->full_only, &view->n_full_only, err);
+    return rc == RC_OK ? load_root(store, view, err) : rc;
+}
+
+/* whole: with orders, and all that is not a satellite's. */
+static enum rc load_view(struct store *store, const char *only, bool whole, struct view **ret,
+                         struct err *err)
 {
     scoped(view_free) struct view *view = calloc(1, sizeof *view);
     scoped(store_rollback) struct store *open = NULL;
@@ -226,19 +245,9 @@ static enum rc load_view(struct store *store, const char *only, struct view **re
     enum rc rc = store_begin_read(store, &open, err);
 
     if (rc == RC_OK)
-        rc = load_satellites(store, only, true, view, err);
-    if (rc == RC_OK)
-        rc = load_silences(store, view, err);
-    if (rc == RC_OK)
-        rc = store_packages(store, &view->packages, &view->n_packages, err);
-    if (rc == RC_OK)
-        rc = store_deltas(store, &view->deltas, &view->n_deltas, err);
-    if (rc == RC_OK)
-        rc = store_deltas_failed(store, &view->failed, &view->n_failed, err);
-    if (rc == RC_OK)
-        rc = store_full_only(store, NULL, &view->full_only, &view->n_full_only, err);
-    if (rc == RC_OK)
-        rc = load_root(store, view, err);
+        rc = load_satellites(store, only, whole, view, err);
+    if (rc == RC_OK && whole)
+        rc = load_fleet(store, view, err);
     if (rc != RC_OK)
         return rc;
     *ret = view;
@@ -257,35 +266,22 @@ uint64_t view_missed(const struct view_satellite *sat, uint64_t since_ms)
 
 enum rc view_load(struct store *store, struct view **ret, struct err *err)
 {
-    return load_view(store, NULL, ret, err);
+    return load_view(store, NULL, true, ret, err);
 }
 
 enum rc view_load_seen(struct store *store, struct view **ret, struct err *err)
 {
-    scoped(view_free) struct view *view = calloc(1, sizeof *view);
-    scoped(store_rollback) struct store *open = NULL;
-
-    if (!view)
-        return err_set(err, RC_NO_MEMORY, "view");
-    enum rc rc = store_begin_read(store, &open, err);
-
-    if (rc == RC_OK)
-        rc = load_satellites(store, NULL, false, view, err);
-    if (rc != RC_OK)
-        return rc;
-    *ret = view;
-    view = NULL;
-    return RC_OK;
+    return load_view(store, NULL, false, ret, err);
 }
 
 enum rc view_load_one(struct store *store, const char *id, struct view **ret, struct err *err)
 {
-    return load_view(store, id, ret, err);
+    return load_view(store, id, true, ret, err);
 }
 
 enum rc view_load_asked(struct store *store, const char *id, struct view **ret, struct err *err)
 {
-    enum rc rc = load_view(store, id, ret, err);
+    enum rc rc = load_view(store, id, true, ret, err);
 
     return rc == RC_OK && id && (*ret)->n == 0 ? err_set(err, RC_NO_SATELLITE, "%.60s", id) : rc;
 }
@@ -323,22 +319,19 @@ enum verdict view_verdict(const struct view_satellite *sat, uint64_t now_ms, uin
                           : verdict_of(want, sat->seen, view_age_ms(sat, now_ms), silent_ms);
 }
 
+static const char *satellite_id(const void *satellites, size_t i)
+{
+    const struct view_satellite *sat = satellites;
+
+    return sat[i].row.id;
+}
+
 const struct view_satellite *view_find(const struct view *view, const char *id)
 {
-    size_t low = 0, high = view->n;
+    const size_t at = sorted_place(view->satellite, view->n, satellite_id, id);
 
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        const int order = strcmp(view->satellite[middle].row.id, id);
-
-        if (order == 0)
-            return &view->satellite[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    return at < view->n && strcmp(view->satellite[at].row.id, id) == 0 ? &view->satellite[at]
+                                                                       : NULL;
 }
 
 bool view_root_behind(const struct view *view, const struct view_satellite *sat)

@@ -10,13 +10,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <sys/socket.h>
 
+#include "base/fs.h"
 #include "tests/bench/bench.h"
 
 #define ETCD_AT_ONCE 256U
@@ -161,14 +161,6 @@ static inline double etcd_puts(uint16_t port, uint32_t n, const uint8_t *value, 
     return done / seconds;
 }
 
-static inline int etcd_remove(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
-
 /* 0 = there is no etcd here. */
 static inline double etcd_rate(const char *beside, uint32_t n, const uint8_t *value, size_t size)
 {
@@ -178,6 +170,7 @@ static inline double etcd_rate(const char *beside, uint32_t n, const uint8_t *va
     int status = 0;
     int fd = -1;
     double best = 0;
+    struct err err = { 0 };
 
     (void)snprintf(dir, sizeof dir, "%s.etcd", beside);
     const pid_t pid = etcd_start(dir, port);
@@ -196,7 +189,7 @@ static inline double etcd_rate(const char *beside, uint32_t n, const uint8_t *va
         best = rate > best ? rate : best;
     }
     must(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid, "etcd");
-    (void)nftw(dir, etcd_remove, 16, FTW_DEPTH | FTW_PHYS);
+    must_rc(fs_remove_tree(AT_FDCWD, dir, &err), &err);
     return best;
 }
 
