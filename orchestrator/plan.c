@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/plan.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "orchestrator/plan_desired.h"
 #include "orchestrator/plan_hash.h"
 #include "orchestrator/plan_waves.h"
 #include "orchestrator/verdict.h"
@@ -30,30 +30,6 @@ static bool same_payload(const char *tenant_a, const char *name_a, const char *t
 /* ---- what the file asks for, as order lines ---------------------------------------------------
  */
 
-/* What one want comes to, once it was looked for. */
-struct found {
-    const struct store_package *package; /* NULL = not looked for, or not there */
-    struct order_line line;
-};
-
-/* What the satellites of one plan are held against, by turns. */
-struct making {
-    const struct plan_input *in;
-    struct plan *plan;
-    struct found *found;   /* of each want of the file */
-    struct order *scratch; /* of one satellite */
-};
-
-static const struct store_package *find_package(const struct plan_input *in,
-                                                const struct fleet_want *want)
-{
-    for (size_t i = 0; i < in->n_packages; i++)
-        if (same_payload(in->packages[i].tenant, in->packages[i].name, want->tenant, want->name) &&
-            strcmp(in->packages[i].version, want->version) == 0)
-            return &in->packages[i];
-    return NULL;
-}
-
 static const struct store_package *find_manifest(const struct plan_input *in,
                                                  const struct digest *manifest)
 {
@@ -70,90 +46,6 @@ static const char *version_of(const struct plan_input *in, const struct order_li
     if (package)
         return package->version;
     return line ? "?" : "";
-}
-
-/* Keeps the lines sorted by tenant, then name, as an order must be. */
-static enum rc insert_line(struct order *order, const struct fleet *fleet, unsigned at,
-                           const struct order_line *line, struct err *err)
-{
-    const struct want so_far = want_of(order);
-    uint32_t i = order->n_lines;
-
-    if (verdict_order_line(&so_far, line->tenant, line->name))
-        return err_set(err, RC_YAML, "%s:%u: %s/%s is given twice for %s", fleet->source, at,
-                       line->tenant, line->name, order->satellite);
-    if (i == PAYLOADS_MAX)
-        return err_set(err, RC_YAML, "%s:%u: more than %u payloads on %s", fleet->source, at,
-                       PAYLOADS_MAX, order->satellite);
-    while (i > 0) {
-        const struct order_line *before = &order->line[i - 1];
-        int by_tenant = strcmp(before->tenant, line->tenant);
-
-        if (by_tenant < 0 || (by_tenant == 0 && strcmp(before->name, line->name) < 0))
-            break;
-        order->line[i] = *before;
-        i--;
-    }
-    order->line[i] = *line;
-    order->n_lines++;
-    return RC_OK;
-}
-
-static enum rc find_want(struct making *m, uint32_t index, struct err *err)
-{
-    const struct plan_input *in = m->in;
-    const struct fleet_want *want = &in->fleet->want[index];
-    struct found *found = &m->found[index];
-    const struct store_package *package = find_package(in, want);
-
-    if (!package)
-        return err_set(err, RC_NO_PACKAGE, "%s:%u: %s/%s %s", in->fleet->source, want->line,
-                       want->tenant, want->name, want->version);
-    if (want->has_digest && !digest_same(&want->manifest, &package->manifest))
-        return err_set(err, RC_DIGEST_MISMATCH, "%s:%u: %s/%s %s", in->fleet->source, want->line,
-                       want->tenant, want->name, want->version);
-    memcpy(found->line.tenant, want->tenant, sizeof found->line.tenant);
-    memcpy(found->line.name, want->name, sizeof found->line.name);
-    found->line.manifest = package->manifest;
-    found->package = package;
-    return RC_OK;
-}
-
-static enum rc add_want(struct making *m, uint32_t index, const struct plan_base *base,
-                        struct err *err)
-{
-    const struct fleet *fleet = m->in->fleet;
-    const struct fleet_want *want = &fleet->want[index];
-
-    if (want->hold) {
-        const struct order_line *held = verdict_order_line(&base->order, want->tenant, want->name);
-
-        return held ? insert_line(m->scratch, fleet, want->line, held, err) : RC_OK;
-    }
-    enum rc rc = m->found[index].package ? RC_OK : find_want(m, index, err);
-
-    return rc == RC_OK ? insert_line(m->scratch, fleet, want->line, &m->found[index].line, err)
-                       : rc;
-}
-
-/* Into m->scratch. */
-static enum rc desired_order(struct making *m, uint32_t index, struct err *err)
-{
-    const struct fleet *fleet = m->in->fleet;
-    const struct fleet_satellite *sat = &fleet->satellite[index];
-    const struct plan_base *base = &m->in->base[index];
-    struct order *order = m->scratch;
-    enum rc rc = RC_OK;
-
-    if (!base->known)
-        return err_set(err, RC_NO_SATELLITE, "%s:%u: %s", fleet->source, sat->line, sat->id);
-    order->n_lines = 0;
-    memcpy(order->satellite, sat->id, sizeof order->satellite);
-    order->generation = base->newest + 1;
-    for (uint32_t i = 0; rc == RC_OK && i < fleet->n_wants; i++)
-        if (fleet_matches(sat, &fleet->want[i].select))
-            rc = add_want(m, i, base, err);
-    return rc;
 }
 
 /* ---- the difference ---------------------------------------------------------------------------
@@ -252,27 +144,15 @@ static enum rc diff_removed(const struct plan_input *in, struct plan *plan, uint
     return RC_OK;
 }
 
-static bool same_lines(const struct want *a, const struct want *b)
+static enum rc diff_satellite(struct desired *desired, const struct plan_input *in,
+                              struct plan *plan, uint32_t index, struct err *err)
 {
-    if (a->n_lines != b->n_lines)
-        return false;
-    for (uint32_t i = 0; i < a->n_lines; i++)
-        if (!digest_same(&a->line[i].manifest, &b->line[i].manifest) ||
-            !same_payload(a->line[i].tenant, a->line[i].name, b->line[i].tenant, b->line[i].name))
-            return false;
-    return true;
-}
-
-static enum rc diff_satellite(struct making *m, uint32_t index, struct err *err)
-{
-    const struct plan_input *in = m->in;
-    struct plan *plan = m->plan;
     struct plan_satellite *sat = &plan->satellite[index];
     const struct want *before = &in->base[index].order;
     const uint32_t n_before = plan->n_changes;
-    enum rc rc = desired_order(m, index, err);
-    const struct want order = want_of(m->scratch);
-    const bool differs = rc == RC_OK && !same_lines(&order, before);
+    struct want order = { 0 };
+    enum rc rc = desired_find(desired, index, &order, err);
+    const bool differs = rc == RC_OK && !desired_is(desired, before);
 
     for (uint32_t i = 0; rc == RC_OK && differs && i < order.n_lines; i++)
         rc = diff_line(in, plan, index, &order.line[i], err);
@@ -280,15 +160,20 @@ static enum rc diff_satellite(struct making *m, uint32_t index, struct err *err)
         rc = diff_removed(in, plan, index, &order, &before->line[i], err);
     if (rc != RC_OK)
         return rc;
-    sat->changes = plan->n_changes > n_before;
+    if (plan->n_changes == n_before) { /* most: their memory is left untouched unless it must */
+        if (in->base[index].held)
+            sat->withdraws = true;
+        plan->n_withdrawn += in->base[index].held;
+        return RC_OK;
+    }
+    sat->changes = true;
     sat->first = n_before;
     sat->n = plan->n_changes - n_before;
-    sat->withdraws = !sat->changes && in->base[index].held;
-    plan->n_changed += sat->changes;
-    plan->n_withdrawn += sat->withdraws;
+    plan->n_changed++;
     plan->bytes += sat->bytes;
     plan->full_bytes += sat->full_bytes;
-    return sat->changes ? want_keep(&plan->arena, m->scratch, &sat->order, err) : RC_OK;
+    sat->order = order;
+    return desired_keep(desired, &sat->order, err);
 }
 
 /* ---- rollouts and waves -----------------------------------------------------------------------
@@ -458,9 +343,7 @@ uint64_t plan_soak_ms(const struct plan *plan, const struct fleet *fleet, uint32
 enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err *err)
 {
     scoped(plan_free) struct plan *plan = calloc(1, sizeof *plan);
-    scoped(free_ptr) struct order *scratch = calloc(1, sizeof *scratch);
-    scoped(free_ptr) struct found *found = calloc(in->fleet->n_wants + 1U, sizeof *found);
-    struct making making = { .in = in, .plan = plan, .found = found, .scratch = scratch };
+    scoped(desired_free) struct desired *desired = NULL;
     uint32_t n = in->fleet->n_satellites;
     enum rc rc = RC_OK;
 
@@ -468,10 +351,11 @@ enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err 
         return err_set(err, RC_NO_MEMORY, "plan");
     plan->n_satellites = n;
     plan->satellite = calloc(n + 1U, sizeof *plan->satellite);
-    if (!plan->satellite || !scratch || !found)
+    if (!plan->satellite)
         return err_set(err, RC_NO_MEMORY, "plan");
+    rc = desired_new(in, &plan->arena, &desired, err);
     for (uint32_t i = 0; rc == RC_OK && i < n; i++)
-        rc = diff_satellite(&making, i, err);
+        rc = diff_satellite(desired, in, plan, i, err);
     if (rc == RC_OK)
         rc = assign_waves(in, plan, err);
     if (rc == RC_OK)

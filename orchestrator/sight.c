@@ -61,6 +61,50 @@ enum rc want_keep(struct arena *arena, const struct order *order, struct want *r
     return RC_OK;
 }
 
+bool want_same_lines(const struct want *a, const struct want *b)
+{
+    if (a->n_lines != b->n_lines)
+        return false;
+    for (uint32_t i = 0; i < a->n_lines; i++)
+        if (!digest_same(&a->line[i].manifest, &b->line[i].manifest) ||
+            strcmp(a->line[i].tenant, b->line[i].tenant) != 0 ||
+            strcmp(a->line[i].name, b->line[i].name) != 0)
+            return false;
+    return true;
+}
+
+uint32_t want_mark(const struct want *want)
+{
+    uint32_t mark = want->n_lines;
+
+    for (uint32_t i = 0; i < want->n_lines; i++) {
+        const uint8_t *b = want->line[i].manifest.b;
+
+        mark = (mark ^ ((uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
+                        (uint32_t)b[3] << 24)) *
+               16777619U;
+    }
+    return mark ^ mark >> 16;
+}
+
+enum rc want_keep_once(struct want_book *book, struct arena *arena, const struct order *order,
+                       struct want *ret, struct err *err)
+{
+    const struct want want = want_of(order);
+    struct want *slot = &book->slot[want_mark(&want) % WANT_BOOK];
+
+    if (want.n_lines == 0 || slot->n_lines != want.n_lines ||
+        memcmp(slot->line, want.line, want.n_lines * sizeof *want.line) != 0) {
+        enum rc rc = want_keep(arena, order, slot, err);
+
+        if (rc != RC_OK)
+            return rc;
+    }
+    *ret = *slot;
+    ret->generation = want.generation;
+    return RC_OK;
+}
+
 enum rc sight_keep(struct arena *arena, const struct report *report, struct sight **ret,
                    struct err *err)
 {

@@ -54,6 +54,25 @@ must_check enum rc want_keep(struct arena *arena, const struct order *order, str
 must_check enum rc sight_keep(struct arena *arena, const struct report *report, struct sight **ret,
                               struct err *err);
 
+/* Whether both orders name the same payloads at the same manifests, by tenant, name and SHA-256. */
+bool want_same_lines(const struct want *a, const struct want *b);
+
+/* A number of the lines of an order: those of want_same_lines have the same, on every machine, and
+ * others mostly another. */
+uint32_t want_mark(const struct want *want);
+
+/* Orders whose lines were kept lately: satellites mostly run the same, and what is the same is then
+ * kept once.  All zero has none. */
+#define WANT_BOOK 512U
+struct want_book {
+    struct want slot[WANT_BOOK];
+};
+
+/* As want_keep, but lines that are the same to the last byte are those of an order that was kept
+ * lately with the same book and arena. */
+must_check enum rc want_keep_once(struct want_book *book, struct arena *arena,
+                                  const struct order *order, struct want *ret, struct err *err);
+
 /* A sight as bytes, for the store, which keeps it beside the report that it is of: some 100 bytes
  * and 100 more for each payload.  The store's own, of this version of the schema: who changes the
  * form adds a step to store_schema that forgets those there are.  Decoding refuses what encoding

@@ -45,6 +45,7 @@ struct load {
     size_t at;  /* how far the walk has come */
     struct order *order;
     struct report *report; /* room to decode one */
+    struct want_book book; /* lines that were kept */
 };
 
 static enum rc keep_row(struct arena *arena, const struct store_satellite *from,
@@ -115,7 +116,9 @@ static enum rc take_order(void *arg, const struct store_fleet_order *row, struct
         rc = envelope_open(row->envelope, &envelope, err);
     if (rc == RC_OK)
         rc = order_decode(envelope.payload, load->order, err);
-    return rc == RC_OK ? want_keep(&load->view->arena, load->order, &sat->order, err) : rc;
+    return rc == RC_OK
+               ? want_keep_once(&load->book, &load->view->arena, load->order, &sat->order, err)
+               : rc;
 }
 
 static enum rc take_report(void *arg, const struct store_fleet_report *row, struct err *err)

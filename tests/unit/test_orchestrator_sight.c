@@ -289,8 +289,9 @@ static void add_order(const char *id, uint64_t generation, enum order_state orde
     (void)snprintf(row.satellite, sizeof row.satellite, "%s", id);
     order.generation = generation;
     order.n_lines = 1 + (uint32_t)random_below(order.n_lines);
-    for (uint32_t i = 0; i < order.n_lines; i++)
-        fill(&order.line[i].manifest, sizeof order.line[i].manifest);
+    for (uint32_t i = 0; i < order.n_lines; i++) /* often as another satellite's */
+        if (coin())
+            fill(&order.line[i].manifest, sizeof order.line[i].manifest);
     doc_signed(&doc, DOC_ORDER, order_encode, &order, K_OPERATOR_A);
     fill(&row.object, sizeof row.object);
     assert_rc(store_add_order(store, &row, doc.bytes, &err), RC_OK);
@@ -455,6 +456,54 @@ static void an_arena_gives_what_it_is_asked_for(void **state)
             assert_int_equal(got[i][k], i + 1);
 }
 
+/* As few copies as there are lists that differ, and each as it was given. */
+static void lines_that_are_the_same_are_kept_once(void **state)
+{
+    static struct order order[ROUNDS];
+    static struct want want[ROUNDS];
+    struct want_book *book = calloc(1, sizeof *book);
+    scoped(arena_done) struct arena arena = { 0 };
+
+    (void)state;
+    assert_non_null(book);
+    for (uint32_t k = 0; k < ROUNDS; k++) {
+        const uint64_t n = random_below(4), list = random_below(5);
+
+        order[k] = (struct order){ .generation = k, .n_lines = (uint32_t)n };
+        for (uint32_t i = 0; i < n; i++) {
+            (void)snprintf(order[k].line[i].tenant, NAME_CAP, "tenant-%u", list > 2 ? 1U : 0U);
+            (void)snprintf(order[k].line[i].name, NAME_CAP, "payload-%u", i);
+            memset(order[k].line[i].manifest.b, 7 + (int)(list % 3), DIGEST_SIZE);
+            order[k].line[i].manifest384.b[3] = list == 1;
+        }
+        assert_rc(want_keep_once(book, &arena, &order[k], &want[k], &err), RC_OK);
+    }
+    for (uint32_t k = 0; k < ROUNDS; k++) {
+        assert_int_equal(want[k].generation, k);
+        assert_int_equal(want[k].n_lines, order[k].n_lines);
+        for (uint32_t i = 0; i < want[k].n_lines; i++)
+            assert_memory_equal(&want[k].line[i], &order[k].line[i], sizeof order[k].line[i]);
+        for (uint32_t i = 0; i < k; i++) {
+            const bool same = want_same_lines(&want[i], &want[k]);
+            const bool alike =
+                want[i].n_lines == want[k].n_lines &&
+                (want[i].n_lines == 0 ||
+                 memcmp(want[i].line, want[k].line, want[i].n_lines * sizeof *want[i].line) == 0);
+
+            assert_true(same || !alike);
+            assert_true(!same || want_mark(&want[i]) == want_mark(&want[k]));
+            assert_true(alike || want[i].line != want[k].line);
+        }
+    }
+    for (uint32_t k = 1; k < ROUNDS; k++) { /* and the next of its kind shares it */
+        order[k].generation = 0;
+        assert_rc(want_keep_once(book, &arena, &order[k], &want[0], &err), RC_OK);
+        assert_rc(want_keep_once(book, &arena, &order[k], &want[1], &err), RC_OK);
+        assert_ptr_equal(want[0].line, want[1].line);
+    }
+    free(book);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,6 +512,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_view_is_what_the_store_has, open_store, close_store),
         cmocka_unit_test_setup_teardown(an_order_signed_again_is_read_anew, open_store,
                                         close_store),
+        cmocka_unit_test(lines_that_are_the_same_are_kept_once),
         cmocka_unit_test(an_arena_gives_what_it_is_asked_for),
     };
 
