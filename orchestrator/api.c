@@ -72,6 +72,14 @@ static enum rc take_payload(const struct parts *parts, const struct api_who *who
     return RC_OK;
 }
 
+static bool is_digest(struct bytes part)
+{
+    for (size_t i = 0; i < part.n; i++)
+        if (!strchr("0123456789abcdef", part.p[i]) || part.p[i] == '\0')
+            return false;
+    return part.n == 2U * DIGEST_SIZE;
+}
+
 static enum rc take_variable(const struct parts *parts, const struct api_who *who,
                              struct api_call *ret, struct err *err)
 {
@@ -81,6 +89,11 @@ static enum rc take_variable(const struct parts *parts, const struct api_who *wh
         return RC_OK;
     if (kind == API_PAYLOAD)
         return take_payload(parts, who, ret, err);
+    if (kind == API_DIGEST)
+        return is_digest(parts->part[0]) &&
+                       bytes_to_text(parts->part[0], ret->variable, sizeof ret->variable)
+                   ? RC_OK
+                   : err_set(err, RC_NOT_FOUND, "path");
     if (parts->part[0].n == 0 || parts->part[0].n >= NAME_CAP ||
         !bytes_to_text(parts->part[0], ret->variable, NAME_CAP))
         return err_set(err, RC_NOT_FOUND, "path");
@@ -226,7 +239,7 @@ static enum rc take_body(struct bytes body, struct api_call *ret, struct err *er
     const bool needed = ret->route->body == API_WHY_NEEDED && !ret->printed;
     json_error_t why;
 
-    if (body.n == 0 && !needed)
+    if ((body.n == 0 && !needed) || ret->route->body == API_FILES)
         return RC_OK;
     if (ret->route->body == API_NO_BODY || body.n > API_BODY_MAX)
         return err_set(err, RC_API_REQUEST, "this takes no body, or none so large");
@@ -285,6 +298,15 @@ static void compose(struct api_call *c)
         c->word[c->n_words++] = c->of;
 }
 
+const struct api_route *api_route_of(const char *method, const char *path)
+{
+    const struct api_request q = { .method = method, .path = path };
+    struct parts parts;
+    bool known;
+
+    return strlen(path) > API_PATH_MAX ? NULL : find(&q, &parts, &known);
+}
+
 enum rc api_match(const struct api_request *request, const struct api_who *who,
                   struct api_call *ret, struct err *err)
 {
@@ -301,7 +323,9 @@ enum rc api_match(const struct api_request *request, const struct api_who *who,
                      : err_set(err, RC_NOT_FOUND, "path");
     if ((ret->route->roles & (1U << who->role)) == 0)
         return err_set(err, RC_API_ROLE, "%s", api_role_name(who->role));
-    ret->printed = request->printed && ret->route->what == API_COMMAND;
+    ret->printed =
+        request->printed && (ret->route->what == API_COMMAND || ret->route->what == API_PLAN_GIVE ||
+                             ret->route->what == API_DELEGATION);
     ret->itself = ret->printed && (who->role != API_TENANT || api_all_own(ret->route));
     rc = take_variable(&parts, who, ret, err);
     for (size_t i = 0; rc == RC_OK && i < request->n_params; i++)

@@ -56,22 +56,28 @@ enum api_what {
     API_TOLD,    /* the same of what satellites tell of: a command that follows it */
     API_METRICS, /* text for Prometheus */
     API_OPENAPI, /* the description of all this */
+    /* orders from elsewhere (orchestrator/api_plan): */
+    API_PLAN_ASK,
+    API_PLAN_UNDO,
+    API_PLAN_GIVE,
+    API_DELEGATION,
 };
 
 /* What may come with a request. */
 enum api_body {
     API_NO_BODY,
-    API_REASON,    /* {"reason": TEXT}, or none */
-    API_WHY,       /* {"why": TEXT}, or none */
-    API_WHY_NEEDED /* {"why": TEXT} */
+    API_REASON,     /* {"reason": TEXT}, or none */
+    API_WHY,        /* {"why": TEXT}, or none */
+    API_WHY_NEEDED, /* {"why": TEXT} */
+    API_FILES       /* as docs/wire/orders-api.md has it; larger, and read by who answers */
 };
 
 /* What the body's one member is called; "" for none. */
 const char *api_body_name(enum api_body body);
 
 /* API_PAYLOAD is three names, of a satellite, a tenant and a payload: the tenant's own or nobody's.
- */
-enum api_variable { API_NO_VARIABLE, API_NAME, API_NUMBER, API_PAYLOAD };
+ * API_DIGEST is 64 digits. */
+enum api_variable { API_NO_VARIABLE, API_NAME, API_NUMBER, API_PAYLOAD, API_DIGEST };
 
 /* Which part of an answer a tenant's is: what tells. */
 enum api_own {
@@ -79,7 +85,8 @@ enum api_own {
     API_OWN_ROLLOUT,   /* rollouts of its payloads */
     API_OWN_TO,        /* items to or from its payloads */
     API_OWN_ALL,       /* the parameter `of` names its payload */
-    API_OWN_PATH,      /* the path does: API_PAYLOAD */
+    API_OWN_PATH,      /* the path does: API_PAYLOAD; or who asks */
+    API_OWN_TRUST,     /* its grant and its teams, of the trust of all */
 };
 
 struct api_route {
@@ -145,6 +152,9 @@ struct api_call {
     char option[API_OPTIONS_MAX][API_OPTION_CAP]; /* "--since=1h" */
     char of[API_OPTION_CAP];                      /* the argument that is no path's part */
 };
+
+/* The route of a method and a path; NULL = there is none. */
+const struct api_route *api_route_of(const char *method, const char *path);
 
 /* Find the route and check everything.  RC_NOT_FOUND (no such path, or not for this role to know
  * of), RC_API_REQUEST (a method, parameter or body that is not the route's), RC_API_ROLE.  ret must

@@ -20,7 +20,9 @@
 #include "orchestrator/api.h"
 #include "orchestrator/api_console.h"
 #include "orchestrator/api_events.h"
+#include "orchestrator/api_large.h"
 #include "orchestrator/api_metrics.h"
+#include "orchestrator/api_plan.h"
 
 #include "orchestrator/api_places.h"
 #include "orchestrator/api_run.h"
@@ -31,11 +33,14 @@
 #define CONNECTIONS_PER_ADDRESS 64U
 #define IDLE_S 30U
 #define ASK_MS 15000U     /* for a whole request, and the handshake before it */
+#define LARGE_MS 60000U   /* ... with files in it */
 #define ANSWER_MS 120000U /* for a whole answer to be taken */
 #define MEMORY_PER_CONNECTION ((size_t)32 * 1024) /* request line and headers with all */
 #define STACK_SIZE ((size_t)1024 * 1024)
 #define RATE_PER_S 50U
 #define RATE_BURST 200U
+#define FILES_PER_S 1U
+#define FILES_BURST 20U
 #define FAILURES_PER_S 1U
 #define FAILURES_BURST 20U
 #define LOOK_MS 200U    /* how often the store is asked whether it changed */
@@ -50,7 +55,8 @@ struct api_http {
     struct api_runner runner;
     pthread_mutex_t rates;
     struct api_places places;
-    struct api_rate rate, failures;
+    struct api_rate rate, failures, files;
+    struct api_large large;
     /* What wakes streams. */
     pthread_mutex_t news;
     pthread_cond_t changed;
@@ -67,6 +73,11 @@ struct request {
     bool bad;
     size_t n;
     uint8_t body[API_BODY_MAX + 1];
+    uint8_t *large; /* ... or so many bytes here */
+    size_t n_large;
+    bool admitted; /* whose body it is has a place for it */
+    struct api_who who;
+    struct err refused; /* why its body is dropped, RC_OK: it is not */
     struct api_request parsed;
 };
 
@@ -556,6 +567,8 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
         return answer_bytes(h, c, file->type, file->content);
     if (strcmp(r->parsed.path, "/healthz") == 0)
         return answer_json(h, c, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
+    if (r->refused.rc != RC_OK)
+        return answer_error(h, c, &r->refused);
     enum rc rc = identify(h, c, &secret, &who, &err);
 
     if (rc == RC_OK && (r->bad || !head_ok(c)))
@@ -575,6 +588,10 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
     case API_OPENAPI:
         return answer_bytes(h, c, "application/json", api_console_openapi());
     case API_COMMAND:
+    case API_PLAN_ASK:
+    case API_PLAN_UNDO:
+    case API_PLAN_GIVE:
+    case API_DELEGATION:
         break;
     }
     if (!api_places_admit(&h->places, place_of(c), &who, false)) {
@@ -595,6 +612,67 @@ static bool accepts_printed(struct MHD_Connection *c)
     return accept && strcmp(accept, API_PRINTED) == 0;
 }
 
+/* Whether a body with files may come: who sends it is known, may do that, and has said how long it
+ * is, before there is memory for it. */
+static enum rc admit_large(struct api_http *h, struct MHD_Connection *c,
+                           const struct api_route *route, struct request *r, struct err *err)
+{
+    const char *length =
+        MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *secret = NULL;
+    size_t n = 0;
+    enum rc rc;
+
+    if (!length || strcmp(length, "0") == 0)
+        return RC_OK;
+    rc = identify(h, c, &secret, &r->who, err);
+    if (rc != RC_OK)
+        return rc;
+    if ((route->roles & (1U << r->who.role)) == 0)
+        return err_set(err, RC_API_ROLE, "%s", api_role_name(r->who.role));
+    if (!head_ok(c) || !api_large_length(length, &n))
+        return err_set(err, RC_API_REQUEST, "headers or parameters");
+    if (n > api_plan_room(route))
+        return err_set(err, RC_TOO_LARGE, "a body of more than %zu bytes", api_plan_room(route));
+    if (!within_rate(h, &h->files, hash_bytes(r->who.name, strlen(r->who.name))) ||
+        !api_large_take(&h->large, &r->who))
+        return err_set(err, RC_API_LIMIT, "bodies with files at once");
+    r->admitted = true;
+    r->large = malloc(n + 1);
+    if (!r->large)
+        return err_set(err, RC_NO_MEMORY, "body");
+    r->n_large = n;
+    api_places_allow(&h->places, place_of(c), clock_mono_ms(), LARGE_MS);
+    return RC_OK;
+}
+
+/* The head of a request is there.  Who asks before it sends is told at once. */
+static enum MHD_Result begin_request(struct api_http *h, struct MHD_Connection *c,
+                                     const char *method, const char *url, struct request *r)
+{
+    const struct api_route *route = api_route_of(method, url);
+
+    if (!route || route->body != API_FILES || admit_large(h, c, route, r, &r->refused) == RC_OK)
+        return MHD_YES;
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT)
+               ? answer_error(h, c, &r->refused)
+               : MHD_YES;
+}
+
+/* A part of the body; what is too much is read and dropped: the answer comes behind it. */
+static void take_body(struct request *r, const char *data, size_t n)
+{
+    uint8_t *body = r->large ? r->large : r->body;
+    const size_t max = r->large ? r->n_large : API_BODY_MAX;
+    const size_t room = max + 1 - r->n;
+
+    if (r->refused.rc != RC_OK)
+        return;
+    memcpy(body + r->n, data, n < room ? n : room);
+    r->n += n < room ? n : room;
+    r->bad = r->bad || r->n > max;
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *n_data, void **state)
@@ -606,21 +684,16 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     if (!r) {
         r = calloc(1, sizeof *r);
         *state = r;
-        return r ? MHD_YES : MHD_NO;
+        return r ? begin_request(http, c, method, url, r) : MHD_NO;
     }
     if (*n_data > 0) {
-        size_t room = sizeof r->body - r->n;
-        size_t n = *n_data < room ? *n_data : room;
-
-        memcpy(r->body + r->n, data, n);
-        r->n += n;
-        r->bad = r->bad || r->n > API_BODY_MAX;
+        take_body(r, data, *n_data);
         *n_data = 0;
-        return MHD_YES; /* the rest is read and dropped: the answer comes behind it */
+        return MHD_YES;
     }
     r->parsed.method = method;
     r->parsed.path = url;
-    r->parsed.body = (struct bytes){ .p = r->body, .n = r->n };
+    r->parsed.body = (struct bytes){ .p = r->large ? r->large : r->body, .n = r->n };
     r->parsed.printed = accepts_printed(c);
     (void)MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, take_param, r);
     api_places_allow(&http->places, place_of(c), clock_mono_ms(), ANSWER_MS);
@@ -631,10 +704,15 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state,
                          enum MHD_RequestTerminationCode why)
 {
     struct api_http *http = arg;
+    struct request *r = *state;
 
     (void)why;
     api_places_rest(&http->places, place_of(c), clock_mono_ms(), (uint64_t)IDLE_S * 1000);
-    free(*state);
+    if (r && r->admitted)
+        api_large_give(&http->large, &r->who);
+    if (r)
+        free(r->large);
+    free(r);
     *state = NULL;
 }
 
@@ -690,6 +768,8 @@ enum rc api_http_start(const struct api_http_options *options, struct api_http *
     h->mutual = options->ca != NULL;
     h->rate = (struct api_rate){ .per_s = RATE_PER_S, .burst = RATE_BURST };
     h->failures = (struct api_rate){ .per_s = FAILURES_PER_S, .burst = FAILURES_BURST };
+    h->files = (struct api_rate){ .per_s = FILES_PER_S, .burst = FILES_BURST };
+    api_large_init(&h->large);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     api_runner_init(&h->runner, h->home);
@@ -728,6 +808,7 @@ void api_http_stop(struct api_http **http)
     (void)pthread_cond_destroy(&h->changed);
     (void)pthread_mutex_destroy(&h->news);
     api_places_done(&h->places);
+    api_large_done(&h->large);
     (void)pthread_mutex_destroy(&h->rates);
     api_runner_done(&h->runner);
     free(h);

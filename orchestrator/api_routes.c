@@ -55,6 +55,13 @@ const struct api_route api_routes[] = {
       .key = "id", .roles = MAY_APPROVE, .body = API_WHY, .own = API_OWN_ROLLOUT },
     { .method = "POST", .path = "/v1/rollouts/{}/deny", .variable = API_NUMBER, .command = "rollout deny", .list = "rollouts",
       .key = "id", .roles = MAY_APPROVE, .body = API_WHY_NEEDED, .own = API_OWN_ROLLOUT },
+    { .method = "POST", .path = "/v1/rollouts/{}/undo", .what = API_PLAN_UNDO, .variable = API_NUMBER, .roles = BIT(API_OPERATOR),
+      .body = API_FILES },
+    { .method = "POST", .path = "/v1/plans", .what = API_PLAN_ASK, .roles = BIT(API_OPERATOR), .body = API_FILES },
+    { .method = "POST", .path = "/v1/plans/{}/apply", .what = API_PLAN_GIVE, .variable = API_DIGEST, .roles = BIT(API_OPERATOR),
+      .body = API_FILES },
+    { .method = "POST", .path = "/v1/delegations", .what = API_DELEGATION, .roles = BIT(API_TENANT), .body = API_FILES,
+      .own = API_OWN_PATH },
     { .method = "GET", .path = "/v1/passes", .command = "passes", .roles = STAFF, .options = "since until" },
     { .method = "GET", .path = "/v1/satellites/{}/passes", .variable = API_NAME, .command = "passes", .roles = STAFF,
       .options = "since until" },
@@ -79,7 +86,7 @@ const struct api_route api_routes[] = {
     { .method = "GET", .path = "/v1/links", .command = "link status", .list = "satellites", .key = "id", .roles = STAFF },
     { .method = "GET", .path = "/v1/links/{}", .variable = API_NAME, .command = "link status", .list = "satellites", .key = "id",
       .roles = STAFF },
-    { .method = "GET", .path = "/v1/trust", .command = "trust status", .roles = STAFF },
+    { .method = "GET", .path = "/v1/trust", .command = "trust status", .roles = ALL, .own = API_OWN_TRUST },
     { .method = "GET", .path = "/v1/trust/{}", .variable = API_NAME, .command = "trust status", .roles = STAFF },
     { 0 },
 };
@@ -121,7 +128,7 @@ const char *api_option_kind(const struct api_route *route, const char *name)
 
 const char *api_body_name(enum api_body body)
 {
-    static const char *const names[] = { "", "reason", "why", "why" };
+    static const char *const names[] = { "", "reason", "why", "why", "" };
 
     return names[body];
 }

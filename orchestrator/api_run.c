@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/api_run.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "orchestrator/api_once.h"
+#include "orchestrator/api_plan.h"
 #include "orchestrator/cmd.h"
 #include "orchestrator/home.h"
 
@@ -13,12 +15,14 @@ void api_runner_init(struct api_runner *runner, const char *home)
 {
     *runner = (struct api_runner){ .home = home };
     (void)pthread_mutex_init(&runner->turn, NULL);
+    (void)pthread_mutex_init(&runner->plans, NULL);
     (void)pthread_cond_init(&runner->idle, NULL);
 }
 
 void api_runner_done(struct api_runner *runner)
 {
     (void)pthread_cond_destroy(&runner->idle);
+    (void)pthread_mutex_destroy(&runner->plans);
     (void)pthread_mutex_destroy(&runner->turn);
 }
 
@@ -47,23 +51,24 @@ static bool is_change(const struct api_call *call)
     return strcmp(call->route->method, "GET") != 0;
 }
 
-static struct api_answer run(struct api_runner *runner, const struct api_call *call,
-                             const struct acting *who)
+void api_run_words(struct api_runner *runner, const char *const *word, size_t n,
+                   const struct api_looks *looks, const struct acting *who, struct api_ran *ret)
 {
-    scoped(api_ran_done) struct api_ran ran = { .code = CLI_FAILED };
+    struct api_ran ran = { .code = CLI_FAILED };
     char name[] = "berth", home_option[] = "--home";
     char as[AUDIT_WHO_CAP];
     char *argv[API_WORDS_MAX + 4] = { name, home_option, (char *)(uintptr_t)runner->home };
     struct cli_io io = { .out = open_memstream(&ran.out, &ran.n_out),
                          .err = open_memstream(&ran.err, &ran.n_err),
-                         .columns = call->columns };
+                         .columns = looks->columns };
     int argc = 3;
 
-    for (size_t i = 0; i < call->n_words; i++)
-        argv[argc++] = (char *)(uintptr_t)call->word[i];
+    assert(n <= API_WORDS_MAX);
+    for (size_t i = 0; i < n; i++)
+        argv[argc++] = (char *)(uintptr_t)word[i];
     if (io.out && io.err) {
         (void)snprintf(as, sizeof as, APPROVALS_API "%.50s", who->who.name);
-        begin_command(runner, is_change(call));
+        begin_command(runner, looks->change);
         store_act_as(as);
         acting_set(who);
         ran.code = cli_run(cmd_tables, argc, argv, &io);
@@ -76,6 +81,19 @@ static struct api_answer run(struct api_runner *runner, const struct api_call *c
     if (io.err)
         (void)fclose(io.err);
     ran.again = io.again;
+    *ret = ran;
+}
+
+static struct api_answer run(struct api_runner *runner, const struct api_request *request,
+                             const struct api_call *call, const struct acting *who)
+{
+    scoped(api_ran_done) struct api_ran ran = { .code = CLI_FAILED };
+
+    if (call->route->body == API_FILES)
+        return api_plan(runner, request, call, who);
+    api_run_words(runner, call->word, call->n_words,
+                  &(struct api_looks){ .columns = call->columns, .change = is_change(call) }, who,
+                  &ran);
     return api_answer_ran(call, &who->who, &ran);
 }
 
@@ -101,7 +119,7 @@ struct api_answer api_run(struct api_runner *runner, const struct api_request *r
     struct err err = { 0 };
 
     if (!key || !is_change(call))
-        return run(runner, call, who);
+        return run(runner, request, call, who);
     {
         scoped(home_close) struct home home = HOME_NONE;
         enum rc rc = home_open(runner->home, false, &home, &err);
@@ -114,7 +132,7 @@ struct api_answer api_run(struct api_runner *runner, const struct api_request *r
     }
     if (answer.text)
         return answer;
-    answer = run(runner, call, who);
+    answer = run(runner, request, call, who);
     if (answer.text)
         keep(runner, &once, &answer);
     return answer;

@@ -86,6 +86,16 @@ static bool own_item(const json_t *item, const char *tenant)
                   (strcmp(keys[i - 1], "id") == 0 && strcmp(is, tenant) == 0));
 }
 
+/* What a tenant signs a delegation by: the mission, its grant, its teams. */
+static void own_trust(json_t *trust, const char *tenant)
+{
+    static const char *const shown[] = { "mission", "root_version", "grants", "teams" };
+
+    keep_only(trust, shown, sizeof shown / sizeof shown[0]);
+    keep_own(json_object_get(trust, "grants"), tenant);
+    keep_own(json_object_get(trust, "teams"), tenant);
+}
+
 static void show_own(const struct api_call *call, const char *tenant, json_t *answer)
 {
     json_t *list = call->route->list ? json_object_get(answer, call->route->list) : NULL;
@@ -93,7 +103,9 @@ static void show_own(const struct api_call *call, const char *tenant, json_t *an
 
     if (api_all_own(call->route))
         return;
-    if (!list)
+    if (call->route->own == API_OWN_TRUST)
+        own_trust(answer, tenant);
+    else if (!list)
         own_satellite(answer, tenant);
     else
         keep_only(answer, &call->route->list, 1);
@@ -236,6 +248,7 @@ unsigned api_status(enum rc rc)
         { RC_ROLLOUT_STATE, 409 },
         { RC_PLAN_STALE, 409 },
         { RC_EXISTS, 409 },
+        { RC_TOO_LARGE, 413 },
         { RC_API_LIMIT, 429 },
         { RC_API_KEY, 422 },
         { RC_API_KEY_OPEN, 409 },
@@ -250,7 +263,7 @@ unsigned api_status(enum rc rc)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].rc == rc)
             return rows[i].status;
-    return cli_exit_of(rc) == CLI_DENIED ? 403 : 500;
+    return cli_exit_of(rc) == CLI_DENIED ? 403 : rc_class(rc) == RC_CLASS_REFUSED ? 409 : 500;
 }
 
 json_t *api_error(const struct err *err, const char *fix)

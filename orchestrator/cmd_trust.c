@@ -66,12 +66,18 @@ static json_t *grants_json(struct cli *cli, const struct trust *trust)
     size_t n = trust_grants(trust, grants, TENANTS_MAX);
 
     for (size_t i = 0; i < n; i++) {
+        json_t *keys = json_array();
+
+        for (uint32_t k = 0; k < grants[i]->keys.n; k++)
+            (void)json_array_append_new(
+                keys, json_hex((struct bytes){ grants[i]->keys.key[k].id, KEY_ID_SIZE }));
         cli_say(cli, "grant %-16s epoch %llu, %u of %u keys", grants[i]->tenant,
                 (unsigned long long)grants[i]->epoch, grants[i]->keys.threshold, grants[i]->keys.n);
-        (void)json_array_append_new(list,
-                                    json_pack("{s:s, s:o, s:o}", "tenant", grants[i]->tenant,
-                                              "epoch", json_uint(grants[i]->epoch), "expires_ms",
-                                              json_uint(grants[i]->expires_ms)));
+        (void)json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:i, s:o}", "tenant",
+                                                    grants[i]->tenant, "epoch",
+                                                    json_uint(grants[i]->epoch), "expires_ms",
+                                                    json_uint(grants[i]->expires_ms), "threshold",
+                                                    (int)grants[i]->keys.threshold, "keys", keys));
     }
     return list;
 }

@@ -102,7 +102,7 @@ static const struct {
     [FLEET] = { "fleet", BIT(PLAN_ASK), BIT(PLAN_ASK) },
     [STAGED] = { "staged", ASKS, 0 },
     [TOKEN_LIFE] = { "token_life", ASKS, 0 },
-    [DELTAS] = { "deltas", ASKS, 0 },
+    [DELTAS] = { "deltas", BIT(PLAN_ASK), 0 },
     [RATE] = { "rate", ASKS, 0 },
     [PASS] = { "pass", ASKS, 0 },
     [COLUMNS] = { "columns", ASKS, 0 },

@@ -93,7 +93,7 @@ def contract():
             real = real.replace(f"/v1/{named}/{{id}}", f"/v1/{named}/aurora-1")
         for named in ("tenants", "packages"):
             real = real.replace(f"/v1/{named}/{{id}}", f"/v1/{named}/acme")
-        real = real.replace("{id}", str(rollout)).replace("{satellite}/{tenant}/{payload}", "aurora-1/acme/cam")
+        real = real.replace("{plan}", "0" * 64).replace("{id}", str(rollout)).replace("{satellite}/{tenant}/{payload}", "aurora-1/acme/cam")
         needed = [p["name"] + "=" + p["example"] for p in methods.get("get", {}).get("parameters", []) if p.get("in") == "query" and p.get("required")]
         real += "?" + "&".join(needed) if needed else ""
         for method, operation in methods.items():
@@ -179,7 +179,7 @@ def roles():
     for hidden in (other, 999):  # another's is as if it were not there
         assert get(f"/v1/rollouts/{hidden}", "tenant", 404)["error"]["code_name"] == "NOT_FOUND"
     get("/v1/satellites?label=plane%3Dp1", "tenant", 400)
-    for path in ("/v1/links", "/v1/trust", "/metrics"):
+    for path in ("/v1/links", "/v1/trust/aurora-1", "/metrics"):
         get(path, "tenant", 403)
     assert get("/v1/me", "tenant") == {"name": "acme-eyes", "role": "tenant", "tenant": "acme"}
     for who, verb, status in (("viewer", "pause", 403), ("approver", "abort", 403), ("tenant", "pause", 403), ("safety", "resume", 403), ("safety", "promote", 403),

@@ -39,7 +39,9 @@ static void lets_in_whom_the_table_says(void **state)
     (void)state;
     for (const struct api_route *r = api_routes; r->path; r++, n++) {
         char path[API_PATH_MAX] = "";
-        static const char *const parts[] = { "7", "acme", "cam" };
+        static const char digest[] =
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        const char *const parts[] = { r->variable == API_DIGEST ? digest : "7", "acme", "cam" };
         size_t len = 0, part = 0;
 
         for (const char *p = r->path; *p; p++) {
@@ -65,6 +67,8 @@ static void lets_in_whom_the_table_says(void **state)
 
         if (strstr(r->path, "/approve") || strstr(r->path, "/deny") || strstr(r->path, "/force"))
             may |= 1U << API_APPROVER;
+        if (r->what == API_DELEGATION) /* signed by the tenant, and of no other */
+            may = 1U << API_TENANT;
         if (strcmp(r->method, "GET") != 0)
             assert_int_equal(r->roles & ~may, 0);
     }
@@ -154,11 +158,21 @@ static void takes_no_other_path(void **state)
         "/V1/me",
         "/metrics/",
     };
+    static const char *const plans[] = {
+        "/v1/plans/7/apply",
+        "/v1/plans//apply",
+        "/v1/plans/../apply",
+        "/v1/plans/0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef/apply",
+        "/v1/plans/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde/apply",
+        "/v1/plans/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0/apply",
+    };
     struct api_call call;
 
     (void)state;
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         assert_rc(match("GET", paths[i], "", API_OPERATOR, &call), RC_NOT_FOUND);
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++)
+        assert_rc(match("POST", plans[i], "{}", API_OPERATOR, &call), RC_NOT_FOUND);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------
@@ -226,6 +240,13 @@ static void shows_a_tenant_its_own(void **state)
         "/v1/satellites", &acme, NULL, fleet,
         "{\"next\": null, \"satellites\": [{\"id\": \"a\", \"verdict\": \"pending\","
         "\"report_age_ms\": 1, \"payloads\": [{\"tenant\": \"acme\", \"name\": \"x\"}]}]}");
+    assert_shape("/v1/trust", &acme, NULL,
+                 "{\"mission\": \"aa\", \"root_version\": 1, \"operator_keys\": {}, \"revoked\": "
+                 "[{\"tenant\": \"zenith\"}], \"grants\": [{\"tenant\": \"acme\", \"epoch\": 1}, "
+                 "{\"tenant\": \"zenith\", \"epoch\": 2}], \"teams\": [{\"tenant\": \"zenith\"}], "
+                 "\"satellites\": [{\"id\": \"a\"}]}",
+                 "{\"mission\": \"aa\", \"root_version\": 1, \"grants\": [{\"tenant\": \"acme\", "
+                 "\"epoch\": 1}], \"teams\": []}");
     /* fields can take away, never add */
     assert_shape("/v1/satellites", &acme, "events,agent,id", fleet,
                  "{\"next\": null, \"satellites\": [{\"id\": \"a\"}]}");

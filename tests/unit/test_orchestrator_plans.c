@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The directory of plans: whole or not there, each token's own room, over when its time is.
+ */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "orchestrator/api_large.h"
+#include "orchestrator/plans.h"
+
+#define NOW_MS 1796040000000U
+#define DAY_MS (24U * 3600U * 1000U)
+
+static char dir[64];
+static struct home home = HOME_NONE;
+static struct err err;
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/berth-plans-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    assert_rc(home_open(dir, true, &home, &err), RC_OK);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    home_close(&home);
+    return fs_remove_tree(AT_FDCWD, dir, &err) == RC_OK ? 0 : -1;
+}
+
+static struct plans open_plans(const struct plans_limits *limits, uint64_t now_ms)
+{
+    struct plans plans = PLANS_NONE;
+
+    assert_rc(plans_open(&home, limits, now_ms, &plans, &err), RC_OK);
+    return plans;
+}
+
+/* A plan of one file that has so many bytes, with one request that is like no other's. */
+static enum rc keep(const struct plans *plans, const char *token, uint64_t made_ms, size_t size,
+                    struct plan_kept *ret)
+{
+    static unsigned times;
+    scoped(free_ptr) uint8_t *content = calloc(1, size + 1);
+    struct plan_file file = { .name = "fleet.yaml", .bytes = content, .n = size };
+    const struct plan_body body = { .n = 1, .file = &file, .fleet = file.name };
+    struct plan_file *asked = NULL;
+    char path[PATH_MAX], text[32];
+    size_t n = 0;
+
+    *ret = (struct plan_kept){ .fleet = "fleet.yaml", .hash = "50dc", .made_ms = made_ms };
+    assert_non_null(content);
+    assert_rc(plans_begin(plans, &body, &err), RC_OK);
+    assert_rc(plans_path(plans, NULL, NULL, PLANS_ASKED, "order-a.request", path, &err), RC_OK);
+    (void)snprintf(text, sizeof text, "%u", times++);
+    scoped(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_rc(fs_write_all(fd, bytes_of(text), &err), RC_OK);
+    assert_rc(plans_asked(plans, &asked, &n, &err), RC_OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(asked[0].name, "order-a");
+    enum rc rc = plans_keep(plans, token, asked, n, ret, &err);
+
+    plan_files_free(asked, n);
+    return rc;
+}
+
+#define assert_found(plans, token, plan, now, want)                                                \
+    do {                                                                                           \
+        struct plan_kept found_;                                                                   \
+        assert_rc(plans_find(plans, token, (plan)->id, now, &found_, &err), want);                 \
+    } while (0)
+
+static void keeps_it_for_a_day(void **state)
+{
+    scoped(plans_close) struct plans plans = open_plans(&plans_limits, NOW_MS);
+    struct plan_kept plan, found;
+    char path[PATH_MAX];
+    struct stat st;
+
+    (void)state;
+    assert_rc(keep(&plans, "op", NOW_MS, 10, &plan), RC_OK);
+    assert_rc(plans_find(&plans, "op", plan.id, NOW_MS + DAY_MS - 1, &found, &err), RC_OK);
+    assert_string_equal(found.hash, "50dc");
+    assert_string_equal(found.fleet, "fleet.yaml");
+    assert_int_equal(found.undo, 0);
+    assert_rc(plans_path(&plans, "op", plan.id, PLANS_FILES, "fleet.yaml", path, &err), RC_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_found(&plans, "op", &plan, NOW_MS + DAY_MS, RC_NOT_FOUND);
+    assert_found(&plans, "op", &plan, NOW_MS - DAY_MS, RC_NOT_FOUND); /* of a clock that is wrong */
+    assert_found(&plans, "other", &plan, NOW_MS, RC_NOT_FOUND);
+    assert_found(&plans, "../op", &plan, NOW_MS, RC_NOT_FOUND);
+    assert_rc(plans_find(&plans, "op", "..", NOW_MS, &found, &err), RC_NOT_FOUND);
+    plans_close(&plans);
+    plans = open_plans(&plans_limits, NOW_MS + DAY_MS);
+    assert_int_equal(stat(path, &st), -1); /* and it is gone */
+}
+
+static void has_one_user_at_a_time(void **state)
+{
+    scoped(plans_close) struct plans plans = open_plans(&plans_limits, NOW_MS), other = PLANS_NONE;
+
+    (void)state;
+    assert_rc(plans_open(&home, &plans_limits, NOW_MS, &other, &err), RC_BUSY);
+    plans_close(&plans);
+    other = open_plans(&plans_limits, NOW_MS);
+}
+
+static void makes_room_among_ones_own(void **state)
+{
+    static const struct plans_limits limits = {
+        .ms = DAY_MS, .each = 2, .all = 3, .bytes_each = 1U << 20U, .bytes_all = 2U << 20U
+    };
+    scoped(plans_close) struct plans plans = open_plans(&limits, NOW_MS);
+    struct plan_kept a[3], b[2], c, large;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        assert_rc(keep(&plans, "a", NOW_MS + i, 10, &a[i]), RC_OK);
+    assert_found(&plans, "a", &a[0], NOW_MS, RC_NOT_FOUND);
+    assert_found(&plans, "a", &a[1], NOW_MS, RC_OK);
+    assert_found(&plans, "a", &a[2], NOW_MS, RC_OK);
+    assert_rc(keep(&plans, "b", NOW_MS + 9, 10, &b[0]), RC_OK);
+    /* all have three: b's next takes the place of its own, and c has none */
+    assert_rc(keep(&plans, "b", NOW_MS + 10, 10, &b[1]), RC_OK);
+    assert_found(&plans, "b", &b[0], NOW_MS, RC_NOT_FOUND);
+    assert_found(&plans, "b", &b[1], NOW_MS, RC_OK);
+    assert_rc(keep(&plans, "c", NOW_MS + 11, 10, &c), RC_NO_SPACE);
+    assert_found(&plans, "a", &a[1], NOW_MS, RC_OK);
+    assert_found(&plans, "a", &a[2], NOW_MS, RC_OK);
+    /* bytes count the same way */
+    assert_rc(keep(&plans, "a", NOW_MS + 12, 900000, &large), RC_OK);
+    assert_found(&plans, "a", &a[1], NOW_MS, RC_NOT_FOUND);
+    assert_rc(keep(&plans, "a", NOW_MS + 13, 1U << 20U, &c), RC_NO_SPACE);
+    assert_found(&plans, "b", &b[1], NOW_MS, RC_OK);
+}
+
+/* Its fleet file is read by others for as long as it is the one that was applied last. */
+static void keeps_what_is_in_use(void **state)
+{
+    static const struct plans_limits limits = {
+        .ms = DAY_MS, .each = 1, .all = 1, .bytes_each = 1U << 20U, .bytes_all = 1U << 20U
+    };
+    struct plans plans = open_plans(&limits, NOW_MS);
+    struct plan_kept one, two, three;
+    char path[PATH_MAX];
+
+    (void)state;
+    assert_rc(keep(&plans, "a", NOW_MS, 10, &one), RC_OK);
+    assert_rc(plans_path(&plans, "a", one.id, PLANS_FILES, "fleet.yaml", path, &err), RC_OK);
+    plans_close(&plans);
+    assert_rc(store_set(home.store, HOME_FLEET_FILE, path, &err), RC_OK);
+    plans = open_plans(&limits, NOW_MS + 2 * DAY_MS);
+    assert_int_equal(access(path, R_OK), 0);
+    assert_rc(keep(&plans, "a", NOW_MS + 2 * DAY_MS, 10, &two), RC_OK);
+    assert_rc(keep(&plans, "a", NOW_MS + 2 * DAY_MS + 1, 10, &three), RC_OK);
+    assert_int_equal(access(path, R_OK), 0);
+    assert_found(&plans, "a", &two, NOW_MS + 2 * DAY_MS, RC_NOT_FOUND);
+    plans_close(&plans);
+    assert_rc(store_set(home.store, HOME_FLEET_FILE, "/elsewhere/fleet.yaml", &err), RC_OK);
+    plans = open_plans(&limits, NOW_MS + 2 * DAY_MS);
+    assert_int_equal(access(path, R_OK), -1);
+    assert_found(&plans, "a", &three, NOW_MS + 2 * DAY_MS, RC_OK);
+    plans_close(&plans);
+}
+
+/* A process that ends anywhere leaves what can be read or nothing; what is damaged goes. */
+static void removes_what_was_left(void **state)
+{
+    struct plans plans = open_plans(&plans_limits, NOW_MS);
+    struct plan_kept plan, damaged;
+    char path[PATH_MAX];
+
+    (void)state;
+    assert_rc(keep(&plans, "a", NOW_MS, 10, &plan), RC_OK);
+    assert_rc(keep(&plans, "a", NOW_MS, 10, &damaged), RC_OK);
+    plans_close(&plans);
+    (void)snprintf(path, sizeof path, "plans/kept/a/%s/plan", damaged.id);
+    assert_rc(fs_write_file(home.dirfd, path, bytes_of("{\"hash\": 7"), 0600, &err), RC_OK);
+    assert_rc(fs_make_dirs(home.dirfd, "plans/new/files", 0700, &err), RC_OK);
+    assert_rc(fs_make_dirs(home.dirfd, "plans/old/files", 0700, &err), RC_OK);
+    assert_rc(fs_make_dirs(home.dirfd, "plans/kept/a/half", 0700, &err), RC_OK);
+    plans = open_plans(&plans_limits, NOW_MS);
+    assert_int_equal(faccessat(home.dirfd, "plans/new", F_OK, 0), -1);
+    assert_int_equal(faccessat(home.dirfd, "plans/old", F_OK, 0), -1);
+    assert_int_equal(faccessat(home.dirfd, "plans/kept/a/half", F_OK, 0), -1);
+    assert_found(&plans, "a", &damaged, NOW_MS, RC_NOT_FOUND);
+    assert_found(&plans, "a", &plan, NOW_MS, RC_OK);
+    plans_close(&plans);
+}
+
+/* Killed at any moment of keeping plans: the next one finds whole ones only, and goes on. */
+static void is_whole_after_a_kill(void **state)
+{
+    (void)state;
+    for (unsigned ms = 0; ms < 12; ms++) {
+        int ends[2];
+        char word;
+
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        const pid_t child = fork();
+
+        if (child == 0) {
+            struct plans plans = PLANS_NONE;
+            struct plan_kept plan;
+
+            while (plans_open(&home, &plans_limits, NOW_MS, &plans, &err) == RC_OK &&
+                   keep(&plans, "a", NOW_MS, 5000, &plan) == RC_OK) {
+                (void)!write(ends[1], "k", 1);
+                plans_close(&plans);
+            }
+            _exit(1);
+        }
+        assert_true(child > 0);
+        for (unsigned i = 0; i <= ms % 3; i++) /* it is well under way */
+            assert_int_equal(read(ends[0], &word, 1), 1);
+        (void)poll(NULL, 0, (int)ms);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+
+        scoped(plans_close) struct plans plans = open_plans(&plans_limits, NOW_MS);
+        struct plan_kept plan;
+
+        assert_rc(keep(&plans, "a", NOW_MS, 10, &plan), RC_OK);
+        assert_found(&plans, "a", &plan, NOW_MS, RC_OK);
+    }
+}
+
+/* ---- bodies at once ----------------------------------------------------------------------------
+ */
+
+static void lets_two_send_at_a_time(void **state)
+{
+    static const struct api_who who[] = {
+        { .name = "a", .role = API_OPERATOR }, { .name = "b", .role = API_OPERATOR },
+        { .name = "c", .role = API_OPERATOR }, { .name = "t", .role = API_TENANT },
+        { .name = "u", .role = API_TENANT },   { .name = "v", .role = API_TENANT }
+    };
+    struct api_large large;
+    size_t n = 99;
+
+    (void)state;
+    api_large_init(&large);
+    for (size_t k = 0; k < 6; k += 3) { /* tenants do not stand in the others' way */
+        assert_true(api_large_take(&large, &who[k]));
+        assert_false(api_large_take(&large, &who[k])); /* one of a token */
+        assert_true(api_large_take(&large, &who[k + 1]));
+        assert_false(api_large_take(&large, &who[k + 2]));
+    }
+    api_large_give(&large, &who[0]);
+    assert_true(api_large_take(&large, &who[2]));
+    assert_false(api_large_take(&large, &who[0]));
+    api_large_done(&large);
+
+    assert_true(api_large_length("12582912", &n));
+    assert_int_equal(n, 12582912);
+    static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "0x10", "1e3", "1234567890123" };
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(api_large_length(bad[i], &n));
+    assert_false(api_large_length(NULL, &n));
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(keeps_it_for_a_day),
+        EACH(has_one_user_at_a_time),
+        EACH(makes_room_among_ones_own),
+        EACH(keeps_what_is_in_use),
+        EACH(removes_what_was_left),
+        EACH(is_whole_after_a_kill),
+        cmocka_unit_test(lets_two_send_at_a_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
