@@ -39,8 +39,8 @@
 #define STACK_SIZE ((size_t)1024 * 1024)
 #define RATE_PER_S 50U
 #define RATE_BURST 200U
-#define FILES_PER_S 1U
-#define FILES_BURST 20U
+#define FILES_PER_S 5U
+#define FILES_BURST 50U
 #define FAILURES_PER_S 1U
 #define FAILURES_BURST 20U
 #define LOOK_MS 200U    /* how often the store is asked whether it changed */
