@@ -547,15 +547,14 @@ static void put(struct cbor_out *w, const void *p, size_t n)
     w->n += n;
 }
 
-void cbor_put_head(struct cbor_out *w, enum cbor_major major, uint64_t value)
+/* One with an argument of its own, or for which there is no room.  Apart from the others, which
+ * would pay for its buffer. */
+__attribute__((noinline)) static void put_long_head(struct cbor_out *w, enum cbor_major major,
+                                                    uint64_t value)
 {
     uint8_t buf[9];
     size_t width = 0;
 
-    if (value < ADDITIONAL_1 && !w->full && w->n < w->cap) { /* most of them */
-        w->p[w->n++] = (uint8_t)((unsigned)major << 5 | (unsigned)value);
-        return;
-    }
     if (value >= UINT64_C(1) << 32)
         width = 8;
     else if (value >= UINT64_C(1) << 16)
@@ -576,6 +575,15 @@ void cbor_put_head(struct cbor_out *w, enum cbor_major major, uint64_t value)
     for (size_t i = 0; i < width; i++)
         buf[1 + i] = (uint8_t)(value >> (8 * (width - 1 - i)));
     put(w, buf, 1 + width);
+}
+
+void cbor_put_head(struct cbor_out *w, enum cbor_major major, uint64_t value)
+{
+    if (value >= ADDITIONAL_1 || w->full || w->n >= w->cap) {
+        put_long_head(w, major, value);
+        return;
+    }
+    w->p[w->n++] = (uint8_t)((unsigned)major << 5 | (unsigned)value);
 }
 
 void cbor_put_uint(struct cbor_out *w, uint64_t value)
