@@ -144,15 +144,30 @@ static enum rc diff_removed(const struct plan_input *in, struct plan *plan, uint
     return RC_OK;
 }
 
-static enum rc diff_satellite(struct desired *desired, const struct plan_input *in,
-                              struct plan *plan, uint32_t index, struct err *err)
+/* What a plan is made with, one satellite behind the other. */
+struct making {
+    const struct plan_input *in;
+    struct plan *plan;
+    struct desired *desired;
+    struct plan_hasher *hasher;
+};
+
+static void making_done(struct making *m)
 {
+    desired_free(&m->desired);
+    plan_hasher_free(&m->hasher);
+}
+
+static enum rc diff_satellite(struct making *m, uint32_t index, struct err *err)
+{
+    const struct plan_input *in = m->in;
+    struct plan *plan = m->plan;
     struct plan_satellite *sat = &plan->satellite[index];
     const struct want *before = &in->base[index].order;
     const uint32_t n_before = plan->n_changes;
     struct want order = { 0 };
-    enum rc rc = desired_find(desired, index, &order, err);
-    const bool differs = rc == RC_OK && !desired_is(desired, before);
+    enum rc rc = desired_find(m->desired, index, &order, err);
+    const bool differs = rc == RC_OK && !desired_is(m->desired, before);
 
     for (uint32_t i = 0; rc == RC_OK && differs && i < order.n_lines; i++)
         rc = diff_line(in, plan, index, &order.line[i], err);
@@ -160,12 +175,14 @@ static enum rc diff_satellite(struct desired *desired, const struct plan_input *
         rc = diff_removed(in, plan, index, &order, &before->line[i], err);
     if (rc != RC_OK)
         return rc;
-    if (plan->n_changes == n_before) { /* most: their memory is left untouched unless it must */
-        if (in->base[index].held)
-            sat->withdraws = true;
-        plan->n_withdrawn += in->base[index].held;
-        return RC_OK;
-    }
+    const bool changes = plan->n_changes > n_before, withdraws = !changes && in->base[index].held;
+
+    if (withdraws) /* of most, which do nothing, no memory is touched here */
+        sat->withdraws = true;
+    plan->n_withdrawn += withdraws;
+    rc = plan_hasher_satellite(m->hasher, index, withdraws, err);
+    if (rc != RC_OK || !changes)
+        return rc;
     sat->changes = true;
     sat->first = n_before;
     sat->n = plan->n_changes - n_before;
@@ -173,7 +190,7 @@ static enum rc diff_satellite(struct desired *desired, const struct plan_input *
     plan->bytes += sat->bytes;
     plan->full_bytes += sat->full_bytes;
     sat->order = order;
-    return desired_keep(desired, &sat->order, err);
+    return desired_keep(m->desired, &sat->order, err);
 }
 
 /* ---- rollouts and waves -----------------------------------------------------------------------
@@ -272,8 +289,8 @@ static struct wave_choice choose_waves(const struct plan_input *in, const struct
 
 static enum rc assign_waves(const struct plan_input *in, struct plan *plan, struct err *err)
 {
-    scoped(free_ptr) uint32_t *which = calloc(plan->n_satellites + 1U, sizeof *which);
-    scoped(free_ptr) uint32_t *wave = calloc(plan->n_satellites + 1U, sizeof *wave);
+    scoped(free_ptr) uint32_t *which = calloc(plan->n_changed + 1U, sizeof *which);
+    scoped(free_ptr) uint32_t *wave = calloc(plan->n_changed + 1U, sizeof *wave);
     uint32_t n = 0;
 
     if (!which || !wave)
@@ -282,9 +299,8 @@ static enum rc assign_waves(const struct plan_input *in, struct plan *plan, stru
 
     if (rc != RC_OK)
         return rc;
-    for (uint32_t i = 0; i < plan->n_satellites; i++)
-        if (plan->satellite[i].changes)
-            which[n++] = i;
+    for (uint32_t i = 0; i < plan->n_changes; i += plan->satellite[which[n - 1]].n)
+        which[n++] = plan->change[i].satellite;
 
     struct wave_choice choice = choose_waves(in, plan);
     struct plan_dealing dealing = {
@@ -340,28 +356,34 @@ uint64_t plan_soak_ms(const struct plan *plan, const struct fleet *fleet, uint32
     return longest;
 }
 
-enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err *err)
+static enum rc make_plan(struct making *m, struct err *err)
 {
-    scoped(plan_free) struct plan *plan = calloc(1, sizeof *plan);
-    scoped(desired_free) struct desired *desired = NULL;
-    uint32_t n = in->fleet->n_satellites;
-    enum rc rc = RC_OK;
+    const uint32_t n = m->in->fleet->n_satellites;
+    struct plan *plan = m->plan;
 
-    if (!plan)
-        return err_set(err, RC_NO_MEMORY, "plan");
     plan->n_satellites = n;
     plan->satellite = calloc(n + 1U, sizeof *plan->satellite);
     if (!plan->satellite)
         return err_set(err, RC_NO_MEMORY, "plan");
-    rc = desired_new(in, &plan->arena, &desired, err);
+    enum rc rc = desired_new(m->in, &plan->arena, &m->desired, err);
+
+    if (rc == RC_OK)
+        rc = plan_hasher_new(m->in, &m->hasher, err);
     for (uint32_t i = 0; rc == RC_OK && i < n; i++)
-        rc = diff_satellite(desired, in, plan, i, err);
+        rc = diff_satellite(m, i, err);
     if (rc == RC_OK)
-        rc = assign_waves(in, plan, err);
+        rc = assign_waves(m->in, plan, err);
     if (rc == RC_OK)
-        rc = check_soaks(in, plan, err);
-    if (rc == RC_OK)
-        rc = plan_hash(in, plan, err);
+        rc = check_soaks(m->in, plan, err);
+    return rc == RC_OK ? plan_hasher_end(m->hasher, plan, err) : rc;
+}
+
+enum rc plan_compute(const struct plan_input *in, struct plan **ret, struct err *err)
+{
+    scoped(plan_free) struct plan *plan = calloc(1, sizeof *plan);
+    scoped(making_done) struct making making = { .in = in, .plan = plan };
+    enum rc rc = plan ? make_plan(&making, err) : err_set(err, RC_NO_MEMORY, "plan");
+
     if (rc != RC_OK)
         return rc;
     *ret = plan;

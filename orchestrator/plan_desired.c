@@ -35,6 +35,7 @@ struct desired {
     struct found *found; /* of each want */
     struct entry *entry;
     uint32_t n_entries;
+    bool any_by_id;                        /* of them */
     const struct fleet_satellite *matches; /* whom entries were looked at for last, or NULL */
     uint32_t *matched;                     /* those that select it */
     uint32_t n_matched;
@@ -67,6 +68,7 @@ static void find_entries(struct desired *d)
         if (i == 0 || !same_condition(&fleet->want[i].select, &fleet->want[i - 1].select))
             d->entry[d->n_entries++] =
                 (struct entry){ .first = i, .by_id = strcmp(fleet->want[i].select.key, "id") == 0 };
+        d->any_by_id |= d->entry[d->n_entries - 1].by_id;
         d->entry[d->n_entries - 1].n++;
         d->entry[d->n_entries - 1].holds |= fleet->want[i].hold;
     }
@@ -196,12 +198,11 @@ static bool same_labels(const struct fleet_satellite *a, const struct fleet_sate
            (a->n_labels == 0 || memcmp(a->label, b->label, a->n_labels * sizeof *a->label) == 0);
 }
 
-/* Which entries select it; returns whether one of them holds.  Neighbours in the file mostly have
- * the same labels, and those say the same. */
-static bool match(struct desired *d, const struct fleet_satellite *sat)
+/* Which entries select it; returns whether one of them holds.  alike: it has the labels of the one
+ * before, and those say the same. */
+static bool match(struct desired *d, const struct fleet_satellite *sat, bool alike)
 {
     const struct fleet *fleet = d->in->fleet;
-    const bool alike = d->matches && same_labels(d->matches, sat);
     bool holds = false;
 
     d->n_matched = 0;
@@ -215,7 +216,6 @@ static bool match(struct desired *d, const struct fleet_satellite *sat)
         d->matched[d->n_matched++] = i;
         holds |= entry->holds;
     }
-    d->matches = sat;
     return holds;
 }
 
@@ -249,26 +249,37 @@ static bool is_made(const struct desired *d, const struct made *made)
            (made->n == 0 || memcmp(made->entry, d->matched, made->n * sizeof *made->entry) == 0);
 }
 
+static enum rc find(struct desired *d, uint32_t satellite, bool alike, struct err *err)
+{
+    const bool holds = match(d, &d->in->fleet->satellite[satellite], alike);
+    struct made **slot = slot_of(d);
+    enum rc rc = RC_OK;
+
+    d->last = NULL;
+    if (holds || !is_made(d, *slot))
+        rc = make_lines(d, satellite, err);
+    if (rc == RC_OK && !holds && !is_made(d, *slot))
+        rc = keep_made(d, slot, err);
+    if (rc == RC_OK && !holds)
+        d->last = *slot;
+    return rc;
+}
+
 enum rc desired_find(struct desired *d, uint32_t satellite, struct want *ret, struct err *err)
 {
     const struct fleet *fleet = d->in->fleet;
     const struct fleet_satellite *sat = &fleet->satellite[satellite];
-    enum rc rc = RC_OK;
+    const bool alike = d->matches && same_labels(d->matches, sat);
 
     if (!d->in->base[satellite].known)
         return err_set(err, RC_NO_SATELLITE, "%s:%u: %s", fleet->source, sat->line, sat->id);
-    const bool holds = match(d, sat);
-    struct made **slot = slot_of(d);
+    d->matches = sat; /* neighbours in the file mostly have the same labels */
+    if (!alike || !d->last || d->any_by_id) {
+        enum rc rc = find(d, satellite, alike, err);
 
-    d->last = NULL;
-    if (holds || !is_made(d, *slot)) {
-        rc = make_lines(d, satellite, err);
-        if (rc == RC_OK && !holds)
-            rc = keep_made(d, slot, err);
         if (rc != RC_OK)
             return rc;
     }
-    d->last = holds ? NULL : *slot;
     *ret = d->last ? d->last->want : want_of(&d->order);
     ret->generation = d->in->base[satellite].newest + 1;
     return RC_OK;

@@ -9,6 +9,7 @@
 
 #define PLAN_RECORD_MAX 8192U   /* lines of one satellite: at most PAYLOADS_MAX */
 #define PLAN_RECORDS_MAX 65536U /* several satellites */
+#define PLAN_KNOWN 256U         /* a power of two */
 
 static enum rc add_record(struct sha256 *hash, const struct cbor_out *w, struct err *err)
 {
@@ -18,23 +19,46 @@ static enum rc add_record(struct sha256 *hash, const struct cbor_out *w, struct 
     return rc == RC_OK ? sha256_add(hash, record, err) : rc;
 }
 
-/* Records of satellites on their way into the hash, many at a time.  Most orders are as the one
- * before: what was written of that is taken again. */
-struct records {
+/* Lines that were written before are the number under which they are known, so that each is hashed
+ * once: what falls under which number, and when another takes its place, follows from what was
+ * written alone, so records that differ in full differ here. */
+struct plan_hasher {
+    const struct plan_input *in;
     struct sha256 *hash;
-    struct cbor_out w;
-    const struct want *last; /* whose lines are in w */
-    size_t at, n;            /* and where */
+    struct cbor_out w;             /* records on their way into it, many at a time */
+    struct want known[PLAN_KNOWN]; /* by want_mark */
+    uint32_t last;                 /* of them: most are as the one before */
+    uint8_t buf[PLAN_RECORDS_MAX];
 };
 
-static void put_lines(struct records *r, const struct want *order)
+void plan_hasher_free(struct plan_hasher **hasher)
+{
+    if (!*hasher)
+        return;
+    sha256_free(&(*hasher)->hash);
+    free(*hasher);
+    *hasher = NULL;
+}
+
+static bool shares_lines(const struct want *a, const struct want *b)
+{
+    return a->line == b->line && a->n_lines == b->n_lines;
+}
+
+static void put_lines(struct plan_hasher *r, const struct want *order)
 {
     struct cbor_out *w = &r->w;
-    const size_t at = w->n;
 
-    if (r->last && r->last->n_lines == order->n_lines &&
-        (r->last->line == order->line || want_same_lines(r->last, order))) {
-        cbor_put_raw(w, (struct bytes){ w->p + r->at, r->n });
+    if (order->n_lines == 0) {
+        cbor_put_array(w, 0);
+        return;
+    }
+    if (!shares_lines(&r->known[r->last], order))
+        r->last = want_mark(order) % PLAN_KNOWN;
+    struct want *known = &r->known[r->last];
+
+    if (shares_lines(known, order) || want_same_lines(known, order)) {
+        cbor_put_uint(w, r->last);
         return;
     }
     cbor_put_array(w, order->n_lines);
@@ -44,54 +68,77 @@ static void put_lines(struct records *r, const struct want *order)
         cbor_put_text(w, order->line[i].name);
         cbor_put_bstr(w, (struct bytes){ order->line[i].manifest.b, DIGEST_SIZE });
     }
-    if (order->n_lines > 0) {
-        r->last = order;
-        r->at = at;
-        r->n = w->n - at;
-    }
+    *known = *order;
 }
 
-static enum rc flush(struct records *r, struct err *err)
+static enum rc flush(struct plan_hasher *r, struct err *err)
 {
     enum rc rc = add_record(r->hash, &r->w, err);
 
     r->w.n = 0;
-    r->last = NULL;
     return rc;
 }
 
-static enum rc hash_satellite(const struct plan_input *in, const struct plan *plan, uint32_t index,
-                              struct records *r, struct err *err)
+/* Room for one more record, whatever its lines are. */
+static enum rc flush_if_full(struct plan_hasher *r, struct err *err)
 {
-    static_assert(PAYLOADS_MAX * (2U * (NAME_CAP + 1U) + DIGEST_SIZE + 4U) < PLAN_RECORD_MAX,
+    static_assert(PAYLOADS_MAX * (2U * (NAME_CAP + 1U) + DIGEST_SIZE + 4U) + 256U < PLAN_RECORD_MAX,
                   "all lines of one satellite fit into a record");
-    const struct plan_base *base = &in->base[index];
-    const struct plan_satellite *sat = &plan->satellite[index];
-    struct cbor_out *w = &r->w;
 
-    cbor_put_array(w, 9);
-    cbor_put_text(w, in->fleet->satellite[index].id);
-    cbor_put_uint(w, sat->changes ? in->fleet->satellite[index].period_ms : 0);
-    cbor_put_bool(w, sat->withdraws);
-    cbor_put_uint(w, base->newest);
-    cbor_put_uint(w, base->order.generation);
-    put_lines(r, &base->order);
-    cbor_put_uint(w, sat->changes ? sat->wave + 1 : 0);
-    cbor_put_uint(w, sat->order.generation);
-    put_lines(r, &sat->order);
-    return w->cap - w->n < 2U * PLAN_RECORD_MAX ? flush(r, err) : RC_OK;
+    return r->w.cap - r->w.n < PLAN_RECORD_MAX ? flush(r, err) : RC_OK;
 }
 
-static enum rc hash_satellites(const struct plan_input *in, const struct plan *plan,
-                               struct sha256 *hash, struct err *err)
+enum rc plan_hasher_new(const struct plan_input *in, struct plan_hasher **ret, struct err *err)
 {
-    scoped(free_ptr) uint8_t *buf = malloc(PLAN_RECORDS_MAX);
-    struct records r = { .hash = hash, .w = { .p = buf, .cap = PLAN_RECORDS_MAX } };
-    enum rc rc = buf ? RC_OK : err_set(err, RC_NO_MEMORY, "plan");
+    scoped(plan_hasher_free) struct plan_hasher *r = malloc(sizeof *r);
 
-    for (uint32_t i = 0; rc == RC_OK && i < plan->n_satellites; i++)
-        rc = hash_satellite(in, plan, i, &r, err);
-    return rc == RC_OK ? flush(&r, err) : rc;
+    if (!r)
+        return err_set(err, RC_NO_MEMORY, "plan");
+    r->in = in;
+    r->hash = NULL;
+    r->w = (struct cbor_out){ .p = r->buf, .cap = sizeof r->buf };
+    r->last = 0;
+    memset(r->known, 0, sizeof r->known);
+    enum rc rc = sha256_new(&r->hash, err);
+
+    if (rc != RC_OK)
+        return rc;
+    cbor_put_text(&r->w, "berth plan 6");
+    cbor_put_text(&r->w, in->fleet->name);
+    cbor_put_uint(&r->w, in->rollouts);
+    cbor_put_uint(&r->w, in->fleet->n_satellites);
+    *ret = r;
+    r = NULL;
+    return RC_OK;
+}
+
+enum rc plan_hasher_satellite(struct plan_hasher *r, uint32_t satellite, bool withdraws,
+                              struct err *err)
+{
+    const struct plan_base *base = &r->in->base[satellite];
+
+    cbor_put_array(&r->w, 5);
+    cbor_put_text(&r->w, r->in->fleet->satellite[satellite].id);
+    cbor_put_bool(&r->w, withdraws);
+    cbor_put_uint(&r->w, base->newest);
+    cbor_put_uint(&r->w, base->order.generation);
+    put_lines(r, &base->order);
+    return flush_if_full(r, err);
+}
+
+/* What becomes of one that changes. */
+static enum rc hash_changed(struct plan_hasher *r, const struct plan *plan, uint32_t satellite,
+                            struct err *err)
+{
+    const struct plan_satellite *sat = &plan->satellite[satellite];
+
+    cbor_put_array(&r->w, 5);
+    cbor_put_uint(&r->w, satellite);
+    cbor_put_uint(&r->w, r->in->fleet->satellite[satellite].period_ms);
+    cbor_put_uint(&r->w, sat->wave);
+    cbor_put_uint(&r->w, sat->order.generation);
+    put_lines(r, &sat->order);
+    return flush_if_full(r, err);
 }
 
 /* What is sent for a change, and how. */
@@ -209,33 +256,25 @@ static void put_policy(struct cbor_out *w, const struct fleet_policy *p)
     cbor_put_bool(w, p->silent_skip);
 }
 
-static enum rc hash_basis(const struct plan_input *in, struct plan *plan, struct err *err)
+static enum rc hash_basis(struct plan_hasher *r, struct plan *plan, struct err *err)
 {
-    scoped(sha256_free) struct sha256 *hash = NULL;
-    uint8_t buf[256];
-    struct cbor_out w = { .p = buf, .cap = sizeof buf };
-    enum rc rc = sha256_new(&hash, err);
+    enum rc rc = RC_OK;
 
-    cbor_put_text(&w, "berth plan 5");
-    cbor_put_text(&w, in->fleet->name);
-    cbor_put_uint(&w, in->rollouts);
-    cbor_put_uint(&w, plan->n_waves);
-    cbor_put_uint(&w, plan->n_satellites);
-    cbor_put_uint(&w, plan->n_rollouts);
-    if (rc == RC_OK)
-        rc = add_record(hash, &w, err);
-    if (rc == RC_OK)
-        rc = hash_satellites(in, plan, hash, err);
+    cbor_put_uint(&r->w, plan->n_waves);
+    cbor_put_uint(&r->w, plan->n_changed);
+    for (uint32_t i = 0; rc == RC_OK && i < plan->n_changes;
+         i += plan->satellite[plan->change[i].satellite].n)
+        rc = hash_changed(r, plan, plan->change[i].satellite, err);
+    cbor_put_uint(&r->w, plan->n_rollouts);
     for (uint32_t i = 0; rc == RC_OK && i < plan->n_rollouts; i++) {
-        const struct plan_rollout *r = &plan->rollout[i];
-
-        w.n = 0;
-        put_policy(&w, r->policy);
-        rc = add_record(hash, &w, err);
+        put_policy(&r->w, plan->rollout[i].policy);
+        rc = flush_if_full(r, err);
     }
     if (rc == RC_OK)
-        rc = hash_sky(in->fleet, hash, err);
-    return rc == RC_OK ? sha256_end(hash, plan->part.basis.b, err) : rc;
+        rc = flush(r, err);
+    if (rc == RC_OK)
+        rc = hash_sky(r->in->fleet, r->hash, err);
+    return rc == RC_OK ? sha256_end(r->hash, plan->part.basis.b, err) : rc;
 }
 
 enum rc plan_cover(struct plan *plan, const struct digest *orbits, struct err *err)
@@ -253,10 +292,10 @@ enum rc plan_cover(struct plan *plan, const struct digest *orbits, struct err *e
     return sha256_of((struct bytes){ two, sizeof two }, plan->hash.b, err);
 }
 
-enum rc plan_hash(const struct plan_input *in, struct plan *plan, struct err *err)
+enum rc plan_hasher_end(struct plan_hasher *r, struct plan *plan, struct err *err)
 {
     static const struct digest none;
-    enum rc rc = hash_basis(in, plan, err);
+    enum rc rc = hash_basis(r, plan, err);
 
     if (rc == RC_OK)
         rc = hash_sent(plan, err);

@@ -182,6 +182,13 @@ static void make_fleet(uint32_t seed)
     for (uint32_t i = 0; i < w.fleet->n_satellites; i++)
         make_base(i);
     make_wants();
+    w.fleet->n_policies = 1; /* who has ring=0 goes first */
+    w.fleet->policy[0] = (struct fleet_policy){ .n_waves = 2,
+                                                .wave = { { .n = 2 }, { .percent = 100 } },
+                                                .n_first = 2,
+                                                .first = { { .n = 1 }, { .percent = 100 } },
+                                                .fail_max = 1 };
+    set_label(&w.fleet->policy[0].wave[0].label, "ring", 0);
 }
 
 static int set_up(void **state)
@@ -523,7 +530,7 @@ static void change_order(struct plan_base *base, uint32_t i, uint32_t how)
 /* A random small change, or none. */
 static void change_something(void)
 {
-    const uint32_t i = draw(w.fleet->n_satellites), how = draw(12);
+    const uint32_t i = draw(w.fleet->n_satellites), how = draw(15);
     struct plan_base *base = &w.base[i];
 
     if (how < 7)
@@ -538,6 +545,8 @@ static void change_something(void)
         w.fleet->satellite[i].period_ms ^= 1;
     if (how == 11)
         w.fleet->satellite[i].id[4] ^= 1;
+    if (how > 11 && w.fleet->satellite[i].n_labels == 3) /* another wave, if it changes */
+        w.fleet->satellite[i].label[2].value[0] ^= 1;
 }
 
 static void hash_tells_what_a_full_record_tells(void **state)
