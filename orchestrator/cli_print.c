@@ -17,10 +17,23 @@ static const struct {
     enum rc rc;
     enum cli_exit exit;
 } exits[] = {
-    { RC_API_AUTH, CLI_DENIED },     { RC_API_ROLE, CLI_DENIED },    { RC_OK, CLI_OK },
-    { RC_CONTEXT_LOCAL, CLI_STALE }, { RC_USAGE, CLI_USAGE },        { RC_TIMEOUT, CLI_TIMEOUT },
-    { RC_PLAN_STALE, CLI_STALE },    { RC_NO_SATELLITE, CLI_STALE }, { RC_NO_PACKAGE, CLI_STALE },
-    { RC_ROLLOUT_STATE, CLI_STALE }, { RC_EXISTS, CLI_STALE },       { RC_HOME_OPEN, CLI_DENIED },
+    { RC_API_AUTH, CLI_DENIED },
+    { RC_API_ROLE, CLI_DENIED },
+    { RC_OK, CLI_OK },
+    { RC_CONTEXT_LOCAL, CLI_STALE },
+    { RC_USAGE, CLI_USAGE },
+    { RC_TIMEOUT, CLI_TIMEOUT },
+    { RC_PLAN_STALE, CLI_STALE },
+    { RC_NO_SATELLITE, CLI_STALE },
+    { RC_NO_PACKAGE, CLI_STALE },
+    { RC_ROLLOUT_STATE, CLI_STALE },
+    { RC_EXISTS, CLI_STALE },
+    { RC_HOME_OPEN, CLI_DENIED },
+    { RC_LOOK_ORDER, CLI_DENIED },
+    { RC_LOOK_GENERATION, CLI_DENIED },
+    { RC_LOOK_TIME, CLI_DENIED },
+    { RC_LOOK_TOKEN, CLI_DENIED },
+    { RC_SIGNED, CLI_DENIED },
 };
 
 enum cli_exit cli_exit_of(enum rc rc)

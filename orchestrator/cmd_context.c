@@ -13,9 +13,9 @@
 
 static json_t *context_json(const struct contexts *all, const struct context *c)
 {
-    return json_pack("{s:s, s:b, s:s, s:s, s:s, s:s, s:s}", "name", c->name, "current",
+    return json_pack("{s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:s}", "name", c->name, "current",
                      strcmp(all->current, c->name) == 0, "server", c->server, "token_file",
-                     c->token_file, "ca", c->ca, "cert", c->cert, "key", c->key);
+                     c->token_file, "ca", c->ca, "cert", c->cert, "key", c->key, "root", c->root);
 }
 
 /* A path as the file keeps it: whole, since berth is started anywhere. */
@@ -54,6 +54,8 @@ static enum rc take_options(const struct cli *cli, struct context *c, struct err
         rc = whole_path(cli_value(cli, "cert"), c->cert, err);
     if (rc == RC_OK)
         rc = whole_path(cli_value(cli, "key"), c->key, err);
+    if (rc == RC_OK)
+        rc = whole_path(cli_value(cli, "root"), c->root, err);
     return rc == RC_OK ? context_check(c, err) : rc;
 }
 
@@ -67,7 +69,7 @@ static int run_add(struct cli *cli)
     if (rc != RC_OK)
         return cli_fail(cli, &err,
                         "berth context add NAME --server https://HOST:PORT --token-file "
-                        "FILE [--ca FILE] [--cert FILE --key FILE]");
+                        "FILE [--ca FILE] [--cert FILE --key FILE] [--root FILE]");
     if (contexts_load(&all, &err) != RC_OK)
         return cli_fail(cli, &err, FIX_FILE);
     struct context *at = contexts_find(all, new.name);
@@ -172,6 +174,8 @@ static int run_show(struct cli *cli)
         cli_say(cli, "  its certificate is of %s, of no other authority", c->ca);
     if (c->cert[0] != '\0')
         cli_say(cli, "  shows it %s, with the key in %s", c->cert, c->key);
+    if (c->root[0] != '\0')
+        cli_say(cli, "  signs for the mission of %s, for no other", c->root);
     return cli_json(cli, context_json(all, c));
 }
 
@@ -205,6 +209,7 @@ static const struct cli_option add_options[] = {
     { "ca", CLI_PATH, "FILE", "authority of the server's certificate, PEM (else the system's)" },
     { "cert", CLI_PATH, "FILE", "certificate to show, PEM, where the server wants one" },
     { "key", CLI_PATH, "FILE", "its private key, PEM, in a file of mode 0600" },
+    { "root", CLI_PATH, "FILE", "the mission's trust root: orders are signed for it alone" },
     { "replace", CLI_FLAG, NULL, "if there is one of this name already" },
     { 0 },
 };

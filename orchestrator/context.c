@@ -23,7 +23,7 @@ struct member {
     const char *key;
     char *text;
 };
-#define MEMBERS 4U
+#define MEMBERS 5U
 
 static void members_of(struct context *c, struct member ret[MEMBERS])
 {
@@ -31,6 +31,7 @@ static void members_of(struct context *c, struct member ret[MEMBERS])
     ret[1] = (struct member){ "ca", c->ca };
     ret[2] = (struct member){ "cert", c->cert };
     ret[3] = (struct member){ "key", c->key };
+    ret[4] = (struct member){ "root", c->root };
 }
 
 enum rc context_check(const struct context *context, struct err *err)
@@ -58,7 +59,7 @@ enum rc context_check(const struct context *context, struct err *err)
 static enum rc read_one(struct yaml_in *r, const struct yaml_node *node, struct context *ret,
                         struct err *err)
 {
-    static const char *const keys[] = { "server", "token-file", "ca", "cert", "key", NULL };
+    static const char *const keys[] = { "server", "token-file", "ca", "cert", "key", "root", NULL };
     struct member member[MEMBERS];
 
     *ret = (struct context){ 0 };
@@ -129,8 +130,7 @@ json_t *contexts_json(const struct contexts *contexts)
 /* ---- the file ---------------------------------------------------------------------------------
  */
 
-/* The directory that it lies in; made if it is to be written. */
-static enum rc open_dir(bool create, int *ret, struct err *err)
+enum rc context_dir(bool create, int *ret_dirfd, struct err *err)
 {
     const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     char path[DIR_CAP];
@@ -144,7 +144,7 @@ static enum rc open_dir(bool create, int *ret, struct err *err)
         return err_set(err, RC_NOT_FOUND, "neither $XDG_CONFIG_HOME nor $HOME");
     if (n >= (int)sizeof path)
         return err_set(err, RC_TOO_LARGE, "path of " FILE_NAME);
-    return path_open_dir(path, create, ret, err);
+    return path_open_dir(path, create, ret_dirfd, err);
 }
 
 static enum rc check_private(int dirfd, struct err *err)
@@ -172,7 +172,7 @@ enum rc contexts_load(struct contexts **ret, struct err *err)
 
     if (!contexts)
         return err_set(err, RC_NO_MEMORY, "contexts");
-    enum rc rc = open_dir(false, &dirfd, err);
+    enum rc rc = context_dir(false, &dirfd, err);
 
     if (rc != RC_OK && err->sys == ENOENT)
         rc = RC_NOT_FOUND;
@@ -202,7 +202,7 @@ enum rc contexts_save(const struct contexts *contexts, struct err *err)
     json_decref(value);
     if (out && fclose(out) != 0)
         made = false;
-    enum rc rc = made ? open_dir(true, &dirfd, err) : err_set(err, RC_NO_MEMORY, "contexts");
+    enum rc rc = made ? context_dir(true, &dirfd, err) : err_set(err, RC_NO_MEMORY, "contexts");
 
     if (rc == RC_OK)
         rc = fs_write_file(dirfd, FILE_NAME, (struct bytes){ (const uint8_t *)text, n }, 0600, err);

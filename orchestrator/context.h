@@ -7,6 +7,8 @@
  *         contexts:
  *           prod: {server: https://ground.example:8480, token-file: /home/anna/prod.token}
  *
+ * Beside it lies what was signed here for these grounds (orchestrator/signed).
+ *
  * The file says where tokens are sent: it is used only if nobody else can read or write it.
  */
 #ifndef BERTH_ORCHESTRATOR_CONTEXT_H
@@ -28,6 +30,7 @@ struct context {
     char ca[CONTEXT_PATH_CAP];
     char cert[CONTEXT_PATH_CAP];
     char key[CONTEXT_PATH_CAP];
+    char root[CONTEXT_PATH_CAP]; /* of the mission that is signed for; "" = nothing is */
 };
 
 struct contexts {
@@ -49,6 +52,10 @@ json_t *contexts_json(const struct contexts *contexts);
  * write it, or there is no home for it.  Free with free(). */
 must_check enum rc contexts_load(struct contexts **ret, struct err *err);
 must_check enum rc contexts_save(const struct contexts *contexts, struct err *err);
+
+/* The directory that the file lies in; create: made if missing.  RC_NOT_FOUND: there is no home for
+ * it. */
+must_check enum rc context_dir(bool create, int *ret_dirfd, struct err *err);
 
 /* The one of a name, or NULL. */
 struct context *contexts_find(struct contexts *contexts, const char *name);

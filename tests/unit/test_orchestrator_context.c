@@ -71,6 +71,8 @@ static void what_a_file_may_say(void **state)
     } rows[] = {
         { "", RC_OK },
         { "current: a\ncontexts: {a: {server: 'https://a', token-file: /t}}\n", RC_OK },
+        { "contexts: {a: {server: 'https://a', token-file: /t, root: /r}}\n", RC_OK },
+        { "contexts: {a: {server: 'https://a', token-file: /t, root: r}}\n", RC_CONTEXT },
         { "current: b\ncontexts: {a: {server: 'https://a', token-file: /t}}\n", RC_CONTEXT },
         { "contexts: {a: {server: 'https://a'}}\n", RC_CONTEXT },
         { "contexts: {a: {server: 'https://a', token-file: t}}\n", RC_CONTEXT },
