@@ -13,6 +13,7 @@
 #include "orchestrator/deltas_ahead.h"
 #include "orchestrator/fleet.h"
 #include "orchestrator/plans.h"
+#include "orchestrator/scratch.h"
 
 #define DELTAS_MS 60000U
 #define WORDS_MAX 16U
@@ -127,11 +128,10 @@ static void asking_done(struct asking *a)
 }
 
 /* A fleet file may name only what came with it. */
-static enum rc check_files(const struct asking *a, struct err *err)
+static enum rc check_files(const struct plan_body *body, const char *path, struct err *err)
 {
     scoped(free_ptr) struct fleet *fleet = NULL;
-    const struct plan_body *body = a->w->body;
-    enum rc rc = fleet_load(a->fleet, &fleet, err);
+    enum rc rc = fleet_load(path, &fleet, err);
 
     for (uint32_t i = 0; rc == RC_OK && i < fleet->n_satellites; i++) {
         const struct fleet_satellite *sat = &fleet->satellite[i];
@@ -145,6 +145,23 @@ static enum rc check_files(const struct asking *a, struct err *err)
                          fleet->source, sat->line, sat->id, sat->file);
     }
     return rc;
+}
+
+/* Before anything is locked, with the files in a place of their own; whatever goes wrong here, the
+ * plan will say, or full packages go. */
+static void make_deltas(const struct work *w)
+{
+    scoped(scratch_close) struct scratch_dir dir = SCRATCH_NONE;
+    char fleet[PATH_MAX + sizeof "/" SCRATCH_FILES "/" + PLAN_NAME_CAP];
+    struct err err = { 0 };
+    enum rc rc = scratch_open(&dir, &err);
+
+    if (rc == RC_OK)
+        rc = plans_write(dir.fd, w->body, &err);
+    (void)snprintf(fleet, sizeof fleet, "%s/" SCRATCH_FILES "/%s", dir.path, w->body->fleet);
+
+    if (rc == RC_OK && check_files(w->body, fleet, &err) == RC_OK)
+        deltas_ahead(w->runner->home, fleet, DELTAS_MS);
 }
 
 static void command_of(const struct asking *a, struct words *w)
@@ -294,9 +311,7 @@ static enum rc begin(struct asking *a, struct err *err)
     (void)snprintf(a->kept.fleet, sizeof a->kept.fleet, "%s", body->fleet);
     rc = plans_path(w->plans, NULL, NULL, PLANS_FILES, body->fleet, a->fleet, err);
     if (rc == RC_OK)
-        rc = check_files(a, err);
-    if (rc == RC_OK && body->deltas)
-        deltas_ahead(w->runner->home, a->fleet, DELTAS_MS);
+        rc = check_files(body, a->fleet, err);
     return rc;
 }
 
@@ -460,6 +475,8 @@ struct api_answer api_plan(struct api_runner *runner, const struct api_request *
 
     if (plan_body_read(kind_of(call->route), request->body, &body, &err) != RC_OK)
         return refuse(&err);
+    if (body.fleet && body.deltas)
+        make_deltas(&w);
     (void)pthread_mutex_lock(&runner->plans);
     struct api_answer done = answer(&w, &home);
 

@@ -312,6 +312,21 @@ enum rc plans_path(const struct plans *plans, const char *token, const char *id,
     return n > 0 && n < PATH_MAX ? RC_OK : err_set(err, RC_TOO_LARGE, "%s", plans->home->path);
 }
 
+enum rc plans_write(int dirfd, const struct plan_body *body, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < body->n; i++) {
+        const struct plan_file *file = &body->file[i];
+
+        rc = plan_name_valid(file->name)
+                 ? fs_write_file(dirfd, file->name, (struct bytes){ file->bytes, file->n }, 0600,
+                                 err)
+                 : err_set(err, RC_NAME, "%s", file->name);
+    }
+    return rc;
+}
+
 enum rc plans_begin(const struct plans *plans, const struct plan_body *body, struct err *err)
 {
     scoped(close_fd) int dirfd = -1;
@@ -323,14 +338,7 @@ enum rc plans_begin(const struct plans *plans, const struct plan_body *body, str
         rc = fs_make_dirs(plans->dirfd, NEW "/" PLANS_ASKED, 0700, err);
     if (rc == RC_OK)
         rc = fs_open(plans->dirfd, NEW "/" PLANS_FILES, O_RDONLY | O_DIRECTORY, 0, &dirfd, err);
-    for (size_t i = 0; rc == RC_OK && i < body->n; i++) {
-        const struct plan_file *file = &body->file[i];
-
-        if (!plan_name_valid(file->name))
-            return err_set(err, RC_NAME, "%s", file->name);
-        rc = fs_write_file(dirfd, file->name, (struct bytes){ file->bytes, file->n }, 0600, err);
-    }
-    return rc;
+    return rc == RC_OK ? plans_write(dirfd, body, err) : rc;
 }
 
 /* ---- requests ---------------------------------------------------------------------------------

@@ -61,6 +61,9 @@ must_check enum rc plans_open(const struct home *home, const struct plans_limits
                               uint64_t now_ms, struct plans *ret, struct err *err);
 void plans_close(struct plans *plans);
 
+/* Write the files of a body into a directory. */
+must_check enum rc plans_write(int dirfd, const struct plan_body *body, struct err *err);
+
 /* Begin one: write the files of the fleet. */
 must_check enum rc plans_begin(const struct plans *plans, const struct plan_body *body,
                                struct err *err);

@@ -15,7 +15,6 @@
 #define PREFIX_SIZE (sizeof PREFIX - 1)
 #define RANDOM_SIZE 6U /* characters that mkdtemp makes up */
 #define LOCK "lock"
-#define FILES "files"
 #define TRIES 8U
 #define LIST_MAX 65536U /* names of $TMPDIR that are looked at */
 
@@ -85,7 +84,7 @@ static enum rc make(const char *parent, struct scratch_dir *dir, struct err *err
         rc = fs_lock(whole, LOCK, &dir->lock_fd, err);
     if (rc == RC_NOT_FOUND || (rc == RC_OK && !is_held(whole, dir->lock_fd)))
         rc = err_set(err, RC_BUSY, "%s", dir->path);
-    return rc == RC_OK ? fs_open_dir(whole, FILES, 0700, &dir->fd, err) : rc;
+    return rc == RC_OK ? fs_open_dir(whole, SCRATCH_FILES, 0700, &dir->fd, err) : rc;
 }
 
 enum rc scratch_open(struct scratch_dir *ret, struct err *err)

@@ -10,9 +10,11 @@
 
 #include "base/err.h"
 
+#define SCRATCH_FILES "files"
+
 struct scratch_dir {
     char path[PATH_MAX]; /* the whole of it */
-    int fd;              /* an empty directory in it */
+    int fd;              /* an empty directory in it, SCRATCH_FILES */
     int lock_fd;         /* held for as long as somebody uses it */
 };
 #define SCRATCH_NONE                                                                               \

@@ -248,6 +248,14 @@ def stale():
     give(p, sign(p["requests"]), status=409, code="PLAN_STALE")
 
 
+def deltas():
+    """There are none to be made; what was there to make them from is gone again."""
+    one = plan(deltas=True)
+    assert one["hash"] == plan()["hash"]
+    plan([{"name": "fleet.yaml", "bytes": b64(orbit("tle: /etc/passwd"))}], status=400, deltas=True)
+    assert os.listdir(os.environ["TMPDIR"]) == []
+
+
 # ---- hostile ---------------------------------------------------------------------------------------------------
 def orbit(text):
     """The fleet with one more satellite, which says where it is in some file."""
@@ -422,7 +430,7 @@ def bounded():
     assert os.environ.get("ASAN_OPTIONS") or peak < 256 * 1024, peak
 
 
-for test in (roles, nothing_to_do, there_and_back, withdrawn, printed, staged, undo, stale, nothing_of_the_ground_is_read, bad_bodies, asks_first, two_at_a_time, own_room, delegations, bounded, killed):
+for test in (roles, nothing_to_do, there_and_back, withdrawn, printed, staged, undo, stale, deltas, nothing_of_the_ground_is_read, bad_bodies, asks_first, two_at_a_time, own_room, delegations, bounded, killed):
     test()
     print(f"plans: {test.__name__} ok", flush=True)
 server.end()
