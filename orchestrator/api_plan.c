@@ -447,17 +447,15 @@ static struct api_answer delegate(const struct work *w)
 /* ---- all of them ------------------------------------------------------------------------------
  */
 
-static struct api_answer answer(struct work *w, struct home *home)
+static struct api_answer answer(const struct work *w, struct home *home, struct plans *plans)
 {
-    scoped(plans_close) struct plans plans = PLANS_NONE;
     struct err err = { 0 };
     enum rc rc = home_open(w->runner->home, false, home, &err);
 
     if (rc == RC_OK)
-        rc = plans_open(home, &plans_limits, w->now_ms, &plans, &err);
+        rc = plans_open(home, &plans_limits, w->now_ms, plans, &err);
     if (rc != RC_OK)
         return refuse(&err);
-    w->plans = &plans;
     const enum plan_body_kind kind = kind_of(w->call->route);
 
     return kind == PLAN_GIVE ? give(w) : kind == PLAN_DELEGATION ? delegate(w) : ask(w);
@@ -468,9 +466,13 @@ struct api_answer api_plan(struct api_runner *runner, const struct api_request *
 {
     scoped(plan_body_done) struct plan_body body = { 0 };
     scoped(home_close) struct home home = HOME_NONE;
-    struct work w = {
-        .runner = runner, .call = call, .who = who, .body = &body, .now_ms = clock_unix_ms()
-    };
+    struct plans plans = PLANS_NONE;
+    struct work w = { .runner = runner,
+                      .call = call,
+                      .who = who,
+                      .body = &body,
+                      .plans = &plans,
+                      .now_ms = clock_unix_ms() };
     struct err err = { 0 };
 
     if (plan_body_read(kind_of(call->route), request->body, &body, &err) != RC_OK)
@@ -478,8 +480,10 @@ struct api_answer api_plan(struct api_runner *runner, const struct api_request *
     if (body.fleet && body.deltas)
         make_deltas(&w);
     (void)pthread_mutex_lock(&runner->plans);
-    struct api_answer done = answer(&w, &home);
+    w.now_ms = clock_unix_ms();
+    struct api_answer done = answer(&w, &home, &plans);
 
+    plans_close(&plans); /* before the next one looks for it */
     (void)pthread_mutex_unlock(&runner->plans);
     return done;
 }

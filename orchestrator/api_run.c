@@ -46,9 +46,11 @@ static void end_command(struct api_runner *r)
     (void)pthread_mutex_unlock(&r->turn);
 }
 
+/* Who asks for a plan changes nothing: it can be asked for again. */
 static bool is_change(const struct api_call *call)
 {
-    return strcmp(call->route->method, "GET") != 0;
+    return strcmp(call->route->method, "GET") != 0 && call->route->what != API_PLAN_ASK &&
+           call->route->what != API_PLAN_UNDO;
 }
 
 void api_run_words(struct api_runner *runner, const char *const *word, size_t n,

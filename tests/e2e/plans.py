@@ -147,6 +147,8 @@ def roles():
 def nothing_to_do():
     p = plan(columns=80)
     assert p["id"] is None and p["requests"] == [] and p["plan"]["changed"] == 0 and "printed" in p, p
+    for columns in (0, 80):  # asking changes nothing, so the key says nothing
+        post("/v1/plans", {"files": fleet(), "fleet": "fleet.yaml", "deltas": False, "columns": columns}, key="asked")
 
 
 def there_and_back():
