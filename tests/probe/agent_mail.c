@@ -34,9 +34,10 @@ static void make_junk(void)
     (void)!mkfifo("/outbox/fifo", 0600);
     (void)!symlink("/inbox/secret", "/outbox/link");
     (void)!mkdir("/outbox/directory", 0700);
-    int fd = open("/outbox/sparse", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open("/outbox/.sparse", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
-    if (fd < 0 || ftruncate(fd, 100000) != 0)
+    /* By its name once it is sparse: before that it is an empty file, which is mail. */
+    if (fd < 0 || ftruncate(fd, 100000) != 0 || rename("/outbox/.sparse", "/outbox/sparse") != 0)
         exit(6);
     close(fd);
 }
