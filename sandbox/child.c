@@ -24,6 +24,7 @@
 #include "sandbox/caps.h"
 #include "sandbox/guest.h"
 #include "sandbox/landlock.h"
+#include "sandbox/slice.h"
 
 #define FD_PROGRAM 4 /* what is to be exec'd, in the payload's process */
 #define PAYLOAD_STACK 65536U
@@ -212,6 +213,13 @@ static int set_limits(const struct child *c)
     return set_limit(c, RLIMIT_RTPRIO, 0);
 }
 
+/* No wall: where the host allows no slices, its payloads wait for the tick. */
+static int set_slice(const struct child *c)
+{
+    (void)slice_take(slice_for(c->plan->limits.cpu_permille));
+    return 0;
+}
+
 /* What no control group counts for an ordinary user, the kernel's limits of processes come near to:
  * memory each for itself, and the number of all of them, which is that of its user namespace. */
 static int set_stand_ins(const struct child *c)
@@ -294,6 +302,7 @@ static const struct child_step init_steps[] = {
     { "session", child_session, CHILD_ALWAYS },
     { "keyring", child_keyring, WALL_SESSION_KEYRING },
     { "rlimits", set_limits, CHILD_ALWAYS },
+    { "slice", set_slice, CHILD_ALWAYS },
     { "stand-ins", set_stand_ins, CHILD_ALWAYS },
     { "bounding-set", drop_bounding, WALL_BOUNDING_SET },
     { "securebits", child_lock_securebits, WALL_SECUREBITS },

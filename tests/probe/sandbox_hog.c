@@ -20,10 +20,12 @@
  *   flood          write to stdout for ever
  *   orphans        leave many zombies to process 1, then exit 0
  *   say            write one byte and exit: for timing
+ *   slice          say what slice of a processor a child has, and whether it may take a shorter one
  *   exit N | abort
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched/types.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -270,6 +273,23 @@ static void orphans(void)
     }
 }
 
+static int slice(void)
+{
+    struct sched_attr attr = { 0 };
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid > 0)
+        return waitpid(pid, &status, 0) == pid ? status : 1;
+    if (syscall(SYS_sched_getattr, 0, &attr, (unsigned int)sizeof attr, 0U) != 0)
+        return 1;
+    printf("slice %llu", (unsigned long long)attr.sched_runtime);
+    attr.size = sizeof attr;
+    attr.sched_runtime = 100000;
+    printf(" %d\n", syscall(SYS_sched_setattr, 0, &attr, 0U) == 0 ? 0 : errno);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -318,6 +338,8 @@ int main(int argc, char **argv)
         (void)umount2("/", 0); /* a refused call */
     while (strcmp(what, "flood") == 0)
         (void)!write(1, block, sizeof block);
+    if (strcmp(what, "slice") == 0)
+        return slice();
     if (strcmp(what, "say") == 0)
         return write(1, "x", 1) == 1 ? 0 : 1;
     if (strcmp(what, "abort") == 0 || (strcmp(what, "crash") == 0 && chdir(arg) == 0))

@@ -6,12 +6,15 @@
  */
 #include "tests/unit/test.h"
 
+#include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "base/walls.h"
 #include "sandbox/network.h"
 #include "sandbox/seccomp.h"
+#include "sandbox/slice.h"
 #include "sandbox/walls.h"
 #include "tests/unit/sandbox_left.h"
 
@@ -876,6 +879,70 @@ static void bounds_the_processor(void **state)
     assert_in_range(e.usage.cpu_us, 1, lived_ms * 1000 / 4); /* a tenth, and a margin */
 }
 
+/* As <linux/sched/types.h> has it, which cannot be included beside <sched.h>. */
+struct attr {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* What the kernel makes of a slice: 0 where it knows none. */
+static uint64_t slice_taken(uint32_t ns)
+{
+    struct attr attr = { 0 };
+    int status = -1;
+    int got[2];
+
+    assert_int_equal(pipe2(got, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (slice_take(ns) != 0 ||
+            syscall(SYS_sched_getattr, 0, &attr, (unsigned int)sizeof attr, 0U) != 0 ||
+            write(got[1], &attr, sizeof attr) != sizeof attr)
+            _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(got[0], &attr, sizeof attr), sizeof attr);
+    (void)close(got[0]);
+    (void)close(got[1]);
+    assert_int_equal(attr.policy, SCHED_OTHER);
+    assert_int_equal(attr.nice, getpriority(PRIO_PROCESS, 0));
+    return attr.runtime;
+}
+
+/* Who may use less of a processor gets it sooner. */
+static void gives_slices_by_the_limit(void **state)
+{
+    static const char *const args[] = { "/bin/probe", "slice", NULL };
+    static const struct {
+        uint32_t permille, ns;
+    } rows[] = { { 1, SLICE_NS_MIN },    { 25, SLICE_NS_MIN },        { 26, 104000 },
+                 { 250, 1000000 },       { 1000, 4000000 },           { 1999, 7996000 },
+                 { 2000, SLICE_NS_MAX }, { UINT32_MAX, SLICE_NS_MAX } };
+    uint64_t known = slice_taken(300000);
+    char wanted[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(slice_for(rows[i].permille), rows[i].ns);
+    assert_true(known == 300000 || known == 0);
+    rig_slot(&rig, "slot", "sandbox_hog");
+    for (uint32_t permille = 250; permille <= 1000; permille += 750) {
+        struct plan plan = rig_plan(&rig, args, 0);
+
+        plan.limits.cpu_permille = permille;
+        start(&run, &plan, -1);
+        assert_int_equal(rig_exited(&rig, &run).status, 0);
+        (void)snprintf(wanted, sizeof wanted, "slice %u %d\n", known != 0 ? slice_for(permille) : 0,
+                       EPERM);
+        assert_string_equal(run.out, wanted);
+    }
+}
+
 static void does_not_wait_for_a_flood(void **state)
 {
     static const char *const flood[] = { "/bin/probe", "flood", NULL };
@@ -1133,6 +1200,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(gives_each_its_own_network, setup, teardown),
         cmocka_unit_test_setup_teardown(gives_each_its_own_bus, setup, teardown),
         cmocka_unit_test_setup_teardown(bounds_the_processor, setup, teardown),
+        cmocka_unit_test_setup_teardown(gives_slices_by_the_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(does_not_wait_for_a_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_and_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_slot, setup, teardown),
