@@ -76,12 +76,16 @@ static bool has_plain_cores(void)
 static void crash_leaves_what_was_asked_for(void **state)
 {
     const struct version sees = { .version = "1.0", .how = "core", .release = 1, .signer = K_ACME };
+    /* A soak that no machine is slow enough to end before the crash: it is the trial's end. */
     const struct version silent = {
-        .version = "2.0", .how = "crash", .release = 2, .signer = K_ACME
+        .version = "2.0", .how = "crash", .release = 2, .signer = K_ACME, .soak_ms = WAIT_MS
     };
-    const struct version leaves = {
-        .version = "3.0", .how = "crash", .release = 3, .signer = K_ACME, .core = CORE_BYTES
-    };
+    const struct version leaves = { .version = "3.0",
+                                    .how = "crash",
+                                    .release = 3,
+                                    .signer = K_ACME,
+                                    .core = CORE_BYTES,
+                                    .soak_ms = WAIT_MS };
     unsigned long bytes = 0;
 
     (void)state;
