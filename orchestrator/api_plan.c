@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "manifest/delegation.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/deltas_ahead.h"
@@ -360,6 +361,12 @@ static void add_form(const struct work *w, struct words *words)
         add(words, w->call->form);
 }
 
+/* Part of the signatures: how many came, and nothing is done. */
+static struct api_answer answer_part(const struct work *w)
+{
+    return api_answer_json(200, API_JSON, json_pack("{s:I}", "given", (json_int_t)w->body->n));
+}
+
 static struct api_answer give(const struct work *w)
 {
     const char *token = w->who->who.name, *id = w->call->variable;
@@ -377,6 +384,8 @@ static struct api_answer give(const struct work *w)
         rc = plans_path(w->plans, token, id, PLANS_FILES, plan.fleet, fleet, &err);
     if (rc != RC_OK)
         return refuse(&err);
+    if (w->body->more)
+        return answer_part(w);
     (void)snprintf(undo, sizeof undo, "%llu", (unsigned long long)plan.undo);
     (void)snprintf(why, sizeof why, "--why=%s", w->body->why);
     add(&words, plan.undo != 0 ? "rollout" : "apply");
@@ -398,7 +407,12 @@ static struct api_answer give(const struct work *w)
         add(&words, why);
     add(&words, "--");
     add(&words, plan.undo != 0 ? undo : fleet);
-    return run_as_asked(w, &words);
+    struct api_answer done = run_as_asked(w, &words);
+
+    /* what they made is in the store; and what was refused does not stand in the way of the next */
+    if (plans_detach(w->plans, token, id, &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "signatures that were given stay");
+    return done;
 }
 
 /* ---- delegations ------------------------------------------------------------------------------

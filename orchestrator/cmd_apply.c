@@ -21,6 +21,7 @@
 #include "orchestrator/home.h"
 #include "orchestrator/keys.h"
 #include "orchestrator/offline.h"
+#include "orchestrator/path.h"
 #include "orchestrator/period.h"
 #include "orchestrator/planning.h"
 #include "orchestrator/planning_sky.h"
@@ -40,12 +41,13 @@ struct apply {
     struct keyring *ring;
     struct keyring *safety;
     struct auditing *audit;
-    uint64_t undo;            /* rollout that is undone; 0 = a fleet file is applied */
-    bool shows;               /* undo: print, and leave the store as it is */
-    const char *path;         /* of the fleet file */
-    const struct fleet *file; /* what it says, read once */
-    const char *again;        /* the command's name and argument, to be typed again */
-    bool agreed;              /* --plan means the plan as it was before deltas were made: */
+    struct offline_files *signatures; /* of --attach */
+    uint64_t undo;                    /* rollout that is undone; 0 = a fleet file is applied */
+    bool shows;                       /* undo: print, and leave the store as it is */
+    const char *path;                 /* of the fleet file */
+    const struct fleet *file;         /* what it says, read once */
+    const char *again;                /* the command's name and argument, to be typed again */
+    bool agreed;                      /* --plan means the plan as it was before deltas were made: */
     struct digest agreed_basis;
     uint64_t agreed_bytes;
     bool staged;
@@ -226,8 +228,7 @@ static enum rc collect_order(const struct apply *a, struct order *order, uint8_t
 
     request_name(order, name);
     if (rc == RC_OK)
-        rc = offline_collect(cli_value(a->cli, "attach"), name, DOC_ORDER, &offline, ret, ret_n,
-                             err);
+        rc = offline_collect_from(a->signatures, name, DOC_ORDER, &offline, ret, ret_n, err);
     if (rc == RC_OK)
         rc = order_decode(offline.request.payload, asked, err);
     if (rc != RC_OK)
@@ -300,8 +301,7 @@ static enum rc add_token(const struct apply *a, const struct order *order, struc
 
     token_name(order, name);
     if (cli_value(a->cli, "attach"))
-        rc = offline_collect(cli_value(a->cli, "attach"), name, DOC_TOKEN, &offline, &signed_token,
-                             &n, err);
+        rc = offline_collect_from(a->signatures, name, DOC_TOKEN, &offline, &signed_token, &n, err);
     else
         rc = activation_ring(a->ring, a->safety, &ring, err);
     if (rc == RC_OK && !signed_token)
@@ -532,7 +532,7 @@ static int done(const struct apply *a)
 
 /* The request of an order's token. */
 static enum rc ask_token(const struct apply *a, const struct order *order, struct bytes payload,
-                         char ret_path[PATH_MAX], struct err *err)
+                         int dirfd, char ret_path[PATH_MAX], struct err *err)
 {
     struct request request = { .type = DOC_TOKEN, .mission = trust_root(a->trust)->mission };
     struct token token = { .generation = order->generation,
@@ -546,8 +546,9 @@ static enum rc ask_token(const struct apply *a, const struct order *order, struc
     token_name(order, name);
     if (rc == RC_OK)
         rc = token_encode(&token, buf, sizeof buf, &request.payload, err);
-    return rc == RC_OK ? offline_write(cli_value(a->cli, "request"), name, &request, ret_path, err)
-                       : rc;
+    return rc == RC_OK
+               ? offline_put(dirfd, cli_value(a->cli, "request"), name, &request, ret_path, err)
+               : rc;
 }
 
 /* Instead of signing: one request per satellite that changes; the store stays as it is. */
@@ -555,10 +556,12 @@ static int run_ask(const struct apply *a, struct err *err)
 {
     scoped(free_ptr) struct order *order = malloc(sizeof *order);
     scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    scoped(close_fd) int dirfd = -1;
     const char *dir = cli_value(a->cli, "request");
     char path[PATH_MAX], name[NAME_CAP + 8];
     json_t *files = json_array();
-    enum rc rc = order && buf ? RC_OK : err_set(err, RC_NO_MEMORY, "order");
+    enum rc rc =
+        order && buf ? path_open_dir(dir, true, &dirfd, err) : err_set(err, RC_NO_MEMORY, "order");
 
     for (uint32_t i = 0; rc == RC_OK && i < a->p->plan->n_satellites; i++) {
         struct request request = { .type = DOC_ORDER, .mission = trust_root(a->trust)->mission };
@@ -573,18 +576,20 @@ static int run_ask(const struct apply *a, struct err *err)
         if (rc == RC_OK)
             rc = order_encode(order, buf, DOCUMENT_MAX, &request.payload, err);
         if (rc == RC_OK)
-            rc = offline_write(dir, name, &request, path, err);
+            rc = offline_put(dirfd, dir, name, &request, path, err);
         if (rc == RC_OK) {
             cli_say(a->cli, "%s", path);
             (void)json_array_append_new(files, json_safe(path));
         }
         if (rc == RC_OK && a->staged)
-            rc = ask_token(a, order, request.payload, path, err);
+            rc = ask_token(a, order, request.payload, dirfd, path, err);
         if (rc == RC_OK && a->staged) {
             cli_say(a->cli, "%s", path);
             (void)json_array_append_new(files, json_safe(path));
         }
     }
+    if (rc == RC_OK)
+        rc = offline_sync(dirfd, err);
     if (rc == RC_OK) {
         cli_note(a->cli,
                  "carry them to each signer: berth sign FILE --key KEY; then berth %s%s "
@@ -779,6 +784,9 @@ static int prepare(struct apply *a, struct err *err)
         return planning_fail(cli, err);
     if (cli_value(cli, "request"))
         return CLI_OK;
+    if (cli_value(cli, "attach") &&
+        offline_list(cli_value(cli, "attach"), &a->signatures, err) != RC_OK)
+        return cli_fail(cli, err, NULL);
     if (cli_value(cli, "attach"))
         return auditing_begin(a->audit, cli, a->home, NULL, err) == RC_OK
                    ? CLI_OK
@@ -840,7 +848,10 @@ static int run(struct cli *cli, uint64_t undo)
 
     if (code == CLI_OK)
         code = prepare(&a, &err);
-    return code == CLI_OK ? apply_locked(&a, &sky, &err) : code;
+    if (code == CLI_OK)
+        code = apply_locked(&a, &sky, &err);
+    offline_files_free(&a.signatures);
+    return code;
 }
 
 static int run_apply(struct cli *cli)

@@ -11,7 +11,9 @@
 #include "orchestrator/path.h"
 #include "orchestrator/words.h"
 
-#define FILES_MAX 256U
+#define FILES_MAX                                                                                  \
+    65536U /* of several keys, for an order and a token of thousands of satellites                 \
+            */
 
 void offline_done(struct offline *offline)
 {
@@ -46,64 +48,81 @@ enum rc offline_read(const char *path, struct offline *ret, struct err *err)
     return RC_OK;
 }
 
+/* DIR/NAME, or RC_TOO_LARGE. */
+static enum rc path_in(const char *dir, const char *name, const char *suffix, char ret[PATH_MAX],
+                       struct err *err)
+{
+    const int n = snprintf(ret, PATH_MAX, "%s/%s%s", dir, name, suffix);
+
+    return n > 0 && n < PATH_MAX ? RC_OK : err_set(err, RC_TOO_LARGE, "%s", dir);
+}
+
+static enum rc encode(const char *dir, const char *name, const struct request *request,
+                      uint8_t *buf, struct bytes *ret_file, char ret_path[PATH_MAX],
+                      struct err *err)
+{
+    const enum rc rc = buf ? path_in(dir, name, REQUEST_SUFFIX, ret_path, err)
+                           : err_set(err, RC_NO_MEMORY, "request");
+
+    return rc == RC_OK ? request_encode(request, buf, REQUEST_FILE_MAX, ret_file, err) : rc;
+}
+
 enum rc offline_write(const char *dir, const char *name, const struct request *request,
                       char ret_path[PATH_MAX], struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = malloc(REQUEST_FILE_MAX);
     scoped(close_fd) int dirfd = -1;
     struct bytes file = { 0 };
-    int n = snprintf(ret_path, PATH_MAX, "%s/%s%s", dir, name, REQUEST_SUFFIX);
-    enum rc rc = buf ? RC_OK : err_set(err, RC_NO_MEMORY, "request");
+    enum rc rc = encode(dir, name, request, buf, &file, ret_path, err);
 
-    if (n < 0 || n >= PATH_MAX)
-        return err_set(err, RC_TOO_LARGE, "%s", dir);
-    if (rc == RC_OK)
-        rc = request_encode(request, buf, REQUEST_FILE_MAX, &file, err);
     if (rc == RC_OK)
         rc = path_open_dir(dir, true, &dirfd, err);
     return rc == RC_OK ? path_write(ret_path, file, 0644, err) : rc;
 }
 
-/* ---- collecting ---- */
-
-/* Names of the signature files of a directory. */
-struct names {
-    size_t n;
-    bool more;
-    char name[FILES_MAX][PATH_NAME_CAP];
-};
-
-static bool add_name(void *arg, const char *name)
+enum rc offline_put(int dirfd, const char *dir, const char *name, const struct request *request,
+                    char ret_path[PATH_MAX], struct err *err)
 {
-    struct names *names = arg;
-    size_t n = strlen(name), cut = strlen(SIGNATURE_SUFFIX);
-
-    if (n <= cut || n >= PATH_NAME_CAP || strcmp(name + n - cut, SIGNATURE_SUFFIX) != 0)
-        return true;
-    names->more = names->n == FILES_MAX;
-    if (!names->more)
-        memcpy(names->name[names->n++], name, n + 1);
-    return !names->more;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-/* Sorted, so that the same files make the same envelope. */
-static enum rc list_signatures(const char *dir, struct names *ret, struct err *err)
-{
-    scoped(close_fd) int dirfd = -1;
-    enum rc rc = path_open_dir(dir, false, &dirfd, err);
+    scoped(free_ptr) uint8_t *buf = malloc(REQUEST_FILE_MAX);
+    scoped(close_fd) int fd = -1;
+    struct bytes file = { 0 };
+    enum rc rc = encode(dir, name, request, buf, &file, ret_path, err);
 
     if (rc == RC_OK)
-        rc = fs_list(dirfd, ".", 65536, add_name, ret, NULL, err);
-    if (rc == RC_OK && ret->more)
-        rc = err_set(err, RC_TOO_LARGE, "%s: more than %u signature files", dir, FILES_MAX);
-    qsort(ret->name, ret->n, sizeof ret->name[0], by_name);
-    return rc;
+        rc = fs_open(dirfd, ret_path + strlen(dir) + 1, O_WRONLY | O_CREAT | O_TRUNC, 0644, &fd,
+                     err);
+    return rc == RC_OK ? fs_write_all(fd, file, err) : rc;
 }
+
+enum rc offline_sync(int dirfd, struct err *err)
+{
+    return syncfs(dirfd) == 0 ? RC_OK : err_sys(err, RC_IO, "requests");
+}
+
+/* ---- collecting ---- */
+
+struct offline_files {
+    char dir[PATH_MAX];
+    size_t n, room;
+    struct signature_file {
+        struct digest payload; /* what it is over */
+        char name[PATH_NAME_CAP];
+    } * file; /* sorted by both, so that the same files make the same envelope */
+};
+
+void offline_files_free(struct offline_files **files)
+{
+    if (*files)
+        free((*files)->file);
+    free(*files);
+    *files = NULL;
+}
+
+struct listing {
+    struct offline_files *files;
+    struct err *err;
+    enum rc rc;
+};
 
 static enum rc read_signature(const char *path, uint8_t **ret_file, struct request_signature *ret,
                               struct err *err)
@@ -116,6 +135,79 @@ static enum rc read_signature(const char *path, uint8_t **ret_file, struct reque
         return rc;
     rc = request_signature_decode((struct bytes){ *ret_file, n }, ret, &inner);
     return rc == RC_OK ? rc : name_file(path, &inner, err);
+}
+
+static enum rc add_file(struct offline_files *files, const char *name, struct err *err)
+{
+    scoped(free_ptr) struct request_signature *signature = calloc(1, sizeof *signature);
+    scoped(free_ptr) uint8_t *bytes = NULL;
+    char path[PATH_MAX];
+    enum rc rc = signature ? path_in(files->dir, name, "", path, err)
+                           : err_set(err, RC_NO_MEMORY, "signature");
+
+    if (files->n == files->room && rc == RC_OK) {
+        const size_t room = files->room * 2 + 16;
+        struct signature_file *more =
+            files->n < FILES_MAX ? reallocarray(files->file, room, sizeof *more) : NULL;
+
+        if (!more)
+            return files->n < FILES_MAX
+                       ? err_set(err, RC_NO_MEMORY, "signatures")
+                       : err_set(err, RC_TOO_LARGE, "more than %u signature files", FILES_MAX);
+        files->file = more;
+        files->room = room < FILES_MAX ? room : FILES_MAX;
+    }
+    if (rc == RC_OK)
+        rc = read_signature(path, &bytes, signature, err);
+    if (rc != RC_OK)
+        return rc;
+    struct signature_file *file = &files->file[files->n++];
+
+    file->payload = signature->payload;
+    memcpy(file->name, name, strlen(name) + 1);
+    return RC_OK;
+}
+
+static bool add_name(void *arg, const char *name)
+{
+    struct listing *l = arg;
+    const size_t n = strlen(name), cut = strlen(SIGNATURE_SUFFIX);
+
+    if (n > cut && n < PATH_NAME_CAP && strcmp(name + n - cut, SIGNATURE_SUFFIX) == 0)
+        l->rc = add_file(l->files, name, l->err);
+    return l->rc == RC_OK;
+}
+
+static int by_both(const void *a, const void *b)
+{
+    const struct signature_file *one = a, *two = b;
+    const int order = memcmp(&one->payload, &two->payload, sizeof one->payload);
+
+    return order != 0 ? order : strcmp(one->name, two->name);
+}
+
+enum rc offline_list(const char *dir, struct offline_files **ret, struct err *err)
+{
+    scoped(offline_files_free) struct offline_files *files = calloc(1, sizeof *files);
+    scoped(close_fd) int dirfd = -1;
+    struct listing l = { .files = files, .err = err };
+    enum rc rc = !files                             ? err_set(err, RC_NO_MEMORY, "files")
+                 : strlen(dir) >= sizeof files->dir ? err_set(err, RC_TOO_LARGE, "%s", dir)
+                                                    : path_open_dir(dir, false, &dirfd, err);
+
+    if (rc == RC_OK)
+        memcpy(files->dir, dir, strlen(dir) + 1);
+    if (rc == RC_OK)
+        rc = fs_list(dirfd, ".", SIZE_MAX, add_name, &l, NULL, err);
+    if (rc == RC_OK)
+        rc = l.rc;
+    if (rc != RC_OK)
+        return rc;
+    if (files->n > 0)
+        qsort(files->file, files->n, sizeof *files->file, by_both);
+    *ret = files;
+    files = NULL;
+    return RC_OK;
 }
 
 static enum rc attach(const struct request *request, const char *path,
@@ -148,60 +240,60 @@ enum rc offline_attach(const struct request *request, const char *path, uint8_t 
     return rc == RC_OK ? attach(request, path, signature, envelope, n, err) : rc;
 }
 
-/* The same, passing over what is about another document. */
-static enum rc attach_if_about(const struct request *request, const char *path, uint8_t *envelope,
-                               size_t *n, struct err *err)
+/* The first file that is not over a lesser digest. */
+static size_t first_over(const struct offline_files *files, const struct digest *payload)
 {
-    scoped(free_ptr) struct request_signature *signature = calloc(1, sizeof *signature);
-    scoped(free_ptr) uint8_t *file = NULL;
-    struct digest digest;
-    enum rc rc = signature ? read_signature(path, &file, signature, err)
-                           : err_set(err, RC_NO_MEMORY, "signature");
+    size_t low = 0, high = files->n;
 
-    if (rc == RC_OK)
-        rc = sha256_of(request->payload, digest.b, err);
-    if (rc == RC_OK && memcmp(&digest, &signature->payload, sizeof digest) != 0)
-        return RC_OK;
-    return rc == RC_OK ? attach(request, path, signature, envelope, n, err) : rc;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+
+        if (memcmp(&files->file[middle].payload, payload, sizeof *payload) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-static enum rc collect(const char *dir, const struct request *request, uint8_t *envelope, size_t *n,
-                       struct err *err)
+static enum rc collect(const struct offline_files *files, const struct request *request,
+                       uint8_t *envelope, size_t *n, struct err *err)
 {
-    scoped(free_ptr) struct names *names = calloc(1, sizeof *names);
     char path[PATH_MAX];
-    enum rc rc = names ? list_signatures(dir, names, err) : err_set(err, RC_NO_MEMORY, "files");
+    struct digest digest;
+    enum rc rc = sha256_of(request->payload, digest.b, err);
 
-    for (size_t i = 0; rc == RC_OK && i < names->n; i++) {
-        int len = snprintf(path, sizeof path, "%s/%s", dir, names->name[i]);
-
-        rc = len > 0 && (size_t)len < sizeof path ? attach_if_about(request, path, envelope, n, err)
-                                                  : err_set(err, RC_TOO_LARGE, "%s", dir);
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = first_over(files, &digest);
+         rc == RC_OK && i < files->n && digest_same(&files->file[i].payload, &digest); i++) {
+        rc = path_in(files->dir, files->file[i].name, "", path, err);
+        if (rc == RC_OK)
+            rc = offline_attach(request, path, envelope, n, err);
     }
     if (rc == RC_OK && *n == 0)
         rc = err_set(err, RC_THRESHOLD, "no signature over this %s in %s",
-                     doc_type_name(request->type), dir);
+                     doc_type_name(request->type), files->dir);
     return rc;
 }
 
-enum rc offline_collect( // NOLINT(readability-function-size): what, from where, and to where
-    const char *dir, const char *name, enum doc_type type, struct offline *ret,
+enum rc offline_collect_from( // NOLINT(readability-function-size): what, from where, and to where
+    const struct offline_files *files, const char *name, enum doc_type type, struct offline *ret,
     uint8_t **ret_envelope, size_t *ret_n, struct err *err)
 {
     scoped(offline_done) struct offline offline = { 0 };
     scoped(free_ptr) uint8_t *envelope = malloc(DOCUMENT_MAX);
     char path[PATH_MAX];
     size_t n = 0;
-    int len = snprintf(path, sizeof path, "%s/%s%s", dir, name, REQUEST_SUFFIX);
+    enum rc rc = envelope ? path_in(files->dir, name, REQUEST_SUFFIX, path, err)
+                          : err_set(err, RC_NO_MEMORY, "envelope");
 
-    if (!envelope || len < 0 || (size_t)len >= sizeof path)
-        return err_set(err, envelope ? RC_TOO_LARGE : RC_NO_MEMORY, "%s", dir);
-    enum rc rc = offline_read(path, &offline, err);
-
+    if (rc == RC_OK)
+        rc = offline_read(path, &offline, err);
     if (rc == RC_OK && offline.request.type != type)
         rc = err_set(err, RC_DOC_TYPE, "%s holds a %s", path, doc_type_name(offline.request.type));
     if (rc == RC_OK)
-        rc = collect(dir, &offline.request, envelope, &n, err);
+        rc = collect(files, &offline.request, envelope, &n, err);
     if (rc != RC_OK)
         return rc;
     *ret = offline;
@@ -210,6 +302,17 @@ enum rc offline_collect( // NOLINT(readability-function-size): what, from where,
     *ret_n = n;
     envelope = NULL;
     return RC_OK;
+}
+
+enum rc offline_collect( // NOLINT(readability-function-size): what, from where, and to where
+    const char *dir, const char *name, enum doc_type type, struct offline *ret,
+    uint8_t **ret_envelope, size_t *ret_n, struct err *err)
+{
+    scoped(offline_files_free) struct offline_files *files = NULL;
+    enum rc rc = offline_list(dir, &files, err);
+
+    return rc == RC_OK ? offline_collect_from(files, name, type, ret, ret_envelope, ret_n, err)
+                       : rc;
 }
 
 /* ---- showing and asking ---- */

@@ -34,6 +34,13 @@ must_check enum rc offline_read(const char *path, struct offline *ret, struct er
 must_check enum rc offline_write(const char *dir, const char *name, const struct request *request,
                                  char ret_path[PATH_MAX], struct err *err);
 
+/* The same, one of many: `dirfd` is DIR, opened, and only offline_sync behind the last of them
+ * makes them durable, which takes as long for thousands as for one. */
+must_check enum rc offline_put(int dirfd, const char *dir, const char *name,
+                               const struct request *request, char ret_path[PATH_MAX],
+                               struct err *err);
+must_check enum rc offline_sync(int dirfd, struct err *err);
+
 /* Read DIR/NAME.request and put the document together from every signature file over it in DIR;
  * signatures over other documents are left alone, but one over it that is not good is refused, with
  * its file named. RC_THRESHOLD when there is none.  The caller frees *ret_envelope; what the role
@@ -41,6 +48,18 @@ must_check enum rc offline_write(const char *dir, const char *name, const struct
 must_check enum rc offline_collect(const char *dir, const char *name, enum doc_type type,
                                    struct offline *ret, uint8_t **ret_envelope, size_t *ret_n,
                                    struct err *err);
+
+/* What signature files a directory has and what each is over, read once for all documents of it.
+ * RC_TOO_LARGE: too many; else a file that is none is named.  offline_files_free is a scope
+ * cleaner. */
+struct offline_files;
+must_check enum rc offline_list(const char *dir, struct offline_files **ret, struct err *err);
+void offline_files_free(struct offline_files **files);
+
+/* As offline_collect, of the directory that was listed. */
+must_check enum rc offline_collect_from(const struct offline_files *files, const char *name,
+                                        enum doc_type type, struct offline *ret,
+                                        uint8_t **ret_envelope, size_t *ret_n, struct err *err);
 
 /* Attach one signature file to an envelope (of *n bytes, 0 = none yet) of DOCUMENT_MAX room. */
 must_check enum rc offline_attach(const struct request *request, const char *path,

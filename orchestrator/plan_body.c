@@ -8,7 +8,9 @@
 #include "base/base64.h"
 #include "base/name.h"
 
-#define SIGNS_MAX 4096U /* of structure: more than five for each of the files */
+#define FILE_SIGNS                                                                                 \
+    5U /* of structure: of {"name": NAME, "bytes": BASE64}, and the comma behind it */
+#define OTHER_SIGNS 64U /* ... and of the rest */
 #define DEPTH_MAX 4U
 #define TOKEN_DAYS_MAX 3650
 #define RATE_MAX 1000000000000
@@ -44,9 +46,16 @@ bool plan_name_valid(const char *name)
 /* ---- before it is JSON ------------------------------------------------------------------------
  */
 
-/* Whether there are few values and none lies deep: a byte may become forty of them. */
-static bool is_modest(struct bytes in)
+/* How many files a body of this kind may have; a document is none of them. */
+static size_t files_max(enum plan_body_kind kind)
 {
+    return kind == PLAN_ASK ? PLAN_FILES_MAX : kind == PLAN_GIVE ? PLAN_SIGNATURES_MAX : 0;
+}
+
+/* Whether there are few values and none lies deep: a byte may become a hundred of them. */
+static bool is_modest(enum plan_body_kind kind, struct bytes in)
+{
+    const size_t max = files_max(kind) * FILE_SIGNS + OTHER_SIGNS;
     size_t signs = 0, depth = 0;
     bool text = false;
 
@@ -65,7 +74,7 @@ static bool is_modest(struct bytes in)
         if ((c == ']' || c == '}') && depth > 0)
             depth--;
     }
-    return signs <= SIGNS_MAX;
+    return signs <= max;
 }
 
 /* ---- members ----------------------------------------------------------------------------------
@@ -84,6 +93,7 @@ enum member {
     COLUMNS,
     SUPERSEDE,
     DESPITE_FAILURE,
+    MORE,
     WHY,
     MEMBERS
 };
@@ -108,6 +118,7 @@ static const struct {
     [COLUMNS] = { "columns", ASKS, 0 },
     [SUPERSEDE] = { "supersede", BIT(PLAN_GIVE), 0 },
     [DESPITE_FAILURE] = { "despite_failure", BIT(PLAN_GIVE), 0 },
+    [MORE] = { "more", BIT(PLAN_GIVE), 0 },
     [WHY] = { "why", BIT(PLAN_GIVE), 0 },
 };
 
@@ -180,6 +191,8 @@ static enum rc take_options(const struct reading *r)
     if (rc == RC_OK)
         rc = take_bool(r, DESPITE_FAILURE, &body->despite_failure);
     if (rc == RC_OK)
+        rc = take_bool(r, MORE, &body->more);
+    if (rc == RC_OK)
         rc = take_number(r, TOKEN_LIFE, 1, TOKEN_DAYS_MAX, &life);
     if (rc == RC_OK)
         rc = take_number(r, RATE, 1, RATE_MAX, &rate);
@@ -246,8 +259,9 @@ static enum rc take_files(struct reading *r, enum member m)
     const size_t n = json_array_size(list);
     enum rc rc = RC_OK;
 
-    if (!json_is_array(list) || n > PLAN_FILES_MAX || (m == FILES && n == 0))
-        return fail(r, m, "is a list of at most 256 files");
+    if (!json_is_array(list) || n > files_max(r->kind) || (m == FILES && n == 0))
+        return err_set(r->err, RC_API_REQUEST, "'%s' is a list of at most %zu files",
+                       members[m].name, files_max(r->kind));
     r->body->file = calloc(n + 1U, sizeof *r->body->file);
     if (!r->body->file)
         return err_set(r->err, RC_NO_MEMORY, "body");
@@ -332,7 +346,7 @@ enum rc plan_body_read(enum plan_body_kind kind, struct bytes in, struct plan_bo
 
     if (in.n > plan_body_max(kind))
         return err_set(err, RC_TOO_LARGE, "a body of more than %zu bytes", plan_body_max(kind));
-    if (!none && !is_modest(in))
+    if (!none && !is_modest(kind, in))
         return err_set(err, RC_API_REQUEST, "more values than any such body has");
     json_t *root =
         none ? json_object() : json_loadb((const char *)in.p, in.n, JSON_REJECT_DUPLICATES, NULL);

@@ -15,6 +15,7 @@
 #include "orchestrator/request.h"
 
 #define PLAN_FILES_MAX 256U
+#define PLAN_SIGNATURES_MAX 2048U /* as many as a body has room for; more come in several */
 #define PLAN_FILES_BYTES ((size_t)8 * 1024 * 1024) /* of all together */
 #define PLAN_NAME_CAP 65U
 #define PLAN_WHY_MAX 128U
@@ -28,6 +29,8 @@
 
 static_assert(PLAN_FILES_BYTES / 3 * 4 + PLAN_FILES_MAX * 128U < PLAN_ASK_MAX,
               "files of the largest size fit into a body");
+static_assert(PLAN_SIGNATURES_MAX * 6144LLU >= PLAN_GIVE_MAX,
+              "a signature of two halves is some 5400 bytes, and 7300 in base64");
 static_assert(DOCUMENT_MAX / 3 * 4 + 128U < PLAN_DELEGATION_MAX, "so does a delegation");
 
 enum plan_body_kind {
@@ -53,6 +56,7 @@ struct plan_body {
                                document, without a name */
     const char *fleet;      /* which of them; a view of its name */
     bool staged, supersede, despite_failure;
+    bool more;   /* signatures: others follow */
     bool deltas; /* true where nothing was said */
     uint64_t token_life, rate, pass;
     int columns; /* -1 where nothing was said */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/crypto.h"
 #include "base/fs.h"
@@ -17,14 +18,19 @@
 #define PLAN "plan"
 #define PLAN_BYTES_MAX 1024U
 #define TOKENS_LIST_MAX 65536U
+#define BLOCK 4096U                  /* of a disk */
 #define SLACK_MS (10LLU * 60 * 1000) /* a clock that was set back a little */
 #define REL_CAP 256U                 /* paths below plans/ */
 
 const struct plans_limits plans_limits = { .ms = 24LLU * 3600 * 1000,
                                            .each = 4,
                                            .all = 32,
-                                           .bytes_each = 48LLU << 20U,
-                                           .bytes_all = 256LLU << 20U };
+                                           .bytes_each = 128LLU << 20U,
+                                           .bytes_all = 512LLU << 20U };
+
+/* A file takes up whole blocks of 4 KiB. */
+static_assert(128LLU << 20U >= PLAN_FILES_BYTES + 5000LLU * 2 * (4096 + 8192),
+              "order and token of 5,000 satellites and a key's signatures over them have room");
 
 /* ---- what is there ----------------------------------------------------------------------------
  */
@@ -39,6 +45,7 @@ struct entry {
 
 struct listing {
     const struct plans *plans;
+    bool sizes; /* wanted, which takes a look at every file */
     char token[NAME_CAP];
     size_t n, room;
     struct entry *entry;
@@ -127,7 +134,7 @@ static bool add_plan(void *arg, const char *name)
     place_of(e->token, e->id, place);
     if (is_id(name) && read_plan(l->plans, place, &plan, &ignored) == RC_OK)
         e->made_ms = plan.made_ms;
-    if (fs_tree_usage(l->plans->dirfd, place, &e->bytes, NULL, &ignored) != RC_OK)
+    if (l->sizes && fs_tree_usage(l->plans->dirfd, place, &e->bytes, NULL, &ignored) != RC_OK)
         e->bytes = UINT64_MAX / 1024;
     e->in_use = is_in_use(l->plans, place);
     return true;
@@ -155,10 +162,10 @@ static int by_age(const void *a, const void *b)
 }
 
 /* All plans, the oldest first; the caller frees them. */
-static enum rc list_all(const struct plans *plans, struct entry **ret, size_t *ret_n,
+static enum rc list_all(const struct plans *plans, bool sizes, struct entry **ret, size_t *ret_n,
                         struct err *err)
 {
-    struct listing l = { .plans = plans, .err = err };
+    struct listing l = { .plans = plans, .sizes = sizes, .err = err };
     enum rc rc = fs_list(plans->dirfd, KEPT, TOKENS_LIST_MAX, add_token, &l, NULL, err);
 
     if (rc == RC_OK)
@@ -204,7 +211,7 @@ static enum rc sweep(const struct plans *plans, uint64_t now_ms, struct err *err
     if (rc == RC_OK)
         rc = fs_remove_tree(plans->dirfd, OLD, err);
     if (rc == RC_OK)
-        rc = list_all(plans, &entry, &n, err);
+        rc = list_all(plans, false, &entry, &n, err);
     for (size_t i = 0; rc == RC_OK && i < n; i++)
         if (!entry[i].in_use && is_over(plans, entry[i].made_ms, now_ms))
             rc = drop(plans, &entry[i], err);
@@ -223,16 +230,18 @@ static bool fits(const struct plans_limits *l, const struct use *u, uint64_t byt
            u->bytes_all + bytes <= l->bytes_all;
 }
 
-/* Remove the token's own, the oldest first, until one more fits. */
-static enum rc make_room(const struct plans *plans, const char *token, uint64_t bytes,
-                         struct err *err)
+/* What there is besides those in use; entries NULL = not wanted. */
+static enum rc measure(const struct plans *plans, const char *token, struct use *ret,
+                       struct entry **ret_entries, size_t *ret_n, struct err *err)
 {
     scoped(free_ptr) struct entry *entry = NULL;
     struct use use = { 0 };
     size_t n = 0;
-    enum rc rc = list_all(plans, &entry, &n, err);
+    enum rc rc = list_all(plans, true, &entry, &n, err);
 
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
         const bool own = strcmp(entry[i].token, token) == 0;
 
         if (entry[i].in_use)
@@ -242,6 +251,35 @@ static enum rc make_room(const struct plans *plans, const char *token, uint64_t 
         use.each += own;
         use.bytes_each += own ? entry[i].bytes : 0;
     }
+    *ret = use;
+    if (ret_entries) {
+        *ret_entries = entry;
+        *ret_n = n;
+        entry = NULL;
+    }
+    return RC_OK;
+}
+
+static enum rc no_space(const struct plans *plans, const struct use *use, struct err *err)
+{
+    return err_set(err, RC_NO_SPACE, "plans: %u are kept, of %u tokens' room", use->all,
+                   plans->limits->all);
+}
+
+/* Remove the token's own, the oldest first, until one more fits; none if that would be no use. */
+static enum rc make_room(const struct plans *plans, const char *token, uint64_t bytes,
+                         struct err *err)
+{
+    scoped(free_ptr) struct entry *entry = NULL;
+    struct use use, others;
+    size_t n = 0;
+    enum rc rc = measure(plans, token, &use, &entry, &n, err);
+
+    if (rc != RC_OK)
+        return rc;
+    others = (struct use){ .all = use.all - use.each, .bytes_all = use.bytes_all - use.bytes_each };
+    if (!fits(plans->limits, &others, bytes))
+        return no_space(plans, &use, err);
     for (size_t i = 0; rc == RC_OK && i < n && !fits(plans->limits, &use, bytes); i++) {
         if (entry[i].in_use || strcmp(entry[i].token, token) != 0)
             continue;
@@ -251,9 +289,6 @@ static enum rc make_room(const struct plans *plans, const char *token, uint64_t 
         use.bytes_all -= entry[i].bytes;
         use.bytes_each -= entry[i].bytes;
     }
-    if (rc == RC_OK && !fits(plans->limits, &use, bytes))
-        rc = err_set(err, RC_NO_SPACE, "plans: %u are kept, of %u tokens' room", use.all,
-                     plans->limits->all);
     return rc;
 }
 
@@ -551,6 +586,62 @@ static enum rc check_signature(int dirfd, const struct plan_file *file, struct e
                : err_set(err, RC_API_REQUEST, "%s: a signature over something else", file->name);
 }
 
+/* What a body of signatures takes up on disk, at most. */
+static uint64_t room_of(const struct plan_body *body)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < body->n; i++)
+        bytes += (body->file[i].n + 2 * BLOCK - 1) / BLOCK * BLOCK;
+    return bytes;
+}
+
+/* The same bytes of the same place in a body have the same name.  Not durably: what is lost is
+ * given again. */
+static enum rc write_signature(int dirfd, const struct plan_file *file, size_t at, struct err *err)
+{
+    scoped(close_fd) int fd = -1;
+    char name[PLAN_NAME_CAP + 64], hex[2 * DIGEST_SIZE + 1];
+    struct digest digest;
+    enum rc rc = sha256_of((struct bytes){ file->bytes, file->n }, digest.b, err);
+
+    if (rc != RC_OK)
+        return rc;
+    (void)bytes_hex((struct bytes){ digest.b, sizeof digest.b }, hex);
+    (void)snprintf(name, sizeof name, "%s.%.16s-%04zu" SIGNATURE_SUFFIX, file->name, hex, at);
+    rc = fs_open(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600, &fd, err);
+    return rc == RC_OK ? fs_write_all(fd, (struct bytes){ file->bytes, file->n }, err) : rc;
+}
+
+static enum rc open_asked(const struct plans *plans, const char *token, const char *id, int *ret_fd,
+                          struct err *err)
+{
+    char place[REL_CAP + sizeof "/" PLANS_ASKED], whole[REL_CAP];
+
+    place_of(token, id, whole);
+    (void)snprintf(place, sizeof place, "%s/" PLANS_ASKED, whole);
+    return fs_open(plans->dirfd, place, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
+}
+
+enum rc plans_attach(const struct plans *plans, const char *token, const char *id,
+                     const struct plan_body *body, struct err *err)
+{
+    scoped(close_fd) int dirfd = -1;
+    struct use use;
+    enum rc rc = open_asked(plans, token, id, &dirfd, err);
+
+    for (size_t i = 0; rc == RC_OK && i < body->n; i++)
+        rc = check_signature(dirfd, &body->file[i], err);
+    if (rc == RC_OK)
+        rc = measure(plans, token, &use, NULL, NULL, err);
+    if (rc == RC_OK && (use.bytes_each + room_of(body) > plans->limits->bytes_each ||
+                        use.bytes_all + room_of(body) > plans->limits->bytes_all))
+        rc = no_space(plans, &use, err);
+    for (size_t i = 0; rc == RC_OK && i < body->n; i++)
+        rc = write_signature(dirfd, &body->file[i], i, err);
+    return rc;
+}
+
 struct removing {
     int dirfd;
     struct err *err;
@@ -562,34 +653,19 @@ static bool remove_signature(void *arg, const char *name)
     struct removing *r = arg;
     const size_t n = strlen(name), cut = strlen(SIGNATURE_SUFFIX);
 
-    if (n > cut && strcmp(name + n - cut, SIGNATURE_SUFFIX) == 0)
-        r->rc = fs_unlink(r->dirfd, name, r->err);
+    if (n > cut && strcmp(name + n - cut, SIGNATURE_SUFFIX) == 0 && unlinkat(r->dirfd, name, 0) < 0)
+        r->rc = err_sys(r->err, RC_IO, "unlink %s", name);
     return r->rc == RC_OK;
 }
 
-enum rc plans_attach(const struct plans *plans, const char *token, const char *id,
-                     const struct plan_body *body, struct err *err)
+enum rc plans_detach(const struct plans *plans, const char *token, const char *id, struct err *err)
 {
     scoped(close_fd) int dirfd = -1;
-    char place[REL_CAP + sizeof "/" PLANS_ASKED], name[PLAN_NAME_CAP + 32];
     struct removing r = { .err = err };
-    char whole[REL_CAP];
-
-    place_of(token, id, whole);
-    (void)snprintf(place, sizeof place, "%s/" PLANS_ASKED, whole);
-    enum rc rc = fs_open(plans->dirfd, place, O_RDONLY | O_DIRECTORY, 0, &dirfd, err);
+    enum rc rc = open_asked(plans, token, id, &dirfd, err);
 
     r.dirfd = dirfd;
     if (rc == RC_OK)
         rc = fs_list(dirfd, ".", SIZE_MAX, remove_signature, &r, NULL, err);
-    if (rc == RC_OK)
-        rc = r.rc;
-    for (size_t i = 0; rc == RC_OK && i < body->n; i++)
-        rc = check_signature(dirfd, &body->file[i], err);
-    for (size_t i = 0; rc == RC_OK && i < body->n; i++) {
-        (void)snprintf(name, sizeof name, "%s.%03zu" SIGNATURE_SUFFIX, body->file[i].name, i);
-        rc = fs_write_file(dirfd, name, (struct bytes){ body->file[i].bytes, body->file[i].n },
-                           0600, err);
-    }
-    return rc;
+    return rc == RC_OK ? r.rc : rc;
 }

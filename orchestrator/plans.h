@@ -91,9 +91,15 @@ must_check enum rc plans_keep(const struct plans *plans, const char *token,
 must_check enum rc plans_find(const struct plans *plans, const char *token, const char *id,
                               uint64_t now_ms, struct plan_kept *ret, struct err *err);
 
-/* Put signatures (files NAME.N.sig) beside the requests of a kept plan, instead of those of before.
- * Each must be over the request of its name (RC_API_REQUEST). */
+/* Put signatures beside the requests of a kept plan and those that came before; the same body twice
+ * is as once.  Each must be over the request of its name (RC_API_REQUEST; then none of them is put
+ * there).  RC_NO_SPACE: more than the token has room for.  They are gone after a crash or not, and
+ * whoever gives them gives them again. */
 must_check enum rc plans_attach(const struct plans *plans, const char *token, const char *id,
                                 const struct plan_body *body, struct err *err);
+
+/* Take all signatures away again: they have done what they were for, or cannot do it. */
+must_check enum rc plans_detach(const struct plans *plans, const char *token, const char *id,
+                                struct err *err);
 
 #endif

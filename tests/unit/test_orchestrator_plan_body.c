@@ -194,6 +194,27 @@ static void counts_files(void **state)
     assert_int_equal(body.n, 0);
 }
 
+/* As many signatures as a body has room for, and one more; and what they become is little more than
+ * the body. */
+static void counts_signatures(void **state)
+{
+    static const char head[] = "{\"more\": true, \"signatures\": [", tail[] = "]}";
+    static const char part[] = "{\"name\": \"order-s-#\", \"bytes\": \"AAAA\"}";
+
+    (void)state;
+    assert_rc(read_repeated(PLAN_GIVE, repeat(head, part, PLAN_SIGNATURES_MAX, tail)), RC_OK);
+    assert_int_equal(body.n, PLAN_SIGNATURES_MAX);
+    assert_true(body.more);
+    plan_body_done(&body);
+    assert_rc(read_repeated(PLAN_GIVE, repeat(head, part, PLAN_SIGNATURES_MAX + 1, tail)),
+              RC_API_REQUEST);
+    assert_rc(read_repeated(PLAN_GIVE, repeat(head, "[[],#]", 4 * PLAN_SIGNATURES_MAX, tail)),
+              RC_API_REQUEST);
+    assert_string_equal(err.what, "more values than any such body has");
+    assert_rc(read_text(PLAN_ASK, WITH("\"more\": true")), RC_API_REQUEST);
+    assert_rc(read_text(PLAN_GIVE, "{\"signatures\": [], \"more\": 1}"), RC_API_REQUEST);
+}
+
 /* What would become gigabytes is not read at all. */
 static void counts_values_before_it_reads_them(void **state)
 {
@@ -263,6 +284,7 @@ int main(void)
         cmocka_unit_test(takes_files_and_options),
         cmocka_unit_test(refuses_whatever_is_not_known),
         cmocka_unit_test(counts_files),
+        cmocka_unit_test(counts_signatures),
         cmocka_unit_test(counts_values_before_it_reads_them),
         cmocka_unit_test(counts_bytes),
     };
