@@ -32,9 +32,10 @@
 
 #define CONNECTIONS_PER_ADDRESS 64U
 #define IDLE_S 30U
-#define ASK_MS 15000U     /* for a whole request, and the handshake before it */
-#define LARGE_MS 60000U   /* ... with files in it */
-#define ANSWER_MS 120000U /* for a whole answer to be taken */
+#define ASK_MS 15000U       /* for a whole request, and the handshake before it */
+#define LARGE_MS 60000U     /* ... with files in it */
+#define LARGE_WAIT_MS 1000U /* ... until the one before is over */
+#define ANSWER_MS 120000U   /* for a whole answer to be taken */
 #define MEMORY_PER_CONNECTION ((size_t)32 * 1024) /* request line and headers with all */
 #define STACK_SIZE ((size_t)1024 * 1024)
 #define RATE_PER_S 50U
@@ -635,7 +636,7 @@ static enum rc admit_large(struct api_http *h, struct MHD_Connection *c,
     if (n > api_plan_room(route))
         return err_set(err, RC_TOO_LARGE, "a body of more than %zu bytes", api_plan_room(route));
     if (!within_rate(h, &h->files, hash_bytes(r->who.name, strlen(r->who.name))) ||
-        !api_large_take(&h->large, &r->who))
+        !api_large_take(&h->large, &r->who, LARGE_WAIT_MS))
         return err_set(err, RC_API_LIMIT, "bodies with files at once");
     r->admitted = true;
     r->large = malloc(n + 1);

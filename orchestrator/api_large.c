@@ -3,36 +3,59 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 void api_large_init(struct api_large *large)
 {
     *large = (struct api_large){ 0 };
     (void)pthread_mutex_init(&large->lock, NULL);
+    pthread_condattr_t monotonic;
+
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&large->given, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
 }
 
 void api_large_done(struct api_large *large)
 {
+    (void)pthread_cond_destroy(&large->given);
     (void)pthread_mutex_destroy(&large->lock);
 }
 
-bool api_large_take(struct api_large *large, const struct api_who *who)
+/* A free slot for this token; API_LARGE_MAX = there is none. */
+static size_t free_slot(char (*slot)[NAME_CAP], const char *name)
 {
-    char(*slot)[NAME_CAP] = large->who[who->role == API_TENANT];
     size_t at = API_LARGE_MAX;
-    bool other = true;
 
-    (void)pthread_mutex_lock(&large->lock);
     for (size_t i = API_LARGE_MAX; i-- > 0;) {
+        if (strcmp(slot[i], name) == 0)
+            return API_LARGE_MAX;
         if (slot[i][0] == '\0')
             at = i;
-        other = other && strcmp(slot[i], who->name) != 0;
     }
-    const bool may = other && at < API_LARGE_MAX;
+    return at;
+}
 
-    if (may)
+bool api_large_take(struct api_large *large, const struct api_who *who, unsigned wait_ms)
+{
+    char(*slot)[NAME_CAP] = large->who[who->role == API_TENANT];
+    struct timespec until;
+    size_t at;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)(wait_ms % 1000) * 1000000L;
+    until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    (void)pthread_mutex_lock(&large->lock);
+    do {
+        at = free_slot(slot, who->name);
+    } while (at == API_LARGE_MAX && wait_ms > 0 &&
+             pthread_cond_timedwait(&large->given, &large->lock, &until) == 0);
+    if (at < API_LARGE_MAX)
         memcpy(slot[at], who->name, NAME_CAP);
     (void)pthread_mutex_unlock(&large->lock);
-    return may;
+    return at < API_LARGE_MAX;
 }
 
 void api_large_give(struct api_large *large, const struct api_who *who)
@@ -43,6 +66,7 @@ void api_large_give(struct api_large *large, const struct api_who *who)
     for (size_t i = 0; i < API_LARGE_MAX; i++)
         if (strcmp(slot[i], who->name) == 0)
             slot[i][0] = '\0';
+    (void)pthread_cond_broadcast(&large->given);
     (void)pthread_mutex_unlock(&large->lock);
 }
 

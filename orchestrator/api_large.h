@@ -15,13 +15,15 @@
 
 struct api_large {
     pthread_mutex_t lock;
+    pthread_cond_t given;                 /* one was given back */
     char who[2][API_LARGE_MAX][NAME_CAP]; /* [whether a tenant]; "" = free */
 };
 void api_large_init(struct api_large *large);
 void api_large_done(struct api_large *large);
 
-/* Whether whoever asks may send one now; it has to be given back. */
-bool api_large_take(struct api_large *large, const struct api_who *who);
+/* Whether whoever asks may send one now, or within so long: who has just read its answer asks again
+ * before that connection knows that it is done.  It has to be given back. */
+bool api_large_take(struct api_large *large, const struct api_who *who, unsigned wait_ms);
 void api_large_give(struct api_large *large, const struct api_who *who);
 
 /* The length of a body as its header says it: decimal digits.  False: it is none. */

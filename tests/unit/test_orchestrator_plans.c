@@ -404,6 +404,31 @@ static void is_whole_after_a_kill(void **state)
 /* ---- bodies at once ----------------------------------------------------------------------------
  */
 
+static const struct api_who sender = { .name = "a", .role = API_OPERATOR };
+
+static void *give_back(void *arg)
+{
+    api_large_give(arg, &sender);
+    return NULL;
+}
+
+/* Whose answer is just over is not told to come again later. */
+static void waits_for_ones_own(void **state)
+{
+    struct api_large large;
+    pthread_t thread;
+
+    (void)state;
+    api_large_init(&large);
+    assert_true(api_large_take(&large, &sender, 60000));
+    assert_false(api_large_take(&large, &sender, 1));
+    assert_int_equal(pthread_create(&thread, NULL, give_back, &large), 0);
+    assert_true(api_large_take(&large, &sender, 60000));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    api_large_give(&large, &sender);
+    api_large_done(&large);
+}
+
 static void lets_two_send_at_a_time(void **state)
 {
     static const struct api_who who[] = {
@@ -417,14 +442,14 @@ static void lets_two_send_at_a_time(void **state)
     (void)state;
     api_large_init(&large);
     for (size_t k = 0; k < 6; k += 3) { /* tenants do not stand in the others' way */
-        assert_true(api_large_take(&large, &who[k]));
-        assert_false(api_large_take(&large, &who[k])); /* one of a token */
-        assert_true(api_large_take(&large, &who[k + 1]));
-        assert_false(api_large_take(&large, &who[k + 2]));
+        assert_true(api_large_take(&large, &who[k], 0));
+        assert_false(api_large_take(&large, &who[k], 0)); /* one of a token */
+        assert_true(api_large_take(&large, &who[k + 1], 0));
+        assert_false(api_large_take(&large, &who[k + 2], 0));
     }
     api_large_give(&large, &who[0]);
-    assert_true(api_large_take(&large, &who[2]));
-    assert_false(api_large_take(&large, &who[0]));
+    assert_true(api_large_take(&large, &who[2], 0));
+    assert_false(api_large_take(&large, &who[0], 0));
     api_large_done(&large);
 
     assert_true(api_large_length("12582912", &n));
@@ -456,6 +481,7 @@ int main(void)
         EACH(keeps_what_is_in_use),
         EACH(removes_what_was_left),
         EACH(is_whole_after_a_kill),
+        cmocka_unit_test(waits_for_ones_own),
         cmocka_unit_test(lets_two_send_at_a_time),
     };
 
