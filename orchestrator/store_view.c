@@ -17,15 +17,16 @@ static struct query start(struct store *store, const char *only, const char *all
 }
 
 /* Of each satellite the newest, and the newest that went up.  The first question is answered from
- * an index alone (order_state): rows are as large as pages, most of it signatures. */
+ * an index alone (order_state): rows are as large as pages, most of it signatures, and are looked
+ * at only where an order has no body: a join would look at each. */
 #define NEWEST(which)                                                                              \
-    "SELECT g.satellite, g.newest, g.held, b.body, r.envelope FROM (SELECT satellite, "            \
+    "SELECT g.satellite, g.newest, g.held, b.body, CASE WHEN b.body IS NULL THEN (SELECT "         \
+    "r.envelope FROM sat_order r WHERE r.satellite = g.satellite AND r.generation = "              \
+    "g.released) END FROM (SELECT satellite, "                                                     \
     "max(generation) AS newest, coalesce(max(CASE WHEN state = 1 THEN generation END), 0) AS "     \
     "held, max(CASE WHEN state IN (2, 3) THEN generation END) AS released FROM sat_order " which   \
     "GROUP BY satellite) AS g "                                                                    \
-    "LEFT JOIN order_body b ON b.satellite = g.satellite AND b.generation = g.released "           \
-    "LEFT JOIN sat_order r ON b.body IS NULL AND r.satellite = g.satellite AND "                   \
-    "r.generation = g.released"
+    "LEFT JOIN order_body b ON b.satellite = g.satellite AND b.generation = g.released"
 
 enum rc store_fleet_orders(struct store *store, const char *only,
                            enum rc (*fn)(void *arg, const struct store_fleet_order *row,
