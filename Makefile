@@ -317,9 +317,14 @@ bench-link: programs $(addprefix $(B)/tests/bench/,$(LINK_BENCHES)) ## the figur
 	$(Q)for b in $(LINK_BENCHES); do BERTH_BUILD=$(B) $(B)/tests/bench/$$b build/bench/$${b#bench_}.jsonl || exit 1; done
 
 .PHONY: bench-scale
-bench-scale: $(B)/tests/bench/bench_scale ## what the ground's store costs with N satellites (N='10000 100000')
+bench-scale: $(B)/tests/bench/bench_scale ## what the ground's store costs with N satellites (N='10000 100000'), on PostgreSQL, too, where it is
 	$(Q)mkdir -p build/bench
 	$(Q)$(B)/tests/bench/bench_scale build/bench/scale.jsonl $(N)
+	$(Q)for d in /usr/lib/postgresql/*/bin/initdb; do [ -x "$$d" ] || continue; \
+	    for n in $(or $(N),10000); do echo "PostgreSQL"; \
+	        tools/with-postgresql --durable $(B)/tests/bench/bench_scale build/bench/one.jsonl $$n && \
+	        cat build/bench/one.jsonl >>build/bench/scale.jsonl || exit 1; done; break; done
+	$(Q)rm -f build/bench/one.jsonl
 
 .PHONY: bench-sandbox
 SANDBOX_BENCHES := bench_sandbox bench_neighbour bench_seccomp

@@ -6,31 +6,28 @@
  * an etcd that keeps the same reports, where there is one.
  *
  * Usage: bench_scale OUT.jsonl [N...]      (10000)
- * With BERTH_STORE=postgresql:... (tools/with-postgresql) the same on PostgreSQL, without bytes on
- * disk.  Times are the least of REPEATS: other work on the machine only ever adds.
+ * With BERTH_STORE=postgresql:... (tools/with-postgresql) the same on PostgreSQL, one N in a
+ * cluster, whose bytes on disk are those of its tables and indexes.  Times are the least of
+ * REPEATS: other work on the machine only ever adds.
  */
+#include <ftw.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/crypto.h"
-#include "manifest/doc.h"
-#include "manifest/envelope.h"
 #include "orchestrator/ingest.h"
 #include "orchestrator/view.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/etcd.h"
+#include "tests/bench/scale_fleet.h"
 
-#define PAYLOADS 4U
 #define REPEATS 3U
 #define REPORTS 4096U
 #define GROUP 256U
 #define ALONE 256U
-#define NOW_MS UINT64_C(1796040000000)
 #define VIEW_MAX 1000000U
-#define GENERATION 7U
 
 static FILE *out;
 static char where[512]; /* of the store */
@@ -47,8 +44,8 @@ static void row_beside(const char *figure, uint32_t n, double value, const char 
         (void)printf(" aim %g", aim);
     (void)putchar('\n');
     (void)fflush(stdout);
-    (void)fprintf(out, "{\"figure\":\"%s, %u satellites\",\"value\":%.3f,\"unit\":\"%s\",", figure,
-                  n, value, unit);
+    (void)fprintf(out, "{\"figure\":\"%s%s, %u satellites\",\"value\":%.3f,\"unit\":\"%s\",",
+                  is_file ? "" : "PostgreSQL: ", figure, n, value, unit);
     if (peer > 0)
         (void)fprintf(out, "\"peer\":\"%s\",\"peer_value\":%.3f,\"ratio\":%.3f,", who, peer,
                       value / peer);
@@ -66,85 +63,8 @@ static void row(const char *figure, uint32_t n, double value, const char *unit, 
     row_beside(figure, n, value, unit, "sqlite3", peer, aim);
 }
 
-/* ---- what satellites have and say ------------------------------------------------------------ */
-
-static void name_of(uint32_t i, char ret[NAME_CAP])
-{
-    (void)snprintf(ret, NAME_CAP, "sat-%07u", i);
-}
-
-static void digest_of(uint32_t payload, uint32_t version, struct digest *ret)
-{
-    memset(ret->b, (int)(payload * 16 + version + 1), sizeof ret->b);
-}
-
-static struct bytes report_of(uint32_t i, uint64_t seq, uint8_t buf[REPORT_MAX])
-{
-    static struct report r;
-    struct bytes ret;
-    struct err err = { 0 };
-
-    r = (struct report){ .epoch = 1,
-                         .seq = seq,
-                         .time_ms = NOW_MS,
-                         .root_version = 1,
-                         .generation = GENERATION,
-                         .n_payloads = PAYLOADS,
-                         .agent = { .version = "0.9.0" },
-                         .walls = { .standing = 0xffff, .landlock = 3, .cgroup = 2 } };
-    name_of(i, r.satellite);
-    for (uint32_t k = 0; k < PAYLOADS; k++) {
-        struct report_payload *p = &r.payload[k];
-
-        (void)snprintf(p->tenant, sizeof p->tenant, "tenant-%u", k);
-        (void)snprintf(p->name, sizeof p->name, "payload");
-        (void)snprintf(p->version, sizeof p->version, "1.2.%u", k);
-        p->state = SLOT_COMMITTED;
-        p->is_running = true;
-        digest_of(k, 0, &p->wanted);
-        p->running = p->wanted;
-        p->memory_kib = 4096 + i % 4096;
-        p->cpu_ms = (uint32_t)(seq * 1000);
-    }
-    must_rc(report_encode(&r, buf, REPORT_MAX, &ret, &err), &err);
-    return ret;
-}
-
-/* An order in its envelope of two hybrid halves, as large as a signed one. */
-static struct bytes order_of(uint32_t i, uint8_t *buf, size_t cap)
-{
-    static struct order order;
-    static uint8_t payload[4096], header[2][64], body[64], signature[MLDSA65_SIGNATURE_SIZE],
-        id[KEY_ID_SIZE];
-    struct envelope parts = { .n = 2 };
-    struct bytes ret;
-    struct err err = { 0 };
-
-    order = (struct order){ .generation = GENERATION, .issued_ms = NOW_MS, .n_lines = PAYLOADS };
-    name_of(i, order.satellite);
-    for (uint32_t k = 0; k < PAYLOADS; k++) {
-        (void)snprintf(order.line[k].tenant, NAME_CAP, "tenant-%u", k);
-        (void)snprintf(order.line[k].name, NAME_CAP, "payload");
-        digest_of(k, 0, &order.line[k].manifest);
-    }
-    must_rc(order_encode(&order, payload, sizeof payload, &parts.payload, &err), &err);
-    must_rc(
-        envelope_body_header(ENVELOPE_PROFILE, body, sizeof body, &parts.protected_header, &err),
-        &err);
-    for (size_t k = 0; k < 2; k++) {
-        struct envelope_signature *s = &parts.signature[k];
-
-        s->algorithm = k ? COSE_ALG_MLDSA65 : COSE_ALG_ED25519;
-        must_rc(envelope_entry_header(s->algorithm, header[k], sizeof header[k],
-                                      &s->protected_header, &err),
-                &err);
-        s->key_id = (struct bytes){ id, sizeof id };
-        s->signature =
-            (struct bytes){ signature, k ? MLDSA65_SIGNATURE_SIZE : ED25519_SIGNATURE_SIZE };
-    }
-    must_rc(envelope_encode(&parts, buf, cap, &ret, &err), &err);
-    return ret;
-}
+/* ---- filling the store ------------------------------------------------------------------------
+ */
 
 static void put_satellite(struct store *store, uint32_t i)
 {
@@ -500,7 +420,7 @@ static void load(uint32_t n)
     row("loading the fleet", n, best.load_s, "s", peer, 1.5 * n / 100000);
     row("loading, of it processor time", n, best.load_cpu_s, "s", 0, 0);
     row("verdict of every satellite", n, best.status_s * 1000, "ms", 0, 100.0 * n / 100000);
-    row("plan after one change", n, best.plan_s * 1000, "ms", 0, 50.0 * n / 100000);
+    row("plan after one change", n, best.plan_s * 1000, "ms", 0, 25.0 * n / 100000);
     row("memory with the fleet loaded", n, (double)best.kib / 1024, "MiB", 0, 300.0 * n / 100000);
 }
 
@@ -511,6 +431,29 @@ static double disk_of(const char *path)
     struct stat st;
 
     return stat(path, &st) == 0 ? (double)st.st_size / 1048576 : 0;
+}
+
+static uint64_t blocks;
+
+static int add_blocks(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)path;
+    (void)at;
+    blocks += kind == FTW_F ? (uint64_t)st->st_blocks : 0;
+    return 0;
+}
+
+/* Tables and indexes of a cluster, without its log of what was written lately; 0 = not known. */
+static double cluster_disk(void)
+{
+    const char *data = getenv("PG_DATA");
+    char path[600];
+
+    blocks = 0;
+    if (!data || snprintf(path, sizeof path, "%s/base", data) >= (int)sizeof path ||
+        nftw(path, add_blocks, 16, FTW_PHYS) != 0)
+        return 0;
+    return (double)blocks * 512 / 1048576;
 }
 
 static void remove_files(void)
@@ -555,10 +498,12 @@ static void measure(uint32_t n)
     uint64_t seq = 1;
 
     remove_files();
+    const double before = is_file ? 0 : cluster_disk();
     populate(n);
     raw_populate(n);
-    if (is_file)
-        row("bytes on disk", n, disk_of(where), "MiB", disk_of(raw), 0);
+    const double after = is_file ? disk_of(where) : cluster_disk();
+    if (after > 0)
+        row("bytes on disk", n, after - before, "MiB", disk_of(raw), 0);
     row("durable reports, a transaction each", n, best_of(alone, n, &seq), "per s", 0, 0);
     const double grouped = best_of(in_groups, n, &seq);
     row("durable reports, 256 in a transaction", n, grouped, "per s", best_of(raw_ingest, n, &seq),
