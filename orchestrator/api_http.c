@@ -3,11 +3,7 @@
 
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -19,16 +15,10 @@
 #include "base/log.h"
 #include "orchestrator/api.h"
 #include "orchestrator/api_console.h"
-#include "orchestrator/api_events.h"
-#include "orchestrator/api_large.h"
+#include "orchestrator/api_http_parts.h"
 #include "orchestrator/api_metrics.h"
 #include "orchestrator/api_plan.h"
-
-#include "orchestrator/api_places.h"
-#include "orchestrator/api_run.h"
 #include "orchestrator/api_token.h"
-#include "orchestrator/api_told.h"
-#include "orchestrator/home.h"
 
 #define CONNECTIONS_PER_ADDRESS 64U
 #define IDLE_S 30U
@@ -44,29 +34,6 @@
 #define FILES_BURST 50U
 #define FAILURES_PER_S 1U
 #define FAILURES_BURST 20U
-#define LOOK_MS 200U    /* how often the store is asked whether it changed */
-#define GONE_MS 1000U   /* how often a stream looks whether its client is there */
-#define ALIVE_MS 15000U /* a stream says something at least so often */
-#define EVENT_MAX 4096U
-
-struct api_http {
-    struct MHD_Daemon *daemon;
-    char home[HOME_PATH_CAP];
-    bool tls, mutual;
-    struct api_runner runner;
-    pthread_mutex_t rates;
-    struct api_places places;
-    struct api_rate rate, failures, files;
-    struct api_large large;
-    /* What wakes streams. */
-    pthread_mutex_t news;
-    pthread_cond_t changed;
-    uint64_t generation;
-    bool ending;
-    pthread_t watcher;
-    bool watches;
-    atomic_uint_fast64_t answered[6], refused, limited, streams;
-};
 
 /* What is kept of a request between the calls for its parts. */
 struct request {
@@ -85,87 +52,12 @@ struct request {
 /* ---- answers ----------------------------------------------------------------------------------
  */
 
-static const char *const headers[][2] = {
-    { "Cache-Control", "no-store" },
-    { "X-Content-Type-Options", "nosniff" },
-    { "X-Frame-Options", "DENY" },
-    { "Referrer-Policy", "no-referrer" },
-    { "Cross-Origin-Opener-Policy", "same-origin" },
-    { "Cross-Origin-Resource-Policy", "same-origin" },
-    { "Content-Security-Policy",
-      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-      "img-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'" },
-};
-
-/* Queue a response and give it up. */
-static enum MHD_Result queue(struct api_http *h, struct MHD_Connection *c, unsigned status,
-                             const char *type, struct MHD_Response *response)
-{
-    enum MHD_Result done = MHD_NO;
-
-    if (!response)
-        return MHD_NO;
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
-        (void)MHD_add_response_header(response, headers[i][0], headers[i][1]);
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    if (h->tls)
-        (void)MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
-    if (status == MHD_HTTP_UNAUTHORIZED)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-                                      "Bearer realm=\"berth\"");
-    if (status == MHD_HTTP_TOO_MANY_REQUESTS)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    done = MHD_queue_response(c, status, response);
-    MHD_destroy_response(response);
-    h->answered[status / 100 < 6 ? status / 100 : 0]++;
-    return done;
-}
-
-/* Send an answer, which is given up. */
-static enum MHD_Result answer_with(struct api_http *h, struct MHD_Connection *c,
-                                   struct api_answer *answer)
-{
-    char *text = answer->text;
-
-    h->refused += answer->refused == RC_API_AUTH;
-    h->limited += answer->refused == RC_API_LIMIT;
-    answer->text = NULL;
-    if (!text)
-        return MHD_NO; /* no memory: the connection ends */
-    return queue(h, c, answer->status, answer->type,
-                 MHD_create_response_from_buffer(answer->n, text, MHD_RESPMEM_MUST_FREE));
-}
-
-static enum MHD_Result answer_json(struct api_http *h, struct MHD_Connection *c, unsigned status,
-                                   json_t *value)
-{
-    struct api_answer answer = api_answer_json(status, API_JSON, value);
-
-    return answer_with(h, c, &answer);
-}
-
-static enum MHD_Result answer_error(struct api_http *h, struct MHD_Connection *c,
-                                    const struct err *err)
-{
-    struct api_answer answer = api_answer_error(err);
-
-    return answer_with(h, c, &answer);
-}
-
-static enum MHD_Result answer_bytes(struct api_http *h, struct MHD_Connection *c, const char *type,
-                                    struct bytes content)
-{
-    return queue(h, c, MHD_HTTP_OK, type,
-                 MHD_create_response_from_buffer(content.n, (void *)(uintptr_t)content.p,
-                                                 MHD_RESPMEM_PERSISTENT));
-}
-
 static enum MHD_Result answer_me(struct api_http *h, struct MHD_Connection *c,
                                  const struct api_who *who)
 {
-    return answer_json(h, c, MHD_HTTP_OK,
-                       json_pack("{s:s, s:s, s:s}", "name", who->name, "role",
-                                 api_role_name(who->role), "tenant", who->tenant));
+    return api_http_json(h, c, MHD_HTTP_OK,
+                         json_pack("{s:s, s:s, s:s}", "name", who->name, "role",
+                                   api_role_name(who->role), "tenant", who->tenant));
 }
 
 static enum MHD_Result answer_metrics(struct api_http *h, struct MHD_Connection *c)
@@ -187,7 +79,7 @@ static enum MHD_Result answer_metrics(struct api_http *h, struct MHD_Connection 
     if (rc == RC_OK)
         rc = store_rollouts(home.store, 0, &rows, &n, &err);
     if (rc != RC_OK)
-        return answer_error(h, c, &err);
+        return api_http_refuse(h, c, &err);
     for (size_t i = 0; i < n; i++)
         if ((unsigned)rows[i].state < ROLLOUT_STATES)
             rollouts[rows[i].state]++;
@@ -202,8 +94,8 @@ static enum MHD_Result answer_metrics(struct api_http *h, struct MHD_Connection 
         free(text);
         return MHD_NO;
     }
-    return queue(h, c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
-                 MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE));
+    return api_http_queue(h, c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
+                          MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE));
 }
 
 /* ---- places ----------------------------------------------------------------------------------
@@ -223,210 +115,6 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
         api_places_give(&h->places, *context);
         *context = NULL;
     }
-}
-
-static struct api_place *place_of(struct MHD_Connection *c)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-    return info ? info->socket_context : NULL;
-}
-
-/* ---- streams ----------------------------------------------------------------------------------
- */
-
-struct stream {
-    struct api_http *http;
-    struct home home;
-    int fd;     /* of the connection, which is the server's */
-    bool tells; /* what satellites tell of; else what happens */
-    struct api_events events;
-    struct api_told told;
-    char secret[API_SECRET_CAP];
-    uint64_t generation;
-    char *text; /* what goes out: n bytes, of which `at` went */
-    size_t n, at;
-};
-
-static void close_stream(void *arg)
-{
-    struct stream *s = arg;
-
-    s->http->streams--;
-    home_close(&s->home);
-    explicit_bzero(s->secret, sizeof s->secret);
-    free(s->text);
-    free(s);
-}
-
-/* Whether the client has gone: a place that nobody needs is somebody else's. */
-static bool has_gone(const struct stream *s)
-{
-    struct pollfd p = { .fd = s->fd, .events = POLLRDHUP };
-
-    return poll(&p, 1, 0) != 0 && p.revents != 0;
-}
-
-/* Until something changed, at most to a time; false when the server ends. */
-static bool wait_until(struct stream *s, const struct timespec *until, bool *ret_changed)
-{
-    struct api_http *h = s->http;
-    bool goes_on;
-
-    (void)pthread_mutex_lock(&h->news);
-    while (!h->ending && h->generation == s->generation &&
-           pthread_cond_timedwait(&h->changed, &h->news, until) == 0)
-        continue;
-    *ret_changed = h->generation != s->generation;
-    s->generation = h->generation;
-    goes_on = !h->ending;
-    (void)pthread_mutex_unlock(&h->news);
-    return goes_on;
-}
-
-/* Until something changed, or for so long; false when the server ends, or the client has gone. */
-static bool wait_news(struct stream *s)
-{
-    struct timespec until;
-    bool goes_on = true, changed = false;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    for (unsigned ms = 0; goes_on && !changed && ms < ALIVE_MS; ms += GONE_MS) {
-        until.tv_sec += GONE_MS / 1000;
-        goes_on = wait_until(s, &until, &changed) && !has_gone(s);
-    }
-    return goes_on;
-}
-
-static enum rc copy_text(struct stream *s, const char *text, size_t n, struct err *err)
-{
-    s->text = malloc(n + 1);
-    if (!s->text)
-        return err_set(err, RC_NO_MEMORY, "event");
-    memcpy(s->text, text, n);
-    s->n = n;
-    return RC_OK;
-}
-
-/* What there is to tell next; nothing: s->n is 0. */
-static enum rc refill(struct stream *s, struct err *err)
-{
-    char text[EVENT_MAX];
-    size_t n = 0;
-
-    free_ptr(&s->text);
-    s->n = s->at = 0;
-    if (s->tells)
-        return api_told_next(&s->told, clock_unix_ms(), &s->text, &s->n, err);
-    enum rc rc = api_events_next(&s->events, clock_unix_ms(), text, sizeof text, &n, err);
-
-    return rc == RC_OK && n > 0 ? copy_text(s, text, n, err) : rc;
-}
-
-static ssize_t read_stream(void *arg, uint64_t pos, char *buf, size_t max)
-{
-    static const char alive[] = ": alive\n\n";
-    struct stream *s = arg;
-    struct err err = { 0 };
-
-    (void)pos;
-    for (unsigned turn = 0; s->at == s->n; turn++) {
-        if (refill(s, &err) != RC_OK)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        if (s->n == 0 && turn > 0 && copy_text(s, alive, sizeof alive - 1, &err) != RC_OK)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        if (s->n == 0 && !wait_news(s))
-            return MHD_CONTENT_READER_END_OF_STREAM;
-    }
-    const size_t n = s->n - s->at < max ? s->n - s->at : max;
-
-    memcpy(buf, s->text + s->at, n);
-    s->at += n;
-    return (ssize_t)n;
-}
-
-static enum rc begin_stream(struct stream *s, const struct api_call *call, const char *last_id,
-                            struct err *err)
-{
-    enum rc rc = home_open(s->http->home, false, &s->home, err);
-
-    s->events = (struct api_events){ .store = s->home.store, .secret = s->secret };
-    s->told = (struct api_told){ .token = s->events };
-    s->tells = call->route->what == API_TOLD;
-    if (rc == RC_OK && s->tells)
-        return api_told_begin(&s->told, call->variable, api_option_value(call, "last"), last_id,
-                              err);
-    return rc == RC_OK ? api_events_begin(&s->events, last_id, err) : rc;
-}
-
-static enum MHD_Result answer_events(struct api_http *h, struct MHD_Connection *c,
-                                     const struct api_call *call, const struct api_who *who,
-                                     const char *secret)
-{
-    const char *last = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Last-Event-ID");
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const int fd = info ? info->connect_fd : -1;
-    struct err err = { 0 };
-
-    if (!api_places_admit(&h->places, place_of(c), who, true)) {
-        (void)!err_set(&err, RC_API_LIMIT, "streams: %u of a token, %u in all", API_STREAMS_EACH,
-                       API_STREAMS_MAX);
-        return answer_error(h, c, &err);
-    }
-    h->streams++;
-    struct stream *s = calloc(1, sizeof *s);
-
-    if (!s) {
-        h->streams--;
-        return MHD_NO;
-    }
-    s->http = h;
-    s->home = (struct home)HOME_NONE;
-    s->fd = fd;
-    (void)snprintf(s->secret, sizeof s->secret, "%s", secret);
-    if (begin_stream(s, call, last, &err) != RC_OK) {
-        close_stream(s);
-        return answer_error(h, c, &err);
-    }
-    return queue(h, c, MHD_HTTP_OK, "text/event-stream",
-                 MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, (size_t)2 * EVENT_MAX,
-                                                   read_stream, s, close_stream));
-}
-
-/* Looks whether the store has changed, for all streams together, and who is late. */
-static void *watch(void *arg)
-{
-    scoped(home_close) struct home home = HOME_NONE;
-    struct api_http *h = arg;
-    struct err err = { 0 };
-    uint64_t version = 0;
-    bool ending = false;
-
-    while (!ending) {
-        struct timespec until;
-        uint64_t is = version;
-
-        if (home.store || home_open(h->home, false, &home, &err) == RC_OK)
-            (void)!store_watch(home.store, &is, &err);
-        api_places_end_late(&h->places, clock_mono_ms());
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += (long)LOOK_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        (void)pthread_mutex_lock(&h->news);
-        if (is != version) {
-            h->generation++;
-            (void)pthread_cond_broadcast(&h->changed);
-        }
-        version = is;
-        while (!h->ending && pthread_cond_timedwait(&h->changed, &h->news, &until) == 0)
-            continue;
-        ending = h->ending;
-        (void)pthread_mutex_unlock(&h->news);
-    }
-    return NULL;
 }
 
 /* ---- who asks ---------------------------------------------------------------------------------
@@ -565,11 +253,11 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
     const char *secret = NULL;
 
     if (file)
-        return answer_bytes(h, c, file->type, file->content);
+        return api_http_bytes(h, c, file->type, file->content);
     if (strcmp(r->parsed.path, "/healthz") == 0)
-        return answer_json(h, c, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
+        return api_http_json(h, c, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
     if (r->refused.rc != RC_OK)
-        return answer_error(h, c, &r->refused);
+        return api_http_refuse(h, c, &r->refused);
     enum rc rc = identify(h, c, &secret, &who, &err);
 
     if (rc == RC_OK && (r->bad || !head_ok(c)))
@@ -577,17 +265,17 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
     if (rc == RC_OK)
         rc = api_match(&r->parsed, &who, &call, &err);
     if (rc != RC_OK)
-        return answer_error(h, c, &err);
+        return api_http_refuse(h, c, &err);
     switch (call.route->what) {
     case API_ME:
         return answer_me(h, c, &who);
     case API_EVENTS:
     case API_TOLD:
-        return answer_events(h, c, &call, &who, secret);
+        return api_http_events(h, c, &call, &who, secret);
     case API_METRICS:
         return answer_metrics(h, c);
     case API_OPENAPI:
-        return answer_bytes(h, c, "application/json", api_console_openapi());
+        return api_http_bytes(h, c, "application/json", api_console_openapi());
     case API_COMMAND:
     case API_PLAN_ASK:
     case API_PLAN_UNDO:
@@ -595,15 +283,15 @@ static enum MHD_Result serve(struct api_http *h, struct MHD_Connection *c, struc
     case API_DELEGATION:
         break;
     }
-    if (!api_places_admit(&h->places, place_of(c), &who, false)) {
+    if (!api_places_admit(&h->places, api_http_place(c), &who, false)) {
         (void)!err_set(&err, RC_API_LIMIT, "requests of a token at once");
-        return answer_error(h, c, &err);
+        return api_http_refuse(h, c, &err);
     }
     struct api_answer answer =
         api_run(&h->runner, &r->parsed, &call, &(struct acting){ .who = who, .secret = secret },
                 MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Idempotency-Key"));
 
-    return answer_with(h, c, &answer);
+    return api_http_give(h, c, &answer);
 }
 
 static bool accepts_printed(struct MHD_Connection *c)
@@ -643,7 +331,7 @@ static enum rc admit_large(struct api_http *h, struct MHD_Connection *c,
     if (!r->large)
         return err_set(err, RC_NO_MEMORY, "body");
     r->n_large = n;
-    api_places_allow(&h->places, place_of(c), clock_mono_ms(), LARGE_MS);
+    api_places_allow(&h->places, api_http_place(c), clock_mono_ms(), LARGE_MS);
     return RC_OK;
 }
 
@@ -656,7 +344,7 @@ static enum MHD_Result begin_request(struct api_http *h, struct MHD_Connection *
     if (!route || route->body != API_FILES || admit_large(h, c, route, r, &r->refused) == RC_OK)
         return MHD_YES;
     return MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT)
-               ? answer_error(h, c, &r->refused)
+               ? api_http_refuse(h, c, &r->refused)
                : MHD_YES;
 }
 
@@ -697,7 +385,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
     r->parsed.body = (struct bytes){ .p = r->large ? r->large : r->body, .n = r->n };
     r->parsed.printed = accepts_printed(c);
     (void)MHD_get_connection_values(c, MHD_GET_ARGUMENT_KIND, take_param, r);
-    api_places_allow(&http->places, place_of(c), clock_mono_ms(), ANSWER_MS);
+    api_places_allow(&http->places, api_http_place(c), clock_mono_ms(), ANSWER_MS);
     return serve(http, c, r);
 }
 
@@ -708,7 +396,7 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state,
     struct request *r = *state;
 
     (void)why;
-    api_places_rest(&http->places, place_of(c), clock_mono_ms(), (uint64_t)IDLE_S * 1000);
+    api_places_rest(&http->places, api_http_place(c), clock_mono_ms(), (uint64_t)IDLE_S * 1000);
     if (r && r->admitted)
         api_large_give(&http->large, &r->who);
     if (r)
@@ -780,7 +468,7 @@ enum rc api_http_start(const struct api_http_options *options, struct api_http *
     (void)pthread_cond_init(&h->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     *ret = h;
-    h->watches = pthread_create(&h->watcher, NULL, watch, h) == 0;
+    h->watches = pthread_create(&h->watcher, NULL, api_http_watch, h) == 0;
     if (!h->watches)
         rc = err_set(err, RC_IO, "thread");
     if (rc == RC_OK)
