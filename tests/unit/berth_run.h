@@ -17,7 +17,7 @@
 
 #include "base/fs.h"
 
-static char dir[] = "/tmp/berth-test-XXXXXX";
+static char dir[40]; /* of a test that defines BERTH_RUN_IN_MEMORY in memory, where there is such */
 static char program[PATH_MAX];
 static int dirfd = -1;
 static char said[65536]; /* stdout and stderr of the last run */
@@ -145,6 +145,13 @@ static int begin(void **state)
     for (unsigned i = 0; i < 3; i++) /* build/FLAVOUR/tests/unit/test_x: up to build/FLAVOUR */
         *strrchr(program, '/') = '\0';
     memcpy(program + strlen(program), "/berth", 7);
+#ifdef BERTH_RUN_IN_MEMORY
+    const char *const in =
+        faccessat(AT_FDCWD, "/dev/shm", W_OK | X_OK, 0) == 0 ? "/dev/shm" : "/tmp";
+#else
+    const char *const in = "/tmp";
+#endif
+    print_to(dir, sizeof dir, "%s/berth-test-XXXXXX", in);
     assert_non_null(mkdtemp(dir));
     dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     put("pw", "correct horse\n", 0600);
@@ -157,11 +164,9 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    scoped(close_fd) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
     (void)state;
     close_fd(&dirfd);
-    assert_rc(fs_remove_tree(tmp, dir + strlen("/tmp/"), &err), RC_OK);
+    assert_rc(fs_remove_tree(AT_FDCWD, dir, &err), RC_OK);
     return 0;
 }
 

@@ -9,19 +9,14 @@
 
 #include "tests/unit/fault_rig.h" /* before what names a directory dir */
 
-#include "link/dircl.h"
 #include "link/outbox.h"
 #include "link/transfer.h"
-#include "manifest/doc.h"
-#include "orchestrator/ground.h"
-#include "orchestrator/home.h"
-#include "orchestrator/store.h"
-#include "tests/unit/berth_run.h"
+#include "tests/unit/ground_rig.h"
 
 #define SATS 2U
 #define EACH 2U /* reports of each satellite in a round */
 #define REPORTS (SATS * EACH)
-#define UNIX_MS UINT64_C(1800000000000)
+#define UNIX_MS RIG_UNIX_MS
 #define KILLS_MIN 12U
 
 static struct sat {
@@ -79,12 +74,9 @@ static size_t waiting(void)
 /* Events of the last round that the store has. */
 static size_t stored(void)
 {
-    struct home home = { .dirfd = -1 };
-    char path[80];
+    scoped(home_close) struct home home = rig_home();
     size_t n = 0;
 
-    print_to(path, sizeof path, "%s/ground/home", dir);
-    assert_rc(home_open(path, false, &home, &err), RC_OK);
     for (size_t i = 0; i < SATS; i++) {
         for (uint64_t k = 0; k < EACH; k++) {
             uint64_t count = 0;
@@ -95,7 +87,6 @@ static size_t stored(void)
             n += count;
         }
     }
-    home_close(&home);
     return n;
 }
 
@@ -122,25 +113,14 @@ static int ground(void *arg)
 
 static int set_up(void **state)
 {
-    (void)begin(state);
-    assert_berth("key new root --role root", 0);
-    assert_berth("key new operator --role operator", 0);
-    assert_berth("fleet init test --root root.key --operator operator.key", 0);
+    (void)rig_begin(state);
     for (unsigned i = 0; i < SATS; i++) {
         struct sat *s = &sats[i];
-        char line[160], name[32];
 
         print_to(s->id, sizeof s->id, "sat-%u", i);
-        print_to(name, sizeof name, "down-%u", i);
-        assert_rc(fs_open_dir(dirfd, name, 0755, &s->down, &err), RC_OK);
-        print_to(name, sizeof name, "up-%u", i);
-        assert_int_equal(mkdirat(dirfd, name, 0755), 0);
-        print_to(line, sizeof line,
-                 "provision sat-%u --node %u --up up-%u --down down-%u --out state-%u", i, 101 + i,
-                 i, i, i);
-        assert_berth(line, 0);
-        print_to(name, sizeof name, "state-%u/link", i);
-        assert_rc(fs_open_dir(dirfd, name, 0755, &s->keys, &err), RC_OK);
+        rig_provision(s->id, 101 + i);
+        s->down = rig_dir(s->id, "down");
+        s->keys = rig_dir(s->id, "state/link");
         assert_rc(link_state_open(s->keys, LINK_SIDE_SATELLITE, &s->state, &err), RC_OK);
     }
     return 0;

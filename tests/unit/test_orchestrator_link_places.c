@@ -5,18 +5,10 @@
  */
 #include "tests/unit/test.h"
 
-#include <sys/socket.h>
+#define BERTH_RUN_IN_MEMORY
+#include "tests/unit/ground_rig.h"
 
-#include "base/clock.h"
-#include "base/crypto.h"
-#include "link/dircl.h"
-#include "link/endpoint.h"
-#include "link/port.h"
-#include "manifest/doc.h"
-#include "orchestrator/ground.h"
-#include "orchestrator/home.h"
 #include "orchestrator/link_places.h"
-#include "tests/unit/berth_run.h"
 
 /* ---- who gets a place ---- */
 
@@ -129,18 +121,13 @@ static void urgent_ones_go_first_and_leave_a_quarter(void **state)
 #define LINKS 2U
 #define OBJECT_BYTES 300000U
 #define CHUNKS 10U /* of 32 KiB */
-#define UNIX_MS UINT64_C(1800000000000)
+#define UNIX_MS RIG_UNIX_MS
 #define TICK_MS 500U
 #define ROUNDS_MAX 400U
 #define REPORTS 9U
 
 static struct sat {
-    char id[16];
-    int up, down, spool, keys, port, link_port;
-    struct endpoint *endpoint;
-    struct port_transfers transfers;
-    uint32_t objects;
-    uint64_t seq;
+    struct rig_sat end;
     uint32_t bundles; /* that came up */
     char last[DIRCL_NAME_CAP];
 } sats[SATS];
@@ -148,152 +135,41 @@ static struct sat {
 static struct ground *ground;
 static uint64_t mono_ms = 1000;
 
-static int open_dir(const char *fmt, const struct sat *s)
-{
-    char name[96];
-    int fd = -1;
-
-    print_to(name, sizeof name, "%s-%s", s->id, fmt);
-    (void)mkdirat(dirfd, name, 0755);
-    assert_rc(fs_open_dir(dirfd, name, 0755, &fd, &err), RC_OK);
-    return fd;
-}
-
-static void sat_start(struct sat *s)
-{
-    int pair[2];
-    char line[256];
-
-    s->up = open_dir("up", s);
-    s->down = open_dir("down", s);
-    print_to(line, sizeof line, "provision %s --node %u --up %s-up --down %s-down --out %s-state",
-             s->id, 101U + (unsigned)(s - sats), s->id, s->id, s->id);
-    assert_berth(line, 0);
-    s->spool = open_dir("spool", s);
-    s->keys = open_dir("state/link", s);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
-                     0);
-    s->port = pair[0];
-    s->link_port = pair[1];
-    const struct endpoint_fds fds = {
-        .port = pair[1], .spool = s->spool, .up = s->up, .down = s->down, .keys = s->keys
-    };
-
-    assert_rc(endpoint_new(&fds, mono_ms, &s->endpoint, &err), RC_OK);
-}
-
-static void sat_stop(struct sat *s)
-{
-    endpoint_free(&s->endpoint);
-    close_fd(&s->port);
-    close_fd(&s->link_port);
-    close_fd(&s->up);
-    close_fd(&s->down);
-    close_fd(&s->spool);
-    close_fd(&s->keys);
-}
-
 /* Files in the uplink: each number is beyond all before, in whichever life of the link. */
 static void look_up(struct sat *s)
 {
-    static struct dircl_scan scan;
+    const struct dircl_scan *scan = rig_uplink(&s->end);
 
-    assert_rc(dircl_scan(s->up, clock_unix_ms(), &scan, &err), RC_OK);
-    for (size_t i = 0; i < scan.n; i++) {
-        assert_true(strcmp(scan.name[i], s->last) > 0);
-        memcpy(s->last, scan.name[i], DIRCL_NAME_CAP);
+    for (size_t i = 0; i < scan->n; i++) {
+        assert_true(strcmp(scan->name[i], s->last) > 0);
+        memcpy(s->last, scan->name[i], DIRCL_NAME_CAP);
     }
-    s->bundles += (uint32_t)scan.n;
-}
-
-static void sat_takes(struct sat *s)
-{
-    scoped(free_ptr) struct port_message *m = malloc(sizeof *m);
-    static struct dircl_scan scan;
-    struct port_message done = { .type = PORT_OBJECT_DONE };
-    uint64_t wait_ms = 0;
-
-    assert_non_null(m);
-    do {
-        assert_rc(endpoint_tick(s->endpoint, mono_ms, &wait_ms, &err), RC_OK);
-        assert_rc(dircl_scan(s->up, clock_unix_ms(), &scan, &err), RC_OK);
-    } while (scan.n > 0);
-    for (;;) {
-        scoped(close_fd) int fd = -1;
-
-        if (port_recv(s->port, PORT_FROM_LINK, m, &fd, &err) != RC_OK)
-            return;
-        if (m->type == PORT_TRANSFERS)
-            s->transfers = m->transfers;
-        if (m->type != PORT_OBJECT)
-            continue;
-        s->objects++;
-        memcpy(done.done.digest, m->object.digest, DIGEST_SIZE);
-        assert_rc(port_send(s->port, &done, -1, &err), RC_OK);
-        assert_rc(endpoint_port(s->endpoint, &err), RC_OK);
-    }
-}
-
-static void sat_reports(struct sat *s)
-{
-    scoped(free_ptr) struct report *report = calloc(1, sizeof *report);
-    scoped(free_ptr) struct port_message *m = calloc(1, sizeof *m);
-    struct bytes bytes;
-
-    assert_non_null(report);
-    assert_non_null(m);
-    print_to(report->satellite, sizeof report->satellite, "%s", s->id);
-    report->epoch = 1;
-    report->seq = ++s->seq;
-    report->time_ms = UNIX_MS;
-    report->root_version = 1;
-    report->n_events = 1;
-    report->event[0] = (struct report_event){ .seq = s->seq, .code = RC_BPSEC_AUTH, .count = 1 };
-    print_to(report->event[0].what, sizeof report->event[0].what, "bundle");
-    report->n_objects = s->transfers.n_complete;
-    for (uint32_t i = 0; i < report->n_objects; i++)
-        memcpy(report->object[i].b, s->transfers.complete[i], DIGEST_SIZE);
-    m->type = PORT_REPORT;
-    assert_rc(report_encode(report, m->report.bytes, REPORT_MAX, &bytes, &err), RC_OK);
-    m->report.n = (uint32_t)bytes.n;
-    assert_rc(port_send(s->port, m, -1, &err), RC_OK);
-    assert_rc(endpoint_port(s->endpoint, &err), RC_OK);
+    s->bundles += (uint32_t)scan->n;
 }
 
 static void queue_one(const struct sat *s)
 {
-    scoped(free_ptr) uint8_t *bytes = malloc(OBJECT_BYTES);
-    char line[128];
-
-    assert_non_null(bytes);
-    crypto_random(bytes, OBJECT_BYTES);
-    assert_rc(fs_write_file(dirfd, "object", (struct bytes){ bytes, OBJECT_BYTES }, 0644, &err),
-              RC_OK);
-    print_to(line, sizeof line, "uplink %s object --kind package", s->id);
-    assert_berth(line, 0);
+    rig_queue(s->end.id, OBJECT_BYTES);
 }
 
 static void open_ground(void)
 {
-    char home[96];
-    const struct ground_options options = {
-        .home = home, .links = LINKS, .up_budget = UINT64_C(1) << 30, .up_files = 1000
-    };
+    const struct ground_options options = { .links = LINKS,
+                                            .up_budget = UINT64_C(1) << 30,
+                                            .up_files = 1000 };
 
-    print_to(home, sizeof home, "%s/ground/home", dir);
-    assert_rc(ground_open(&options, &ground, &err), RC_OK);
+    ground = rig_ground(&options);
 }
 
 static int set_up(void **state)
 {
-    (void)begin(state);
-    assert_berth("key new root --role root", 0);
-    assert_berth("key new operator --role operator", 0);
-    assert_berth("fleet init test --root root.key --operator operator.key", 0);
+    (void)rig_begin(state);
     for (unsigned i = 0; i < SATS; i++) {
-        sats[i] = (struct sat){ .up = -1 };
-        print_to(sats[i].id, sizeof sats[i].id, "sat-%u", i);
-        sat_start(&sats[i]);
+        char id[16];
+
+        print_to(id, sizeof id, "sat-%u", i);
+        rig_provision(id, 101U + i);
+        rig_sat_start(&sats[i].end, id, mono_ms);
         queue_one(&sats[i]);
     }
     open_ground();
@@ -304,7 +180,7 @@ static int tear_down(void **state)
 {
     ground_close(&ground);
     for (unsigned i = 0; i < SATS; i++)
-        sat_stop(&sats[i]);
+        rig_sat_stop(&sats[i].end);
     return end(state);
 }
 
@@ -330,44 +206,31 @@ static size_t descriptors(void)
     return n;
 }
 
-static size_t left_in_queue(void)
+static void take_all(void)
 {
-    scoped(home_close) struct home home = HOME_NONE;
-    scoped(free_ptr) struct store_outgoing *rows = NULL;
-    char path[96];
-    size_t n = 0;
-
-    print_to(path, sizeof path, "%s/ground/home", dir);
-    assert_rc(home_open(path, false, &home, &err), RC_OK);
-    assert_rc(store_outgoing(home.store, NULL, OUTGOING_QUEUED, &rows, &n, &err), RC_OK);
-    return n;
+    for (size_t k = 0; k < SATS; k++)
+        rig_sat_takes(&sats[k].end, mono_ms);
 }
 
 static void relabel(const struct sat *s, const char *labels)
 {
-    scoped(home_close) struct home home = HOME_NONE;
+    scoped(home_close) struct home home = rig_home();
     struct store_satellite row;
-    char path[96];
 
-    print_to(path, sizeof path, "%s/ground/home", dir);
-    assert_rc(home_open(path, false, &home, &err), RC_OK);
-    assert_rc(store_satellite(home.store, s->id, &row, &err), RC_OK);
+    assert_rc(store_satellite(home.store, s->end.id, &row, &err), RC_OK);
     print_to(row.labels, sizeof row.labels, "%s", labels);
     assert_rc(store_put_satellite(home.store, &row, &err), RC_OK);
 }
 
 static uint64_t reports_kept(const struct sat *s)
 {
-    scoped(home_close) struct home home = HOME_NONE;
-    char path[96];
+    scoped(home_close) struct home home = rig_home();
     uint64_t sum = 0;
 
-    print_to(path, sizeof path, "%s/ground/home", dir);
-    assert_rc(home_open(path, false, &home, &err), RC_OK);
-    for (uint64_t i = 1; i <= s->seq; i++) {
+    for (uint64_t i = 1; i <= s->end.seq; i++) {
         uint64_t count = 0;
 
-        assert_rc(store_event_count(home.store, s->id, i, &count, &err), RC_OK);
+        assert_rc(store_event_count(home.store, s->end.id, i, &count, &err), RC_OK);
         sum += count;
     }
     return sum;
@@ -379,15 +242,15 @@ static void nothing_goes_twice_while_it_waits(void **state)
     (void)state;
     for (unsigned i = 0; i < 300; i++) {
         if (i % 50 == 40)
-            sat_reports(&sats[3]);
+            rig_sat_reports(&sats[3].end);
         tick();
     }
     look_up_all();
     for (size_t i = 0; i < SATS; i++)
         assert_int_equal(sats[i].bundles, 1 + CHUNKS);
-    assert_int_equal(reports_kept(&sats[3]), sats[3].seq);
+    assert_int_equal(reports_kept(&sats[3]), sats[3].end.seq);
     /* Nor is somebody late for it who has his link opened by what is no bundle. */
-    assert_rc(fs_write_file(sats[2].down, "other", bytes_of("x"), 0644, &err), RC_OK);
+    assert_rc(fs_write_file(sats[2].end.down, "other", bytes_of("x"), 0644, &err), RC_OK);
 }
 
 /* The carrier takes all and nobody answers: what went goes again as a question only, and less and
@@ -396,13 +259,12 @@ static void silence_costs_little(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 600; i++) { /* five minutes */
-        for (size_t k = 0; k < SATS; k++)
-            sat_takes(&sats[k]);
+        take_all();
         tick();
         look_up_all();
     }
     for (size_t i = 0; i < SATS; i++) {
-        assert_int_equal(sats[i].objects, 1);
+        assert_int_equal(sats[i].end.objects, 1);
         assert_in_range(sats[i].bundles, 2 + CHUNKS, 2 + CHUNKS + 8);
     }
 }
@@ -419,8 +281,7 @@ static void what_went_is_known_behind_rounds_that_fail(void **state)
     for (size_t k = 0; k < SATS; k++)
         sats[k].bundles = 0;
     for (unsigned i = 0; i < 40; i++) {
-        for (size_t k = 0; k < SATS; k++)
-            sat_takes(&sats[k]);
+        take_all();
         tick();
         look_up_all();
     }
@@ -439,27 +300,28 @@ static void all_are_served(void **state)
         queue_one(&sats[i]);
         sats[i].bundles = 0;
     }
-    for (unsigned i = 0; i < ROUNDS_MAX && (left_in_queue() > 0 || sats[0].seq < REPORTS); i++) {
+    for (unsigned i = 0; i < ROUNDS_MAX && (rig_left_in_queue() > 0 || sats[0].end.seq < REPORTS);
+         i++) {
         for (size_t k = 0; k < SATS; k++) {
-            sat_takes(&sats[k]);
-            if (sats[k].transfers.n_complete > 1 && sats[k].seq < REPORTS)
-                sat_reports(&sats[k]);
+            rig_sat_takes(&sats[k].end, mono_ms);
+            if (sats[k].end.transfers.n_complete > 1 && sats[k].end.seq < REPORTS)
+                rig_sat_reports(&sats[k].end);
         }
         tick();
         look_up_all();
         most = descriptors() > most ? descriptors() : most;
     }
-    assert_int_equal(left_in_queue(), 0);
+    assert_int_equal(rig_left_in_queue(), 0);
     for (unsigned i = 0; i < 2 * SATS; i++) {
         for (size_t k = 0; k < SATS; k++)
-            if (sats[k].seq < REPORTS)
-                sat_reports(&sats[k]);
+            if (sats[k].end.seq < REPORTS)
+                rig_sat_reports(&sats[k].end);
         tick();
     }
     for (size_t i = 0; i < SATS; i++) {
-        assert_int_equal(sats[i].objects, 2);
+        assert_int_equal(sats[i].end.objects, 2);
         assert_in_range(sats[i].bundles, 1 + CHUNKS, 2 * (1 + CHUNKS));
-        assert_int_equal(sats[i].seq, REPORTS);
+        assert_int_equal(sats[i].end.seq, REPORTS);
         assert_int_equal(reports_kept(&sats[i]), REPORTS);
     }
     assert_true(most <= before + LINKS * 12);
@@ -479,8 +341,7 @@ static void one_way_links_go_on(void **state)
     }
     open_ground();
     for (unsigned i = 0; i < minutes * 60000 / (steps * TICK_MS); i++) {
-        for (size_t k = 0; k < SATS; k++)
-            sat_takes(&sats[k]);
+        take_all();
         mono_ms += (steps - 1) * TICK_MS;
         tick();
         look_up_all();
