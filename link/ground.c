@@ -298,10 +298,11 @@ bool link_ground_report(struct link_ground *g, const struct port_transfers *repo
     return passed;
 }
 
-bool link_ground_resume(struct link_ground *g, const struct port_transfers *report, uint64_t now_ms)
+bool link_ground_resume(struct link_ground *g, const struct port_transfers *report,
+                        uint64_t came_ms)
 {
     if (!g->one_way)
-        sender_report(g->sender, report, now_ms);
+        sender_report(g->sender, report, came_ms);
     return pass_counter(g, &report->traffic);
 }
 

@@ -63,9 +63,10 @@ bool link_ground_report(struct link_ground *link, const struct port_transfers *r
 
 /* The newest report that came before this link was opened, once the queue is back and before
  * anything is sent: what it says of transfers, unless on a one-way link, which needs no reports and
- * must not end by an old one; and of the counter, as link_ground_report. */
+ * must not end by an old one; and of the counter, as link_ground_report.  It says nothing of what
+ * went later than came_ms. */
 bool link_ground_resume(struct link_ground *link, const struct port_transfers *report,
-                        uint64_t now_ms);
+                        uint64_t came_ms);
 
 /* Whether the satellite has yet to be told what came of its mail: what link_ground_close forgets.
  */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/crypto.h"
-#include "link/transfer.h"
+#include "link/sender_parts.h"
 
 #define CHUNK_MIN_DEFAULT (32U * 1024U)
 #define CHUNK_MAX_DEFAULT (64U * 1024U) /* a minute at 9,600 bit/s, shorter than a pass */
@@ -23,61 +23,9 @@
 #define LOSS_START 300U  /* of 1000 bundles, on a one-way link of which nothing is known */
 #define REPAIRS_MORE 10U /* for 100 chunks, beyond what the loss needs on average */
 #define LEARNT_MAX 4096U /* bundles that an estimate rests on; half fade when it is reached */
-#define NEVER UINT64_MAX
 
 static_assert(SENDER_CHUNK_MIN == TRANSFER_CHUNK_MIN, "the same");
 static_assert(SENDER_REPAIRS_MAX <= 100U * FEC_REPAIR_MAX / FEC_DATA_MAX, "so many repairs exist");
-
-/* A queued object.  "Head" is its first message: the descriptor, or the whole object. */
-struct entry {
-    struct entry *next;
-    struct sender_object object;
-    struct sender_source source;
-    uint32_t chunk_size;
-    uint32_t chunks;   /* 0 = goes whole */
-    uint8_t *digests;  /* DIGEST_SIZE per chunk, owned */
-    uint64_t *sent_ms; /* per chunk, owned */
-    bool *missing;     /* per chunk, owned: not known to have arrived */
-    uint64_t head_ms;  /* when the head was sent last */
-    uint32_t heads;    /* how often */
-    uint32_t since;    /* chunks and repairs sent since then */
-    uint32_t spaced;   /* heads sent in a row between chunks */
-    uint64_t
-        active_ms;    /* when anything of it was sent last, or a report spoke of it, or it waited */
-    uint64_t went_ms; /* when anything of it was sent last */
-    uint32_t quiet;   /* how often resend_ms has run out since a report */
-    uint64_t report_ms; /* when a report last spoke of this object */
-    uint32_t known;     /* chunks below this one are covered by that report */
-    uint64_t retry_ms;  /* the source failed: not before */
-    uint64_t cut_ms;    /* when another cut was taken over last, or that was tried */
-    bool acknowledged;
-    bool complete;
-    /* Reports in a row after which no less was missing, although chunks went in between.  The
-     * descriptor over there may be another. */
-    uint32_t stuck;
-    uint32_t least; /* chunks that were missing, at the best */
-    bool went;      /* chunks, since the last report */
-    /* The satellite says "complete" since before anything was sent: that may be about an earlier
-     * queueing of the same bytes.  Only the head is sent then, and the word is taken when the
-     * satellite still says so after STALE_SENDS of them. */
-    bool stale;
-    /* Repairs: what is due after the chunks that are, and which number comes next. */
-    uint8_t repairs_due[FEC_GROUPS_MAX];
-    uint8_t repair_next[FEC_GROUPS_MAX];
-    /* One-way: the place on the wheel of all chunks and repairs, and how far the turn is. */
-    uint32_t wheel;
-    uint32_t turned;
-    uint64_t turn_ms; /* when the turn began */
-};
-
-struct sender {
-    struct sender_options options; /* no zeros left, but for chunk_size and repairs */
-    struct entry *first;           /* in the order of queueing */
-    uint32_t n_complete;           /* of the latest report */
-    uint8_t complete[PORT_COMPLETE_MAX][DIGEST_SIZE];
-    uint64_t learnt_sent, learnt_lost, learnt_bytes;
-    struct sender_order order; /* pick NULL = its own */
-};
 
 static void entry_free(struct entry **entry)
 {
@@ -313,11 +261,12 @@ enum rc sender_add(struct sender *s, const struct sender_object *object,
     e->object = *object;
     e->source = source;
     e->head_ms = e->report_ms = e->turn_ms = e->cut_ms = NEVER;
+    const struct trace *before = sender_trace(s, object);
     /* The same bytes are queued anew of everything but mail, which is numbered. */
-    e->stale = object->kind != OBJECT_MAIL && listed_complete(s, object->digest);
+    e->stale = !before && object->kind != OBJECT_MAIL && listed_complete(s, object->digest);
     enum rc rc = RC_OK;
     if (object->size > TRANSFER_INLINE_MAX)
-        rc = cut(e, choose_chunk_size(s), err);
+        rc = cut(e, before ? sender_trace_chunk_size(before) : choose_chunk_size(s), err);
     if (rc == RC_OK)
         rc = measure(e, err);
     if (rc != RC_OK)
@@ -325,6 +274,8 @@ enum rc sender_add(struct sender *s, const struct sender_object *object,
     for (uint32_t g = 0; e->chunks > 0 && g < fec_groups(e->chunks); g++)
         e->repairs_due[g] = (uint8_t)repairs_for(s, fec_group_size(e->chunks, g));
     begin_turns(s, e);
+    if (before)
+        sender_trace_apply(before, e);
     sender_remove(s, object->digest);
     for (at = &s->first; *at != NULL; at = &(*at)->next)
         continue;
@@ -439,7 +390,7 @@ static void take_complete(struct entry *e, uint64_t now_ms)
     e->quiet = 0;
     if (e->head_ms == NEVER)
         e->stale = true;
-    e->complete = !e->stale || e->heads >= STALE_SENDS;
+    e->complete = !e->stale || (e->heads >= STALE_SENDS && now_ms > e->went_ms);
 }
 
 /* The report does not name the object. */
@@ -493,13 +444,6 @@ struct choice {
     uint32_t number; /* of a repair */
 };
 
-/* Whether a report shows that something did not arrive. */
-static bool is_lost(const struct sender *s, const struct entry *e, uint64_t sent_ms)
-{
-    return sent_ms != NEVER && e->report_ms != NEVER && e->report_ms > sent_ms &&
-           e->report_ms - sent_ms > s->options.flight_ms;
-}
-
 /* Nobody has said a word for long.  First the head asks for one; when that brings none, all goes
  * again.  A little more patience each time. */
 static void wake(const struct sender *s, struct entry *e, uint64_t now_ms)
@@ -538,8 +482,7 @@ static struct choice body_due(const struct sender *s, const struct entry *e)
     if (waits_for_answer(e))
         return (struct choice){ 0 };
     for (uint32_t i = 0; i < e->chunks; i++)
-        if (e->missing[i] &&
-            (e->sent_ms[i] == NEVER || (i < e->known && is_lost(s, e, e->sent_ms[i]))))
+        if (chunk_is_due(s, e, i))
             return (struct choice){ .what = CHUNK, .index = i };
     for (uint32_t g = 0; e->chunks > 0 && g < fec_groups(e->chunks); g++)
         if (e->repairs_due[g] > 0)

@@ -5,9 +5,9 @@
  * A pure core: time comes in as an argument, object bytes through a callback, what the satellite
  * still misses through its reports; what goes out is encoded messages to seal.  It holds nothing
  * that must survive a restart: a new sender starts by sending again and is corrected by the first
- * report.  Small objects go whole in one message, larger ones as a descriptor and chunks.  All
- * documents go before mail, and mail before any package, each class in the order in which it was
- * queued.
+ * report, unless it is given what the one before it kept in mind.  Small objects go whole in one
+ * message, larger ones as a descriptor and chunks.  All documents go before mail, and mail before
+ * any package, each class in the order in which it was queued.
  *
  * With a way back every chunk goes once, then what reports say is missing.  When no report comes,
  * the descriptor goes again and asks for one; only then everything does, less and less often.  On a
@@ -122,6 +122,29 @@ void sender_hold(struct sender *sender, uint64_t now_ms);
  * source failed, and the object waits for resend_ms. */
 must_check enum rc sender_next(struct sender *sender, uint64_t now_ms, uint64_t *budget,
                                uint8_t *buf, size_t cap, struct bytes *ret, struct err *err);
+
+/* What went of the objects of a sender that comes to its end, and must not go again from the
+ * beginning with the next one.  It needs some 200 bytes for each object of which something went,
+ * and a bit for each chunk. */
+struct sender_memory;
+
+/* Keep that in mind; nothing of a one-way link, where turns begin anywhere.  *ret is the caller's.
+ */
+must_check enum rc sender_remember(const struct sender *sender, struct sender_memory **ret,
+                                   struct err *err);
+void sender_memory_free(struct sender_memory **memory); /* scope cleaner */
+
+/* Whether every part of an object went, that the satellite was not known to have. */
+bool sender_memory_went(const struct sender_memory *memory, const uint8_t digest[DIGEST_SIZE]);
+
+/* Whether parts of an object are to go that never went: not those that wait for the satellite's
+ * answer, and nothing of a one-way link. */
+bool sender_has_rest(const struct sender *sender);
+
+/* Objects that are added from now on are cut as they were, and go on where they were, unless they
+ * were queued anew (serial).  Times are of the same clock.  NULL = nothing went; memory must live
+ * as long as objects are added. */
+void sender_recall(struct sender *sender, const struct sender_memory *memory);
 
 /* The i-th object in the queue, complete ones included; false behind the last. */
 bool sender_at(const struct sender *sender, size_t i, struct sender_progress *ret);

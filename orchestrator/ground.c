@@ -43,15 +43,15 @@ struct peer {
     uint64_t since_ms;        /* mono: when it was opened */
     uint64_t used_ms;         /* mono: when it had something to do last */
     uint64_t again_ms;        /* mono: what is in its queue went before, and not again until then */
-    struct digest *told;      /* went before, each of them whole, and may have come */
-    size_t n_told;
-    uint64_t mark;            /* of its queue */
-    bool queued;              /* there is something in it */
-    bool files;               /* something lies in its downlink */
-    bool mail;                /* a message is left that could not be kept */
-    bool owes;                /* link_ground_owes, of when it was closed */
-    bool busy;                /* something went to it in the last round, or may in this one */
-    bool went;                /* ... or in an earlier one, since it was opened */
+    uint64_t heard_ms;        /* mono: when a report came last, or when all this began */
+    struct sender_memory *memory; /* what went before, in part or whole, and may have come */
+    uint64_t mark;                /* of its queue */
+    bool queued;                  /* there is something in it */
+    bool files;                   /* something lies in its downlink */
+    bool mail;                    /* a message is left that could not be kept */
+    bool owes;                    /* link_ground_owes, of when it was closed */
+    bool busy;                    /* something went to it in the last round, or may in this one */
+    bool went;                    /* ... or in an earlier one, since it was opened */
     uint32_t quiet;           /* how often it was closed without an answer since the last report */
     bool one_way;             /* of its link when it was opened: silence says nothing */
     bool fresh;               /* its sender has not heard the newest report */
@@ -116,7 +116,7 @@ void ground_close(struct ground **ground)
         return;
     for (size_t i = 0; i < g->n_peers; i++) {
         drop_link(g->peer[i]);
-        free(g->peer[i]->told);
+        sender_memory_free(&g->peer[i]->memory);
         free(g->peer[i]);
     }
     free(g->peer);
@@ -381,44 +381,35 @@ static enum rc settle_peer(struct ground *g, struct peer *peer, uint64_t unix_ms
 
 static bool is_told(const struct peer *peer, const uint8_t digest[DIGEST_SIZE])
 {
-    for (size_t i = 0; i < peer->n_told; i++)
-        if (memcmp(peer->told[i].b, digest, DIGEST_SIZE) == 0)
-            return true;
-    return false;
+    return sender_memory_went(peer->memory, digest);
 }
 
-/* What the satellite may have of its queue: when the sender is a new one, it is asked first.  One
- * that was closed before it had its queue knows nothing of it: what was told before stays. */
-static enum rc keep_told(struct peer *peer, struct err *err)
+/* What went of its queue: the next sender goes on from there, and asks for what went whole first.
+ * One that was closed before it had its queue knows nothing of it: what was known before stays. */
+static enum rc keep_memory(struct peer *peer, struct err *err)
 {
-    const struct sender *sender = link_ground_sender(peer->link);
-    struct sender_progress at;
-    size_t n = 0;
+    struct sender *sender = link_ground_sender(peer->link);
+    struct sender_memory *memory = NULL;
 
     if (peer->fresh)
         return RC_OK;
-    while (sender_at(sender, n, &at))
-        n++;
-    struct digest *told = calloc(n + 1, sizeof *told);
+    enum rc rc = sender_remember(sender, &memory, err);
 
-    if (!told)
-        return err_set(err, RC_NO_MEMORY, "queue of %s", peer->id);
-    size_t to = 0;
-
-    for (size_t i = 0; i < n && sender_at(sender, i, &at); i++)
-        if (!at.complete && (at.went || is_told(peer, at.digest)))
-            memcpy(told[to++].b, at.digest, DIGEST_SIZE);
-    free(peer->told);
-    peer->told = told;
-    peer->n_told = to;
+    if (rc != RC_OK)
+        return rc;
+    sender_memory_free(&peer->memory);
+    peer->memory = memory;
+    sender_recall(sender, memory);
     return RC_OK;
 }
 
 /* Nothing that is queued goes again at once, and less and less often while nothing is heard, unless
- * nothing ever will be. */
+ * nothing ever will be, or some of it has yet to go for the first time: then it is the carrier that
+ * is waited for. */
 static void put_off(struct peer *peer, uint64_t mono_ms)
 {
-    const uint32_t doublings = !peer->went                     ? 0
+    const bool rest = sender_has_rest(link_ground_sender(peer->link));
+    const uint32_t doublings = !peer->went || rest             ? 0
                                : peer->quiet < AGAIN_DOUBLINGS ? peer->quiet
                                                                : AGAIN_DOUBLINGS;
     const uint64_t again_ms = mono_ms + ((uint64_t)AGAIN_MS << doublings);
@@ -427,7 +418,7 @@ static void put_off(struct peer *peer, uint64_t mono_ms)
         return;
     if (again_ms > peer->again_ms)
         peer->again_ms = again_ms;
-    peer->quiet += peer->went && !peer->one_way;
+    peer->quiet += peer->went && !peer->one_way && !rest;
 }
 
 /* Close a link, and keep in mind what it knows and its state directory does not. */
@@ -437,7 +428,7 @@ static enum rc shut(struct ground *g, struct peer *peer, uint64_t mono_ms, uint6
     enum rc rc = settle_peer(g, peer, unix_ms, err);
 
     if (rc == RC_OK)
-        rc = keep_told(peer, err);
+        rc = keep_memory(peer, err);
     if (rc != RC_OK)
         return rc;
     peer->owes = link_ground_owes(peer->link);
@@ -583,6 +574,8 @@ static void open_peer(struct ground *g, struct peer *peer, uint64_t mono_ms)
         return;
     peer->retry_ms = 0;
     peer->since_ms = peer->used_ms = mono_ms;
+    peer->heard_ms = peer->heard_ms == 0 ? mono_ms : peer->heard_ms;
+    sender_recall(link_ground_sender(peer->link), peer->memory);
     peer->fresh = true;
     peer->busy = true; /* until it has been asked what there is to send */
     peer->went = peer->owes = peer->more = peer->heard = false;
@@ -602,7 +595,7 @@ static void shut_old(struct ground *g)
             continue;
         drop_link(peer);
         peer->retry_ms = peer->again_ms = 0;
-        peer->n_told = 0;
+        sender_memory_free(&peer->memory);
         peer->owes = false;
     }
 }
@@ -778,10 +771,10 @@ static bool in_sender(const struct sender *sender, const uint8_t digest[DIGEST_S
     return false;
 }
 
-/* A sender that was started anew knows nothing, and would send again what is on board already: it
- * goes on from the newest report of before.  Once, when it has its queue and before anything goes:
- * later the same report would say that everything sent since is lost. */
-static enum rc resume(struct ground *g, struct peer *peer, uint64_t mono_ms, struct err *err)
+/* A sender that was started anew would send again what is on board already: it goes on from the
+ * newest report of before, which says nothing about what went after it came.  Once, when it has its
+ * queue and before anything goes: later it would seem to say that everything sent since is lost. */
+static enum rc resume(struct ground *g, struct peer *peer, struct err *err)
 {
     const struct view_satellite *sat = view_find(g->view, peer->id);
     scoped(free_ptr) struct report *report = NULL;
@@ -799,7 +792,7 @@ static enum rc resume(struct ground *g, struct peer *peer, uint64_t mono_ms, str
     if (!report)
         return RC_OK;
     ingest_transfers(report, &transfers);
-    if (link_ground_resume(peer->link, &transfers, mono_ms))
+    if (link_ground_resume(peer->link, &transfers, peer->heard_ms))
         warn_restored(peer);
     return RC_OK;
 }
@@ -832,7 +825,7 @@ static void feed_queue(struct ground *g, struct peer *peer, struct queue queue)
 }
 
 /* Make each sender's queue what the store says. */
-static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
+static enum rc feed(struct ground *g, struct err *err)
 {
     scoped(free_ptr) struct store_outgoing *rows = NULL;
     const struct sending_owner owner = { .fn = find_owner, .arg = g };
@@ -854,7 +847,7 @@ static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
         if (g->peer[i]->link)
             drop_withdrawn(g->peer[i], queue);
         feed_queue(g, g->peer[i], queue);
-        rc = resume(g, g->peer[i], mono_ms, err);
+        rc = resume(g, g->peer[i], err);
     }
     if (rc != RC_OK)
         return rc;
@@ -863,7 +856,7 @@ static enum rc feed(struct ground *g, uint64_t mono_ms, struct err *err)
 }
 
 /* The same for those whose link was opened since. */
-static enum rc feed_fresh(struct ground *g, uint64_t mono_ms, struct err *err)
+static enum rc feed_fresh(struct ground *g, struct err *err)
 {
     enum rc rc = RC_OK;
 
@@ -873,7 +866,7 @@ static enum rc feed_fresh(struct ground *g, uint64_t mono_ms, struct err *err)
         if (!peer->link || !peer->fresh)
             continue;
         feed_queue(g, peer, queue_of(g->row, g->n_rows, peer->id));
-        rc = resume(g, peer, mono_ms, err);
+        rc = resume(g, peer, err);
     }
     return rc;
 }
@@ -1002,12 +995,13 @@ static enum rc take_state(const struct inbox *in, struct bytes object, struct re
 }
 
 /* Somebody is there.  What still waits for the carrier, it cannot have spoken of. */
-static void hear(struct peer *peer)
+static void hear(struct peer *peer, uint64_t mono_ms)
 {
     uint64_t waiting = 0;
     struct err ignored;
 
     peer->heard = true;
+    peer->heard_ms = mono_ms;
     peer->quiet = 0;
     if (peer->again_ms != 0 && link_ground_waiting(peer->link, &waiting, &ignored) == RC_OK &&
         waiting == 0)
@@ -1049,7 +1043,7 @@ static void take_report(void *arg, enum object_kind kind, struct bytes object)
     }
     changed(in->g);
     in->g->counts.reports++;
-    hear(in->peer);
+    hear(in->peer, in->mono_ms);
     *in->peer->said = report->keys;
     ingest_transfers(report, &transfers);
     if (link_ground_report(in->peer->link, &transfers, in->mono_ms))
@@ -1378,7 +1372,7 @@ static enum rc send_released(struct ground *g, uint64_t mono_ms, uint64_t unix_m
     if (rc == RC_OK && g->queue_stale)
         rc = settle_deltas(g, unix_ms, &waits, err);
     if (rc == RC_OK && g->queue_stale)
-        rc = feed(g, mono_ms, err);
+        rc = feed(g, err);
     if (rc == RC_OK && g->sending)
         rc = sending_tick(g->sending, &g->home, (int64_t)unix_ms, &settled, err);
     g->view_stale = g->view_stale || settled;
@@ -1388,7 +1382,7 @@ static enum rc send_released(struct ground *g, uint64_t mono_ms, uint64_t unix_m
     if (is_crowded(g)) /* what was queued only now */
         rc = open_links(g, mono_ms, unix_ms, err);
     if (rc == RC_OK)
-        rc = feed_fresh(g, mono_ms, err);
+        rc = feed_fresh(g, err);
     if (rc != RC_OK)
         return rc;
     send_all(g, mono_ms, unix_ms);

@@ -10,9 +10,9 @@
  * goes on where it was.
  *
  * Where there are more satellites than links may be open, a satellite has its link open while there
- * is something to do, and in turn (orchestrator/link_places).  A sender that is closed with its
- * link knows nothing any more, as behind a restart: it goes on from the newest report, and asks for
- * one by a descriptor before what went already goes again.
+ * is something to do, and in turn (orchestrator/link_places).  What went of its queue stays in
+ * memory, so that the next sender goes on there and with the newest report, and asks for one by a
+ * descriptor before what went already goes again.  Behind a restart only the report is left.
  */
 #ifndef BERTH_ORCHESTRATOR_GROUND_H
 #define BERTH_ORCHESTRATOR_GROUND_H

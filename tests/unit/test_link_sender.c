@@ -106,6 +106,109 @@ static void an_offer_waits_for_its_answer(void **state)
     free(o.bytes);
 }
 
+/* The sender behind this one, with what this one remembers. */
+static struct sender *behind(struct sender **s, struct link_object *o, struct sender_memory **ret)
+{
+    struct sender *next_one = make(4096); /* it would cut otherwise */
+    struct err err;
+
+    sender_memory_free(ret);
+    assert_rc(sender_remember(*s, ret, &err), RC_OK);
+    sender_free(s);
+    sender_recall(next_one, *ret);
+    assert_rc(sender_add(next_one, &o->object, link_object_source(o), &err), RC_OK);
+    return next_one;
+}
+
+/* A sender that is followed by another one in the middle of an object: that goes on where it was,
+ * sends again what a newer report misses and an older one seems to miss not, and forgets it all
+ * when the object is queued anew. */
+static void the_next_one_goes_on(void **state)
+{
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 16 * 16384, 1);
+    scoped(sender_memory_free) struct sender_memory *memory = NULL;
+    struct sender *s = make(16384);
+    struct port_transfers report = { .n_transfers = 1 };
+    struct transfer_message m = { 0 };
+    struct err err;
+
+    (void)state;
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    assert_true(sender_has_rest(s));
+    for (unsigned i = 0; i < 6; i++) /* the descriptor and chunks 0 to 4 */
+        assert_rc(next(s, 1000 + i, &m), RC_OK);
+    s = behind(&s, &o, &memory);
+    assert_false(sender_memory_went(memory, o.object.digest));
+    memcpy(report.transfer[0].object, o.object.digest, DIGEST_SIZE);
+    report.transfer[0].chunks = 16;
+    report.transfer[0].n_missing = 1;
+    report.transfer[0].missing[0] = (struct transfer_range){ 1, 15 };
+    sender_report(s, &report, 900); /* of before they went */
+    for (uint32_t i = 5; i < 16; i++) {
+        assert_rc(next(s, 2000, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_CHUNK);
+        assert_int_equal(m.chunk.index, i);
+        if (i == 9)
+            s = behind(&s, &o, &memory);
+    }
+    assert_rc(next(s, 2000, &m), RC_NOT_FOUND);
+    assert_false(sender_has_rest(s));
+
+    report.transfer[0].missing[0] = (struct transfer_range){ 3, 2 };
+    sender_report(s, &report, 2500);
+    s = behind(&s, &o, &memory); /* it knew that they are lost */
+    assert_true(sender_memory_went(memory, o.object.digest));
+    assert_rc(next(s, 2600, &m), RC_OK);
+    assert_int_equal(m.chunk.index, 3);
+    s = behind(&s, &o, &memory);
+    report.transfer[0].missing[0] = (struct transfer_range){ 3, 1 };
+    sender_report(s, &report, 2800); /* chunk 4 has come, 3 has not */
+    assert_rc(next(s, 2800, &m), RC_OK);
+    assert_int_equal(m.chunk.index, 3);
+    assert_rc(next(s, 2800, &m), RC_NOT_FOUND);
+
+    o.object.serial++;
+    s = behind(&s, &o, &memory);
+    assert_rc(next(s, 2900, &m), RC_OK);
+    assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+    assert_int_equal(m.descriptor.chunks, 64);
+    sender_free(&s);
+    free(o.bytes);
+}
+
+/* The satellite calls it complete since before it was queued: that is asked for as often as by one
+ * sender, and an old report is no answer. */
+static void an_old_word_stays_old(void **state)
+{
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 16 * 16384, 1);
+    scoped(sender_memory_free) struct sender_memory *memory = NULL;
+    struct sender *s = make(16384);
+    struct port_transfers report = { .n_complete = 1 };
+    struct sender_progress at;
+    struct transfer_message m = { 0 };
+    struct err err;
+
+    (void)state;
+    memcpy(report.complete[0], o.object.digest, DIGEST_SIZE);
+    sender_report(s, &report, 500);
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    for (uint64_t now_ms = 1000; now_ms <= 3000; now_ms += 1000) {
+        if (now_ms > 1000)
+            s = behind(&s, &o, &memory);
+        sender_report(s, &report, now_ms); /* heard before it went */
+        assert_rc(next(s, now_ms, &m), RC_OK);
+        assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
+        assert_rc(next(s, now_ms, &m), RC_NOT_FOUND);
+    }
+    s = behind(&s, &o, &memory);
+    sender_report(s, &report, 3000);
+    assert_true(sender_at(s, 0, &at) && !at.complete);
+    sender_report(s, &report, 3200);
+    assert_true(sender_at(s, 0, &at) && at.complete);
+    sender_free(&s);
+    free(o.bytes);
+}
+
 struct orderer {
     const uint8_t *first; /* of these bytes goes what is due; then nothing */
     uint64_t sent;
@@ -748,6 +851,8 @@ int main(void)
         cmocka_unit_test(documents_first),
         cmocka_unit_test(another_order_is_kept),
         cmocka_unit_test(an_offer_waits_for_its_answer),
+        cmocka_unit_test(the_next_one_goes_on),
+        cmocka_unit_test(an_old_word_stays_old),
         cmocka_unit_test(descriptors_before_chunks),
         cmocka_unit_test(what_waits_is_not_late),
         cmocka_unit_test(chunks_follow_the_loss),

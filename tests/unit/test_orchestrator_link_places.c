@@ -129,6 +129,7 @@ static void urgent_ones_go_first_and_leave_a_quarter(void **state)
 static struct sat {
     struct rig_sat end;
     uint32_t bundles; /* that came up */
+    uint32_t chunks;  /* of them, in one case */
     char last[DIRCL_NAME_CAP];
 } sats[SATS];
 
@@ -152,11 +153,13 @@ static void queue_one(const struct sat *s)
     rig_queue(s->end.id, OBJECT_BYTES);
 }
 
+static uint64_t up_files = 1000;
+
 static void open_ground(void)
 {
     const struct ground_options options = { .links = LINKS,
                                             .up_budget = UINT64_C(1) << 30,
-                                            .up_files = 1000 };
+                                            .up_files = up_files };
 
     ground = rig_ground(&options);
 }
@@ -327,6 +330,60 @@ static void all_are_served(void **state)
     assert_true(most <= before + LINKS * 12);
 }
 
+/* The uplink has room for a few files only and the carrier comes seldom, so that an object takes
+ * many turns; every fourth file is lost.  No chunk goes for the second time before a report asks
+ * for it; besides there are a few questions in a quarter of an hour, and what a report asks for
+ * comes. */
+static void an_object_goes_on_where_it_was(void **state)
+{
+    uint32_t lost = 0;
+
+    (void)state;
+    ground_close(&ground);
+    up_files = 3;
+    for (size_t k = 0; k < SATS; k++) {
+        sats[k].bundles = 0;
+        sats[k].end.objects = 0;
+        queue_one(&sats[k]);
+    }
+    open_ground();
+    for (unsigned i = 0; i < 2000; i++) {
+        tick();
+        if (i % 40 != 39)
+            continue;
+        for (size_t k = 0; k < SATS; k++) {
+            struct sat *s = &sats[k];
+            const struct dircl_scan *scan = rig_uplink(&s->end);
+
+            assert_true(scan->n <= up_files);
+            for (size_t f = 0; f < scan->n; f++) {
+                struct stat st;
+
+                assert_int_equal(fstatat(s->end.up, scan->name[f], &st, 0), 0);
+                s->chunks += st.st_size > 8000;
+            }
+            look_up(s);
+            if (scan->n == up_files && s->bundles < 1 + CHUNKS) {
+                assert_int_equal(unlinkat(s->end.up, scan->name[1], 0), 0);
+                lost++;
+            }
+            rig_sat_takes(&s->end, mono_ms);
+            if (i > 1200)
+                rig_sat_reports(&s->end);
+        }
+    }
+    assert_int_equal(lost, SATS * 3);
+    for (size_t k = 0; k < SATS; k++) {
+        assert_int_equal(sats[k].end.objects, 1);
+        assert_int_equal(sats[k].chunks, CHUNKS - 1 + lost / SATS); /* the last one is small */
+        assert_in_range(sats[k].bundles, sats[k].chunks + 2, sats[k].chunks + 20);
+    }
+    assert_int_equal(rig_left_in_queue(), 0);
+    ground_close(&ground);
+    up_files = 1000;
+    open_ground();
+}
+
 /* Where nothing comes down, silence makes nobody less diligent. */
 static void one_way_links_go_on(void **state)
 {
@@ -361,6 +418,7 @@ int main(void)
         cmocka_unit_test(silence_costs_little),
         cmocka_unit_test(what_went_is_known_behind_rounds_that_fail),
         cmocka_unit_test(all_are_served),
+        cmocka_unit_test(an_object_goes_on_where_it_was),
         cmocka_unit_test(one_way_links_go_on),
     };
 
