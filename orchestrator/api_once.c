@@ -94,6 +94,40 @@ enum rc api_once_begin(struct store *store, const char *secret, const char *key,
     return RC_OK;
 }
 
+/* The last lines, within so many bytes. */
+static const char *end_of(const char *text, size_t max)
+{
+    const size_t n = strlen(text);
+
+    if (n <= max)
+        return text;
+    const char *line = strchr(text + n - max, '\n');
+
+    return line ? line + 1 : "";
+}
+
+void api_once_shorten(const struct api_answer *answer, struct api_answer *ret)
+{
+    json_t *root = json_loadb(answer->text, answer->n, 0, NULL);
+    const char *name, *out = json_string_value(json_object_get(root, "out"));
+    const bool printed = strcmp(answer->type, API_PRINTED) == 0;
+    json_t *value;
+    void *next;
+
+    *ret = (struct api_answer){ .status = answer->status, .type = answer->type };
+    if (out && printed) /* a character may become six */
+        (void)json_object_set_new(root, "out", json_string(end_of(out, API_ONCE_TEXT_MAX / 8)));
+    json_object_foreach_safe(root, next, name, value)
+    {
+        if (!printed && (json_is_object(value) || json_is_array(value)) &&
+            strcmp(name, "rollouts") != 0)
+            (void)json_object_del(root, name);
+    }
+    ret->text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    ret->n = ret->text ? strlen(ret->text) : 0;
+    json_decref(root);
+}
+
 enum rc api_once_end(struct store *store, const struct store_once *once,
                      const struct api_answer *answer, struct err *err)
 {

@@ -28,6 +28,11 @@ must_check enum rc api_once_begin(struct store *store, const char *secret, const
                                   struct store_once *ret, struct api_answer *ret_kept,
                                   struct err *err);
 
+/* What is kept of the answer to a plan that was carried out, when it is too large: of a command's
+ * JSON the members that are no lists or objects, and the list of rollouts; of what was printed the
+ * end of it.  The caller frees ret->text, which is NULL where there is no such thing. */
+void api_once_shorten(const struct api_answer *answer, struct api_answer *ret);
+
 /* Keep what is answered. */
 must_check enum rc api_once_end(struct store *store, const struct store_once *once,
                                 const struct api_answer *answer, struct err *err);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -100,15 +101,23 @@ static struct api_answer run(struct api_runner *runner, const struct api_request
 }
 
 /* What cannot be kept is answered all the same: who asks again learns that it was begun. */
-static void keep(struct api_runner *runner, const struct store_once *once,
-                 const struct api_answer *answer)
+static void keep(struct api_runner *runner, const struct api_call *call,
+                 const struct store_once *once, const struct api_answer *answer)
 {
     scoped(home_close) struct home home = HOME_NONE;
+    struct api_answer less = *answer;
     struct err err = { 0 };
     enum rc rc = home_open(runner->home, false, &home, &err);
 
+    /* of thousands of satellites: what became of the plan has to be found out all the same */
+    const bool shorten = call->route->what == API_PLAN_GIVE && answer->n > API_ONCE_TEXT_MAX;
+
+    if (shorten)
+        api_once_shorten(answer, &less);
     if (rc == RC_OK)
-        rc = api_once_end(home.store, once, answer, &err);
+        rc = api_once_end(home.store, once, less.text ? &less : answer, &err);
+    if (shorten)
+        free(less.text);
     if (rc != RC_OK)
         log_err(LOG_LEVEL_ERROR, &err, "an answer is not kept");
 }
@@ -136,6 +145,6 @@ struct api_answer api_run(struct api_runner *runner, const struct api_request *r
         return answer;
     answer = run(runner, request, call, who);
     if (answer.text)
-        keep(runner, &once, &answer);
+        keep(runner, call, &once, &answer);
     return answer;
 }

@@ -289,6 +289,44 @@ static void one_of_many_is_the_first(void **state)
     assert_int_equal(n, 1);
 }
 
+/* A plan for thousands of satellites: which rollouts it began is kept, whatever is not. */
+static void shortens_what_is_too_large(void **state)
+{
+    const size_t n = 4 * API_ONCE_TEXT_MAX;
+    char *text = malloc(n + 1);
+    struct api_answer less = { 0 };
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'x', n);
+    text[n] = '\0';
+    struct api_answer large =
+        api_answer_json(200, API_JSON,
+                        json_pack("{s:s, s:[s], s:[i, i], s:{s:i}}", "plan", "50dc", "changes",
+                                  text, "rollouts", 7, 8, "link", "rate", 9600));
+
+    api_once_shorten(&large, &less);
+    assert_string_equal(less.text, "{\"plan\":\"50dc\",\"rollouts\":[7,8]}");
+    assert_int_equal(less.n, strlen(less.text));
+    assert_int_equal(less.status, 200);
+    free(less.text);
+    api_answer_done(&large);
+
+    memcpy(text + n - 12, "\nrollout 7:\n", 12);
+    large = api_answer_json(200, API_PRINTED,
+                            json_pack("{s:i, s:s, s:s}", "exit", 0, "out", text, "err", ""));
+    api_once_shorten(&large, &less);
+    assert_string_equal(less.text, "{\"exit\":0,\"out\":\"rollout 7:\\n\",\"err\":\"\"}");
+    assert_string_equal(less.type, API_PRINTED);
+    free(less.text);
+    api_answer_done(&large);
+    free(text);
+
+    api_once_shorten(
+        &(struct api_answer){ .type = API_JSON, .text = (char *)(uintptr_t) "x", .n = 1 }, &less);
+    assert_null(less.text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_token_pushes_out_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(all_together_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(one_of_many_is_the_first, setup, teardown),
+        cmocka_unit_test(shortens_what_is_too_large),
     };
 
     return cmocka_run_group_tests_name("orchestrator/once", tests, NULL, NULL);
