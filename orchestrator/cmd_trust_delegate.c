@@ -15,6 +15,7 @@
 #include "orchestrator/offline.h"
 #include "orchestrator/path.h"
 #include "orchestrator/quota.h"
+#include "orchestrator/remote_delegate.h"
 #include "orchestrator/signing.h"
 
 static enum rc fill_terms(struct cli *cli, struct delegation *doc, struct err *err)
@@ -135,6 +136,57 @@ static int run_make(struct cli *cli)
                                    "epoch", json_uint(doc->epoch)));
 }
 
+/* ---- to a ground elsewhere ----
+ */
+
+/* Look whether the ground can take it, then sign. */
+static enum rc make_for(struct cli *cli, const struct delegation *doc, uint8_t **ret, size_t *ret_n,
+                        char fix[REMOTE_FIX_CAP], struct err *err)
+{
+    scoped(keyring_done) struct keyring ring = { 0 };
+    scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
+    const struct public_key *keys[SIGNERS_MAX];
+    struct mission mission;
+    struct bytes payload = { 0 };
+    enum rc rc = buf ? delegation_encode(doc, buf, DOCUMENT_MAX, &payload, err)
+                     : err_set(err, RC_NO_MEMORY, "delegation");
+
+    if (rc == RC_OK)
+        rc = signing_mission(cli, &mission, err);
+    if (rc == RC_OK)
+        rc = keyring_load(cli, "key", NULL, &ring, err);
+    for (size_t i = 0; rc == RC_OK && i < ring.n; i++)
+        keys[i] = sign_key_public(ring.key[i]);
+    if (rc == RC_OK)
+        rc = remote_delegate_ask(cli, &mission, doc, keys, ring.n, fix, err);
+    return rc == RC_OK ? keyring_sign(&ring, DOC_DELEGATION, &mission, payload, ret, ret_n, err)
+                       : rc;
+}
+
+static int run_for(struct cli *cli)
+{
+    scoped(free_ptr) struct delegation *doc = calloc(1, sizeof *doc);
+    scoped(free_ptr) uint8_t *envelope = NULL;
+    const char *path = cli_value(cli, "add");
+    char fix[REMOTE_FIX_CAP] = "";
+    struct err err = { 0 };
+    size_t n = 0;
+    enum rc rc = doc ? RC_OK : err_set(&err, RC_NO_MEMORY, "delegation");
+
+    if (rc == RC_OK && (cli_value(cli, "as") || cli_value(cli, "why")))
+        rc = err_set(&err, RC_CONTEXT_LOCAL, "--as and --why");
+    if (rc == RC_OK && path)
+        rc = path_read(path, DOCUMENT_MAX, &envelope, &n, &err);
+    else if (rc == RC_OK)
+        rc = fill(cli, doc, &err);
+    if (rc == RC_OK && !path)
+        rc = make_for(cli, doc, &envelope, &n, fix, &err);
+    if (rc == RC_OK)
+        return remote_delegate_give(cli, (struct bytes){ .p = envelope, .n = n });
+    return cli_fail(cli, &err, "%s",
+                    fix[0] != '\0' ? fix : fix_trust(rc, "berth trust delegate --help"));
+}
+
 /* Judged as every satellite will, then kept and queued. */
 static enum rc add(struct cli *cli, const char *path, struct team_change *change,
                    size_t *ret_satellites, struct err *err)
@@ -181,6 +233,8 @@ static int run(struct cli *cli)
     size_t satellites = 0;
     struct err err = { 0 };
 
+    if (cli->context && !cli_value(cli, "out") && !cli_value(cli, "request"))
+        return run_for(cli);
     if (!path)
         return run_make(cli);
     enum rc rc = add(cli, path, &change, &satellites, &err);
@@ -221,7 +275,9 @@ const struct cli_command cmd_trust_delegate[] = {
       .summary = "Pass a part of a grant on to a team, or take it back",
       .about =
           "Signed by the tenant's keys, or for flight/cam by those of flight; needs no home and "
-          "no network, but --root\nor --mission. The operator sends it with --add.",
+          "no network, but --root\nor --mission. The operator sends it with --add.  Through a "
+          "context of the tenant's own token, without\n"
+          "--out, it is signed and given to the ground at once.",
       .args_min = 0,
       .args_max = 2,
       .options = options,

@@ -14,7 +14,7 @@
 #include "orchestrator/request.h"
 #include "orchestrator/signed.h"
 
-#define LOOK_REQUESTS_MAX 256U /* of one plan: as many signatures as are taken at once */
+#define LOOK_REQUESTS_MAX (2U * FLEET_SATELLITES_MAX) /* of one plan */
 #define LOOK_QUESTIONS_MAX 512U
 #define LOOK_CLOCK_MS UINT64_C(600000) /* how far a time may be from this clock */
 /* A generation that jumps further would leave a satellite fewer than there are. */

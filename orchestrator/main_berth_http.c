@@ -26,7 +26,7 @@
 #include "base/fs.h"
 #include "orchestrator/server_url.h"
 
-#define BODY_MAX 4096U
+#define BODY_MAX ((size_t)12 * 1024 * 1024) /* as berth-api takes: a fleet's files */
 #define TOKEN_MAX 256U
 #define ANSWER_MAX ((curl_off_t)128 * 1024 * 1024)
 #define CONNECT_MS 15000L
@@ -38,7 +38,7 @@ enum { END_OK, END_FAILED, END_USAGE, END_DENIED = 5, END_TIMEOUT = 6 };
 struct program {
     const char *method, *url;
     const char *token_file, *ca, *cert, *key, *accept, *idempotency, *last_event;
-    char body[BODY_MAX + 1];
+    char *body; /* BODY_MAX and one more */
     size_t n;
 };
 
@@ -193,7 +193,7 @@ static void set_up(CURL *c, const struct program *p, char why[CURL_ERROR_SIZE])
     }
     if (strcmp(p->method, "POST") == 0) {
         (void)curl_easy_setopt(c, CURLOPT_POST, 1L);
-        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)p->n);
+        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->n);
         (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, p->body);
     }
 }
@@ -276,8 +276,13 @@ int main(int argc, char **argv)
     if ((p.token_file && !read_token(p.token_file, token, sizeof token)) ||
         (p.key && !private_file(p.key)))
         return END_DENIED;
+    scoped(free_ptr) char *body = malloc(BODY_MAX + 1);
+
+    if (!body)
+        return END_FAILED;
+    p.body = body;
     if (strcmp(p.method, "POST") == 0)
-        p.n = fread(p.body, 1, sizeof p.body, stdin);
+        p.n = fread(p.body, 1, BODY_MAX + 1, stdin);
     if (p.n > BODY_MAX || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return END_USAGE;
     int code = ask(&p, token);

@@ -345,7 +345,7 @@ enum rc offline_words(const struct request *request, char **ret, struct err *err
     return RC_OK;
 }
 
-static enum rc ask(const char *words, struct err *err)
+enum rc offline_ask(const char *text, struct err *err)
 {
     scoped(close_fd) int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     char answer[16] = "";
@@ -353,11 +353,19 @@ static enum rc ask(const char *words, struct err *err)
 
     if (tty < 0)
         return err_set(err, RC_NOT_CONFIRMED, "no terminal to ask on: read it, then give --yes");
-    (void)dprintf(tty, "%sSign this? Type yes: ", words);
+    (void)dprintf(tty, "%s Type yes: ", text);
     n = read(tty, answer, sizeof answer - 1);
     if (n != 4 || memcmp(answer, "yes\n", 4) != 0)
         return err_set(err, RC_NOT_CONFIRMED, "not signed");
     return RC_OK;
+}
+
+static enum rc ask_words(const char *words, struct err *err)
+{
+    scoped(free_ptr) char *text = NULL;
+
+    return asprintf(&text, "%sSign this?", words) < 0 ? err_set(err, RC_NO_MEMORY, "words")
+                                                      : offline_ask(text, err);
 }
 
 enum rc offline_confirm(struct cli *cli, const struct request *request, struct err *err)
@@ -368,13 +376,13 @@ enum rc offline_confirm(struct cli *cli, const struct request *request, struct e
     if (rc != RC_OK)
         return rc;
     if (!cli_flag(cli, "yes"))
-        return ask(words, err);
+        return ask_words(words, err);
     cli_say(cli, "%.*s", (int)strlen(words) - 1, words); /* without the last line end */
     return RC_OK;
 }
 
-enum rc offline_sign(const struct request *request, const struct sign_key *key, const char *path,
-                     struct err *err)
+enum rc offline_signature(const struct request *request, const struct sign_key *key, uint8_t **ret,
+                          size_t *ret_n, struct err *err)
 {
     scoped(free_ptr) uint8_t *buf = malloc(DOCUMENT_MAX);
     scoped(free_ptr) uint8_t *out = malloc(SIGNATURE_FILE_MAX);
@@ -388,5 +396,20 @@ enum rc offline_sign(const struct request *request, const struct sign_key *key, 
     if (rc == RC_OK)
         rc = request_signature_encode(request, sign_key_public(key), envelope, out,
                                       SIGNATURE_FILE_MAX, &file, err);
-    return rc == RC_OK ? path_write(path, file, 0644, err) : rc;
+    if (rc != RC_OK)
+        return rc;
+    *ret_n = file.n;
+    *ret = out;
+    out = NULL;
+    return RC_OK;
+}
+
+enum rc offline_sign(const struct request *request, const struct sign_key *key, const char *path,
+                     struct err *err)
+{
+    scoped(free_ptr) uint8_t *file = NULL;
+    size_t n = 0;
+    enum rc rc = offline_signature(request, key, &file, &n, err);
+
+    return rc == RC_OK ? path_write(path, (struct bytes){ file, n }, 0644, err) : rc;
 }

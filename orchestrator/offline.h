@@ -69,8 +69,15 @@ must_check enum rc offline_attach(const struct request *request, const char *pat
  * nobody signs what nobody can read. */
 must_check enum rc offline_words(const struct request *request, char **ret, struct err *err);
 
+/* Ask for a "yes" on the terminal, after this text.  RC_NOT_CONFIRMED. */
+must_check enum rc offline_ask(const char *text, struct err *err);
+
 /* Show the words and ask on the terminal; with --yes only show.  RC_NOT_CONFIRMED. */
 must_check enum rc offline_confirm(struct cli *cli, const struct request *request, struct err *err);
+
+/* The bytes of the signature file of one key; the caller frees *ret. */
+must_check enum rc offline_signature(const struct request *request, const struct sign_key *key,
+                                     uint8_t **ret, size_t *ret_n, struct err *err);
 
 /* Sign with one key and write the signature file. */
 must_check enum rc offline_sign(const struct request *request, const struct sign_key *key,

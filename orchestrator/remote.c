@@ -8,16 +8,15 @@
 #include "orchestrator/fetch.h"
 #include "orchestrator/mail.h"
 #include "orchestrator/remote_follow.h"
+#include "orchestrator/remote_orders.h"
 #include "orchestrator/screen.h"
-
-#define KEY_BYTES 16U
 
 bool remote_knows(const char *command)
 {
     for (const struct api_route *r = api_routes; r->path; r++)
         if (r->command && strcmp(r->command, command) == 0)
             return true;
-    return false;
+    return remote_orders_find(command) != NULL;
 }
 
 /* ---- asking -----------------------------------------------------------------------------------
@@ -198,9 +197,7 @@ void remote_answer_done(struct remote_answer *answer)
     *answer = (struct remote_answer){ 0 };
 }
 
-/* A copy in which a terminal finds lines of text and nothing to obey: control bytes, also those of
- * two bytes, become '?'. */
-static char *tame(const char *text, size_t n)
+char *remote_tame(const char *text, size_t n)
 {
     char *copy = malloc(n + 1);
 
@@ -217,8 +214,8 @@ static char *tame(const char *text, size_t n)
     return copy;
 }
 
-static enum rc take_error(unsigned status, const json_t *root, char ret_fix[REMOTE_FIX_CAP],
-                          struct err *err)
+enum rc remote_error(unsigned status, const json_t *root, char ret_fix[REMOTE_FIX_CAP],
+                     struct err *err)
 {
     const json_t *error = json_object_get(root, "error");
     const char *what = json_string_value(json_object_get(error, "what"));
@@ -247,13 +244,13 @@ enum rc remote_answer_parse(unsigned status, struct bytes body, struct remote_an
 
     ret_fix[0] = '\0';
     if (status != 200)
-        rc = take_error(status, root, ret_fix, err);
+        rc = remote_error(status, root, ret_fix, err);
     else if (!json_is_integer(code) || !json_is_boolean(again) || !json_is_string(out) ||
              !json_is_string(why) || json_integer_value(code) < 0 || json_integer_value(code) > 255)
         rc = err_set(err, RC_API_SERVER, "not what a command prints");
     if (rc == RC_OK) {
-        answer.out = tame(json_string_value(out), json_string_length(out));
-        answer.err = tame(json_string_value(why), json_string_length(why));
+        answer.out = remote_tame(json_string_value(out), json_string_length(out));
+        answer.err = remote_tame(json_string_value(why), json_string_length(why));
         if (!answer.out || !answer.err)
             rc = err_set(err, RC_NO_MEMORY, "answer");
     }
@@ -268,10 +265,9 @@ enum rc remote_answer_parse(unsigned status, struct bytes body, struct remote_an
 /* ---- running ----------------------------------------------------------------------------------
  */
 
-/* So that a change that is asked for twice, by whoever repeats it on the way, is made once. */
-static enum rc make_key(char out[2 * KEY_BYTES + 1], struct err *err)
+enum rc remote_key(char out[REMOTE_KEY_CAP], struct err *err)
 {
-    uint8_t random[KEY_BYTES];
+    uint8_t random[(REMOTE_KEY_CAP - 1U) / 2U];
 
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return err_sys(err, RC_IO, "random");
@@ -284,7 +280,7 @@ static enum rc ask(const struct cli *cli, struct remote_answer *ret, char fix[RE
 {
     scoped(fetched_done) struct fetched got = { 0 };
     struct remote_request request;
-    char key[2 * KEY_BYTES + 1] = "";
+    char key[REMOTE_KEY_CAP] = "";
     const size_t columns = cli->form == CLI_TABLE || cli->form == CLI_WIDE ? screen_width(cli) : 0;
     enum rc rc = remote_make(cli, columns < 9999 ? (unsigned)columns : 9999U, &request, err);
     const bool change = rc == RC_OK && strcmp(request.method, "GET") != 0;
@@ -293,7 +289,7 @@ static enum rc ask(const struct cli *cli, struct remote_answer *ret, char fix[RE
         (void)snprintf(fix, REMOTE_FIX_CAP, "berth %s --help%s", cli->command->name,
                        rc == RC_CONTEXT_LOCAL ? ", on the ground itself" : "");
     if (change)
-        rc = make_key(key, err);
+        rc = remote_key(key, err);
     if (rc != RC_OK)
         return rc;
     const struct fetch fetch = { .method = request.method,
@@ -306,24 +302,38 @@ static enum rc ask(const struct cli *cli, struct remote_answer *ret, char fix[RE
     return rc == RC_OK ? remote_answer_parse(got.status, got.body, ret, fix, err) : rc;
 }
 
+int remote_fail(struct cli *cli, const struct err *err, const char *fix)
+{
+    return fix[0] != '\0' ? cli_fail(cli, err, "%s", fix)
+                          : cli_fail(cli, err,
+                                     "berth context show %s: is berth-api there, with this "
+                                     "certificate and token?",
+                                     cli->context->name);
+}
+
+int remote_print(struct cli *cli, const struct remote_answer *answer)
+{
+    (void)fputs(answer->out, cli->out);
+    (void)fputs(answer->err, cli->err);
+    cli->again = answer->again;
+    return answer->exit;
+}
+
 int remote_run(struct cli *cli)
 {
     scoped(remote_answer_done) struct remote_answer answer = { 0 };
     char fix[REMOTE_FIX_CAP] = "";
     struct err err = { 0 };
 
+    remote_orders_run *orders = remote_orders_find(cli->command->name);
+
+    if (orders)
+        return orders(cli);
     if (follows(cli))
         return remote_follow(cli);
     if (ask(cli, &answer, fix, &err) != RC_OK) {
         cli->again = false;
-        return fix[0] != '\0' ? cli_fail(cli, &err, "%s", fix)
-                              : cli_fail(cli, &err,
-                                         "berth context show %s: is berth-api there, with this "
-                                         "certificate and token?",
-                                         cli->context->name);
+        return remote_fail(cli, &err, fix);
     }
-    (void)fputs(answer.out, cli->out);
-    (void)fputs(answer.err, cli->err);
-    cli->again = answer.again;
-    return answer.exit;
+    return remote_print(cli, &answer);
 }

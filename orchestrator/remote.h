@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/json.h"
 
 /* Whether some request is this command. */
 bool remote_knows(const char *command);
@@ -46,5 +47,23 @@ void remote_answer_done(struct remote_answer *answer); /* scope cleaner */
 must_check enum rc remote_answer_parse(unsigned status, struct bytes body,
                                        struct remote_answer *ret, char ret_fix[REMOTE_FIX_CAP],
                                        struct err *err);
+
+/* The error of an answer whose status is not 200; RC_API_SERVER: it names none.  Pure. */
+must_check enum rc remote_error(unsigned status, const json_t *root, char ret_fix[REMOTE_FIX_CAP],
+                                struct err *err);
+
+/* A copy in which a terminal finds lines of text and nothing to obey: control bytes, also those of
+ * two bytes, become '?'.  The caller frees it; NULL without memory. */
+char *remote_tame(const char *text, size_t n);
+
+/* An Idempotency-Key of its own, so that a change that is asked for twice, by whoever repeats it on
+ * the way, is made once. */
+#define REMOTE_KEY_CAP 33U
+must_check enum rc remote_key(char out[REMOTE_KEY_CAP], struct err *err);
+
+/* Print an answer; an error with what the server says to do about it, "" = nothing.  Both return
+ * what the command ends with. */
+int remote_print(struct cli *cli, const struct remote_answer *answer);
+int remote_fail(struct cli *cli, const struct err *err, const char *fix);
 
 #endif

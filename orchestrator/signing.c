@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "orchestrator/home.h"
 #include "orchestrator/path.h"
+#include "orchestrator/remote_orders.h"
 #include "update/pack.h"
 
 static enum rc mission_of_root(const char *path, struct mission *ret, struct err *err)
@@ -37,6 +38,8 @@ enum rc signing_mission(struct cli *cli, struct mission *ret, struct err *err)
                    : err_set(err, RC_USAGE, "--mission wants 32 hex digits");
     if (root)
         return mission_of_root(root, ret, err);
+    if (cli->context)
+        return remote_mission(cli->context, ret, err);
     rc = home_open(cli->home, false, &home, err);
     if (rc == RC_OK)
         rc = home_trust(&home, clock_unix_ms(), &trust, err);

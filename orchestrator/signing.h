@@ -22,7 +22,8 @@
         { "root", CLI_PATH, "FILE", "take the mission id from this trust root" }, SIGNER_OPTIONS,  \
         CLI_OPTION_PASSPHRASE
 
-/* Which mission the signature is for: --mission, --root, else the home's.  RC_USAGE. */
+/* Which mission the signature is for: --mission, --root, else that of the ground that is asked,
+ * else the home's.  RC_USAGE. */
 must_check enum rc signing_mission(struct cli *cli, struct mission *ret, struct err *err);
 
 /* Turn an unsigned package into a signed one. */

@@ -166,7 +166,9 @@ static void requests(void **state)
     check_request(&odd, "rollout list", NULL, NULL);
     check_request(&two, "link status", NULL, NULL);
     assert_true(remote_knows("audit verify"));
-    assert_false(remote_knows("apply"));
+    assert_true(remote_knows("apply"));
+    assert_true(remote_knows("trust delegate"));
+    assert_false(remote_knows("push"));
     assert_false(remote_knows("token list"));
 }
 

@@ -337,7 +337,8 @@ static void names(void **state)
     w->order.n_lines = 1;
     put_order("order-aurora-1", &mission);
     assert_rc(look(), RC_API_SERVER);
-    assert_rc(look_make(&w->rules, w->in, LOOK_REQUESTS_MAX + 1, &w->look, &err), RC_TOO_LARGE);
+    assert_rc(look_make(&w->rules, w->in, (size_t)LOOK_REQUESTS_MAX + 1, &w->look, &err),
+              RC_TOO_LARGE);
 }
 
 static void stages(void **state)
