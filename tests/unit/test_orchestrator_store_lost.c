@@ -24,7 +24,7 @@
 
 #define SOCKET ".s.PGSQL.5432"
 
-enum cut { BEFORE = 1, BEHIND = 2, AT_ONCE = 3 };
+enum cut { BEFORE = 1, BEHIND = 2, AT_ONCE = 3, SPOIL_PART = 4, SPOIL_BERTH = 5 };
 
 static char dir[64], where[512];
 static pid_t relay;
@@ -54,6 +54,15 @@ static bool asked(enum cut cut)
     return unlink(path) == 0;
 }
 
+/* Make nonsense of a statement, if the test has asked for it, and let the rest be. */
+static void spoil(char *buf, size_t n, enum cut cut, const char *statement)
+{
+    char *at = memmem(buf, n, statement, strlen(statement));
+
+    if (at && asked(cut))
+        at[strlen("SAVEPOINT ")] = '9'; /* no name begins with it */
+}
+
 /* A query comes in one piece over a local socket, and so does its answer: they are small. */
 static bool pass(int from, int to, enum cut cut, const char *sign, size_t n_sign)
 {
@@ -62,6 +71,10 @@ static bool pass(int from, int to, enum cut cut, const char *sign, size_t n_sign
 
     if (n <= 0 || (memmem(buf, (size_t)n, sign, n_sign) && asked(cut)))
         return false;
+    if (cut == BEFORE) {
+        spoil(buf, (size_t)n, SPOIL_PART, "SAVEPOINT part");
+        spoil(buf, (size_t)n, SPOIL_BERTH, "SAVEPOINT berth");
+    }
     return write(to, buf, (size_t)n) == n;
 }
 
@@ -243,6 +256,61 @@ static void a_transaction_that_was_lost_in_a_part_does_not_commit(void **state)
     assert_value("a");
 }
 
+/* A savepoint that itself fails, on a connection that lives on: nothing of the transaction stays,
+ * what is asked of it later is refused, and the next one is as any other. */
+static void a_savepoint_that_fails_ends_its_transaction(void **state)
+{
+    static const struct {
+        const char *why;
+        enum cut cut;
+        bool in_part, passed;
+    } rows[] = {
+        { "between two statements", SPOIL_BERTH, false, false },
+        { "at the beginning of a part", SPOIL_PART, true, false },
+        { "of the first statement of a part", SPOIL_BERTH, true, false },
+        { "at the end of a part", SPOIL_PART, true, true },
+    };
+
+    (void)state;
+    if (!store_rig_is_pg())
+        skip();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        scoped(store_rollback) struct store *open = NULL;
+        scoped(store_undo) struct store *part = NULL;
+
+        put("a", RC_OK);
+        assert_rc(store_begin(store, &open, &err), RC_OK);
+        assert_rc(store_set(store, "fleet", "b", &err), RC_OK);
+        if (rows[i].in_part)
+            assert_rc(store_mark(store, &part, &err), RC_OK);
+        if (rows[i].passed) {
+            assert_rc(store_set(store, "other", "b", &err), RC_OK);
+            assert_rc(store_pass_mark(&part, &err), RC_OK);
+        }
+        cut_next(rows[i].cut);
+        if (store_set(store, "fleet", "c", &err) != RC_STORE || asked(rows[i].cut))
+            fail_msg("%s: no error", rows[i].why);
+        store_undo(&part);
+        if (!rows[i].in_part) { /* one with a part was rolled back with that */
+            assert_rc(store_set(store, "fleet", "d", &err), RC_STORE);
+            assert_rc(store_mark(store, &part, &err), RC_STORE);
+        }
+        if (store_commit(&open, &err) != RC_STORE)
+            fail_msg("%s: it commits", rows[i].why);
+        store_rollback(&open);
+        assert_value("a");
+        put("e", RC_OK);
+        assert_value("e");
+    }
+    struct store *none = NULL;
+
+    cut_next(SPOIL_BERTH);
+    assert_rc(store_begin(store, &none, &err), RC_STORE); /* the first one of all */
+    assert_null(none);
+    put("f", RC_OK);
+    assert_value("f");
+}
+
 /* Savepoints go with the statement behind them. */
 static void a_part_of_one_statement_is_one_trip(void **state)
 {
@@ -275,6 +343,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_commit_whose_answer_was_lost_is_done, setup, teardown),
         cmocka_unit_test_setup_teardown(a_transaction_that_was_lost_in_a_part_does_not_commit,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(a_savepoint_that_fails_ends_its_transaction, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_part_of_one_statement_is_one_trip, setup, teardown),
     };
 
