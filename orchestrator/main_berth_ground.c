@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "orchestrator/complaint.h"
 #include "orchestrator/ground.h"
 
 #define TICK_MS_MIN 10U
@@ -23,7 +24,8 @@
 struct program {
     struct ground_options ground;
     uint64_t tick_ms;
-    uint64_t silent_rounds; /* failed in a row */
+    uint64_t silent_rounds;  /* failed in a row */
+    struct complaint failed; /* of rounds */
     bool once;
     bool stands_by; /* another one reconciles; said once */
     bool verbose;
@@ -152,8 +154,13 @@ static enum rc round_of(struct program *p)
     p->stands_by = stands_by;
     if (stands_by && !p->once)
         rc = RC_OK;
-    if (rc != RC_OK)
-        log_err(LOG_LEVEL_ERROR, &err, "round-failed");
+    const uint64_t times = p->failed.times;
+
+    if (rc == RC_OK && !stands_by && complaint_over(&p->failed))
+        log_event(LOG_LEVEL_INFO, "rounds-well failed=%llu", (unsigned long long)times);
+    if (rc != RC_OK && complaint_due(&p->failed, &err, clock_mono_ms()))
+        log_err(LOG_LEVEL_ERROR, &err, "round-failed times=%llu",
+                (unsigned long long)p->failed.times);
     p->silent_rounds = rc == RC_OK ? 0 : p->silent_rounds + 1;
     if (p->silent_rounds < WATCHDOG_TICKS_MAX)
         (void)sd_notify(0, "WATCHDOG=1");
