@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "orchestrator/event_rows.h"
 #include "orchestrator/fetch.h"
 #include "orchestrator/remote.h"
@@ -118,6 +119,8 @@ int remote_follow(struct cli *cli)
     if (remote_make(cli, 0, &request, &err) != RC_OK)
         return cli_fail(cli, &err, "berth %s --help, on the ground itself", cli->command->name);
     for (;;) {
+        const uint64_t began = clock_mono_ms();
+
         f.came = false;
         enum rc rc = connect_once(&f, request.path, fix, &err);
 
@@ -126,7 +129,8 @@ int remote_follow(struct cli *cli)
         ever = ever || rc == RC_OK;
         if (!ever || !may_pass(rc))
             return fail(cli, &err, fix);
-        if (f.came) {
+        /* A quiet connection that held for long was a good one, too. */
+        if (f.came || (rc == RC_OK && clock_mono_ms() - began >= AGAIN_LAST_MS)) {
             wait_ms = AGAIN_FIRST_MS;
             said = false;
         }
