@@ -16,6 +16,7 @@ void planning_sky_done(struct planning_sky *sky)
     free(sky->version);
     quota_book_free(&sky->book);
     free_ptr(&sky->wave);
+    free_ptr(&sky->held);
     forecast_free(&sky->forecast);
 }
 
@@ -113,7 +114,8 @@ static enum rc make_jobs(struct planning_sky *sky, struct store *store, struct e
     sky->ours = calloc(cap, sizeof *sky->ours);
     sky->version = calloc(cap, sizeof(const struct digest *));
     sky->wave = calloc(plan->n_satellites + 1U, sizeof *sky->wave);
-    if (!sky->job || !sky->ours || !sky->version || !sky->wave)
+    sky->held = calloc(sky->p->fleet->n_satellites + 1U, sizeof *sky->held);
+    if (!sky->job || !sky->ours || !sky->version || !sky->wave || !sky->held)
         return err_set(err, RC_NO_MEMORY, "plan");
     for (uint32_t i = 0; i < plan->n_satellites; i++) {
         sky->wave[i] = plan->satellite[i].changes ? plan->satellite[i].wave : FORECAST_NO_WAVE;
@@ -149,6 +151,17 @@ static int64_t horizon(const struct planning *p, int64_t now_ms)
     return until;
 }
 
+/* Of each satellite the tenant whose quota holds its first job back, in one pass over all jobs. */
+static void find_held(struct planning_sky *sky)
+{
+    for (uint32_t i = 0; i < sky->p->fleet->n_satellites; i++)
+        sky->held[i] = UINT32_MAX;
+    for (uint32_t i = sky->n_jobs; i-- > 0;)
+        if (sky->ours[i] && sky->forecast.fill.quota[i] && sky->forecast.fill.left[i] > 0 &&
+            sky->job[i].tenant < sky->shares.n)
+            sky->held[sky->job[i].satellite] = sky->job[i].tenant;
+}
+
 static enum rc draw(struct planning_sky *sky, struct err *err)
 {
     const struct planning *p = sky->p;
@@ -176,7 +189,11 @@ static enum rc draw(struct planning_sky *sky, struct err *err)
         soak_ms[i] = plan_soak_ms(p->plan, p->fleet, i);
     enum rc rc = schedule_antennas(&schedule, &sky->outlook->contacts, err);
 
-    return rc == RC_OK ? forecast_make(&in, &sky->forecast, err) : rc;
+    if (rc == RC_OK)
+        rc = forecast_make(&in, &sky->forecast, err);
+    if (rc == RC_OK)
+        find_held(sky);
+    return rc;
 }
 
 static bool needs_sky(const struct planning *p)
@@ -335,11 +352,9 @@ static void print_waves(struct cli *cli, const struct planning_sky *sky)
 /* Whose quota holds a satellite's bytes back. */
 static const char *held_tenant(const struct planning_sky *sky, uint32_t satellite)
 {
-    for (uint32_t i = 0; i < sky->n_jobs; i++)
-        if (sky->job[i].satellite == satellite && sky->ours[i] && sky->forecast.fill.quota[i] &&
-            sky->forecast.fill.left[i] > 0 && sky->job[i].tenant < sky->shares.n)
-            return sky->shares.id[sky->job[i].tenant];
-    return "a tenant";
+    const uint32_t tenant = sky->held[satellite];
+
+    return tenant < sky->shares.n ? sky->shares.id[tenant] : "a tenant";
 }
 
 /* What cannot be done, in words; false if all can. */

@@ -34,6 +34,7 @@ struct planning_sky {
     struct quota_book *book;
     uint32_t n_jobs;
     uint32_t *wave;
+    uint32_t *held; /* by satellite: the tenant whose quota holds it back; UINT32_MAX = none */
     struct forecast forecast;
 };
 
