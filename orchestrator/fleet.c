@@ -303,6 +303,8 @@ static void read_top(struct yaml_in *r, struct fleet *fleet)
     for (const struct yaml_node *n = yaml_first(r, list); n && r->err.rc == RC_OK;
          n = yaml_next(r, n))
         fleet_read_policy(r, n, fleet);
+    if (r->err.rc == RC_OK)
+        fleet_check_orbits(r, yaml_get(r, top, "satellites"), fleet);
 }
 
 /* As far as there may be. */

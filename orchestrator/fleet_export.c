@@ -92,7 +92,8 @@ static json_t *satellite_json(const struct fleet *fleet, const struct fleet_sate
     put_uint(to, "node", sat->node);
     if (sat->orbit != FLEET_NO_ORBIT) {
         put(to, "orbit", orbit_json(sat));
-        put(to, "link", json_string(fleet->link[sat->link].name));
+        if (fleet->n_links > 0) /* none are needed where nobody asks for passes */
+            put(to, "link", json_string(fleet->link[sat->link].name));
     }
     return to;
 }

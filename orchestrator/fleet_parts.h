@@ -44,6 +44,10 @@ void fleet_read_sky(struct yaml_in *r, const struct yaml_node *top, struct fleet
 void fleet_read_orbit(struct yaml_in *r, const struct yaml_node *node, const struct fleet *fleet,
                       struct fleet_satellite *sat);
 
+/* Whether orbits are of use: for passes over stations, or for what counts them.  Behind policies.
+ */
+void fleet_check_orbits(struct yaml_in *r, const struct yaml_node *list, const struct fleet *fleet);
+
 /* 'quota' and 'teams' of the newest tenant; its 'uplink' is read. */
 void fleet_read_quotas(struct yaml_in *r, const struct yaml_node *node, struct fleet *fleet);
 

@@ -245,6 +245,20 @@ static void find_link(struct yaml_in *r, const struct yaml_node *node, const str
         yaml_fail(r, yaml_get(r, node, "link"), "link %s is not listed under 'links'", name);
 }
 
+void fleet_check_orbits(struct yaml_in *r, const struct yaml_node *list, const struct fleet *fleet)
+{
+    uint32_t i = 0;
+    bool counts = fleet->n_stations > 0;
+
+    for (uint32_t k = 0; k < fleet->n_policies; k++)
+        counts = counts || fleet->policy[k].soak_orbits > 0;
+    for (const struct yaml_node *n = yaml_first(r, list); n && !counts && r->err.rc == RC_OK;
+         n = yaml_next(r, n), i++)
+        if (fleet->satellite[i].orbit != FLEET_NO_ORBIT)
+            yaml_fail(r, yaml_get(r, n, "orbit"),
+                      "an orbit is of no use without 'stations' or a soak in orbits");
+}
+
 void fleet_read_orbit(struct yaml_in *r, const struct yaml_node *node, const struct fleet *fleet,
                       struct fleet_satellite *sat)
 {
@@ -257,9 +271,8 @@ void fleet_read_orbit(struct yaml_in *r, const struct yaml_node *node, const str
         return;
     }
     read_way(r, orbit, sat);
-    find_link(r, node, fleet, sat);
-    if (r->err.rc == RC_OK && fleet->n_stations == 0)
-        yaml_fail(r, orbit, "an orbit is of no use without 'stations'");
+    if (fleet->n_stations > 0 || fleet->n_links > 0 || yaml_get(r, node, "link"))
+        find_link(r, node, fleet, sat);
     if (r->err.rc == RC_OK && sat->orbit == FLEET_CONTACTS && sat->node == 0)
         yaml_fail(r, node, "'node' is missing: the satellite's number in the contact plan");
 }

@@ -2,6 +2,7 @@
 #include "orchestrator/period.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "orchestrator/outlook.h"
 
@@ -69,7 +70,28 @@ static enum rc by_text(struct fleet_satellite *sat, struct bytes text, struct er
     return rc;
 }
 
-static enum rc find_one(struct fleet *fleet, uint32_t index, const char *path, struct err *err)
+/* In the order of their files, so that each is read once however many satellites name it. */
+static int by_file(const void *a, const void *b, void *arg)
+{
+    const struct fleet_satellite *sat = arg;
+    const struct fleet_satellite *one = &sat[*(const uint32_t *)a];
+    const struct fleet_satellite *other = &sat[*(const uint32_t *)b];
+
+    if (one->orbit != other->orbit)
+        return one->orbit < other->orbit ? -1 : 1;
+    const int names = strcmp(one->file, other->file);
+
+    return names != 0 ? names : one < other ? -1 : one > other;
+}
+
+static bool same_file(const struct fleet_satellite *a, const struct fleet_satellite *b)
+{
+    return a->orbit == b->orbit && strcmp(a->file, b->file) == 0;
+}
+
+/* What one satellite's orbit says; before is the one whose file was read last, or itself. */
+static enum rc find_one(struct fleet *fleet, uint32_t index, uint32_t before, const char *path,
+                        struct err *err)
 {
     struct fleet_satellite *sat = &fleet->satellite[index];
     scoped(free_ptr) uint8_t *text = NULL;
@@ -79,6 +101,10 @@ static enum rc find_one(struct fleet *fleet, uint32_t index, const char *path, s
         return by_lines(sat, err);
     if (sat->orbit != FLEET_TLE_FILE && sat->orbit != FLEET_OEM)
         return RC_OK;
+    if (before != index && same_file(sat, &fleet->satellite[before])) {
+        sat->period_ms = fleet->satellite[before].period_ms;
+        return RC_OK;
+    }
     enum rc rc = outlook_read(fleet, index, path, &text, &n, err);
 
     return rc == RC_OK ? by_text(sat, (struct bytes){ text, n }, err) : rc;
@@ -91,7 +117,16 @@ enum rc period_find(struct fleet *fleet, const char *path, struct err *err)
 
     for (uint32_t i = 0; i < fleet->n_policies; i++)
         counts = counts || fleet->policy[i].soak_orbits > 0;
-    for (uint32_t i = 0; counts && rc == RC_OK && i < fleet->n_satellites; i++)
-        rc = find_one(fleet, i, path, err);
+    if (!counts)
+        return RC_OK;
+    scoped(free_ptr) uint32_t *order = calloc(fleet->n_satellites + 1U, sizeof *order);
+
+    if (!order)
+        return err_set(err, RC_NO_MEMORY, "%u satellites", fleet->n_satellites);
+    for (uint32_t i = 0; i < fleet->n_satellites; i++)
+        order[i] = i;
+    qsort_r(order, fleet->n_satellites, sizeof *order, by_file, fleet->satellite);
+    for (uint32_t i = 0; rc == RC_OK && i < fleet->n_satellites; i++)
+        rc = find_one(fleet, order[i], order[i > 0 ? i - 1 : 0], path, err);
     return rc;
 }

@@ -19,8 +19,8 @@ uint64_t period_of_tle(const struct tle *tle);
 uint64_t period_of_oem(const struct oem *oem);
 
 /* If a policy of the file counts orbits: set period_ms of each satellite whose orbit tells it, from
- * the files that it names in the directory of path.  The codes of outlook_read, outlook_tle and
- * oem_read. */
+ * the files that it names in the directory of path, each of which is read once.  The codes of
+ * outlook_read, outlook_tle and oem_read. */
 must_check enum rc period_find(struct fleet *fleet, const char *path, struct err *err);
 
 #endif

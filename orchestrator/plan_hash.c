@@ -213,6 +213,24 @@ static void put_tenant(struct cbor_out *w, const struct fleet_tenant *t)
     cbor_put_uint(w, t->uplink_bytes);
 }
 
+/* Where a soak counts orbits and no files are covered, since no passes are looked for. */
+static enum rc hash_periods(const struct fleet *fleet, struct sha256 *hash, struct err *err)
+{
+    uint8_t buf[64];
+    enum rc rc = RC_OK;
+
+    for (uint32_t i = 0; fleet->n_stations == 0 && rc == RC_OK && i < fleet->n_satellites; i++) {
+        struct cbor_out w = { .p = buf, .cap = sizeof buf };
+
+        if (fleet->satellite[i].period_ms == 0)
+            continue;
+        cbor_put_uint(&w, i);
+        cbor_put_uint(&w, fleet->satellite[i].period_ms);
+        rc = add_record(hash, &w, err);
+    }
+    return rc;
+}
+
 /* What passes are found from and dealt by; without stations there are none. */
 static enum rc hash_sky(const struct fleet *fleet, struct sha256 *hash, struct err *err)
 {
@@ -237,7 +255,7 @@ static enum rc hash_sky(const struct fleet *fleet, struct sha256 *hash, struct e
             rc = add_record(hash, &w, err);
         }
     }
-    return rc;
+    return rc == RC_OK ? hash_periods(fleet, hash, err) : rc;
 }
 
 static void put_policy(struct cbor_out *w, const struct fleet_policy *p)

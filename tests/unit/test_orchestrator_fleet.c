@@ -366,7 +366,13 @@ static void refuses_a_bad_sky(void **state)
           "fleet.yaml:7:", "link m is not listed under 'links'" },
         { SKY "satellites:\n  - {id: s, link: l}", "fleet.yaml:7:", "a link without 'orbit'" },
         { "links: {l: {rate: 1}}\nsatellites:\n  - {id: s, orbit: {oem: p}}",
-          "fleet.yaml:3:", "of no use without 'stations'" },
+          "fleet.yaml:3:", "of no use without 'stations' or a soak" },
+        { "fleet: a\ndesired: []\nsatellites:\n  - {id: q}\n  - {id: s, orbit: {oem: p}}\n"
+          "rollout: {default: {soak: 0 orbits}}",
+          "fleet.yaml:5:", "of no use without 'stations' or a soak" },
+        { "fleet: a\ndesired: []\nsatellites:\n  - {id: s, link: l, orbit: {oem: p}}\n"
+          "rollout: {default: {soak: 2 orbits}}",
+          "fleet.yaml:4:", "link l is not listed" },
         { "stations: [{id: k, lat: 1, lon: 2}]\nsatellites:\n  - {id: s, orbit: {oem: p}}",
           "fleet.yaml:3:", "'link' is missing" },
         { "rollout: {default: {deadline: 32d}}\nsatellites: [{id: s}]\nfleet: a\ndesired: []",

@@ -4,9 +4,12 @@
  */
 #include "tests/unit/test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "orchestrator/outlook.h"
 #include "orchestrator/period.h"
 
@@ -146,13 +149,48 @@ static void periods(void **state)
     }
 }
 
+/* Without stations an orbit is there for what counts orbits, and for nothing else; a file that many
+ * name is one. */
+static void periods_without_stations(void **state)
+{
+    static const char text[] = "fleet: a\nsatellites:\n  - {id: s, orbit: {tle: %s/one.tle}}\n"
+                               "  - {id: t}\n  - {id: u, orbit: {tle: %s/one.tle}}\n"
+                               "desired: []\nrollout: {default: {soak: 2 orbits}}\n";
+    char dir[] = "/tmp/berth-outlook-XXXXXX", path[64], whole[512];
+    scoped(yaml_close) struct yaml *doc = NULL, *again = NULL;
+    scoped(free_ptr) struct fleet *fleet = NULL, *same = NULL;
+    struct err err = { 0 };
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/one.tle", dir);
+    assert_rc(fs_write_file(AT_FDCWD, path, bytes_of(ONE TWO), 0600, &err), RC_OK);
+    (void)snprintf(whole, sizeof whole, text, dir, dir);
+    assert_rc(yaml_parse(bytes_of(whole), "f.yaml", &doc, &err), RC_OK);
+    assert_rc(fleet_read(doc, "f.yaml", &fleet, &err), RC_OK);
+    assert_rc(period_find(fleet, "f.yaml", &err), RC_OK);
+    assert_int_equal(fleet->satellite[0].period_ms, 6018901);
+    assert_int_equal(fleet->satellite[1].period_ms, 0);
+    assert_int_equal(fleet->satellite[2].period_ms, 6018901);
+
+    json_t *out = fleet_export(fleet);
+    scoped(free_ptr) char *json = json_dumps(out, 0);
+
+    json_decref(out);
+    assert_non_null(json);
+    assert_null(strstr(json, "\"link\""));
+    assert_rc(yaml_parse(bytes_of(json), "f.json", &again, &err), RC_OK);
+    assert_rc(fleet_read(again, "f.json", &same, &err), RC_OK);
+    assert_int_equal(same->satellite[2].orbit, FLEET_TLE_FILE);
+    assert_rc(fs_remove_tree(AT_FDCWD, dir, &err), RC_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_of_elements),
-        cmocka_unit_test(the_last_set_counts),
-        cmocka_unit_test(notes_say_what_is_odd),
-        cmocka_unit_test(periods),
+        cmocka_unit_test(files_of_elements),        cmocka_unit_test(the_last_set_counts),
+        cmocka_unit_test(notes_say_what_is_odd),    cmocka_unit_test(periods),
+        cmocka_unit_test(periods_without_stations),
     };
 
     return cmocka_run_group_tests_name("orchestrator/outlook", tests, NULL, NULL);
