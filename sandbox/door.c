@@ -55,9 +55,10 @@ static enum rc wait_at_most(int sock, time_t s, struct err *err)
 /* ---- berthd ------------------------------------------------------------------------------------
  */
 
-static enum rc write_down(char *const argv[], struct door_request *ret, struct err *err)
+static enum rc write_down(uint32_t number, char *const argv[], struct door_request *ret,
+                          struct err *err)
 {
-    *ret = (struct door_request){ .magic = DOOR_MAGIC };
+    *ret = (struct door_request){ .magic = DOOR_MAGIC(number) };
     for (; argv[ret->n_args] != NULL; ret->n_args++) {
         const size_t n = strlen(argv[ret->n_args]) + 1;
 
@@ -85,10 +86,11 @@ static enum rc reach(const char *path, int *ret, struct err *err)
     return RC_OK;
 }
 
-/* Its answer is the number of its packet; nothing else is said before. */
-static enum rc await_door(int sock, struct err *err)
+/* Its answer is the number of its packet; nothing else is said before.  *ret_range is set if it is
+ * none of its range, with RC_PROTOCOL. */
+static enum rc await_door(int sock, uint32_t number, struct door_range *ret_range, struct err *err)
 {
-    uint32_t answer = 0;
+    struct door_refusal answer = { 0 };
     enum rc rc = wait_at_most(sock, DOOR_WAIT_S, err);
     ssize_t n;
 
@@ -103,13 +105,19 @@ static enum rc await_door(int sock, struct err *err)
         return err_sys(err, RC_IO, "answer of berth-launch");
     if (n <= 0)
         return err_set(err, RC_SHORT, "berth-launch has ended, its log says why");
-    if (n != (ssize_t)sizeof answer || answer != DOOR_MAGIC)
+    if (n == (ssize_t)sizeof answer && answer.magic == DOOR_MAGIC(0)) {
+        *ret_range = answer.speaks;
+        return err_set(err, RC_PROTOCOL, "berth-launch speaks %u to %u of the door",
+                       answer.speaks.oldest, answer.speaks.newest);
+    }
+    if (n != (ssize_t)sizeof answer.magic || answer.magic != DOOR_MAGIC(number))
         return err_set(err, RC_PROTOCOL, "answer of %zd bytes", n);
     return RC_OK;
 }
 
-enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_SELF], int *ret_sock,
-                 struct err *err)
+static enum rc ask_once(uint32_t number, const char *path, char *const argv[],
+                        const int fds[DOOR_SELF], int *ret_sock, struct door_range *ret_range,
+                        struct err *err)
 {
     struct door_request request;
     int all[DOOR_FDS] = { fds[DOOR_PROGRAM], fds[DOOR_SLOTS], fds[DOOR_LOCK] };
@@ -117,7 +125,7 @@ enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_SELF],
     struct iovec iov = { .iov_base = &request, .iov_len = sizeof request };
     struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
     scoped(close_fd) int sock = -1;
-    enum rc rc = write_down(argv, &request, err);
+    enum rc rc = write_down(number, argv, &request, err);
 
     if (rc == RC_OK)
         rc = reach(path, &sock, err);
@@ -130,7 +138,7 @@ enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_SELF],
     /* The first packet of a connection always has room. */
     if (sendmsg(sock, &hdr, MSG_NOSIGNAL) != (ssize_t)sizeof request)
         return err_sys(err, RC_IO, "launcher %s", path);
-    rc = await_door(sock, err);
+    rc = await_door(sock, number, ret_range, err);
     if (rc != RC_OK)
         return rc;
     if (fcntl(sock, F_SETFL, O_NONBLOCK) != 0)
@@ -139,14 +147,77 @@ enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_SELF],
     return RC_OK;
 }
 
+/* The number to ask with after this one was refused; 0 = none.  Always a lower one, so that it
+ * ends.
+ */
+static uint32_t next_number(const struct door_range *mine, uint32_t asked, enum rc rc,
+                            const struct door_range *theirs)
+{
+    uint32_t next = 0;
+
+    if (rc == RC_SHORT) /* one of before there were ranges? */
+        next = asked - 1;
+    else if (rc == RC_PROTOCOL && theirs->oldest <= theirs->newest)
+        next = theirs->newest < asked ? theirs->newest : 0;
+    return next >= mine->oldest && next >= theirs->oldest ? next : 0;
+}
+
+enum rc door_ask_as(const struct door_range *range, const char *path, char *const argv[],
+                    const int fds[DOOR_SELF], int *ret_sock, struct err *err)
+{
+    uint32_t number = range->newest;
+
+    for (;;) {
+        struct door_range theirs = { 0 };
+        enum rc rc = ask_once(number, path, argv, fds, ret_sock, &theirs, err);
+        const uint32_t next = rc == RC_OK ? 0 : next_number(range, number, rc, &theirs);
+
+        if (next != 0) {
+            number = next;
+            continue;
+        }
+        if (rc == RC_PROTOCOL && theirs.newest > 0)
+            return err_set(err, rc, "berth-launch speaks %u to %u of the door, berthd %u to %u",
+                           theirs.oldest, theirs.newest, range->oldest, range->newest);
+        return rc;
+    }
+}
+
+static const struct door_range spoken = { DOOR_OLDEST, DOOR_NEWEST };
+
+enum rc door_ask(const char *path, char *const argv[], const int fds[DOOR_SELF], int *ret_sock,
+                 struct err *err)
+{
+    return door_ask_as(&spoken, path, argv, fds, ret_sock, err);
+}
+
 /* ---- the door ----------------------------------------------------------------------------------
  */
 
-static bool request_valid(const struct door_request *r)
+static bool in_range(const struct door_range *range, uint32_t magic)
+{
+    return magic >= DOOR_MAGIC(range->oldest) && magic <= DOOR_MAGIC(range->newest);
+}
+
+/* A packet of another version, whatever is in it.  Whoever sent it is told what is spoken here; who
+ * has gone hears nothing. */
+static bool is_other_number(const struct door_range *range, int sock, const struct door_request *r,
+                            ssize_t n)
+{
+    const struct door_refusal refusal = { .magic = DOOR_MAGIC(0), .speaks = *range };
+
+    if (n < (ssize_t)sizeof r->magic || r->magic < DOOR_MAGIC(1) || r->magic > DOOR_MAGIC(9) ||
+        in_range(range, r->magic))
+        return false;
+    (void)!send(sock, &refusal, sizeof refusal, MSG_NOSIGNAL);
+    return true;
+}
+
+static bool request_valid(const struct door_range *range, const struct door_request *r)
 {
     uint32_t args = 0;
 
-    if (r->magic != DOOR_MAGIC || r->n_args == 0 || r->n_args > DOOR_ARGS_MAX || r->size == 0 ||
+    if (!in_range(range, r->magic) || r->n_args == 0 || r->n_args > DOOR_ARGS_MAX || r->size == 0 ||
         r->size > sizeof r->text || r->text[r->size - 1] != '\0')
         return false;
     for (uint32_t i = 0; i < r->size; i++)
@@ -173,7 +244,8 @@ static void close_all(int fds[DOOR_FDS])
         close_fd(&fds[i]);
 }
 
-static enum rc receive(int sock, struct door_request *ret, int ret_fds[DOOR_FDS], struct err *err)
+static enum rc receive(const struct door_range *range, int sock, struct door_request *ret,
+                       int ret_fds[DOOR_FDS], struct err *err)
 {
     union control control = { 0 };
     struct iovec iov = { .iov_base = ret, .iov_len = sizeof *ret };
@@ -192,8 +264,11 @@ static enum rc receive(int sock, struct door_request *ret, int ret_fds[DOOR_FDS]
     const size_t came = passed_take(&hdr, ret_fds, DOOR_FDS, &strange);
     if (n == 0 && came == 0)
         return err_set(err, RC_SHORT, "nothing is asked for");
+    if (is_other_number(range, sock, ret, n))
+        return err_set(err, RC_PROTOCOL, "asked with %u of the door, speaks %u to %u",
+                       ret->magic - DOOR_MAGIC(0), range->oldest, range->newest);
     if (strange || came != DOOR_FDS || (size_t)n != sizeof *ret ||
-        (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !request_valid(ret) ||
+        (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !request_valid(range, ret) ||
         !fds_valid(ret_fds))
         return err_set(err, RC_PROTOCOL, "request of %zd bytes, %zu descriptors", n, came);
     return RC_OK;
@@ -201,7 +276,13 @@ static enum rc receive(int sock, struct door_request *ret, int ret_fds[DOOR_FDS]
 
 enum rc door_take(int sock, struct door_request *ret, int ret_fds[DOOR_FDS], struct err *err)
 {
-    struct door_request request;
+    return door_take_as(&spoken, sock, ret, ret_fds, err);
+}
+
+enum rc door_take_as(const struct door_range *range, int sock, struct door_request *ret,
+                     int ret_fds[DOOR_FDS], struct err *err)
+{
+    struct door_request request = { 0 };
     int fds[DOOR_FDS] = { -1, -1, -1, -1 };
     const int flags = fcntl(sock, F_GETFL);
     enum rc rc = check_root(sock, "who asks for a launcher", err);
@@ -213,7 +294,7 @@ enum rc door_take(int sock, struct door_request *ret, int ret_fds[DOOR_FDS], str
         return err_sys(err, RC_IO, "descriptor %d", sock);
     rc = wait_at_most(sock, DOOR_WAIT_S, err);
     if (rc == RC_OK)
-        rc = receive(sock, &request, fds, err);
+        rc = receive(range, sock, &request, fds, err);
     if (rc == RC_OK)
         rc = wait_at_most(sock, 0, err);
     if (rc != RC_OK) {
@@ -265,10 +346,10 @@ static enum rc put_in_place(int fds[DOOR_FDS], struct err *err)
     return RC_OK;
 }
 
-/* Room for berthd, and the answer.  Its end is let go of: else its closing would never be seen. */
-static enum rc answer(int sock, int *self, struct err *err)
+/* Room for berthd, and the answer, which is the number of what it asked.  Its end is let go of:
+ * else its closing would never be seen. */
+static enum rc answer(int sock, uint32_t magic, int *self, struct err *err)
 {
-    const uint32_t magic = DOOR_MAGIC;
     enum rc rc = wire_make_room(*self, err);
 
     close_fd(self);
@@ -287,7 +368,7 @@ enum rc door_open(struct err *err)
     enum rc rc = door_take(SOCKET_FD, &request, fds, err);
 
     if (rc == RC_OK)
-        rc = answer(SOCKET_FD, &fds[DOOR_SELF], err);
+        rc = answer(SOCKET_FD, request.magic, &fds[DOOR_SELF], err);
     if (rc == RC_OK) {
         find_here(&fds[DOOR_SLOTS]);
         rc = put_in_place(fds, err);

@@ -316,7 +316,9 @@ static enum rc taken(const struct door_request *r, size_t n, const int *fds, siz
 
 static struct door_request good(void)
 {
-    return (struct door_request){ .magic = DOOR_MAGIC, .n_args = 2, .size = 5, .text = "a\0bc" };
+    return (struct door_request){
+        .magic = DOOR_MAGIC(DOOR_NEWEST), .n_args = 2, .size = 5, .text = "a\0bc"
+    };
 }
 
 static void only_whole_requests_are_taken(void **state)
@@ -338,7 +340,9 @@ static void only_whole_requests_are_taken(void **state)
     assert_int_equal(taken(&r, sizeof r, NULL, 0), RC_PROTOCOL);
     assert_int_equal(taken(&r, sizeof r, swapped, DOOR_FDS), RC_PROTOCOL);
     assert_int_equal(taken(&r, sizeof r, no_socket, DOOR_FDS), RC_PROTOCOL);
-    r.magic++;
+    r.magic = DOOR_MAGIC(0); /* an answer */
+    assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS), RC_PROTOCOL);
+    r.magic = DOOR_MAGIC(DOOR_NEWEST + 1);
     assert_int_equal(taken(&r, sizeof r, fds, DOOR_FDS), RC_PROTOCOL);
     for (uint32_t n = 0; n <= DOOR_ARGS_MAX + 1; n++) {
         r = good();
@@ -381,11 +385,143 @@ static void a_stranger_is_not_heard(void **state)
     close_fd(&pair[1]);
 }
 
+/* ---- other versions -----------------------------------------------------------------------------
+ */
+
+/* A door in a process of its own that takes what comes by a range, as often as it takes; old: of
+ * before there were ranges, it only ends. */
+static pid_t door_of(int listener, const struct door_range *range, bool old)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        int connection = accept(listener, NULL, NULL), got[DOOR_FDS] = { -1, -1, -1, -1 };
+        struct door_request r, raw;
+        struct err err = { 0 };
+
+        if (connection < 0)
+            _exit(1);
+        if (!old || (recv(connection, &raw, sizeof raw, MSG_PEEK) > 0 &&
+                     raw.magic == DOOR_MAGIC(range->newest))) {
+            if (door_take_as(range, connection, &r, got, &err) == RC_OK)
+                (void)!send(connection, &r.magic, sizeof r.magic, MSG_NOSIGNAL);
+            for (size_t i = 0; i < DOOR_FDS; i++)
+                close_fd(&got[i]);
+        }
+        (void)close(connection);
+    }
+}
+
+static void both_speak_one_version_back(void **state)
+{
+    static const struct {
+        const char *why;
+        struct door_range berthd, door;
+        bool old;
+        enum rc rc;
+        const char *text;
+    } rows[] = {
+        { "the same", { 2, 3 }, { 2, 3 }, false, RC_OK, "" },
+        { "a newer door", { 2, 2 }, { 2, 3 }, false, RC_OK, "" },
+        { "a newer berthd", { 3, 4 }, { 2, 3 }, false, RC_OK, "" },
+        { "two releases on", { 3, 5 }, { 2, 3 }, false, RC_OK, "" },
+        { "a door that tells no range", { 2, 3 }, { 2, 2 }, true, RC_OK, "" },
+        { "one that is too old and tells none", { 3, 4 }, { 2, 2 }, true, RC_SHORT, "ended" },
+        { "a door too old",
+          { 4, 5 },
+          { 2, 3 },
+          false,
+          RC_PROTOCOL,
+          "berth-launch speaks 2 to 3 of the door, berthd 4 to 5" },
+        { "a door too new",
+          { 2, 3 },
+          { 4, 5 },
+          false,
+          RC_PROTOCOL,
+          "berth-launch speaks 4 to 5 of the door, berthd 2 to 3" },
+    };
+    struct scratch dir = scratch_new();
+    char *const argv[] = { (char[]){ "berth-launch" }, NULL };
+    scoped(close_fd) int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    const int fds[DOOR_SELF] = { file, dir.fd, dir.fd };
+    char path[96];
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/launch", dir.path);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        scoped(close_fd) int listener = listen_at(path);
+        const pid_t door = door_of(listener, &rows[i].door, rows[i].old);
+        struct err err = { 0 };
+        int sock = -1;
+        const enum rc rc = door_ask_as(&rows[i].berthd, path, argv, fds, &sock, &err);
+
+        if (rc != rows[i].rc || (sock >= 0) != (rc == RC_OK) ||
+            (rc != RC_OK && !strstr(err.what, rows[i].text)))
+            fail_msg("%s: %s: %s", rows[i].why, rc_name(rc), err.what);
+        close_fd(&sock);
+        assert_int_equal(kill(door, SIGKILL), 0);
+        assert_int_equal(waitpid(door, NULL, 0), door);
+        assert_int_equal(unlink(path), 0);
+    }
+    scratch_done(&dir);
+}
+
+/* What is answered by a door that is none, or not ours, makes berthd ask no second time, or at most
+ * as often as it has numbers. */
+static void no_answer_keeps_berthd_asking(void **state)
+{
+    static const struct {
+        uint32_t word[4];
+        size_t n;
+    } rows[] = {
+        { { DOOR_MAGIC(0), 3, 2 }, 12 }, { { DOOR_MAGIC(0), 0, 0 }, 12 },
+        { { DOOR_MAGIC(0), 9, 9 }, 12 }, { { DOOR_MAGIC(0), 0, UINT32_MAX }, 12 },
+        { { DOOR_MAGIC(0), 3, 3 }, 12 }, { { DOOR_MAGIC(0), 2, 2 }, 8 },
+        { { DOOR_MAGIC(2) }, 4 },        { { DOOR_MAGIC(0) }, 4 },
+        { { DOOR_MAGIC(3), 0, 0 }, 12 }, { { DOOR_MAGIC(0), 1, 1 }, 12 },
+    };
+    const struct door_range range = { 2, 3 };
+    struct scratch dir = scratch_new();
+    char *const argv[] = { (char[]){ "berth-launch" }, NULL };
+    scoped(close_fd) int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    const int fds[DOOR_SELF] = { file, dir.fd, dir.fd };
+    char path[96];
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/launch", dir.path);
+    scoped(close_fd) int listener = listen_at(path);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const pid_t pid = fork();
+        struct err err = { 0 };
+        int sock = -1;
+
+        assert_true(pid >= 0);
+        for (; pid == 0;) {
+            int connection = accept(listener, NULL, NULL);
+
+            if (send(connection, rows[i].word, rows[i].n, MSG_NOSIGNAL) < 0)
+                _exit(1);
+            (void)close(connection);
+        }
+        if (door_ask_as(&range, path, argv, fds, &sock, &err) != RC_PROTOCOL || sock != -1)
+            fail_msg("answer %zu: %s", i, err.what);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+    }
+    scratch_done(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_whole_requests_are_taken),
         cmocka_unit_test(a_stranger_is_not_heard),
+        cmocka_unit_test(both_speak_one_version_back),
+        cmocka_unit_test(no_answer_keeps_berthd_asking),
         cmocka_unit_test(a_stranger_who_listens_is_not_asked),
         cmocka_unit_test_setup_teardown(who_asks_has_room, open_with_door, close_with_door),
         cmocka_unit_test_setup_teardown(payloads_run_without_a_child_of_berthd, open_with_door,
