@@ -312,7 +312,8 @@ static enum rc admit_large(struct api_http *h, struct MHD_Connection *c,
     size_t n = 0;
     enum rc rc;
 
-    if (!length || strcmp(length, "0") == 0)
+    if ((!length || strcmp(length, "0") == 0) &&
+        !MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING))
         return RC_OK;
     rc = identify(h, c, &secret, &r->who, err);
     if (rc != RC_OK)

@@ -16,10 +16,10 @@
 #include "orchestrator/checking.h"
 
 /* The child's part: never returns. */
-static void become(int program, char *const *argv, int nothing)
+static void become(int program, char *const *argv, int nothing, pid_t parent)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && dup2(nothing, 0) == 0 && dup2(nothing, 1) == 1 &&
-        dup2(nothing, 2) == 2)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && dup2(nothing, 0) == 0 &&
+        dup2(nothing, 1) == 1 && dup2(nothing, 2) == 2)
         (void)fexecve(program, argv, environ);
     _exit(127);
 }
@@ -56,10 +56,10 @@ void deltas_ahead(const char *home, const char *fleet, uint64_t most_ms)
         log_err(LOG_LEVEL_WARN, &err, "no deltas are made");
         return;
     }
-    const pid_t child = fork();
+    const pid_t parent = getpid(), child = fork();
 
     if (child == 0)
-        become(program, (char *const *)(uintptr_t)words, nothing);
+        become(program, (char *const *)(uintptr_t)words, nothing, parent);
     if (child > 0)
         wait_at_most(child, most_ms);
 }

@@ -436,9 +436,8 @@ enum rc plans_asked(const struct plans *plans, struct plan_file **ret, size_t *r
         rc = fs_read_alloc(plans->dirfd, path, REQUEST_FILE_MAX, &c.file[i].bytes, &c.file[i].n,
                            err);
         total += c.file[i].n;
-        if (rc == RC_OK && total > plans->limits->bytes_each)
-            rc = err_set(err, RC_NO_SPACE, "requests of more than %llu bytes",
-                         (unsigned long long)plans->limits->bytes_each);
+        if (rc == RC_OK && total > PLANS_ASKED_MAX)
+            rc = err_set(err, RC_NO_SPACE, "requests of more than %u bytes", PLANS_ASKED_MAX);
     }
     if (rc != RC_OK) {
         plan_files_free(c.file, c.n);

@@ -75,8 +75,12 @@ must_check enum rc plans_path(const struct plans *plans, const char *token, cons
 #define PLANS_FILES "files"
 #define PLANS_ASKED "asked"
 
+/* How many bytes of requests a plan may have: all of them are in one answer, which takes up six
+ * times that while it is made. */
+#define PLANS_ASKED_MAX (32U << 20U)
+
 /* The requests of the plan that is being made, by name without ".request", sorted; the caller frees
- * them with plan_files_free.  RC_NO_SPACE: more bytes than a token has room for. */
+ * them with plan_files_free.  RC_NO_SPACE: more than PLANS_ASKED_MAX bytes. */
 must_check enum rc plans_asked(const struct plans *plans, struct plan_file **ret, size_t *ret_n,
                                struct err *err);
 void plan_files_free(struct plan_file *file, size_t n);

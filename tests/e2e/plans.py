@@ -209,6 +209,23 @@ def withdrawn():
     assert give(p, [])["rollouts"] == []
 
 
+def in_parts():
+    """Signatures that one body has no room for."""
+    toggle()
+    p = plan()
+    s = sign(p["requests"])
+    for _ in range(2):
+        assert give(p, s[:2], more=True) == {"given": 2}
+    give(p, s[2:], "operator2", 404, more=True)
+    give(p, [{"name": s[0]["name"], "bytes": s[1]["bytes"]}], status=400, code="API_REQUEST", more=True)
+    give(p, [], status=403, code="THRESHOLD")  # the last of them: none is kept
+    give(p, s[2:], status=403, code="THRESHOLD")
+    assert give(p, s[:1], more=True) == {"given": 1} and give(p, s[1:2], more=True) == {"given": 1}
+    done = give(p, s[2:], key="in-parts")
+    assert len(done["rollouts"]) == 1 and give(p, s[2:], key="in-parts") == done
+    assert not [n for n in os.listdir(f"{home}/plans/kept/operator/{p['id']}/asked") if n.endswith(".sig")]
+
+
 def printed():
     toggle()
     p = plan()
@@ -322,6 +339,13 @@ def asks_first():
         got = s.recv(12)
         assert got == f"HTTP/1.1 {status}".encode(), (who, length, got)
         s.close()
+    # without a length, too
+    for token, status in ((tokens["operator"], 400), (tokens["viewer"], 403), ("berth_" + "0" * 64, 401)):
+        s = socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
+        s.sendall(f"POST /v1/plans HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n".encode())
+        got = s.recv(12)
+        assert got == f"HTTP/1.1 {status}".encode(), (status, got)
+        s.close()
     s = socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT)
     s.sendall(f"POST /v1/plans HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {tokens['operator']}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode())
     assert s.recv(12) == b"HTTP/1.1 400"
@@ -432,7 +456,7 @@ def bounded():
     assert os.environ.get("ASAN_OPTIONS") or peak < 256 * 1024, peak
 
 
-for test in (roles, nothing_to_do, there_and_back, withdrawn, printed, staged, undo, stale, deltas, nothing_of_the_ground_is_read, bad_bodies, asks_first, two_at_a_time, own_room, delegations, bounded, killed):
+for test in (roles, nothing_to_do, there_and_back, withdrawn, in_parts, printed, staged, undo, stale, deltas, nothing_of_the_ground_is_read, bad_bodies, asks_first, two_at_a_time, own_room, delegations, bounded, killed):
     test()
     print(f"plans: {test.__name__} ok", flush=True)
 server.end()

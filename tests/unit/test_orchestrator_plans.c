@@ -308,6 +308,37 @@ static void bounds_signatures(void **state)
     assert_int_equal(count_signatures(path), 100);
 }
 
+/* What would not fit into memory as an answer is not read. */
+static void bounds_requests(void **state)
+{
+    scoped(plans_close) struct plans plans = open_plans(&plans_limits, KEPT_MS);
+    scoped(free_ptr) uint8_t *zeros = calloc(1, REQUEST_FILE_MAX);
+    struct plan_file file = { .name = "fleet.yaml" }, *asked = NULL;
+    const struct plan_body body = { .n = 1, .file = &file, .fleet = file.name };
+    char path[PATH_MAX], name[64];
+    size_t n = 0;
+
+    (void)state;
+    assert_non_null(zeros);
+    assert_rc(plans_begin(&plans, &body, &err), RC_OK);
+    assert_rc(plans_path(&plans, NULL, NULL, PLANS_ASKED, NULL, path, &err), RC_OK);
+    scoped(close_fd) int dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (unsigned i = 0; i <= PLANS_ASKED_MAX / REQUEST_FILE_MAX; i++) {
+        scoped(close_fd) int fd = -1;
+
+        (void)snprintf(name, sizeof name, "order-%u" REQUEST_SUFFIX, i);
+        assert_rc(fs_open(dirfd, name, O_WRONLY | O_CREAT, 0600, &fd, &err), RC_OK);
+        assert_rc(fs_write_all(fd, (struct bytes){ zeros, REQUEST_FILE_MAX }, &err), RC_OK);
+    }
+    assert_rc(plans_asked(&plans, &asked, &n, &err), RC_NO_SPACE);
+    assert_null(asked);
+    assert_int_equal(unlinkat(dirfd, "order-0" REQUEST_SUFFIX, 0), 0);
+    assert_rc(plans_asked(&plans, &asked, &n, &err), RC_OK);
+    assert_int_equal(n, PLANS_ASKED_MAX / REQUEST_FILE_MAX);
+    plan_files_free(asked, n);
+}
+
 /* Its fleet file is read by others for as long as it is the one that was applied last. */
 static void keeps_what_is_in_use(void **state)
 {
@@ -478,6 +509,7 @@ int main(void)
         EACH(makes_room_among_ones_own),
         EACH(takes_signatures_in_parts),
         EACH(bounds_signatures),
+        EACH(bounds_requests),
         EACH(keeps_what_is_in_use),
         EACH(removes_what_was_left),
         EACH(is_whole_after_a_kill),
