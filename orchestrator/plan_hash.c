@@ -213,13 +213,23 @@ static void put_tenant(struct cbor_out *w, const struct fleet_tenant *t)
     cbor_put_uint(w, t->uplink_bytes);
 }
 
+/* Whether a soak of the file counts orbits: else nobody looked for periods. */
+static bool counts_orbits(const struct fleet *fleet)
+{
+    for (uint32_t i = 0; i < fleet->n_policies; i++)
+        if (fleet->policy[i].soak_orbits > 0)
+            return true;
+    return false;
+}
+
 /* Where a soak counts orbits and no files are covered, since no passes are looked for. */
 static enum rc hash_periods(const struct fleet *fleet, struct sha256 *hash, struct err *err)
 {
+    const bool is = fleet->n_stations == 0 && counts_orbits(fleet);
     uint8_t buf[64];
     enum rc rc = RC_OK;
 
-    for (uint32_t i = 0; fleet->n_stations == 0 && rc == RC_OK && i < fleet->n_satellites; i++) {
+    for (uint32_t i = 0; is && rc == RC_OK && i < fleet->n_satellites; i++) {
         struct cbor_out w = { .p = buf, .cap = sizeof buf };
 
         if (fleet->satellite[i].period_ms == 0)
