@@ -112,3 +112,15 @@ void auditing_approvals(struct auditing *a, const struct keyring *ring)
     for (size_t i = 0; i < ring->n; i++)
         auditing_approval(a, sign_key_public(ring->key[i])->id);
 }
+
+void auditing_signers(struct auditing *a, struct bytes document)
+{
+    struct envelope envelope;
+    struct err ignored;
+
+    if (envelope_open(document, &envelope, &ignored) != RC_OK)
+        return;
+    for (uint32_t i = 0; i < envelope.n; i++)
+        if (envelope.signature[i].key_id.n == KEY_ID_SIZE)
+            auditing_approval(a, envelope.signature[i].key_id.p);
+}

@@ -42,6 +42,8 @@ must_check enum rc auditing_with(struct auditing *a, struct cli *cli, struct hom
 /* Say whose signatures are on what is made: each is kept once. */
 void auditing_approval(struct auditing *a, const uint8_t id[KEY_ID_SIZE]);
 void auditing_approvals(struct auditing *a, const struct keyring *ring);
+/* ... and of a document that was verified before, by what its signatures claim. */
+void auditing_signers(struct auditing *a, struct bytes document);
 
 void auditing_done(struct auditing *a); /* scope cleaner */
 

@@ -344,19 +344,6 @@ static enum rc fill_order(const struct apply *a, uint32_t satellite, struct orde
     return witness_for(a->home->store, sat ? sat->seen : NULL, &ret->witness, err);
 }
 
-/* Whose signatures an order carries, by what they claim: it was verified before. */
-static void note_signers(const struct apply *a, struct bytes bytes)
-{
-    struct envelope envelope;
-    struct err ignored;
-
-    if (envelope_open(bytes, &envelope, &ignored) != RC_OK)
-        return;
-    for (uint32_t i = 0; i < envelope.n; i++)
-        if (envelope.signature[i].key_id.n == KEY_ID_SIZE)
-            auditing_approval(a->audit, envelope.signature[i].key_id.p);
-}
-
 static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *err)
 {
     const struct plan_satellite *sat = &a->p->plan->satellite[satellite];
@@ -386,7 +373,7 @@ static enum rc add_order(const struct apply *a, uint32_t satellite, struct err *
     if (rc == RC_OK && a->staged)
         rc = send_staged(a, order, (struct bytes){ envelope, n }, err);
     if (rc == RC_OK)
-        note_signers(a, (struct bytes){ envelope, n });
+        auditing_signers(a->audit, (struct bytes){ envelope, n });
     return rc;
 }
 

@@ -216,6 +216,7 @@ static enum rc add(struct cli *cli, const char *path, struct team_change *change
     if (rc != RC_OK)
         return rc;
     (void)snprintf(name, sizeof name, "%s/%s", change->tenant, change->team);
+    auditing_signers(&audit, bytes);
     const struct home_document doc = {
         .type = DOC_DELEGATION, .name = name, .version = change->epoch, .envelope = bytes
     };

@@ -420,7 +420,9 @@ def delegations():
     post("/v1/delegations", make("acme", "acme", 4), "tenant", 403)
     teams = ask("GET", "/v1/trust", "tenant")[2]["teams"]
     assert [(t["team"], t["epoch"]) for t in teams] == [("optics", 5)] and ask("GET", "/v1/trust", "zenith-eyes")[2]["teams"] == [], teams
-    assert next(e for e in reversed(audit()) if e["action"] == "delegate")["who"] == "api/acme-eyes"
+    entry = next(e for e in reversed(audit()) if e["action"] == "delegate")
+    assert entry["who"] == "api/acme-eyes" and trust["grants"][0]["keys"][0] in json.dumps(entry), entry
+    cli("audit", "verify")
 
 
 # ---- and when it ends in between -------------------------------------------------------------------------------
