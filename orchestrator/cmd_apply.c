@@ -888,7 +888,11 @@ const struct cli_command cmd_apply[] = {
           "that saves bytes; missing ones are made first.  Where the operator keys are offline, "
           "--request DIR\n"
           "writes the orders to be signed and stops; --attach DIR goes on with what was signed,\n"
-          "if the plan still asks for the same.  Ends with 4 when --plan is stale, a rollout is\n"
+          "if the plan still asks for the same.  Through a context the ground plans, and each "
+          "order\n"
+          "is held against the fleet file, shown and signed on this machine, with --key; of\n"
+          "versions without a digest, each is asked for.  Ends with 4 when --plan is stale, a "
+          "rollout is\n"
           "under way on one of the satellites, or a satellite has failed with a version.",
       .args_min = 1,
       .args_max = 1,

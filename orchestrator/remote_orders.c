@@ -117,7 +117,9 @@ static int show_nothing(const struct giving *g)
 static int check_plan(const struct giving *g)
 {
     const json_t *blocked = json_object_get(g->asked.plan, "blocked_by");
+    const json_t *failed = json_object_get(g->asked.plan, "failed_on");
     struct cli *cli = g->cli;
+    char on[NAME_CAP];
     struct err err = { 0 };
 
     if (remote_plan_is(cli, &g->asked, &err) != RC_OK)
@@ -131,6 +133,14 @@ static int check_plan(const struct giving *g)
                         "berth rollout status %lld; then berth rollout abort %lld, or the same "
                         "with --supersede",
                         id, id);
+    }
+    if (g->asked.id[0] != '\0' && json_is_string(failed) && !cli_flag(cli, "despite-failure")) {
+        (void)screen_safe(json_string_value(failed), on, sizeof on);
+        (void)err_set(&err, RC_ROLLOUT_STATE, "a version of this plan has failed on %s", on);
+        return cli_fail(cli, &err,
+                        "berth ps %s tells why; name another version, or the same with "
+                        "--despite-failure",
+                        on);
     }
     return CLI_OK;
 }

@@ -185,6 +185,21 @@ refused("NOT_FOUND", "rollout", "undo", "999", *KEY, "--yes")
 release(), release("twin")
 
 
+# ---- files that the fleet file names go with it, and only such as have a plain name ----
+text = open(one).read()
+lines = re.search(r"  - id: aurora-3\n    orbit:\n      tle:\n        - \"(.*)\"\n        - \"(.*)\"\n", text)
+with open(f"{work}/aurora-3.tle", "w") as f:
+    f.write(lines[1] + "\n" + lines[2] + "\n")
+named = f"{work}/named.yaml"
+for name, works in (("aurora-3.tle", True), ("./aurora-3.tle", False), (f"{work}/aurora-3.tle", False), ("no-such.tle", False)):
+    with open(named, "w") as f:
+        f.write(text.replace(lines[0], f"  - id: aurora-3\n    orbit: {{tle: {name}}}\n"))
+    if not works:
+        refused("NOT_FOUND" if name == "no-such.tle" else "API_REQUEST", "plan", named)
+        continue
+    here, far = (json.loads(r.stdout) for r in (run("plan", named, "--json", home=f"{work}/twin", code=3), there("plan", named, "--json", code=3)))
+    assert all(here[k] == far[k] for k in here if k != "sky"), (here, far)
+
 # ---- a delegation ----
 context("acme", port, token="tenant")
 with open(f"{work}/team.yaml", "w") as f:
@@ -299,6 +314,8 @@ through(edit(lambda a: a["requests"][0].update(name="grant-acme")), name="DOC_TY
 through(edit(lambda a: a["requests"][0].update(name="order-aurora-0")), name="NO_SATELLITE")
 through(edit(lambda a: a.update(staged=True)), name="API_SERVER")
 through(edit(lambda a: a.update(undo=7)), name="API_SERVER")
+r = through(edit(lambda a: a["plan"].update(failed_on="\x1b[2Jx")), name="ROLLOUT_STATE")
+assert "\x1b" not in r.stderr, r
 through(edit(lambda a: a.update(id="../../x")), name="API_SERVER")
 through(edit(lambda a: a.update(id=None)), name="API_SERVER")
 through(edit(lambda a: a.update(requests=[{"name": f"order-s{i:06d}", "bytes": "AAAA"} for i in range(20001)])), name="API_LIMIT")
