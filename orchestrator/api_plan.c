@@ -10,13 +10,14 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "manifest/delegation.h"
+#include "orchestrator/api_child.h"
 #include "orchestrator/cli.h"
-#include "orchestrator/deltas_ahead.h"
 #include "orchestrator/fleet.h"
 #include "orchestrator/plans.h"
 #include "orchestrator/scratch.h"
 
 #define DELTAS_MS 60000U
+#define ASK_MS 120000U /* for each of its commands */
 #define WORDS_MAX 16U
 
 /* ---- what all of them share ------------------------------------------------------------------ */
@@ -161,8 +162,14 @@ static void make_deltas(const struct work *w)
         rc = plans_write(dir.fd, w->body, &err);
     (void)snprintf(fleet, sizeof fleet, "%s/" SCRATCH_FILES "/%s", dir.path, w->body->fleet);
 
-    if (rc == RC_OK && check_files(w->body, fleet, &err) == RC_OK)
-        deltas_ahead(w->runner->home, fleet, DELTAS_MS);
+    if (rc != RC_OK || check_files(w->body, fleet, &err) != RC_OK)
+        return;
+    const char *const words[] = { "plan", "--deltas", "--json", "--", fleet };
+    scoped(api_ran_done) struct api_ran ran = { .code = CLI_FAILED };
+
+    if (api_child_run(w->runner->home, words, sizeof words / sizeof *words, 0, DELTAS_MS, &ran,
+                      &err) != RC_OK)
+        log_err(LOG_LEVEL_WARN, &err, "deltas are not made: full packages go");
 }
 
 static void command_of(const struct asking *a, struct words *w)
@@ -178,6 +185,18 @@ static void subject_of(const struct asking *a, struct words *w)
     add(w, a->fleet[0] != '\0' ? a->fleet : a->w->call->variable);
 }
 
+/* What asks only runs aside: a sky of thousands of passes is nobody else's matter. */
+static bool run_aside(const struct asking *a, const struct words *w, unsigned columns,
+                      struct api_ran *ret, struct api_answer *ret_answer)
+{
+    struct err err = { 0 };
+
+    if (api_child_run(a->w->runner->home, w->word, w->n, columns, ASK_MS, ret, &err) == RC_OK)
+        return true;
+    *ret_answer = refuse(&err);
+    return false;
+}
+
 static bool make_plan(struct asking *a, struct api_answer *ret_answer)
 {
     scoped(api_ran_done) struct api_ran ran = { .code = CLI_FAILED };
@@ -188,7 +207,8 @@ static bool make_plan(struct asking *a, struct api_answer *ret_answer)
     add_number(&w, "rate", a->w->body->rate);
     add_number(&w, "pass", a->w->body->pass);
     subject_of(a, &w);
-    api_run_words(a->w->runner, w.word, w.n, &(struct api_looks){ 0 }, a->w->who, &ran);
+    if (!run_aside(a, &w, 0, &ran, ret_answer))
+        return false;
     a->plan = tree_of(&ran, ret_answer);
     a->acts = ran.code == CLI_CHANGES;
     const char *hash = json_string_value(json_object_get(a->plan, "plan"));
@@ -228,8 +248,8 @@ static bool print_plan(struct asking *a, struct api_answer *ret_answer)
     add_number(&w, "rate", body->rate);
     add_number(&w, "pass", body->pass);
     subject_of(a, &w);
-    api_run_words(a->w->runner, w.word, w.n,
-                  &(struct api_looks){ .columns = (unsigned)body->columns }, a->w->who, &ran);
+    if (!run_aside(a, &w, (unsigned)body->columns, &ran, ret_answer))
+        return false;
     if ((ran.code != CLI_OK && ran.code != CLI_CHANGES) || !ran.out) {
         (void)!err_set(&err, RC_PLAN_STALE, "it was another one a moment before");
         *ret_answer = refuse(&err);
@@ -261,7 +281,8 @@ static bool ask_requests(struct asking *a, struct api_answer *ret_answer)
         add(&w, "--staged");
     add_number(&w, "token-life", a->w->body->token_life);
     subject_of(a, &w);
-    api_run_words(a->w->runner, w.word, w.n, &(struct api_looks){ 0 }, a->w->who, &ran);
+    if (!run_aside(a, &w, 0, &ran, ret_answer))
+        return false;
     json_t *tree = tree_of(&ran, ret_answer);
 
     json_decref(tree);

@@ -405,9 +405,19 @@ int cli_run(const struct cli_command *const *tables, int argc, char **argv, stru
     return code;
 }
 
+/* How wide whoever reads this through something else has it, by the environment; 0 = unsaid. */
+static unsigned columns_said(void)
+{
+    const char *said = getenv("BERTH_COLUMNS");
+    const size_t n = said ? strlen(said) : 0;
+
+    return n > 0 && n <= 4 && strspn(said, "0123456789") == n ? (unsigned)strtoul(said, NULL, 10)
+                                                              : 0;
+}
+
 int cli_main(const struct cli_command *const *tables, int argc, char **argv, FILE *out, FILE *err)
 {
-    struct cli_io io = { .out = out, .err = err };
+    struct cli_io io = { .out = out, .err = err, .columns = columns_said() };
 
     return cli_run(tables, argc, argv, &io);
 }

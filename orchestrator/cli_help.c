@@ -236,6 +236,7 @@ void cli_help_man(const struct cli_command *const *tables, FILE *out)
         const char *name, *text;
     } variables[] = {
         { "BERTH_HOME", "The home directory when there is no --home." },
+        { "BERTH_COLUMNS", "How wide tables may be where the output is no terminal, up to 9999." },
         { "BERTH_PASSPHRASE_FILE", "File whose first line is the passphrase of private keys." },
         { "BERTH_CONTEXT", "The ground that is asked when there is no --context and no --home." },
     };

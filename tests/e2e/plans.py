@@ -378,6 +378,52 @@ def two_at_a_time():
     plan(who="operator3")
 
 
+def children():
+    found = []
+    for task in glob.glob(f"/proc/{server.p.pid}/task/*/children"):
+        try:
+            with open(task) as f:
+                found += [int(pid) for pid in f.read().split()]
+        except OSError:
+            pass  # the thread has ended
+    return found
+
+
+def stop(pid):
+    """Whether it stands still now, and has not ended."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        while True:
+            with open(f"/proc/{pid}/stat") as f:
+                state = f.read().rsplit(") ", 1)[1][0]
+            if state in "TZX":
+                return state == "T"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def nobody_waits_for_a_plan():
+    """Whoever acts, acts while a plan takes its time: here it stands still."""
+    until = time.monotonic() + TIMEOUT
+    stopped = None
+    while not stopped:
+        assert time.monotonic() < until
+        got = []
+        t = threading.Thread(target=lambda: got.append(patient("/v1/plans", {"files": fleet(), "fleet": "fleet.yaml", "deltas": False})))
+        t.start()
+        while t.is_alive() and not stopped:
+            stopped = next((pid for pid in children() if stop(pid)), None)
+        if not stopped:
+            t.join()
+    post(f"/v1/rollouts/{rollouts()[-1]}/pause", None, status=200)
+    post(f"/v1/rollouts/{rollouts()[-1]}/resume", None, status=200)
+    assert t.is_alive()
+    os.kill(stopped, signal.SIGCONT)
+    t.join(TIMEOUT)
+    assert got and got[0][0] == 200, got
+    assert children() == []
+
+
 def own_room():
     toggle()
     theirs = plan(who="operator2")
@@ -458,7 +504,7 @@ def bounded():
     assert os.environ.get("ASAN_OPTIONS") or peak < 256 * 1024, peak
 
 
-for test in (roles, nothing_to_do, there_and_back, withdrawn, in_parts, printed, staged, undo, stale, deltas, nothing_of_the_ground_is_read, bad_bodies, asks_first, two_at_a_time, own_room, delegations, bounded, killed):
+for test in (roles, nothing_to_do, there_and_back, withdrawn, in_parts, printed, staged, undo, stale, deltas, nothing_of_the_ground_is_read, bad_bodies, asks_first, two_at_a_time, nobody_waits_for_a_plan, own_room, delegations, bounded, killed):
     test()
     print(f"plans: {test.__name__} ok", flush=True)
 server.end()
