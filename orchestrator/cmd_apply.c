@@ -870,6 +870,9 @@ static const struct cli_option apply_options[] = {
     { "yes", CLI_FLAG, NULL, "through a context: sign what is shown without asking" },
     { "digest", CLI_LIST, "HEX",
       "through a context: manifests that are meant, where the fleet file gives no digest" },
+    { "again", CLI_FLAG, NULL,
+      "through a context: sign other orders than before, of the same generation, which the ground "
+      "has refused" },
     AUDITING_OPTIONS,
     SIGNER_OPTIONS,
     CLI_OPTION_PASSPHRASE,

@@ -295,7 +295,7 @@ static enum rc check_generation(struct looking *l)
     enum rc rc = l->rules->before(l->rules->arg, order->satellite, l->before, l->err);
 
     if (rc == RC_OK)
-        rc = signed_allows(l->before, order, l->rules->server, l->err);
+        rc = signed_allows(l->before, order, l->rules->server, l->rules->again, l->err);
     if (rc == RC_OK && order->generation > l->before->generation + LOOK_GENERATIONS_MAX)
         rc = err_set(l->err, RC_LOOK_GENERATION, "%s: order %llu, which is far from %llu",
                      order->satellite, (unsigned long long)order->generation,

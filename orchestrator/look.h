@@ -32,6 +32,7 @@ struct look_rules {
     const struct fleet *fleet;   /* what is wanted; NULL: a rollout is undone */
     const struct digest *server; /* who asks, as signed_server */
     bool staged;
+    bool again;       /* as of signed_allows */
     uint64_t life_ms; /* of tokens */
     uint64_t now_ms;
     /* What was signed here before for a satellite. */

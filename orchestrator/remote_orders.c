@@ -161,6 +161,7 @@ static enum rc look_at_all(struct giving *g, struct err *err)
                                 .fleet = g->fleet,
                                 .server = &g->server,
                                 .staged = cli_flag(g->cli, "staged"),
+                                .again = cli_flag(g->cli, "again"),
                                 .now_ms = clock_unix_ms(),
                                 .before = recall,
                                 .arg = g };
@@ -271,9 +272,10 @@ static int look_and_ask(struct giving *g)
                         "compare with berth ps, then take the satellite's files in "
                         "~/.config/berth/signed away");
     if (rc == RC_LOOK_GENERATION)
-        return cli_fail(cli, &err,
-                        "berth rollout list: was it applied? else ask the ground that it was "
-                        "signed for, or apply on the ground itself");
+        return cli_fail(
+            cli, &err,
+            "berth rollout list: was it applied? if this ground has refused it, the same "
+            "with --again; else apply on the ground itself");
     if (rc == RC_LOOK_TIME)
         return cli_fail(cli, &err, "set the clock of this machine, or that of the ground");
     if (rc != RC_OK)
@@ -315,7 +317,8 @@ static enum rc remember(struct giving *g, struct err *err)
     for (size_t i = 0; i < n; i++)
         if (look_order(g->look, i))
             orders[found++] = look_order(g->look, i);
-    return signed_note(g->memory, &g->mission, orders, found, &g->server, err);
+    return signed_note(g->memory, &g->mission, orders, found, &g->server, cli_flag(g->cli, "again"),
+                       err);
 }
 
 static enum rc sign_one(const struct giving *g, size_t i, const struct keyring *ring, json_t *list,

@@ -44,7 +44,7 @@ enum rc signed_server(const char *url, struct digest *ret, struct err *err)
 }
 
 enum rc signed_allows(const struct signed_before *before, const struct order *order,
-                      const struct digest *server, struct err *err)
+                      const struct digest *server, bool again, struct err *err)
 {
     struct digest content;
 
@@ -52,9 +52,9 @@ enum rc signed_allows(const struct signed_before *before, const struct order *or
         return RC_OK;
     enum rc rc = signed_content(order, &content, err);
 
-    if (rc != RC_OK ||
-        (order->generation == before->generation && digest_same(&content, &before->content) &&
-         digest_same(server, &before->server)))
+    if (rc != RC_OK || (order->generation == before->generation &&
+                        (again || digest_same(&content, &before->content)) &&
+                        digest_same(server, &before->server)))
         return rc;
     return err_set(err, RC_LOOK_GENERATION, "%s: order %llu, after %llu", order->satellite,
                    (unsigned long long)order->generation, (unsigned long long)before->generation);
@@ -272,7 +272,7 @@ static enum rc save(int dirfd, const struct mission *mission, const struct signe
 
 enum rc signed_note( // NOLINT(readability-function-size): where, of what, what, and for whom
     int dirfd, const struct mission *mission, const struct order *const *orders, size_t n,
-    const struct digest *server, struct err *err)
+    const struct digest *server, bool again, struct err *err)
 {
     scoped(free_ptr) struct signed_before *before = malloc(sizeof *before);
     scoped(close_fd) int lock = -1;
@@ -281,7 +281,7 @@ enum rc signed_note( // NOLINT(readability-function-size): where, of what, what,
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         rc = signed_load(dirfd, mission, orders[i]->satellite, before, err);
         if (rc == RC_OK)
-            rc = signed_allows(before, orders[i], server, err);
+            rc = signed_allows(before, orders[i], server, again, err);
     }
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         rc = signed_load(dirfd, mission, orders[i]->satellite, before, err);

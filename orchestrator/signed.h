@@ -46,9 +46,11 @@ must_check enum rc signed_content(const struct order *order, struct digest *ret,
 must_check enum rc signed_server(const char *url, struct digest *ret, struct err *err);
 
 /* Whether an order may be signed after what was: its generation is above, or it is that very order
- * once more for the same server, whose answer may have got lost.  RC_LOOK_GENERATION. */
+ * once more for the same server, whose answer may have got lost; again: or another one of that
+ * generation for that server, because somebody knows that it has refused the first.
+ * RC_LOOK_GENERATION. */
 must_check enum rc signed_allows(const struct signed_before *before, const struct order *order,
-                                 const struct digest *server, struct err *err);
+                                 const struct digest *server, bool again, struct err *err);
 
 /* Add an order; what is oldest is forgotten when there is no room. */
 must_check enum rc signed_add(struct signed_before *before, const struct order *order,
@@ -78,6 +80,6 @@ must_check enum rc signed_load(int dirfd, const struct mission *mission, const c
  * signed_load; RC_BUSY: another run is at it. */
 must_check enum rc signed_note(int dirfd, const struct mission *mission,
                                const struct order *const *orders, size_t n,
-                               const struct digest *server, struct err *err);
+                               const struct digest *server, bool again, struct err *err);
 
 #endif

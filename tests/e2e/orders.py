@@ -344,6 +344,7 @@ assert r.returncode != 0 and "API_SERVER" in r.stderr and len(set(b.keys)) == 1 
 b.end()
 assert len(rollouts()) == len(before) + 1
 through(lambda t: held[0], name="LOOK_GENERATION", path=other)  # the plan of before, from another address
+through(lambda t: held[0], "--again", name="LOOK_GENERATION", path=other)
 release()
 before = rollouts()
 there("apply", fleet("1.1.0" if "1.0.0, digest: " + digest[("acme", "beacon", "1.0.0")] in open(other).read() else "1.0.0", "target.yaml"), *KEY, "--yes", "--supersede", "--staged", "--token-life", "7")

@@ -256,6 +256,13 @@ static void two_orders_of_one_generation(void **state)
     assert_rc(signed_add(&w->before, &w->order, &w->server, &err), RC_OK);
     w->before.content.b[0] ^= 1;
     assert_rc(look_one("order-aurora-1", &mission), RC_LOOK_GENERATION);
+    w->rules.again = true; /* somebody knows that this server has refused the first */
+    assert_rc(look_one("order-aurora-1", &mission), RC_OK);
+    w->order.generation--;
+    assert_rc(look_one("order-aurora-1", &mission), RC_LOOK_GENERATION);
+    w->order.generation++;
+    w->before.server.b[0] ^= 1;
+    assert_rc(look_one("order-aurora-1", &mission), RC_LOOK_GENERATION);
 }
 
 static void times(void **state)

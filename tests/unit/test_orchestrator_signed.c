@@ -56,7 +56,7 @@ static enum rc note(int dirfd, const struct order *o, const struct digest *by)
 {
     const struct order *const one[] = { o };
 
-    return signed_note(dirfd, &mission, one, 1, by, &err);
+    return signed_note(dirfd, &mission, one, 1, by, false, &err);
 }
 
 static void what_is_noted_is_remembered(void **state)
@@ -72,7 +72,7 @@ static void what_is_noted_is_remembered(void **state)
     assert_rc(signed_open(&mission, &fd, &err), RC_OK);
     assert_rc(signed_load(fd, &mission, "aurora-1", before, &err), RC_OK);
     assert_int_equal(before->generation, 0);
-    assert_rc(signed_note(fd, &mission, both, 2, &server, &err), RC_OK);
+    assert_rc(signed_note(fd, &mission, both, 2, &server, false, &err), RC_OK);
     assert_int_equal(fstatat(fd, "aurora-1.a", &st, 0), 0);
     assert_int_equal(st.st_mode & 0777U, 0600);
     assert_int_equal(fstatat(fd, "aurora-1.b", &st, 0), 0);
@@ -107,7 +107,7 @@ static void one_that_is_refused_keeps_all_out(void **state)
     (void)state;
     assert_non_null(before);
     assert_rc(signed_open(&mission, &fd, &err), RC_OK);
-    assert_rc(signed_note(fd, &mission, both, 2, &server, &err), RC_LOOK_GENERATION);
+    assert_rc(signed_note(fd, &mission, both, 2, &server, false, &err), RC_LOOK_GENERATION);
     assert_rc(signed_load(fd, &mission, "aurora-1", before, &err), RC_OK);
     assert_true(before->generation < 30);
     free(before);
