@@ -24,11 +24,11 @@ void api_large_done(struct api_large *large)
 }
 
 /* A free slot for this token; API_LARGE_MAX = there is none. */
-static size_t free_slot(char (*slot)[NAME_CAP], const char *name)
+static size_t free_slot(char (*slot)[NAME_CAP], size_t n, const char *name)
 {
     size_t at = API_LARGE_MAX;
 
-    for (size_t i = API_LARGE_MAX; i-- > 0;) {
+    for (size_t i = n; i-- > 0;) {
         if (strcmp(slot[i], name) == 0)
             return API_LARGE_MAX;
         if (slot[i][0] == '\0')
@@ -40,6 +40,7 @@ static size_t free_slot(char (*slot)[NAME_CAP], const char *name)
 bool api_large_take(struct api_large *large, const struct api_who *who, unsigned wait_ms)
 {
     char(*slot)[NAME_CAP] = large->who[who->role == API_TENANT];
+    const size_t n = who->role == API_TENANT ? API_LARGE_MAX : API_LARGE_OTHERS;
     struct timespec until;
     size_t at;
 
@@ -49,7 +50,7 @@ bool api_large_take(struct api_large *large, const struct api_who *who, unsigned
     until.tv_nsec %= 1000000000L;
     (void)pthread_mutex_lock(&large->lock);
     do {
-        at = free_slot(slot, who->name);
+        at = free_slot(slot, n, who->name);
     } while (at == API_LARGE_MAX && wait_ms > 0 &&
              pthread_cond_timedwait(&large->given, &large->lock, &until) == 0);
     if (at < API_LARGE_MAX)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * orchestrator/api_large: bodies that are larger than a word or two, of which only a few may be in
- * memory at a time: one of a token, and of tenants as many as of all others, so that neither can
- * shut the other out.
+ * memory at a time: one of a token, and those of tenants, which are small (delegations), apart from
+ * all others, so that neither can shut the other out.
  */
 #ifndef BERTH_ORCHESTRATOR_API_LARGE_H
 #define BERTH_ORCHESTRATOR_API_LARGE_H
@@ -11,7 +11,8 @@
 
 #include "orchestrator/api.h"
 
-#define API_LARGE_MAX 2U /* of tenants, and of others */
+#define API_LARGE_MAX 16U   /* of tenants */
+#define API_LARGE_OTHERS 2U /* of others, each with up to 12 MiB */
 
 struct api_large {
     pthread_mutex_t lock;

@@ -24,7 +24,7 @@
 
 const struct plans_limits plans_limits = { .ms = 24LLU * 3600 * 1000,
                                            .each = 4,
-                                           .all = 32,
+                                           .all = 256,
                                            .bytes_each = 128LLU << 20U,
                                            .bytes_all = 512LLU << 20U };
 
