@@ -376,9 +376,11 @@ static void take_status(const struct sender *s, struct entry *e, const struct tr
         needed[i % fec_groups(e->chunks)] += i < e->known && e->missing[i] ? 1 : 0;
         all += e->missing[i] ? 1 : 0;
     }
-    e->stuck = all < e->least ? 0 : e->went ? e->stuck + 1 : e->stuck;
+    const bool is_newer = now_ms > e->went_ms; /* not one of before, which is told again */
+
+    e->stuck = all < e->least ? 0 : e->went && is_newer ? e->stuck + 1 : e->stuck;
     e->least = all < e->least ? all : e->least;
-    e->went = false;
+    e->went = e->went && !is_newer;
     for (uint32_t g = 0; g < fec_groups(e->chunks); g++)
         e->repairs_due[g] = (uint8_t)repairs_for(s, needed[g]);
 }
@@ -402,11 +404,11 @@ static void take_absent(struct entry *e, bool list_is_full, uint64_t now_ms)
     e->report_ms = e->active_ms = now_ms;
     e->quiet = 0;
     e->known = 0; /* the head goes again; its answer tells which chunks are needed */
+    e->stuck = 0;
+    e->least = CHUNKS_MAX + 1;
     if (!e->acknowledged)
         return;
     e->acknowledged = false;
-    e->stuck = 0;
-    e->least = CHUNKS_MAX + 1;
     for (uint32_t i = 0; i < e->chunks; i++)
         e->missing[i] = true;
 }

@@ -13,7 +13,9 @@ struct trace {
     uint64_t went_ms;
     uint32_t chunk_size, chunks;
     uint32_t heads, since, spaced;
+    uint32_t stuck, least;
     bool went, stale;
+    bool unjudged; /* chunks went since the last report */
     uint8_t repairs_due[FEC_GROUPS_MAX];
     uint8_t repair_next[FEC_GROUPS_MAX];
     uint8_t *gone; /* a bit per chunk, owned: it is not due any more */
@@ -67,6 +69,9 @@ static enum rc keep(const struct sender *s, const struct entry *e, struct trace 
                            .heads = e->heads,
                            .since = e->since,
                            .spaced = e->spaced,
+                           .stuck = e->stuck,
+                           .least = e->least,
+                           .unjudged = e->went,
                            .went = e->heads > 0 && !e->stale,
                            .stale = e->stale };
     memcpy(ret->digest, e->object.digest, DIGEST_SIZE);
@@ -154,6 +159,9 @@ void sender_trace_apply(const struct trace *t, struct entry *e)
     e->heads = t->heads;
     e->since = t->since;
     e->spaced = t->spaced;
+    e->stuck = t->stuck;
+    e->least = t->least;
+    e->went = t->unjudged;
     memcpy(e->repairs_due, t->repairs_due, sizeof e->repairs_due);
     memcpy(e->repair_next, t->repair_next, sizeof e->repair_next);
     for (uint32_t i = 0; i < e->chunks; i++)

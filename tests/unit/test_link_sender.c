@@ -209,6 +209,49 @@ static void an_old_word_stays_old(void **state)
     free(o.bytes);
 }
 
+/* The satellite has another descriptor, so that no chunk is of use to it.  Each sender hears one
+ * report and no more; the descriptor goes again all the same, and not for one report that is told
+ * many times. */
+static void what_is_stuck_is_seen_by_those_behind(void **state)
+{
+    struct link_object o = link_object_new(OBJECT_PACKAGE, 4 * 16384, 1);
+    scoped(sender_memory_free) struct sender_memory *memory = NULL;
+    struct sender *s = make(16384);
+    struct port_transfers report = { .n_transfers = 1 };
+    struct transfer_message m = { 0 };
+    uint64_t now_ms = 1000, heard_ms = 2000;
+    unsigned heads = 0, lives = 0;
+    struct err err;
+
+    (void)state;
+    memcpy(report.transfer[0].object, o.object.digest, DIGEST_SIZE);
+    report.transfer[0].chunks = 4;
+    report.transfer[0].n_missing = 1;
+    report.transfer[0].missing[0] = (struct transfer_range){ 0, 4 };
+    assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
+    while (next(s, now_ms, &m) == RC_OK)
+        continue;
+    sender_report(s, &report, heard_ms);
+    for (now_ms = 3000; now_ms < 11000; now_ms += 500) { /* nothing newer comes */
+        s = behind(&s, &o, &memory);
+        sender_report(s, &report, heard_ms);
+        while (next(s, now_ms, &m) == RC_OK)
+            assert_int_equal(m.type, TRANSFER_CHUNK);
+    }
+    for (; lives < 8 && heads == 0; lives++, now_ms += 2000) {
+        s = behind(&s, &o, &memory);
+        sender_report(s, &report, heard_ms); /* the last one again */
+        heard_ms = now_ms;
+        sender_report(s, &report, heard_ms);
+        while (next(s, now_ms, &m) == RC_OK)
+            heads += m.type == TRANSFER_DESCRIPTOR;
+    }
+    assert_int_equal(heads, 1);
+    assert_in_range(lives, 3, 5);
+    sender_free(&s);
+    free(o.bytes);
+}
+
 struct orderer {
     const uint8_t *first; /* of these bytes goes what is due; then nothing */
     uint64_t sent;
@@ -853,6 +896,7 @@ int main(void)
         cmocka_unit_test(an_offer_waits_for_its_answer),
         cmocka_unit_test(the_next_one_goes_on),
         cmocka_unit_test(an_old_word_stays_old),
+        cmocka_unit_test(what_is_stuck_is_seen_by_those_behind),
         cmocka_unit_test(descriptors_before_chunks),
         cmocka_unit_test(what_waits_is_not_late),
         cmocka_unit_test(chunks_follow_the_loss),
