@@ -153,6 +153,17 @@ enum rc counter_next(struct counter *counter, int dirfd, uint64_t *ret, struct e
     return RC_OK;
 }
 
+bool counter_go_on(struct counter *counter, const struct counter *left)
+{
+    if (counter->next == 0 || counter->next != counter->saved || counter->restored ||
+        counter->key != left->key || counter->place != left->place ||
+        counter->saved != left->saved || left->broken || left->unsure || left->end != left->saved ||
+        left->next == 0 || left->next >= left->end)
+        return false;
+    counter->next = left->next;
+    return true;
+}
+
 bool counter_pass(struct counter *counter, uint64_t seen)
 {
     if (counter->broken || counter->next == 0 || seen < counter->next ||

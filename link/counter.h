@@ -55,6 +55,10 @@ must_check enum rc counter_load(int dirfd, uint64_t key, struct counter *ret, st
  * full disk or a failed write is tried again by the next call. */
 must_check enum rc counter_next(struct counter *counter, int dirfd, uint64_t *ret, struct err *err);
 
+/* Use what was left of the lease of a counter that was closed in this process, instead of a new
+ * one. Only if nobody has leased from the same file since; false: it stays as it was. */
+bool counter_go_on(struct counter *counter, const struct counter *left);
+
 /* The other end says that it has seen this number: if the counter is not beyond it, an older file
  * was put in the place of the newer one, and the counter goes ahead as behind a file that was
  * brought here. Durable with the next lease.  False: nothing to do, or it would be

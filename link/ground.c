@@ -152,8 +152,10 @@ enum rc link_ground_open(const struct link_ground_options *options, struct link_
         rc = inbox_new(g->down_dir, &g->state, NULL, &ops, &g->inbox, err);
     if (rc != RC_OK)
         return rc;
-    const struct link_key *key = link_keyring_sender(g->state.ring, "");
+    struct link_key *key = link_keyring_sender(g->state.ring, "");
 
+    if (key != NULL)
+        (void)counter_go_on(&key->counter, &options->left);
     g->first_epoch = key != NULL ? key->keys.epoch : 0;
     g->first_counter = key != NULL ? key->counter.next : 0;
     *ret = g;
@@ -309,6 +311,13 @@ bool link_ground_resume(struct link_ground *g, const struct port_transfers *repo
 bool link_ground_owes(const struct link_ground *g)
 {
     return g->status_due;
+}
+
+struct counter link_ground_left(const struct link_ground *g)
+{
+    const struct link_key *key = link_keyring_sender(g->state.ring, "");
+
+    return key != NULL ? key->counter : (struct counter){ 0 };
 }
 
 enum rc link_ground_waiting(const struct link_ground *g, uint64_t *ret, struct err *err)

@@ -21,6 +21,7 @@ struct link_ground_options {
     int down_dirfd;
     int mail_dirfd;        /* where messages of payloads are put together; 0 = none are taken */
     bool owes;             /* link_ground_owes, of when it was closed */
+    struct counter left;   /* link_ground_left, the same; zero = nothing */
     uint64_t up_files_max; /* stop sending while so many bundle files wait there; 0 = 4096 */
     struct sender_options sender;
 };
@@ -71,6 +72,9 @@ bool link_ground_resume(struct link_ground *link, const struct port_transfers *r
 /* Whether the satellite has yet to be told what came of its mail: what link_ground_close forgets.
  */
 bool link_ground_owes(const struct link_ground *link);
+
+/* What is left of a lease of the counter of the key that is sent under (counter_go_on). */
+struct counter link_ground_left(const struct link_ground *link);
 
 /* Bundle files that wait in the uplink directory for whoever carries them. */
 must_check enum rc link_ground_waiting(const struct link_ground *link, uint64_t *ret,

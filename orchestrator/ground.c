@@ -28,7 +28,7 @@
 
 #define LINKS_MAX 256U         /* that are open at once: each takes several descriptors */
 #define LOOK_MAX 512U          /* downlinks of closed links that are looked into at once */
-#define AGAIN_MS 30000U        /* what was sent and not answered goes again after so long, ... */
+#define AGAIN_MS 30000U        /* without resend_ms: what was not answered goes again, ... */
 #define AGAIN_DOUBLINGS 6U     /* ... and after twice as long, so often, while nothing is heard */
 #define GROUP_MAX 1024U        /* reports in one transaction */
 #define RECEIVE_MAX 64U        /* downlink files per satellite and tick */
@@ -50,6 +50,8 @@ struct peer {
     bool files;                   /* something lies in its downlink */
     bool mail;                    /* a message is left that could not be kept */
     bool owes;                    /* link_ground_owes, of when it was closed */
+    uint64_t owes_ms;             /* mono: not opened for that alone until then */
+    struct counter left;          /* link_ground_left, the same */
     bool busy;                    /* something went to it in the last round, or may in this one */
     bool went;                    /* ... or in an earlier one, since it was opened */
     uint32_t quiet;           /* how often it was closed without an answer since the last report */
@@ -257,6 +259,7 @@ static enum rc open_link(const struct ground *g, const struct view_row *row, str
         .down_dirfd = down,
         .mail_dirfd = mail,
         .owes = peer->owes,
+        .left = peer->left,
         .up_files_max = g->options.up_files,
         .sender = { .resend_ms = g->options.resend_ms, .flight_ms = g->options.flight_ms },
     };
@@ -403,16 +406,21 @@ static enum rc keep_memory(struct peer *peer, struct err *err)
     return RC_OK;
 }
 
+static uint64_t again_after(const struct ground *g)
+{
+    return g->options.resend_ms != 0 ? g->options.resend_ms : AGAIN_MS;
+}
+
 /* Nothing that is queued goes again at once, and less and less often while nothing is heard, unless
  * nothing ever will be, or some of it has yet to go for the first time: then it is the carrier that
  * is waited for. */
-static void put_off(struct peer *peer, uint64_t mono_ms)
+static void put_off(const struct ground *g, struct peer *peer, uint64_t mono_ms)
 {
     const bool rest = sender_has_rest(link_ground_sender(peer->link));
     const uint32_t doublings = !peer->went || rest             ? 0
                                : peer->quiet < AGAIN_DOUBLINGS ? peer->quiet
                                                                : AGAIN_DOUBLINGS;
-    const uint64_t again_ms = mono_ms + ((uint64_t)AGAIN_MS << doublings);
+    const uint64_t again_ms = mono_ms + (again_after(g) << doublings);
 
     if (!peer->went && mono_ms < peer->again_ms) /* it was not asked: its turn stays */
         return;
@@ -432,8 +440,10 @@ static enum rc shut(struct ground *g, struct peer *peer, uint64_t mono_ms, uint6
     if (rc != RC_OK)
         return rc;
     peer->owes = link_ground_owes(peer->link);
-    if ((peer->queued || peer->owes) && !peer->busy)
-        put_off(peer, mono_ms);
+    peer->owes_ms = mono_ms + again_after(g);
+    peer->left = link_ground_left(peer->link);
+    if (peer->queued && !peer->busy)
+        put_off(g, peer, mono_ms);
     drop_link(peer);
     log_event(LOG_LEVEL_DEBUG, "link-closed satellite=%s", peer->id);
     return RC_OK;
@@ -458,7 +468,7 @@ static bool may_go_again(const struct ground *g, struct peer *peer, uint64_t mon
         return false;
     if (link_ground_waiting(peer->link, &waiting, &ignored) != RC_OK || waiting == 0)
         return true;
-    peer->again_ms = mono_ms + AGAIN_MS;
+    peer->again_ms = mono_ms + again_after(g);
     return false;
 }
 
@@ -482,16 +492,19 @@ static bool wants_to_send(const struct ground *g, struct peer *peer, const struc
 {
     if (gate == SENDING_CLOSED || (!peer->queued && !peer->owes))
         return false;
+    if (peer->owes && mono_ms >= peer->owes_ms)
+        return true;
+    if (!peer->queued)
+        return false;
     if (gate >= SENDING_EARLY || peer->again_ms == 0)
         return true;
     if (mono_ms < peer->again_ms)
         return false;
     const size_t waiting = count_in(g, row->up);
 
-    if (waiting == 0 || waiting == SIZE_MAX)
-        return true;
-    peer->again_ms = mono_ms + AGAIN_MS;
-    return false;
+    /* Asked once: nothing comes into its uplink until its link is open. */
+    peer->again_ms = waiting == 0 || waiting == SIZE_MAX ? 0 : mono_ms + again_after(g);
+    return peer->again_ms == 0;
 }
 
 /* What a satellite asks for. */
@@ -597,6 +610,7 @@ static void shut_old(struct ground *g)
         peer->retry_ms = peer->again_ms = 0;
         sender_memory_free(&peer->memory);
         peer->owes = false;
+        peer->left = (struct counter){ 0 };
     }
 }
 
@@ -904,21 +918,26 @@ static void send_all(struct ground *g, uint64_t mono_ms, uint64_t unix_ms)
         struct err err = { 0 };
 
         peer->busy = false;
-        if (!peer->link || !may_send(g, peer, mono_ms, unix_ms) ||
-            !may_go_again(g, peer, mono_ms, unix_ms))
+        if (!peer->link || !may_send(g, peer, mono_ms, unix_ms))
             continue;
+        const bool all = may_go_again(g, peer, mono_ms, unix_ms);
+
+        if (!all && !link_ground_owes(peer->link))
+            continue;
+        if (!all) /* what is owed is new, and goes whatever the budget */
+            budget = 0;
         const uint64_t before = link_ground_written(peer->link);
         enum rc rc = link_ground_send(peer->link, mono_ms, &budget, &sent, &err);
 
         if (rc != RC_OK)
             complain(g, peer, &err, "send", rc);
         peer->busy = sent > 0;
-        peer->went |= sent > 0;
+        peer->went |= sent > 0 && all;
         g->counts.out += sent;
         g->counts.out_bytes += link_ground_written(peer->link) - before;
         if (sent > 0)
             log_event(LOG_LEVEL_DEBUG, "sent satellite=%s files=%u bytes=%llu", peer->id, sent,
-                      (unsigned long long)(g->options.up_budget - budget));
+                      (unsigned long long)(link_ground_written(peer->link) - before));
     }
 }
 

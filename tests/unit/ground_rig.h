@@ -12,6 +12,7 @@
 #include "base/crypto.h"
 #include "link/dircl.h"
 #include "link/endpoint.h"
+#include "link/mail.h"
 #include "link/port.h"
 #include "manifest/doc.h"
 #include "orchestrator/ground.h"
@@ -189,6 +190,31 @@ rig_function void rig_sat_takes(struct rig_sat *s, uint64_t now_ms)
         assert_rc(endpoint_tick(s->endpoint, now_ms, &wait_ms, &err), RC_OK);
     while (rig_uplink(s)->n > 0);
     rig_sat_hears(s);
+}
+
+/* A message of a payload, of a tenant that the ground does not know. */
+rig_function void rig_sat_mails(struct rig_sat *s)
+{
+    const struct mail mail = { .direction = MAIL_DOWN,
+                               .node = 101,
+                               .tenant = "nobody",
+                               .payload = "cam",
+                               .number = 1,
+                               .time_ms = RIG_UNIX_MS,
+                               .name = "x",
+                               .size = 1 };
+    struct port_message m = { .type = PORT_MAIL, .mail = { .serial = 1 } };
+    scoped(close_fd) int fd = -1;
+    uint8_t buf[MAIL_HEAD_MAX + 1];
+    struct bytes all;
+
+    assert_rc(mail_head_encode(&mail, buf, &all, &err), RC_OK);
+    buf[all.n++] = 'x';
+    m.mail.size = all.n;
+    assert_rc(sha256_of(all, m.mail.digest, &err), RC_OK);
+    assert_rc(fs_sealed("mail", all, &fd, &err), RC_OK);
+    assert_rc(port_send(s->port, &m, fd, &err), RC_OK);
+    assert_rc(endpoint_port(s->endpoint, &err), RC_OK);
 }
 
 /* A report of what its link told of transfers. */

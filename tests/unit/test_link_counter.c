@@ -271,6 +271,61 @@ static void an_old_file_in_place(void **state)
     link_tmp_free(&backup);
 }
 
+/* One that was closed and is opened again in the same process uses its lease up, unless somebody
+ * else has leased meanwhile: never the same number twice. */
+static void the_rest_of_a_lease(void **state)
+{
+    struct link_tmp t = link_tmp_new();
+    struct counter c = { 0 }, left, other = { 0 };
+    struct err err;
+    uint64_t got = 0, last = 0;
+
+    (void)state;
+    assert_rc(counter_make(t.fd, 1, &err), RC_OK);
+    assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+    assert_false(counter_go_on(&c, &(const struct counter){ 0 }));
+    for (unsigned i = 0; i < 3 * COUNTER_LEASE; i++) {
+        assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+        assert_int_equal(got, last + 1);
+        last = got;
+        left = c;
+        assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+        assert_int_equal(counter_go_on(&c, &left), left.next < left.end);
+    }
+    assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+    left = c;
+
+    assert_rc(counter_load(t.fd, 1, &other, &err), RC_OK); /* used nothing */
+    assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+    assert_true(counter_go_on(&c, &left));
+    assert_false(counter_go_on(&c, &left)); /* once */
+    assert_rc(counter_next(&other, t.fd, &last, &err), RC_OK);
+    assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+    assert_false(counter_go_on(&c, &left));
+    assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+    assert_true(got > last);
+
+    for (unsigned i = 0; i < 6; i++) {
+        assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+        assert_rc(counter_next(&c, t.fd, &got, &err), RC_OK);
+        left = c;
+        left.key += i == 0;
+        left.place += i == 1;
+        left.broken = i == 2;
+        left.unsure = i == 3;
+        left.end += i == 4;
+        assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK);
+        c.restored = i == 5;
+        assert_false(counter_go_on(&c, &left));
+        assert_int_equal(c.next, c.end);
+    }
+    assert_int_equal(unlinkat(t.fd, "counter-0000000000000001.a", 0), 0);
+    assert_rc(counter_load(t.fd, 1, &c, &err), RC_OK); /* perhaps the newer one is gone */
+    left.end = left.saved;
+    assert_false(counter_go_on(&c, &left));
+    link_tmp_free(&t);
+}
+
 /* What the other end says of it is bounded. */
 static void what_is_seen_is_not_all_believed(void **state)
 {
@@ -332,6 +387,7 @@ int main(void)
         cmocka_unit_test(ends_before_it_wraps),
         cmocka_unit_test(an_old_backup_comes_back),
         cmocka_unit_test(an_old_file_in_place),
+        cmocka_unit_test(the_rest_of_a_lease),
         cmocka_unit_test(what_is_seen_is_not_all_believed),
         cmocka_unit_test(provisioned_elsewhere),
     };

@@ -130,11 +130,19 @@ static struct sat {
     struct rig_sat end;
     uint32_t bundles; /* that came up */
     uint32_t chunks;  /* of them, in one case */
+    uint64_t first;   /* number of the first one there */
     char last[DIRCL_NAME_CAP];
 } sats[SATS];
 
 static struct ground *ground;
 static uint64_t mono_ms = 1000;
+
+/* Of a bundle file, within the epoch of its key. */
+static uint64_t number_of(const char *name)
+{
+    assert_non_null(strchr(name, '-'));
+    return strtoull(strchr(name, '-') + 1, NULL, 16);
+}
 
 /* Files in the uplink: each number is beyond all before, in whichever life of the link. */
 static void look_up(struct sat *s)
@@ -272,6 +280,22 @@ static void silence_costs_little(void **state)
     }
 }
 
+/* A satellite that was silent for so long that nothing goes to it for minutes sends a message: it
+ * hears at once what came of it, and nothing else. */
+static void what_is_owed_does_not_wait(void **state)
+{
+    (void)state;
+    sats[0].bundles = 0;
+    rig_sat_mails(&sats[0].end);
+    for (unsigned i = 0; i < 10; i++) {
+        take_all();
+        tick();
+        look_up_all();
+    }
+    assert_int_equal(sats[0].bundles, 1);
+    assert_true(ground_counts(ground)->refused > 0);
+}
+
 /* Links that were opened and closed again in rounds that did not get to sending: what went whole is
  * still asked for before it goes again. */
 static void what_went_is_known_behind_rounds_that_fail(void **state)
@@ -363,6 +387,8 @@ static void an_object_goes_on_where_it_was(void **state)
                 s->chunks += st.st_size > 8000;
             }
             look_up(s);
+            if (scan->n > 0 && s->bundles == scan->n)
+                s->first = number_of(scan->name[0]);
             if (scan->n == up_files && s->bundles < 1 + CHUNKS) {
                 assert_int_equal(unlinkat(s->end.up, scan->name[1], 0), 0);
                 lost++;
@@ -377,6 +403,8 @@ static void an_object_goes_on_where_it_was(void **state)
         assert_int_equal(sats[k].end.objects, 1);
         assert_int_equal(sats[k].chunks, CHUNKS - 1 + lost / SATS); /* the last one is small */
         assert_in_range(sats[k].bundles, sats[k].chunks + 2, sats[k].chunks + 20);
+        /* No number was left out, in whichever life of the link. */
+        assert_int_equal(number_of(sats[k].last) - sats[k].first + 1, sats[k].bundles);
     }
     assert_int_equal(rig_left_in_queue(), 0);
     ground_close(&ground);
@@ -416,6 +444,7 @@ int main(void)
         cmocka_unit_test(urgent_ones_go_first_and_leave_a_quarter),
         cmocka_unit_test(nothing_goes_twice_while_it_waits),
         cmocka_unit_test(silence_costs_little),
+        cmocka_unit_test(what_is_owed_does_not_wait),
         cmocka_unit_test(what_went_is_known_behind_rounds_that_fail),
         cmocka_unit_test(all_are_served),
         cmocka_unit_test(an_object_goes_on_where_it_was),
