@@ -20,16 +20,46 @@ static enum rc no_sense(const char *what, struct err *err)
     return err_set(err, RC_API_SERVER, "%s makes no sense", what);
 }
 
-/* What it becomes in memory is many times larger where it is nothing but small values. */
-static enum rc check_size(struct bytes body, struct err *err)
+/* How many bytes a character has that a terminal would obey; 0: it would not.  Of JSON in ASCII, in
+ * which they are written as escapes. */
+static size_t obeyed(const char *at)
 {
-    size_t values = 0;
+    static const char digits[] = "0123456789abcdef";
 
-    for (size_t i = 0; i < body.n && body.n <= ASKED_BYTES_MAX; i++)
-        values += body.p[i] == ',' || body.p[i] == '[' || body.p[i] == '{';
-    return body.n <= ASKED_BYTES_MAX && values <= ASKED_VALUES_MAX
-               ? RC_OK
-               : err_set(err, RC_API_LIMIT, "answer");
+    if (at[0] == '\x7f')
+        return 1;
+    if (at[0] != '\\')
+        return 0;
+    if (strchr("bfr", at[1]))
+        return 2;
+    if (strncmp(at, "\\u00", 4) != 0)
+        return 0;
+    const char *high = strchr(digits, at[4] | 0x20), *low = strchr(digits, at[5] | 0x20);
+    const size_t c = high && low ? (size_t)((high - digits) * 16 + (low - digits)) : 0;
+
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) ? 6 : 0;
+}
+
+/* The same value, of which a terminal obeys nothing however it is printed: -o name prints strings
+ * as they are, and JSON the control characters above 0x7f.  NULL without memory. */
+static json_t *tamed(const json_t *value)
+{
+    scoped(free_ptr) char *text = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII);
+    char *to = text;
+
+    for (const char *from = text; from && *from != '\0';) {
+        const size_t skip = obeyed(from);
+
+        if (skip > 0) {
+            *to++ = '?';
+            from += skip;
+            continue;
+        }
+        if (*from == '\\')
+            *to++ = *from++;
+        *to++ = *from++;
+    }
+    return text ? json_loadb(text, (size_t)(to - text), 0, NULL) : NULL;
 }
 
 /* Lower-case digits, at most cap - 1; least is the fewest. */
@@ -112,11 +142,12 @@ static enum rc take_all(const json_t *root, struct asked *ret, struct err *err)
         return no_sense("answer", err);
     ret->undo = (uint64_t)json_integer_value(undo);
     ret->staged = json_is_true(staged);
-    ret->plan = json_incref((json_t *)(uintptr_t)plan);
+    ret->plan = tamed(plan);
     ret->printed = remote_tame(printed ? json_string_value(printed) : "",
                                printed ? json_string_length(printed) : 0);
-    enum rc rc = ret->printed ? take_requests(json_object_get(root, "requests"), ret, err)
-                              : err_set(err, RC_NO_MEMORY, "answer");
+    enum rc rc = ret->printed && ret->plan
+                     ? take_requests(json_object_get(root, "requests"), ret, err)
+                     : err_set(err, RC_NO_MEMORY, "answer");
 
     return rc == RC_OK && ret->id[0] == '\0' && ret->n > 0 ? no_sense("id", err) : rc;
 }
@@ -125,12 +156,14 @@ enum rc asked_parse(unsigned status, struct bytes body, struct asked *ret,
                     char ret_fix[REMOTE_FIX_CAP], struct err *err)
 {
     scoped(asked_done) struct asked asked = { .n = 0 };
-    enum rc rc = check_size(body, err);
+    json_t *root = NULL;
+    enum rc rc = body.n <= ASKED_BYTES_MAX ? RC_OK : err_set(err, RC_API_LIMIT, "answer");
 
     ret_fix[0] = '\0';
+    if (rc == RC_OK)
+        rc = remote_json(body, &root, err);
     if (rc != RC_OK)
         return rc;
-    json_t *root = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, NULL);
 
     rc = status == 200 ? take_all(root, &asked, err) : remote_error(status, root, ret_fix, err);
     json_decref(root);

@@ -11,8 +11,8 @@
 #include "orchestrator/look.h"
 #include "orchestrator/remote.h"
 
-#define ASKED_BYTES_MAX ((size_t)32 * 1024 * 1024)
-#define ASKED_VALUES_MAX 2000000U /* of its JSON */
+/* 32 MiB of requests in base64, which is what a ground keeps of a plan, and the plan. */
+#define ASKED_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define ASKED_NAME_CAP 65U
 #define ASKED_ID_CAP 65U
 
@@ -21,7 +21,7 @@ struct asked {
     char hash[ASKED_ID_CAP]; /* of the plan */
     uint64_t undo;           /* rollout, 0 = none */
     bool staged;
-    json_t *plan;  /* as plan --json prints it: an object, owned */
+    json_t *plan;  /* as plan --json prints it, harmless to a terminal: an object, owned */
     char *printed; /* as plan prints it, harmless to a terminal; owned, "" = nothing came */
     size_t n;
     struct look_in *request; /* by name; views of what is owned here */

@@ -18,6 +18,8 @@ struct looked {
     const char *satellite; /* of its name */
     struct order *order;   /* owned; NULL: a token */
     struct digest digest;  /* of an order's payload */
+    uint64_t generation;   /* what was remembered for an order: see signed_next */
+    struct digest content;
 };
 
 struct look {
@@ -64,6 +66,25 @@ const struct order *look_order(const struct look *look, size_t i)
 {
     assert(i < look->n);
     return look->item[i].order;
+}
+
+struct signed_next look_next(const struct look *look, size_t i)
+{
+    assert(i < look->n && look->item[i].order);
+    return (struct signed_next){ .order = look->item[i].order,
+                                 .generation = look->item[i].generation,
+                                 .content = look->item[i].content };
+}
+
+size_t look_unknown(const struct look *look, const char **ret_satellite)
+{
+    size_t n = 0;
+
+    *ret_satellite = NULL;
+    for (size_t i = 0; i < look->n; i++)
+        if (look->item[i].order && look->item[i].generation == 0 && n++ == 0)
+            *ret_satellite = look->item[i].satellite;
+    return n;
 }
 
 enum rc look_take(const struct look *look, size_t i, const struct request **ret, struct err *err)
@@ -127,6 +148,7 @@ static enum rc ask(struct looking *l, const struct look_question *question)
             continue;
         if (digest_same(&q->manifest, &question->manifest)) {
             q->satellites++;
+            q->older = q->older || question->older;
             return RC_OK;
         }
         if (q->version[0] != '\0')
@@ -150,8 +172,11 @@ static enum rc ask_about(struct looking *l, enum look_kind kind, const char *ten
     (void)snprintf(q.tenant, sizeof q.tenant, "%s", tenant);
     (void)snprintf(q.name, sizeof q.name, "%s", name);
     (void)snprintf(q.version, sizeof q.version, "%s", version);
-    if (manifest)
+    if (manifest) {
         q.manifest = *manifest;
+        q.older = !signed_names(l->before, tenant, name, manifest, true) &&
+                  signed_names(l->before, tenant, name, manifest, false);
+    }
     return ask(l, &q);
 }
 
@@ -190,6 +215,21 @@ static enum rc check_held(struct looking *l, const struct fleet_want *want,
                : RC_OK;
 }
 
+/* The digest that the file gives this version: here, or where it wants it elsewhere. */
+static const struct digest *digest_of(const struct fleet *fleet, const struct fleet_want *want)
+{
+    if (want->has_digest)
+        return &want->manifest;
+    for (uint32_t i = 0; i < fleet->n_wants; i++) {
+        const struct fleet_want *other = &fleet->want[i];
+
+        if (other->has_digest && strcmp(other->version, want->version) == 0 &&
+            same_payload(other->tenant, other->name, want->tenant, want->name))
+            return &other->manifest;
+    }
+    return NULL;
+}
+
 static enum rc check_want(struct looking *l, const struct fleet_want *want,
                           const struct order_line *line)
 {
@@ -198,9 +238,11 @@ static enum rc check_want(struct looking *l, const struct fleet_want *want,
     if (!line)
         return err_set(l->err, RC_LOOK_ORDER, "%s: without %s/%s, which the file wants there",
                        l->order->satellite, want->tenant, want->name);
-    if (!want->has_digest)
+    const struct digest *digest = digest_of(l->rules->fleet, want);
+
+    if (!digest)
         return ask_about(l, LOOK_DIGEST, want->tenant, want->name, want->version, &line->manifest);
-    return digest_same(&want->manifest, &line->manifest)
+    return digest_same(digest, &line->manifest)
                ? RC_OK
                : err_set(l->err, RC_DIGEST_MISMATCH, "%s: %s/%s %s", l->order->satellite,
                          want->tenant, want->name, want->version);
@@ -249,8 +291,17 @@ static bool may_change(struct looking *l, const char *tenant, const char *name)
     return same_payload(l->tenant, l->name, tenant, name);
 }
 
-/* No file says what an undo comes to: it may name what was signed here for this satellite before,
- * changes one payload, and leaves the others as they are. */
+/* Whether this is what was ordered last before what is ordered now: what is older still is not what
+ * an undo goes back to, and would be the ground's choice of all that was ever wrong. */
+static bool is_last(const struct signed_before *before, const struct order_line *line)
+{
+    const struct signed_line *last = signed_last(before, line->tenant, line->name);
+
+    return last && digest_same(&last->manifest, &line->manifest);
+}
+
+/* No file says what an undo comes to: it may name what was signed here for this satellite the time
+ * before, changes one payload, and leaves the others as they are. */
 static enum rc check_by_memory(struct looking *l)
 {
     const struct signed_before *before = l->before;
@@ -261,8 +312,7 @@ static enum rc check_by_memory(struct looking *l)
 
         if (signed_names(before, line->tenant, line->name, &line->manifest, true))
             continue;
-        if (!signed_names(before, line->tenant, line->name, &line->manifest, false) ||
-            !may_change(l, line->tenant, line->name))
+        if (!is_last(before, line) || !may_change(l, line->tenant, line->name))
             rc = ask_about(l, LOOK_DIGEST, line->tenant, line->name, "", &line->manifest);
     }
     for (uint32_t i = 0; rc == RC_OK && i < before->n_newest; i++) {
@@ -326,6 +376,10 @@ static enum rc check_order(struct looking *l, struct looked *item)
     rc = check_time(l, item->satellite, item->order->issued_ms);
     if (rc == RC_OK)
         rc = check_generation(l);
+    if (rc == RC_OK) {
+        item->generation = l->before->generation;
+        item->content = l->before->content;
+    }
     if (rc == RC_OK)
         rc = l->rules->fleet ? check_by_file(l) : check_by_memory(l);
     return rc;

@@ -53,7 +53,8 @@ struct look_question {
     char name[NAME_CAP];
     char version[VERSION_CAP]; /* as the file says; "" = it says none */
     struct digest manifest;    /* LOOK_DIGEST */
-    bool answered;             /* yes */
+    bool older;    /* this manifest was ordered from here before, and another one is now */
+    bool answered; /* yes */
 };
 
 struct look;
@@ -87,6 +88,13 @@ must_check enum rc look_take(const struct look *look, size_t i, const struct req
 
 /* What the i-th is, if it is an order; NULL: a token. */
 const struct order *look_order(const struct look *look, size_t i);
+
+/* What was remembered when the i-th, an order, was looked at: for signed_note. */
+struct signed_next look_next(const struct look *look, size_t i);
+
+/* How many orders are for satellites of which nothing is remembered here, so that their generation
+ * is the ground's word alone; *ret_satellite: the first, NULL if there is none. */
+size_t look_unknown(const struct look *look, const char **ret_satellite);
 
 size_t look_questions(const struct look *look);
 struct look_question *look_question(struct look *look, size_t i);

@@ -214,6 +214,26 @@ char *remote_tame(const char *text, size_t n)
     return copy;
 }
 
+enum rc remote_json(struct bytes body, json_t **ret, struct err *err)
+{
+    size_t values = 0;
+    bool text = false;
+
+    /* in a string they are characters, and a command prints many of them */
+    for (size_t i = 0; i < body.n; i++) {
+        if (text && body.p[i] == '\\')
+            i++;
+        else if (body.p[i] == '"')
+            text = !text;
+        else
+            values += !text && (body.p[i] == ',' || body.p[i] == '[' || body.p[i] == '{');
+    }
+    if (values > REMOTE_VALUES_MAX)
+        return err_set(err, RC_API_LIMIT, "answer");
+    *ret = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, NULL);
+    return RC_OK;
+}
+
 enum rc remote_error(unsigned status, const json_t *root, char ret_fix[REMOTE_FIX_CAP],
                      struct err *err)
 {
@@ -235,18 +255,19 @@ enum rc remote_error(unsigned status, const json_t *root, char ret_fix[REMOTE_FI
 enum rc remote_answer_parse(unsigned status, struct bytes body, struct remote_answer *ret,
                             char ret_fix[REMOTE_FIX_CAP], struct err *err)
 {
-    json_t *root = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = NULL;
+    enum rc rc = remote_json(body, &root, err);
     const json_t *code = json_object_get(root, "exit"), *again = json_object_get(root, "again");
     const json_t *out = json_object_get(root, "out"), *why = json_object_get(root, "err");
     struct remote_answer answer = { .exit = (int)json_integer_value(code),
                                     .again = json_is_true(again) };
-    enum rc rc = RC_OK;
 
     ret_fix[0] = '\0';
-    if (status != 200)
+    if (rc == RC_OK && status != 200)
         rc = remote_error(status, root, ret_fix, err);
-    else if (!json_is_integer(code) || !json_is_boolean(again) || !json_is_string(out) ||
-             !json_is_string(why) || json_integer_value(code) < 0 || json_integer_value(code) > 255)
+    else if (rc == RC_OK && (!json_is_integer(code) || !json_is_boolean(again) ||
+                             !json_is_string(out) || !json_is_string(why) ||
+                             json_integer_value(code) < 0 || json_integer_value(code) > 255))
         rc = err_set(err, RC_API_SERVER, "not what a command prints");
     if (rc == RC_OK) {
         answer.out = remote_tame(json_string_value(out), json_string_length(out));

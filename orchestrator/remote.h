@@ -48,6 +48,11 @@ must_check enum rc remote_answer_parse(unsigned status, struct bytes body,
                                        struct remote_answer *ret, char ret_fix[REMOTE_FIX_CAP],
                                        struct err *err);
 
+/* An answer as JSON, which the caller lets go with json_decref; NULL: it is none.  RC_API_LIMIT: of
+ * more values than any answer has, which would take many times its size.  Pure. */
+#define REMOTE_VALUES_MAX 2000000U
+must_check enum rc remote_json(struct bytes body, json_t **ret, struct err *err);
+
 /* The error of an answer whose status is not 200; RC_API_SERVER: it names none.  Pure. */
 must_check enum rc remote_error(unsigned status, const json_t *root, char ret_fix[REMOTE_FIX_CAP],
                                 struct err *err);

@@ -202,8 +202,10 @@ static bool may_come(enum rc rc, const struct fetched *got)
         return rc == RC_API_SERVER || rc == RC_TIMEOUT;
     if (got->status != 409 && got->status != 429 && got->status != 503)
         return false;
-    json_t *root = json_loadb((const char *)got->body.p, got->body.n, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = NULL;
 
+    if (remote_json(got->body, &root, &named) != RC_OK)
+        return false;
     rc = remote_error(got->status, root, fix, &named);
     json_decref(root);
     return rc == RC_API_KEY_OPEN || rc == RC_API_LIMIT || rc == RC_BUSY;

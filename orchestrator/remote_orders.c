@@ -193,9 +193,10 @@ static enum rc ask_one(struct look_question *q, struct err *err)
         (void)snprintf(more, sizeof more, " and %u more", q->satellites - 1);
     if (q->kind == LOOK_DIGEST)
         (void)snprintf(text, sizeof text,
-                       "%s/%s%s%s is to be, on %s%s,\n  %s\nand nothing here says so.  Is it?",
+                       "%s/%s%s%s is to be, on %s%s,\n  %s\n%sand nothing here says so.  Is it?",
                        q->tenant, q->name, q->version[0] ? " " : "", q->version, q->satellite, more,
-                       bytes_hex((struct bytes){ q->manifest.b, DIGEST_SIZE }, hex));
+                       bytes_hex((struct bytes){ q->manifest.b, DIGEST_SIZE }, hex),
+                       q->older ? "which was ordered from here before, and then another,\n" : "");
     else
         (void)snprintf(text, sizeof text,
                        "%s/%s was ordered from here, and is to stop, on %s%s.  Is it?", q->tenant,
@@ -222,14 +223,32 @@ static enum rc answer_all(struct giving *g, struct err *err)
             continue;
         }
         if (q->kind == LOOK_DIGEST)
-            cli_note(g->cli, "%s/%s %s on %s: --digest %s", q->tenant, q->name, q->version,
-                     q->satellite, bytes_hex((struct bytes){ q->manifest.b, DIGEST_SIZE }, hex));
+            cli_note(g->cli, "%s/%s %s on %s: --digest %s%s", q->tenant, q->name, q->version,
+                     q->satellite, bytes_hex((struct bytes){ q->manifest.b, DIGEST_SIZE }, hex),
+                     q->older ? ", which was ordered from here before, and then another" : "");
         else
             cli_note(g->cli, "%s/%s would stop on %s", q->tenant, q->name, q->satellite);
         rc = err_set(err, RC_NOT_CONFIRMED, "%s/%s %s: nothing here says which bytes", q->tenant,
                      q->name, q->version);
     }
     return rc;
+}
+
+/* Where nothing is remembered nothing tells an old generation from a new one: also when the memory
+ * was deleted, so it is said each time. */
+static void say_unknown(const struct giving *g, FILE *out)
+{
+    const char *satellite = NULL;
+    const size_t n = look_unknown(g->look, &satellite);
+
+    if (n == 1)
+        (void)fprintf(out, "No order for %s", satellite);
+    else if (n > 1)
+        (void)fprintf(out, "No order for %s and %zu more", satellite, n - 1);
+    if (n > 0)
+        (void)fputs(" is remembered on this machine: that none was signed here is for you to "
+                    "know, and its generation is the ground's word.\n",
+                    out);
 }
 
 /* Show every document, then ask once for all of them. */
@@ -249,6 +268,8 @@ static enum rc confirm(struct giving *g, struct err *err)
         if (rc == RC_OK)
             (void)fputs(words, out);
     }
+    if (rc == RC_OK)
+        say_unknown(g, out);
     if (out && !cli_flag(g->cli, "yes"))
         (void)fprintf(out, "Sign these %zu?", look_requests(g->look));
     if (out && fclose(out) != 0 && rc == RC_OK)
@@ -309,15 +330,15 @@ static enum rc load_keys(struct giving *g, struct err *err)
 static enum rc remember(struct giving *g, struct err *err)
 {
     const size_t n = look_requests(g->look);
-    scoped(free_ptr) const struct order **orders = calloc(n + 1, sizeof *orders);
+    scoped(free_ptr) struct signed_next *next = calloc(n + 1, sizeof *next);
     size_t found = 0;
 
-    if (!orders)
+    if (!next)
         return err_set(err, RC_NO_MEMORY, "orders");
     for (size_t i = 0; i < n; i++)
         if (look_order(g->look, i))
-            orders[found++] = look_order(g->look, i);
-    return signed_note(g->memory, &g->mission, orders, found, &g->server, cli_flag(g->cli, "again"),
+            next[found++] = look_next(g->look, i);
+    return signed_note(g->memory, &g->mission, next, found, &g->server, cli_flag(g->cli, "again"),
                        err);
 }
 
@@ -450,7 +471,11 @@ static int sign_and_give(struct giving *g)
     json_t *list = json_array();
     struct err err = { 0 };
     enum rc rc = sign_all(g, list, &err);
-    int code = rc == RC_OK ? give(g, list) : cli_fail(g->cli, &err, NULL);
+    int code = rc == RC_OK     ? give(g, list)
+               : rc == RC_BUSY ? cli_fail(g->cli, &err,
+                                          "the same once more: what is signed is "
+                                          "looked at again")
+                               : cli_fail(g->cli, &err, NULL);
 
     json_decref(list);
     return code;

@@ -72,6 +72,15 @@ bool signed_names(const struct signed_before *before, const char *tenant, const 
     return false;
 }
 
+const struct signed_line *signed_last(const struct signed_before *before, const char *tenant,
+                                      const char *name)
+{
+    for (uint32_t i = before->n_newest; i < before->n_lines; i++)
+        if (strcmp(before->line[i].tenant, tenant) == 0 && strcmp(before->line[i].name, name) == 0)
+            return &before->line[i];
+    return NULL;
+}
+
 static void push(struct signed_before *to, const char *tenant, const char *name,
                  const struct digest *manifest)
 {
@@ -270,8 +279,17 @@ static enum rc save(int dirfd, const struct mission *mission, const struct signe
     return rc == RC_OK ? statefile_save_both(dirfd, before->satellite, bytes, err) : rc;
 }
 
+static enum rc same_as_looked_at(const struct signed_before *before, const struct signed_next *next,
+                                 struct err *err)
+{
+    return before->generation == next->generation && digest_same(&before->content, &next->content)
+               ? RC_OK
+               : err_set(err, RC_BUSY, "%s: order %llu was signed here meanwhile",
+                         before->satellite, (unsigned long long)before->generation);
+}
+
 enum rc signed_note( // NOLINT(readability-function-size): where, of what, what, and for whom
-    int dirfd, const struct mission *mission, const struct order *const *orders, size_t n,
+    int dirfd, const struct mission *mission, const struct signed_next *next, size_t n,
     const struct digest *server, bool again, struct err *err)
 {
     scoped(free_ptr) struct signed_before *before = malloc(sizeof *before);
@@ -279,14 +297,16 @@ enum rc signed_note( // NOLINT(readability-function-size): where, of what, what,
     enum rc rc = before ? fs_lock(dirfd, LOCK, &lock, err) : err_set(err, RC_NO_MEMORY, "signed");
 
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = signed_load(dirfd, mission, orders[i]->satellite, before, err);
+        rc = signed_load(dirfd, mission, next[i].order->satellite, before, err);
         if (rc == RC_OK)
-            rc = signed_allows(before, orders[i], server, again, err);
+            rc = same_as_looked_at(before, &next[i], err);
+        if (rc == RC_OK)
+            rc = signed_allows(before, next[i].order, server, again, err);
     }
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = signed_load(dirfd, mission, orders[i]->satellite, before, err);
+        rc = signed_load(dirfd, mission, next[i].order->satellite, before, err);
         if (rc == RC_OK)
-            rc = signed_add(before, orders[i], server, err);
+            rc = signed_add(before, next[i].order, server, err);
         if (rc == RC_OK)
             rc = save(dirfd, mission, before, err);
     }

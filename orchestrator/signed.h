@@ -75,11 +75,24 @@ must_check enum rc signed_open(const struct mission *mission, int *ret_dirfd, st
 must_check enum rc signed_load(int dirfd, const struct mission *mission, const char *satellite,
                                struct signed_before *ret, struct err *err);
 
+/* An order that is about to be signed, and what was remembered when it was looked at. */
+struct signed_next {
+    const struct order *order;
+    uint64_t generation;
+    struct digest content;
+};
+
+/* The version of a payload that was ordered before the newest order, or before the one that took
+ * it away; NULL if none is known. */
+const struct signed_line *signed_last(const struct signed_before *before, const char *tenant,
+                                      const char *name);
+
 /* Remember orders that are about to be signed, durably: all of them are allowed, or none is
  * written.  No other run of berth can come in between.  The codes of signed_allows and
- * signed_load; RC_BUSY: another run is at it. */
+ * signed_load; RC_BUSY: another run is at it, or was since they were looked at, so that what
+ * looking has found no longer holds. */
 must_check enum rc signed_note(int dirfd, const struct mission *mission,
-                               const struct order *const *orders, size_t n,
+                               const struct signed_next *next, size_t n,
                                const struct digest *server, bool again, struct err *err);
 
 #endif

@@ -54,6 +54,23 @@ static void a_plan(void **state)
     asked_done(&a);
 }
 
+/* Also where it is printed by --json or -o name, which take strings of the plan as they are. */
+static void a_plan_has_nothing_to_obey(void **state)
+{
+    struct asked a = { .n = 0 };
+
+    (void)state;
+    assert_rc(
+        parse(200,
+              "{\"id\":null,\"hash\":\"01234567\",\"staged\":true,\"undo\":0,\"requests\":[],"
+              "\"plan\":{\"a\\u009b2J\":[\"b\\u001b[2J\\r\\b\x7f\xc2\x9b\\\\u009b\\n\\u00e9\"]}}",
+              &a),
+        RC_OK);
+    scoped(free_ptr) char *text = json_dumps(a.plan, JSON_COMPACT);
+    assert_string_equal(text, "{\"a?2J\":[\"b?[2J????\\\\u009b\\n\xc3\xa9\"]}");
+    asked_done(&a);
+}
+
 static void what_makes_no_sense(void **state)
 {
     static const char *const rows[] = {
@@ -121,8 +138,8 @@ static void no_more_than_there_is_room_for(void **state)
     memset(big, ' ', ASKED_BYTES_MAX + 1);
     big[ASKED_BYTES_MAX + 1] = '\0';
     assert_rc(parse(200, big, &a), RC_API_LIMIT);
-    memset(big, ',', ASKED_VALUES_MAX + 1);
-    big[ASKED_VALUES_MAX + 1] = '\0';
+    memset(big, ',', REMOTE_VALUES_MAX + 1);
+    big[REMOTE_VALUES_MAX + 1] = '\0';
     assert_rc(parse(200, big, &a), RC_API_LIMIT);
     /* one request larger than any is */
     size_t n = (size_t)snprintf(big, ASKED_BYTES_MAX,
@@ -138,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan),
+        cmocka_unit_test(a_plan_has_nothing_to_obey),
         cmocka_unit_test(what_makes_no_sense),
         cmocka_unit_test(errors_come_back),
         cmocka_unit_test(no_more_than_there_is_room_for),

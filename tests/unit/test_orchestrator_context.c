@@ -212,11 +212,40 @@ static void answers(void **state)
     }
 }
 
+/* What a ground could send to take all memory, after everything is signed. */
+static void an_answer_of_values_is_refused(void **state)
+{
+    struct remote_answer answer = { 0 };
+    char fix[REMOTE_FIX_CAP], *big = malloc(2 * (size_t)REMOTE_VALUES_MAX + 64);
+
+    (void)state;
+    assert_non_null(big);
+    memset(big, '[', (size_t)REMOTE_VALUES_MAX + 1);
+    assert_rc(remote_answer_parse(200, (struct bytes){ (uint8_t *)big, REMOTE_VALUES_MAX + 1U },
+                                  &answer, fix, &err),
+              RC_API_LIMIT);
+    assert_null(answer.out);
+    /* what a command prints may have as many of these characters */
+    size_t n = (size_t)sprintf(big, "{\"exit\":0,\"again\":false,\"err\":\"\",\"out\":\"\\\"");
+
+    memset(big + n, ',', (size_t)REMOTE_VALUES_MAX + 1);
+    n += (size_t)REMOTE_VALUES_MAX + 1;
+    memcpy(big + n, "\"}", 3);
+    assert_rc(remote_answer_parse(200, (struct bytes){ (uint8_t *)big, n + 2 }, &answer, fix, &err),
+              RC_OK);
+    assert_int_equal(strlen(answer.out), REMOTE_VALUES_MAX + 2U);
+    remote_answer_done(&answer);
+    free(big);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(servers),  cmocka_unit_test(what_a_file_may_say),
-        cmocka_unit_test(requests), cmocka_unit_test(every_command_is_there),
+        cmocka_unit_test(an_answer_of_values_is_refused),
+        cmocka_unit_test(servers),
+        cmocka_unit_test(what_a_file_may_say),
+        cmocka_unit_test(requests),
+        cmocka_unit_test(every_command_is_there),
         cmocka_unit_test(answers),
     };
 

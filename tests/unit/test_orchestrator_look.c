@@ -503,6 +503,134 @@ static void an_undo_changes_one_payload(void **state)
     assert_int_equal(look_questions(w->look), 2);
 }
 
+/* The first that was ever signed may be what a hole was found in: that is the ground's choice. */
+static void an_undo_goes_back_one_version(void **state)
+{
+    (void)state;
+    remember_two();
+    memset(&w->order.line[0].manifest, 0x13, DIGEST_SIZE);
+    assert_rc(signed_add(&w->before, &w->order, &w->server, &err), RC_OK);
+    w->order.generation = 6;
+    memset(&w->order.line[0].manifest, 0x12, DIGEST_SIZE);
+    assert_rc(look_one("order-aurora-1", &mission), RC_OK);
+    assert_int_equal(look_questions(w->look), 0);
+    memset(&w->order.line[0].manifest, 0x11, DIGEST_SIZE);
+    assert_rc(look_one("order-aurora-1", &mission), RC_OK);
+    assert_int_equal(look_questions(w->look), 1);
+    assert_true(look_question(w->look, 0)->older);
+    memset(&w->order.line[0].manifest, 0x44, DIGEST_SIZE);
+    assert_rc(look_one("order-aurora-1", &mission), RC_OK);
+    assert_false(look_question(w->look, 0)->older);
+}
+
+/* Without a digest on one satellite, but with one on another. */
+static void a_digest_counts_wherever_the_file_has_it(void **state)
+{
+    static const char split[] =
+        "fleet: aurora\n"
+        "satellites: [{id: aurora-1}, {id: aurora-2}]\n"
+        "desired:\n"
+        "  - select: id=aurora-1\n"
+        "    payloads: {acme/cam: 1.0.0}\n"
+        "  - select: id=aurora-2\n"
+        "    payloads:\n"
+        "      acme/cam: {version: 1.0.0, digest: "
+        "1111111111111111111111111111111111111111111111111111111111111111}\n";
+    struct yaml *doc = NULL;
+
+    (void)state;
+    free(w->fleet);
+    w->fleet = NULL;
+    assert_rc(yaml_parse(bytes_of(split), "fleet.yaml", &doc, &err), RC_OK);
+    assert_rc(fleet_read(doc, "fleet.yaml", &w->fleet, &err), RC_OK);
+    yaml_close(&doc);
+    w->rules.fleet = w->fleet;
+    assert_rc(look_one("order-aurora-1", &mission), RC_OK);
+    assert_int_equal(look_questions(w->look), 0);
+    w->order.line[0].manifest.b[0] ^= 1;
+    assert_rc(look_one("order-aurora-1", &mission), RC_DIGEST_MISMATCH);
+}
+
+/* Nothing remembered, or the memory deleted: somebody is told. */
+static void satellites_without_a_memory_are_told(void **state)
+{
+    const char *satellite = NULL;
+
+    (void)state;
+    assert_rc(look_one("order-aurora-1", &mission), RC_OK);
+    assert_int_equal(look_unknown(w->look, &satellite), 1);
+    assert_string_equal(satellite, "aurora-1");
+    assert_int_equal(look_next(w->look, 0).generation, 0);
+    assert_rc(signed_add(&w->before, &w->order, &w->server, &err), RC_OK);
+    w->order.generation = 6;
+    assert_rc(look_one("order-aurora-1", &mission), RC_OK);
+    assert_int_equal(look_unknown(w->look, &satellite), 0);
+    assert_null(satellite);
+    assert_int_equal(look_next(w->look, 0).generation, 5);
+    const struct signed_next next = look_next(w->look, 0);
+    assert_true(digest_same(&next.content, &w->before.content));
+}
+
+#define MANY 1000U
+
+/* An order and a token for each satellite of a large fleet. */
+static void a_thousand_satellites(void **state)
+{
+    char(*name)[NAME_CAP + 8] = calloc((size_t)2 * MANY, sizeof *name), *text = NULL;
+    uint8_t *bytes = malloc((size_t)2 * MANY * 1024), buf[1024];
+    struct look_in *in = calloc((size_t)2 * MANY, sizeof *in);
+    const struct request *request = NULL;
+    struct yaml *doc = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+
+    (void)state;
+    assert_true(name && bytes && in && out);
+    (void)fputs("fleet: aurora\nsatellites:\n", out);
+    for (unsigned i = 0; i < MANY; i++)
+        (void)fprintf(out, "  - {id: s-%04u}\n", i);
+    (void)fputs(strstr(file, "desired:"), out);
+    assert_int_equal(fclose(out), 0);
+    free(w->fleet);
+    w->fleet = NULL;
+    /* those of the other satellites are of nobody here */
+    *strstr(text, "  - select: id=") = '\0';
+    assert_rc(yaml_parse(bytes_of(text), "fleet.yaml", &doc, &err), RC_OK);
+    assert_rc(fleet_read(doc, "fleet.yaml", &w->fleet, &err), RC_OK);
+    yaml_close(&doc);
+    w->rules.fleet = w->fleet;
+    w->rules.staged = w->order.staged = true;
+    for (size_t i = 0; i < 2 * MANY; i++) {
+        const bool order = i < MANY;
+        struct request r = { .type = order ? DOC_ORDER : DOC_TOKEN, .mission = mission };
+
+        (void)snprintf(w->order.satellite, NAME_CAP, "s-%04zu", i % MANY);
+        assert_rc(order_encode(&w->order, buf, sizeof buf, &r.payload, &err), RC_OK);
+        if (!order) {
+            assert_rc(sha256_of(r.payload, w->digest[0].b, &err), RC_OK);
+            const struct token token = token_of(0);
+            assert_rc(token_encode(&token, buf, sizeof buf, &r.payload, &err), RC_OK);
+        }
+        (void)snprintf(name[i], sizeof name[i], "%s-%s", order ? "order" : "token",
+                       w->order.satellite);
+        in[i].name = name[i];
+        assert_rc(request_encode(&r, bytes + i * 1024, 1024, &in[i].file, &err), RC_OK);
+    }
+    assert_rc(look_make(&w->rules, in, (size_t)2 * MANY, &w->look, &err), RC_OK);
+    assert_int_equal(look_requests(w->look), 2 * MANY);
+    assert_rc(look_take(w->look, 2 * MANY - 1, &request, &err), RC_OK);
+    assert_int_equal(request->type, DOC_TOKEN);
+    look_free(&w->look);
+    /* one lie among them keeps all of them back */
+    in[2 * MANY - 1].file = in[2 * MANY - 2].file;
+    assert_rc(look_make(&w->rules, in, (size_t)2 * MANY, &w->look, &err), RC_LOOK_TOKEN);
+    assert_null(w->look);
+    free(text);
+    free(in);
+    free(bytes);
+    free(name);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -524,6 +652,10 @@ int main(void)
         T(what_is_held_stays),
         T(an_undo_names_what_was_signed_before),
         T(an_undo_changes_one_payload),
+        T(an_undo_goes_back_one_version),
+        T(a_digest_counts_wherever_the_file_has_it),
+        T(satellites_without_a_memory_are_told),
+        T(a_thousand_satellites),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

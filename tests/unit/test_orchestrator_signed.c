@@ -52,18 +52,32 @@ static int end(void **state)
     return 0;
 }
 
+/* An order that is looked at now. */
+static struct signed_next seen(int dirfd, const struct order *o)
+{
+    struct signed_before *before = calloc(1, sizeof *before);
+    struct signed_next next = { .order = o };
+
+    assert_non_null(before);
+    if (signed_load(dirfd, &mission, o->satellite, before, &err) == RC_OK) {
+        next.generation = before->generation;
+        next.content = before->content;
+    }
+    free(before);
+    return next;
+}
+
 static enum rc note(int dirfd, const struct order *o, const struct digest *by)
 {
-    const struct order *const one[] = { o };
+    const struct signed_next one = seen(dirfd, o);
 
-    return signed_note(dirfd, &mission, one, 1, by, false, &err);
+    return signed_note(dirfd, &mission, &one, 1, by, false, &err);
 }
 
 static void what_is_noted_is_remembered(void **state)
 {
     struct signed_before *before = malloc(sizeof *before);
     struct order o = order_of("aurora-1", 3, 1), p = order_of("aurora-2", 9, 2);
-    const struct order *const both[] = { &o, &p };
     scoped(close_fd) int fd = -1;
     struct stat st;
 
@@ -72,6 +86,7 @@ static void what_is_noted_is_remembered(void **state)
     assert_rc(signed_open(&mission, &fd, &err), RC_OK);
     assert_rc(signed_load(fd, &mission, "aurora-1", before, &err), RC_OK);
     assert_int_equal(before->generation, 0);
+    const struct signed_next both[] = { seen(fd, &o), seen(fd, &p) };
     assert_rc(signed_note(fd, &mission, both, 2, &server, false, &err), RC_OK);
     assert_int_equal(fstatat(fd, "aurora-1.a", &st, 0), 0);
     assert_int_equal(st.st_mode & 0777U, 0600);
@@ -101,15 +116,41 @@ static void one_that_is_refused_keeps_all_out(void **state)
 {
     struct signed_before *before = malloc(sizeof *before);
     struct order o = order_of("aurora-1", 30, 1), p = order_of("aurora-2", 1, 2);
-    const struct order *const both[] = { &o, &p };
     scoped(close_fd) int fd = -1;
 
     (void)state;
     assert_non_null(before);
     assert_rc(signed_open(&mission, &fd, &err), RC_OK);
+    const struct signed_next both[] = { seen(fd, &o), seen(fd, &p) };
     assert_rc(signed_note(fd, &mission, both, 2, &server, false, &err), RC_LOOK_GENERATION);
     assert_rc(signed_load(fd, &mission, "aurora-1", before, &err), RC_OK);
     assert_true(before->generation < 30);
+    free(before);
+}
+
+/* Somebody thinks about an answer, and a second run signs meanwhile: what the first has found, such
+ * as what an undo leaves as it is, is no longer so. */
+static void what_was_signed_meanwhile_is_looked_at_again(void **state)
+{
+    struct signed_before *before = malloc(sizeof *before);
+    struct order first = order_of("aurora-7", 2, 1), second_run = order_of("aurora-7", 1, 2);
+    scoped(close_fd) int fd = -1;
+
+    (void)state;
+    assert_non_null(before);
+    assert_rc(signed_open(&mission, &fd, &err), RC_OK);
+    struct signed_next next = seen(fd, &first);
+
+    assert_rc(note(fd, &second_run, &server), RC_OK);
+    assert_rc(signed_note(fd, &mission, &next, 1, &server, false, &err), RC_BUSY);
+    assert_rc(signed_load(fd, &mission, "aurora-7", before, &err), RC_OK);
+    assert_int_equal(before->generation, 1);
+    next = seen(fd, &first);
+    assert_rc(signed_note(fd, &mission, &next, 1, &server, false, &err), RC_OK);
+    /* the same generation, of another content */
+    next = seen(fd, &first);
+    next.content.b[0] ^= 1;
+    assert_rc(signed_note(fd, &mission, &next, 1, &server, true, &err), RC_BUSY);
     free(before);
 }
 
@@ -201,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_noted_is_remembered),
         cmocka_unit_test(one_that_is_refused_keeps_all_out),
+        cmocka_unit_test(what_was_signed_meanwhile_is_looked_at_again),
         cmocka_unit_test(missions_are_apart),
         cmocka_unit_test(what_is_damaged_is_no_beginning),
         cmocka_unit_test(files_have_one_form),
