@@ -213,7 +213,8 @@ static int set_limits(const struct child *c)
     return set_limit(c, RLIMIT_RTPRIO, 0);
 }
 
-/* No wall: where the host allows no slices, its payloads wait for the tick. */
+/* No wall: where the host allows no slices, its payloads wait for the tick.  Without a quota there
+ * is none either: who says that it needs little would not be held to it. */
 static int set_slice(const struct child *c)
 {
     (void)slice_take(slice_for(c->plan->limits.cpu_permille));
@@ -302,7 +303,7 @@ static const struct child_step init_steps[] = {
     { "session", child_session, CHILD_ALWAYS },
     { "keyring", child_keyring, WALL_SESSION_KEYRING },
     { "rlimits", set_limits, CHILD_ALWAYS },
-    { "slice", set_slice, CHILD_ALWAYS },
+    { "slice", set_slice, WALL_CPU_CONTROLLER },
     { "stand-ins", set_stand_ins, CHILD_ALWAYS },
     { "bounding-set", drop_bounding, WALL_BOUNDING_SET },
     { "securebits", child_lock_securebits, WALL_SECUREBITS },

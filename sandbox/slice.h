@@ -6,7 +6,8 @@
  * from one with a longer slice, as long as it has had no more than its share; of equal ones the
  * running one stays until the next tick, 4 ms at 250 Hz.  So the slice follows the processor time
  * that a payload may use: who is content with little is served promptly, beside whoever burns a
- * whole core.  Nobody gains by saying less than it needs, since the group's quota holds it to that.
+ * whole core.  Nobody gains by saying less than it needs, since the group's quota holds it to that;
+ * where no group has one, all keep the slice that they have.
  */
 #ifndef BERTH_SANDBOX_SLICE_H
 #define BERTH_SANDBOX_SLICE_H

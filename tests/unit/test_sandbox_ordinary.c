@@ -15,6 +15,7 @@
 #define BUSYBOX "/bin/busybox"
 
 static char escape_path[PATH_MAX + 32];
+static char hog_path[PATH_MAX + 32];
 static uint64_t *shared; /* with the process that is nobody */
 
 static struct wire_exited run(struct ordinary *o, const char *const *args, bool mail)
@@ -176,6 +177,42 @@ static void what_stands_in_holds(void **state)
 {
     (void)state;
     assert_int_equal(as_nobody(take_all), 0);
+}
+
+/* As <linux/sched/types.h> has it, which cannot be included beside <sched.h>. */
+struct attr {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* It says that it needs little, and nothing holds it to that. */
+static void say_little(void)
+{
+    static const char *const args[] = { "/bin/probe", "slice", NULL };
+    struct attr attr = { 0 };
+    char wanted[64];
+    struct ordinary *o = ordinary_new(hog_path, NULL, NULL);
+    struct plan plan = ordinary_plan(args, false);
+
+    CHECK(!walls_stand(&o->launcher.walls, WALL_CPU_CONTROLLER));
+    CHECK(syscall(SYS_sched_getattr, 0, &attr, (unsigned int)sizeof attr, 0U) == 0);
+    plan.limits.cpu_permille = PLAN_CPU_MIN;
+    ordinary_start(o, &plan);
+    struct wire_exited e = ordinary_end(o);
+    CHECK(e.rc == RC_EXITED && e.status == 0);
+    (void)snprintf(wanted, sizeof wanted, "slice %llu ", (unsigned long long)attr.runtime);
+    if (strncmp(o->out, wanted, strlen(wanted)) != 0)
+        (void)fprintf(stderr, "%s, not %s\n", o->out, wanted);
+    CHECK(strncmp(o->out, wanted, strlen(wanted)) == 0);
+}
+
+static void no_quota_no_shorter_slice(void **state)
+{
+    (void)state;
+    assert_int_equal(as_nobody(say_little), 0);
 }
 
 static void fill_memory(void)
@@ -344,6 +381,7 @@ static int setup(void **state)
     if (realpath(rig_build(), top) == NULL)
         return -1;
     (void)snprintf(escape_path, sizeof escape_path, "%s/tests/probe/escape", top);
+    (void)snprintf(hog_path, sizeof hog_path, "%s/tests/probe/sandbox_hog", top);
     shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return shared == MAP_FAILED ? -1 : 0;
 }
@@ -351,10 +389,15 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_the_truth),      cmocka_unit_test(attacks_fail_all_the_same),
-        cmocka_unit_test(what_stands_in_holds), cmocka_unit_test(delegated_groups_are_used),
-        cmocka_unit_test(nothing_is_left),      cmocka_unit_test(stands_still_without_freezer),
-        cmocka_unit_test(says_what_forbids_it), cmocka_unit_test(root_needs_none_of_it),
+        cmocka_unit_test(tells_the_truth),
+        cmocka_unit_test(attacks_fail_all_the_same),
+        cmocka_unit_test(no_quota_no_shorter_slice),
+        cmocka_unit_test(what_stands_in_holds),
+        cmocka_unit_test(delegated_groups_are_used),
+        cmocka_unit_test(nothing_is_left),
+        cmocka_unit_test(stands_still_without_freezer),
+        cmocka_unit_test(says_what_forbids_it),
+        cmocka_unit_test(root_needs_none_of_it),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
