@@ -321,7 +321,7 @@ through(edit(lambda a: a.update(id=None)), name="API_SERVER")
 through(edit(lambda a: a.update(requests=[{"name": f"order-s{i:06d}", "bytes": "AAAA"} for i in range(20001)])), name="API_LIMIT")
 through(lambda t: b"{" * 100000, name="API_SERVER")
 through(lambda t: b"[" + b"0," * 3000000 + b"0]", name="API_LIMIT")
-through(lambda t: t[:-1] + b" " * (33 * 1024 * 1024) + b"}", name="API_LIMIT")
+through(lambda t: t[:-1] + b" " * (65 * 1024 * 1024) + b"}", name="API_LIMIT")
 grant = doc("grant", "grant", "acme", "--keys", f"{work}/keys/acme.pub", "--quota", f"{os.path.dirname(os.path.abspath(__file__))}/../../examples/quotas/tenant.yaml")
 through(raw(0, lambda b: grant), name="DOC_TYPE")
 assert rollouts() == before
@@ -358,4 +358,10 @@ again = next(f for f in (fleet("1.0.0", "a.yaml"), fleet("1.1.0", "b.yaml")) if 
 refused("STATE_DAMAGED", "apply", again, *KEY, "--yes", "--supersede")
 os.chmod(glob.glob(f"{memory}/*")[0], 0o755)
 refused("SIGNED", "apply", again, *KEY, "--yes", "--supersede", exit=5)
+# ---- and where it was taken away, as for the damaged one, that is said before anything is signed ----
+os.chmod(glob.glob(f"{memory}/*")[0], 0o700)
+for path in glob.glob(f"{memory}/*/aurora-1.[ab]"):
+    os.remove(path)
+r = there("apply", again, *KEY, "--yes", "--supersede")
+assert "No order for aurora-1 is remembered on this machine" in r.stderr, r
 print("orders: a ground elsewhere is given what is wanted here, and nothing else")
