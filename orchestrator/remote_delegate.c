@@ -11,6 +11,9 @@
 
 #define TRUST_MAX ((size_t)4 * 1024 * 1024)
 #define PATH_CAP 64U
+/* Epochs are seconds of a clock unless somebody says another one.  Above one that a ground makes up
+ * far in the future there is no other: whoever signs the next would end the team's epochs. */
+#define FAR_S (UINT64_C(10) * 366 * 24 * 3600)
 
 static bool is_text(const json_t *object, const char *key, const char *text)
 {
@@ -56,10 +59,14 @@ static enum rc check(const json_t *root, const struct mission *mission,
     {
         const json_int_t epoch = json_integer_value(json_object_get(one, "epoch"));
 
-        if (is_text(one, "tenant", doc->tenant) && is_text(one, "team", doc->team) && epoch >= 0 &&
-            (uint64_t)epoch >= doc->epoch)
-            return err_set(err, RC_VERSION_OLD, "%s/%s has epoch %lld", doc->tenant, doc->team,
-                           (long long)epoch);
+        if (!is_text(one, "tenant", doc->tenant) || !is_text(one, "team", doc->team) || epoch < 0 ||
+            (uint64_t)epoch < doc->epoch)
+            continue;
+        if ((uint64_t)epoch > doc->issued_ms / 1000U + FAR_S)
+            return err_set(err, RC_API_SERVER, "epoch %lld of %s/%s makes no sense",
+                           (long long)epoch, doc->tenant, doc->team);
+        return err_set(err, RC_VERSION_OLD, "%s/%s has epoch %lld", doc->tenant, doc->team,
+                       (long long)epoch);
     }
     return RC_OK;
 }

@@ -13,7 +13,8 @@
 
 /* Whether what a ground says of its trust (GET /v1/trust) takes this delegation by these keys.
  * RC_MISSION, RC_GRANT_MISSING, RC_KEY_UNKNOWN: none of the keys is the tenant's, where the tenant
- * signs itself; RC_VERSION_OLD: it has this epoch, or a later one; RC_API_SERVER.  Pure. */
+ * signs itself; RC_VERSION_OLD: it has this epoch, or a later one; RC_API_SERVER, also for an epoch
+ * of many years from now, above which nobody should sign because a ground says so.  Pure. */
 must_check enum rc remote_delegate_check(unsigned status, struct bytes body,
                                          const struct mission *mission,
                                          const struct delegation *doc,

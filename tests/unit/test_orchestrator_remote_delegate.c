@@ -54,6 +54,11 @@ static void what_the_ground_can_take(void **state)
     assert_rc(check(trust(KEY_HEX, team), 200, "optics", 6), RC_OK);
     assert_rc(check(trust(KEY_HEX, team), 200, "optics", 5), RC_VERSION_OLD);
     assert_rc(check(trust(KEY_HEX, team), 200, "radar", 1), RC_OK);
+    /* told that only the last epoch there is would do, nobody is to sign it */
+    assert_rc(check(trust(KEY_HEX, "{\"tenant\":\"acme\",\"team\":\"optics\","
+                                   "\"epoch\":9223372036854775806}"),
+                    200, "optics", 5),
+              RC_API_SERVER);
     assert_rc(check(trust(other, ""), 200, "optics", 5), RC_KEY_UNKNOWN);
     assert_rc(check(trust(other, ""), 200, "optics/raw", 5), RC_OK); /* its team's keys sign */
 }
