@@ -17,6 +17,7 @@ struct store {
     void *db;
     const struct store_audit_by *by;
     uint64_t fence; /* of the lease under which this one writes; 0 = of none */
+    bool spoiled;   /* a transaction is gone before its end: until then nothing is done */
 };
 
 /* ---- queries ---- */
@@ -25,6 +26,11 @@ static void sticky(struct query *q, enum rc rc)
 {
     if (q->rc == RC_OK)
         q->rc = rc;
+}
+
+static enum rc gone(struct err *err)
+{
+    return err_set(err, RC_STORE, "the transaction had failed and was rolled back");
 }
 
 /* Statements read if they begin so, and may write if they begin otherwise. */
@@ -37,7 +43,9 @@ struct query query_start(struct store *store, const char *sql)
 {
     struct query q = { .store = store, .next_bind = 1 };
 
-    if ((store->driver->alone || store->fence != 0) && may_write(sql))
+    if (store->spoiled)
+        q.rc = gone(&q.err);
+    else if ((store->driver->alone || store->fence != 0) && may_write(sql))
         sticky(&q, store_join(store, &q.own, &q.err));
     if (q.rc == RC_OK)
         q.rc = store->driver->prepare(store->db, sql, &q.statement, &q.err);
@@ -456,6 +464,7 @@ enum rc store_begin(struct store *store, struct store **ret_open, struct err *er
 {
     enum rc rc = store->driver->begin(store->db, true, err);
 
+    store->spoiled = false;
     if (rc == RC_OK && store->fence != 0) {
         rc = check_fence(store, err);
         if (rc != RC_OK)
@@ -496,6 +505,9 @@ enum rc store_begin_read(struct store *store, struct store **ret_open, struct er
 
 enum rc store_commit(struct store **open, struct err *err)
 {
+    if (*open && (*open)->spoiled)
+        return gone(err);
+
     enum rc rc = *open ? (*open)->driver->commit((*open)->db, err) : RC_OK;
 
     if (rc == RC_OK)
@@ -505,8 +517,10 @@ enum rc store_commit(struct store **open, struct err *err)
 
 void store_rollback(struct store **open)
 {
-    if (*open)
+    if (*open) {
         (*open)->driver->rollback((*open)->db);
+        (*open)->spoiled = false;
+    }
     *open = NULL;
 }
 
@@ -517,7 +531,8 @@ enum rc store_join(struct store *store, struct store **ret_open, struct err *err
 
 enum rc store_mark(struct store *store, struct store **ret_mark, struct err *err)
 {
-    enum rc rc = store->driver->part(store->db, PART_BEGIN, err);
+    enum rc rc =
+        in_transaction(store) ? store->driver->part(store->db, PART_BEGIN, err) : gone(err);
 
     if (rc == RC_OK)
         *ret_mark = store;
@@ -538,10 +553,13 @@ void store_undo(struct store **mark)
     struct err ignored;
 
     /* The transaction may have been rolled back by the database: then the part is gone, too.  Half
-     * a part must not be committed with the rest: if it cannot be undone alone, nothing stays. */
-    if (*mark && in_transaction(*mark) &&
-        (*mark)->driver->part((*mark)->db, PART_UNDO, &ignored) != RC_OK)
+     * a part must not be committed with the rest: if it cannot be undone alone, nothing stays.  And
+     * what comes behind it must not be done outside of any transaction. */
+    if (*mark && (!in_transaction(*mark) ||
+                  (*mark)->driver->part((*mark)->db, PART_UNDO, &ignored) != RC_OK)) {
         (*mark)->driver->rollback((*mark)->db);
+        (*mark)->spoiled = true;
+    }
     *mark = NULL;
 }
 
