@@ -217,8 +217,9 @@ static int set_limits(const struct child *c)
  * is none either: who says that it needs little would not be held to it. */
 static int set_slice(const struct child *c)
 {
-    (void)slice_take(slice_for(c->plan->limits.cpu_permille));
-    return 0;
+    if (slice_take(slice_for(c->plan->limits.cpu_permille)) == 0)
+        return 0;
+    return errno == EPERM || errno == ENOSYS ? 0 : -1;
 }
 
 /* What no control group counts for an ordinary user, the kernel's limits of processes come near to:

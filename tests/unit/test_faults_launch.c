@@ -72,6 +72,7 @@ static struct {
     { "session", RC_LAUNCH_STEP, 0 },
     { "keyring", RC_LAUNCH_STEP, 0 },
     { "rlimits", RC_LAUNCH_STEP, 0 },
+    { "slice", RC_LAUNCH_STEP, 0 },
     { "bounding-set", RC_LAUNCH_STEP, 0 },
     { "securebits", RC_LAUNCH_STEP, 0 },
     { "user", RC_LAUNCH_STEP, 0 },
