@@ -405,10 +405,13 @@ static void is_whole_after_a_kill(void **state)
         const pid_t child = fork();
 
         if (child == 0) {
+            struct home own = HOME_NONE; /* no connection is two processes' */
             struct plans plans = PLANS_NONE;
             struct plan_kept plan;
 
-            while (plans_open(&home, &plans_limits, KEPT_MS, &plans, &err) == RC_OK &&
+            if (home_open(dir, false, &own, &err) != RC_OK)
+                _exit(2);
+            while (plans_open(&own, &plans_limits, KEPT_MS, &plans, &err) == RC_OK &&
                    keep(&plans, "a", KEPT_MS, 5000, &plan) == RC_OK) {
                 (void)!write(ends[1], "k", 1);
                 plans_close(&plans);
