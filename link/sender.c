@@ -16,7 +16,6 @@
 /* Chunks after which a descriptor that nobody acknowledged goes again, then after twice as many,
  * and so on. */
 #define HEAD_EVERY 24U
-#define STALE_SENDS 3U   /* see struct entry, stale */
 #define STUCK_REPORTS 4U /* see struct entry, stuck */
 #define ASKS 4U          /* times that the head goes and asks for a report before all goes again */
 #define BACKOFF_MAX 6U   /* doublings of resend_ms */
@@ -392,7 +391,7 @@ static void take_complete(struct entry *e, uint64_t now_ms)
     e->quiet = 0;
     if (e->head_ms == NEVER)
         e->stale = true;
-    e->complete = !e->stale || (e->heads >= STALE_SENDS && now_ms > e->went_ms);
+    e->complete = !e->stale || (e->heads >= SENDER_STALE_SENDS && now_ms > e->went_ms);
 }
 
 /* The report does not name the object. */

@@ -41,7 +41,7 @@ struct entry {
     bool went;      /* chunks, since the last report */
     /* The satellite says "complete" since before anything was sent: that may be about an earlier
      * queueing of the same bytes.  Only the head is sent then, and the word is taken when the
-     * satellite still says so after STALE_SENDS of them. */
+     * satellite still says so after SENDER_STALE_SENDS of them. */
     bool stale;
     /* Repairs: what is due after the chunks that are, and which number comes next. */
     uint8_t repairs_due[FEC_GROUPS_MAX];

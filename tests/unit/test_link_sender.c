@@ -192,7 +192,7 @@ static void an_old_word_stays_old(void **state)
     memcpy(report.complete[0], o.object.digest, DIGEST_SIZE);
     sender_report(s, &report, 500);
     assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
-    for (uint64_t now_ms = 1000; now_ms <= 3000; now_ms += 1000) {
+    for (uint64_t now_ms = 1000; now_ms <= SENDER_STALE_SENDS * 1000; now_ms += 1000) {
         if (now_ms > 1000)
             s = behind(&s, &o, &memory);
         sender_report(s, &report, now_ms); /* heard before it went */
@@ -201,9 +201,9 @@ static void an_old_word_stays_old(void **state)
         assert_rc(next(s, now_ms, &m), RC_NOT_FOUND);
     }
     s = behind(&s, &o, &memory);
-    sender_report(s, &report, 3000);
+    sender_report(s, &report, SENDER_STALE_SENDS * 1000);
     assert_true(sender_at(s, 0, &at) && !at.complete);
-    sender_report(s, &report, 3200);
+    sender_report(s, &report, SENDER_STALE_SENDS * 1000 + 200);
     assert_true(sender_at(s, 0, &at) && at.complete);
     sender_free(&s);
     free(o.bytes);
@@ -508,14 +508,14 @@ static void reports_steer(void **state)
     o.object.serial = 2;
     assert_rc(sender_add(s, &o.object, link_object_source(&o), &err), RC_OK);
     uint64_t now = 100000;
-    for (int sends = 1; sends <= 3; sends++, now += 1000) {
+    for (unsigned sends = 1; sends <= SENDER_STALE_SENDS; sends++, now += 1000) {
         assert_rc(next(s, now, &m), RC_OK);
         assert_int_equal(m.type, TRANSFER_DESCRIPTOR);
         assert_true(m.descriptor.serial == 2);
         assert_rc(next(s, now, &m), RC_NOT_FOUND); /* no chunks on suspicion */
         sender_report(s, &report, now + 500);
         assert_true(sender_at(s, 0, &p));
-        assert_int_equal(p.complete, sends == 3);
+        assert_int_equal(p.complete, sends == SENDER_STALE_SENDS);
     }
     assert_true(sender_remove(s, o.object.digest));
     assert_false(sender_remove(s, o.object.digest));
