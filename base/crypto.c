@@ -111,6 +111,17 @@ enum rc sha256_add(struct sha256 *ctx, struct bytes data, struct err *err)
     return md_add(ctx->md, data, err);
 }
 
+enum rc sha256_add_part(struct sha256 *ctx, struct bytes data, struct err *err)
+{
+    uint8_t size[8];
+
+    for (size_t i = 0; i < sizeof size; i++)
+        size[i] = (uint8_t)((uint64_t)data.n >> (8U * i));
+    enum rc rc = sha256_add(ctx, (struct bytes){ size, sizeof size }, err);
+
+    return rc == RC_OK ? sha256_add(ctx, data, err) : rc;
+}
+
 enum rc sha256_end(struct sha256 *ctx, uint8_t ret[32], struct err *err)
 {
     return md_end(ctx->md, md_sha256(), ret, err);

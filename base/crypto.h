@@ -27,6 +27,9 @@
 struct sha256;
 must_check enum rc sha256_new(struct sha256 **ret, struct err *err);
 must_check enum rc sha256_add(struct sha256 *ctx, struct bytes data, struct err *err);
+/* Add data with its length before it, 8 bytes with the least first: no two lists of parts are the
+ * same bytes. */
+must_check enum rc sha256_add_part(struct sha256 *ctx, struct bytes data, struct err *err);
 must_check enum rc sha256_end(struct sha256 *ctx, uint8_t ret[32], struct err *err);
 void sha256_free(struct sha256 **ctx);
 

@@ -14,18 +14,6 @@ static bool is_key(const char *key)
     return n > 0 && n < STORE_ONCE_KEY_CAP && key[n] == '\0';
 }
 
-/* Each part with its length before it: no two requests are the same bytes. */
-static enum rc add(struct sha256 *h, struct bytes part, struct err *err)
-{
-    uint8_t size[8];
-
-    for (size_t i = 0; i < sizeof size; i++)
-        size[i] = (uint8_t)((uint64_t)part.n >> (8U * i));
-    enum rc rc = sha256_add(h, (struct bytes){ size, sizeof size }, err);
-
-    return rc == RC_OK ? sha256_add(h, part, err) : rc;
-}
-
 /* All of the request that says what is to be done and how it is to be answered. */
 static enum rc digest_of(const struct api_request *q, struct digest *ret, struct err *err)
 {
@@ -37,11 +25,11 @@ static enum rc digest_of(const struct api_request *q, struct digest *ret, struct
     enum rc rc = sha256_new(&h, err);
 
     for (size_t i = 0; rc == RC_OK && i < sizeof head / sizeof head[0]; i++)
-        rc = add(h, head[i], err);
+        rc = sha256_add_part(h, head[i], err);
     for (size_t i = 0; rc == RC_OK && i < q->n_params; i++) {
-        rc = add(h, bytes_of(q->param[i].name), err);
+        rc = sha256_add_part(h, bytes_of(q->param[i].name), err);
         if (rc == RC_OK)
-            rc = add(h, bytes_of(q->param[i].value ? q->param[i].value : ""), err);
+            rc = sha256_add_part(h, bytes_of(q->param[i].value ? q->param[i].value : ""), err);
     }
     return rc == RC_OK ? sha256_end(h, ret->b, err) : rc;
 }

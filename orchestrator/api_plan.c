@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/base64.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -289,18 +288,19 @@ static bool ask_requests(struct asking *a, struct api_answer *ret_answer)
     return tree != NULL;
 }
 
+/* NULL without memory: never a part of them. */
 static json_t *requests_json(const struct asking *a)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; i < a->n; i++) {
         const struct plan_file *r = &a->request[i];
-        char *text = malloc(BASE64_LEN(r->n) + 1U);
 
-        if (text)
-            base64_encode((struct bytes){ r->bytes, r->n }, text);
-        (void)json_array_append_new(list, json_pack("{s:s, s:s?}", "name", r->name, "bytes", text));
-        free(text);
+        if (json_array_append_new(list,
+                                  plan_file_json(r->name, (struct bytes){ r->bytes, r->n })) != 0) {
+            json_decref(list);
+            return NULL;
+        }
     }
     return list;
 }

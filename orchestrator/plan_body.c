@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "orchestrator/plan_body.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +40,16 @@ bool plan_name_valid(const char *name)
                                   "._-");
 
     return n > 0 && n < PLAN_NAME_CAP && name[n] == '\0' && strchr(firsts, name[0]) != NULL;
+}
+
+json_t *plan_file_json(const char *name, struct bytes bytes)
+{
+    scoped(free_ptr) char *text = malloc(BASE64_LEN(bytes.n) + 1U);
+
+    if (!text)
+        return NULL;
+    base64_encode(bytes, text);
+    return json_pack("{s:s, s:s}", "name", name, "bytes", text);
 }
 
 /* ---- before it is JSON ------------------------------------------------------------------------

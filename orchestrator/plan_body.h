@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "orchestrator/json.h"
 #include "orchestrator/request.h"
 
 #define PLAN_FILES_MAX 256U
@@ -67,6 +68,10 @@ void plan_body_done(struct plan_body *body); /* scope cleaner; fine on a zeroed 
 /* RC_API_REQUEST, naming the member; RC_TOO_LARGE: of the body, the files or the document. */
 must_check enum rc plan_body_read(enum plan_body_kind kind, struct bytes in, struct plan_body *ret,
                                   struct err *err);
+
+/* {"name": NAME, "bytes": BASE64}, as such bodies and their answers have files; a new reference, or
+ * NULL without memory. */
+json_t *plan_file_json(const char *name, struct bytes bytes);
 
 /* Whether a file may be called so: 1 to 64 of A-Z a-z 0-9 . _ - and no '.', '_' or '-' first. */
 bool plan_name_valid(const char *name);

@@ -451,17 +451,6 @@ enum rc plans_asked(const struct plans *plans, struct plan_file **ret, size_t *r
 /* ---- keeping ----------------------------------------------------------------------------------
  */
 
-static enum rc add(struct sha256 *h, struct bytes part, struct err *err)
-{
-    uint8_t size[8];
-
-    for (size_t i = 0; i < sizeof size; i++)
-        size[i] = (uint8_t)((uint64_t)part.n >> (8U * i));
-    enum rc rc = sha256_add(h, (struct bytes){ size, sizeof size }, err);
-
-    return rc == RC_OK ? sha256_add(h, part, err) : rc;
-}
-
 /* What the plan is and asks for; the plan's hash stands for the files. */
 static enum rc make_id(struct bytes text, const struct plan_file *asked, size_t n,
                        struct plan_kept *plan, struct err *err)
@@ -471,11 +460,11 @@ static enum rc make_id(struct bytes text, const struct plan_file *asked, size_t 
     enum rc rc = sha256_new(&h, err);
 
     if (rc == RC_OK)
-        rc = add(h, text, err);
+        rc = sha256_add_part(h, text, err);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        rc = add(h, bytes_of(asked[i].name), err);
+        rc = sha256_add_part(h, bytes_of(asked[i].name), err);
         if (rc == RC_OK)
-            rc = add(h, (struct bytes){ asked[i].bytes, asked[i].n }, err);
+            rc = sha256_add_part(h, (struct bytes){ asked[i].bytes, asked[i].n }, err);
     }
     if (rc == RC_OK)
         rc = sha256_end(h, digest.b, err);

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "base/base64.h"
 #include "manifest/trust.h"
 #include "orchestrator/activation.h"
 #include "orchestrator/cost.h"
@@ -43,12 +42,7 @@ enum rc remote_mission(const struct context *context, struct mission *ret, struc
 
 static enum rc add_file(json_t *files, const char *name, struct bytes file, struct err *err)
 {
-    scoped(free_ptr) char *text = malloc(BASE64_LEN(file.n) + 1);
-
-    if (!text)
-        return err_set(err, RC_NO_MEMORY, "files");
-    base64_encode(file, text);
-    return json_array_append_new(files, json_pack("{s:s, s:s}", "name", name, "bytes", text)) == 0
+    return json_array_append_new(files, plan_file_json(name, file)) == 0
                ? RC_OK
                : err_set(err, RC_NO_MEMORY, "files");
 }

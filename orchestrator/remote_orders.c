@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "base/base64.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "orchestrator/activation.h"
@@ -350,19 +349,13 @@ static enum rc sign_one(const struct giving *g, size_t i, const struct keyring *
 
     for (size_t k = 0; rc == RC_OK && k < ring->n; k++) {
         scoped(free_ptr) uint8_t *file = NULL;
-        scoped(free_ptr) char *text = NULL;
         size_t n = 0;
 
         rc = offline_signature(request, ring->key[k], &file, &n, err);
-        if (rc == RC_OK)
-            text = malloc(BASE64_LEN(n) + 1);
-        if (rc == RC_OK && !text)
+        if (rc == RC_OK &&
+            json_array_append_new(
+                list, plan_file_json(g->asked.request[i].name, (struct bytes){ file, n })) != 0)
             rc = err_set(err, RC_NO_MEMORY, "signature");
-        if (rc != RC_OK)
-            break;
-        base64_encode((struct bytes){ file, n }, text);
-        (void)json_array_append_new(
-            list, json_pack("{s:s, s:s}", "name", g->asked.request[i].name, "bytes", text));
     }
     return rc;
 }
